@@ -1,0 +1,44 @@
+"""What a user can do wrong, told in one line: what, where, how to fix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SeedstudyError(Exception):
+    """Wrong input, a damaged file or an unusable folder; the command line prints it and exits 2.
+
+    The message is one line with three parts: what is wrong, where (file, key, trial), how to fix it.
+    """
+
+
+class RecipeError(SeedstudyError):
+    """A recipe file or value that cannot be used."""
+
+
+class StudyError(SeedstudyError):
+    """A study file, a seed list or a selector that cannot be used."""
+
+
+class DataError(SeedstudyError):
+    """A data set that is unknown, missing, incomplete or damaged."""
+
+
+class StoreError(SeedstudyError):
+    """A results folder that cannot be read or written."""
+
+
+class StatisticsError(SeedstudyError):
+    """Numbers that no honest answer can be given for (too few, not finite, of different kinds)."""
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return ' Did you mean "x"?' for the closest known word, else the short list of known words."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
+    if close:
+        return " Did you mean " + " or ".join(f'"{name}"' for name in close) + "?"
+    if len(names) <= 12:
+        return " Known: " + ", ".join(names) + "."
+    return ""
