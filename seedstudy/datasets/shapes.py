@@ -1,0 +1,627 @@
+"""`shapes`: ten filled shapes on busy backgrounds, rendered here from fixed seeds; no download.
+
+A measuring instrument for seed studies. The renderer knows every object in a picture, so the eval sets
+stand to each other as ImageNet-val, ReaL and V2 do:
+
+- an annotator gives each picture ONE label: the larger object's as a rule, now and then the other one's
+  (`label_slip`); `train` and `val` carry these labels;
+- `real` accepts every clearly visible object of the same val pictures and leaves out those without one;
+- `v2` is drawn anew by the same renderer with a slightly harder `Difficulty`.
+
+All randomness is PCG64 with fixed seeds. Pixel maths is float32 with correctly rounded operations only
+(+ - * / sqrt min max), so that every platform renders the same bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedstudy.datasets.base import (
+    Content,
+    EvalSet,
+    Finding,
+    Progress,
+    label_sets,
+    single_labels,
+)
+
+if TYPE_CHECKING:
+    from seedstudy.datasets.base import Images
+
+Float = NDArray[np.float32]
+Bounds = tuple[float, float]
+"""Lowest and highest value of a uniform draw."""
+
+
+# --- what is drawn -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difficulty:
+    """Every knob of the renderer. Lengths in pixels of a 32 px picture, strengths on a 0-1 scale."""
+
+    radius: Bounds = (7.0, 13.0)
+    """Of the circle around the larger object."""
+    off_centre: float = 4.0
+    """Largest shift of the scene's centre along each axis."""
+    second_rate: float = 0.35
+    """Share of pictures with a second object of another class."""
+    second_ratio: Bounds = (0.5, 0.85)
+    """Radius of the second object relative to the larger one's."""
+    second_distance: Bounds = (0.75, 1.05)
+    """Between the two centres, relative to the sum of the radii; below 1 they may overlap."""
+    label_slip: float = 0.12
+    """Share of the pictures with two objects whose one label is the smaller object's."""
+    colour_cue: float = 0.6
+    """Share of objects in a colour near their class's own; the others have any colour."""
+    opacity: Bounds = (0.5, 1.0)
+    """1: the object's own vivid colour; 0: no difference from the background."""
+    texture: Bounds = (0.0, 0.25)
+    """Amplitude of the pattern on the background."""
+    shading: float = 0.25
+    """Largest amplitude of light and stripes on an object."""
+    cover_rate: float = 0.25
+    """Share of pictures where an edge (half-plane) hides a part of the larger object."""
+    cover_depth: Bounds = (0.15, 0.5)
+    """Hidden part of the larger object's diameter."""
+    blur: Bounds = (0.0, 0.6)
+    """Weight of the 3 x 3 binomial mean of each pixel's neighbourhood."""
+    noise: Bounds = (0.02, 0.12)
+    """Standard deviation of independent noise per pixel and channel."""
+
+
+VAL_DIFFICULTY = Difficulty()
+"""Of train, val and real."""
+
+V2_DIFFICULTY = dataclasses.replace(
+    VAL_DIFFICULTY,
+    radius=(6.0, 12.0),
+    second_rate=0.4,
+    colour_cue=0.5,
+    opacity=(0.4, 0.95),
+    texture=(0.05, 0.3),
+    cover_rate=0.3,
+    noise=(0.03, 0.15),
+)
+"""The same pictures made slightly harder, as a second collection of images always turns out."""
+
+N_TRAIN, N_VAL, N_V2 = 2048, 5000, 2500
+IMAGE_SIZE = 32  # pixels
+
+# An object is clearly visible when a person would name it in a moment.
+CLEAR_PIXELS = 40
+"""Least number of its pixels that show."""
+CLEAR_SHARE = 0.6
+"""Least share of its outline that shows, of that inside an endless picture."""
+CLEAR_OPACITY = 0.5
+"""Least `opacity`."""
+
+RENDERER_VERSION = 1
+"""Raise it with any change that alters a pixel, a label or an order."""
+
+
+def source_key(data_dir: Path | None) -> str:
+    """Name the renderer and its knobs."""
+    return f"renderer {RENDERER_VERSION} {N_TRAIN} {N_VAL} {N_V2} {VAL_DIFFICULTY} {V2_DIFFICULTY}"
+
+
+def build(data_dir: Path | None, progress: Progress) -> Content:
+    """Render train, val and v2; real is val judged by label sets."""
+    train = render(N_TRAIN, VAL_DIFFICULTY, seed=(2021, 0))
+    progress(f"shapes: {N_TRAIN:,} training images rendered")
+    val = render(N_VAL, VAL_DIFFICULTY, seed=(2021, 1))
+    progress(f"shapes: {N_VAL:,} val images rendered")
+    v2 = render(N_V2, V2_DIFFICULTY, seed=(2021, 2))
+    progress(f"shapes: {N_V2:,} v2 images rendered")
+    return Content(
+        classes=CLASSES,
+        train_images=train.images,
+        train_labels=train.labels,
+        images={"val": val.images, "v2": v2.images},
+        eval_sets=(_labelled("val", val), _label_set_judged("real", val), _labelled("v2", v2)),
+        missing={},
+    )
+
+
+def check(data_dir: Path | None) -> list[Finding]:
+    """Everything is rendered on first use."""
+    notes = {
+        "train": f"{N_TRAIN:,} images",
+        "val": f"{N_VAL:,} images",
+        "real": "label sets of the val images",
+        "v2": f"{N_V2:,} images",
+    }
+    return [
+        Finding(part=part, status="found", where="built in", note=f"{note}, rendered on first use")
+        for part, note in notes.items()
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pictures:
+    """Rendered pictures with everything the renderer knows of them."""
+
+    images: Images
+    """(n, 32, 32, 3) uint8 RGB."""
+    labels: NDArray[np.int64]
+    """(n,) the annotator's one label."""
+    clear: NDArray[np.bool_]
+    """(n, n_classes) whether an object of that class is clearly visible."""
+
+
+def _labelled(name: str, pictures: Pictures) -> EvalSet:
+    offsets, values = single_labels(pictures.labels)
+    n = len(pictures.labels)
+    return EvalSet(
+        name=name,
+        images=name,
+        rows=np.arange(n),
+        example_ids=_ids(name, np.arange(n)),
+        label_offsets=offsets,
+        label_values=values,
+    )
+
+
+def _label_set_judged(name: str, val: Pictures) -> EvalSet:
+    rows = np.flatnonzero(val.clear.any(axis=1))
+    offsets, values = label_sets(val.clear[rows])
+    return EvalSet(
+        name=name,
+        images="val",
+        rows=rows,
+        example_ids=_ids("val", rows),
+        label_offsets=offsets,
+        label_values=values,
+    )
+
+
+def _ids(prefix: str, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+    return np.array([f"{prefix}-{row:05d}" for row in rows])
+
+
+# --- the ten outlines -----------------------------------------------------------------------------------
+# Each takes coordinates (m, h, w) in units of the object's radius, y downwards, and returns the signed
+# distance to its outline in the same unit: negative inside. All fit the unit circle. Angles enter as
+# rounded constants: the last bit of sin and cos differs between platforms.
+
+
+def _polygon(*corners: tuple[float, float]) -> Callable[[Float, Float], Float]:
+    """Return the distance function of any simple polygon (I. Quilez, "2D distance functions", sdPolygon)."""
+
+    def distance(x: Float, y: Float) -> Float:
+        squared: Float = np.full_like(x, np.inf)
+        is_inside = np.zeros(x.shape, dtype=np.bool_)
+        for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
+            edge_x, edge_y = np.float32(bx - ax), np.float32(by - ay)
+            from_x, from_y = x - np.float32(ax), y - np.float32(ay)
+            along = (from_x * edge_x + from_y * edge_y) / (edge_x * edge_x + edge_y * edge_y)
+            np.clip(along, 0, 1, out=along)
+            off_x, off_y = from_x - edge_x * along, from_y - edge_y * along
+            np.minimum(squared, off_x * off_x + off_y * off_y, out=squared)
+            # Even-odd rule: a ray to the left flips the side at each edge it crosses.
+            crosses = (from_y >= 0) != (y - np.float32(by) >= 0)
+            is_right = (edge_x * from_y < edge_y * from_x) == (edge_y > 0)
+            is_inside ^= crosses & is_right
+        reach = np.sqrt(squared)
+        return np.where(is_inside, -reach, reach)
+
+    return distance
+
+
+def _on_circle(n: int, radii: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
+    """Return n corners at equal angles, the first on top, their radii taken in turn."""
+    angles = [2 * math.pi * k / n for k in range(n)]
+    return tuple(
+        (round(radii[k % len(radii)] * math.sin(a), 6), round(-radii[k % len(radii)] * math.cos(a), 6))
+        for k, a in enumerate(angles)
+    )
+
+
+def _round(x: Float, y: Float, centre_x: float, centre_y: float, radius: float) -> Float:
+    dx, dy = x - np.float32(centre_x), y - np.float32(centre_y)
+    return np.sqrt(dx * dx + dy * dy) - np.float32(radius)
+
+
+def _box(x: Float, y: Float, half_width: float, half_height: float) -> Float:
+    dx, dy = np.abs(x) - np.float32(half_width), np.abs(y) - np.float32(half_height)
+    outside_x, outside_y = np.maximum(dx, 0), np.maximum(dy, 0)
+    return np.sqrt(outside_x * outside_x + outside_y * outside_y) + np.minimum(np.maximum(dx, dy), 0)
+
+
+def _disc(x: Float, y: Float) -> Float:
+    return _round(x, y, 0, 0, 0.85)
+
+
+def _ring(x: Float, y: Float) -> Float:
+    return np.abs(_round(x, y, 0, 0, 0.72)) - np.float32(0.22)
+
+
+def _square(x: Float, y: Float) -> Float:
+    return _box(x, y, 0.72, 0.72)
+
+
+def _cross(x: Float, y: Float) -> Float:
+    return np.minimum(_box(x, y, 0.95, 0.28), _box(x, y, 0.28, 0.95))
+
+
+def _bar(x: Float, y: Float) -> Float:
+    return _box(x, y, 0.96, 0.26)
+
+
+def _crescent(x: Float, y: Float) -> Float:
+    return np.maximum(_round(x, y, 0, 0, 0.95), -_round(x, y, 0.5, 0, 0.75))
+
+
+def _heart(x: Float, y: Float) -> Float:
+    """Two round lobes on a square that stands on its corner."""
+    lobes = np.minimum(_round(x, y, -0.4, -0.3, 0.52), _round(x, y, 0.4, -0.3, 0.52))
+    return np.minimum(lobes, _HEART_TIP(x, y))
+
+
+_HEART_TIP = _polygon((0.0, -0.45), (0.78, 0.05), (0.0, 0.95), (-0.78, 0.05))
+_triangle = _polygon(*_on_circle(3, (1.0,)))
+_star = _polygon(*_on_circle(10, (1.0, 0.42)))
+_arrow = _polygon((1.0, 0.0), (0.1, 0.8), (0.1, 0.3), (-0.95, 0.3), (-0.95, -0.3), (0.1, -0.3), (0.1, -0.8))
+
+_OUTLINES: dict[str, Callable[[Float, Float], Float]] = {
+    "disc": _disc,
+    "ring": _ring,
+    "square": _square,
+    "triangle": _triangle,
+    "cross": _cross,
+    "star": _star,
+    "heart": _heart,
+    "crescent": _crescent,
+    "bar": _bar,
+    "arrow": _arrow,
+}
+CLASSES = tuple(_OUTLINES)
+
+
+# --- scenes: what stands where ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Objects:
+    """One object in each of n pictures."""
+
+    classes: NDArray[np.int64]
+    """(n,)"""
+    present: NDArray[np.bool_]
+    """(n,)"""
+    centre: Float
+    """(n, 2) x and y, pixels."""
+    radius: Float
+    """(n,) pixels."""
+    heading: Float
+    """(n, 2) cosine and sine of the rotation."""
+    colour: Float
+    """(n, 3) RGB 0-1, before opacity."""
+    opacity: Float
+    """(n,)"""
+    light: Float
+    """(n, 2) change of brightness per radius along x and y."""
+    stripes: Float
+    """(n,) amplitude of the stripes."""
+
+    def __getitem__(self, part: slice) -> _Objects:
+        return _Objects(**{f.name: getattr(self, f.name)[part] for f in dataclasses.fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Scenes:
+    """n pictures before a pixel is drawn."""
+
+    labels: NDArray[np.int64]
+    """(n,)"""
+    large: _Objects
+    small: _Objects
+    backdrop: Float
+    """(n, 2, 3) RGB 0-1 at the two ends of a gradient."""
+    slope: Float
+    """(n, 2) direction of the gradient."""
+    pattern: NDArray[np.int64]
+    """(n,) 0 blobs, 1 stripes, 2 checks."""
+    grain: Float
+    """(n, 7, 7) heights of the blobs, -1 to 1."""
+    period: Float
+    """(n,) of stripes and checks, pixels."""
+    texture: Float
+    """(n,) amplitude of the pattern."""
+    cover: Float
+    """(n, 3) edge: unit normal x and y, and how far from the large object's centre it lies, in radii."""
+    cover_colour: Float
+    """(n, 3) RGB 0-1."""
+    blur: Float
+    """(n,)"""
+    noise: Float
+    """(n,)"""
+
+    def __getitem__(self, part: slice) -> _Scenes:
+        return _Scenes(**{f.name: getattr(self, f.name)[part] for f in dataclasses.fields(self)})
+
+
+def _draw_scenes(rng: np.random.Generator, n: int, difficulty: Difficulty) -> _Scenes:
+    """Draw n scenes whose annotator labels are balanced over the classes."""
+    n_classes = len(CLASSES)
+    labels = rng.permutation(np.arange(n) % n_classes)
+    has_two = rng.random(n) < difficulty.second_rate
+    is_slip = has_two & (rng.random(n) < difficulty.label_slip)
+    other = (labels + rng.integers(1, n_classes, n)) % n_classes
+    radius = _uniform(rng, difficulty.radius, n)
+    small_radius = radius * _uniform(rng, difficulty.second_ratio, n)
+    scene_centre = (IMAGE_SIZE - 1) / 2 + _uniform(
+        rng, (-difficulty.off_centre, difficulty.off_centre), (n, 2)
+    )
+    apart = (
+        _directions(rng, n)
+        * ((radius + small_radius) * _uniform(rng, difficulty.second_distance, n))[:, None]
+    )
+    # Two objects share the middle in proportion to their sizes; one alone has it for itself.
+    share = np.where(has_two, small_radius / (radius + small_radius), 0).astype(np.float32)[:, None]
+    backdrop = _uniform(rng, (0.1, 0.9), (n, 1, 3)) + _uniform(rng, (-0.2, 0.2), (n, 2, 3))
+    large = _draw_objects(
+        rng,
+        difficulty,
+        classes=np.where(is_slip, other, labels),
+        present=np.ones(n, dtype=np.bool_),
+        centre=(scene_centre - apart * share).astype(np.float32),
+        radius=radius,
+        backdrop=backdrop,
+    )
+    small = _draw_objects(
+        rng,
+        difficulty,
+        classes=np.where(is_slip, labels, other),
+        present=has_two,
+        centre=(scene_centre + apart * (1 - share)).astype(np.float32),
+        radius=small_radius,
+        backdrop=backdrop,
+    )
+    return _Scenes(
+        labels=labels,
+        large=large,
+        small=small,
+        backdrop=np.clip(backdrop, 0, 1),
+        slope=_directions(rng, n),
+        pattern=rng.integers(0, 3, n),
+        grain=_uniform(rng, (-1, 1), (n, 7, 7)),
+        period=_uniform(rng, (4, 10), n),
+        texture=_uniform(rng, difficulty.texture, n),
+        cover=_draw_covers(rng, n, difficulty),
+        cover_colour=_uniform(rng, (0, 1), (n, 3)),
+        blur=_uniform(rng, difficulty.blur, n),
+        noise=_uniform(rng, difficulty.noise, n),
+    )
+
+
+def _draw_objects(
+    rng: np.random.Generator,
+    difficulty: Difficulty,
+    *,
+    classes: NDArray[np.int64],
+    present: NDArray[np.bool_],
+    centre: Float,
+    radius: Float,
+    backdrop: Float,
+) -> _Objects:
+    n = len(classes)
+    own_hue = (classes + rng.random(n) * 0.8 + 0.1) / len(CLASSES)
+    hue = np.where(rng.random(n) < difficulty.colour_cue, own_hue, rng.random(n))
+    return _Objects(
+        classes=classes,
+        present=present,
+        centre=centre,
+        radius=radius,
+        heading=_directions(rng, n),
+        colour=_vivid(rng, hue, backdrop),
+        opacity=_uniform(rng, difficulty.opacity, n),
+        light=_directions(rng, n) * _uniform(rng, (0, difficulty.shading), n)[:, None],
+        stripes=_uniform(rng, (0, difficulty.shading), n) * (rng.random(n) < 0.3).astype(np.float32),
+    )
+
+
+def _vivid(rng: np.random.Generator, hue: NDArray[np.float64], backdrop: Float) -> Float:
+    """Return RGB (n, 3) of a hue (n,) 0-1, made light on a dark backdrop and dark on a light one."""
+    # Piecewise linear hue circle: each channel is a trapezium, a third of a turn apart.
+    phase = (hue[:, None] + np.array([0, 2 / 3, 1 / 3])) % 1
+    pure = np.clip(np.abs(phase * 6 - 3) - 1, 0, 1)
+    brightness = backdrop.mean(axis=(1, 2))
+    is_dark = (brightness < 0.5)[:, None]
+    depth = rng.random((len(hue), 1)) * 0.4
+    lighter = pure + (1 - pure) * (0.2 + depth)
+    darker = pure * (0.8 - depth)
+    return np.where(is_dark, lighter, darker).astype(np.float32)
+
+
+def _draw_covers(rng: np.random.Generator, n: int, difficulty: Difficulty) -> Float:
+    depth = _uniform(rng, difficulty.cover_depth, n)
+    # A line at 1 - 2 * depth radii hides `depth` of the diameter; one at 99 radii hides nothing.
+    offset = np.where(rng.random(n) < difficulty.cover_rate, 1 - 2 * depth, 99)
+    return np.column_stack([_directions(rng, n), offset.astype(np.float32)])
+
+
+def _uniform(rng: np.random.Generator, bounds: Bounds, shape: int | tuple[int, ...]) -> Float:
+    low, high = bounds
+    return (low + (high - low) * rng.random(shape)).astype(np.float32)
+
+
+def _directions(rng: np.random.Generator, n: int) -> Float:
+    """Return (n, 2) unit vectors at multiples of a 512th of a turn, rounded so that libm does not matter."""
+    turns = [2 * math.pi * k / 512 for k in range(512)]
+    table = np.array([(round(math.cos(a), 6), round(math.sin(a), 6)) for a in turns], dtype=np.float32)
+    directions: Float = table[rng.integers(0, 512, n)]
+    return directions
+
+
+# --- pixels ----------------------------------------------------------------------------------------------
+
+_CHUNK = 256  # pictures drawn at once: the arrays of one step stay near the processor's cache
+
+
+def render(n: int, difficulty: Difficulty, *, seed: tuple[int, ...]) -> Pictures:
+    """Render n pictures with balanced labels; equal arguments give equal bytes."""
+    scene_stream, noise_stream = np.random.SeedSequence(seed).spawn(2)
+    scenes = _draw_scenes(np.random.Generator(np.random.PCG64(scene_stream)), n, difficulty)
+    noise_rng = np.random.Generator(np.random.PCG64(noise_stream))
+    images: Images = np.empty((n, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+    clear = np.zeros((n, len(CLASSES)), dtype=np.bool_)
+    for start in range(0, n, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        images[part], clear[part] = _paint(scenes[part], noise_rng)
+    return Pictures(images=images, labels=scenes.labels, clear=clear)
+
+
+def _paint(scenes: _Scenes, rng: np.random.Generator) -> tuple[Images, NDArray[np.bool_]]:
+    """Paint back to front: backdrop, small object, large object, cover; then blur and noise."""
+    picture = _paint_backdrop(scenes)
+    small_shows, small_whole = _paint_objects(picture, scenes.small)
+    large_shows, large_whole = _paint_objects(picture, scenes.large)
+    hidden = _paint_cover(picture, scenes)
+    picture = _blurred(picture, scenes.blur)
+    picture += _noise(rng, picture.shape) * scenes.noise[:, None, None, None]
+    images = np.rint(np.clip(picture, 0, 1) * np.float32(255)).astype(np.uint8)
+
+    clear = np.zeros((len(images), len(CLASSES)), dtype=np.bool_)
+    for objects, shows, whole in (
+        (scenes.small, small_shows * (1 - large_shows) * (1 - hidden), small_whole),
+        (scenes.large, large_shows * (1 - hidden), large_whole),
+    ):
+        is_clear = _is_clear(objects, shows, whole)
+        clear[np.flatnonzero(is_clear), objects.classes[is_clear]] = True
+    return images, clear
+
+
+def _is_clear(objects: _Objects, shows: Float, whole: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Judge each object (n,); shows: (n, h, w) coverage left visible; whole: (n,) area in pixels."""
+    # Whole pixels are counted, not coverages summed: a count is the same on every platform.
+    n_visible = (shows > 0.5).sum(axis=(1, 2))
+    return (
+        objects.present
+        & (n_visible >= CLEAR_PIXELS)
+        & (n_visible >= CLEAR_SHARE * whole)
+        & (objects.opacity >= CLEAR_OPACITY)
+    )
+
+
+def _grid() -> tuple[Float, Float]:
+    """Return x and y of the pixel centres, (1, h, w) each."""
+    axis = np.arange(IMAGE_SIZE, dtype=np.float32)
+    return np.broadcast_to(axis, (1, IMAGE_SIZE, IMAGE_SIZE)), np.broadcast_to(
+        axis[:, None], (1, IMAGE_SIZE, IMAGE_SIZE)
+    )
+
+
+def _columns(*values: Float) -> Iterator[Float]:
+    """Give (n,) arrays two more axes, to meet (n, h, w)."""
+    return (value[:, None, None] for value in values)
+
+
+def _paint_backdrop(scenes: _Scenes) -> Float:
+    x, y = _grid()
+    half = np.float32((IMAGE_SIZE - 1) / 2)
+    slope_x, slope_y, period, texture = _columns(
+        scenes.slope[:, 0], scenes.slope[:, 1], scenes.period, scenes.texture
+    )
+    along = (x - half) * slope_x + (y - half) * slope_y
+    mix = np.clip(along / (2 * half) + np.float32(0.5), 0, 1)[..., None]
+    picture = scenes.backdrop[:, 0, None, None] * (1 - mix) + scenes.backdrop[:, 1, None, None] * mix
+
+    across = (x - half) * slope_y - (y - half) * slope_x
+    stripes = _wave(along / period)
+    checks = stripes * _wave(across / period) * 2
+    pattern = scenes.pattern[:, None, None]
+    waves = np.where(pattern == 0, _enlarged(scenes.grain), np.where(pattern == 1, stripes, checks))
+    return picture + (waves * texture)[..., None]
+
+
+def _wave(phase: Float) -> Float:
+    """Return a triangle wave of period 1 between -1 and 1."""
+    return np.abs((phase - np.floor(phase)) * 4 - 2) - 1
+
+
+def _enlarged(grain: Float) -> Float:
+    """Interpolate (n, 7, 7) to (n, h, w), bilinear."""
+    position = np.arange(IMAGE_SIZE, dtype=np.float32) * np.float32((grain.shape[1] - 1) / IMAGE_SIZE)
+    low = position.astype(np.int64)
+    weight = position - low.astype(np.float32)
+    rows = grain[:, low] * (1 - weight)[:, None] + grain[:, low + 1] * weight[:, None]
+    enlarged: Float = rows[:, :, low] * (1 - weight) + rows[:, :, low + 1] * weight
+    return enlarged
+
+
+def _paint_objects(picture: Float, objects: _Objects) -> tuple[Float, NDArray[np.float64]]:
+    """Paint one object into each picture (n, h, w, 3), in place.
+
+    Returns its coverage (n, h, w) 0-1, antialiased, and its whole area (n,) in pixels, as if the picture
+    had no border.
+    """
+    coverage: Float = np.zeros(picture.shape[:3], dtype=np.float32)
+    whole = np.zeros(len(picture), dtype=np.float64)
+    x, y = _grid()
+    for label, outline in enumerate(_OUTLINES.values()):
+        members = np.flatnonzero(objects.present & (objects.classes == label))
+        if len(members) == 0:
+            continue
+        cosine, sine, radius, centre_x, centre_y = _columns(
+            *objects.heading[members].T, objects.radius[members], *objects.centre[members].T
+        )
+        right, down = (x - centre_x) / radius, (y - centre_y) / radius
+        u, v = right * cosine + down * sine, down * cosine - right * sine
+        # One pixel wide ramp across the outline.
+        inside = np.clip(np.float32(0.5) - outline(u, v) * radius, 0, 1)
+        light_x, light_y, stripes = _columns(*objects.light[members].T, objects.stripes[members])
+        lightness = right * light_x + down * light_y + _wave(u * np.float32(1.5)) * stripes
+        colour = objects.colour[members][:, None, None] + lightness[..., None]
+        alpha = (inside * objects.opacity[members][:, None, None])[..., None]
+        picture[members] = picture[members] * (1 - alpha) + colour * alpha
+        coverage[members] = inside
+        whole[members] = _AREAS[label] * objects.radius[members].astype(np.float64) ** 2
+    return coverage, whole
+
+
+def _unit_area(outline: Callable[[Float, Float], Float]) -> float:
+    """Return the area of an outline of radius 1, counted on a grid of 200 x 200."""
+    axis = ((np.arange(200) - 99.5) / 95).astype(np.float32)
+    x, y = np.meshgrid(axis, axis)
+    return int((outline(x, y) < 0).sum()) / 95**2
+
+
+_AREAS = tuple(_unit_area(outline) for outline in _OUTLINES.values())
+
+
+def _paint_cover(picture: Float, scenes: _Scenes) -> Float:
+    """Hide what lies beyond the edge, in place; return the hidden share of each pixel (n, h, w)."""
+    x, y = _grid()
+    normal_x, normal_y, offset, radius, centre_x, centre_y = _columns(
+        *scenes.cover.T, scenes.large.radius, *scenes.large.centre.T
+    )
+    beyond = (x - centre_x) * normal_x + (y - centre_y) * normal_y - offset * radius
+    hidden: Float = np.clip(beyond + np.float32(0.5), 0, 1)
+    alpha = hidden[..., None]
+    picture[...] = picture * (1 - alpha) + scenes.cover_colour[:, None, None] * alpha
+    return hidden
+
+
+def _blurred(picture: Float, weight: Float) -> Float:
+    """Mix each pixel with the binomial mean (1 2 1) of its neighbourhood."""
+    padded = np.pad(picture, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    rows = padded[:, :-2] + padded[:, 1:-1] * 2 + padded[:, 2:]
+    soft = (rows[:, :, :-2] + rows[:, :, 1:-1] * 2 + rows[:, :, 2:]) / 16
+    mix = weight[:, None, None, None]
+    return picture * (1 - mix) + soft * mix
+
+
+def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Float:
+    """Return noise of mean 0 and standard deviation 1: the sum of three uniform bytes, exact everywhere."""
+    total = rng.integers(0, 256, (3, *shape), dtype=np.uint8).sum(axis=0, dtype=np.int32)
+    # Var of a uniform byte = (256^2 - 1) / 12.
+    return (total.astype(np.float32) - np.float32(382.5)) / np.float32(math.sqrt(3 * 65535 / 12))
