@@ -83,9 +83,7 @@ def info(name: str) -> DataInfo:
     raise DataError(f'unknown data set "{name}".{suggest(name, names())}')
 
 
-def prepare(
-    name: str, *, data_dir: Path | None = None, cache_dir: Path, progress: Progress | None = None
-) -> Path:
+def prepare(name: str, *, data_dir: Path | None = None, cache_dir: Path, progress: Progress | None = None) -> Path:
     """Decode or render a data set once and return its folder in the cache, for `load`.
 
     The folder is keyed by the content of the sources, so that a changed file makes a new entry. An

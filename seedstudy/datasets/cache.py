@@ -242,9 +242,7 @@ def _is_intact(entry: Path) -> bool:
         return False
     try:
         meta = _read_meta(entry)
-        return all(
-            _array_facts(_open_array(entry, key, facts)) == facts for key, facts in meta["arrays"].items()
-        )
+        return all(_array_facts(_open_array(entry, key, facts)) == facts for key, facts in meta["arrays"].items())
     except DataError:
         return False
 

@@ -227,13 +227,15 @@ def _on_circle(n: int, radii: tuple[float, ...]) -> tuple[tuple[float, float], .
 
 def _round(x: Float, y: Float, centre_x: float, centre_y: float, radius: float) -> Float:
     dx, dy = x - np.float32(centre_x), y - np.float32(centre_y)
-    return np.sqrt(dx * dx + dy * dy) - np.float32(radius)
+    distance: Float = np.sqrt(dx * dx + dy * dy) - np.float32(radius)
+    return distance
 
 
 def _box(x: Float, y: Float, half_width: float, half_height: float) -> Float:
     dx, dy = np.abs(x) - np.float32(half_width), np.abs(y) - np.float32(half_height)
     outside_x, outside_y = np.maximum(dx, 0), np.maximum(dy, 0)
-    return np.sqrt(outside_x * outside_x + outside_y * outside_y) + np.minimum(np.maximum(dx, dy), 0)
+    outside: Float = np.sqrt(outside_x * outside_x + outside_y * outside_y)
+    return outside + np.minimum(np.maximum(dx, dy), 0)
 
 
 def _disc(x: Float, y: Float) -> Float:
@@ -358,13 +360,8 @@ def _draw_scenes(rng: np.random.Generator, n: int, difficulty: Difficulty) -> _S
     other = (labels + rng.integers(1, n_classes, n)) % n_classes
     radius = _uniform(rng, difficulty.radius, n)
     small_radius = radius * _uniform(rng, difficulty.second_ratio, n)
-    scene_centre = (IMAGE_SIZE - 1) / 2 + _uniform(
-        rng, (-difficulty.off_centre, difficulty.off_centre), (n, 2)
-    )
-    apart = (
-        _directions(rng, n)
-        * ((radius + small_radius) * _uniform(rng, difficulty.second_distance, n))[:, None]
-    )
+    scene_centre = (IMAGE_SIZE - 1) / 2 + _uniform(rng, (-difficulty.off_centre, difficulty.off_centre), (n, 2))
+    apart = _directions(rng, n) * ((radius + small_radius) * _uniform(rng, difficulty.second_distance, n))[:, None]
     # Two objects share the middle in proportion to their sizes; one alone has it for itself.
     share = np.where(has_two, small_radius / (radius + small_radius), 0).astype(np.float32)[:, None]
     backdrop = _uniform(rng, (0.1, 0.9), (n, 1, 3)) + _uniform(rng, (-0.2, 0.2), (n, 2, 3))
@@ -528,9 +525,7 @@ def _columns(*values: Float) -> Iterator[Float]:
 def _paint_backdrop(scenes: _Scenes) -> Float:
     x, y = _grid()
     half = np.float32((IMAGE_SIZE - 1) / 2)
-    slope_x, slope_y, period, texture = _columns(
-        scenes.slope[:, 0], scenes.slope[:, 1], scenes.period, scenes.texture
-    )
+    slope_x, slope_y, period, texture = _columns(scenes.slope[:, 0], scenes.slope[:, 1], scenes.period, scenes.texture)
     along = (x - half) * slope_x + (y - half) * slope_y
     mix = np.clip(along / (2 * half) + np.float32(0.5), 0, 1)[..., None]
     picture = scenes.backdrop[:, 0, None, None] * (1 - mix) + scenes.backdrop[:, 1, None, None] * mix
@@ -545,7 +540,8 @@ def _paint_backdrop(scenes: _Scenes) -> Float:
 
 def _wave(phase: Float) -> Float:
     """Return a triangle wave of period 1 between -1 and 1."""
-    return np.abs((phase - np.floor(phase)) * 4 - 2) - 1
+    wave: Float = np.abs((phase - np.floor(phase)) * 4 - 2) - 1
+    return wave
 
 
 def _enlarged(grain: Float) -> Float:
