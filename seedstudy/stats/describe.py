@@ -1,0 +1,286 @@
+"""One recipe: centre, spread, and where the next seed may land. Each interval answers another question."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import optimize, special, stats
+
+from seedstudy.errors import StatisticsError
+from seedstudy.stats.result import Estimate, honest_p
+from seedstudy.stats.sample import Sample, as_sample, check_level, mean_of, sd_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """What the seeds of one recipe say, in the unit of the input."""
+
+    n: int
+    mean: Estimate
+    """Student's t interval: where the mean over all seeds may lie."""
+    std: Estimate
+    """Standard deviation with n - 1; chi-square interval, exact for normal seeds."""
+    std_robust: Estimate
+    """The same value with the interval of Bonett (2006), which follows the kurtosis; from 5 seeds on."""
+    median: Estimate
+    """Interval from order statistics; valid for any distribution."""
+    min: float
+    max: float
+    iqm: float
+    """Interquartile mean: the mean of the middle half, boundary seeds counted in part."""
+    new_seed: Estimate
+    """Prediction interval: where one new seed may land."""
+    tolerance: Estimate
+    """Tolerance interval: holds `tolerance_content` of all seeds with the stated confidence."""
+    tolerance_content: float
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rank:
+    """Where one value stands among the seeds of a recipe."""
+
+    value: float
+    n: int
+    """Number of other seeds it is held against."""
+    n_below: int
+    n_equal: int
+    n_above: int
+    percentile: float
+    """Share of the other seeds below, ties one half, in [0, 1]."""
+    t: float
+    """(value - mean of the others) / (s sqrt(1 + 1/n)); nan without spread."""
+    p_value: float
+    """Two-sided probability of a new seed at least as far out, for normal seeds; nan without spread."""
+
+
+def describe(values: ArrayLike, *, level: float = 0.95, content: float = 0.95, name: str = "sample") -> Description:
+    """Describe the seeds of one recipe.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_seeds,)
+        One number per seed, any unit.
+    level : float
+        Confidence level of all intervals.
+    content : float
+        Share of all seeds that the tolerance interval is to hold.
+    name : str
+        How messages call the sample.
+
+    Returns
+    -------
+    Description
+        With one seed: the value, and no interval at all.
+
+    Raises
+    ------
+    StatisticsError
+        No value, a value that is nan or infinite, or a level outside (0, 1).
+
+    """
+    check_level(level)
+    check_level(content)
+    sample = as_sample(values, name=name)
+    ordered = np.sort(sample)
+    return Description(
+        n=sample.size,
+        mean=mean_interval(sample, level=level),
+        std=std_interval(sample, level=level),
+        std_robust=std_interval_robust(sample, level=level),
+        median=median_interval(sample, level=level),
+        min=float(ordered[0]),
+        max=float(ordered[-1]),
+        iqm=interquartile_mean(sample),
+        new_seed=prediction_interval(sample, level=level),
+        tolerance=tolerance_interval(sample, content=content, level=level),
+        tolerance_content=content,
+        warnings=_warnings(sample, level),
+    )
+
+
+def rank_of(value: float, values: ArrayLike, *, part_of_sweep: bool = True) -> Rank:
+    """Hold one seed (seed 0, a published run) against a sweep.
+
+    Parameters
+    ----------
+    value : float
+        The one result.
+    values : array_like, shape (n_seeds,)
+        The sweep.
+    part_of_sweep : bool
+        Whether `value` is one of `values`; it is then held against the others only.
+
+    Raises
+    ------
+    StatisticsError
+        `value` was said to be part of the sweep and is not, or nothing is left to compare with.
+
+    """
+    others = as_sample(values, name="sweep")
+    if not math.isfinite(value):
+        raise StatisticsError(f"value {value:g}: not a finite number; give the result of one seed")
+    if part_of_sweep:
+        found = np.flatnonzero(others == value)
+        if not found.size:
+            raise StatisticsError(
+                f"value {value:g}: not among the {others.size} seeds; say part_of_sweep=False for an outside value"
+            )
+        others = np.delete(others, found[0])
+    if not others.size:
+        raise StatisticsError(f"value {value:g}: no other seed to compare with; train more seeds")
+    n, n_below, n_equal = others.size, int(np.sum(others < value)), int(np.sum(others == value))
+    sd = sd_of(others)
+    t = (value - mean_of(others)) / (sd * math.sqrt(1 + 1 / n)) if sd > 0.0 else math.nan
+    return Rank(
+        value=float(value),
+        n=n,
+        n_below=n_below,
+        n_equal=n_equal,
+        n_above=n - n_below - n_equal,
+        percentile=(n_below + n_equal / 2) / n,
+        t=t,
+        p_value=math.nan if math.isnan(t) else honest_p(float(2 * special.stdtr(n - 1, -abs(t)))),
+    )
+
+
+def mean_interval(sample: Sample, *, level: float) -> Estimate:
+    """Return the mean with Student's t interval, m +- t s / sqrt(n)."""
+    return _around_mean(sample, level, _t_quantile(sample.size, level) / math.sqrt(sample.size), "t")
+
+
+def prediction_interval(sample: Sample, *, level: float) -> Estimate:
+    """Return where one new seed may land, m +- t s sqrt(1 + 1/n), for normal seeds."""
+    factor = _t_quantile(sample.size, level) * math.sqrt(1 + 1 / sample.size)
+    return _around_mean(sample, level, factor, "t-prediction")
+
+
+def tolerance_interval(sample: Sample, *, content: float, level: float) -> Estimate:
+    """Return the interval that holds `content` of all seeds with confidence `level`, for normal seeds."""
+    factor = math.nan if sample.size < 2 else tolerance_factor(sample.size, content=content, level=level)
+    return _around_mean(sample, level, factor, f"normal-tolerance-{content:g}")
+
+
+def tolerance_factor(n: int, *, content: float, level: float) -> float:
+    """Return the exact two-sided normal tolerance factor k of m +- k s.
+
+    Notes
+    -----
+    Averages, over the distribution of the mean, the probability that s is large enough for the interval to hold
+    the content; k solves that this equals the level (the definition behind the tables of Odeh & Owen 1980).
+
+    """
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    weights = weights / weights.sum()
+    # |Z + shift| <= reach holds the content: a quantile of the noncentral chi-square with one degree of freedom.
+    reach2 = stats.ncx2.ppf(content, 1, np.square(nodes) / n)
+
+    def shortfall(k: float) -> float:
+        return float(weights @ stats.chi2.sf((n - 1) * reach2 / k**2, n - 1)) - level
+
+    return float(optimize.brentq(shortfall, 1e-3, 1e6, xtol=1e-10))
+
+
+def sd_factors(n: int, level: float) -> tuple[float, float]:
+    """Return what to multiply a standard deviation of n normal seeds by for the ends of its interval."""
+    tail = (1 - level) / 2
+    return (
+        math.sqrt((n - 1) / float(stats.chi2.ppf(1 - tail, n - 1))),
+        math.sqrt((n - 1) / float(stats.chi2.ppf(tail, n - 1))),
+    )
+
+
+def std_interval(sample: Sample, *, level: float) -> Estimate:
+    """Return the standard deviation with its chi-square interval, exact for normal seeds."""
+    n, sd = sample.size, sd_of(sample)
+    low, high = (math.nan, math.nan) if not sd > 0.0 else (sd * factor for factor in sd_factors(n, level))
+    return Estimate(value=sd, low=low, high=high, level=level, n=n, method="chi2")
+
+
+def std_interval_robust(sample: Sample, *, level: float) -> Estimate:
+    """Return the standard deviation with an interval that follows the kurtosis; none below 5 seeds.
+
+    Notes
+    -----
+    Bonett (2006), "Approximate confidence interval for standard deviation of nonnormal distributions",
+    Computational Statistics & Data Analysis 50: kurtosis about a trimmed mean, interval on the log variance.
+
+    """
+    n, sd, method = sample.size, sd_of(sample), "bonett"
+    if n < 5 or sd == 0.0:
+        return Estimate(value=sd, low=math.nan, high=math.nan, level=level, n=n, method=method)
+    z = float(special.ndtri(0.5 + level / 2))
+    kurtosis = n * fourth_power_sum(sample) / ((n - 1) * sd**2) ** 2
+    correction = n / (n - z)
+    half = z * correction * math.sqrt((kurtosis - (n - 3) / n) / (n - 1))
+    low, high = (math.sqrt(correction * sd**2 * math.exp(side * half)) for side in (-1, 1))
+    return Estimate(value=sd, low=low, high=high, level=level, n=n, method=method)
+
+
+def fourth_power_sum(sample: Sample) -> float:
+    """Return the sum of fourth powers about the mean trimmed by 1 / (2 sqrt(n - 4)) at each end (Bonett 2006)."""
+    trimmed = stats.trim_mean(sample, min(1 / (2 * math.sqrt(sample.size - 4)), 0.49))
+    return float(np.sum((sample - trimmed) ** 4))
+
+
+def median_interval(sample: Sample, *, level: float) -> Estimate:
+    """Return the median with the narrowest symmetric pair of order statistics that reaches the level.
+
+    Below 6 seeds no pair reaches 95 %: the range is given, with the level that it has.
+    """
+    n, ordered = sample.size, np.sort(sample)
+    value = float(np.median(ordered))
+    if n < 2:
+        return Estimate(value=value, low=math.nan, high=math.nan, level=level, n=n, method="order-statistics")
+    # Drop k seeds at each end: the interval misses when at most k seeds lie on one side of the median.
+    tails = stats.binom.cdf(np.arange(n // 2), n, 0.5)
+    n_cut = max(int(np.searchsorted(tails, (1 - level) / 2, side="right")) - 1, 0)
+    reached = float(1 - 2 * tails[n_cut])
+    warnings: tuple[str, ...] = ()
+    if reached < level:
+        warnings = (f"{n} seeds: the range covers the median with level {reached:.3g}, not {level:g}",)
+    return Estimate(
+        value=value,
+        low=float(ordered[n_cut]),
+        high=float(ordered[-1 - n_cut]),
+        level=min(level, reached),
+        n=n,
+        method="order-statistics",
+        warnings=warnings,
+    )
+
+
+def interquartile_mean(sample: Sample) -> float:
+    """Return the mean of the middle half; seeds on its border count with the part that lies inside."""
+    n = sample.size
+    position = np.arange(n)
+    inside = np.minimum(position + 1, 0.75 * n) - np.maximum(position, 0.25 * n)
+    weights = np.clip(inside, 0.0, 1.0)
+    return float(weights @ np.sort(sample) / weights.sum())
+
+
+def _t_quantile(n: int, level: float) -> float:
+    return math.nan if n < 2 else float(special.stdtrit(n - 1, 0.5 + level / 2))
+
+
+def _around_mean(sample: Sample, level: float, factor: float, method: str) -> Estimate:
+    mean, sd = mean_of(sample), sd_of(sample)
+    half = factor * sd if sd > 0.0 else math.nan
+    return Estimate(value=mean, low=mean - half, high=mean + half, level=level, n=sample.size, method=method)
+
+
+def _warnings(sample: Sample, level: float) -> tuple[str, ...]:
+    n = sample.size
+    if n == 1:
+        return ("one seed: its value is known, nothing about the spread between seeds",)
+    if np.ptp(sample) == 0.0:
+        return (f"all {n} seeds gave the same value; the spread is unknown, not zero: no interval can be given",)
+    if n < 5:
+        low, high = sd_factors(n, level)
+        return (
+            f"n = {n} seeds hardly show the spread: the true std may be {low:.2g} to {high:.2g} times the printed one",
+        )
+    return ()

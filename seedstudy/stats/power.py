@@ -1,0 +1,117 @@
+"""How many seeds a question needs, before it is asked; and how many more, when it was left open."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import special, stats
+
+from seedstudy.stats.welch import TDistance, welch
+
+MOST_SEEDS = 100_000
+"""Beyond this many seeds per arm a search ends with None."""
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(120)
+
+
+def difference_power(t: TDistance, alpha: float) -> float:
+    """Return the probability that a two-sided t test at alpha detects `t.difference`; `t.se` is the true error."""
+    shift = float(t.difference / t.se)
+    reach = float(special.stdtrit(t.df, 1 - alpha / 2))
+
+    def given(scale: Any) -> Any:
+        return special.ndtr(shift - reach * scale) + special.ndtr(-shift - reach * scale)
+
+    return _over_spread(given, float(t.df))
+
+
+def equivalence_power(t: TDistance, margin: float, alpha: float) -> float:
+    """Return the probability that two one-sided tests at alpha show |difference| < margin."""
+    reach = float(special.stdtrit(t.df, 1 - alpha))
+    upper, lower = float((margin - t.difference) / t.se), float((-margin - t.difference) / t.se)
+
+    def given(scale: Any) -> Any:
+        inside = special.ndtr(upper - reach * scale) - special.ndtr(lower + reach * scale)
+        return np.where(upper - reach * scale > lower + reach * scale, inside, 0.0)
+
+    return _over_spread(given, float(t.df))
+
+
+def seeds_per_arm(
+    difference: float, sd_a: float, sd_b: float, *, alpha: float = 0.05, power: float = 0.8
+) -> int | None:
+    """Return the smallest n per arm (at least 2) with which Welch's test detects the difference with this power."""
+    if difference == 0.0:
+        return None
+    return smallest(lambda n: difference_power(welch(0.0, sd_a, n, difference, sd_b, n), alpha) >= power, at_least=2)
+
+
+def more_seeds(
+    with_more: Callable[[int], TDistance],
+    *,
+    pilot_df: float,
+    margin: float | None = None,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> int | None:
+    """Return how many more seeds per arm would settle an open comparison, if the difference is what it seems.
+
+    Settled means: the difference is detected, or (with a margin) equivalence is shown, whichever needs fewer seeds.
+    A std from few seeds is a guess, so its upper 80 % limit is used (Browne 1995, for the pilot's degrees of freedom).
+
+    Parameters
+    ----------
+    with_more : callable
+        From a number of additional seeds per arm (at least 1) to the t distance that the printed standard deviations
+        would then give.
+    pilot_df : float
+        Degrees of freedom behind those standard deviations.
+    margin : float, optional
+        Declared margin, in the unit of the difference.
+    alpha, power : float
+        Error rate of each claim, and the probability with which the question is to be settled.
+
+    Returns
+    -------
+    int or None
+        None where no number of seeds up to `MOST_SEEDS` would do.
+
+    """
+    inflation = sd_inflation(pilot_df)
+
+    def is_settled(extra: int) -> bool:
+        seen = with_more(extra)
+        t = TDistance(seen.difference, inflation * seen.se, seen.df)
+        if difference_power(t, alpha) >= power:
+            return True
+        return margin is not None and equivalence_power(t, margin, alpha) >= power
+
+    return smallest(is_settled, at_least=1)
+
+
+def sd_inflation(df: float, confidence: float = 0.8) -> float:
+    """Return what to multiply a pilot std by to get its one-sided upper confidence limit (Browne 1995)."""
+    return math.sqrt(df / float(stats.chi2.ppf(1 - confidence, df)))
+
+
+def smallest(is_enough: Callable[[int], bool], *, at_least: int) -> int | None:
+    """Return the smallest integer for which a monotone condition holds; None beyond `MOST_SEEDS`."""
+    low, high = at_least - 1, at_least
+    while not is_enough(high):
+        if high > MOST_SEEDS:
+            return None
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return high
+
+
+def _over_spread(given: Callable[[Any], Any], df: float) -> float:
+    """Average over the estimated spread: `given` takes s/sigma, distributed as sqrt(chi2/df)."""
+    low, high = np.sqrt(stats.chi2.ppf([1e-12, 1 - 1e-12], df) / df)
+    scale = (low + high) / 2 + (high - low) / 2 * _NODES
+    density = stats.chi.pdf(scale * math.sqrt(df), df) * math.sqrt(df)
+    return float(np.clip(np.sum(_WEIGHTS * density * given(scale)) * (high - low) / 2, 0.0, 1.0))

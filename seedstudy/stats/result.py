@@ -1,0 +1,53 @@
+"""The shape of an answer: a value that never travels without its interval, level, n and method."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+SMALLEST_P = float(np.finfo(np.float64).tiny)
+"""A p-value below this is told as this: no finite sample shows that something is impossible."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A value with its interval; `low` and `high` are nan where no interval can be given."""
+
+    value: float
+    """Point estimate, in the unit of the input."""
+    low: float
+    """Lower end of the interval."""
+    high: float
+    """Upper end of the interval."""
+    level: float
+    """Confidence level of the interval; the level actually reached where the stated one cannot be."""
+    n: int | tuple[int, int]
+    """Number of seeds, or of seeds per arm."""
+    method: str
+    """Name of the method that made the interval."""
+    warnings: tuple[str, ...] = ()
+    """What a reader must know before using the interval."""
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether both ends exist (an end may be infinite)."""
+        return not (math.isnan(self.low) or math.isnan(self.high))
+
+    def mirrored(self, centre: float = 0.0) -> Estimate:
+        """Return the estimate of ``2 * centre - x``: the difference seen from the other arm."""
+        return Estimate(
+            value=2 * centre - self.value,
+            low=2 * centre - self.high,
+            high=2 * centre - self.low,
+            level=self.level,
+            n=self.n[::-1] if isinstance(self.n, tuple) else self.n,
+            method=self.method,
+            warnings=self.warnings,
+        )
+
+
+def honest_p(p: float) -> float:
+    """Return p held inside [SMALLEST_P, 1]; a p of 0 is never printed."""
+    return min(max(float(p), SMALLEST_P), 1.0)

@@ -1,0 +1,217 @@
+"""The declared rule: from a comparison to better, worse, equivalent or inconclusive, with reasons in words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from seedstudy.errors import StatisticsError
+from seedstudy.stats.compare import Comparison
+from seedstudy.stats.permutation import floor_paired, floor_two_sample
+from seedstudy.stats.power import more_seeds, smallest
+from seedstudy.stats.result import Estimate
+from seedstudy.stats.sample import check_margin
+from seedstudy.stats.welch import TDistance, welch
+
+Word = Literal["better", "worse", "equivalent", "inconclusive"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """What will be concluded from which numbers, written before they are seen."""
+
+    margin: float | None = None
+    """Smallest difference that matters, in the metric's unit; without one nothing can be called equivalent."""
+    alpha: float = 0.05
+    """Error rate of each claim: of "better" or "worse" when the arms are equal, of "equivalent" at the margin."""
+    lower_is_better: bool = False
+    power: float = 0.8
+    """Power at which `more_seeds` is counted."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are not rates or a margin."""
+        check_margin(self.margin)
+        for name, rate in (("alpha", self.alpha), ("power", self.power)):
+            if not 0.0 < rate < 1.0:
+                raise StatisticsError(f"rule: {name} = {rate:g} must lie between 0 and 1; write 0.05 for 5 %")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What the rule says of B against A; it knows the metric's direction."""
+
+    word: Word
+    reasons: tuple[str, ...]
+    """Plain words, the deciding one first."""
+    prob_b_better: Estimate | None
+    """Chance that a new seed of B is better than a new seed of A; None for summaries."""
+    single_run_error: float
+    """Chance that one new seed of each would order them the other way round."""
+    non_inferiority_p: float | None
+    """Supports "B is not worse than A by the margin"; None without a margin."""
+    more_seeds: int | None
+    """Seeds per arm to add for a settled answer at the rule's power; only when inconclusive and reachable."""
+
+
+def decide(
+    comparison: Comparison,
+    rule: Rule,
+    *,
+    p_adjusted: float | None = None,
+    equivalence_p_adjusted: float | None = None,
+) -> Verdict:
+    """Apply the rule to a comparison.
+
+    1. Equivalence shown (both one-sided p below alpha): equivalent, even where a difference is detectable.
+    2. Else a difference detected (p below alpha): better or worse, in the metric's direction.
+    3. Else: inconclusive. Absence of evidence is never "equivalent".
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Made with the rule's margin.
+    rule : Rule
+        The declared rule.
+    p_adjusted, equivalence_p_adjusted : float, optional
+        p-values adjusted for the family of comparisons shown together; the comparison's own ones by default.
+
+    Raises
+    ------
+    StatisticsError
+        The comparison was made with another margin than the rule declares.
+
+    """
+    if comparison.margin != rule.margin:
+        raise StatisticsError(
+            f"{comparison.name_b} against {comparison.name_a}: compared with margin {comparison.margin}, "
+            f"but the rule declares {rule.margin}; compare again with the rule's margin"
+        )
+    p = comparison.p_value if p_adjusted is None else p_adjusted
+    equivalence_p = comparison.equivalence_p if equivalence_p_adjusted is None else equivalence_p_adjusted
+    is_detected = p < rule.alpha
+    if equivalence_p is not None and equivalence_p < rule.alpha:
+        word: Word = "equivalent"
+        reasons = _reasons_equivalent(comparison, rule, equivalence_p, is_detected)
+    elif is_detected:
+        word = "better" if _gain(comparison, rule) > 0 else "worse"
+        reasons = _reasons_detected(comparison, rule, p, word)
+    else:
+        word = "inconclusive"
+        reasons = _reasons_inconclusive(comparison, rule, p)
+    missing = _more_seeds(comparison, rule) if word == "inconclusive" else None
+    if word == "inconclusive":
+        reasons = (*reasons, _reason_more_seeds(missing, comparison, rule))
+    prob = comparison.prob_b_greater
+    return Verdict(
+        word=word,
+        reasons=reasons,
+        prob_b_better=prob.mirrored(0.5) if prob and rule.lower_is_better else prob,
+        single_run_error=comparison.single_run_error,
+        non_inferiority_p=(comparison.p_below_plus_margin if rule.lower_is_better else comparison.p_above_minus_margin),
+        more_seeds=missing,
+    )
+
+
+def _gain(comparison: Comparison, rule: Rule) -> float:
+    """Return the difference, counted positive where B is better."""
+    difference = comparison.difference.value
+    return -difference if rule.lower_is_better else difference
+
+
+def _reasons_equivalent(comparison: Comparison, rule: Rule, equivalence_p: float, is_detected: bool) -> tuple[str, ...]:
+    size = abs(comparison.difference.value)
+    shown = (
+        f"the difference lies within the declared margin of {rule.margin:g} (p = {_p(equivalence_p)} for equivalence)"
+    )
+    if is_detected:
+        direction = "better" if _gain(comparison, rule) > 0 else "worse"
+        return (shown, f"{comparison.name_b} is detectably {direction} by {size:.3g}, inside the margin")
+    return (shown,)
+
+
+def _reasons_detected(comparison: Comparison, rule: Rule, p: float, word: str) -> tuple[str, ...]:
+    size = abs(comparison.difference.value)
+    reasons = [
+        f"{comparison.name_b} is {word} than {comparison.name_a} by {size:.3g}: "
+        f"were they equal, seeds alone would give so large a difference with probability {_p(p)}"
+    ]
+    if rule.margin is not None and not _exceeds_margin(comparison, rule.margin):
+        reasons.append(f"whether the difference exceeds the margin of {rule.margin:g} is not settled")
+    if comparison.permutation_p is not None and comparison.permutation_p >= rule.alpha:
+        reasons.append(
+            f"relabelling the seeds gives p = {_p(comparison.permutation_p)}"
+            + (
+                ", the smallest possible with so few seeds"
+                if comparison.permutation_p <= (comparison.permutation_floor or 0.0) * (1 + 1e-9)
+                else ", which does not confirm it"
+            )
+        )
+    return tuple(reasons)
+
+
+def _exceeds_margin(comparison: Comparison, margin: float) -> bool:
+    interval = comparison.difference
+    return interval.has_interval and (interval.low > margin or interval.high < -margin)
+
+
+def _reasons_inconclusive(comparison: Comparison, rule: Rule, p: float) -> tuple[str, ...]:
+    if comparison.method == "permutation" and (comparison.permutation_floor or 0.0) >= rule.alpha:
+        first = (
+            f"no spread between seeds and too few of them: the smallest possible p is "
+            f"{_p(comparison.permutation_floor or 1.0)}"
+        )
+    else:
+        first = f"a difference of this size is within seed noise (p = {_p(p)})"
+    if rule.margin is None:
+        return (first, "no margin was declared, so equivalence cannot be shown either")
+    return (first, f"nor is the difference shown to lie within the margin of {rule.margin:g}")
+
+
+def _reason_more_seeds(missing: int | None, comparison: Comparison, rule: Rule) -> str:
+    if missing is None:
+        return "no reachable number of seeds would settle it if the difference is as it seems"
+    if comparison.method == "permutation":
+        return f"from {missing} more seeds per arm on, relabelling the seeds alone could settle it"
+    return (
+        f"about {missing} more seeds per arm would settle it with {rule.power:.0%} power, "
+        "if the difference is as it seems (upper 80 % limit of the std)"
+    )
+
+
+def _more_seeds(comparison: Comparison, rule: Rule) -> int | None:
+    c = comparison
+    if c.method == "permutation":
+        return _seeds_without_spread(c, rule)
+
+    def with_more(extra: int) -> TDistance:
+        n_a, n_b = c.n_a + extra, c.n_b + extra
+        if c.method == "paired-t":
+            return TDistance(c.difference.value, c.se * math.sqrt(c.n_a / n_a), n_a - 1)
+        sd_a = c.sd_a if c.n_a > 1 else c.sd_b
+        sd_b = c.sd_b if c.n_b > 1 else c.sd_a
+        return welch(0.0, sd_a, n_a, c.difference.value, sd_b, n_b)
+
+    return more_seeds(with_more, pilot_df=c.df, margin=rule.margin, alpha=rule.alpha, power=rule.power)
+
+
+def _seeds_without_spread(comparison: Comparison, rule: Rule) -> int | None:
+    """Return the seeds after which relabelling alone could settle it, were there still no spread at all."""
+    c = comparison
+    is_equal = c.difference.value == 0.0
+    if is_equal and rule.margin is None:
+        return None
+
+    def can_settle(extra: int) -> bool:
+        n_a, n_b = c.n_a + extra, c.n_b + extra
+        return (floor_paired(n_a) if c.paired else floor_two_sample(n_a, n_b)) < rule.alpha
+
+    return smallest(can_settle, at_least=1)
+
+
+def _p(p: float) -> str:
+    """Return a p-value for prose; never "0"."""
+    if p < 1e-4:
+        exponent = math.floor(math.log10(p))
+        return f"{p / 10.0**exponent:.1f}e{exponent}" if exponent > -300 else "less than 1e-300"
+    return f"{p:.2g}"
