@@ -32,6 +32,7 @@ from seedstudy.datasets.base import (
     label_sets,
     single_labels,
 )
+from seedstudy.datasets.cache import file_digest
 
 if TYPE_CHECKING:
     from seedstudy.datasets.base import Images
@@ -101,16 +102,14 @@ CLEAR_PIXELS = 40
 """Least number of its pixels that show."""
 CLEAR_SHARE = 0.6
 """Least share of its outline that shows, of that inside an endless picture."""
-CLEAR_OPACITY = 0.5
-"""Least `opacity`."""
-
-RENDERER_VERSION = 1
-"""Raise it with any change that alters a pixel, a label or an order."""
+CLEAR_CONTRAST = 0.2
+"""Least difference of its colour from the backdrop's, in the channel where they differ most; never less than
+the backdrop's texture and the noise together."""
 
 
 def source_key(data_dir: Path | None) -> str:
-    """Name the renderer and its knobs."""
-    return f"renderer {RENDERER_VERSION} {N_TRAIN} {N_VAL} {N_V2} {VAL_DIFFICULTY} {V2_DIFFICULTY}"
+    """Name the renderer: a digest of this file, so that no change of a knob can meet old pictures."""
+    return file_digest(Path(__file__))
 
 
 def build(data_dir: Path | None, progress: Progress) -> Content:
@@ -309,6 +308,8 @@ class _Objects:
     """(n, 3) RGB 0-1, before opacity."""
     opacity: Float
     """(n,)"""
+    contrast: Float
+    """(n,) difference from the backdrop in the channel where they differ most, 0-1."""
     light: Float
     """(n, 2) change of brightness per radius along x and y."""
     stripes: Float
@@ -413,14 +414,18 @@ def _draw_objects(
     n = len(classes)
     own_hue = (classes + rng.random(n) * 0.8 + 0.1) / len(CLASSES)
     hue = np.where(rng.random(n) < difficulty.colour_cue, own_hue, rng.random(n))
+    colour = _vivid(rng, hue, backdrop)
+    opacity = _uniform(rng, difficulty.opacity, n)
+    distance = np.abs(colour - (backdrop[:, 0] + backdrop[:, 1]) / 2)
     return _Objects(
         classes=classes,
         present=present,
         centre=centre,
         radius=radius,
         heading=_directions(rng, n),
-        colour=_vivid(rng, hue, backdrop),
-        opacity=_uniform(rng, difficulty.opacity, n),
+        colour=colour,
+        opacity=opacity,
+        contrast=opacity * distance.max(axis=1),
         light=_directions(rng, n) * _uniform(rng, (0, difficulty.shading), n)[:, None],
         stripes=_uniform(rng, (0, difficulty.shading), n) * (rng.random(n) < 0.3).astype(np.float32),
     )
@@ -431,12 +436,13 @@ def _vivid(rng: np.random.Generator, hue: NDArray[np.float64], backdrop: Float) 
     # Piecewise linear hue circle: each channel is a trapezium, a third of a turn apart.
     phase = (hue[:, None] + np.array([0, 2 / 3, 1 / 3])) % 1
     pure = np.clip(np.abs(phase * 6 - 3) - 1, 0, 1)
-    brightness = backdrop.mean(axis=(1, 2))
+    brightness = backdrop.mean(axis=(1, 2), dtype=np.float64)
     is_dark = (brightness < 0.5)[:, None]
     depth = rng.random((len(hue), 1)) * 0.4
     lighter = pure + (1 - pure) * (0.2 + depth)
     darker = pure * (0.8 - depth)
-    return np.where(is_dark, lighter, darker).astype(np.float32)
+    colour: Float = np.where(is_dark, lighter, darker).astype(np.float32)
+    return colour
 
 
 def _draw_covers(rng: np.random.Generator, n: int, difficulty: Difficulty) -> Float:
@@ -492,21 +498,26 @@ def _paint(scenes: _Scenes, rng: np.random.Generator) -> tuple[Images, NDArray[n
         (scenes.small, small_shows * (1 - large_shows) * (1 - hidden), small_whole),
         (scenes.large, large_shows * (1 - hidden), large_whole),
     ):
-        is_clear = _is_clear(objects, shows, whole)
+        is_clear = _is_clear(objects, shows, whole, scenes.texture + scenes.noise)
         clear[np.flatnonzero(is_clear), objects.classes[is_clear]] = True
     return images, clear
 
 
-def _is_clear(objects: _Objects, shows: Float, whole: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Judge each object (n,); shows: (n, h, w) coverage left visible; whole: (n,) area in pixels."""
+def _is_clear(objects: _Objects, shows: Float, whole: NDArray[np.float64], unrest: Float) -> NDArray[np.bool_]:
+    """Judge each object (n,).
+
+    shows: (n, h, w) coverage left visible; whole: (n,) area in pixels; unrest: (n,) texture plus noise
+    """
     # Whole pixels are counted, not coverages summed: a count is the same on every platform.
     n_visible = (shows > 0.5).sum(axis=(1, 2))
-    return (
+    is_clear: NDArray[np.bool_] = (
         objects.present
         & (n_visible >= CLEAR_PIXELS)
         & (n_visible >= CLEAR_SHARE * whole)
-        & (objects.opacity >= CLEAR_OPACITY)
+        & (objects.contrast >= CLEAR_CONTRAST)
+        & (objects.contrast >= unrest)
     )
+    return is_clear
 
 
 def _grid() -> tuple[Float, Float]:
@@ -524,18 +535,19 @@ def _columns(*values: Float) -> Iterator[Float]:
 
 def _paint_backdrop(scenes: _Scenes) -> Float:
     x, y = _grid()
-    half = np.float32((IMAGE_SIZE - 1) / 2)
+    half = (IMAGE_SIZE - 1) / 2
     slope_x, slope_y, period, texture = _columns(scenes.slope[:, 0], scenes.slope[:, 1], scenes.period, scenes.texture)
-    along = (x - half) * slope_x + (y - half) * slope_y
-    mix = np.clip(along / (2 * half) + np.float32(0.5), 0, 1)[..., None]
-    picture = scenes.backdrop[:, 0, None, None] * (1 - mix) + scenes.backdrop[:, 1, None, None] * mix
+    along: Float = (x - half) * slope_x + (y - half) * slope_y
+    mix = np.clip(along / (2 * half) + 0.5, 0, 1)[..., None]
+    picture: Float = scenes.backdrop[:, 0, None, None] * (1 - mix) + scenes.backdrop[:, 1, None, None] * mix
 
-    across = (x - half) * slope_y - (y - half) * slope_x
+    across: Float = (x - half) * slope_y - (y - half) * slope_x
     stripes = _wave(along / period)
     checks = stripes * _wave(across / period) * 2
     pattern = scenes.pattern[:, None, None]
     waves = np.where(pattern == 0, _enlarged(scenes.grain), np.where(pattern == 1, stripes, checks))
-    return picture + (waves * texture)[..., None]
+    picture += (waves * texture)[..., None]
+    return picture
 
 
 def _wave(phase: Float) -> Float:
@@ -613,11 +625,13 @@ def _blurred(picture: Float, weight: Float) -> Float:
     rows = padded[:, :-2] + padded[:, 1:-1] * 2 + padded[:, 2:]
     soft = (rows[:, :, :-2] + rows[:, :, 1:-1] * 2 + rows[:, :, 2:]) / 16
     mix = weight[:, None, None, None]
-    return picture * (1 - mix) + soft * mix
+    mixed: Float = picture * (1 - mix) + soft * mix
+    return mixed
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Float:
     """Return noise of mean 0 and standard deviation 1: the sum of three uniform bytes, exact everywhere."""
     total = rng.integers(0, 256, (3, *shape), dtype=np.uint8).sum(axis=0, dtype=np.int32)
     # Var of a uniform byte = (256^2 - 1) / 12.
-    return (total.astype(np.float32) - np.float32(382.5)) / np.float32(math.sqrt(3 * 65535 / 12))
+    noise: Float = (total.astype(np.float32) - np.float32(382.5)) / np.float32(math.sqrt(3 * 65535 / 12))
+    return noise
