@@ -49,9 +49,11 @@ Bounds = tuple[float, float]
 class Difficulty:
     """Every knob of the renderer. Lengths in pixels of a 32 px picture, strengths on a 0-1 scale."""
 
-    radius: Bounds = (7.0, 13.0)
+    radius: Bounds = (9.0, 14.0)
     """Of the circle around the larger object."""
-    off_centre: float = 4.0
+    turn: float = 25.0
+    """Largest rotation to either side, degrees."""
+    off_centre: float = 3.0
     """Largest shift of the scene's centre along each axis."""
     second_rate: float = 0.35
     """Share of pictures with a second object of another class."""
@@ -61,21 +63,25 @@ class Difficulty:
     """Between the two centres, relative to the sum of the radii; below 1 they may overlap."""
     label_slip: float = 0.12
     """Share of the pictures with two objects whose one label is the smaller object's."""
-    colour_cue: float = 0.6
-    """Share of objects in a colour near their class's own; the others have any colour."""
-    opacity: Bounds = (0.5, 1.0)
+    colour_cue: float = 0.8
+    """Share of objects in (about) their class's own colour; the others have that of any class."""
+    colour_spread: float = 0.1
+    """Largest departure from that colour, per channel."""
+    opacity: Bounds = (0.7, 1.0)
     """1: the object's own vivid colour; 0: no difference from the background."""
-    texture: Bounds = (0.0, 0.25)
+    backdrop_colour: float = 0.08
+    """Largest departure of the background from grey, per channel."""
+    texture: Bounds = (0.0, 0.12)
     """Amplitude of the pattern on the background."""
-    shading: float = 0.25
+    shading: float = 0.15
     """Largest amplitude of light and stripes on an object."""
-    cover_rate: float = 0.25
+    cover_rate: float = 0.15
     """Share of pictures where an edge (half-plane) hides a part of the larger object."""
     cover_depth: Bounds = (0.15, 0.5)
     """Hidden part of the larger object's diameter."""
     blur: Bounds = (0.0, 0.6)
     """Weight of the 3 x 3 binomial mean of each pixel's neighbourhood."""
-    noise: Bounds = (0.02, 0.12)
+    noise: Bounds = (0.01, 0.06)
     """Standard deviation of independent noise per pixel and channel."""
 
 
@@ -84,13 +90,13 @@ VAL_DIFFICULTY = Difficulty()
 
 V2_DIFFICULTY = dataclasses.replace(
     VAL_DIFFICULTY,
-    radius=(6.0, 12.0),
-    second_rate=0.4,
-    colour_cue=0.5,
-    opacity=(0.4, 0.95),
-    texture=(0.05, 0.3),
-    cover_rate=0.3,
-    noise=(0.03, 0.15),
+    radius=(8.0, 13.0),
+    turn=35.0,
+    colour_cue=0.7,
+    opacity=(0.6, 1.0),
+    texture=(0.0, 0.16),
+    cover_rate=0.2,
+    noise=(0.01, 0.08),
 )
 """The same pictures made slightly harder, as a second collection of images always turns out."""
 
@@ -286,6 +292,20 @@ _OUTLINES: dict[str, Callable[[Float, Float], Float]] = {
 }
 CLASSES = tuple(_OUTLINES)
 
+_COLOURS = {
+    "disc": (0.90, 0.12, 0.12),
+    "ring": (1.00, 0.55, 0.05),
+    "square": (0.95, 0.90, 0.15),
+    "triangle": (0.10, 0.65, 0.15),
+    "cross": (0.10, 0.85, 0.85),
+    "star": (0.15, 0.20, 0.95),
+    "heart": (0.95, 0.45, 0.75),
+    "crescent": (0.50, 0.10, 0.70),
+    "bar": (0.05, 0.05, 0.05),
+    "arrow": (0.95, 0.95, 0.95),
+}
+"""RGB 0-1 that most objects of a class have, as lemons are yellow."""
+
 
 # --- scenes: what stands where ---------------------------------------------------------------------------
 
@@ -365,7 +385,9 @@ def _draw_scenes(rng: np.random.Generator, n: int, difficulty: Difficulty) -> _S
     apart = _directions(rng, n) * ((radius + small_radius) * _uniform(rng, difficulty.second_distance, n))[:, None]
     # Two objects share the middle in proportion to their sizes; one alone has it for itself.
     share = np.where(has_two, small_radius / (radius + small_radius), 0).astype(np.float32)[:, None]
-    backdrop = _uniform(rng, (0.1, 0.9), (n, 1, 3)) + _uniform(rng, (-0.2, 0.2), (n, 2, 3))
+    tint = difficulty.backdrop_colour
+    grey = _uniform(rng, (0.2, 0.8), (n, 1, 1)) + _uniform(rng, (-0.12, 0.12), (n, 2, 1))
+    backdrop = grey + _uniform(rng, (-tint, tint), (n, 2, 3))
     large = _draw_objects(
         rng,
         difficulty,
@@ -412,9 +434,10 @@ def _draw_objects(
     backdrop: Float,
 ) -> _Objects:
     n = len(classes)
-    own_hue = (classes + rng.random(n) * 0.8 + 0.1) / len(CLASSES)
-    hue = np.where(rng.random(n) < difficulty.colour_cue, own_hue, rng.random(n))
-    colour = _vivid(rng, hue, backdrop)
+    has_own = rng.random(n) < difficulty.colour_cue
+    palette = np.array([_COLOURS[name] for name in CLASSES], dtype=np.float32)
+    colour = palette[np.where(has_own, classes, rng.integers(0, len(CLASSES), n))]
+    colour += _uniform(rng, (-difficulty.colour_spread, difficulty.colour_spread), (n, 3))
     opacity = _uniform(rng, difficulty.opacity, n)
     distance = np.abs(colour - (backdrop[:, 0] + backdrop[:, 1]) / 2)
     return _Objects(
@@ -422,27 +445,13 @@ def _draw_objects(
         present=present,
         centre=centre,
         radius=radius,
-        heading=_directions(rng, n),
+        heading=_directions(rng, n, turn=difficulty.turn),
         colour=colour,
         opacity=opacity,
         contrast=opacity * distance.max(axis=1),
         light=_directions(rng, n) * _uniform(rng, (0, difficulty.shading), n)[:, None],
         stripes=_uniform(rng, (0, difficulty.shading), n) * (rng.random(n) < 0.3).astype(np.float32),
     )
-
-
-def _vivid(rng: np.random.Generator, hue: NDArray[np.float64], backdrop: Float) -> Float:
-    """Return RGB (n, 3) of a hue (n,) 0-1, made light on a dark backdrop and dark on a light one."""
-    # Piecewise linear hue circle: each channel is a trapezium, a third of a turn apart.
-    phase = (hue[:, None] + np.array([0, 2 / 3, 1 / 3])) % 1
-    pure = np.clip(np.abs(phase * 6 - 3) - 1, 0, 1)
-    brightness = backdrop.mean(axis=(1, 2), dtype=np.float64)
-    is_dark = (brightness < 0.5)[:, None]
-    depth = rng.random((len(hue), 1)) * 0.4
-    lighter = pure + (1 - pure) * (0.2 + depth)
-    darker = pure * (0.8 - depth)
-    colour: Float = np.where(is_dark, lighter, darker).astype(np.float32)
-    return colour
 
 
 def _draw_covers(rng: np.random.Generator, n: int, difficulty: Difficulty) -> Float:
@@ -457,11 +466,15 @@ def _uniform(rng: np.random.Generator, bounds: Bounds, shape: int | tuple[int, .
     return (low + (high - low) * rng.random(shape)).astype(np.float32)
 
 
-def _directions(rng: np.random.Generator, n: int) -> Float:
-    """Return (n, 2) unit vectors at multiples of a 512th of a turn, rounded so that libm does not matter."""
-    turns = [2 * math.pi * k / 512 for k in range(512)]
-    table = np.array([(round(math.cos(a), 6), round(math.sin(a), 6)) for a in turns], dtype=np.float32)
-    directions: Float = table[rng.integers(0, 512, n)]
+def _directions(rng: np.random.Generator, n: int, *, turn: float = 180.0) -> Float:
+    """Return (n, 2) unit vectors up to `turn` degrees from (1, 0), at whole half degrees.
+
+    They come from a table of rounded values: the last bit of sin and cos differs between platforms.
+    """
+    angles = [math.radians(half / 2) for half in range(720)]
+    table = np.array([(round(math.cos(a), 6), round(math.sin(a), 6)) for a in angles], dtype=np.float32)
+    most = round(2 * turn)
+    directions: Float = table[rng.integers(-most, most + 1, n) % 720]
     return directions
 
 
