@@ -14,8 +14,10 @@ from seedstudy.errors import StatisticsError
 from seedstudy.stats import effect, rank, welch
 from seedstudy.stats.describe import sd_factors
 from seedstudy.stats.permutation import Permutation, permute, sign_flips, studentised
+from seedstudy.stats.resample import bootstrap_difference
 from seedstudy.stats.result import Estimate, honest_p
 from seedstudy.stats.sample import Sample, as_sample, check_level, check_margin, mean_of, sd_of
+from seedstudy.stats.spread import SpreadComparison, compare_spread
 
 Method = Literal["welch", "paired-t", "single-run", "permutation"]
 
@@ -70,6 +72,10 @@ class Comparison:
     mann_whitney: rank.RankTest | None = None
     brunner_munzel: rank.RankTest | None = None
     hodges_lehmann: Estimate | None = None
+    bootstrap: Estimate | None = None
+    """The difference with a BCa interval; None below 20 seeds per arm."""
+    spread: SpreadComparison | None = None
+    """None below 5 seeds per arm."""
     wilcoxon: rank.RankTest | None = None
     """Signed-rank test of the pairs; None when unpaired."""
     warnings: tuple[str, ...] = ()
@@ -268,6 +274,8 @@ def _compare_arms(a: Sample, b: Sample, arms: _Arms, asked: _Asked, rng: np.rand
         mann_whitney=rank.mann_whitney(a, b),
         brunner_munzel=rank.brunner_munzel(a, b),
         hodges_lehmann=rank.hodges_lehmann(a, b, level=asked.level),
+        bootstrap=bootstrap_difference(a, b, level=asked.level, resamples=asked.resamples, rng=rng),
+        spread=compare_spread(a, b, level=asked.level),
         warnings=_design_warnings(arms, asked.level, permutation.floor),
     )
 

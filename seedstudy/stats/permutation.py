@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,6 @@ from seedstudy.stats.sample import Sample
 EXACT_UP_TO = 200_000
 """Number of relabellings up to which all of them are tried."""
 _CELLS_AT_ONCE = 2_000_000
-_TIE = 1e-10
-"""Statistics closer than this (on a scale of 0 to 1) are the same: rounding must not decide about a tie."""
 
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """From labellings (n_labellings, n_seeds), 1.0 where a seed goes to arm B, to values in [0, 1], large = extreme."""
@@ -31,7 +29,6 @@ class Permutation:
     floor: float
     """Smallest attainable two-sided p for these sample sizes, without ties."""
     method: Literal["exact", "monte-carlo"]
-    n_labellings: int
 
 
 def floor_two_sample(n_a: int, n_b: int) -> float:
@@ -42,6 +39,39 @@ def floor_two_sample(n_a: int, n_b: int) -> float:
 def floor_paired(n: int) -> float:
     """Return the smallest two-sided sign-flip p, 2/2^n."""
     return 2.0 ** (1 - n)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labelled:
+    """The labellings to try; several statistics may look at the same ones."""
+
+    TIE: ClassVar[float] = 1e-10
+    """Statistics closer than this (on a scale of 0 to 1) are the same: rounding must not decide about a tie."""
+    observed: NDArray[np.float64]
+    """The labelling that was seen, shape (1, n_seeds)."""
+    blocks: Iterator[NDArray[np.float64]]
+    """Labellings in blocks of bounded size; to be read once."""
+    method: Literal["exact", "monte-carlo"]
+    n_counted_extra: int
+    """1 for random labellings: the observed one counts as well, so p is never 0 (Phipson & Smyth 2010)."""
+    n_total: int
+
+
+def label_arms(n_a: int, n_b: int, *, rng: np.random.Generator, resamples: int) -> Labelled:
+    """Return all labellings of n_a + n_b seeds if there are at most `EXACT_UP_TO`, else random ones."""
+    observed = np.repeat([0.0, 1.0], [n_a, n_b])[None, :]
+    total = math.comb(n_a + n_b, n_a)
+    if total <= EXACT_UP_TO:
+        return Labelled(
+            observed=observed, blocks=_all_labellings(n_a, n_b), method="exact", n_counted_extra=0, n_total=total
+        )
+    return Labelled(
+        observed=observed,
+        blocks=_random_labellings(observed[0], resamples, rng),
+        method="monte-carlo",
+        n_counted_extra=1,
+        n_total=resamples + 1,
+    )
 
 
 def permute(statistic: Statistic, n_a: int, n_b: int, *, rng: np.random.Generator, resamples: int) -> Permutation:
@@ -56,34 +86,18 @@ def permute(statistic: Statistic, n_a: int, n_b: int, *, rng: np.random.Generato
     rng : numpy.random.Generator
         Used only when there are more than `EXACT_UP_TO` labellings.
     resamples : int
-        Number of random labellings in that case; the observed one is counted as well, so p is never 0
-        (Phipson & Smyth 2010, "Permutation p-values should never be zero").
+        Number of random labellings in that case.
 
     """
-    if math.comb(n_a + n_b, n_a) <= EXACT_UP_TO:
-        return permute_all(statistic, n_a, n_b)
-    observed = _observed(n_a, n_b)
-    bound = float(statistic(observed)[0]) - _TIE
-    blocks = _random_labellings(observed[0], resamples, rng)
-    count = 1 + sum(int(np.sum(statistic(block) >= bound)) for block in blocks)
-    return Permutation(
-        p_value=count / (resamples + 1),
-        floor=floor_two_sample(n_a, n_b),
-        method="monte-carlo",
-        n_labellings=resamples,
-    )
+    labelled = label_arms(n_a, n_b, rng=rng, resamples=resamples)
+    bound = float(statistic(labelled.observed)[0]) - Labelled.TIE
+    count = labelled.n_counted_extra + sum(int(np.sum(statistic(block) >= bound)) for block in labelled.blocks)
+    return Permutation(p_value=count / labelled.n_total, floor=floor_two_sample(n_a, n_b), method=labelled.method)
 
 
 def permute_all(statistic: Statistic, n_a: int, n_b: int) -> Permutation:
     """Try every labelling; the caller knows that there are few enough."""
-    bound = float(statistic(_observed(n_a, n_b))[0]) - _TIE
-    total = math.comb(n_a + n_b, n_a)
-    count = sum(int(np.sum(statistic(block) >= bound)) for block in _all_labellings(n_a, n_b))
-    return Permutation(p_value=count / total, floor=floor_two_sample(n_a, n_b), method="exact", n_labellings=total)
-
-
-def _observed(n_a: int, n_b: int) -> NDArray[np.float64]:
-    return np.repeat([0.0, 1.0], [n_a, n_b])[None, :]
+    return permute(statistic, n_a, n_b, rng=np.random.default_rng(0), resamples=0)
 
 
 def studentised(values: Sample) -> Statistic:
@@ -122,18 +136,16 @@ def sign_flips(differences: Sample, *, rng: np.random.Generator, resamples: int)
     n = differences.size
     scale = float(np.max(np.abs(differences))) or 1.0
     z = differences / scale
-    bound = abs(float(z.mean())) - _TIE
+    bound = abs(float(z.mean())) - Labelled.TIE
     if 2**n <= EXACT_UP_TO:
         signs = np.array(list(itertools.product((-1.0, 1.0), repeat=n)))
         count = int(np.sum(np.abs(signs @ z) / n >= bound))
-        return Permutation(p_value=count / 2**n, floor=floor_paired(n), method="exact", n_labellings=2**n)
+        return Permutation(p_value=count / 2**n, floor=floor_paired(n), method="exact")
     count = 1
     for size in _blocks(resamples, n):
         signs = rng.integers(0, 2, (size, n)) * 2.0 - 1.0
         count += int(np.sum(np.abs(signs @ z) / n >= bound))
-    return Permutation(
-        p_value=count / (resamples + 1), floor=floor_paired(n), method="monte-carlo", n_labellings=resamples
-    )
+    return Permutation(p_value=count / (resamples + 1), floor=floor_paired(n), method="monte-carlo")
 
 
 def _blocks(total: int, width: int) -> Iterator[int]:

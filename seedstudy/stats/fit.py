@@ -1,0 +1,350 @@
+"""Which distributions describe the seeds of one recipe. Descriptive only: nothing here ever chooses a test."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special, stats
+
+from seedstudy.errors import StatisticsError
+from seedstudy.stats.describe import mean_interval, std_interval
+from seedstudy.stats.families import BETA, NORMAL, ON_THE_LINE, Array, Family, anderson_darling, fit_rows
+from seedstudy.stats.resample import FEWEST_SEEDS
+from seedstudy.stats.result import Estimate
+from seedstudy.stats.sample import Sample, as_sample, check_level, is_constant, mean_of, sd_of
+
+FEWEST_FOR_SHAPE = 10
+"""Families with a shape parameter need this many seeds; below, the likelihood chases single values."""
+_NORMALITY_DRAWS = 9999
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FittedFamily:
+    """One family of distributions, fitted by maximum likelihood."""
+
+    name: str
+    params: dict[str, float]
+    log_likelihood: float
+    aicc: float
+    """Akaike's criterion with the small-sample correction (Hurvich & Tsai 1989)."""
+    weight: float
+    """Akaike weight among the families shown."""
+    gof_statistic: float
+    """Anderson-Darling A^2."""
+    gof_p: float
+    """Parametric bootstrap with refitted parameters (Stute et al. 1993); small: the family does not fit."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NormalityTest:
+    """A test that the seeds are normal, mean and std unknown."""
+
+    test: str
+    statistic: float
+    p_value: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QQ:
+    """Points of a normal quantile-quantile plot with a pointwise band for normal seeds."""
+
+    theoretical: tuple[float, ...]
+    """Standard normal quantiles."""
+    observed: tuple[float, ...]
+    """The seeds in order."""
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    level: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fit:
+    """What the shape of the distribution over seeds looks like."""
+
+    n: int
+    families: tuple[FittedFamily, ...]
+    """The best (lowest AICc) first; empty where there are too few seeds to tell families apart."""
+    normality: tuple[NormalityTest, ...]
+    mean: Estimate
+    std: Estimate
+    skewness: Estimate
+    """Bias-corrected (G1); BCa interval from 20 seeds on."""
+    excess_kurtosis: Estimate
+    """Bias-corrected (G2); BCa interval from 20 seeds on."""
+    qq: QQ | None
+    step: float | None
+    warnings: tuple[str, ...] = ()
+
+
+def fit(
+    values: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    step: float | None = None,
+    whole: float | None = None,
+    resamples: int = 199,
+    name: str = "sample",
+) -> Fit:
+    """Fit families of distributions to the seeds of one recipe.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_seeds,)
+        One number per seed, any unit; at least 3.
+    rng : numpy.random.Generator
+        For goodness of fit and bootstrap intervals.
+    level : float
+        Confidence level of all intervals.
+    step : float, optional
+        Distance between possible values: an accuracy over N images comes in steps of 1/N. Simulated samples are then
+        rounded alike, so that ties do not count against a family.
+    whole : float, optional
+        The value that means "all right" (1 or 100). With it the beta distribution is fitted to value / whole.
+    resamples : int
+        Bootstrap samples per family; the smallest p is 1 / (resamples + 1).
+    name : str
+        How messages call the sample.
+
+    Raises
+    ------
+    StatisticsError
+        Fewer than 3 seeds, not finite, values off the lattice, or outside [0, whole].
+
+    """
+    check_level(level)
+    sample = as_sample(values, name=name, at_least=3)
+    _check_lattice(sample, step, name)
+    if whole is not None and not (whole > 0 and sample.min() > 0 and sample.max() < whole):
+        raise StatisticsError(f"{name}: values outside (0, {whole:g}) cannot be a share of it; leave `whole` out")
+    skewness, kurtosis = _shape_moments(sample, level, rng)
+    flat = is_constant(sample)
+    candidates = () if flat else _candidates(sample.size, whole)
+    return Fit(
+        n=sample.size,
+        families=_fit_families(candidates, sample, whole, step, resamples, rng),
+        normality=() if flat else _normality(sample, step, rng),
+        mean=mean_interval(sample, level=level),
+        std=std_interval(sample, level=level),
+        skewness=skewness,
+        excess_kurtosis=kurtosis,
+        qq=None if flat else normal_qq(sample, level=level),
+        step=step,
+        warnings=_warnings(sample, step),
+    )
+
+
+def normal_qq(sample: Sample, *, level: float) -> QQ:
+    """Return QQ points at the medians of uniform order statistics, and where each point may lie if normal.
+
+    The band is pointwise and takes mean and std as known: one point in twenty outside it is expected at 95 %.
+    """
+    n = sample.size
+    rank = np.arange(1, n + 1)
+    centre, spread = mean_of(sample), sd_of(sample)
+
+    def quantiles(q: float) -> Array:
+        return np.asarray(special.ndtri(special.betaincinv(rank, n + 1 - rank, q)), dtype=np.float64)
+
+    low, high = (centre + spread * quantiles(q) for q in ((1 - level) / 2, (1 + level) / 2))
+    return QQ(
+        theoretical=tuple(quantiles(0.5).tolist()),
+        observed=tuple(np.sort(sample).tolist()),
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
+        level=level,
+    )
+
+
+def _check_lattice(sample: Sample, step: float | None, name: str) -> None:
+    if step is None:
+        return
+    if not (step > 0.0 and math.isfinite(step)):
+        raise StatisticsError(f"{name}: step {step:g} must be positive; for N images it is 1/N, in the unit given")
+    off = np.abs(sample / step - np.round(sample / step))
+    if off.max() > 1e-3:
+        raise StatisticsError(
+            f"{name}: {sample[off.argmax()]:g} is no multiple of the step {step:g}; "
+            "give unrounded values, or leave the step out"
+        )
+
+
+def _candidates(n: int, whole: float | None) -> tuple[Family, ...]:
+    families = ON_THE_LINE if whole is None else (*ON_THE_LINE, BETA)
+    # AICc needs n > k + 1.
+    return tuple(family for family in families if n >= (FEWEST_FOR_SHAPE if len(family.params) > 2 else 4))
+
+
+def _fit_families(
+    families: tuple[Family, ...],
+    sample: Sample,
+    whole: float | None,
+    step: float | None,
+    resamples: int,
+    rng: np.random.Generator,
+) -> tuple[FittedFamily, ...]:
+    fitted = []
+    for family in families:
+        # Standardised data keep the search well scaled; the likelihood is brought back to the given unit.
+        if family is BETA:
+            shift, scale = 0.0, float(whole or 1.0)
+        else:
+            shift, scale = mean_of(sample), sd_of(sample)
+        z = np.sort((sample - shift) / scale)[None, :]
+        grid = None if step is None else step / scale
+        params, log_likelihood = fit_rows(family, z)
+        observed = float(anderson_darling(family.cdf(z, params))[0])
+        null = _refitted_statistics(family, params[0], z.shape[1], grid, -shift / scale, resamples, rng)
+        fitted.append(
+            (
+                family,
+                _in_unit(family, params[0], shift, scale),
+                float(log_likelihood[0]) - sample.size * math.log(scale),
+                observed,
+                (1 + int(np.sum(null >= observed))) / (resamples + 1),
+            )
+        )
+    return _weighted(fitted, sample.size)
+
+
+def _in_unit(family: Family, params: Array, shift: float, scale: float) -> dict[str, float]:
+    readable = list(family.readable(params))
+    if family is not BETA:
+        readable[0], readable[1] = shift + scale * readable[0], scale * readable[1]
+    return dict(zip(family.params, readable, strict=True))
+
+
+def _refitted_statistics(
+    family: Family,
+    params: Array,
+    n: int,
+    grid: float | None,
+    origin: float,
+    resamples: int,
+    rng: np.random.Generator,
+) -> Array:
+    draws = family.draw(params, resamples * n, rng).reshape(resamples, n)
+    if grid is not None:
+        draws = _on_lattice(draws, grid, origin)
+    draws = np.sort(draws, axis=1)
+    usable = draws[:, -1] > draws[:, 0]
+    statistics = np.full(resamples, np.inf)
+    refitted, _ = fit_rows(family, draws[usable])
+    statistics[usable] = anderson_darling(family.cdf(draws[usable], refitted))
+    return statistics
+
+
+def _on_lattice(draws: Array, grid: float, origin: float) -> Array:
+    rounded: Array = np.round((draws - origin) / grid) * grid + origin
+    return rounded
+
+
+def _weighted(fitted: list[Any], n: int) -> tuple[FittedFamily, ...]:
+    if not fitted:
+        return ()
+    criteria = []
+    for family, _, log_likelihood, *_ in fitted:
+        k = len(family.params)
+        criteria.append(2 * k - 2 * log_likelihood + 2 * k * (k + 1) / (n - k - 1))
+    relative = np.exp(-(np.array(criteria) - min(criteria)) / 2)
+    weights = relative / relative.sum()
+    families = [
+        FittedFamily(
+            name=family.name,
+            params=params,
+            log_likelihood=log_likelihood,
+            aicc=aicc,
+            weight=float(weight),
+            gof_statistic=statistic,
+            gof_p=p,
+        )
+        for (family, params, log_likelihood, statistic, p), aicc, weight in zip(fitted, criteria, weights, strict=True)
+    ]
+    return tuple(sorted(families, key=lambda family: family.aicc))
+
+
+def _normality(sample: Sample, step: float | None, rng: np.random.Generator) -> tuple[NormalityTest, ...]:
+    """Return Shapiro-Wilk, Lilliefors and Anderson-Darling; p-values know that mean and std were estimated."""
+    n, sd = sample.size, sd_of(sample)
+    grid = None if step is None else step / sd
+    draws = rng.standard_normal((_NORMALITY_DRAWS, n))
+    if grid is not None:
+        draws = _on_lattice(draws, grid, -mean_of(sample) / sd)
+        draws = draws[np.ptp(draws, axis=1) > 0.0]
+    null, observed = _normal_cdf_of_standardised(draws), _normal_cdf_of_standardised(sample[None, :])
+    found = [_shapiro(sample, draws if grid is not None else None)]
+    for name, statistic in (("lilliefors", _kolmogorov), ("anderson-darling", anderson_darling)):
+        value = float(statistic(observed)[0])
+        p = (1 + int(np.sum(statistic(null) >= value - 1e-12))) / (len(null) + 1)
+        found.append(NormalityTest(test=name, statistic=value, p_value=p))
+    return tuple(found)
+
+
+def _shapiro(sample: Sample, on_lattice: Array | None) -> NormalityTest:
+    test = stats.shapiro(sample)
+    value, p = float(test.statistic), float(test.pvalue)
+    if on_lattice is not None:
+        some = on_lattice[:999]
+        null = np.array([float(stats.shapiro(row).statistic) for row in some])
+        p = (1 + int(np.sum(null <= value + 1e-12))) / (len(some) + 1)
+    return NormalityTest(test="shapiro-wilk", statistic=value, p_value=p)
+
+
+def _normal_cdf_of_standardised(rows: Array) -> Array:
+    z = (rows - rows.mean(axis=1, keepdims=True)) / rows.std(axis=1, ddof=1, keepdims=True)
+    return NORMAL.cdf(np.sort(z, axis=1), np.zeros((rows.shape[0], 2)))
+
+
+def _kolmogorov(u: Array) -> Array:
+    n = u.shape[1]
+    rank = np.arange(1, n + 1)
+    distance: Array = np.maximum((rank / n - u).max(axis=1), (u - (rank - 1) / n).max(axis=1))
+    return distance
+
+
+def _shape_moments(sample: Sample, level: float, rng: np.random.Generator) -> tuple[Estimate, Estimate]:
+    n = sample.size
+    found = []
+    for name, order in (("skewness", 3), ("kurtosis", 4)):
+        value = low = high = math.nan
+        if n >= order and not is_constant(sample):
+            value = float(_moment(sample, order))
+        if n >= FEWEST_SEEDS and not is_constant(sample):
+            interval = stats.bootstrap(
+                (sample,),
+                lambda rows, axis, order=order: _moment(rows, order, axis),
+                n_resamples=1999,
+                vectorized=True,
+                confidence_level=level,
+                method="BCa",
+                rng=rng,
+            ).confidence_interval
+            low, high = float(interval.low), float(interval.high)
+        found.append(Estimate(value=value, low=low, high=high, level=level, n=n, method=f"{name}-bootstrap-bca"))
+    return found[0], found[1]
+
+
+def _moment(rows: Any, order: int, axis: int = -1) -> Any:
+    if order == 3:
+        return stats.skew(rows, axis=axis, bias=False)
+    return stats.kurtosis(rows, axis=axis, bias=False)
+
+
+def _warnings(sample: Sample, step: float | None) -> tuple[str, ...]:
+    n = sample.size
+    if is_constant(sample):
+        return (f"all {n} seeds gave the same value; no distribution can be fitted",)
+    found = []
+    if n < 4:
+        found.append(f"{n} seeds cannot tell one distribution from another; no family is fitted")
+    elif n < FEWEST_FOR_SHAPE:
+        found.append(f"{n} seeds: families with a shape parameter need {FEWEST_FOR_SHAPE}")
+    if n < 30:
+        found.append(f"{n} seeds rarely show that a family is wrong: a large p is no proof that it is right")
+    if step is None and np.unique(sample).size < 0.8 * n:
+        found.append("many seeds share a value: give the step between possible values (1/N for N images)")
+    return tuple(found)

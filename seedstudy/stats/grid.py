@@ -1,0 +1,262 @@
+"""Architectures x recipes: architecture difference, recipe difference and seed noise in one table."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, special, stats
+
+from seedstudy.errors import StatisticsError
+from seedstudy.stats import welch
+from seedstudy.stats.many import adjust
+from seedstudy.stats.result import Estimate, honest_p
+from seedstudy.stats.sample import as_sample, check_level, mean_of, sd_of
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One row of the table: how much of the picture this source makes."""
+
+    name: str
+    """"architecture", "recipe" or "interaction"."""
+    statistic: float
+    """F of the ANOVA-type statistic."""
+    df: float
+    df_noise: float
+    p_value: float
+    spread: Estimate
+    """Root mean square effect in the unit of the input, freed of seed noise; comparable with `seed_noise`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MarginalDifference:
+    """Two levels of one factor, averaged over the other factor with equal weights: B minus A."""
+
+    factor: str
+    a: str
+    b: str
+    difference: Estimate
+    """Welch-Satterthwaite interval, Bonferroni over the pairs of this factor."""
+    p_value: float
+    p_adjusted: float
+    """Holm over the pairs of this factor."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grid:
+    """A complete grid of two factors with seeds in every cell, spreads allowed to differ from cell to cell."""
+
+    architectures: tuple[str, ...]
+    recipes: tuple[str, ...]
+    n_seeds: int
+    sources: tuple[Source, Source, Source]
+    seed_noise: Estimate
+    """Standard deviation between seeds of one cell, averaged (in variance) over cells."""
+    differences: tuple[MarginalDifference, ...]
+    level: float
+    warnings: tuple[str, ...] = ()
+
+
+def two_way(cells: Mapping[tuple[str, str], ArrayLike], *, level: float = 0.95) -> Grid:
+    """Analyse a grid of architectures and recipes.
+
+    Parameters
+    ----------
+    cells : mapping of (architecture, recipe) to array_like, shapes (n_seeds,)
+        Every combination, at least two seeds each; the numbers of seeds may differ.
+    level : float
+        Confidence level.
+
+    Raises
+    ------
+    StatisticsError
+        A cell is missing or has one seed, a factor has one level, or no cell shows any spread.
+
+    Notes
+    -----
+    ANOVA-type statistic with Box's approximation for unequal variances: Brunner, Dette & Munk (1997), J. American
+    Statistical Association 92. With two levels it is the square of Welch's t. `spread` inverts the noncentral F of
+    that approximation, so its interval is approximate.
+
+    """
+    check_level(level)
+    architectures = tuple(dict.fromkeys(key[0] for key in cells))
+    recipes = tuple(dict.fromkeys(key[1] for key in cells))
+    keys = list(itertools.product(architectures, recipes))
+    _check_complete(cells, keys, architectures, recipes)
+    samples = [as_sample(cells[key], name="@".join(reversed(key)), at_least=2) for key in keys]
+    n = np.array([sample.size for sample in samples], dtype=np.float64)
+    means = np.array([mean_of(sample) for sample in samples])
+    variances = np.array([sd_of(sample) for sample in samples]) ** 2
+    if not np.any(variances > 0.0):
+        raise StatisticsError("grid: no cell shows any spread between seeds; nothing to hold the differences against")
+    centre_a, mean_a = _projections(len(architectures))
+    centre_b, mean_b = _projections(len(recipes))
+    projections = {
+        "architecture": (centre_a, mean_b),
+        "recipe": (mean_a, centre_b),
+        "interaction": (centre_a, centre_b),
+    }
+    sources = [
+        _source(name, np.kron(left, right).astype(np.float64), means, variances, n, level)
+        for name, (left, right) in projections.items()
+    ]
+    return Grid(
+        architectures=architectures,
+        recipes=recipes,
+        n_seeds=int(n.sum()),
+        sources=(sources[0], sources[1], sources[2]),
+        seed_noise=_seed_noise(variances, n, level),
+        differences=(
+            *_marginal("architecture", architectures, len(recipes), means, variances, n, level),
+            *_marginal("recipe", recipes, len(architectures), means, variances, n, level),
+        ),
+        level=level,
+        warnings=_warnings(keys, variances, n),
+    )
+
+
+def _check_complete(
+    cells: Mapping[tuple[str, str], ArrayLike],
+    keys: list[tuple[str, str]],
+    architectures: Sequence[str],
+    recipes: Sequence[str],
+) -> None:
+    missing = [f"{recipe}@{architecture}" for architecture, recipe in keys if (architecture, recipe) not in cells]
+    if missing:
+        raise StatisticsError(
+            f"grid: no seeds for {', '.join(missing[:3])}; train them, or leave out that recipe or architecture"
+        )
+    if len(architectures) < 2 or len(recipes) < 2:
+        raise StatisticsError(
+            f"grid: {len(architectures)} architectures x {len(recipes)} recipes; at least 2 x 2 needed, else compare"
+        )
+
+
+def _projections(levels: int) -> tuple[Vector, Vector]:
+    """Return the matrices that keep deviations from the mean, and the mean."""
+    mean = np.full((levels, levels), 1.0 / levels)
+    centre: Vector = np.eye(levels) - mean
+    return centre, mean
+
+
+def _source(name: str, matrix: Vector, means: Vector, variances: Vector, n: Vector, level: float) -> Source:
+    errors = variances / n
+    diagonal = np.diag(matrix)
+    # E(quadratic form) without any effect; its distribution is matched by a scaled chi-square (Box 1954).
+    expected = float(diagonal @ errors)
+    df = expected**2 / float(np.sum(matrix * matrix.T * np.outer(errors, errors)))
+    df_noise = expected**2 / float(np.sum(np.square(diagonal * errors) / (n - 1)))
+    quadratic = float(means @ matrix @ means)
+    statistic = quadratic / expected
+    low, high = _noncentrality(statistic, df, df_noise, level)
+    to_square = expected / df / means.size
+    return Source(
+        name=name,
+        statistic=statistic,
+        df=df,
+        df_noise=df_noise,
+        p_value=honest_p(float(stats.f.sf(statistic, df, df_noise))),
+        spread=Estimate(
+            value=math.sqrt(max(quadratic - expected, 0.0) / means.size),
+            low=math.sqrt(low * to_square),
+            high=math.sqrt(high * to_square),
+            level=level,
+            n=int(n.sum()),
+            method="noncentral-f",
+        ),
+    )
+
+
+def _noncentrality(statistic: float, df: float, df_noise: float, level: float) -> tuple[float, float]:
+    """Return the noncentralities of F under which the observed one is just not extreme; 0 where none is."""
+
+    def solve(probability: float) -> float:
+        def gap(noncentrality: float) -> float:
+            return float(special.ncfdtr(df, df_noise, noncentrality, statistic)) - probability
+
+        if gap(0.0) <= 0.0:
+            return 0.0
+        upper = 10.0
+        while gap(upper) > 0.0:
+            upper *= 2.0
+        return float(optimize.brentq(gap, 0.0, upper, xtol=1e-10))
+
+    return solve(0.5 + level / 2), solve(0.5 - level / 2)
+
+
+def _seed_noise(variances: Vector, n: Vector, level: float) -> Estimate:
+    """Return the root of the mean cell variance, with Satterthwaite's degrees of freedom."""
+    mean_variance = float(variances.mean())
+    df = float(variances.sum() ** 2 / np.sum(np.square(variances) / (n - 1)))
+    tail = (1 - level) / 2
+    sd = math.sqrt(mean_variance)
+    return Estimate(
+        value=sd,
+        low=sd * math.sqrt(df / float(stats.chi2.ppf(1 - tail, df))),
+        high=sd * math.sqrt(df / float(stats.chi2.ppf(tail, df))),
+        level=level,
+        n=int(n.sum()),
+        method="satterthwaite-chi2",
+    )
+
+
+def _marginal(
+    factor: str, levels: Sequence[str], n_other: int, means: Vector, variances: Vector, n: Vector, level: float
+) -> list[MarginalDifference]:
+    pairs = list(itertools.combinations(range(len(levels)), 2))
+    single = 1 - (1 - level) / len(pairs)
+    distances = []
+    for i, j in pairs:
+        weights = np.zeros((len(levels), n_other))
+        weights[j], weights[i] = 1 / n_other, -1 / n_other
+        # Cells run over recipes fastest: for recipes the table is the other way round.
+        flat = (weights if factor == "architecture" else weights.T).ravel()
+        distances.append(_contrast(flat, means, variances, n))
+    p_values = [honest_p(float(welch.two_sided_p(t))) if t.se > 0 else 1.0 for t in distances]
+    found = []
+    for (i, j), t, p, p_adjusted in zip(pairs, distances, p_values, adjust(p_values), strict=True):
+        low, high = welch.interval(t, single) if t.se > 0 else (math.nan, math.nan)
+        found.append(
+            MarginalDifference(
+                factor=factor,
+                a=levels[i],
+                b=levels[j],
+                difference=Estimate(
+                    value=float(t.difference),
+                    low=float(low),
+                    high=float(high),
+                    level=level,
+                    n=int(n.sum()),
+                    method="welch-satterthwaite-bonferroni",
+                ),
+                p_value=p,
+                p_adjusted=p_adjusted,
+            )
+        )
+    return found
+
+
+def _contrast(weights: Vector, means: Vector, variances: Vector, n: Vector) -> welch.TDistance:
+    parts = np.square(weights) * variances / n
+    whole = float(parts.sum())
+    df = whole**2 / float(np.sum(np.square(parts) / (n - 1))) if whole > 0.0 else math.nan
+    return welch.TDistance(float(weights @ means), math.sqrt(whole), df)
+
+
+def _warnings(keys: list[tuple[str, str]], variances: Vector, n: Vector) -> tuple[str, ...]:
+    found = [
+        f"{recipe}@{architecture}: all seeds gave the same value; its spread is unknown, not zero"
+        for (architecture, recipe), variance in zip(keys, variances, strict=True)
+        if variance == 0.0
+    ]
+    if n.min() < 5:
+        found.append(f"{int(n.min())} seeds in a cell: p-values of the grid are approximate")
+    return tuple(found)

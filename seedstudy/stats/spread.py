@@ -1,0 +1,69 @@
+"""Does one recipe vary more from seed to seed than another?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special, stats
+
+from seedstudy.stats.describe import fourth_power_sum
+from seedstudy.stats.result import Estimate, honest_p
+from seedstudy.stats.sample import Sample, sd_of
+
+FEWEST_SEEDS = 5
+"""Fewer seeds per arm cannot compare spreads (Levene's test on three seeds has one distance that is always 0)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpreadComparison:
+    """The spread of B against that of A."""
+
+    ratio: Estimate
+    """Standard deviation of B divided by that of A."""
+    brown_forsythe: float
+    """F statistic of the distances from each arm's median."""
+    p_value: float
+    """Two-sided p-value of equal spreads."""
+    warnings: tuple[str, ...] = ()
+
+
+def compare_spread(a: Sample, b: Sample, *, level: float) -> SpreadComparison | None:
+    """Compare the spreads by Brown & Forsythe (1974) and by the ratio of standard deviations.
+
+    Returns
+    -------
+    SpreadComparison or None
+        None below `FEWEST_SEEDS` per arm, and where an arm shows no spread.
+
+    Notes
+    -----
+    Interval of the ratio after Bonett (2006), "Robust confidence interval for a ratio of standard deviations",
+    Applied Psychological Measurement 30; the kurtosis is pooled after both arms are brought to the same spread.
+    The F test of variances is not offered: with t5 seeds its size at n = 20 is .165 instead of .05.
+
+    """
+    if min(a.size, b.size) < FEWEST_SEEDS:
+        return None
+    sd_a, sd_b = sd_of(a), sd_of(b)
+    if sd_a == 0.0 or sd_b == 0.0:
+        return None
+    test = stats.levene(a, b, center="median")
+    z = float(special.ndtri(0.5 + level / 2))
+    fourths = fourth_power_sum(a) / sd_a**4 + fourth_power_sum(b) / sd_b**4
+    kurtosis = (a.size + b.size) * fourths / (a.size + b.size - 2) ** 2
+    se = math.sqrt(sum((kurtosis - (n - 3) / n) / (n - 1) for n in (a.size, b.size)))
+    correction = (b.size / (b.size - z)) / (a.size / (a.size - z))
+    centre = math.log(correction) + 2 * math.log(sd_b / sd_a)
+    ratio = Estimate(
+        value=sd_b / sd_a,
+        low=math.exp((centre - z * se) / 2),
+        high=math.exp((centre + z * se) / 2),
+        level=level,
+        n=(a.size, b.size),
+        method="bonett",
+    )
+    return SpreadComparison(
+        ratio=ratio, brown_forsythe=float(test.statistic), p_value=honest_p(float(np.asarray(test.pvalue)))
+    )
