@@ -55,7 +55,7 @@ class Difficulty:
     """Largest rotation to either side, degrees."""
     off_centre: float = 3.0
     """Largest shift of the scene's centre along each axis."""
-    second_rate: float = 0.35
+    second_rate: float = 0.3
     """Share of pictures with a second object of another class."""
     second_ratio: Bounds = (0.5, 0.85)
     """Radius of the second object relative to the larger one's."""
@@ -63,19 +63,21 @@ class Difficulty:
     """Between the two centres, relative to the sum of the radii; below 1 they may overlap."""
     label_slip: float = 0.12
     """Share of the pictures with two objects whose one label is the smaller object's."""
-    colour_cue: float = 0.8
+    colour_cue: float = 0.92
     """Share of objects in (about) their class's own colour; the others have that of any class."""
     colour_spread: float = 0.1
     """Largest departure from that colour, per channel."""
     opacity: Bounds = (0.7, 1.0)
     """1: the object's own vivid colour; 0: no difference from the background."""
+    backdrop: Bounds = (0.3, 0.7)
+    """Grey level in the middle of the background."""
     backdrop_colour: float = 0.08
     """Largest departure of the background from grey, per channel."""
     texture: Bounds = (0.0, 0.12)
     """Amplitude of the pattern on the background."""
     shading: float = 0.15
     """Largest amplitude of light and stripes on an object."""
-    cover_rate: float = 0.15
+    cover_rate: float = 0.12
     """Share of pictures where an edge (half-plane) hides a part of the larger object."""
     cover_depth: Bounds = (0.15, 0.5)
     """Hidden part of the larger object's diameter."""
@@ -91,11 +93,11 @@ VAL_DIFFICULTY = Difficulty()
 V2_DIFFICULTY = dataclasses.replace(
     VAL_DIFFICULTY,
     radius=(8.0, 13.0),
-    turn=35.0,
-    colour_cue=0.7,
-    opacity=(0.6, 1.0),
-    texture=(0.0, 0.16),
-    cover_rate=0.2,
+    turn=30.0,
+    second_rate=0.34,
+    colour_cue=0.85,
+    opacity=(0.65, 1.0),
+    cover_rate=0.15,
     noise=(0.01, 0.08),
 )
 """The same pictures made slightly harder, as a second collection of images always turns out."""
@@ -108,7 +110,7 @@ CLEAR_PIXELS = 40
 """Least number of its pixels that show."""
 CLEAR_SHARE = 0.6
 """Least share of its outline that shows, of that inside an endless picture."""
-CLEAR_CONTRAST = 0.2
+CLEAR_CONTRAST = 0.15
 """Least difference of its colour from the backdrop's, in the channel where they differ most; never less than
 the backdrop's texture and the noise together."""
 
@@ -386,7 +388,7 @@ def _draw_scenes(rng: np.random.Generator, n: int, difficulty: Difficulty) -> _S
     # Two objects share the middle in proportion to their sizes; one alone has it for itself.
     share = np.where(has_two, small_radius / (radius + small_radius), 0).astype(np.float32)[:, None]
     tint = difficulty.backdrop_colour
-    grey = _uniform(rng, (0.2, 0.8), (n, 1, 1)) + _uniform(rng, (-0.12, 0.12), (n, 2, 1))
+    grey = _uniform(rng, difficulty.backdrop, (n, 1, 1)) + _uniform(rng, (-0.1, 0.1), (n, 2, 1))
     backdrop = grey + _uniform(rng, (-tint, tint), (n, 2, 3))
     large = _draw_objects(
         rng,
