@@ -137,6 +137,9 @@ def compare(
     check_margin(margin)
     first = as_sample(a, name=names[0])
     second = as_sample(b, name=names[1])
+    if not paired:
+        # In order, so that not even rounding or a random labelling depends on the order of the seeds.
+        first, second = np.sort(first), np.sort(second)
     arms = _arms(first, second, names)
     asked = _Asked(level=level, margin=margin, resamples=resamples)
     if paired:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -84,16 +85,16 @@ def describe(values: ArrayLike, *, level: float = 0.95, content: float = 0.95, n
     """
     check_level(level)
     check_level(content)
-    sample = as_sample(values, name=name)
-    ordered = np.sort(sample)
+    # In order, so that not even rounding depends on the order of the seeds.
+    sample = np.sort(as_sample(values, name=name))
     return Description(
         n=sample.size,
         mean=mean_interval(sample, level=level),
         std=std_interval(sample, level=level),
         std_robust=std_interval_robust(sample, level=level),
         median=median_interval(sample, level=level),
-        min=float(ordered[0]),
-        max=float(ordered[-1]),
+        min=float(sample[0]),
+        max=float(sample[-1]),
         iqm=interquartile_mean(sample),
         new_seed=prediction_interval(sample, level=level),
         tolerance=tolerance_interval(sample, content=content, level=level),
@@ -147,6 +148,53 @@ def rank_of(value: float, values: ArrayLike, *, part_of_sweep: bool = True) -> R
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TargetTest:
+    """The mean over seeds held against one fixed number that has no seeds of its own."""
+
+    target: float
+    difference: Estimate
+    """Mean minus target, with Student's t interval."""
+    statistic: float
+    df: int
+    p_value: float
+    """Two-sided."""
+    p_below: float
+    """One-sided: supports "the mean lies below the target"; to be chosen before seeing the data."""
+    p_above: float
+    """One-sided: supports "the mean lies above the target"."""
+
+
+def against_target(values: ArrayLike, target: float, *, level: float = 0.95, name: str = "sample") -> TargetTest:
+    """Hold the mean of a recipe against a fixed number, such as the threshold of a benchmark.
+
+    Raises
+    ------
+    StatisticsError
+        Fewer than two seeds, all seeds equal, or a target that is not finite.
+
+    """
+    check_level(level)
+    sample = as_sample(values, name=name, at_least=2)
+    sd, n = sd_of(sample), sample.size
+    if not math.isfinite(target):
+        raise StatisticsError(f"{name}: target {target:g} is not a finite number; give the number to reach")
+    if sd == 0.0:
+        raise StatisticsError(f"{name}: all {n} seeds gave the same value; there is no spread to hold a target against")
+    gap, se = mean_of(sample) - target, sd / math.sqrt(n)
+    half = _t_quantile(n, level) * se
+    statistic = gap / se
+    return TargetTest(
+        target=float(target),
+        difference=Estimate(value=gap, low=gap - half, high=gap + half, level=level, n=n, method="t"),
+        statistic=statistic,
+        df=n - 1,
+        p_value=honest_p(2 * float(special.stdtr(n - 1, -abs(statistic)))),
+        p_below=honest_p(float(special.stdtr(n - 1, statistic))),
+        p_above=honest_p(float(special.stdtr(n - 1, -statistic))),
+    )
+
+
 def mean_interval(sample: Sample, *, level: float) -> Estimate:
     """Return the mean with Student's t interval, m +- t s / sqrt(n)."""
     return _around_mean(sample, level, _t_quantile(sample.size, level) / math.sqrt(sample.size), "t")
@@ -164,6 +212,7 @@ def tolerance_interval(sample: Sample, *, content: float, level: float) -> Estim
     return _around_mean(sample, level, factor, f"normal-tolerance-{content:g}")
 
 
+@functools.lru_cache(maxsize=256)
 def tolerance_factor(n: int, *, content: float, level: float) -> float:
     """Return the exact two-sided normal tolerance factor k of m +- k s.
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.oneway import anova_oneway
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats import welch
@@ -307,6 +308,44 @@ def _warnings(samples: Mapping[str, Sample], method: str) -> tuple[str, ...]:
     if method == "dunnett":
         found.append("Dunnett assumes the same spread in all recipes")
     return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Omnibus:
+    """Tests that all recipes are equal; for the record, never a gate before the pairs."""
+
+    f: float
+    """One-way F with pooled spread."""
+    f_p: float
+    welch_f: float
+    """Welch (1951), spreads free; nan where a recipe shows no spread."""
+    welch_p: float
+    kruskal_h: float
+    kruskal_p: float
+
+
+def omnibus(groups: Mapping[str, ArrayLike]) -> Omnibus:
+    """Return the one-way tests that papers print; `all_pairs` says which recipes differ and does not wait for them."""
+    named = _samples(groups)
+    # Numbers are moved to their common start first: 13 equal leading digits would cost all precision.
+    start = next(iter(named.values()))[0]
+    samples = [sample - start for sample in named.values()]
+    if all(np.ptp(sample) == 0.0 for sample in samples):
+        raise StatisticsError("omnibus: no recipe shows any spread between seeds; there is no F")
+    pooled = stats.f_oneway(*samples)
+    ranked = stats.kruskal(*samples)
+    welch_f = welch_p = math.nan
+    if all(np.ptp(sample) > 0.0 for sample in samples):
+        free = anova_oneway(samples, use_var="unequal", welch_correction=True)
+        welch_f, welch_p = float(free.statistic), honest_p(float(free.pvalue))
+    return Omnibus(
+        f=float(pooled.statistic),
+        f_p=honest_p(float(pooled.pvalue)),
+        welch_f=welch_f,
+        welch_p=welch_p,
+        kruskal_h=float(ranked.statistic),
+        kruskal_p=honest_p(float(ranked.pvalue)),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from seedstudy.stats.describe import fourth_power_sum
 from seedstudy.stats.result import Estimate, honest_p
-from seedstudy.stats.sample import Sample, sd_of
+from seedstudy.stats.sample import Sample, mean_of, sd_of
+from seedstudy.stats.welch import student, two_sided_p
 
 FEWEST_SEEDS = 5
 """Fewer seeds per arm cannot compare spreads (Levene's test on three seeds has one distance that is always 0)."""
@@ -35,7 +36,8 @@ def compare_spread(a: Sample, b: Sample, *, level: float) -> SpreadComparison | 
     Returns
     -------
     SpreadComparison or None
-        None below `FEWEST_SEEDS` per arm, and where an arm shows no spread.
+        None below `FEWEST_SEEDS` per arm, where an arm shows no spread, and where all seeds lie equally far from
+        their median.
 
     Notes
     -----
@@ -49,7 +51,12 @@ def compare_spread(a: Sample, b: Sample, *, level: float) -> SpreadComparison | 
     sd_a, sd_b = sd_of(a), sd_of(b)
     if sd_a == 0.0 or sd_b == 0.0:
         return None
-    test = stats.levene(a, b, center="median")
+    distances = [np.abs(arm - np.median(arm)) for arm in (a, b)]
+    if all(np.ptp(distance) == 0.0 for distance in distances):
+        return None
+    # Levene's F about the medians is the square of Student's t on the distances.
+    moments = [(mean_of(distance), sd_of(distance), distance.size) for distance in distances]
+    t = student(*moments[0], *moments[1])
     z = float(special.ndtri(0.5 + level / 2))
     fourths = fourth_power_sum(a) / sd_a**4 + fourth_power_sum(b) / sd_b**4
     kurtosis = (a.size + b.size) * fourths / (a.size + b.size - 2) ** 2
@@ -65,5 +72,5 @@ def compare_spread(a: Sample, b: Sample, *, level: float) -> SpreadComparison | 
         method="bonett",
     )
     return SpreadComparison(
-        ratio=ratio, brown_forsythe=float(test.statistic), p_value=honest_p(float(np.asarray(test.pvalue)))
+        ratio=ratio, brown_forsythe=float(t.statistic) ** 2, p_value=honest_p(float(two_sided_p(t)))
     )

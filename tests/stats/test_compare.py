@@ -144,3 +144,28 @@ def test_summaries_give_what_the_seeds_would():
 def test_summaries_without_n_or_spread_are_refused(sd_a, n_a):
     with pytest.raises(StatisticsError):
         compare_summaries(1.0, sd_a, n_a, 2.0, 0.0 if sd_a == 0.0 else 0.1, 3)
+
+
+def test_spreads_are_compared_as_scipy_does_and_only_from_five_seeds_on():
+    from scipy import stats
+
+    a, b = [1.0, 2.0, 4.0, 7.0, 7.5, 9.0], [3.0, 3.2, 3.3, 3.1, 2.5]
+    spread = run(a, b).spread
+    expected = stats.levene(a, b, center="median")
+    assert spread.brown_forsythe == pytest.approx(expected.statistic)
+    assert spread.p_value == pytest.approx(expected.pvalue)
+    assert spread.ratio.value == pytest.approx(np.std(b, ddof=1) / np.std(a, ddof=1))
+    assert spread.ratio.low < spread.ratio.value < spread.ratio.high < 1
+    assert run(a[:4], b).spread is None
+    assert run([0.0] * 3 + [1.0] * 3, [0.0] * 3 + [2.0] * 3).spread is None
+
+
+def test_the_bootstrap_waits_for_twenty_seeds():
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(0, 1, 20), rng.normal(1, 2, 25)
+    result = run(a, b)
+    assert run(a[:19], b).bootstrap is None
+    assert result.bootstrap.low == pytest.approx(result.difference.low, abs=0.2)
+    assert result.bootstrap.high == pytest.approx(result.difference.high, abs=0.2)
+    assert result.bootstrap != result.difference
+    assert run(a, b).bootstrap == result.bootstrap
