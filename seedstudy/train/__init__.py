@@ -1,0 +1,1 @@
+"""The only home of torch, timm and accelerate: one trial in, integer counts and predictions out."""

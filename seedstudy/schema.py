@@ -1,0 +1,93 @@
+"""The frames: their columns, types and units, checked on every write and read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from seedstudy.errors import StoreError
+
+STATUSES = ("ok", "diverged", "failed", "interrupted")
+
+Schema = Mapping[str, pl.DataType]
+
+TRIALS: Schema = {
+    "study": pl.String(),
+    "recipe": pl.String(),
+    "recipe_id": pl.String(),  # name and hash of the values as trained
+    "model": pl.String(),
+    "data": pl.String(),
+    "seed": pl.Int64(),
+    "trial_id": pl.String(),
+    "status": pl.String(),  # ok, diverged, failed or interrupted
+    "reason": pl.String(),  # empty for ok
+    "eval_set": pl.String(),  # val, real, v2; null where the trial never got there
+    "n_correct": pl.Int64(),  # last epoch; null unless ok
+    "n_examples": pl.Int64(),
+    "n_correct_top5": pl.Int64(),
+    "loss": pl.Float64(),  # nats per image
+    "best_epoch": pl.Int64(),  # by val, among the epochs evaluated; never mixed into n_correct
+    "best_n_correct": pl.Int64(),  # on val at best_epoch; null on other eval sets
+    "epochs": pl.Int64(),
+    "train_s": pl.Float64(),  # wall seconds, evaluation included
+    "images_per_s": pl.Float64(),  # training images
+    "n_params": pl.Int64(),
+    "device": pl.String(),
+    "peak_mem_bytes": pl.Int64(),  # device memory on GPUs, resident memory of the process on CPUs
+    "vary": pl.String(),  # streams that follow the seed, joined by commas
+    "pool_key": pl.String(),  # trials pool only where it is equal
+    "versions": pl.String(),  # JSON: package -> version
+    "started_at": pl.Datetime("us", "UTC"),
+}
+"""One row per trial and eval set."""
+
+PREDICTIONS: Schema = {
+    "trial_id": pl.String(),
+    "eval_set": pl.String(),
+    "example_id": pl.String(),
+    "labels": pl.List(pl.Int32()),  # every class that counts as right
+    "predicted": pl.Int32(),
+    "confidence": pl.Float32(),  # probability of the prediction
+}
+"""One row per trial, eval set and image."""
+
+CURVES: Schema = {
+    "trial_id": pl.String(),
+    "epoch": pl.Int64(),  # from 1
+    "lr": pl.Float64(),  # of the epoch's last update
+    "train_loss": pl.Float64(),
+    "images_per_s": pl.Float64(),
+    "n_correct": pl.Int64(),  # on val; null where it was not evaluated
+    "n_examples": pl.Int64(),
+}
+"""One row per trial and epoch."""
+
+
+def validate(frame: pl.DataFrame, schema: Schema, *, where: str) -> pl.DataFrame:
+    """Return the frame if its columns and types are the schema's, in order, and its counts make sense.
+
+    Raises
+    ------
+    StoreError
+        A column is missing, unknown or of another type, or a count lies outside [0, n_examples].
+
+    """
+    for name, kind in schema.items():
+        if name not in frame.columns:
+            raise StoreError(f'{where}: column "{name}" is missing; the file is damaged or from another version.')
+        if frame.schema[name] != kind:
+            raise StoreError(f'{where}: column "{name}" has type {frame.schema[name]}, expected {kind}.')
+    extra = [name for name in frame.columns if name not in schema]
+    if extra:
+        raise StoreError(f'{where}: unknown column "{extra[0]}"; the file is from another version.')
+    for name in ("n_correct", "n_correct_top5", "best_n_correct"):
+        if name in schema and not frame.filter(~pl.col(name).is_between(0, pl.col("n_examples"))).is_empty():
+            raise StoreError(f"{where}: {name} lies outside 0 to n_examples; the file is damaged.")
+    if "status" in schema:
+        unknown = frame.filter(~pl.col("status").is_in(STATUSES))
+        if not unknown.is_empty():
+            raise StoreError(f'{where}: unknown status "{unknown["status"][0]}".')
+        if frame.filter((pl.col("status") == "ok") & pl.col("n_correct").is_null()).height:
+            raise StoreError(f'{where}: a trial with status "ok" has no counts; the file is damaged.')
+    return frame.select(list(schema))

@@ -1,0 +1,239 @@
+"""A study: a question, a grid of trials and the rule that decides it, fixed before the numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from seedstudy import recipe as recipes
+from seedstudy.errors import StudyError, suggest
+from seedstudy.recipe import Recipe
+from seedstudy.seeds import PURPOSES, parse_seeds, parse_vary
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+FORMAT = 1
+
+TRAINING_VERSION = 1
+"""Raised whenever a change of the training code changes its numbers; trials of two versions do not pool."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+def check_name(name: str, what: str = "study") -> str:
+    """Return a name that is safe as a folder's name, or raise."""
+    if not _NAME.fullmatch(name):
+        raise StudyError(f'{what} "{name}": use letters, digits, "_", "-" and ".", starting with a letter or digit.')
+    return name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One recipe, one model, one data set, one seed: one network to train."""
+
+    recipe: Recipe
+    """The recipe as trained: already scaled to the data set."""
+    model: str
+    data: str
+    data_fingerprint: str
+    """Content and training limit of the data set."""
+    train_limit: int | None
+    vary: tuple[str, ...]
+    seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "training_version": TRAINING_VERSION,
+            "recipe": self.recipe.to_dict(),
+            "recipe_id": self.recipe.recipe_id,
+            "model": self.model,
+            "data": self.data,
+            "data_fingerprint": self.data_fingerprint,
+            "train_limit": self.train_limit,
+            "vary": list(self.vary),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_dict(cls, spec: Mapping[str, Any], *, where: str) -> Trial:
+        """Read what :meth:`to_dict` wrote."""
+        if spec.get("format") != FORMAT:
+            raise StudyError(f"{where}: format {spec.get('format')}, this version of seedstudy reads {FORMAT}.")
+        head = spec["recipe"]
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in head["values"].items()}
+        return cls(
+            recipe=recipes.build(head["name"], head["title"], values, sources={}, where=where),
+            model=spec["model"],
+            data=spec["data"],
+            data_fingerprint=spec["data_fingerprint"],
+            train_limit=spec["train_limit"],
+            vary=tuple(spec["vary"]),
+            seed=spec["seed"],
+        )
+
+    @property
+    def trial_id(self) -> str:
+        """Readable and unique: equal trials, and only they, share it."""
+        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(canonical.encode()).hexdigest()[:10]
+        slug = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{self.recipe.name}-{self.model}-{self.data}")
+        return f"{slug}-s{self.seed}-{digest}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """One network on one eval set."""
+
+    n_examples: int
+    n_correct: int
+    """Images whose prediction is in their label set."""
+    n_correct_top5: int
+    """Images with one of the five most likely classes in their label set (as timm counts ReaL)."""
+    loss: float
+    """Mean of -log of the softmax probability of the label set."""
+    predicted: npt.NDArray[np.int32]
+    confidence: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochReport:
+    """One row of the curves."""
+
+    epoch: int
+    """Counted from 1."""
+    lr: float
+    """Learning rate of the epoch's last update."""
+    train_loss: float
+    """Mean over the epoch's updates."""
+    images_per_s: float
+    """Training images (augmented copies), evaluation not counted."""
+    n_correct: int | None
+    """Right on val after this epoch; None where val was not evaluated."""
+    n_examples: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialResult:
+    """Everything one trial leaves behind."""
+
+    status: Literal["ok", "diverged"]
+    reason: str
+    """Empty for ``ok``."""
+    epochs: int
+    """Epochs trained to the end."""
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    """Eval set -> the **last** epoch's result; empty where the trial diverged."""
+    best_epoch: int | None = None
+    """Epoch with the most right answers on val, among those evaluated; stored beside the result, never mixed in."""
+    best_n_correct: int | None = None
+    curves: tuple[EpochReport, ...] = ()
+    train_s: float
+    """Wall seconds of training and evaluation."""
+    images_per_s: float
+    """Training images per second, over all epochs."""
+    n_params: int
+    provenance: dict[str, Any]
+    """What else the numbers depend on: versions, device, precision, threads."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """What ``seedstudy run`` is asked for: the grid, as words, and the declared rule."""
+
+    recipes: tuple[str, ...]
+    """Names or paths of recipe files."""
+    models: tuple[str, ...] = ()
+    """timm names; empty: the data set's default model."""
+    data: str = "shapes"
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    vary: tuple[str, ...] = PURPOSES
+    epochs: int | None = None
+    train_limit: int | None = None
+    assignments: tuple[str, ...] = ()
+    """``key=value`` changes to every recipe, after scaling."""
+    name: str = "main"
+    question: str = ""
+    margin: float | None = None
+    """Smallest difference of interest, in percentage points; part of the rule."""
+    baseline: str | None = None
+    folder: Path = field(default_factory=Path)
+    """Where paths in ``recipes`` start."""
+
+
+_GRID_KEYS = ("recipes", "models", "data", "seeds", "vary", "epochs", "train_limit", "set")
+_RULE_KEYS = ("margin", "baseline")
+
+
+def load_study(path: Path) -> Study:
+    """Read a study file.
+
+    Raises
+    ------
+    StudyError
+        Unreadable file, unknown key, wrong type; one line with the file and the key.
+
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: cannot read the study file ({getattr(error, 'strerror', error)}).") from error
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{path}: not valid TOML: {error}.") from error
+    _check_keys(path, "", document, ("format", "name", "question", "grid", "rule"))
+    if document.get("format") != FORMAT:
+        raise StudyError(f"{path}: format is {document.get('format', 'none')}, this version reads format = {FORMAT}.")
+    grid, rule = document.get("grid", {}), document.get("rule", {})
+    if not isinstance(grid, dict) or not isinstance(rule, dict):
+        raise StudyError(f"{path}: grid and rule must be tables: [grid] and [rule].")
+    _check_keys(path, "[grid] ", grid, _GRID_KEYS)
+    _check_keys(path, "[rule] ", rule, _RULE_KEYS)
+    margin = _get(path, rule, "margin", float, None)
+    return Study(
+        recipes=_words(path, grid, "recipes"),
+        models=_words(path, grid, "models"),
+        data=_get(path, grid, "data", str, "shapes"),
+        seeds=parse_seeds(str(grid.get("seeds", 5))),
+        vary=parse_vary(_words(path, grid, "vary") or PURPOSES),
+        epochs=_get(path, grid, "epochs", int, None),
+        train_limit=_get(path, grid, "train_limit", int, None),
+        assignments=_words(path, grid, "set"),
+        name=check_name(_get(path, document, "name", str, path.parent.name or "main")),
+        question=_get(path, document, "question", str, ""),
+        margin=margin,
+        baseline=_get(path, rule, "baseline", str, None),
+        folder=path.parent,
+    )
+
+
+def _check_keys(path: Path, table: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for key in given:
+        if key not in known:
+            raise StudyError(f'{path}: {table}unknown key "{key}".{suggest(key, known)}')
+
+
+def _get(path: Path, table: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
+    value = table.get(key, default)
+    if value is default:
+        return default
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        names = {str: "text", int: "a whole number", float: "a number"}
+        raise StudyError(f"{path}: {key} = {value!r} is wrong: expected {names[kind]}.")
+    return value
+
+
+def _words(path: Path, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = table.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise StudyError(f'{path}: {key} must be a list of texts, for example {key} = ["a2", "a3"].')
+    return tuple(value)

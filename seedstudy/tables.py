@@ -1,0 +1,193 @@
+"""Words and percent: the tables and footnotes that a person reads. Nothing is computed here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from seedstudy.recipe import Recipe, Value, format_value
+
+if TYPE_CHECKING:
+    from seedstudy.analysis import Summary
+    from seedstudy.api import Answer
+    from seedstudy.stats.result import Estimate
+    from seedstudy.verdict import Word
+
+_STYLE: Mapping[Word, str] = {"better": "green", "worse": "red", "equivalent": "cyan", "inconclusive": "yellow"}
+PIPE_WIDTH = 200
+"""Columns where the output is no terminal: wide enough that no row wraps."""
+
+
+def show(*parts: RenderableType) -> None:
+    """Print to stdout, as wide as the terminal, or unwrapped into a pipe."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH)
+    for part in parts:
+        console.print(part, highlight=False)
+
+
+def summary_table(summaries: Sequence[Summary]) -> RenderableType:
+    """Render the RSB table: one row per recipe and eval set, each number with its interval."""
+    level = summaries[0].description.mean.level
+    table = _table("recipe", "eval set")
+    for head in ("n", "mean", f"{level:.0%} CI", "std", f"{level:.0%} CI", "min", "max", "seed 0"):
+        table.add_column(head, justify="right")
+    for row in summaries:
+        d, g = row.description, row.group
+        decimals = decimals_of(d.mean)
+        rank = row.seed0_rank
+        seed0 = "–" if g.seed0 is None or rank is None else f"{g.seed0:.{decimals}f} (#{rank.n_above + 1})"
+        table.add_row(
+            g.label,
+            g.eval_set,
+            str(d.n),
+            f"{d.mean.value:.{decimals}f}",
+            _interval(d.mean, decimals),
+            _number(d.std.value, decimals),
+            _interval(d.std, decimals),
+            f"{d.min:.{decimals}f}",
+            f"{d.max:.{decimals}f}",
+            seed0,
+        )
+    unit = "top-1 in %" if summaries[0].group.unit == "pp" else summaries[0].group.metric
+    caption = (
+        f"{unit}, last epoch; std over seeds (n - 1); CI of the mean by t, of the std by chi-square; # is seed 0's rank"
+    )
+    return Group(table, Text(caption, style="dim"), *_notes((row.group.label, row.warnings) for row in summaries))
+
+
+def comparison_table(answers: Sequence[Answer]) -> RenderableType:
+    """Render the comparisons and, below, the verdicts in words."""
+    level = answers[0].comparison.level
+    table = _table("B against A", "eval set")
+    for head in ("n", "mean A", "mean B", "B - A", f"{level:.0%} CI", "p", "P(B better)"):
+        table.add_column(head, justify="right")
+    table.add_column("verdict")
+    for answer in answers:
+        c, v = answer.comparison, answer.verdict
+        decimals = decimals_of(c.difference)
+        n = str(c.n_a) if c.n_a == c.n_b else f"{c.n_a} | {c.n_b}"
+        prob = v.prob_b_better
+        table.add_row(
+            f"{answer.b.label} against {answer.a.label}",
+            answer.a.eval_set,
+            n,
+            f"{c.mean_a:.{decimals}f}",
+            f"{c.mean_b:.{decimals}f}",
+            f"{c.difference.value:+.{decimals}f}",
+            _interval(c.difference, decimals),
+            p_value(c.p_value),
+            "–" if prob is None else f"{prob.value:.2f} {_interval(prob, 2)}",
+            Text(v.word, style=_STYLE[v.word]),
+        )
+    return Group(table, *(_verdict_in_words(answer) for answer in answers), *_comparison_notes(answers))
+
+
+def _verdict_in_words(answer: Answer) -> Text:
+    line = Text(f"{answer.a.eval_set}: ")
+    line.append(answer.verdict.word, style=_STYLE[answer.verdict.word])
+    return line.append(": " + "; ".join(answer.verdict.reasons) + ".")
+
+
+def _comparison_notes(answers: Sequence[Answer]) -> Iterable[Text]:
+    margin, unit = answers[0].rule.margin, answers[0].a.unit
+    rule = "no margin declared (--margin): nothing can be called equivalent"
+    if margin is not None:
+        rule = f"margin ±{margin:g}{' points' if unit == 'pp' else ''}"
+    yield Text(f"Welch t, alpha {answers[0].rule.alpha:.2g} per eval set, {rule}.", style="dim")
+    yield from _notes((f"{answer.b.label}, {answer.a.eval_set}", answer.comparison.warnings) for answer in answers)
+
+
+def recipe_table(recipe: Recipe, *, with_sources: bool) -> RenderableType:
+    """Render every value of a recipe, with its source where asked for."""
+    table = _table("key", "value", *(["source"] if with_sources else []))
+    for key, value in recipe.values().items():
+        source = [recipe.sources.get(key, "")] if with_sources else []
+        table.add_row(key, format_value(value), *source)
+    return Group(Text(f"{recipe.recipe_id}: {recipe.title}"), table)
+
+
+def recipe_list(recipes: Iterable[Recipe]) -> RenderableType:
+    """Render the names of the packaged recipes."""
+    table = _table("recipe", "recipe_id", "title")
+    for recipe in recipes:
+        table.add_row(recipe.name, recipe.recipe_id, recipe.title)
+    return table
+
+
+def recipe_diff(a: Recipe, b: Recipe, rows: Iterable[tuple[str, Value, Value]]) -> RenderableType:
+    """Render the keys in which two recipes differ."""
+    table = _table("key", a.name, b.name)
+    for key, old, new in rows:
+        table.add_row(key, format_value(old), format_value(new))
+    return table
+
+
+def status_table(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
+    """Render, per recipe and model, how many trials stand where."""
+    table = _table("recipe", "model", "data")
+    states = ("planned", "running", "ok", "diverged", "failed", "interrupted", "damaged")
+    for state in states:
+        table.add_column(state, justify="right")
+    for row in rows:
+        counts = [str(row[state]) if row[state] else "·" for state in states]
+        table.add_row(row["recipe"], row["model"], row["data"], *counts)
+    return table
+
+
+def plain_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> RenderableType:
+    """Render text cells under column names."""
+    table = _table(*columns)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def p_value(p: float) -> str:
+    """Return a p-value of two digits; never 0."""
+    if not math.isfinite(p):
+        return "–"
+    return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}"
+
+
+def decimals_of(estimate: Estimate) -> int:
+    """Return the decimals the interval supports: two digits of its half-width, at least 2, at most 6."""
+    half = (estimate.high - estimate.low) / 2
+    if not math.isfinite(half) or half <= 0:
+        return 2
+    return min(6, max(2, 1 - math.floor(math.log10(half))))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}f}" if math.isfinite(value) else "–"
+
+
+def _interval(estimate: Estimate, decimals: int) -> str:
+    if not math.isfinite(estimate.low) and not math.isfinite(estimate.high):
+        return "–"
+    return f"[{estimate.low:.{decimals}f}, {estimate.high:.{decimals}f}]"
+
+
+def _notes(warnings: Iterable[tuple[str, Iterable[str]]]) -> list[Text]:
+    """Return each warning once, with all it applies to."""
+    about: dict[str, list[str]] = {}
+    for label, texts in warnings:
+        for text in texts:
+            about.setdefault(text, [])
+            if label not in about[text]:
+                about[text].append(label)
+    return [Text(f"note ({', '.join(labels)}): {text}", style="dim") for text, labels in about.items()]

@@ -1,0 +1,112 @@
+"""From uint8 images to the micro-batches of one epoch: order, repeated augmentation, augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from timm.data.random_erasing import RandomErasing
+from timm.data.transforms_factory import transforms_imagenet_eval, transforms_imagenet_train
+from torch import Tensor
+
+from seedstudy.datasets import Dataset
+from seedstudy.recipe import Recipe
+from seedstudy.train.random_state import RandomStream
+
+Images = npt.NDArray[np.uint8]
+
+
+def epoch_order(n_train: int, recipe: Recipe, *, seed: int) -> npt.NDArray[np.int64]:
+    """Return the image rows of one epoch, shape (n_updates, n_micro_batches, micro_batch).
+
+    With repeated augmentation the shuffled images stand a,a,a,b,b,b,… and the list is cut to the length of one
+    epoch, so that each update sees a third as many different images (Berman et al. 2019; timm's
+    RepeatAugSampler). Micro-batches take every n-th element, as timm's ranks do: the copies of one image meet
+    in one update but, where there are several, in different micro-batches.
+    """
+    n_updates = n_train // recipe.batch_size
+    order = np.random.default_rng(seed).permutation(n_train)
+    drawn = np.repeat(order, recipe.repeated_augmentation)[: n_updates * recipe.batch_size]
+    n_micro = recipe.batch_size // recipe.micro_batch
+    return drawn.reshape(n_updates, recipe.micro_batch, n_micro).transpose(0, 2, 1)
+
+
+class Augmenter:
+    """timm's own per-image training pipeline (PIL): crop, flip, RandAugment; then normalise and erase."""
+
+    def __init__(self, recipe: Recipe, data: Dataset) -> None:
+        self._transform = transforms_imagenet_train(
+            recipe.train_size,
+            scale=recipe.crop_scale,
+            ratio=recipe.crop_ratio,
+            hflip=recipe.hflip,
+            color_jitter=recipe.color_jitter or 0.0,
+            auto_augment=recipe.randaugment,
+            interpolation=recipe.train_interpolation,
+            mean=data.mean,
+            std=data.std,
+            use_prefetcher=True,  # ends in uint8: normalised below, a whole batch at once
+        )
+        self._normalise = Normaliser(data)
+        self._erase = (
+            RandomErasing(recipe.random_erasing, mode="pixel", device="cpu") if recipe.random_erasing else None
+        )
+
+    def __call__(self, images: Images) -> Tensor:
+        """Map uint8 images (n, h, w, 3) to an augmented float batch (n, 3, train_size, train_size)."""
+        batch = self._normalise(torch.stack([self._transform(Image.fromarray(image)) for image in images]))
+        return batch if self._erase is None else self._erase(batch)
+
+
+class Normaliser:
+    """Maps uint8 (n, 3, h, w) to floats with the data set's mean and std taken out."""
+
+    def __init__(self, data: Dataset) -> None:
+        self._scale = 1.0 / (255.0 * torch.tensor(data.std).view(1, 3, 1, 1))
+        self._shift = -(torch.tensor(data.mean) / torch.tensor(data.std)).view(1, 3, 1, 1)
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        return torch.addcmul(self._shift, batch.float(), self._scale)
+
+
+class TestImages:
+    """The images of one evaluation array in batches, resized and centre-cropped as the recipe says."""
+
+    def __init__(self, images: Images, recipe: Recipe, data: Dataset, *, batch_size: int = 500) -> None:
+        self._images, self._batch_size, self._normalise = images, batch_size, Normaliser(data)
+        is_native = recipe.test_size == images.shape[1] == images.shape[2] and recipe.test_crop == 1.0
+        self._transform = (
+            None
+            if is_native
+            else transforms_imagenet_eval(
+                recipe.test_size,
+                crop_pct=recipe.test_crop,
+                interpolation=recipe.test_interpolation,
+                use_prefetcher=True,  # ends in uint8
+            )
+        )
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for start in range(0, len(self._images), self._batch_size):
+            chunk = self._images[start : start + self._batch_size]
+            if self._transform is None:
+                batch = torch.from_numpy(np.ascontiguousarray(chunk.transpose(0, 3, 1, 2)))
+            else:
+                batch = torch.stack([self._transform(Image.fromarray(image)) for image in chunk])
+            yield self._normalise(batch)
+
+
+def micro_batches(
+    data: Dataset, recipe: Recipe, augment: Augmenter, stream: RandomStream, *, order_seed: int
+) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Yield, for each update of one epoch, its micro-batches of (images, labels)."""
+    for update in epoch_order(len(data.train_labels), recipe, seed=order_seed):
+        batches = []
+        for rows in update:
+            with stream.active():
+                images = augment(data.train_images[rows])
+            batches.append((images, torch.from_numpy(data.train_labels[rows])))
+        yield batches

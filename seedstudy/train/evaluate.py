@@ -1,0 +1,79 @@
+"""Logits -> per-image predictions -> integer counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from seedstudy.datasets import Dataset, EvalSet
+from seedstudy.recipe import Recipe
+from seedstudy.study import Evaluation
+from seedstudy.train.batches import TestImages
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outputs:
+    """What a network says of every image of one array."""
+
+    top5: npt.NDArray[np.int32]
+    """Classes by falling logit, shape (n, 5), or (n, n_classes) where there are fewer; the first is the prediction."""
+    confidence: npt.NDArray[np.float32]
+    """Probability of the prediction, shape (n,): sigmoid for a network trained with BCE, softmax otherwise."""
+    log_probs: npt.NDArray[np.float32]
+    """Log-softmax of the logits, shape (n, n_classes)."""
+
+
+def predict(model: nn.Module, images: TestImages, recipe: Recipe, device: torch.device) -> Outputs:
+    """Run the network over every image of an array."""
+    model.eval()
+    tops, confidences, log_probs = [], [], []
+    with torch.inference_mode():
+        for batch in images:
+            logits = model(batch.to(device).contiguous(memory_format=torch.channels_last)).float()
+            top = logits.topk(min(5, logits.shape[1]), dim=1)
+            probability = logits.sigmoid() if recipe.loss == "bce" else logits.softmax(1)
+            tops.append(top.indices)
+            confidences.append(probability.gather(1, top.indices[:, :1])[:, 0])
+            log_probs.append(logits.log_softmax(1))
+    return Outputs(top5=_joined(tops).astype(np.int32), confidence=_joined(confidences), log_probs=_joined(log_probs))
+
+
+def _joined(parts: list[Tensor]) -> npt.NDArray[np.float32]:
+    array: npt.NDArray[np.float32] = torch.cat(parts).cpu().numpy()
+    return array
+
+
+def evaluate(outputs: Outputs, eval_set: EvalSet) -> Evaluation:
+    """Judge the outputs by an eval set's label sets."""
+    top5 = outputs.top5[eval_set.rows]
+    is_correct = eval_set.is_correct(top5)
+    owners = np.repeat(eval_set.rows, np.diff(eval_set.label_offsets))
+    of_labels = np.exp(outputs.log_probs[owners, eval_set.label_values].astype(np.float64))
+    in_set = np.add.reduceat(of_labels, eval_set.label_offsets[:-1])
+    return Evaluation(
+        n_examples=len(eval_set),
+        n_correct=int(is_correct[:, 0].sum()),
+        n_correct_top5=int(is_correct.any(axis=1).sum()),
+        loss=float(-np.log(np.maximum(in_set, np.finfo(np.float64).tiny)).mean()),
+        predicted=top5[:, 0],
+        confidence=outputs.confidence[eval_set.rows],
+    )
+
+
+def evaluate_all(
+    model: nn.Module, data: Dataset, recipe: Recipe, device: torch.device, names: tuple[str, ...]
+) -> dict[str, Evaluation]:
+    """Evaluate on the named sets; sets that share images (val and real) share one pass over them."""
+    outputs: dict[str, Outputs] = {}
+    result = {}
+    for name in names:
+        eval_set = data.eval_sets[name]
+        if eval_set.images not in outputs:
+            images = TestImages(data.images[eval_set.images], recipe, data)
+            outputs[eval_set.images] = predict(model, images, recipe, device)
+        result[name] = evaluate(outputs[eval_set.images], eval_set)
+    return result

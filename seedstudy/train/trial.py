@@ -1,0 +1,256 @@
+"""Train and evaluate one trial, top to bottom."""
+
+from __future__ import annotations
+
+import math
+import platform
+import resource
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from timm.data.mixup import Mixup
+from timm.loss import BinaryCrossEntropy, LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
+from timm.optim import create_optimizer_v2
+from timm.scheduler import CosineLRScheduler
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from seedstudy.datasets import Dataset
+from seedstudy.recipe import Recipe
+from seedstudy.seeds import Streams
+from seedstudy.study import TRAINING_VERSION, EpochReport, Trial, TrialResult
+from seedstudy.train.batches import Augmenter, micro_batches
+from seedstudy.train.evaluate import evaluate_all
+from seedstudy.train.models import build_model
+from seedstudy.train.random_state import RandomStream
+
+
+def train_trial(
+    trial: Trial, data: Dataset, *, on_epoch: Callable[[EpochReport], None] = lambda report: None
+) -> TrialResult:
+    """Train ``trial`` on ``data`` and evaluate the last epoch on every eval set.
+
+    Two calls with equal arguments on the same machine, device and thread count give identical results on CPU.
+    A loss that is not finite ends the trial as ``diverged``; it never becomes an accuracy.
+    """
+    recipe, streams = trial.recipe, Streams(seed=trial.seed, vary=trial.vary)
+    started = time.perf_counter()
+
+    # --- device and network ---------------------------------------------------------------------------
+    accelerator = _accelerator(recipe)
+    device = accelerator.device
+    model = build_model(trial.model, recipe, len(data.classes), seed=streams.of("init"))
+    model = model.to(device).to(memory_format=torch.channels_last)
+    n_params = sum(parameter.numel() for parameter in model.parameters())
+
+    # --- optimiser, schedule, loss: timm's own ----------------------------------------------------------
+    n_updates = len(data.train_labels) // recipe.batch_size
+    optimizer = build_optimizer(model, recipe)
+    schedule = build_schedule(optimizer, recipe, n_updates)
+    mix = build_mixing(recipe, len(data.classes))
+    loss_of = build_loss(recipe, is_mixed=mix is not None)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    ema = ModelEmaV3(model, decay=recipe.ema_decay) if recipe.ema_decay is not None else None
+    evaluated = ema.module if ema is not None else model
+
+    # --- train ------------------------------------------------------------------------------------------
+    augment = Augmenter(recipe, data)
+    eval_every = epochs_between_evaluations(data)
+    reports: list[EpochReport] = []
+    train_only_s = 0.0
+    for epoch in range(recipe.total_epochs):
+        epoch_started = time.perf_counter()
+        model.train()
+        augment_stream = RandomStream(streams.of("augment", epoch))
+        mix_stream = RandomStream(streams.of("mix", epoch))
+        drop_stream = RandomStream(streams.of("drop", epoch))
+        if device.type == "cuda":
+            torch.cuda.manual_seed(streams.of("drop", epoch))  # nothing else draws on the device
+        losses = torch.zeros(n_updates, device=device)
+        batches = micro_batches(data, recipe, augment, augment_stream, order_seed=streams.of("order", epoch))
+        for step, update in enumerate(batches):
+            for images, labels in update:
+                images, targets = _to_device(images, labels, device)
+                if mix is not None:
+                    with mix_stream.active():
+                        images, targets = mix(images, targets)
+                with drop_stream.active(), accelerator.autocast():
+                    loss = loss_of(model(images), targets) / len(update)
+                accelerator.backward(loss)
+                losses[step] += loss.detach()
+            if recipe.clip_grad_norm is not None:
+                accelerator.clip_grad_norm_(model.parameters(), recipe.clip_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+            if ema is not None:
+                ema.update(model)
+            lr = float(optimizer.param_groups[0]["lr"])
+            schedule.step_update(epoch * n_updates + step + 1)
+        schedule.step(epoch + 1)
+        epoch_losses = losses.cpu()  # the only wait for the device in an epoch
+        epoch_s = time.perf_counter() - epoch_started
+        train_only_s += epoch_s
+
+        # --- diverged: say where, keep what was seen ----------------------------------------------------
+        if not torch.isfinite(epoch_losses).all():
+            bad = int((~torch.isfinite(epoch_losses)).nonzero()[0])
+            return TrialResult(
+                status="diverged",
+                reason=f"the loss was not finite at update {epoch * n_updates + bad + 1} (epoch {epoch + 1})",
+                epochs=epoch,
+                curves=tuple(reports),
+                train_s=time.perf_counter() - started,
+                images_per_s=(epoch + 1) * n_updates * recipe.batch_size / train_only_s,
+                n_params=n_params,
+                provenance=provenance(accelerator, recipe),
+            )
+
+        # --- val on the way; the last epoch is evaluated below, on every set ----------------------------
+        is_last = epoch + 1 == recipe.total_epochs
+        on_val = None
+        if not is_last and (epoch + 1) % eval_every == 0:
+            on_val = evaluate_all(evaluated, data, recipe, device, ("val",))["val"]
+        if is_last:
+            evaluations = evaluate_all(evaluated, data, recipe, device, tuple(data.eval_sets))
+            on_val = evaluations["val"]
+        report = EpochReport(
+            epoch=epoch + 1,
+            lr=lr,
+            train_loss=float(epoch_losses.mean()),
+            images_per_s=n_updates * recipe.batch_size / epoch_s,
+            n_correct=None if on_val is None else on_val.n_correct,
+            n_examples=None if on_val is None else on_val.n_examples,
+        )
+        reports.append(report)
+        on_epoch(report)
+
+    # --- result -----------------------------------------------------------------------------------------
+    best = max((r for r in reports if r.n_correct is not None), key=lambda r: (r.n_correct, -r.epoch))
+    return TrialResult(
+        status="ok",
+        reason="",
+        epochs=recipe.total_epochs,
+        evaluations=evaluations,
+        best_epoch=best.epoch,
+        best_n_correct=best.n_correct,
+        curves=tuple(reports),
+        train_s=time.perf_counter() - started,
+        images_per_s=recipe.total_epochs * n_updates * recipe.batch_size / train_only_s,
+        n_params=n_params,
+        provenance=provenance(accelerator, recipe),
+    )
+
+
+# --- parts --------------------------------------------------------------------------------------------
+
+
+def _accelerator(recipe: Recipe) -> Accelerator:
+    """Return this process's Accelerator; bfloat16 where the recipe is mixed and the device has it in hardware."""
+    is_mixed = recipe.precision == "mixed" and torch.cuda.is_available()
+    # The state is process-wide and the first precision wins; a worker trains recipes of both.
+    AcceleratorState._reset_state()
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if is_mixed else "no")
+
+
+def _to_device(images: Tensor, labels: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
+    return images, labels.to(device, non_blocking=True)
+
+
+def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return timm's optimiser with the recipe's values; 1-D parameters are spared weight decay unless it says so."""
+    options: dict[str, Any] = {}
+    if recipe.betas is not None and recipe.optimizer != "sgd":
+        options |= {"betas": recipe.betas, "eps": recipe.optimizer_eps}
+    if recipe.optimizer == "lamb":
+        options["max_grad_norm"] = recipe.max_grad_norm
+    if recipe.optimizer == "sgd":
+        options["momentum"] = recipe.momentum
+    optimizer: torch.optim.Optimizer = create_optimizer_v2(
+        model,
+        opt=recipe.optimizer,
+        lr=recipe.lr,
+        weight_decay=recipe.weight_decay,
+        filter_bias_and_bn=not recipe.decay_bias_and_norm,
+        **options,
+    )
+    return optimizer
+
+
+def build_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, n_updates: int) -> CosineLRScheduler:
+    """Return timm's cosine over ``recipe.epochs``, counted in epochs or, per update, in updates."""
+    per_epoch = 1 if recipe.schedule_per == "epoch" else n_updates
+    schedule = CosineLRScheduler(
+        optimizer,
+        t_initial=recipe.epochs * per_epoch,
+        lr_min=recipe.min_lr,
+        warmup_t=round(recipe.warmup_epochs * per_epoch),
+        warmup_lr_init=recipe.warmup_lr,
+        t_in_epochs=recipe.schedule_per == "epoch",
+    )
+    return schedule
+
+
+def build_mixing(recipe: Recipe, n_classes: int) -> Mixup | None:
+    """Return timm's mixup/CutMix, which also smooths labels, or None where the recipe mixes nothing."""
+    if not recipe.mixup_alpha and not recipe.cutmix_alpha:
+        return None
+    return Mixup(
+        mixup_alpha=recipe.mixup_alpha,
+        cutmix_alpha=recipe.cutmix_alpha,
+        prob=recipe.mix_prob,
+        switch_prob=recipe.mix_switch_prob,
+        mode=recipe.mix_mode,
+        label_smoothing=recipe.label_smoothing,
+        num_classes=n_classes,
+    )
+
+
+def build_loss(recipe: Recipe, *, is_mixed: bool) -> nn.Module:
+    """Return timm's loss for class indices, or for the soft targets of mixing."""
+    if recipe.loss == "bce":
+        return BinaryCrossEntropy(
+            smoothing=recipe.label_smoothing,
+            target_threshold=recipe.bce_target_threshold,
+            sum_classes=recipe.bce_sum,
+        )
+    return SoftTargetCrossEntropy() if is_mixed else LabelSmoothingCrossEntropy(recipe.label_smoothing)
+
+
+def epochs_between_evaluations(data: Dataset) -> int:
+    """Return how many epochs pass between evaluations on val: never more test than training images."""
+    n_val = len(data.eval_sets["val"])
+    return max(1, math.ceil(n_val / len(data.train_labels)))
+
+
+def provenance(accelerator: Accelerator, recipe: Recipe) -> dict[str, Any]:
+    """Return what the numbers depend on beside the trial itself."""
+    device = accelerator.device
+    is_cuda = device.type == "cuda"
+    return {
+        "training_version": TRAINING_VERSION,
+        "device_type": device.type,
+        "device": torch.cuda.get_device_name(device) if is_cuda else platform.processor() or platform.machine(),
+        "host": platform.node(),
+        "threads": torch.get_num_threads(),
+        "n_processes": accelerator.num_processes,
+        "precision": "bfloat16" if accelerator.mixed_precision == "bf16" else "float32",
+        "augment": "pil",
+        "peak_mem_bytes": (
+            torch.cuda.max_memory_allocated(device)
+            if is_cuda
+            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        ),
+        "versions": {
+            "python": platform.python_version(),
+            **{
+                name: version(name)
+                for name in ("seedstudy", "torch", "torchvision", "timm", "accelerate", "numpy", "pillow")
+            },
+        },
+    }
