@@ -526,8 +526,7 @@ def _is_clear(objects: _Objects, shows: Float, whole: NDArray[np.float64], unres
     # Whole pixels are counted, not coverages summed: a count is the same on every platform.
     n_visible = (shows > 0.5).sum(axis=(1, 2))
     is_clear: NDArray[np.bool_] = (
-        objects.present
-        & (n_visible >= CLEAR_PIXELS)
+        (n_visible >= CLEAR_PIXELS)  # none where the object is absent
         & (n_visible >= CLEAR_SHARE * whole)
         & (objects.contrast >= CLEAR_CONTRAST)
         & (objects.contrast >= unrest)

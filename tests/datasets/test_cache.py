@@ -107,12 +107,14 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: str) -> None:
     assert [child.name for child in tmp_path.iterdir()] == [entry.name]
 
 
-@pytest.mark.parametrize("damage", ["truncate", "meta", "remove"])
+@pytest.mark.parametrize("damage", ["truncate", "meta", "remove", "swap"])
 def test_loading_a_damaged_entry_names_the_file(tmp_path: Path, damage: str) -> None:
     entry = ensure(tmp_path)
     path = entry / ("meta.json" if damage == "meta" else "val.rows.npy")
     if damage == "remove":
         path.unlink()
+    elif damage == "swap":
+        path.write_bytes((entry / "val.label_offsets.npy").read_bytes())
     else:
         path.write_bytes(path.read_bytes()[:30])
     with pytest.raises(DataError, match=r"damaged; delete the folder") as caught:

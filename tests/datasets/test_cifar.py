@@ -133,10 +133,15 @@ def test_half_of_v6_is_missing(folder: Path, tmp_path: Path) -> None:
     assert "v2" in prepare(folder, tmp_path / "cache").missing
 
 
-def test_a_new_file_makes_a_new_entry(folder: Path, tmp_path: Path) -> None:
-    first = prepare(folder, tmp_path / "cache")
+def test_a_new_or_changed_file_makes_a_new_entry(folder: Path, tmp_path: Path) -> None:
+    fingerprints = {prepare(folder, tmp_path / "cache").fingerprint}
     add_v6(folder)
-    assert prepare(folder, tmp_path / "cache").fingerprint != first.fingerprint
+    fingerprints.add(prepare(folder, tmp_path / "cache").fingerprint)
+    np.save(folder / "cifar10.1_v6_data.npy", np.full((N_V6, 32, 32, 3), 8, dtype=np.uint8))
+    fingerprints.add(prepare(folder, tmp_path / "cache").fingerprint)
+    np.save(folder / "cifar10h-counts.npy", counts_of_annotators())
+    fingerprints.add(prepare(folder, tmp_path / "cache").fingerprint)
+    assert len(fingerprints) == 4
 
 
 def test_progress_counts_to_the_end(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

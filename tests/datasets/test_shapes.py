@@ -49,12 +49,6 @@ def test_labels_are_balanced(data: Dataset) -> None:
         assert set(np.bincount(data.eval_sets[name].label_values)) == {len(data.eval_sets[name]) // 10}
 
 
-def test_no_picture_is_in_two_splits(data: Dataset) -> None:
-    pictures = [data.train_images, data.images["val"], data.images["v2"]]
-    digests = {hashlib.sha256(image.tobytes()).digest() for images in pictures for image in images}
-    assert len(digests) == sum(len(images) for images in pictures)
-
-
 def test_real_shares_the_pictures_of_val_and_forgives_slips(data: Dataset) -> None:
     val, real = data.eval_sets["val"], data.eval_sets["real"]
     assert real.images == "val"
