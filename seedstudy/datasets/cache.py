@@ -206,8 +206,10 @@ def _disk_errors(cache_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        # NumPy reports a short write without an error number; a full disk is what shortens writes.
+        why = error.strerror or "no space left"
         raise DataError(
-            f"{cache_dir}: the prepared data set cannot be written ({error.strerror}); "
+            f"{cache_dir}: the prepared data set cannot be written ({why}); "
             "make room there or choose another cache folder"
         ) from error
 
