@@ -9,7 +9,8 @@ stand to each other as ImageNet-val, ReaL and V2 do:
 - `v2` is drawn anew by the same renderer with a slightly harder `Difficulty`.
 
 All randomness is PCG64 with fixed seeds. Pixel maths is float32 with correctly rounded operations only
-(+ - * / sqrt min max), so that every platform renders the same bytes.
+(+ - * / sqrt min max), so that every platform renders the same bytes. A NumPy that drew other numbers from a
+seed would show in the golden test.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ V2_DIFFICULTY = dataclasses.replace(
     cover_rate=0.15,
     noise=(0.01, 0.08),
 )
-"""The same pictures made slightly harder, as a second collection of images always turns out."""
+"""The same kind of pictures, slightly harder: so the second collection of ImageNet test images turned out."""
 
 N_TRAIN, N_VAL, N_V2 = 2048, 5000, 2500
 IMAGE_SIZE = 32  # pixels
@@ -109,7 +110,7 @@ IMAGE_SIZE = 32  # pixels
 CLEAR_PIXELS = 40
 """Least number of its pixels that show."""
 CLEAR_SHARE = 0.6
-"""Least share of its outline that shows, of that inside an endless picture."""
+"""Least share of its area that shows; what lies beyond the border of the picture counts as hidden."""
 CLEAR_CONTRAST = 0.15
 """Least difference of its colour from the backdrop's, in the channel where they differ most; never less than
 the backdrop's texture and the noise together."""
