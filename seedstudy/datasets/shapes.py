@@ -1,4 +1,4 @@
-"""`shapes`: ten filled shapes on busy backgrounds, rendered here from fixed seeds; no download.
+"""`shapes`: ten filled shapes on patterned backgrounds, rendered here from fixed seeds; no download.
 
 A measuring instrument for seed studies. The renderer knows every object in a picture, so the eval sets
 stand to each other as ImageNet-val, ReaL and V2 do:
