@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from seedstudy.errors import StatisticsError
-from seedstudy.stats import effect, rank, welch
+from seedstudy.stats import doubt, effect, rank, welch
 from seedstudy.stats.describe import sd_factors
 from seedstudy.stats.permutation import Permutation, permute, sign_flips, studentised
 from seedstudy.stats.resample import bootstrap_difference
@@ -279,7 +279,7 @@ def _compare_arms(a: Sample, b: Sample, arms: _Arms, asked: _Asked, rng: np.rand
         hodges_lehmann=rank.hodges_lehmann(a, b, level=asked.level),
         bootstrap=bootstrap_difference(a, b, level=asked.level, resamples=asked.resamples, rng=rng),
         spread=compare_spread(a, b, level=asked.level),
-        warnings=_design_warnings(arms, asked.level, permutation.floor),
+        warnings=(*_design_warnings(arms, asked.level, permutation.floor), *_shape_warnings(a, b)),
     )
 
 
@@ -435,15 +435,31 @@ def _design_warnings(arms: _Arms, level: float, floor: float | None) -> tuple[st
         elif sd == 0.0:
             found.append(f"{name}: all {n} seeds gave the same value; its spread is unknown, not zero")
     smallest = min(arms.n_a, arms.n_b)
-    if 1 < smallest < 5:
+    if 1 < smallest < doubt.FEWEST_TO_JUDGE:
         low, high = sd_factors(smallest, level)
         found.append(
             f"n = {smallest} seeds hardly show the spread: "
             f"the true std may be {low:.2g} to {high:.2g} times the printed one"
         )
+        found.append(
+            f"n = {smallest} seeds cannot show whether seeds are normally distributed; "
+            "skews in opposite directions would double the error rate"
+        )
     if floor is not None and floor > alpha:
         found.append(
             f"n = {arms.n_a} and {arms.n_b} seeds: the smallest attainable two-sided permutation p is {floor:.2g}, "
-            "so this verdict rests on seeds being roughly normally distributed"
+            "so relabelling seeds cannot confirm a difference"
+        )
+    if smallest > 1 and doubt.is_unbalanced(arms.sd_a, arms.n_a, arms.sd_b, arms.n_b):
+        found.append(
+            f"{arms.n_a} and {arms.n_b} seeds: with such unequal sizes the error rate of 5 % may be 8 %, "
+            "and 14 % if seeds are skewed; train more seeds of the smaller arm"
         )
     return tuple(found)
+
+
+def _shape_warnings(a: Sample, b: Sample) -> tuple[str, ...]:
+    """Return what the shapes of two unpaired arms tell a reader to be careful about."""
+    if doubt.is_lopsided(a[None, :], b[None, :])[0]:
+        return ("the seeds look skewed in a way that does not cancel: the error rate of 5 % may be 10 %",)
+    return ()

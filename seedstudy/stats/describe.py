@@ -7,12 +7,16 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 
 from seedstudy.errors import StatisticsError
+from seedstudy.stats import doubt
 from seedstudy.stats.result import Estimate, honest_p
 from seedstudy.stats.sample import Sample, as_sample, check_level, mean_of, sd_of
+
+Rows = NDArray[np.float64]
+"""Samples as rows, shape (n_samples, n_seeds): the calibration runs the formulas of the product on many at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -261,18 +265,28 @@ def std_interval_robust(sample: Sample, *, level: float) -> Estimate:
     n, sd, method = sample.size, sd_of(sample), "bonett"
     if n < 5 or sd == 0.0:
         return Estimate(value=sd, low=math.nan, high=math.nan, level=level, n=n, method=method)
+    low, high = bonett_limits(sample[None, :], level)
+    return Estimate(value=sd, low=float(low[0]), high=float(high[0]), level=level, n=n, method=method)
+
+
+def bonett_limits(rows: Rows, level: float) -> tuple[Rows, Rows]:
+    """Return the limits of the standard deviation of each row, shape (n_samples, n_seeds)."""
+    n, variance = rows.shape[1], rows.var(axis=1, ddof=1)
     z = float(special.ndtri(0.5 + level / 2))
-    kurtosis = n * fourth_power_sum(sample) / ((n - 1) * sd**2) ** 2
+    kurtosis = n * fourth_power_sums(rows) / ((n - 1) * variance) ** 2
     correction = n / (n - z)
-    half = z * correction * math.sqrt((kurtosis - (n - 3) / n) / (n - 1))
-    low, high = (math.sqrt(correction * sd**2 * math.exp(side * half)) for side in (-1, 1))
-    return Estimate(value=sd, low=low, high=high, level=level, n=n, method=method)
+    half = z * correction * np.sqrt((kurtosis - (n - 3) / n) / (n - 1))
+    centre = np.log(correction * variance)
+    return np.exp((centre - half) / 2), np.exp((centre + half) / 2)
 
 
-def fourth_power_sum(sample: Sample) -> float:
-    """Return the sum of fourth powers about the mean trimmed by 1 / (2 sqrt(n - 4)) at each end (Bonett 2006)."""
-    trimmed = stats.trim_mean(sample, min(1 / (2 * math.sqrt(sample.size - 4)), 0.49))
-    return float(np.sum((sample - trimmed) ** 4))
+def fourth_power_sums(rows: Rows) -> Rows:
+    """Return per row the sum of fourth powers about the mean trimmed by 1 / (2 sqrt(n - 4)) at each end."""
+    n = rows.shape[1]
+    n_cut = int(min(1 / (2 * math.sqrt(n - 4)), 0.49) * n)
+    trimmed = np.sort(rows, axis=1)[:, n_cut : n - n_cut].mean(axis=1, keepdims=True)
+    sums: Rows = np.sum((rows - trimmed) ** 4, axis=1)
+    return sums
 
 
 def median_interval(sample: Sample, *, level: float) -> Estimate:
@@ -284,10 +298,7 @@ def median_interval(sample: Sample, *, level: float) -> Estimate:
     value = float(np.median(ordered))
     if n < 2:
         return Estimate(value=value, low=math.nan, high=math.nan, level=level, n=n, method="order-statistics")
-    # Drop k seeds at each end: the interval misses when at most k seeds lie on one side of the median.
-    tails = stats.binom.cdf(np.arange(n // 2), n, 0.5)
-    n_cut = max(int(np.searchsorted(tails, (1 - level) / 2, side="right")) - 1, 0)
-    reached = float(1 - 2 * tails[n_cut])
+    n_cut, reached = median_cut(n, level)
     warnings: tuple[str, ...] = ()
     if reached < level:
         warnings = (f"{n} seeds: the range covers the median with level {reached:.3g}, not {level:g}",)
@@ -300,6 +311,14 @@ def median_interval(sample: Sample, *, level: float) -> Estimate:
         method="order-statistics",
         warnings=warnings,
     )
+
+
+def median_cut(n: int, level: float) -> tuple[int, float]:
+    """Return how many seeds to drop at each end, and the coverage that this leaves."""
+    # The interval misses when at most n_cut seeds lie on one side of the median.
+    tails = stats.binom.cdf(np.arange(n // 2), n, 0.5)
+    n_cut = max(int(np.searchsorted(tails, (1 - level) / 2, side="right")) - 1, 0)
+    return n_cut, float(1 - 2 * tails[n_cut])
 
 
 def interquartile_mean(sample: Sample) -> float:
@@ -327,9 +346,25 @@ def _warnings(sample: Sample, level: float) -> tuple[str, ...]:
         return ("one seed: its value is known, nothing about the spread between seeds",)
     if np.ptp(sample) == 0.0:
         return (f"all {n} seeds gave the same value; the spread is unknown, not zero: no interval can be given",)
+    found = []
     if n < 5:
         low, high = sd_factors(n, level)
-        return (
-            f"n = {n} seeds hardly show the spread: the true std may be {low:.2g} to {high:.2g} times the printed one",
+        found.append(
+            f"n = {n} seeds hardly show the spread: the true std may be {low:.2g} to {high:.2g} times the printed one"
         )
-    return ()
+    if n < 10:
+        found.append(
+            f"n = {n} seeds cannot show whether seeds are normally distributed, "
+            "which all intervals but the median's assume"
+        )
+    rows = sample[None, :]
+    if n >= 10 and (doubt.has_long_tails(rows)[0] or doubt.is_skewed(rows)[0]):
+        found.append(
+            "the seeds look skewed or have outliers: intervals of std and new seeds are too short, "
+            "the robust std interval less so"
+        )
+    if n >= 10 and doubt.is_skewed(rows)[0]:
+        found.append("the seeds look skewed: the interval of the mean is too short")
+    if doubt.is_coarse(sample):
+        found.append("values come in steps that are coarse against their std: the tolerance interval is approximate")
+    return tuple(found)

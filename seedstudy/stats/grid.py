@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -97,16 +98,9 @@ def two_way(cells: Mapping[tuple[str, str], ArrayLike], *, level: float = 0.95) 
     variances = np.array([sd_of(sample) for sample in samples]) ** 2
     if not np.any(variances > 0.0):
         raise StatisticsError("grid: no cell shows any spread between seeds; nothing to hold the differences against")
-    centre_a, mean_a = _projections(len(architectures))
-    centre_b, mean_b = _projections(len(recipes))
-    projections = {
-        "architecture": (centre_a, mean_b),
-        "recipe": (mean_a, centre_b),
-        "interaction": (centre_a, centre_b),
-    }
     sources = [
-        _source(name, np.kron(left, right).astype(np.float64), means, variances, n, level)
-        for name, (left, right) in projections.items()
+        _source(name, projection(name, len(architectures), len(recipes)), means, variances, n, level)
+        for name in ("architecture", "recipe", "interaction")
     ]
     return Grid(
         architectures=architectures,
@@ -140,22 +134,42 @@ def _check_complete(
         )
 
 
-def _projections(levels: int) -> tuple[Vector, Vector]:
-    """Return the matrices that keep deviations from the mean, and the mean."""
-    mean = np.full((levels, levels), 1.0 / levels)
-    centre: Vector = np.eye(levels) - mean
-    return centre, mean
+def projection(name: str, n_architectures: int, n_recipes: int) -> Vector:
+    """Return the matrix that keeps one source of the cell means, cells running over recipes fastest."""
+
+    def part(levels: int, keep_deviations: bool) -> Vector:
+        mean = np.full((levels, levels), 1.0 / levels)
+        return (np.eye(levels) - mean if keep_deviations else mean).astype(np.float64)
+
+    left = part(n_architectures, name in ("architecture", "interaction"))
+    right = part(n_recipes, name in ("recipe", "interaction"))
+    return np.kron(left, right).astype(np.float64)
+
+
+def anova_type(matrix: Vector, means: Vector, variances: Vector, n: Vector) -> tuple[Any, Any, Any]:
+    """Return F and both degrees of freedom of the ANOVA-type statistic.
+
+    Parameters
+    ----------
+    matrix : array, shape (n_cells, n_cells)
+        A `projection`.
+    means, variances : arrays, shapes (..., n_cells)
+        Of the cells; leading axes broadcast.
+    n : array, shape (n_cells,)
+        Seeds per cell.
+
+    """
+    errors, diagonal = variances / n, np.diag(matrix)
+    # Expectation of the quadratic form without any effect; its distribution is matched by a scaled chi-square.
+    expected = errors @ diagonal
+    df = expected**2 / np.sum((errors @ np.square(matrix)) * errors, axis=-1)
+    df_noise = expected**2 / np.sum(np.square(diagonal * errors) / (n - 1), axis=-1)
+    return np.sum((means @ matrix) * means, axis=-1) / expected, df, df_noise
 
 
 def _source(name: str, matrix: Vector, means: Vector, variances: Vector, n: Vector, level: float) -> Source:
-    errors = variances / n
-    diagonal = np.diag(matrix)
-    # E(quadratic form) without any effect; its distribution is matched by a scaled chi-square (Box 1954).
-    expected = float(diagonal @ errors)
-    df = expected**2 / float(np.sum(matrix * matrix.T * np.outer(errors, errors)))
-    df_noise = expected**2 / float(np.sum(np.square(diagonal * errors) / (n - 1)))
-    quadratic = float(means @ matrix @ means)
-    statistic = quadratic / expected
+    statistic, df, df_noise = (float(value) for value in anova_type(matrix, means, variances, n))
+    expected = float(variances / n @ np.diag(matrix))
     low, high = _noncentrality(statistic, df, df_noise, level)
     to_square = expected / df / means.size
     return Source(
@@ -163,9 +177,9 @@ def _source(name: str, matrix: Vector, means: Vector, variances: Vector, n: Vect
         statistic=statistic,
         df=df,
         df_noise=df_noise,
-        p_value=honest_p(float(stats.f.sf(statistic, df, df_noise))),
+        p_value=honest_p(float(special.fdtrc(df, df_noise, statistic))),
         spread=Estimate(
-            value=math.sqrt(max(quadratic - expected, 0.0) / means.size),
+            value=math.sqrt(max(statistic - 1.0, 0.0) * expected / means.size),
             low=math.sqrt(low * to_square),
             high=math.sqrt(high * to_square),
             level=level,

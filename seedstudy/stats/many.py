@@ -254,6 +254,11 @@ def _dunnett(
     return tuple(pairs)
 
 
+def dunnett_reach(sizes: NDArray[np.int64], n_control: int, df: float, level: float) -> float:
+    """Return the t beyond which Dunnett's test rejects."""
+    return float(optimize.brentq(lambda c: dunnett_p(c, sizes, n_control, df) - (1 - level), 1e-6, 1e3, xtol=1e-10))
+
+
 def dunnett_p(statistic: float, sizes: NDArray[np.int64], n_control: int, df: float) -> float:
     """Return the probability that the largest of Dunnett's |t| exceeds the statistic, all recipes being equal.
 

@@ -74,6 +74,16 @@ def label_arms(n_a: int, n_b: int, *, rng: np.random.Generator, resamples: int) 
     )
 
 
+def labellings(
+    n_a: int, n_b: int, *, rng: np.random.Generator, at_most: int, resamples: int
+) -> tuple[NDArray[np.float64], int]:
+    """Return the labellings as one array, all of them if there are at most so many, and how many to count extra."""
+    if math.comb(n_a + n_b, n_a) <= at_most:
+        return np.concatenate(list(_all_labellings(n_a, n_b))), 0
+    observed = np.repeat([0.0, 1.0], [n_a, n_b])
+    return np.concatenate(list(_random_labellings(observed, resamples, rng))), 1
+
+
 def permute(statistic: Statistic, n_a: int, n_b: int, *, rng: np.random.Generator, resamples: int) -> Permutation:
     """Relabel n_a + n_b seeds, the first n_a being arm A, and count labellings at least as extreme as this one.
 

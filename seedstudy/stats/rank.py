@@ -114,7 +114,7 @@ def hodges_lehmann(a: Sample, b: Sample, *, level: float) -> Estimate:
     """
     differences = np.sort(np.subtract.outer(b, a), axis=None)
     n_a, n_b = a.size, b.size
-    n_cut, reached = _cut(n_a, n_b, level)
+    n_cut, reached = cut(n_a, n_b, level)
     warnings: tuple[str, ...] = ()
     if reached < level:
         warnings = (f"{n_a} and {n_b} seeds: the widest rank interval has level {reached:.3g}, not {level:g}",)
@@ -129,7 +129,7 @@ def hodges_lehmann(a: Sample, b: Sample, *, level: float) -> Estimate:
     )
 
 
-def _cut(n_a: int, n_b: int, level: float) -> tuple[int, float]:
+def cut(n_a: int, n_b: int, level: float) -> tuple[int, float]:
     """Return how many differences to drop at each end, and the coverage that this leaves."""
     if math.comb(n_a + n_b, n_a) < 2**62:
         counts = _mann_whitney_counts(n_a, n_b)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from scipy import stats
+from numpy.typing import NDArray
+from scipy import special
 
 from seedstudy.stats.result import Estimate
 from seedstudy.stats.sample import Sample, mean_of
 
 FEWEST_SEEDS = 20
 """Below this many seeds per arm bootstrap intervals are too short (percentile: .74 / .83 / .90 at n = 3 / 5 / 10)."""
+_TAILS = "with outliers BCa intervals are too short below 100 seeds (cover .89 at n = 30)"
+_CELLS_AT_ONCE = 1_000_000
+Rows = NDArray[np.float64]
 
 
 def bootstrap_difference(
@@ -20,25 +22,76 @@ def bootstrap_difference(
     """Return the difference of means with its BCa interval (Efron 1987); None below `FEWEST_SEEDS` per arm."""
     if min(a.size, b.size) < FEWEST_SEEDS or np.ptp(a) == 0.0 or np.ptp(b) == 0.0:
         return None
-    found = stats.bootstrap(
-        (a, b),
-        _difference,
-        n_resamples=resamples,
-        batch=max(1, 1_000_000 // max(a.size, b.size)),
-        vectorized=True,
-        confidence_level=level,
-        method="BCa",
-        rng=rng,
-    ).confidence_interval
+    low, high = bca_limits(a[None, :], b[None, :], level=level, resamples=resamples, rng=rng)
     return Estimate(
         value=mean_of(b) - mean_of(a),
-        low=float(found.low),
-        high=float(found.high),
+        low=float(low[0]),
+        high=float(high[0]),
         level=level,
         n=(a.size, b.size),
         method="bootstrap-bca",
+        warnings=(_TAILS,) if min(a.size, b.size) < 100 else (),
     )
 
 
-def _difference(a: Any, b: Any, axis: int) -> Any:
-    return np.mean(b, axis=axis) - np.mean(a, axis=axis)
+def bca_limits(a: Rows, b: Rows, *, level: float, resamples: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """Return BCa limits of the difference of means for each row.
+
+    Parameters
+    ----------
+    a, b : arrays, shapes (n_samples, n_a), (n_samples, n_b)
+        One pair of arms per row; all rows share the same resampled positions.
+    level : float
+        Confidence level.
+    resamples : int
+        Bootstrap samples.
+    rng : numpy.random.Generator
+        Draws the positions.
+
+    Notes
+    -----
+    Bias from the share of bootstrap differences below the observed one, acceleration from the jackknife of both
+    samples (Efron & Tibshirani 1993, chapter 14); agrees with `scipy.stats.bootstrap`, which takes one row at a time.
+
+    """
+    observed = b.mean(axis=1) - a.mean(axis=1)
+    differences = _resampled_means(b, resamples, rng) - _resampled_means(a, resamples, rng)
+    differences.sort(axis=1)
+    below = np.mean(differences < observed[:, None], axis=1) / 2 + np.mean(differences <= observed[:, None], axis=1) / 2
+    bias = special.ndtri(np.clip(below, 0.5 / resamples, 1 - 0.5 / resamples))[:, None]
+    acceleration = _acceleration(a, b)[:, None]
+    z = special.ndtri(np.array([[(1 - level) / 2, (1 + level) / 2]])) + bias
+    position = special.ndtr(bias + z / (1 - acceleration * z)) * (resamples - 1)
+    floor = np.clip(np.floor(position).astype(np.intp), 0, resamples - 2)
+    lower = np.take_along_axis(differences, floor, axis=1)
+    upper = np.take_along_axis(differences, floor + 1, axis=1)
+    limits = lower + (position - floor) * (upper - lower)
+    return limits[:, 0], limits[:, 1]
+
+
+def _resampled_means(rows: Rows, resamples: int, rng: np.random.Generator) -> Rows:
+    """Return bootstrap means, shape (n_samples, resamples)."""
+    n = rows.shape[1]
+    means = []
+    step = max(1, _CELLS_AT_ONCE // n)
+    for start in range(0, resamples, step):
+        picks = rng.integers(0, n, (min(step, resamples - start), n))
+        if rows.shape[0] == 1:
+            means.append(rows[0][picks].mean(axis=1)[None, :])
+        else:
+            offsets = np.arange(picks.shape[0])[:, None] * n
+            counts = np.bincount((picks + offsets).ravel(), minlength=picks.shape[0] * n).reshape(-1, n)
+            means.append(rows @ counts.T / n)
+    return np.concatenate(means, axis=1)
+
+
+def _acceleration(a: Rows, b: Rows) -> Rows:
+    """Return the jackknife acceleration: skewness of the influence of single seeds on the difference."""
+    influences = [
+        sign * (rows - rows.mean(axis=1, keepdims=True)) / (n * (n - 1)) * (n - 1)
+        for sign, rows, n in ((-1.0, a, a.shape[1]), (1.0, b, b.shape[1]))
+    ]
+    third = sum(np.sum(influence**3, axis=1) for influence in influences)
+    second = sum(np.sum(influence**2, axis=1) for influence in influences)
+    acceleration: Rows = np.asarray(third / (6 * np.power(second, 1.5)))
+    return acceleration
