@@ -59,7 +59,7 @@ _STYLE = {
 _SMALL = 8
 _FAR_APART = 4
 """Recipes share one axis up to this many times the width of the widest."""
-_TITLE_CHARS, _LABEL_CHARS = 46, 30
+_TITLE_CHARS, _LABEL_CHARS = 40, 30
 """Where labels wrap, in characters: the width of a panel's title, and of a row's name."""
 
 # The estimation plot: a row per recipe, in units of rows (y grows downwards); sizes in inches.
@@ -490,12 +490,12 @@ def _set_gaps(figure: Figure) -> None:
     """Keep the panels apart: the words at the end of one must not run into those of the next."""
     engine = figure.get_layout_engine()
     assert isinstance(engine, ConstrainedLayoutEngine)
-    engine.set(w_pad=0.06, h_pad=0.06, wspace=0.03, hspace=0.02)
+    engine.set(w_pad=0.08, h_pad=0.06, wspace=0.03, hspace=0.02)
 
 
 def _plain_ticks(axes: Axes) -> None:
     """Write whole numbers at the ticks: "79.72", never "0.02 + 7.97e1"."""
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, min_n_ticks=3, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(ScalarFormatter(useOffset=False))
 
 
