@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import sys
 import time
@@ -310,7 +311,7 @@ def _true_prob(design: Design, shift: float, rng: np.random.Generator) -> float:
     """Return P(B > A) + P(B = A)/2 from a large sample of each arm (error below .0005)."""
     large = Design(name="", draw_a=design.draw_a, draw_b=design.draw_b, n_a=1, n_b=1, sd_b=design.sd_b)
     a, b = large.arms(rng, 1_000_000, shift)
-    return float(np.mean(effect.placements(a[:, 0], b[:, 0])[1]))
+    return float(np.mean(effect.placements(a[:, 0], np.sort(b[:, 0]))[1]))
 
 
 def _ratio_covers(a: Rows, b: Rows, truth: float) -> float:
@@ -406,12 +407,18 @@ class FamilyError:
     """Size of the interaction test of a 2 x 2 grid with these seeds per cell."""
 
 
+@functools.lru_cache(maxsize=64)
+def _games_howell_reach(k: int, n: int) -> tuple[Rows, Rows]:
+    """Return degrees of freedom, and the t beyond which Games-Howell rejects with them."""
+    dfs = np.concatenate([np.arange(1.0, 2.0, 0.1), np.geomspace(2.0, max(2.0 * n, 4.0), 24)])
+    return dfs, np.array([float(stats.studentized_range.ppf(LEVEL, k, df)) for df in dfs]) / math.sqrt(2)
+
+
 def family_error(k: int, n: int, unequal: bool, *, replicates: int, rng: np.random.Generator) -> FamilyError:
     """Measure the familywise error of many recipes, with one spread or with spreads of 1 to 3."""
     sds = np.linspace(1.0, 3.0, k) if unequal else np.ones(k)
     pairs = [(i, j) for i in range(k) for j in range(i + 1, k)]
-    dfs = np.concatenate([np.arange(1.0, 2.0, 0.1), np.geomspace(2.0, max(2.0 * n, 4.0), 24)])
-    reach = np.array([float(stats.studentized_range.ppf(LEVEL, k, df)) for df in dfs]) / math.sqrt(2)
+    dfs, reach = _games_howell_reach(k, n)
     reach_dunnett = many.dunnett_reach(np.full(k - 1, n), n, k * (n - 1), LEVEL)
     cells, cell_sds = 4, np.array([1.0, 3.0, 1.0, 3.0]) if unequal else np.ones(4)
     matrix = grid.projection("interaction", 2, 2)

@@ -1,0 +1,164 @@
+import math
+
+import numpy as np
+import pytest
+
+from seedstudy.stats import calibration
+from seedstudy.stats.calibration import (
+    Design,
+    brunner_munzel_rows,
+    calibrate,
+    coverages_of,
+    main,
+    one_arm,
+    permutation_rows,
+    rank_rows,
+    sizes_of,
+    tables,
+    welch_rows,
+)
+from seedstudy.stats.compare import compare
+from seedstudy.stats.doubt import (
+    has_long_tails,
+    is_coarse,
+    is_lopsided,
+    is_skewed,
+    is_unbalanced,
+    skewness_of_difference,
+)
+from seedstudy.stats.resample import bca_limits
+from seedstudy.stats.welch import two_sided_p
+
+NORMAL = calibration.SHAPES["normal"]
+
+
+def three_errors(p, replicates):
+    return 3 * math.sqrt(p * (1 - p) / replicates)
+
+
+def test_rows_are_what_compare_computes():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((5, 4)), rng.standard_normal((5, 6)) + 0.3
+    for i in range(5):
+        alone = compare(a[i], b[i], rng=np.random.default_rng(0))
+        assert two_sided_p(welch_rows(a, b))[i] == pytest.approx(alone.p_value)
+        assert permutation_rows(a, b, rng)[i] == pytest.approx(alone.permutation_p)
+        assert rank_rows(a, b)[1][i] == pytest.approx(alone.prob_b_greater.value)
+        from scipy import stats
+
+        assert rank_rows(a, b)[0][i] == pytest.approx(stats.mannwhitneyu(a[i], b[i], method="asymptotic").pvalue)
+        assert 0 < alone.prob_b_greater.value < 1
+        assert brunner_munzel_rows(a, b)[i] == pytest.approx(stats.brunnermunzel(a[i], b[i]).pvalue)
+
+
+@pytest.mark.parametrize(("n", "size"), [(3, 0.049), (5, 0.053), (10, 0.053)])
+def test_size_of_welch_with_one_std_three_times_the_other(n, size):
+    # Simulated independently for the design notes of this project.
+    design = Design(name="", draw_a=NORMAL, draw_b=NORMAL, n_a=n, n_b=n, sd_b=3.0)
+    result = sizes_of(design, replicates=20_000, rng=np.random.default_rng(1))
+    assert result.welch == pytest.approx(size, abs=three_errors(0.05, 20_000) * math.sqrt(2))
+    assert result.verdict == pytest.approx(result.welch)
+
+
+@pytest.mark.parametrize(("n", "coverage"), [(3, 0.9475), (5, 0.9473), (10, 0.9485)])
+def test_coverage_of_the_mean(n, coverage):
+    result = one_arm("normal", n, replicates=20_000, rng=np.random.default_rng(1))
+    assert result.mean == pytest.approx(coverage, abs=three_errors(0.05, 20_000) * math.sqrt(2))
+    for value in (result.mean, result.std, result.new_seed, result.tolerance):
+        assert value == pytest.approx(0.95, abs=three_errors(0.05, 20_000))
+    assert result.median >= result.median_level - three_errors(0.05, 20_000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sd_b", [1.0, 3.0])
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_prob_greater_covers_with_few_seeds_and_unequal_spreads(n, sd_b):
+    design = Design(name="", draw_a=NORMAL, draw_b=NORMAL, n_a=n, n_b=n, sd_b=sd_b)
+    for shift in (0.0, 2.0):
+        result = coverages_of(design, shift, replicates=2_000, rng=np.random.default_rng(1))
+        assert result.prob_b_greater > 0.93
+        assert result.difference > 0.93
+
+
+def test_bca_agrees_with_scipy():
+    from scipy import stats
+
+    rng = np.random.default_rng(3)
+    a, b = rng.gamma(2.0, 1.0, 24), rng.gamma(1.0, 2.0, 30)
+
+    def difference(x, y, axis):
+        return np.mean(y, axis=axis) - np.mean(x, axis=axis)
+
+    theirs = stats.bootstrap(
+        (a, b), difference, n_resamples=40_000, method="BCa", rng=np.random.default_rng(4), batch=5_000
+    ).confidence_interval
+    low, high = bca_limits(a[None, :], b[None, :], level=0.95, resamples=40_000, rng=rng)
+    assert low[0] == pytest.approx(theirs.low, abs=0.02)
+    assert high[0] == pytest.approx(theirs.high, abs=0.02)
+    both = bca_limits(np.stack([a, a]), np.stack([b, 2 * b]), level=0.95, resamples=40_000, rng=rng)
+    assert both[0][0] == pytest.approx(low[0], abs=0.02)
+    assert both[0][1] > both[0][0]
+
+
+def test_skewness_of_the_difference_is_that_of_its_distribution():
+    rng = np.random.default_rng(5)
+    a, b = rng.exponential(1, (4000, 8)), rng.exponential(3, (4000, 5))
+    from scipy import stats
+
+    truth = (2 * 27 / 25 - 2 / 64) / (9 / 5 + 1 / 8) ** 1.5
+    assert stats.skew(b.mean(axis=1) - a.mean(axis=1)) == pytest.approx(truth, abs=0.15)
+    large_a, large_b = rng.exponential(1, (1, 80_000)), rng.exponential(3, (1, 50_000))
+    expected = (2 * 27 / 5e4**2 - 2 / 8e4**2) / (9 / 5e4 + 1 / 8e4) ** 1.5
+    assert skewness_of_difference(large_a, large_b)[0][0] == pytest.approx(expected, rel=0.1)
+    normal = skewness_of_difference(rng.standard_normal((4000, 8)), 3 * rng.standard_normal((4000, 8)))
+    assert np.std(normal[0]) == pytest.approx(np.mean(normal[1]), rel=0.25)
+
+
+def test_doubts_are_raised_where_they_belong_and_rarely_elsewhere():
+    rng = np.random.default_rng(6)
+    normal, skewed = rng.standard_normal((2000, 30)), rng.exponential(1, (2000, 30))
+    assert np.mean(is_lopsided(normal, -normal[::-1])) < 0.1
+    assert np.mean(is_lopsided(-skewed, skewed[::-1])) > 0.8
+    # Skews that cancel in truth do not always cancel in the sample.
+    assert np.mean(is_lopsided(skewed, skewed[::-1])) < 0.5
+    assert np.mean(is_skewed(normal)) < 0.02 < 0.4 < np.mean(is_skewed(skewed))
+    assert np.mean(has_long_tails(normal)) < 0.15 < 0.5 < np.mean(has_long_tails(rng.standard_t(3, (2000, 30))))
+    assert not is_lopsided(skewed[:, :4], skewed[:, :9]).any()
+    assert is_unbalanced(1.0, 9, 1.0, 3)
+    assert is_unbalanced(1.0, 15, 3.0, 5)
+    assert not is_unbalanced(3.0, 15, 1.0, 5)
+    assert not is_unbalanced(1.0, 9, 1.0, 5)
+    assert not is_unbalanced(1.0, 30, 3.0, 10)
+    assert is_coarse(np.array([0.0, 1.0, 1.0, 0.0, 2.0]))
+    assert not is_coarse(np.array([0.0, 1.0, 2.0]))
+    assert not is_coarse(np.array([0.0, 0.1, 0.1, 2.0, 3.0]))
+
+
+@pytest.mark.slow
+def test_a_small_calibration_fills_every_table_and_is_the_same_twice(tmp_path, capsys, monkeypatch):
+    some = [design for design in calibration.designs() if design.name in ("normal", "lattice", "opposite skews")]
+    monkeypatch.setattr(calibration, "designs", lambda: iter(some))
+    seen = []
+    first = calibrate(replicates=40, sizes=(3,), progress=seen.append)
+    assert len(seen) == len(first.sizes) + len(first.coverages) + len(first.one_arm) + len(first.families) + len(
+        first.powers
+    )
+    assert tables(calibrate(replicates=40, sizes=(3,))) == tables(first)
+    assert tables(calibrate(replicates=40, sizes=(3,), rng_seed=2)) != tables(first)
+    document = tmp_path / "calibration.md"
+    document.write_text(
+        "before\n" + "".join(f"<!-- {name} -->\nold\n<!-- end of {name} -->\n" for name in tables(first)) + "after\n"
+    )
+    assert main(["--replicates", "40", "--seeds", "3", "--into", str(document)]) == 0
+    text = document.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    for table in tables(first).values():
+        assert table in text
+    assert "power 3 3.0" in capsys.readouterr().err
+
+
+def test_blocks_add_up():
+    assert sum(calibration.blocks(4_500)) == 4_500
+    assert max(calibration.blocks(4_500)) <= 2_000

@@ -1,0 +1,138 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from seedstudy.stats import effect
+from seedstudy.stats.compare import compare
+from seedstudy.stats.result import Estimate
+
+
+def test_hedges_g_by_hand_and_its_interval_by_the_noncentral_t():
+    g = effect.hedges_g(10.0, 2.0, 5, 13.0, 1.0, 8, level=0.9)
+    pooled = math.sqrt((4 * 4.0 + 7 * 1.0) / 11)
+    j = 1 - 3 / (4 * 11 - 1)
+    assert g.value == pytest.approx(j * 3.0 / pooled)
+    to_d = math.sqrt(1 / 5 + 1 / 8)
+    t = 3.0 / (pooled * to_d)
+    for end, tail in ((g.low, 0.95), (g.high, 0.05)):
+        assert stats.nct.cdf(t, 11, end / (j * to_d)) == pytest.approx(tail, abs=1e-6)
+    exact_j = math.gamma(5.5) / (math.sqrt(5.5) * math.gamma(5.0))
+    assert effect.small_sample_factor(11) == pytest.approx(exact_j, abs=4e-4)
+
+
+def test_g_warns_where_its_interval_is_known_to_be_short():
+    plain = effect.hedges_g(0.0, 1.0, 10, 0.3, 1.0, 10, level=0.95)
+    assert plain.warnings == ()
+    large = effect.hedges_g(0.0, 1.0, 10, 1.0, 1.0, 10, level=0.95)
+    assert "heavy tails" in large.warnings[0]
+    uneven = effect.hedges_g(0.0, 1.0, 15, 0.3, 1.0, 10, level=0.95)
+    assert "equal spreads" in uneven.warnings[0]
+    assert effect.hedges_g(0.0, 1.0, 14, 0.3, 1.0, 10, level=0.95).warnings == ()
+
+
+def test_the_interval_of_prob_greater_solves_its_equation():
+    a, b = np.array([1.0, 3.0, 5.0, 7.0, 9.0]), np.array([2.0, 6.0, 8.0, 10.0])
+    result = effect.prob_greater(a, b, level=0.9)
+    below_a, below_b = effect.placements(a, b)
+    assert below_a.tolist() == [0.0, 0.25, 0.25, 0.5, 0.75]
+    assert below_b.tolist() == [0.2, 0.6, 0.8, 1.0]
+    assert result.value == pytest.approx(0.65)
+    part_a, part_b = np.var(below_a, ddof=1) / 5, np.var(below_b, ddof=1) / 4
+    df = (part_a + part_b) ** 2 / (part_a**2 / 4 + part_b**2 / 3)
+
+    def reference(x):
+        q1, q2 = x / (2 - x), 2 * x**2 / (1 + x)
+        half = (5 + 4) / 2 - 1
+        return (x * (1 - x) + half * (q1 - x**2) + half * (q2 - x**2)) / 20
+
+    factor = max(1.0, (part_a + part_b) / reference(0.65))
+    for x in (result.low, result.high):
+        assert (0.65 - x) ** 2 == pytest.approx(stats.t.ppf(0.95, df) ** 2 * factor * reference(x), rel=1e-6)
+
+
+def test_one_seed_in_an_arm_still_has_an_interval():
+    result = effect.prob_greater(np.array([1.0]), np.array([2.0, 3.0, 4.0]), level=0.95)
+    assert result.value == 1.0
+    assert 0.0 < result.low < 0.5
+
+
+def test_more_seeds_that_agree_raise_the_lower_bound():
+    lows = [
+        effect.prob_greater(np.arange(float(n)), np.arange(float(n)) + 1000, level=0.95).low for n in (2, 3, 5, 10, 50)
+    ]
+    assert lows == sorted(lows)
+    assert lows[1] < 0.5 < lows[3]
+    assert lows[-1] > 0.9
+
+
+def test_wilson_against_statsmodels():
+    from statsmodels.stats.proportion import proportion_confint
+
+    for wins, n in ((0, 5), (5, 5), (3, 8)):
+        low, high = effect.wilson_limits(wins, n, 0.95)
+        assert (low, high) == pytest.approx(proportion_confint(wins, n, 0.05, method="wilson"), abs=1e-12)
+
+
+def test_pairs_won_and_tied():
+    a, b = np.array([1.0, 2.0, 3.0, 4.0]), np.array([2.0, 2.0, 5.0, 1.0])
+    result = effect.prob_greater_paired(a, b, level=0.95)
+    assert result.value == 2.5 / 4
+    assert (result.low, result.high) == pytest.approx(effect.wilson_limits(2.5, 4, 0.95))
+
+
+def test_cliffs_delta_is_twice_the_distance_from_one_half():
+    prob = effect.prob_greater(np.arange(5.0), np.arange(5.0) + 2, level=0.95)
+    delta = effect.cliffs_delta(prob)
+    assert delta.value == pytest.approx(2 * prob.value - 1)
+    assert (delta.low, delta.high) == (2 * prob.low - 1, 2 * prob.high - 1)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.45, 0.9, "not significant"),
+        (0.5, 0.9, "not significant"),
+        (0.55, 0.7, "significant, not meaningful"),
+        (0.55, 0.9, "significant and meaningful"),
+    ],
+)
+def test_three_conclusions_of_bouthillier(low, high, expected):
+    prob = Estimate(value=0.65, low=low, high=high, level=0.95, n=(9, 9), method="x")
+    assert effect.meaning(prob) == expected
+    mirrored = prob.mirrored(0.5)
+    assert (mirrored.value, mirrored.low) == (pytest.approx(0.35), pytest.approx(1 - high))
+
+
+def test_single_run_error_is_the_chance_of_the_other_order_for_new_seeds():
+    # For many seeds the normal probability of the difference of two seeds.
+    result = effect.contrary_order(0.0, 1.0, 10_000, 1.0, 2.0, 10_000)
+    assert result == pytest.approx(stats.norm.cdf(-1 / math.sqrt(5)), abs=1e-3)
+    # For few: predictive, so nearer to one half.
+    few = effect.contrary_order(0.0, 1.0, 3, 1.0, 2.0, 3)
+    assert result < few < 0.5
+    t = 1.0 / math.sqrt((1 + 4) * (1 + 1 / 3))
+    df = (5 / 3) ** 2 / ((1 / 3) ** 2 / 2 + (4 / 3) ** 2 / 2)
+    assert few == pytest.approx(stats.t.cdf(-t, df))
+
+
+def test_single_run_error_of_one_run_against_a_sweep_and_of_pairs():
+    sweep = np.array([1.0, 2.0, 3.0, 4.0])
+    result = compare(sweep, [6.0], rng=np.random.default_rng(0))
+    t = 3.5 / (np.std(sweep, ddof=1) * math.sqrt(2 + 1 / 4 + 1))
+    assert result.single_run_error == pytest.approx(stats.t.cdf(-t, 3))
+    a, b = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.5, 2.0, 4.5, 4.2])
+    pairs = compare(a, b, rng=np.random.default_rng(0), paired=True)
+    t = np.mean(b - a) / (np.std(b - a, ddof=1) * math.sqrt(1 + 1 / 4))
+    assert pairs.single_run_error == pytest.approx(stats.t.cdf(-t, 3))
+
+
+def test_g_of_pairs_is_in_units_of_the_average_std():
+    a, b = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.5, 2.0, 4.5, 4.2])
+    pairs = compare(a, b, rng=np.random.default_rng(0), paired=True)
+    average = math.sqrt((np.var(a, ddof=1) + np.var(b, ddof=1)) / 2)
+    assert pairs.hedges_g.value == pytest.approx((1 - 3 / 11) * np.mean(b - a) / average)
+    assert pairs.correlation.value == pytest.approx(np.corrcoef(a, b)[0, 1])
+    z, half = math.atanh(pairs.correlation.value), 1.959964
+    assert pairs.correlation.low == pytest.approx(math.tanh(z - half), abs=1e-6)

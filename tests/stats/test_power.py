@@ -1,0 +1,82 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from seedstudy.stats.power import (
+    difference_power,
+    equivalence_power,
+    more_seeds,
+    sd_inflation,
+    seeds_per_arm,
+    smallest,
+)
+from seedstudy.stats.welch import equivalence_p, two_sided_p, welch
+
+
+def test_power_is_that_of_the_noncentral_t():
+    for df, shift in ((2.0, 1.0), (4.0, 3.0), (60.0, 2.0), (7.3, 0.0)):
+        t = welch(0, 1, 3, 0, 1, 3)._replace(difference=shift, se=1.0, df=df)
+        reach = stats.t.ppf(0.975, df)
+        expected = stats.nct.sf(reach, df, shift) + stats.nct.cdf(-reach, df, shift)
+        assert difference_power(t, 0.05) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(("difference", "margin", "n"), [(0.0, 1.0, 12), (0.5, 1.0, 30), (0.0, 0.3, 5)])
+def test_power_of_equivalence_by_simulation(difference, margin, n):
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((20_000, n)), rng.standard_normal((20_000, n)) + difference
+    t = welch(a.mean(1), a.std(1, ddof=1), n, b.mean(1), b.std(1, ddof=1), n)
+    simulated = np.mean(equivalence_p(t, margin) < 0.05)
+    assert equivalence_power(welch(0, 1, n, difference, 1, n), margin, 0.05) == pytest.approx(simulated, abs=0.012)
+
+
+def test_seeds_per_arm_are_the_fewest_that_reach_the_power():
+    for d, sd_b in ((1.0, 1.0), (0.7, 2.0)):
+        n = seeds_per_arm(d, 1.0, sd_b)
+        assert difference_power(welch(0, 1, n, d, sd_b, n), 0.05) >= 0.8
+        assert difference_power(welch(0, 1, n - 1, d, sd_b, n - 1), 0.05) < 0.8
+    assert seeds_per_arm(100.0, 1.0, 1.0) == 2
+    assert seeds_per_arm(0.0, 1.0, 1.0) is None
+    assert seeds_per_arm(1e-9, 1.0, 1.0) is None
+
+
+def test_the_upper_limit_of_a_pilot_std():
+    assert sd_inflation(4.0) == pytest.approx(math.sqrt(4 / stats.chi2.ppf(0.2, 4)))
+    assert sd_inflation(1e6) == pytest.approx(1.0, abs=2e-3)
+
+
+def test_more_seeds_settle_by_detection_or_by_equivalence_whichever_is_sooner():
+    def with_more(difference):
+        return lambda extra: welch(0.0, 1.0, 5 + extra, difference, 1.0, 5 + extra)
+
+    detect = more_seeds(with_more(0.8), pilot_df=8.0)
+    sd = sd_inflation(8.0)
+    assert difference_power(welch(0, sd, 5 + detect, 0.8, sd, 5 + detect), 0.05) >= 0.8
+    assert difference_power(welch(0, sd, 4 + detect, 0.8, sd, 4 + detect), 0.05) < 0.8
+    # No difference: only equivalence can settle it.
+    assert more_seeds(with_more(0.0), pilot_df=8.0) is None
+    equal = more_seeds(with_more(0.0), pilot_df=8.0, margin=1.0)
+    assert equivalence_power(welch(0, sd, 5 + equal, 0, sd, 5 + equal), 1.0, 0.05) >= 0.8
+    assert equivalence_power(welch(0, sd, 4 + equal, 0, sd, 4 + equal), 1.0, 0.05) < 0.8
+    # A difference at the margin can never be shown to lie within it, but can be detected.
+    assert more_seeds(with_more(0.8), pilot_df=8.0, margin=0.8) == detect
+    assert more_seeds(with_more(0.1), pilot_df=8.0, margin=1.0) < more_seeds(with_more(0.1), pilot_df=8.0)
+
+
+def test_smallest_finds_the_border():
+    for border in (1, 2, 3, 7, 100):
+        assert smallest(lambda n, border=border: n >= border, at_least=1) == border
+    assert smallest(lambda n: True, at_least=5) == 5
+    assert smallest(lambda n: False, at_least=1) is None
+
+
+def test_the_size_of_the_test_behind_it():
+    # The plan takes the degrees of freedom of the true spreads; estimated ones are fewer, so the test is a bit careful.
+    rng = np.random.default_rng(1)
+    a, b = rng.standard_normal((2, 20_000, 6))
+    t = welch(a.mean(1), a.std(1, ddof=1), 6, b.mean(1), b.std(1, ddof=1), 6)
+    planned = difference_power(welch(0, 1, 6, 0, 1, 6), 0.05)
+    assert planned == pytest.approx(0.05)
+    assert planned - 0.01 < np.mean(two_sided_p(t) < 0.05) < planned + 0.003
