@@ -63,7 +63,7 @@ _TITLE_CHARS, _LABEL_CHARS = 40, 30
 """Where labels wrap, in characters: the width of a panel's title, and of a row's name."""
 
 # The estimation plot: a row per recipe, in units of rows (y grows downwards); sizes in inches.
-_PANEL_WIDTH, _ROW_HEIGHT, _PANEL_OVERHEAD = 3.1, 0.68, 0.62
+_PANEL_WIDTH, _ROW_HEIGHT, _PANEL_OVERHEAD = 3.3, 0.68, 0.62
 _TEXT_Y, _DOTS_Y, _BAR_Y, _DOTS_HALF_HEIGHT = -0.33, 0.0, 0.33, 0.18
 
 
@@ -412,11 +412,12 @@ def _caption(answers: Sequence[Answer]) -> str:
         )
     bars = f" with {_percent(level)} confidence interval"
     by = f" ({', '.join(dict.fromkeys(methods))})" if methods else ""
+    alpha = f"alpha = {rule.alpha:.2g}".replace(" ", "\N{NO-BREAK SPACE}")
     is_complete = min(min(x.a.n, x.b.n) for x in answers) > 1 and len(methods) == len(answers)
     missing = "" if is_complete else " No bar: no interval can be given."
     return (
         f"Dots: one seed each, n seeds per recipe. Diamond and bar: mean{bars} (Student t); below: difference of "
-        f"means{bars}{by}; {margin}{missing} Verdict at alpha = {rule.alpha:.2g}."
+        f"means{bars}{by}; {margin}{missing} Verdict at {alpha}."
     )
 
 

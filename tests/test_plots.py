@@ -345,6 +345,19 @@ def test_words_are_neither_clipped_nor_on_top_of_each_other(n: int, n_recipes: i
             assert not one.padded(2, 1).overlaps(other.padded(2, 1)), f"{first!r} on {second!r}"
 
 
+def test_long_numbers_leave_room_for_the_verdict() -> None:
+    arms = [
+        group(name, [1234567.8 + shift, 1234000.1, 1235555.5, 1233333.3], metric="images_per_s", unit=None)
+        for name, shift in (("fp32", 0.0), ("bf16", 99.9))
+    ]
+    figure = plots.estimation(answers([arms[0]], [arms[1]]))
+    figure.draw_without_rendering()
+    number, verdict = panels(figure)[1].texts
+    assert len(number.get_text()) >= len("+24.97 [−1610.42, +1660.37]")
+    assert verdict.get_text() == "inconclusive", "the longest verdict"
+    assert number.get_window_extent().x1 + 10 < verdict.get_window_extent().x0
+
+
 def test_panels_stand_apart_so_that_their_words_do_not_read_as_one_line() -> None:
     arms = [[drawn(label, 5, e) for e in ("val", "real", "v2")] for label in ("a3", "a22")]
     figure = plots.estimation(answers(*arms))
