@@ -240,7 +240,7 @@ def sizes_of(design: Design, *, replicates: int, rng: np.random.Generator) -> Si
 
 
 def _is_warned(a: Rows, b: Rows) -> NDArray[np.bool_]:
-    if min(a.shape[1], b.shape[1]) < doubt.FEWEST_TO_JUDGE:
+    if min(a.shape[1], b.shape[1]) <= doubt.MOST_WITHOUT_SHAPE:
         return np.ones(a.shape[0], dtype=bool)
     unbalanced = doubt.is_unbalanced(a.std(axis=1, ddof=1), a.shape[1], b.std(axis=1, ddof=1), b.shape[1])
     return np.asarray(unbalanced | doubt.is_lopsided(a, b))
@@ -376,7 +376,7 @@ def one_arm(shape: str, n: int, *, replicates: int, rng: np.random.Generator) ->
             np.sum((ordered[:, n_cut] <= median) & (ordered[:, -1 - n_cut] >= median)),
             np.sum(np.abs(new - m) <= t_quantile * s * math.sqrt(1 + 1 / n)),
             np.sum(inside >= 0.95),
-            size if n < 10 else np.sum(doubt.has_long_tails(x) | doubt.is_skewed(x)),
+            size if n < describe.FEWEST_FOR_SHAPE else np.sum(doubt.has_long_tails(x) | doubt.is_skewed(x)),
         ]
     share = counts / replicates
     return OneArm(

@@ -441,6 +441,7 @@ def _design_warnings(arms: _Arms, level: float, floor: float | None) -> tuple[st
             f"n = {smallest} seeds hardly show the spread: "
             f"the true std may be {low:.2g} to {high:.2g} times the printed one"
         )
+    if 1 < smallest <= doubt.MOST_WITHOUT_SHAPE:
         found.append(
             f"n = {smallest} seeds cannot show whether seeds are normally distributed; "
             "skews in opposite directions would double the error rate"

@@ -15,6 +15,11 @@ from seedstudy.stats import doubt
 from seedstudy.stats.result import Estimate, honest_p
 from seedstudy.stats.sample import Sample, as_sample, check_level, mean_of, sd_of
 
+FEWEST_FOR_SHAPE = 30
+"""With fewer seeds, skewness and outliers that shorten intervals go unseen too often; the output says so always."""
+_NORMAL_ONLY = (
+    "exact for normal seeds, too short with skewed seeds or outliers (covers down to .50); see the robust interval",
+)
 Rows = NDArray[np.float64]
 """Samples as rows, shape (n_samples, n_seeds): the calibration runs the formulas of the product on many at once."""
 
@@ -250,7 +255,8 @@ def std_interval(sample: Sample, *, level: float) -> Estimate:
     """Return the standard deviation with its chi-square interval, exact for normal seeds."""
     n, sd = sample.size, sd_of(sample)
     low, high = (math.nan, math.nan) if not sd > 0.0 else (sd * factor for factor in sd_factors(n, level))
-    return Estimate(value=sd, low=low, high=high, level=level, n=n, method="chi2")
+    warnings = () if math.isnan(low) else _NORMAL_ONLY
+    return Estimate(value=sd, low=low, high=high, level=level, n=n, method="chi2", warnings=warnings)
 
 
 def std_interval_robust(sample: Sample, *, level: float) -> Estimate:
@@ -352,7 +358,7 @@ def _warnings(sample: Sample, level: float) -> tuple[str, ...]:
         found.append(
             f"n = {n} seeds hardly show the spread: the true std may be {low:.2g} to {high:.2g} times the printed one"
         )
-    if n < 10:
+    if n < FEWEST_FOR_SHAPE:
         found.append(
             f"n = {n} seeds cannot show whether seeds are normally distributed, "
             "which all intervals but the median's assume"

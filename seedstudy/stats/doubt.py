@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Rows = NDArray[np.float64]
 FEWEST_TO_JUDGE = 5
 """Fewer seeds in an arm say nothing about the shape of its distribution."""
+MOST_WITHOUT_SHAPE = 10
+"""Up to this many seeds in an arm the skews that spoil error rates go unseen too often; the output says so always."""
 _SKEWED_DIFFERENCE, _SKEWED_MEAN = 0.1, 0.25
 """Skewness of the estimate from which one-sided errors leave [.03, .07], or coverage of a mean falls below .93."""
 _SURPRISING = 1.5

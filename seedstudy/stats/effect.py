@@ -44,6 +44,8 @@ def hedges_g(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n
 def _doubts_about_g(g: Estimate, n_a: int, n_b: int) -> tuple[str, ...]:
     """Return where calibration shows the interval of g to be too short."""
     found = []
+    if g.has_interval and min(n_a, n_b) <= 3:
+        found.append("the interval of g assumes normal seeds and equal spreads, which so few seeds cannot show")
     if g.has_interval and abs(g.value) >= 0.75:
         found.append(
             "the interval of g assumes normal seeds; with heavy tails it covers less often (down to .63 at g = 3)"

@@ -315,7 +315,7 @@ def _warnings(samples: Mapping[str, Sample], method: str) -> tuple[str, ...]:
         if sd_of(sample) == 0.0
     ]
     fewest = min(sample.size for sample in samples.values())
-    if method == "games-howell" and fewest < 10:
+    if method == "games-howell" and fewest <= 10:
         found.append(f"Games-Howell with {fewest} seeds errs more often than stated; welch-holm does not")
     if method == "dunnett":
         found.append("Dunnett assumes the same spread in all recipes")

@@ -17,7 +17,11 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(120)
 
 
 def difference_power(t: TDistance, alpha: float) -> float:
-    """Return the probability that a two-sided t test at alpha detects `t.difference`; `t.se` is the true error."""
+    """Return the probability that a two-sided t test at alpha detects `t.difference`; `t.se` is the true error.
+
+    The degrees of freedom count as known. Welch's test estimates them: at n = 3 per arm it has .37 where this says
+    .46, at n = 5 .77 where this says .79, from n = 10 on no less than this.
+    """
     shift = float(t.difference / t.se)
     reach = float(special.stdtrit(t.df, 1 - alpha / 2))
 

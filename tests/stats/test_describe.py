@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.describe import describe, interquartile_mean, median_interval, rank_of, tolerance_factor
+from seedstudy.stats.describe import (
+    against_target,
+    describe,
+    interquartile_mean,
+    median_interval,
+    rank_of,
+    tolerance_factor,
+)
 
 
 def test_one_seed_gives_its_value_and_no_interval():
@@ -77,3 +84,71 @@ def test_ranking_a_value_that_is_not_there_is_refused():
         rank_of(80.0, [79.0, 79.1])
     with pytest.raises(StatisticsError, match="no other seed"):
         rank_of(79.0, [79.0])
+
+
+def warned(result, words):
+    return any(words in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize(("n", "spread", "shape"), [(2, 1, 1), (4, 1, 1), (5, 0, 1), (29, 0, 1), (30, 0, 0)])
+def test_few_seeds_are_told_what_they_cannot_show(n, spread, shape):
+    from scipy import stats
+
+    result = describe(stats.norm.ppf((np.arange(n) + 0.5) / n))
+    assert warned(result, "hardly show the spread") == bool(spread)
+    assert warned(result, "cannot show whether seeds are normally distributed") == bool(shape)
+    assert result.std.warnings
+    assert not result.mean.warnings
+
+
+def test_what_the_seeds_do_show_is_told():
+    rng = np.random.default_rng(0)
+    normal, skewed, lattice = rng.standard_normal(60), rng.exponential(1, 60), np.round(rng.standard_normal(60))
+    tails = np.concatenate([normal, [9.0, -9.0]])
+    assert describe(normal).warnings == ()
+    assert warned(describe(skewed), "the interval of the mean is too short")
+    assert warned(describe(tails), "skewed or have outliers")
+    assert not warned(describe(tails), "the interval of the mean is too short")
+    assert warned(describe(lattice), "coarse")
+    assert not warned(describe(normal), "coarse")
+
+
+def test_the_robust_interval_follows_the_tails_and_waits_for_five_seeds():
+    rng = np.random.default_rng(1)
+    tails = rng.standard_t(3, 40)
+    result = describe(tails)
+    assert result.std_robust.value == result.std.value
+    assert result.std_robust.high - result.std_robust.low > result.std.high - result.std.low
+    assert not describe(tails[:4]).std_robust.has_interval
+    assert describe(tails[:5]).std_robust.has_interval
+
+
+def test_bonett_by_its_formula():
+    from scipy import stats
+
+    x = np.random.default_rng(2).gamma(3.0, 1.0, 12)
+    n, z = 12, stats.norm.ppf(0.975)
+    centre = stats.trim_mean(x, 1 / (2 * math.sqrt(n - 4)))
+    kurtosis = n * np.sum((x - centre) ** 4) / np.sum((x - x.mean()) ** 2) ** 2
+    c = n / (n - z)
+    half = z * c * math.sqrt((kurtosis - (n - 3) / n) / (n - 1))
+    variance = c * x.var(ddof=1)
+    result = describe(x).std_robust
+    assert result.low == pytest.approx(math.sqrt(variance * math.exp(-half)))
+    assert result.high == pytest.approx(math.sqrt(variance * math.exp(half)))
+
+
+def test_a_target_is_held_against_the_mean():
+    from scipy import stats
+
+    values = [1.0, 2.0, 4.0, 4.5]
+    result = against_target(values, 1.5, level=0.9)
+    expected = stats.ttest_1samp(values, 1.5)
+    assert (result.statistic, result.p_value) == pytest.approx((expected.statistic, expected.pvalue))
+    interval = expected.confidence_interval(0.9)
+    assert (result.difference.low, result.difference.high) == pytest.approx((interval.low - 1.5, interval.high - 1.5))
+    assert result.p_above + result.p_below == pytest.approx(1.0)
+    assert result.p_above < 0.5
+    for values, target in (([1.0], 0.0), ([1.0, 1.0], 0.0), ([1.0, 2.0], math.nan)):
+        with pytest.raises(StatisticsError):
+            against_target(values, target)
