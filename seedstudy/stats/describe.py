@@ -364,12 +364,12 @@ def _warnings(sample: Sample, level: float) -> tuple[str, ...]:
             "which all intervals but the median's assume"
         )
     rows = sample[None, :]
-    if n >= 10 and (doubt.has_long_tails(rows)[0] or doubt.is_skewed(rows)[0]):
+    if doubt.has_another_shape(rows)[0]:
         found.append(
             "the seeds look skewed or have outliers: intervals of std and new seeds are too short, "
             "the robust std interval less so"
         )
-    if n >= 10 and doubt.is_skewed(rows)[0]:
+    if doubt.is_skewed(rows)[0]:
         found.append("the seeds look skewed: the interval of the mean is too short")
     if doubt.is_coarse(sample):
         found.append("values come in steps that are coarse against their std: the tolerance interval is approximate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -67,17 +68,34 @@ def is_unbalanced(sd_a: Any, n_a: int, sd_b: Any, n_b: int) -> Any:
     return is_wide | (small < FEWEST_TO_JUDGE)
 
 
+def _skewness(rows: Rows) -> tuple[Rows, float]:
+    """Return the bias-corrected skewness of each row, and its standard error for normal seeds."""
+    n = rows.shape[1]
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    variance = np.sum(centred**2, axis=1) / (n - 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        skewness = n * np.sum(centred**3, axis=1) / ((n - 1) * (n - 2)) / variance**1.5
+    return np.nan_to_num(skewness), math.sqrt(6 * n * (n - 1) / ((n - 2) * (n + 1) * (n + 3)))
+
+
 def is_skewed(rows: Rows) -> Any:
     """Return for each row whether its skewness is seen to make the t interval of its mean too short."""
     n = rows.shape[1]
     if n < FEWEST_TO_JUDGE:
         return np.zeros(rows.shape[0], dtype=bool)
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    variance = np.sum(centred**2, axis=1) / (n - 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        skewness = n * np.sum(centred**3, axis=1) / ((n - 1) * (n - 2)) / variance**1.5
-    error = np.sqrt(6 * n * (n - 1) / ((n - 2) * (n + 1) * (n + 3)))
-    return np.abs(np.nan_to_num(skewness)) / np.sqrt(n) > max(_SKEWED_MEAN, _SURPRISING * error / np.sqrt(n))
+    skewness, error = _skewness(rows)
+    return np.abs(skewness) / math.sqrt(n) > max(_SKEWED_MEAN, _SURPRISING * error / math.sqrt(n))
+
+
+def has_another_shape(rows: Rows) -> Any:
+    """Return for each row whether intervals for the std and for new seeds are seen to be too short.
+
+    Longer tails than normal seeds have, or a skewness above 1/2 and twice its standard error.
+    """
+    if rows.shape[1] < FEWEST_TO_JUDGE:
+        return np.zeros(rows.shape[0], dtype=bool)
+    skewness, error = _skewness(rows)
+    return has_long_tails(rows) | (np.abs(skewness) > max(0.5, 2 * error))
 
 
 def has_long_tails(rows: Rows) -> Any:
