@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -523,8 +524,17 @@ class Calibration:
     powers: tuple[Power, ...]
 
 
+PARTS = ("sizes", "coverages", "one arm", "families", "powers")
+"""Names of the tables."""
+
+
 def calibrate(
-    *, replicates: int = 20_000, rng_seed: int = 1, sizes: tuple[int, ...] = SIZES, progress: Progress | None = None
+    *,
+    replicates: int = 20_000,
+    rng_seed: int = 1,
+    sizes: tuple[int, ...] = SIZES,
+    parts: tuple[str, ...] = PARTS,
+    progress: Progress | None = None,
 ) -> Calibration:
     """Measure size, coverage and power of every procedure.
 
@@ -536,6 +546,8 @@ def calibrate(
         Seed of the simulation; each figure has its own stream, so that figures do not depend on which others are run.
     sizes : tuple of int
         Seeds per arm.
+    parts : tuple of str
+        Which of `PARTS` to measure.
     progress : callable, optional
         Called with one line before each figure.
 
@@ -548,32 +560,38 @@ def calibrate(
         key = int.from_bytes(" ".join(str(part) for part in name).encode(), "big")
         return np.random.default_rng([rng_seed, *_words(key)])
 
-    shifts = (0.0, 1.0, 3.0)
-
     def cover(d: Design, shift: float) -> Coverages:
         with_bootstrap = shift == 0.0 and max(d.n_a, d.n_b) <= 100
         rng = stream("coverage", d, shift)
         return coverages_of(d, shift, replicates=replicates, rng=rng, bootstrap=with_bootstrap)
 
-    return Calibration(
-        replicates=replicates,
-        rng_seed=rng_seed,
-        sizes=tuple(sizes_of(d, replicates=replicates, rng=stream("size", d)) for d in chosen),
-        coverages=tuple(cover(d, shift) for d in chosen for shift in shifts),
-        one_arm=tuple(
+    measures: dict[str, Callable[[], Iterator[Any]]] = {
+        "sizes": lambda: (sizes_of(d, replicates=replicates, rng=stream("size", d)) for d in chosen),
+        "coverages": lambda: (cover(d, shift) for d in chosen for shift in (0.0, 1.0, 3.0)),
+        "one arm": lambda: (
             one_arm(shape, n, replicates=replicates, rng=stream("one arm", shape, n)) for shape in SHAPES for n in sizes
         ),
-        families=tuple(
+        "families": lambda: (
             family_error(k, n, unequal, replicates=replicates, rng=stream("family", k, n, unequal))
             for k in (3, 6)
             for unequal in (False, True)
             for n in sizes
         ),
-        powers=tuple(
+        "powers": lambda: (
             power_of(n, shift, replicates=replicates, rng=stream("power", n, shift))
             for n in sizes
             for shift in (0.0, 0.5, 1.0, 2.0, 3.0)
         ),
+    }
+    found = {name: tuple(measure()) if name in parts else () for name, measure in measures.items()}
+    return Calibration(
+        replicates=replicates,
+        rng_seed=rng_seed,
+        sizes=found["sizes"],
+        coverages=found["coverages"],
+        one_arm=found["one arm"],
+        families=found["families"],
+        powers=found["powers"],
     )
 
 
@@ -756,6 +774,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--replicates", type=int, default=20_000)
     parser.add_argument("--rng-seed", type=int, default=1)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SIZES), help="numbers of seeds per arm")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="tables to measure")
     parser.add_argument("--into", type=Path, help="document whose tables are replaced; default: print")
     options = parser.parse_args(arguments)
     started = time.monotonic()
@@ -764,9 +783,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"[{time.monotonic() - started:6.0f} s] {line}", file=sys.stderr)
 
     result = calibrate(
-        replicates=options.replicates, rng_seed=options.rng_seed, sizes=tuple(options.seeds), progress=progress
+        replicates=options.replicates,
+        rng_seed=options.rng_seed,
+        sizes=tuple(options.seeds),
+        parts=tuple(options.only),
+        progress=progress,
     )
-    found = tables(result)
+    found = {name: table for name, table in tables(result).items() if name in options.only}
     if options.into is None:
         for name, table in found.items():
             print(f"## {name}\n\n{table}\n")

@@ -435,13 +435,13 @@ def _design_warnings(arms: _Arms, level: float, floor: float | None) -> tuple[st
         elif sd == 0.0:
             found.append(f"{name}: all {n} seeds gave the same value; its spread is unknown, not zero")
     smallest = min(arms.n_a, arms.n_b)
-    if 1 < smallest < doubt.FEWEST_TO_JUDGE:
+    if 1 < smallest < doubt.FEWEST_TO_JUDGE and not arms.no_spread:
         low, high = sd_factors(smallest, level)
         found.append(
             f"n = {smallest} seeds hardly show the spread: "
             f"the true std may be {low:.2g} to {high:.2g} times the printed one"
         )
-    if 1 < smallest <= doubt.MOST_WITHOUT_SHAPE:
+    if 1 < smallest <= doubt.MOST_WITHOUT_SHAPE and not arms.no_spread:
         found.append(
             f"n = {smallest} seeds cannot show whether seeds are normally distributed; "
             "skews in opposite directions would double the error rate"
