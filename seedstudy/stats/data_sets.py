@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
-from statsmodels.stats.meta_analysis import combine_effects
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.many import adjust
@@ -89,6 +88,8 @@ def pool_differences(differences: Sequence[Estimate], errors: Sequence[float], *
     which few seeds do not justify.
 
     """
+    from statsmodels.stats.meta_analysis import combine_effects  # a second to import, for this function alone
+
     check_level(level)
     effects = np.array([difference.value for difference in differences])
     ses = np.asarray(errors, dtype=np.float64)

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
-from statsmodels.stats.oneway import anova_oneway
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats import welch
@@ -338,6 +337,8 @@ class Omnibus:
 
 def omnibus(groups: Mapping[str, ArrayLike]) -> Omnibus:
     """Return the one-way tests that papers print; `all_pairs` says which recipes differ and does not wait for them."""
+    from statsmodels.stats.oneway import anova_oneway  # a second to import, for this function alone
+
     named = _samples(groups)
     # Numbers are moved to their common start first: 13 equal leading digits would cost all precision.
     start = next(iter(named.values()))[0]

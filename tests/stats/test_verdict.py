@@ -77,3 +77,74 @@ def test_the_margin_of_rule_and_comparison_must_agree():
 def test_a_rule_refuses_nonsense(bad):
     with pytest.raises(StatisticsError):
         Rule(**bad)
+
+
+def test_more_seeds_of_pairs_shrink_the_error_of_the_differences():
+    a, b = [1.0, 2.0, 3.0, 4.0, 6.0], [1.5, 2.1, 3.9, 3.8, 6.9]
+    comparison = compare(a, b, rng=np.random.default_rng(0), paired=True)
+    result = decide(comparison, Rule())
+    assert result.word == "inconclusive"
+    from seedstudy.stats.power import difference_power, sd_inflation
+    from seedstudy.stats.welch import TDistance
+
+    differences = np.subtract(b, a)
+    sd = np.std(differences, ddof=1) * sd_inflation(4.0)
+
+    def power(n):
+        return difference_power(TDistance(differences.mean(), sd / np.sqrt(n), n - 1), 0.05)
+
+    assert power(5 + result.more_seeds) >= 0.8 > power(4 + result.more_seeds)
+
+
+def test_more_seeds_of_one_run_against_a_sweep_borrow_its_spread():
+    sweep = np.array([1.0, 2.0, 3.0, 4.0])
+    for a, b in ((sweep, [4.0]), ([4.0], sweep)):
+        comparison = compare(a, b, rng=np.random.default_rng(0))
+        result = decide(comparison, Rule())
+        assert result.word == "inconclusive"
+        from seedstudy.stats.power import difference_power, sd_inflation
+        from seedstudy.stats.welch import welch
+
+        sd = np.std(sweep, ddof=1) * sd_inflation(3.0)
+
+        def power(extra, sd=sd):
+            return difference_power(welch(0, sd, 4 + extra, 1.5, sd, 1 + extra), 0.05)
+
+        assert power(result.more_seeds) >= 0.8 > power(result.more_seeds - 1)
+
+
+@pytest.mark.parametrize(
+    ("paired", "n", "margin", "more"),
+    [(False, 3, None, 1), (False, 2, None, 2), (True, 3, None, 3), (True, 5, None, 1)],
+)
+def test_seeds_until_relabelling_could_settle_it(paired, n, margin, more):
+    # Floors: 4 per arm .029, 6 pairs .031.
+    comparison = compare([1.0] * n, [2.0] * n, rng=np.random.default_rng(0), paired=paired, margin=margin)
+    assert decide(comparison, Rule(margin=margin)).more_seeds == more
+
+
+def test_equal_constants_can_be_shown_equal_within_a_margin():
+    three, four = (compare([1.0] * n, [1.0] * n, rng=np.random.default_rng(0), margin=0.1) for n in (3, 4))
+    first, second = decide(three, Rule(margin=0.1)), decide(four, Rule(margin=0.1))
+    assert (first.word, first.more_seeds) == ("inconclusive", 1)
+    assert second.word == "equivalent"
+    at_margin = compare([1.0] * 4, [1.5] * 4, rng=np.random.default_rng(0), margin=0.5)
+    assert (at_margin.p_above_minus_margin, at_margin.p_below_plus_margin) == (pytest.approx(1 / 70), 1.0)
+    below = compare([1.5] * 4, [1.0] * 4, rng=np.random.default_rng(0), margin=0.5)
+    assert (below.p_above_minus_margin, below.p_below_plus_margin) == (1.0, pytest.approx(1 / 70))
+
+
+def test_non_inferiority_looks_at_the_bad_side():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0, 1, 30), rng.normal(3, 1, 30)
+    comparison = compare(a, b, rng=rng, margin=0.5)
+    assert decide(comparison, Rule(margin=0.5)).non_inferiority_p < 1e-6
+    assert decide(comparison, Rule(margin=0.5, lower_is_better=True)).non_inferiority_p > 0.99
+    assert decide(compare(a, b, rng=rng), Rule()).non_inferiority_p is None
+
+
+def test_equivalence_may_be_adjusted_for_a_family_too():
+    rng = np.random.default_rng(3)
+    comparison = compare(rng.normal(0, 1, 60), rng.normal(0.1, 1, 60), rng=rng, margin=1.5)
+    assert decide(comparison, Rule(margin=1.5)).word == "equivalent"
+    assert decide(comparison, Rule(margin=1.5), equivalence_p_adjusted=0.3).word == "inconclusive"
