@@ -59,7 +59,7 @@ def test_pairs_carry_the_same_bare_p_as_compare():
 @pytest.mark.parametrize("method", ["welch-holm", "games-howell"])
 def test_a_simultaneous_interval_that_excludes_zero_is_an_adjusted_detection(method):
     draws = np.random.default_rng(1)
-    for _ in range(8):
+    for _ in range(4):
         groups = {name: draws.normal(i * 0.9, 1, 4).tolist() for i, name in enumerate("abc")}
         for pair in all_pairs(groups, rng=rng(), method=method).pairs:
             excludes = pair.difference.low > 0 or pair.difference.high < 0

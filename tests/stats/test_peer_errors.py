@@ -23,9 +23,9 @@ def run(a, b, **options):
 def test_the_direction_is_not_chosen_from_the_data():
     # autorank: looks which mean is larger, then tests one-sided in that direction: twice the stated error rate.
     rng = np.random.default_rng(0)
-    p = np.array([run(*rng.standard_normal((2, 4))).p_value for _ in range(200)])
-    assert np.mean(p < 0.5) == pytest.approx(0.5, abs=0.12)
-    assert p.max() > 0.95  # a direction taken from the data would keep p below one half
+    p = np.array([run(*rng.standard_normal((2, 4))).p_value for _ in range(120)])
+    assert np.mean(p < 0.5) == pytest.approx(0.5, abs=0.15)
+    assert p.max() > 0.9  # a direction taken from the data would keep p below one half
 
 
 def test_alpha_is_spent_once():
