@@ -202,3 +202,13 @@ def test_a_wider_level_is_what_the_floor_is_held_against():
     values = [1.0, 2.0, 3.0, 4.0]
     assert not warned(run(values, values), "smallest attainable")
     assert warned(run(values, values, level=0.99), "smallest attainable")
+
+
+def test_summaries_ask_no_more_than_they_need():
+    two = compare_summaries(1.0, 0.1, 2, 2.0, 0.0, 2)
+    assert two.df == pytest.approx(1.0)
+    assert two.margin is None
+    with pytest.raises(StatisticsError, match="margin -1"):
+        compare_summaries(1.0, 0.1, 2, 2.0, 0.1, 2, margin=-1.0)
+    with pytest.raises(StatisticsError, match="level 2"):
+        compare_summaries(1.0, 0.1, 2, 2.0, 0.1, 2, level=2.0)

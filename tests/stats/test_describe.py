@@ -153,3 +153,10 @@ def test_a_target_is_held_against_the_mean():
     for values, target in (([1.0], 0.0), ([1.0, 1.0], 0.0), ([1.0, 2.0], math.nan)):
         with pytest.raises(StatisticsError):
             against_target(values, target)
+
+
+def test_ranking_against_seeds_without_spread():
+    result = rank_of(3.0, [3.0, 1.0, 1.0, 1.0])
+    assert (result.n_above, result.n_below, result.percentile) == (0, 3, 1.0)
+    assert math.isnan(result.t)
+    assert math.isnan(result.p_value)

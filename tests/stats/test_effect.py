@@ -95,6 +95,7 @@ def test_cliffs_delta_is_twice_the_distance_from_one_half():
         (0.45, 0.9, "not significant"),
         (0.5, 0.9, "not significant"),
         (0.55, 0.7, "significant, not meaningful"),
+        (0.55, 0.75, "significant, not meaningful"),
         (0.55, 0.9, "significant and meaningful"),
     ],
 )

@@ -114,3 +114,44 @@ def test_a_grid_and_a_comparison_agree_where_they_ask_the_same():
     difference = next(d for d in two_way(cells).differences if d.factor == "architecture")
     assert difference.difference.value == pytest.approx(alone.difference.value / 2)
     assert difference.p_value == pytest.approx(alone.p_value, rel=1e-6)
+
+
+def test_many_grids_at_once_are_the_same_as_one_by_one():
+    from seedstudy.stats.grid import anova_type, projection
+
+    rng = np.random.default_rng(0)
+    means, variances, n = rng.normal(0, 1, (3, 6)), rng.uniform(0.5, 2, (3, 6)), np.array([3.0, 4, 5, 6, 7, 8])
+    for name in ("architecture", "recipe", "interaction"):
+        matrix = projection(name, 3, 2)
+        together = anova_type(matrix, means, variances, n)
+        for i in range(3):
+            alone = anova_type(matrix, means[i], variances[i], n)
+            assert [value[i] for value in together] == pytest.approx([float(value) for value in alone])
+
+
+def test_interval_of_the_spread_inverts_the_noncentral_f():
+    from scipy import stats
+
+    source = two_way(grid_of(lambda i, j: 1.5 * i)).sources[0]
+    cells, expected = 6, None
+    for end, tail in ((source.spread.low, 0.975), (source.spread.high, 0.025)):
+        # spread^2 * cells / (expected / df) is the noncentrality; expected = spread^2 cells / (F - 1) at the estimate.
+        expected = source.spread.value**2 * cells / (source.statistic - 1)
+        noncentrality = end**2 * cells * source.df / expected
+        reached = stats.ncf.cdf(source.statistic, source.df, source.df_noise, noncentrality)
+        assert reached == pytest.approx(tail, abs=1e-6)
+    huge = two_way(grid_of(lambda i, j: 500.0 * i)).sources[0]
+    assert huge.spread.low < huge.spread.value < huge.spread.high
+
+
+def test_cells_without_spread_leave_their_contrast_without_an_interval():
+    flat = {("m0", "r0"): [1.0] * 3, ("m1", "r0"): [2.0] * 3, ("m0", "r1"): [1.0] * 3, ("m1", "r1"): [2.0] * 3}
+    three = {**flat, ("m2", "r0"): [1.0, 2.0, 3.0], ("m2", "r1"): [2.0, 3.0, 4.5]}
+    first = two_way(three).differences[0]
+    assert (first.a, first.b, first.p_value) == ("m0", "m1", 1.0)
+    assert not first.difference.has_interval
+
+
+def test_few_seeds_in_a_cell_are_told():
+    assert not any("approximate" in w for w in two_way(grid_of(lambda i, j: 0.0, n=lambda i, j: 5)).warnings)
+    assert any("4 seeds in a cell" in w for w in two_way(grid_of(lambda i, j: 0.0, n=lambda i, j: 4)).warnings)

@@ -198,3 +198,30 @@ def test_eval_sets_that_do_not_match_are_refused():
         across_eval_sets(one, one, primary="real", rng=rng())
     with pytest.raises(StatisticsError, match="numbers of seeds differ"):
         across_eval_sets({"val": [1.0, 2.0], "v2": [1.0, 2.0, 3.0]}, one, primary="val", rng=rng())
+
+
+def test_eval_sets_of_many_seeds_draw_labellings():
+    draws = np.random.default_rng(0)
+    a = {name: draws.normal(0, 1, 30) for name in ("val", "real", "v2")}
+    b = {name: draws.normal(0.5, 1, 30) for name in a}
+
+    def adjusted(seed, resamples):
+        found = across_eval_sets(
+            a, b, primary="val", rng=np.random.default_rng(seed), method="max-t", resamples=resamples
+        )
+        return [test.p_adjusted for test in found if not test.is_primary]
+
+    assert adjusted(0, 99) == adjusted(0, 99)
+    assert adjusted(0, 999) != adjusted(1, 999)
+    for p in adjusted(0, 99):
+        assert round(p * 100) == pytest.approx(p * 100)
+    default = [t.p_adjusted for t in across_eval_sets(a, b, primary="val", rng=rng(), method="max-t")]
+    assert round(default[1] * 10_000) == pytest.approx(default[1] * 10_000)
+    with pytest.raises(StatisticsError, match="v2: 1 seed"):
+        across_eval_sets({"v2": [1.0]}, {"v2": [1.0]}, primary="v2", rng=rng())
+    assert len(across_eval_sets({"v2": [1.0, 2.0]}, {"v2": [1.0, 3.0]}, primary="v2", rng=rng(), method="max-t")) == 1
+
+
+def test_flat_arms_of_many_seeds_draw_labellings_too():
+    tests = across_eval_sets({"v": [1.0] * 30}, {"v": [2.0] * 30}, primary="v", rng=rng())
+    assert tests[0].p_value == pytest.approx(1e-4)
