@@ -103,16 +103,20 @@ def has_long_tails(rows: Rows) -> Any:
 
     The bias-corrected excess kurtosis exceeds 1; chi-square intervals of a std are then too short.
     """
-    n = rows.shape[1]
-    if n < 10:
+    if rows.shape[1] < 10:
         return np.zeros(rows.shape[0], dtype=bool)
+    return _excess_kurtosis(rows) > 1.0
+
+
+def _excess_kurtosis(rows: Rows) -> Rows:
+    """Return the bias-corrected excess kurtosis of each row; 0 without spread."""
+    n = rows.shape[1]
     centred = rows - rows.mean(axis=1, keepdims=True)
     second, fourth = np.sum(centred**2, axis=1), np.sum(centred**4, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        kurtosis = n * (n + 1) * (n - 1) * fourth / ((n - 2) * (n - 3) * second**2) - 3 * (n - 1) ** 2 / (
-            (n - 2) * (n - 3)
-        )
-    return np.nan_to_num(kurtosis) > 1.0
+        ratio = n * (n + 1) * (n - 1) * fourth / ((n - 2) * (n - 3) * second**2)
+    kurtosis: Rows = np.where(second > 0.0, ratio - 3 * (n - 1) ** 2 / ((n - 2) * (n - 3)), 0.0)
+    return kurtosis
 
 
 def is_coarse(sample: NDArray[np.float64]) -> bool:

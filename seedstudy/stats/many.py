@@ -226,7 +226,7 @@ def _dunnett(
     if pooled == 0.0:
         raise StatisticsError("Dunnett: no recipe shows any spread between seeds; use the method welch-holm")
     sizes = np.array([samples[name].size for name in others])
-    reach = float(optimize.brentq(lambda c: dunnett_p(c, sizes, control.size, df) - (1 - level), 1e-6, 1e3, xtol=1e-10))
+    reach = dunnett_reach(sizes, control.size, df, level)
     pairs = []
     for name in others:
         sample = samples[name]

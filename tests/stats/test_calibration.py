@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from seedstudy.stats import calibration
+from seedstudy.stats import calibration, doubt
 from seedstudy.stats.calibration import (
     Design,
     brunner_munzel_rows,
@@ -162,3 +162,40 @@ def test_a_small_calibration_fills_every_table_and_is_the_same_twice(tmp_path, c
 def test_blocks_add_up():
     assert sum(calibration.blocks(4_500)) == 4_500
     assert max(calibration.blocks(4_500)) <= 2_000
+
+
+def test_skewness_and_kurtosis_are_the_usual_ones():
+    from scipy import stats
+
+    rows = np.random.default_rng(0).gamma(2.0, 1.0, (4, 11)) + np.arange(4)[:, None]
+    skewness, error = doubt._skewness(rows)
+    assert skewness == pytest.approx(stats.skew(rows, axis=1, bias=False))
+    assert doubt._excess_kurtosis(rows) == pytest.approx(stats.kurtosis(rows, axis=1, bias=False))
+    assert doubt._excess_kurtosis(np.ones((2, 11))).tolist() == [0.0, 0.0]
+    # Tables of the standard error of the skewness of normal samples.
+    for n, expected in ((5, 0.913), (10, 0.687), (30, 0.427), (100, 0.241)):
+        assert doubt._skewness(np.zeros((1, n)))[1] == pytest.approx(expected, abs=5e-4)
+    assert error == pytest.approx(doubt._skewness(rows[:1])[1])
+
+
+def test_doubts_begin_at_their_number_of_seeds_and_of_rows():
+    one_far = np.zeros((3, 10))
+    one_far[:, 0] = 1.0
+    assert has_long_tails(one_far).tolist() == [True] * 3
+    assert has_long_tails(one_far[:, :9]).tolist() == [False] * 3
+    assert is_skewed(one_far[:, :5]).tolist() == [True] * 3
+    assert is_skewed(one_far[:, :4]).tolist() == [False] * 3
+    assert doubt.has_another_shape(one_far[:, :5]).tolist() == [True] * 3
+    assert doubt.has_another_shape(one_far[:, :4]).tolist() == [False] * 3
+    # Skewness above 1.27 of 12 seeds: twice its standard error is 1.27.
+    values = np.array([[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.4, 1.8, 2.5]])
+    skewness, error = doubt._skewness(values)
+    assert 2 * error < skewness[0] < 3 * error
+    assert doubt._excess_kurtosis(values)[0] < 1.5
+    assert doubt.has_another_shape(values)[0]
+    assert is_coarse(np.array([0.0, 0.0, 1.0]))
+    assert not is_coarse(np.array([0.0, 0.0, 0.001, 3.0]))
+    assert not is_coarse(np.array([0.0, 0.0]))
+    # Steps of 1 with std 1.9: coarse; with std 2.2: not.
+    assert is_coarse(np.array([0.0, 0.0, 1.0, 4.0, 4.0]) * 0.9)
+    assert not is_coarse(np.array([0.0, 0.0, 1.0, 5.0, 5.0]))

@@ -93,3 +93,13 @@ def test_few_data_sets_are_told_their_floor():
     with pytest.raises(StatisticsError):
         rank_recipes({"a": [1.0, 2.0, 3.0], "b": [2.0, 3.5]})
     assert rank_recipes({"a": [1.0, 2.0, 3.0], "b": [1.0, 2.0, 3.0]}).friedman_p == 1.0
+
+
+def test_recipes_that_rank_alike_everywhere():
+    # Three recipes, four data sets, the same order on all: probability (1/3!)^3 of the other three agreeing.
+    base = np.array([1.0, 2.0, 3.0, 4.0])
+    assert rank_recipes({"a": base, "b": base + 1, "c": base + 2}).friedman_p == pytest.approx((1 / 6) ** 3)
+    six = rank_recipes({"a": np.arange(6.0), "b": np.arange(6.0) ** 2 - 3})
+    assert six.warnings == ()
+    assert rank_recipes({"a": [1, 2, 3], "b": [1, 2, 3]}).pairs[0].p_value == 1.0
+    assert pool_differences(estimates([1, 2, 3]), [1, 1, 1]).difference.value == pytest.approx(2.0)

@@ -225,3 +225,30 @@ def test_eval_sets_of_many_seeds_draw_labellings():
 def test_flat_arms_of_many_seeds_draw_labellings_too():
     tests = across_eval_sets({"v": [1.0] * 30}, {"v": [2.0] * 30}, primary="v", rng=rng())
     assert tests[0].p_value == pytest.approx(1e-4)
+
+
+def test_max_t_in_blocks_is_the_permutation_test_with_the_same_labellings():
+    from seedstudy.stats.permutation import permute, studentised
+
+    draws = np.random.default_rng(0)
+    a, b = draws.normal(0, 1, 250), draws.normal(0.15, 1, 250)
+    alone = permute(studentised(np.concatenate([a, b])), 250, 250, rng=rng(), resamples=9999)
+    assert max_t(a[:, None], b[:, None], rng=rng()) == (alone.p_value,)
+    assert 0.01 < alone.p_value < 0.5
+
+
+def test_max_t_steps_down_by_hand():
+    # Two eval sets, exact: the larger statistic is held against the maximum, the smaller against itself.
+    from seedstudy.stats.permutation import labellings, studentised
+
+    draws = np.random.default_rng(2)
+    a, b = draws.normal(0, 1, (4, 2)), draws.normal([2.0, 0.8], 1, (4, 2))
+    labels, _ = labellings(4, 4, rng=rng(), at_most=1000, resamples=0)
+    first, second = (studentised(np.concatenate([a[:, i], b[:, i]]))(labels) for i in (0, 1))
+    observed = np.array([[0.0] * 4 + [1.0] * 4])
+    seen = [studentised(np.concatenate([a[:, i], b[:, i]]))(observed)[0] for i in (0, 1)]
+    assert seen[0] > seen[1]
+    p_first = np.mean(np.maximum(first, second) >= seen[0] - 1e-9)
+    p_second = max(np.mean(second >= seen[1] - 1e-9), p_first)
+    assert max_t(a, b, rng=rng()) == pytest.approx((p_first, p_second))
+    assert max_t(a[:, ::-1], b[:, ::-1], rng=rng()) == pytest.approx((p_second, p_first))
