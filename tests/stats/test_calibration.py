@@ -196,6 +196,7 @@ def test_doubts_begin_at_their_number_of_seeds_and_of_rows():
     assert is_coarse(np.array([0.0, 0.0, 1.0]))
     assert not is_coarse(np.array([0.0, 0.0, 0.001, 3.0]))
     assert not is_coarse(np.array([0.0, 0.0]))
-    # Steps of 1 with std 1.9: coarse; with std 2.2: not.
-    assert is_coarse(np.array([0.0, 0.0, 1.0, 4.0, 4.0]) * 0.9)
-    assert not is_coarse(np.array([0.0, 0.0, 1.0, 5.0, 5.0]))
+    # Steps of 1 with std 1.97 (with n it would be 1.76, with n - 2 2.27): coarse; with std 2.05: not.
+    assert is_coarse(np.array([0.0, 0.0, 1.0, 3.85, 3.85]))
+    assert not is_coarse(np.array([0.0, 0.0, 1.0, 4.0, 4.0]))
+    assert not is_coarse(np.array([0.0, 0.0, 0.1, 0.4, 0.4]))

@@ -160,3 +160,24 @@ def test_ranking_against_seeds_without_spread():
     assert (result.n_above, result.n_below, result.percentile) == (0, 3, 1.0)
     assert math.isnan(result.t)
     assert math.isnan(result.p_value)
+
+
+def test_two_seeds_have_every_interval_but_the_robust_one():
+    result = describe([1.0, 2.0])
+    for estimate in (result.mean, result.std, result.median, result.new_seed, result.tolerance):
+        assert estimate.has_interval
+    assert (result.median.low, result.median.high, result.median.level) == (1.0, 2.0, 0.5)
+    assert result.tolerance.high - 1.5 == pytest.approx(36.519 * np.sqrt(0.5), rel=1e-4)
+    at_level = median_interval(np.arange(3.0), level=0.75)
+    assert at_level.warnings == ()
+    assert (at_level.low, at_level.high, at_level.level) == (0.0, 2.0, 0.75)
+
+
+def test_limits_of_many_samples_are_those_of_each():
+    from seedstudy.stats.describe import bonett_limits
+
+    rows = np.random.default_rng(0).gamma(2.0, 1.0, (3, 9)) * np.array([[1.0], [2.0], [5.0]])
+    low, high = bonett_limits(rows, 0.9)
+    for i in range(3):
+        alone = describe(rows[i], level=0.9).std_robust
+        assert (low[i], high[i]) == pytest.approx((alone.low, alone.high))

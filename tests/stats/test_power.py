@@ -32,6 +32,21 @@ def test_power_of_equivalence_by_simulation(difference, margin, n):
     assert equivalence_power(welch(0, 1, n, difference, 1, n), margin, 0.05) == pytest.approx(simulated, abs=0.012)
 
 
+def test_power_of_equivalence_counts_only_samples_that_can_show_it():
+    # A margin that most samples are too noisy for: where the two limits cross, nothing is shown.
+    rng = np.random.default_rng(0)
+    n, margin = 5, 1.0
+    a, b = rng.standard_normal((2, 200_000, n))
+    t = welch(a.mean(1), a.std(1, ddof=1), n, b.mean(1), b.std(1, ddof=1), n)
+    simulated = np.mean(equivalence_p(t, margin) < 0.05)
+    assert 0.01 < simulated < 0.2
+    assert equivalence_power(welch(0, 1, n, 0, 1, n), margin, 0.05) == pytest.approx(simulated, rel=0.15)
+
+
+def test_more_seeds_may_be_one():
+    assert more_seeds(lambda extra: welch(0.0, 0.1, 5 + extra, 1.0, 0.1, 5 + extra), pilot_df=8.0) == 1
+
+
 def test_seeds_per_arm_are_the_fewest_that_reach_the_power():
     for d, sd_b in ((1.0, 1.0), (0.7, 2.0)):
         n = seeds_per_arm(d, 1.0, sd_b)

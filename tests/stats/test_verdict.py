@@ -148,3 +148,71 @@ def test_equivalence_may_be_adjusted_for_a_family_too():
     comparison = compare(rng.normal(0, 1, 60), rng.normal(0.1, 1, 60), rng=rng, margin=1.5)
     assert decide(comparison, Rule(margin=1.5)).word == "equivalent"
     assert decide(comparison, Rule(margin=1.5), equivalence_p_adjusted=0.3).word == "inconclusive"
+
+
+def test_a_difference_at_alpha_is_not_detected():
+    comparison = compare(A, B, rng=np.random.default_rng(0))
+    assert decide(comparison, Rule(), p_adjusted=0.05).word == "inconclusive"
+    assert decide(comparison, Rule(), p_adjusted=0.0499).word == "better"
+    with_margin = compare(A, A, rng=np.random.default_rng(0), margin=1.0)
+    assert decide(with_margin, Rule(margin=1.0), equivalence_p_adjusted=0.05).word == "inconclusive"
+
+
+@pytest.mark.parametrize(("shift", "lower_is_better", "direction"), [(0.6, True, "worse"), (-0.6, False, "worse")])
+def test_detectably_worse_inside_the_margin(shift, lower_is_better, direction):
+    rng = np.random.default_rng(3)
+    result = verdict(rng.normal(0, 1, 80), rng.normal(shift, 1, 80), margin=1.5, lower_is_better=lower_is_better)
+    assert result.word == "equivalent"
+    assert f"B is detectably {direction} by" in result.reasons[1]
+
+
+@pytest.mark.parametrize(("shift", "is_settled"), [(3.0, True), (-3.0, True), (1.0, False), (-1.0, False)])
+def test_whether_the_margin_is_exceeded_is_told_on_both_sides(shift, is_settled):
+    rng = np.random.default_rng(4)
+    result = verdict(rng.normal(0, 1, 40), rng.normal(shift, 1, 40), margin=1.0)
+    assert result.word == ("better" if shift > 0 else "worse")
+    assert any("is not settled" in reason for reason in result.reasons) != is_settled
+
+
+def test_an_unconfirmed_difference_says_so():
+    # Equal spreads within, one far seed: Welch and relabelling disagree.
+    a, b = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5], [0.55, 0.62, 0.7, 0.45, 0.75, 0.35]
+    result = decide(compare(a, b, rng=np.random.default_rng(0)), Rule(alpha=0.01))
+    comparison = compare(a, b, rng=np.random.default_rng(0))
+    if comparison.p_value < 0.01 <= comparison.permutation_p:
+        assert any("does not confirm" in reason for reason in result.reasons)
+    few = verdict(A, B)
+    assert any("the smallest possible with so few seeds" in reason for reason in few.reasons)
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(0.00012, "0.00012"), (0.5, "0.5"), (0.0000123, "1.2e-5"), (2e-299, "2.0e-299"), (1e-305, "less")]
+)
+def test_p_in_words(p, text):
+    comparison = compare(A, B, rng=np.random.default_rng(0))
+    assert text in decide(comparison, Rule(alpha=0.9), p_adjusted=p).reasons[0]
+
+
+def test_more_seeds_follow_alpha_and_power():
+    comparison = compare([1.0, 2.0, 3.0, 2.5], [2.0, 3.0, 4.0, 2.7], rng=np.random.default_rng(0))
+    usual = decide(comparison, Rule()).more_seeds
+    assert decide(comparison, Rule(power=0.95)).more_seeds > usual
+    assert decide(comparison, Rule(alpha=0.01)).more_seeds > usual
+
+
+def test_two_seeds_keep_their_own_spread_when_more_are_counted():
+    # n = 2 is few, but not one: the other arm's spread is not borrowed.
+    tight, wide = [1.0, 1.01], [1.5, 4.0]
+    from seedstudy.stats.power import difference_power, sd_inflation
+    from seedstudy.stats.welch import welch
+
+    for a, b in ((tight, wide), (wide, tight)):
+        comparison = compare(a, b, rng=np.random.default_rng(0))
+        result = decide(comparison, Rule())
+        assert result.word == "inconclusive"
+        factor = sd_inflation(comparison.df)
+        n = 2 + result.more_seeds
+        power = difference_power(
+            welch(0, factor * comparison.sd_a, n, comparison.difference.value, factor * comparison.sd_b, n), 0.05
+        )
+        assert 0.8 <= power < 0.82
