@@ -175,14 +175,14 @@ def test_whether_the_margin_is_exceeded_is_told_on_both_sides(shift, is_settled)
 
 
 def test_an_unconfirmed_difference_says_so():
-    # Equal spreads within, one far seed: Welch and relabelling disagree.
-    a, b = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5], [0.55, 0.62, 0.7, 0.45, 0.75, 0.35]
-    result = decide(compare(a, b, rng=np.random.default_rng(0)), Rule(alpha=0.01))
-    comparison = compare(a, b, rng=np.random.default_rng(0))
-    if comparison.p_value < 0.01 <= comparison.permutation_p:
-        assert any("does not confirm" in reason for reason in result.reasons)
+    # Welch .040, all 126 relabellings .071; the smallest possible is .008.
+    unconfirmed = verdict([-2.0, -1.5, -0.1, 0.2], [1.8, 1.2, 0.0, -0.1, 1.6])
+    assert unconfirmed.word == "better"
+    assert "relabelling the seeds gives p = 0.071, which does not confirm it" in unconfirmed.reasons
     few = verdict(A, B)
-    assert any("the smallest possible with so few seeds" in reason for reason in few.reasons)
+    assert "relabelling the seeds gives p = 0.1, the smallest possible with so few seeds" in few.reasons
+    confirmed = verdict([1.0, 2.0, 3.0, 4.0], [11.0, 12.0, 13.0, 14.0])
+    assert not any("relabelling" in reason for reason in confirmed.reasons)
 
 
 @pytest.mark.parametrize(
