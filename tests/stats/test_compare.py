@@ -212,3 +212,39 @@ def test_summaries_ask_no_more_than_they_need():
         compare_summaries(1.0, 0.1, 2, 2.0, 0.1, 2, margin=-1.0)
     with pytest.raises(StatisticsError, match="level 2"):
         compare_summaries(1.0, 0.1, 2, 2.0, 0.1, 2, level=2.0)
+
+
+def test_two_pairs_are_enough_and_their_floor_is_told():
+    result = run([1.0, 2.0], [1.5, 3.0], paired=True)
+    assert result.df == 1.0
+    assert result.permutation_floor == 0.5
+    assert warned(result, "smallest attainable")
+    assert not result.correlation.has_interval
+
+
+def test_many_pairs_flip_signs_at_random():
+    draws = np.random.default_rng(0)
+    a = draws.normal(0, 1, 40)
+    b = a + draws.normal(0.2, 1, 40)
+
+    def p(seed, resamples):
+        return compare(a, b, rng=np.random.default_rng(seed), paired=True, resamples=resamples).permutation_p
+
+    assert p(0, 99) == p(0, 99)
+    assert p(0, 999) != p(1, 999)
+    assert round(p(0, 99) * 100) == pytest.approx(p(0, 99) * 100)
+    exact = run(a, b, paired=True)
+    assert exact.permutation_method == "monte-carlo"
+    assert exact.permutation_floor == 2.0**-39
+    assert exact.permutation_p == pytest.approx(exact.p_value, abs=0.03)
+
+
+def test_the_correlation_of_pairs():
+    x = np.arange(6.0)
+    for a, b in (([1.0] * 6, x), (x, [1.0] * 6)):
+        flat = run(a, b, paired=True).correlation
+        assert math.isnan(flat.value)
+        assert not flat.has_interval
+    assert run(x, 2 * x, paired=True).correlation.value == 1.0
+    assert not run(x, -x, paired=True).correlation.has_interval
+    assert run(x, -x, paired=True).correlation.value == -1.0

@@ -90,3 +90,20 @@ def test_sign_flips_are_exact_and_then_random():
     assert random.method == "monte-carlo"
     assert random.p_value == pytest.approx(stats.ttest_1samp(many, 0).pvalue, abs=0.02)
     assert sign_flips(np.zeros(3), rng=np.random.default_rng(0), resamples=0).p_value == 1.0
+
+
+def test_random_sign_flips_count_every_block_and_the_observed_signs_once():
+    # All differences alike: a flip reaches the observed mean only if all signs agree, which never happens here.
+    alike = np.ones(40)
+    assert sign_flips(alike, rng=np.random.default_rng(0), resamples=999).p_value == 1 / 1000
+    # 3,000 pairs need several blocks; symmetric differences make every flip at least as extreme as a mean of 0.
+    balanced = np.tile([1.0, -1.0], 1500)
+    result = sign_flips(balanced, rng=np.random.default_rng(0), resamples=1999)
+    assert result.p_value == 1.0
+    assert result.floor == 2.0**-2999 or result.floor == 0.0
+
+
+def test_sign_flips_hold_ties_together_at_any_scale():
+    for scale in (1e-9, 1.0, 1e9):
+        d = scale * np.array([0.1, 0.2, 0.3, -0.1])
+        assert sign_flips(d, rng=np.random.default_rng(0), resamples=0).p_value == 0.375

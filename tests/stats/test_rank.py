@@ -148,3 +148,19 @@ def test_pairs_are_ranked_by_their_differences():
     result = compare(a, b, rng=np.random.default_rng(0), paired=True)
     assert result.wilcoxon.p_value == pytest.approx(stats.wilcoxon(b - a, method="exact").pvalue)
     assert result.mann_whitney is None
+
+
+def test_wilcoxon_changes_to_the_normal_after_seventeen_pairs():
+    rng = np.random.default_rng(3)
+    d = rng.normal(0.4, 1, 18)
+    assert wilcoxon_signed_rank(d[:17]).method == "exact"
+    assert wilcoxon_signed_rank(d[:17]).p_value == pytest.approx(stats.wilcoxon(d[:17], method="exact").pvalue)
+    assert wilcoxon_signed_rank(d).method == "asymptotic"
+    centred = np.array([1.0, -1.0] * 10)
+    assert wilcoxon_signed_rank(centred).p_value == 1.0
+
+
+def test_wilcoxon_with_a_sum_just_below_counts_only_larger_ones():
+    # Ranks 1, 2, 3: sums 0, 2, 4, 6 in size; observed 4.
+    assert wilcoxon_signed_rank(np.array([-1.0, 2.0, 3.0])).p_value == 0.5
+    assert wilcoxon_signed_rank(np.array([1.0, 2.0, 3.0])).p_value == 0.25
