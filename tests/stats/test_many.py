@@ -252,3 +252,21 @@ def test_max_t_steps_down_by_hand():
     p_second = max(np.mean(second >= seen[1] - 1e-9), p_first)
     assert max_t(a, b, rng=rng()) == pytest.approx((p_first, p_second))
     assert max_t(a[:, ::-1], b[:, ::-1], rng=rng()) == pytest.approx((p_second, p_first))
+
+
+def test_welch_anova_by_its_formula():
+    from scipy import stats
+
+    samples = [np.array(values) for values in GROUPS.values()]
+    n = np.array([sample.size for sample in samples])
+    means = np.array([sample.mean() for sample in samples])
+    weights = n / np.array([sample.var(ddof=1) for sample in samples])
+    grand = weights @ means / weights.sum()
+    spill = np.sum((1 - weights / weights.sum()) ** 2 / (n - 1))
+    f = (weights @ (means - grand) ** 2 / 2) / (1 + 2 * (3 - 2) / (9 - 1) * spill)
+    result = omnibus(GROUPS)
+    assert result.welch_f == pytest.approx(f)
+    assert result.welch_p == pytest.approx(stats.f.sf(f, 2, 8 / (3 * spill)))
+    flat = omnibus({"x": [1.0] * 3, "y": [1.0, 2.0, 3.0]})
+    assert math.isnan(flat.welch_f)
+    assert flat.f_p > 0.1
