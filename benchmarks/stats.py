@@ -93,9 +93,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--replicates", type=int, default=9_999)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS), help="peers that take part")
     options = parser.parse_args()
     runners = {"ours": ours}
-    for name, (package, runner) in PEERS.items():
+    for name in options.peers:
+        package, runner = PEERS[name]
         if importlib.util.find_spec(package):
             runners[name] = runner
         else:
