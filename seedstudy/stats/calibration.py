@@ -209,12 +209,14 @@ def sizes_of(design: Design, *, replicates: int, rng: np.random.Generator) -> Si
         a, b = design.arms(rng, size)
         t = welch_rows(a, b)
         no_spread = t.se == 0
-        p = np.where(no_spread, 1.0, np.nan_to_num(welch.two_sided_p(t), nan=1.0))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            p = np.where(no_spread, 1.0, np.nan_to_num(welch.two_sided_p(t), nan=1.0))
         permuted = permutation_rows(a, b, rng)
         u_p, _ = rank_rows(a, b)
         far = design.arms(rng, size, shift=1.0)
         t_far = welch_rows(*far)
-        equal_p = np.nan_to_num(welch.equivalence_p(t_far, 1.0), nan=1.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            equal_p = np.nan_to_num(welch.equivalence_p(t_far, 1.0), nan=1.0)
         counts += [
             np.sum(p < ALPHA),
             np.sum(np.where(no_spread, permuted, p) < ALPHA),
