@@ -6,7 +6,7 @@ Accuracy becomes a fraction here and percentage points ("pp") right after it: ev
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -297,6 +297,7 @@ def _numbers_of_text(path: Path) -> list[float]:
 
 def _numbers_of_table(path: Path, source: Source) -> list[float]:
     """Read the metric's column of a CSV, Parquet or JSON (list of records) file."""
+    readers: Mapping[str, Callable[[Path], pl.DataFrame]]
     readers = {".csv": pl.read_csv, ".parquet": pl.read_parquet, ".json": pl.read_json}
     try:
         frame = readers[path.suffix](path)

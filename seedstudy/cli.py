@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -174,6 +174,7 @@ def _trials_of(study: Study, data_dir: Path | None) -> tuple[list[Trial], DataIn
 
     info = datasets.info(study.data)
     loaded = [recipes.load_recipe(_locate(name, study.folder)) for name in study.recipes]
+    recipes.parse_assignments(study.assignments)  # what is wrong is told before the data are read
     prepared = datasets.prepare(study.data, data_dir=data_dir, cache_dir=_cache_dir(), progress=_tell)
     data = datasets.load(prepared, train_limit=study.train_limit)
     for name, sentence in data.missing.items():
@@ -282,7 +283,7 @@ def _missing(store: Store, trial_ids: Sequence[str], *, is_retry: bool) -> tuple
     return missing, rows
 
 
-def _show_run(source: Source, plan: Study, states: dict[str, str], *, as_json: bool) -> None:
+def _show_run(source: Source, plan: Study, states: Mapping[str, str], *, as_json: bool) -> None:
     counts = {state: list(states.values()).count(state) for state in ("ok", "diverged", "failed")}
     if as_json:
         groups = _summaries((), source, level=0.95) if counts["ok"] else []
@@ -573,7 +574,7 @@ def _damaged(what: Sequence[str], source: Source) -> dict[str, str]:
     return {key: text for name in studies for key, text in Store(source.results, name).scan().damaged.items()}
 
 
-def _tell_damaged(damaged: dict[str, str] | Any) -> None:
+def _tell_damaged(damaged: Mapping[str, str]) -> None:
     for sentence in damaged.values():
         _tell(f"left out: {sentence}")
 

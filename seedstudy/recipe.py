@@ -23,7 +23,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -422,9 +422,9 @@ def _contradictions(recipe: Recipe) -> Iterable[str]:
 # --- changing -----------------------------------------------------------------------------------------
 
 
-def with_values(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
-    """Return the recipe after ``key=value`` assignments (``--set``); its ``recipe_id`` changes with them."""
-    values, sources = recipe.values(), dict(recipe.sources)
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Value]:
+    """Read ``key=value`` words (``--set``), each checked by itself."""
+    values: dict[str, Value] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         key = key.strip()
@@ -433,9 +433,15 @@ def with_values(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
         if key not in VALUE_TYPES:
             raise RecipeError(f'--set {assignment}: unknown key "{key}".{suggest(key, VALUE_TYPES)}')
         values[key] = _checked(key, _parse_word(text.strip()), f"--set {assignment}")
-        sources[key] = "set on the command line"
-    where = "--set " + " --set ".join(assignments)
-    return build(recipe.name, recipe.title, values, sources=sources, where=where)
+    return values
+
+
+def with_values(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
+    """Return the recipe after ``key=value`` assignments; its ``recipe_id`` changes with them."""
+    changed = parse_assignments(assignments)
+    sources = {**recipe.sources, **dict.fromkeys(changed, "set on the command line")}
+    where = f"{recipe.name} with --set " + " --set ".join(assignments)
+    return build(recipe.name, recipe.title, {**recipe.values(), **changed}, sources=sources, where=where)
 
 
 def _parse_word(text: str) -> object:

@@ -72,7 +72,7 @@ class Normaliser:
         return torch.addcmul(self._shift, batch.float(), self._scale)
 
 
-class TestImages:
+class EvalImages:
     """The images of one evaluation array in batches, resized and centre-cropped as the recipe says."""
 
     def __init__(self, images: Images, recipe: Recipe, data: Dataset, *, batch_size: int = 500) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from seedstudy.datasets import Dataset, EvalSet
 from seedstudy.recipe import Recipe
 from seedstudy.study import Evaluation
-from seedstudy.train.batches import TestImages
+from seedstudy.train.batches import EvalImages
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +27,7 @@ class Outputs:
     """Log-softmax of the logits, shape (n, n_classes)."""
 
 
-def predict(model: nn.Module, images: TestImages, recipe: Recipe, device: torch.device) -> Outputs:
+def predict(model: nn.Module, images: EvalImages, recipe: Recipe, device: torch.device) -> Outputs:
     """Run the network over every image of an array."""
     model.eval()
     tops, confidences, log_probs = [], [], []
@@ -73,7 +73,7 @@ def evaluate_all(
     for name in names:
         eval_set = data.eval_sets[name]
         if eval_set.images not in outputs:
-            images = TestImages(data.images[eval_set.images], recipe, data)
+            images = EvalImages(data.images[eval_set.images], recipe, data)
             outputs[eval_set.images] = predict(model, images, recipe, device)
         result[name] = evaluate(outputs[eval_set.images], eval_set)
     return result

@@ -1,0 +1,47 @@
+# Everything installs itself into .venv: only Python >= 3.11 and make are needed.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .uv/bin/uv)
+export UV_PYTHON_DOWNLOADS := never
+# Compiled bytecode makes every later start of torch and timm seconds faster.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help install demo check test notebook clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   install, train five seeds of a2 and of a3 on the embedded data, compare them"
+	@echo "make test   install, run every test"
+	@echo "make check  format, lint, types, import contracts, fast tests"
+	@echo "make clean  remove what make installed and cached (results stay)"
+
+install: .venv/.installed
+
+.uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "seedstudy needs Python >= 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet uv
+
+.venv/.installed: pyproject.toml | $(filter .uv/bin/uv,$(UV))
+	$(UV) sync --quiet --python $(PYTHON)
+	@touch $@
+
+demo: install
+	$(BIN)/seedstudy run --recipe a2 --seeds 5 --study demo
+	$(BIN)/seedstudy run --recipe a3 --seeds 5 --study demo
+	$(BIN)/seedstudy summary --study demo
+	$(BIN)/seedstudy compare a3 a2 --study demo
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -m "not slow and not gpu" -n 2
+
+test: install
+	$(BIN)/pytest -n 2
+
+clean:
+	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

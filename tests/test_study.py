@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from seedstudy.errors import SeedstudyError
+from seedstudy.study import Trial, load_study
+
+GOOD = """
+format = 1
+name = "a2_vs_a3"
+question = "Is a2 better than a3 after a tenth of the epochs?"
+
+[grid]
+recipes = ["a2", "a3"]
+models = ["resnet8"]
+data = "cifar10"
+seeds = "0-4"
+vary = ["order", "init"]
+epochs = 3
+train_limit = 5000
+set = ["drop_path=0"]
+
+[rule]
+margin = 1
+baseline = "a3"
+"""
+
+
+def test_study_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(GOOD)
+    study = load_study(path)
+    assert study.recipes == ("a2", "a3")
+    assert study.seeds == (0, 1, 2, 3, 4)
+    assert study.vary == ("init", "order")
+    assert (study.epochs, study.train_limit, study.assignments) == (3, 5000, ("drop_path=0",))
+    assert (study.margin, study.baseline, study.folder) == (1.0, "a3", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("format = 1", "format = 9", "format is 9, this version reads format = 1"),
+        ("[grid]", "[gird]", 'unknown key "gird". Did you mean "grid"?'),
+        ("seeds =", "sedes =", '[grid] unknown key "sedes". Did you mean "seeds"?'),
+        ("margin = 1", 'margin = "big"', "margin = 'big' is wrong: expected a number"),
+        ("epochs = 3", "epochs = 3.5", "epochs = 3.5 is wrong: expected a whole number"),
+        ('recipes = ["a2", "a3"]', 'recipes = "a2"', "recipes must be a list of texts"),
+        ('"0-4"', '"4-0"', "runs backwards"),
+        ('name = "a2_vs_a3"', 'name = "../x"', "use letters, digits"),
+        ("[rule]", "[rule", "not valid TOML"),
+    ],
+)
+def test_wrong_study_file_is_one_line(old: str, new: str, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(GOOD.replace(old, new))
+    with pytest.raises(SeedstudyError) as caught:
+        load_study(path)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_trial_survives_its_file(make_trial: Callable[..., Trial]) -> None:
+    trial = make_trial(3)
+    back = Trial.from_dict(json.loads(json.dumps(trial.to_dict())), where="x")
+    assert back.trial_id == trial.trial_id
+    assert back.recipe.recipe_id == trial.recipe.recipe_id
+
+
+def test_trial_id_follows_everything_that_decides_the_result(make_trial: Callable[..., Trial]) -> None:
+    trial = make_trial(3)
+    others = [
+        replace(trial, seed=4),
+        replace(trial, model="resnet8"),
+        replace(trial, data_fingerprint="x"),
+        replace(trial, vary=("init",)),
+        replace(trial, recipe=replace(trial.recipe, lr=0.5)),
+    ]
+    assert len({t.trial_id for t in (trial, *others)}) == 6
+
+
+def test_trial_id_is_a_safe_folder_name(make_trial: Callable[..., Trial]) -> None:
+    trial = replace(make_trial(0), model="hf-hub:some/../one/resnet")
+    assert "/" not in trial.trial_id
+    assert ":" not in trial.trial_id

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from seedstudy.errors import StudyError
+from seedstudy.recipe import Recipe, with_values
+from seedstudy.train.models import build_model, check_model
+
+
+@pytest.mark.parametrize(("name", "layers", "params"), [("resnet8", 8, 78_042), ("resnet20", 20, 272_474), ("resnet56", 56, 855_770)])
+def test_cifar_resnets_have_the_papers_depth_and_width(name: str, layers: int, params: int, tiny_recipe: Recipe) -> None:
+    model = build_model(name, tiny_recipe, 10, seed=0)
+    shortcuts = [m for n, m in model.named_modules() if isinstance(m, nn.Conv2d) and "downsample" in n]
+    weighted = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len(weighted) - len(shortcuts) == layers
+    # He et al. 2015, Table 6: 0.27 M and 0.85 M without projections, which add 2,752 weights here.
+    assert sum(p.numel() for p in model.parameters()) == params
+    assert timm.is_model(name)
+
+
+def test_drop_path_is_linear_over_blocks(tiny_recipe: Recipe) -> None:
+    model = build_model("resnet20", with_values(tiny_recipe, ["drop_path=0.4"]), 10, seed=0)
+    rates = [block.drop_path.drop_prob if block.drop_path else 0.0 for block in model.blocks]  # type: ignore[union-attr]
+    assert rates == pytest.approx([0.4 * i / 8 for i in range(9)])
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50d"])
+def test_small_images_get_a_stride_1_stem_and_no_pool(name: str, tiny_recipe: Recipe) -> None:
+    model = build_model(name, tiny_recipe, 10, seed=0)
+    stem = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
+    assert (stem.kernel_size, stem.stride) == ((3, 3), (1, 1))
+    assert isinstance(model.maxpool, nn.Identity)
+
+
+def test_large_images_keep_timms_stem(tiny_recipe: Recipe) -> None:
+    model = build_model("resnet18", with_values(tiny_recipe, ["train_size=224", "test_size=224"]), 10, seed=0)
+    assert isinstance(model.maxpool, nn.MaxPool2d)
+
+
+def test_weights_follow_the_seed_alone(tiny_recipe: Recipe) -> None:
+    def weights(seed: int) -> torch.Tensor:
+        model = build_model("resnet18", tiny_recipe, 10, seed=seed)
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    first = weights(1)
+    torch.manual_seed(42)
+    assert torch.equal(weights(1), first)
+    assert not torch.equal(weights(2), first)
+
+
+def test_last_norms_start_at_zero_as_the_recipe_says(tiny_recipe: Recipe) -> None:
+    on = build_model("resnet8", tiny_recipe, 10, seed=0)
+    off = build_model("resnet8", with_values(tiny_recipe, ["zero_init_last=false"]), 10, seed=0)
+    assert not on.blocks[0].bn2.weight.any()  # type: ignore[union-attr,index]
+    assert off.blocks[0].bn2.weight.all()  # type: ignore[union-attr,index]
+
+
+def test_unknown_model_is_answered_with_suggestions(tiny_recipe: Recipe) -> None:
+    with pytest.raises(StudyError, match='unknown model "resnet5O".*resnet50'):
+        check_model("resnet5O", tiny_recipe, 10)
+
+
+def test_model_that_cannot_take_the_images_says_so_in_one_line(tiny_recipe: Recipe) -> None:
+    with pytest.raises(StudyError, match="cannot be trained by recipe a2 at 16 and 16 px") as caught:
+        check_model("vit_tiny_patch16_224", tiny_recipe, 10)
+    assert "\n" not in str(caught.value)
