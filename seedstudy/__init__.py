@@ -8,6 +8,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from seedstudy.api import Answer, Comparisons, compare, load_predictions, load_trials, summary
+    from seedstudy.plots import distributions as plot_distributions
+    from seedstudy.plots import estimation as plot_estimation
+    from seedstudy.plots import save as save_picture
     from seedstudy.recipe import Recipe, load_recipe
     from seedstudy.study import Study, load_study
 
@@ -22,20 +25,26 @@ __all__ = [
     "load_recipe",
     "load_study",
     "load_trials",
+    "plot_distributions",
+    "plot_estimation",
+    "save_picture",
     "summary",
 ]
 
 _HOMES = {
-    "Answer": "api",
-    "Comparisons": "api",
-    "Recipe": "recipe",
-    "Study": "study",
-    "compare": "api",
-    "load_predictions": "api",
-    "load_recipe": "recipe",
-    "load_study": "study",
-    "load_trials": "api",
-    "summary": "api",
+    "Answer": "api.Answer",
+    "Comparisons": "api.Comparisons",
+    "Recipe": "recipe.Recipe",
+    "Study": "study.Study",
+    "compare": "api.compare",
+    "load_predictions": "api.load_predictions",
+    "load_recipe": "recipe.load_recipe",
+    "load_study": "study.load_study",
+    "load_trials": "api.load_trials",
+    "plot_distributions": "plots.distributions",
+    "plot_estimation": "plots.estimation",
+    "save_picture": "plots.save",
+    "summary": "api.summary",
 }
 
 
@@ -45,4 +54,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'seedstudy' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"seedstudy.{_HOMES[name]}"), name)
+    module, _, attribute = _HOMES[name].partition(".")
+    return getattr(import_module(f"seedstudy.{module}"), attribute)

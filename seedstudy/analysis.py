@@ -68,7 +68,7 @@ class Summary:
     group: Group
     description: Description
     seed0_rank: Rank | None
-    """Where seed 0 stands in the sweep; None without a seed 0."""
+    """Where seed 0 stands in the sweep; None without a seed 0, or without another seed."""
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -327,7 +327,7 @@ def summarise(group: Group, *, level: float = 0.95) -> Summary:
     if group.n_left_out:
         trials = "1 trial" if group.n_left_out == 1 else f"{group.n_left_out} trials"
         warnings.append(f"{trials} without a result (diverged, failed or interrupted) left out")
-    rank = rank_of(group.seed0, group.values) if group.seed0 is not None else None
+    rank = rank_of(group.seed0, group.values) if group.seed0 is not None and group.n > 1 else None
     return Summary(group=group, description=description, seed0_rank=rank, warnings=tuple(dict.fromkeys(warnings)))
 
 

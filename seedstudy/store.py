@@ -31,6 +31,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from seedstudy.datasets import EVAL_SET_ORDER
 from seedstudy.errors import SeedstudyError, StoreError, suggest
 from seedstudy.schema import CURVES, PREDICTIONS, TRIALS, validate
 from seedstudy.study import Study, Trial, TrialResult, check_name
@@ -318,8 +319,14 @@ def _rows(head: dict[str, Any], trial: Trial, record: Mapping[str, Any]) -> list
         return [common]
     return [
         common | {"eval_set": name, **counts} | {"best_n_correct": record["best_n_correct"] if name == "val" else None}
-        for name, counts in record["evaluations"].items()
+        for name, counts in sorted(record["evaluations"].items(), key=lambda item: _place(item[0]))
     ]
+
+
+def _place(eval_set: str) -> tuple[int, str]:
+    """Return the sort key that puts val, real and v2 first, in this order."""
+    order = EVAL_SET_ORDER.index(eval_set) if eval_set in EVAL_SET_ORDER else len(EVAL_SET_ORDER)
+    return order, eval_set
 
 
 def pool_key(trial: Trial, provenance: Mapping[str, Any]) -> str:

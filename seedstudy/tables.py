@@ -37,13 +37,15 @@ def summary_table(summaries: Sequence[Summary]) -> RenderableType:
     """Render the RSB table: one row per recipe and eval set, each number with its interval."""
     level = summaries[0].description.mean.level
     table = _table("recipe", "eval set")
-    for head in ("n", "mean", f"{level:.0%} CI", "std", f"{level:.0%} CI", "min", "max", "seed 0"):
+    for head in ("n", "mean", _percent(level), "std", _percent(level), "min", "max", "seed 0"):
         table.add_column(head, justify="right")
     for row in summaries:
         d, g = row.description, row.group
         decimals = decimals_of(d.mean)
         rank = row.seed0_rank
-        seed0 = "–" if g.seed0 is None or rank is None else f"{g.seed0:.{decimals}f} (#{rank.n_above + 1})"
+        seed0 = "–" if g.seed0 is None else f"{g.seed0:.{decimals}f}"
+        if rank is not None:
+            seed0 += f" (#{rank.n_above + 1})"
         table.add_row(
             g.label,
             g.eval_set,
@@ -67,7 +69,7 @@ def comparison_table(answers: Sequence[Answer]) -> RenderableType:
     """Render the comparisons and, below, the verdicts in words."""
     level = answers[0].comparison.level
     table = _table("B against A", "eval set")
-    for head in ("n", "mean A", "mean B", "B - A", f"{level:.0%} CI", "p", "P(B better)"):
+    for head in ("n", "mean A", "mean B", "B - A", _percent(level), "p", "P(B better)"):
         table.add_column(head, justify="right")
     table.add_column("verdict")
     for answer in answers:
@@ -170,6 +172,10 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
+
+
+def _percent(level: float) -> str:
+    return f"{100 * level:.6g}% CI"
 
 
 def _number(value: float, decimals: int) -> str:

@@ -37,7 +37,21 @@ def test_summary_prints_the_table_and_json(cli: Cli, make_store: MakeStore) -> N
     code, out, _ = cli("summary", "--json")
     groups = json.loads(out)["groups"]
     assert [group["eval_set"] for group in groups] == ["val", "real"]
-    keys = {"recipe", "model", "data", "eval_set", "metric", "unit", "n", "mean", "mean_ci", "std", "std_ci", "min", "max"}
+    keys = {
+        "recipe",
+        "model",
+        "data",
+        "eval_set",
+        "metric",
+        "unit",
+        "n",
+        "mean",
+        "mean_ci",
+        "std",
+        "std_ci",
+        "min",
+        "max",
+    }
     assert set(groups[0]) == keys | {"seed0", "level", "warnings"}
 
 
@@ -84,7 +98,11 @@ def test_status_counts_and_names_failures(cli: Cli, make_store: MakeStore, make_
     assert code == 0
     assert "RuntimeError: boom" in out
     document = json.loads(cli("status", "main", "--json")[1])
-    assert {key: document["groups"][0][key] for key in ("ok", "failed", "planned")} == {"ok": 2, "failed": 1, "planned": 0}
+    assert {key: document["groups"][0][key] for key in ("ok", "failed", "planned")} == {
+        "ok": 2,
+        "failed": 1,
+        "planned": 0,
+    }
 
 
 def test_damaged_trial_is_named_the_others_are_shown_and_exit_is_2(cli: Cli, make_store: MakeStore) -> None:
@@ -142,7 +160,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "expected"), WRONG, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+@pytest.mark.parametrize(
+    ("arguments", "expected"), WRONG, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
 def test_wrong_input_is_one_line_and_exit_2(arguments: list[str], expected: str, cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_text("format = [")
     (tmp_path / "words.txt").write_text("1.0\nx\n")
@@ -183,7 +203,6 @@ def test_ambiguous_selector_lists_the_candidates(cli: Cli, make_store: MakeStore
     import numpy as np
 
     from seedstudy.study import Study
-
     from tests.conftest import drawn_result
 
     store = make_store(n_seeds=2)

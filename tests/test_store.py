@@ -16,7 +16,6 @@ from seedstudy.errors import StoreError
 from seedstudy.schema import CURVES, PREDICTIONS, TRIALS, validate
 from seedstudy.store import Store, open_study
 from seedstudy.study import Study, Trial
-
 from tests.conftest import drawn_result
 
 MakeStore = Callable[..., Store]
@@ -162,9 +161,7 @@ def test_leftovers_of_a_killed_attempt_count_for_nothing(
     assert store.read_trial(trial.trial_id)[0] == "ok"
 
 
-def test_trials_pool_only_where_provenance_agrees(
-    make_store: MakeStore, make_trial: MakeTrial, data: Dataset
-) -> None:
+def test_trials_pool_only_where_provenance_agrees(make_store: MakeStore, make_trial: MakeTrial, data: Dataset) -> None:
     store = make_store(n_seeds=2, a2=0.8)
     newer, patched = make_trial(5, name="a2"), make_trial(6, name="a2")
     store.plan(Study(recipes=("a2",)), [newer, patched])

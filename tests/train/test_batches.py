@@ -8,7 +8,7 @@ import torch
 
 from seedstudy.datasets import Dataset
 from seedstudy.recipe import Recipe, load_recipe
-from seedstudy.train.batches import Augmenter, Normaliser, EvalImages, epoch_order
+from seedstudy.train.batches import Augmenter, EvalImages, Normaliser, epoch_order
 from seedstudy.train.random_state import RandomStream
 
 

@@ -10,8 +10,12 @@ from seedstudy.recipe import Recipe, with_values
 from seedstudy.train.models import build_model, check_model
 
 
-@pytest.mark.parametrize(("name", "layers", "params"), [("resnet8", 8, 78_042), ("resnet20", 20, 272_474), ("resnet56", 56, 855_770)])
-def test_cifar_resnets_have_the_papers_depth_and_width(name: str, layers: int, params: int, tiny_recipe: Recipe) -> None:
+@pytest.mark.parametrize(
+    ("name", "layers", "params"), [("resnet8", 8, 78_042), ("resnet20", 20, 272_474), ("resnet56", 56, 855_770)]
+)
+def test_cifar_resnets_have_the_papers_depth_and_width(
+    name: str, layers: int, params: int, tiny_recipe: Recipe
+) -> None:
     model = build_model(name, tiny_recipe, 10, seed=0)
     shortcuts = [m for n, m in model.named_modules() if isinstance(m, nn.Conv2d) and "downsample" in n]
     weighted = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]

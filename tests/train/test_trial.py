@@ -20,7 +20,6 @@ from seedstudy.train.trial import (
     epochs_between_evaluations,
     train_trial,
 )
-
 from tests.conftest import make_dataset
 
 MakeTrial = Callable[..., Trial]
@@ -60,9 +59,7 @@ def test_each_stream_alone_changes_the_result(
     assert outcome(other) != outcome(base)
 
 
-def test_with_all_streams_fixed_the_seed_changes_nothing(
-    data: Dataset, make_trial: MakeTrial, lively: Recipe
-) -> None:
+def test_with_all_streams_fixed_the_seed_changes_nothing(data: Dataset, make_trial: MakeTrial, lively: Recipe) -> None:
     fixed = [train_trial(make_trial(seed, recipe=lively, vary=()), data) for seed in (0, 1)]
     assert outcome(fixed[0]) == outcome(fixed[1])
 
@@ -178,7 +175,9 @@ def test_bce_sees_thresholded_targets_and_takes_the_mean_over_classes() -> None:
     loss = build_loss(recipe, is_mixed=True)
     logits = torch.tensor([[2.0, -1.0, 0.5, 0.0]])
     mixed = torch.tensor([[0.85, 0.15, 0.0, 0.0]])  # 0.15 is below the threshold of 0.2: no label
-    expected = -(math.log(1 / (1 + math.exp(-2.0))) + sum(math.log(1 / (1 + math.exp(x))) for x in (-1.0, 0.5, 0.0))) / 4
+    expected = (
+        -(math.log(1 / (1 + math.exp(-2.0))) + sum(math.log(1 / (1 + math.exp(x))) for x in (-1.0, 0.5, 0.0))) / 4
+    )
     assert float(loss(logits, mixed)) == pytest.approx(expected, rel=1e-6)
 
 
