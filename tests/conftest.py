@@ -101,7 +101,7 @@ def make_trial(tiny_recipe: Recipe) -> Callable[..., Trial]:
 
 
 def drawn_result(data: Dataset, accuracy: float, rng: np.random.Generator, *, torch: str = "2.15.0") -> TrialResult:
-    """A finished trial whose predictions are right with probability `accuracy`."""
+    """Return a finished trial whose predictions are right with probability `accuracy`."""
     val = data.eval_sets["val"]
     is_right = rng.random(len(val)) < accuracy
     predicted = np.where(is_right, val.label_values, (val.label_values + 2) % N_CLASSES).astype(np.int32)

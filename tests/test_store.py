@@ -188,7 +188,7 @@ def test_a_full_disk_leaves_nothing_half_written(
 
 def test_missing_study_names_the_ones_that_are_there(make_store: MakeStore, tmp_path: Path) -> None:
     store = make_store("ladder", n_seeds=1)
-    with pytest.raises(StoreError, match='no study "lader". Did you mean "ladder"?'):
+    with pytest.raises(StoreError, match=r'no study "lader"\. Did you mean "ladder"'):
         open_study(store.root.parent, "lader")
     with pytest.raises(StoreError, match="no such results folder"):
         open_study(tmp_path / "nowhere", "main")

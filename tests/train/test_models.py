@@ -63,7 +63,7 @@ def test_last_norms_start_at_zero_as_the_recipe_says(tiny_recipe: Recipe) -> Non
 
 
 def test_unknown_model_is_answered_with_suggestions(tiny_recipe: Recipe) -> None:
-    with pytest.raises(StudyError, match='unknown model "resnet5O".*resnet50'):
+    with pytest.raises(StudyError, match=r'unknown model "resnet5O"\..*resnet50'):
         check_model("resnet5O", tiny_recipe, 10)
 
 

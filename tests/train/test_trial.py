@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -159,7 +160,7 @@ def test_scaled_schedule_moves_at_every_update() -> None:
         schedule.step((update + 1) // 10)
     assert rates[0] == pytest.approx(recipe.warmup_lr)
     assert max(rates) == pytest.approx(recipe.lr, rel=0.01)
-    assert all(a > b for a, b in zip(rates[3:], rates[4:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(rates[3:]))
 
 
 def test_biases_and_norms_do_not_decay() -> None:
