@@ -15,9 +15,39 @@ from tests.conftest import drawn_result
 MakeStore = Callable[..., Store]
 
 CONTRACT = set(
-    "a b eval_set metric unit n_a n_b mean_a mean_b sd_a sd_b difference ci level method statistic df p_value p_adjusted "
-    "hedges_g hedges_g_ci prob_b_better prob_b_better_ci permutation_p permutation_floor margin equivalence_p "
-    "single_run_error more_seeds verdict warnings".split()
+    [
+        "a",
+        "b",
+        "eval_set",
+        "metric",
+        "unit",
+        "n_a",
+        "n_b",
+        "mean_a",
+        "mean_b",
+        "sd_a",
+        "sd_b",
+        "difference",
+        "ci",
+        "level",
+        "method",
+        "statistic",
+        "df",
+        "p_value",
+        "p_adjusted",
+        "hedges_g",
+        "hedges_g_ci",
+        "prob_b_better",
+        "prob_b_better_ci",
+        "permutation_p",
+        "permutation_floor",
+        "margin",
+        "equivalence_p",
+        "single_run_error",
+        "more_seeds",
+        "verdict",
+        "warnings",
+    ]
 )
 
 
