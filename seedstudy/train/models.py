@@ -22,8 +22,9 @@ SMALL_IMAGE = 64
 class CifarResNet(nn.Module):
     """ResNet for 32-px images (He et al. 2015, section 4.2), built from timm's basic blocks.
 
-    A 3x3 stem of 16 channels, three stages of ``blocks`` basic blocks with 16, 32 and 64 channels, global average pooling and one linear layer: 6 * blocks + 2 weighted layers. Shortcuts that change shape
-    are 1x1 projections (option B of the paper; timm's blocks have no option A).
+    A 3x3 stem of 16 channels, three stages of ``blocks`` basic blocks with 16, 32 and 64 channels, global average
+    pooling and one linear layer: 6 * blocks + 2 weighted layers. Shortcuts that change shape are 1x1 projections
+    (option B of the paper; timm's blocks have no option A).
     """
 
     def __init__(
