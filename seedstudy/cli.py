@@ -16,9 +16,7 @@ from seedstudy.errors import SeedstudyError, StudyError, suggest
 
 if TYPE_CHECKING:
     from seedstudy.analysis import Source
-    from seedstudy.datasets import DataInfo
-    from seedstudy.store import Store
-    from seedstudy.study import Study, Trial
+    from seedstudy.study import Study
 
 EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 VERDICTS = ("better", "worse", "equivalent", "inconclusive")
@@ -105,15 +103,16 @@ def run(
 ) -> None:
     """Train recipes across seeds; the same command goes on with what is missing."""
     from seedstudy.analysis import Source
+    from seedstudy.engines.launch import resolve, train
     from seedstudy.store import Store
 
     plan = _study_of(study_file, recipe, model, data, seeds, epochs, train_limit, assignments, vary, study)
     n_workers = _n_workers(workers)
     names = _eval_names(eval_sets)
-    trials, info, prepared = _trials_of(plan, data_dir)
+    grid = resolve(plan, data_dir=data_dir, cache_dir=_cache_dir(), tell=_tell)
     store = Store(results, plan.name)
-    _train(store, plan, trials, info, prepared, n_workers, is_retry=retry_failed)
-    states = {trial.trial_id: store.read_trial(trial.trial_id)[0] for trial in trials}
+    train(store, plan, grid, n_workers=n_workers, is_retry=retry_failed, tell=_tell)
+    states = {trial.trial_id: store.read_trial(trial.trial_id)[0] for trial in grid.trials}
     source = Source(results=results, study=plan.name, eval_sets=names)
     _show_run(source, plan, states, as_json=as_json)
     if "failed" in states.values():
@@ -164,123 +163,6 @@ def _study_of(
         if value is not None and value < 1:
             raise StudyError(f"{key} {value}: must be at least 1.")
     return study
-
-
-def _trials_of(study: Study, data_dir: Path | None) -> tuple[list[Trial], DataInfo, Path]:
-    """Return the grid as trials, seeds outermost so that recipes stay balanced while it grows."""
-    from seedstudy import datasets
-    from seedstudy import recipe as recipes
-    from seedstudy.study import Trial
-
-    info = datasets.info(study.data)
-    loaded = [recipes.load_recipe(_locate(name, study.folder)) for name in study.recipes]
-    recipes.parse_assignments(study.assignments)  # what is wrong is told before the data are read
-    prepared = datasets.prepare(study.data, data_dir=data_dir, cache_dir=_cache_dir(), progress=_tell)
-    data = datasets.load(prepared, train_limit=study.train_limit)
-    for name, sentence in data.missing.items():
-        _tell(f"{study.data}: no {name}: {sentence}")
-    scaled = []
-    for recipe in loaded:
-        resolved = recipes.scale(
-            recipe,
-            data=study.data,
-            n_train=len(data.train_labels),
-            image_size=data.image_size,
-            epoch_ratio=info.epoch_ratio,
-            epochs=study.epochs,
-        )
-        if study.assignments:
-            resolved = recipes.with_values(resolved, study.assignments)
-        if resolved.batch_size > len(data.train_labels):
-            raise StudyError(
-                f"recipe {recipe.name}: batch_size = {resolved.batch_size} is more than the "
-                f"{len(data.train_labels)} training images: lower it with --set batch_size=…"
-            )
-        _tell(
-            f"{recipe.name} scaled to {study.data}: {resolved.total_epochs} epochs, batch {resolved.batch_size}, "
-            f"learning rate {resolved.lr:.3g}, train/test {resolved.train_size}/{resolved.test_size} px"
-        )
-        scaled.append(resolved)
-    trials = [
-        Trial(
-            recipe=recipe,
-            model=model,
-            data=study.data,
-            data_fingerprint=data.fingerprint,
-            train_limit=study.train_limit,
-            vary=study.vary,
-            seed=seed,
-        )
-        for seed in study.seeds
-        for model in (study.models or (info.default_model,))
-        for recipe in scaled
-    ]
-    return list({trial.trial_id: trial for trial in trials}.values()), info, prepared
-
-
-def _locate(name: str, folder: Path) -> str:
-    """Return a recipe's name, or the path of its file, which starts at the study file."""
-    return str(folder / name) if name.endswith(".toml") else name
-
-
-def _train(
-    store: Store,
-    plan: Study,
-    trials: Sequence[Trial],
-    info: DataInfo,
-    prepared: Path,
-    n_workers: int,
-    *,
-    is_retry: bool,
-) -> None:
-    """Train what is missing, with progress on stderr."""
-    from seedstudy.engines.local import LocalEngine
-    from seedstudy.engines.progress import StudyProgress
-
-    by_id = {trial.trial_id: trial for trial in trials}
-    missing, done_rows = _missing(store, list(by_id), is_retry=is_retry)
-    if not missing:
-        return
-    if len(missing) < len(by_id):
-        _tell(f"study {plan.name}: {len(missing)} of {len(by_id)} trials are missing")
-    epochs = {trial_id: by_id[trial_id].recipe.total_epochs for trial_id in missing}
-    progress = StudyProgress(epochs, done_rows)
-    try:
-        with LocalEngine(store, n_workers=min(n_workers, len(missing)), prepared=prepared, listener=progress) as engine:
-            engine.check([by_id[trial_id] for trial_id in missing], info.n_classes)
-            store.plan(plan, trials)
-            with progress:
-                engine.train(missing)
-    except KeyboardInterrupt:
-        n_done = sum(store.is_done(trial_id) for trial_id in by_id)
-        _tell(f"interrupted: {n_done} of {len(by_id)} trials are finished and safe; the same command goes on.")
-        raise
-
-
-def _missing(store: Store, trial_ids: Sequence[str], *, is_retry: bool) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the trials to train, and the rows of those that are done; damaged ones are set aside and named."""
-    missing, rows, failed = [], [], []
-    for trial_id in trial_ids:
-        if not store.is_planned(trial_id):
-            missing.append(trial_id)
-            continue
-        try:
-            state, trial_rows = store.read_trial(trial_id)
-        except SeedstudyError as error:
-            _tell(f"{error} It is trained again; what was there is kept in {store.set_aside(trial_id)}.")
-            missing.append(trial_id)
-            continue
-        if state in ("ok", "diverged"):
-            rows.extend(trial_rows)
-        elif state == "failed" and not is_retry:
-            failed.append(trial_id)
-        else:
-            missing.append(trial_id)
-    if failed:
-        _tell(f"{len(failed)} trials failed earlier and are left alone: --retry-failed trains them again.")
-    if is_retry:
-        store.forget_failures(missing)
-    return missing, rows
 
 
 def _show_run(source: Source, plan: Study, states: Mapping[str, str], *, as_json: bool) -> None:

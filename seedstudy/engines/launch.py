@@ -1,0 +1,148 @@
+"""From a study to its trials, and from its trials to those that are still to be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seedstudy import datasets
+from seedstudy import recipe as recipes
+from seedstudy.datasets import Dataset
+from seedstudy.engines.local import LocalEngine
+from seedstudy.engines.progress import StudyProgress
+from seedstudy.errors import SeedstudyError, StudyError
+from seedstudy.recipe import Recipe
+from seedstudy.store import Store
+from seedstudy.study import Study, Trial
+
+Tell = Callable[[str], None]
+"""Takes one line for the user."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grid:
+    """A study's trials and the prepared data they train on."""
+
+    trials: tuple[Trial, ...]
+    """Seeds outermost, so that recipes stay balanced while the study grows."""
+    prepared: Path
+    n_classes: int
+
+
+def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell) -> Grid:
+    """Return the grid of a study: recipes read and scaled, data decoded, each trial with its identity.
+
+    Raises
+    ------
+    SeedstudyError
+        Unknown recipe or data set, a wrong value, data that cannot be read.
+    """
+    info = datasets.info(study.data)
+    loaded = [recipes.load_recipe(_locate(name, study.folder)) for name in study.recipes]
+    recipes.parse_assignments(study.assignments)  # what is wrong is told before the data are read
+    prepared = datasets.prepare(study.data, data_dir=data_dir, cache_dir=cache_dir, progress=tell)
+    data = datasets.load(prepared, train_limit=study.train_limit)
+    for name, sentence in data.missing.items():
+        tell(f"{study.data}: no {name}: {sentence}")
+    scaled = [_scaled(recipe, study, data, info.epoch_ratio, tell) for recipe in loaded]
+    trials = [
+        Trial(
+            recipe=recipe,
+            model=model,
+            data=study.data,
+            data_fingerprint=data.fingerprint,
+            train_limit=study.train_limit,
+            vary=study.vary,
+            seed=seed,
+        )
+        for seed in study.seeds
+        for model in (study.models or (info.default_model,))
+        for recipe in scaled
+    ]
+    distinct = {trial.trial_id: trial for trial in trials}
+    return Grid(trials=tuple(distinct.values()), prepared=prepared, n_classes=len(data.classes))
+
+
+def _locate(name: str, folder: Path) -> str:
+    """Return a recipe's name, or the path of its file, which starts at the study file."""
+    return str(folder / name) if name.endswith(".toml") else name
+
+
+def _scaled(recipe: Recipe, study: Study, data: Dataset, epoch_ratio: float, tell: Tell) -> Recipe:
+    n_train = len(data.train_labels)
+    scaled = recipes.scale(
+        recipe,
+        data=study.data,
+        n_train=n_train,
+        image_size=data.image_size,
+        epoch_ratio=epoch_ratio,
+        epochs=study.epochs,
+    )
+    if study.assignments:
+        scaled = recipes.with_values(scaled, study.assignments)
+    if scaled.batch_size > n_train:
+        raise StudyError(
+            f"recipe {recipe.name}: batch_size = {scaled.batch_size} is more than the {n_train} training images: "
+            "lower it with --set batch_size=… --set micro_batch=…"
+        )
+    epochs = "1 epoch" if scaled.total_epochs == 1 else f"{scaled.total_epochs} epochs"
+    tell(
+        f"{recipe.name} scaled to {study.data}: {epochs}, batch {scaled.batch_size}, "
+        f"learning rate {scaled.lr:.3g}, train/test {scaled.train_size}/{scaled.test_size} px"
+    )
+    return scaled
+
+
+def train(store: Store, study: Study, grid: Grid, *, n_workers: int, is_retry: bool, tell: Tell) -> None:
+    """Train what is missing of a grid, with progress on stderr; interrupted, it says what is safe.
+
+    Nothing is written before a worker has found every model trainable.
+    """
+    by_id = {trial.trial_id: trial for trial in grid.trials}
+    missing, done_rows = _missing(store, list(by_id), is_retry=is_retry, tell=tell)
+    if not missing:
+        return
+    if len(missing) < len(by_id):
+        tell(f"study {study.name}: {len(missing)} of {len(by_id)} trials are missing")
+    progress = StudyProgress({trial_id: by_id[trial_id].recipe.total_epochs for trial_id in missing}, done_rows)
+    n_workers = min(n_workers, len(missing))
+    try:
+        with LocalEngine(store, n_workers=n_workers, prepared=grid.prepared, listener=progress) as engine:
+            engine.check([by_id[trial_id] for trial_id in missing], grid.n_classes)
+            store.plan(study, grid.trials)
+            with progress:
+                engine.train(missing)
+    except KeyboardInterrupt:
+        n_done = sum(store.is_done(trial_id) for trial_id in by_id)
+        tell(f"interrupted: {n_done} of {len(by_id)} trials are finished and safe; the same command goes on.")
+        raise
+
+
+def _missing(
+    store: Store, trial_ids: Sequence[str], *, is_retry: bool, tell: Tell
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the trials to train, and the rows of those that are done; damaged ones are set aside and named."""
+    missing, rows, failed = [], [], []
+    for trial_id in trial_ids:
+        if not store.is_planned(trial_id):
+            missing.append(trial_id)
+            continue
+        try:
+            state, trial_rows = store.read_trial(trial_id)
+        except SeedstudyError as error:
+            tell(f"{error} It is trained again; what was there is kept in {store.set_aside(trial_id)}.")
+            missing.append(trial_id)
+            continue
+        if state in ("ok", "diverged"):
+            rows.extend(trial_rows)
+        elif state == "failed" and not is_retry:
+            failed.append(trial_id)
+        else:
+            missing.append(trial_id)
+    if failed:
+        tell(f"{len(failed)} trials failed earlier and are left alone: --retry-failed trains them again.")
+    if is_retry:
+        store.forget_failures(missing)
+    return missing, rows
