@@ -15,7 +15,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-COMMAND = [sys.executable, "-m", "seedstudy.cli", "run", "-r", "a3", "-d", "digits", "--seeds", "3", "--epochs", "4"]
+COMMAND = [sys.executable, "-m", "seedstudy", "run", "-r", "a3", "-d", "digits", "--seeds", "3", "--epochs", "4"]
 
 
 @pytest.fixture(scope="module")

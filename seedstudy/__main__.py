@@ -1,0 +1,5 @@
+"""`python -m seedstudy`."""
+
+from seedstudy.cli import main
+
+main()

@@ -1,0 +1,116 @@
+"""`summary` and `compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seedstudy.cli.options import (
+    EXIT_GATE,
+    EXIT_USAGE,
+    AsJson,
+    EvalSets,
+    Level,
+    Margin,
+    Metric,
+    Results,
+    Save,
+    StudyName,
+    Unit,
+    check_level,
+    damaged_trials,
+    declared_margin,
+    print_json,
+    source_of,
+    summaries_of,
+    tell_damaged,
+    words,
+)
+from seedstudy.errors import StudyError, suggest
+
+VERDICTS = ("better", "worse", "equivalent", "inconclusive")
+
+
+def summary(
+    what: Annotated[list[str] | None, typer.Argument(metavar="[WHAT]...", help="RECIPE, RECIPE@MODEL, a file…")] = None,
+    results: Results = Path("results"),
+    study: StudyName = "main",
+    eval_sets: EvalSets = None,
+    metric: Metric = "top1",
+    unit: Unit = None,
+    level: Level = 0.95,
+    save: Save = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show n, mean, std, min, max and seed 0 per eval set, each with its interval (the RSB table)."""
+    source = source_of(results, study, eval_sets, metric, unit)
+    damaged = damaged_trials(what or (), source)
+    summaries = summaries_of(what or (), source, level=level)
+    if as_json:
+        print_json({"groups": [row.to_dict() for row in summaries]})
+    else:
+        from seedstudy import tables
+
+        tables.show(tables.summary_table(summaries))
+    if save is not None:
+        from seedstudy import plots
+
+        plots.save(plots.distributions(summaries), save)
+    if damaged:
+        tell_damaged(damaged)
+        raise typer.Exit(EXIT_USAGE)
+
+
+def compare(
+    what: Annotated[list[str], typer.Argument(metavar="A B [C]...", help="A is the baseline; B, C… are judged by it.")],
+    results: Results = Path("results"),
+    study: StudyName = "main",
+    eval_sets: EvalSets = None,
+    metric: Metric = "top1",
+    unit: Unit = None,
+    lower_is_better: Annotated[bool, typer.Option("--lower-is-better", help="For losses and error rates.")] = False,
+    margin: Margin = None,
+    level: Level = 0.95,
+    rng_seed: Annotated[int, typer.Option("--rng-seed", help="Seed of permutations and bootstrap.")] = 0,
+    fail_on: Annotated[
+        str | None, typer.Option("--fail-on", help="Exit 3 at this verdict: worse, inconclusive…")
+    ] = None,
+    save: Save = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give the verdict on B (C…) against A: better, worse, equivalent or inconclusive."""
+    from seedstudy import api
+    from seedstudy.verdict import Rule
+
+    if len(what) < 2:
+        raise StudyError("compare needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
+    gates = words(fail_on or "")
+    for gate in gates:
+        if gate not in VERDICTS:
+            raise StudyError(f'--fail-on "{gate}" is no verdict.{suggest(gate, VERDICTS)}')
+    check_level(level)
+    source = source_of(results, study, eval_sets, metric, unit)
+    damaged = damaged_trials(what, source)
+    rule = Rule(
+        margin=margin if margin is not None else declared_margin(source),
+        alpha=1.0 - level,
+        lower_is_better=lower_is_better,
+    )
+    comparisons = api.compare_selected(what, source, rule, level=level, rng_seed=rng_seed)
+    if as_json:
+        print_json(comparisons.to_dict())
+    else:
+        from seedstudy import tables
+
+        tables.show(tables.comparison_table(comparisons.answers))
+    if save is not None:
+        from seedstudy import plots
+
+        plots.save(plots.estimation(comparisons.answers), save)
+    if damaged:
+        tell_damaged(damaged)
+        raise typer.Exit(EXIT_USAGE)
+    if any(answer.verdict.word in gates for answer in comparisons.answers):
+        raise typer.Exit(EXIT_GATE)
