@@ -6,7 +6,7 @@ import math
 import platform
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -66,19 +66,12 @@ def train_trial(
     for epoch in range(recipe.total_epochs):
         epoch_started = time.perf_counter()
         model.train()
-        augment_stream = RandomStream(streams.of("augment", epoch))
-        mix_stream = RandomStream(streams.of("mix", epoch))
         drop_stream = RandomStream(streams.of("drop", epoch))
         if device.type == "cuda":
             torch.cuda.manual_seed(streams.of("drop", epoch))  # nothing else draws on the device
         losses = torch.zeros(n_updates, device=device)
-        batches = micro_batches(data, recipe, augment, augment_stream, order_seed=streams.of("order", epoch))
-        for step, update in enumerate(batches):
-            for images, labels in update:
-                images, targets = _to_device(images, labels, device)
-                if mix is not None:
-                    with mix_stream.active():
-                        images, targets = mix(images, targets)
+        for step, update in enumerate(epoch_batches(data, recipe, augment, mix, streams, epoch, device)):
+            for images, targets in update:
                 with drop_stream.active(), accelerator.autocast():
                     loss = loss_of(model(images), targets) / len(update)
                 accelerator.backward(loss)
@@ -97,11 +90,10 @@ def train_trial(
         train_only_s += epoch_s
 
         # --- diverged: say where, keep what was seen ----------------------------------------------------
-        if not torch.isfinite(epoch_losses).all():
-            bad = int((~torch.isfinite(epoch_losses)).nonzero()[0])
+        if reason := divergence(epoch_losses, epoch):
             return TrialResult(
                 status="diverged",
-                reason=f"the loss was not finite at update {epoch * n_updates + bad + 1} (epoch {epoch + 1})",
+                reason=reason,
                 epochs=epoch,
                 curves=tuple(reports),
                 train_s=time.perf_counter() - started,
@@ -130,7 +122,7 @@ def train_trial(
         on_epoch(report)
 
     # --- result -----------------------------------------------------------------------------------------
-    best = max((r for r in reports if r.n_correct is not None), key=lambda r: (r.n_correct, -r.epoch))
+    best = best_report(reports)
     return TrialResult(
         status="ok",
         reason="",
@@ -157,9 +149,42 @@ def _accelerator(recipe: Recipe) -> Accelerator:
     return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if is_mixed else "no")
 
 
-def _to_device(images: Tensor, labels: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
-    return images, labels.to(device, non_blocking=True)
+def epoch_batches(
+    data: Dataset,
+    recipe: Recipe,
+    augment: Augmenter,
+    mix: Mixup | None,
+    streams: Streams,
+    epoch: int,
+    device: torch.device,
+) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Yield, for each update of one epoch, its micro-batches as network and loss see them: augmented and mixed."""
+    augment_stream = RandomStream(streams.of("augment", epoch))
+    mix_stream = RandomStream(streams.of("mix", epoch))
+    for update in micro_batches(data, recipe, augment, augment_stream, order_seed=streams.of("order", epoch)):
+        batches = []
+        for images, targets in update:
+            images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
+            targets = targets.to(device, non_blocking=True)
+            if mix is not None:
+                with mix_stream.active():
+                    images, targets = mix(images, targets)
+            batches.append((images, targets))
+        yield batches
+
+
+def divergence(losses: Tensor, epoch: int) -> str:
+    """Return where one epoch's losses, shape (n_updates,), stopped being finite, in words; empty where they did not."""
+    is_bad = ~torch.isfinite(losses)
+    if not is_bad.any():
+        return ""
+    first = int(is_bad.nonzero()[0])
+    return f"the loss was not finite at update {epoch * len(losses) + first + 1} (epoch {epoch + 1})"
+
+
+def best_report(reports: Iterable[EpochReport]) -> EpochReport:
+    """Return the epoch with the most right answers on val, the earlier one of equals."""
+    return max((r for r in reports if r.n_correct is not None), key=lambda r: (r.n_correct, -r.epoch))
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
