@@ -13,6 +13,7 @@ import pytest
 from seedstudy import recipe as recipes
 from seedstudy.datasets import Dataset, EvalSet
 from seedstudy.recipe import Recipe
+from seedstudy.scaling import scale
 from seedstudy.seeds import PURPOSES
 from seedstudy.store import Store
 from seedstudy.study import EpochReport, Evaluation, Study, Trial, TrialResult
@@ -75,9 +76,7 @@ def data() -> Dataset:
 @pytest.fixture(scope="session")
 def tiny_recipe() -> Recipe:
     """A2 at 16 px: two epochs of four updates of 16 images."""
-    scaled = recipes.scale(
-        recipes.load_recipe("a2"), data="tiny", n_train=64, image_size=16, epoch_ratio=0.04, epochs=2
-    )
+    scaled = scale(recipes.load_recipe("a2"), data="tiny", n_train=64, image_size=16, epoch_ratio=0.04, epochs=2)
     return replace(scaled, batch_size=16, micro_batch=16)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from seedstudy import recipe as recipes
 from seedstudy.errors import RecipeError
-from seedstudy.recipe import Recipe, diff, load_recipe, parse_recipe, scale, with_values
+from seedstudy.recipe import Recipe, diff, load_recipe, parse_recipe, with_values
+from seedstudy.scaling import scale
 
 HEAD = 'format = 1\nname = "mine"\nbase = "a2"\n'
 

@@ -60,12 +60,13 @@ def recipes_diff(first: RecipeName, second: RecipeName, data: ForData = None, as
 
 def _scaled(name: str, data: str | None) -> Any:
     from seedstudy import datasets, recipe
+    from seedstudy.scaling import scale
 
     loaded = recipe.load_recipe(name)
     if data is None:
         return loaded
     info = datasets.info(data)
-    return recipe.scale(
+    return scale(
         loaded,
         data=data,
         n_train=info.n_train,

@@ -14,6 +14,7 @@ from seedstudy.engines.local import LocalEngine
 from seedstudy.engines.progress import StudyProgress
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.recipe import Recipe
+from seedstudy.scaling import scale
 from seedstudy.store import Store
 from seedstudy.study import Study, Trial
 
@@ -72,7 +73,7 @@ def _locate(name: str, folder: Path) -> str:
 
 def _scaled(recipe: Recipe, study: Study, data: Dataset, epoch_ratio: float, tell: Tell) -> Recipe:
     n_train = len(data.train_labels)
-    scaled = recipes.scale(
+    scaled = scale(
         recipe,
         data=study.data,
         n_train=n_train,

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from seedstudy.datasets import Dataset
-from seedstudy.recipe import Recipe, load_recipe, scale, with_values
+from seedstudy.recipe import Recipe, load_recipe, with_values
+from seedstudy.scaling import scale
 from seedstudy.seeds import PURPOSES
 from seedstudy.study import EpochReport, Trial, TrialResult
 from seedstudy.train.trial import (
