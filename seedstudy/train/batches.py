@@ -100,10 +100,16 @@ class EvalImages:
 
 
 def micro_batches(
-    data: Dataset, recipe: Recipe, augment: Augmenter, stream: RandomStream, *, order_seed: int
+    data: Dataset,
+    recipe: Recipe,
+    augment: Augmenter,
+    stream: RandomStream,
+    *,
+    order_seed: int,
+    first_update: int = 0,
 ) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """Yield, for each update of one epoch, its micro-batches of (images, labels)."""
-    for update in epoch_order(len(data.train_labels), recipe, seed=order_seed):
+    """Yield, for each update of one epoch from ``first_update`` on, its micro-batches of (images, labels)."""
+    for update in epoch_order(len(data.train_labels), recipe, seed=order_seed)[first_update:]:
         batches = []
         for rows in update:
             with stream.active():

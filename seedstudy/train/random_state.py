@@ -35,6 +35,20 @@ class RandomStream:
             self._state = _get_state()
             _set_state(outer)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the stream stands, in types that `torch.load(weights_only=True)` reads."""
+        python_state, (name, keys, *rest), torch_state = self._state
+        return {
+            "python": python_state,
+            "numpy": (name, torch.from_numpy(keys.astype(np.int64)), *rest),
+            "torch": torch_state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to where :meth:`state_dict` was called."""
+        name, keys, *rest = state["numpy"]
+        self._state = state["python"], (name, keys.numpy().astype(np.uint32), *rest), state["torch"]
+
 
 def _get_state() -> tuple[Any, Any, Any]:
     return random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002  # see RandomStream

@@ -6,7 +6,7 @@ import math
 import platform
 import resource
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -25,18 +25,30 @@ from seedstudy.recipe import Recipe
 from seedstudy.seeds import Streams
 from seedstudy.study import TRAINING_VERSION, EpochReport, Trial, TrialResult
 from seedstudy.train.batches import Augmenter, micro_batches
+from seedstudy.train.checkpoint import Checkpoints, TrainingState
 from seedstudy.train.evaluate import evaluate_all
 from seedstudy.train.models import build_model
 from seedstudy.train.random_state import RandomStream
 
 
 def train_trial(
-    trial: Trial, data: Dataset, *, on_epoch: Callable[[EpochReport], None] = lambda report: None
+    trial: Trial,
+    data: Dataset,
+    *,
+    on_epoch: Callable[[EpochReport], None] = lambda report: None,
+    checkpoints: Checkpoints | None = None,
 ) -> TrialResult:
     """Train ``trial`` on ``data`` and evaluate the last epoch on every eval set.
 
     Two calls with equal arguments on the same machine, device and thread count give identical results on CPU.
-    A loss that is not finite ends the trial as ``diverged``; it never becomes an accuracy.
+    A loss that is not finite ends the trial as ``diverged``; it never becomes an accuracy. With ``checkpoints`` the
+    trial goes on where an earlier attempt stopped, and ends as if there had been one attempt.
+
+    Raises
+    ------
+    Stopped
+        ``checkpoints`` was asked to stop; the state is written.
+
     """
     recipe, streams = trial.recipe, Streams(seed=trial.seed, vary=trial.vary)
     started = time.perf_counter()
@@ -57,37 +69,52 @@ def train_trial(
     model, optimizer = accelerator.prepare(model, optimizer)
     ema = ModelEmaV3(model, decay=recipe.ema_decay) if recipe.ema_decay is not None else None
     evaluated = ema.module if ema is not None else model
+    state = TrainingState(
+        accelerator=accelerator,
+        model=model,
+        optimizer=optimizer,
+        schedule=schedule,
+        ema=ema,
+        losses=torch.zeros(n_updates, device=device),
+        started=started,
+    )
+    if checkpoints is not None:
+        checkpoints.restore(state)
 
     # --- train ------------------------------------------------------------------------------------------
     augment = Augmenter(recipe, data)
     eval_every = epochs_between_evaluations(data)
-    reports: list[EpochReport] = []
-    train_only_s = 0.0
-    for epoch in range(recipe.total_epochs):
-        epoch_started = time.perf_counter()
+    for epoch in range(state.epoch, recipe.total_epochs):
         model.train()
-        drop_stream = RandomStream(streams.of("drop", epoch))
         if device.type == "cuda":
             torch.cuda.manual_seed(streams.of("drop", epoch))  # nothing else draws on the device
-        losses = torch.zeros(n_updates, device=device)
-        for step, update in enumerate(epoch_batches(data, recipe, augment, mix, streams, epoch, device)):
+        random = epoch_streams(streams, epoch)
+        state.begin_epoch(random)
+        batches = epoch_batches(
+            data, recipe, augment, mix, streams, epoch, device, random=random, first_update=state.step
+        )
+        for step, update in enumerate(batches, start=state.step):
             for images, targets in update:
-                with drop_stream.active(), accelerator.autocast():
+                with random["drop"].active(), accelerator.autocast():
                     loss = loss_of(model(images), targets) / len(update)
                 accelerator.backward(loss)
-                losses[step] += loss.detach()
+                state.losses[step] += loss.detach()
             if recipe.clip_grad_norm is not None:
                 accelerator.clip_grad_norm_(model.parameters(), recipe.clip_grad_norm)
             optimizer.step()
             optimizer.zero_grad()
             if ema is not None:
                 ema.update(model)
-            lr = float(optimizer.param_groups[0]["lr"])
+            state.lr = float(optimizer.param_groups[0]["lr"])
             schedule.step_update(epoch * n_updates + step + 1)
+            state.step = step + 1
+            if checkpoints is not None:
+                checkpoints.after_update(state)
         schedule.step(epoch + 1)
-        epoch_losses = losses.cpu()  # the only wait for the device in an epoch
-        epoch_s = time.perf_counter() - epoch_started
-        train_only_s += epoch_s
+        epoch_losses = state.losses.cpu()  # the only wait for the device in an epoch
+        epoch_s = state.seconds_of_epoch()
+        if checkpoints is not None:
+            checkpoints.after_epoch(state)
 
         # --- diverged: say where, keep what was seen ----------------------------------------------------
         if reason := divergence(epoch_losses, epoch):
@@ -95,9 +122,9 @@ def train_trial(
                 status="diverged",
                 reason=reason,
                 epochs=epoch,
-                curves=tuple(reports),
-                train_s=time.perf_counter() - started,
-                images_per_s=(epoch + 1) * n_updates * recipe.batch_size / train_only_s,
+                curves=tuple(state.reports),
+                train_s=state.seconds(),
+                images_per_s=(epoch + 1) * n_updates * recipe.batch_size / (state.train_s + epoch_s),
                 n_params=n_params,
                 provenance=provenance(accelerator, recipe),
             )
@@ -112,17 +139,17 @@ def train_trial(
             on_val = evaluations["val"]
         report = EpochReport(
             epoch=epoch + 1,
-            lr=lr,
+            lr=state.lr,
             train_loss=float(epoch_losses.mean()),
             images_per_s=n_updates * recipe.batch_size / epoch_s,
             n_correct=None if on_val is None else on_val.n_correct,
             n_examples=None if on_val is None else on_val.n_examples,
         )
-        reports.append(report)
+        state.end_epoch(report, epoch_s)
         on_epoch(report)
 
     # --- result -----------------------------------------------------------------------------------------
-    best = best_report(reports)
+    best = best_report(state.reports)
     return TrialResult(
         status="ok",
         reason="",
@@ -130,9 +157,9 @@ def train_trial(
         evaluations=evaluations,
         best_epoch=best.epoch,
         best_n_correct=best.n_correct,
-        curves=tuple(reports),
-        train_s=time.perf_counter() - started,
-        images_per_s=recipe.total_epochs * n_updates * recipe.batch_size / train_only_s,
+        curves=tuple(state.reports),
+        train_s=state.seconds(),
+        images_per_s=recipe.total_epochs * n_updates * recipe.batch_size / state.train_s,
         n_params=n_params,
         provenance=provenance(accelerator, recipe),
     )
@@ -149,6 +176,11 @@ def _accelerator(recipe: Recipe) -> Accelerator:
     return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if is_mixed else "no")
 
 
+def epoch_streams(streams: Streams, epoch: int) -> dict[str, RandomStream]:
+    """Return the streams that one epoch draws from as it goes; its order is drawn at once."""
+    return {purpose: RandomStream(streams.of(purpose, epoch)) for purpose in ("augment", "mix", "drop")}
+
+
 def epoch_batches(
     data: Dataset,
     recipe: Recipe,
@@ -157,17 +189,29 @@ def epoch_batches(
     streams: Streams,
     epoch: int,
     device: torch.device,
+    *,
+    random: Mapping[str, RandomStream] | None = None,
+    first_update: int = 0,
 ) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """Yield, for each update of one epoch, its micro-batches as network and loss see them: augmented and mixed."""
-    augment_stream = RandomStream(streams.of("augment", epoch))
-    mix_stream = RandomStream(streams.of("mix", epoch))
-    for update in micro_batches(data, recipe, augment, augment_stream, order_seed=streams.of("order", epoch)):
+    """Yield, for each update of one epoch, its micro-batches as network and loss see them: augmented and mixed.
+
+    Parameters
+    ----------
+    random
+        The epoch's streams, where the caller keeps them to go on from ``first_update`` later.
+
+    """
+    random = random or epoch_streams(streams, epoch)
+    order_seed = streams.of("order", epoch)
+    for update in micro_batches(
+        data, recipe, augment, random["augment"], order_seed=order_seed, first_update=first_update
+    ):
         batches = []
         for images, targets in update:
             images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
             targets = targets.to(device, non_blocking=True)
             if mix is not None:
-                with mix_stream.active():
+                with random["mix"].active():
                     images, targets = mix(images, targets)
             batches.append((images, targets))
         yield batches

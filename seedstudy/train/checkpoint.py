@@ -1,0 +1,255 @@
+"""The whole state of a training on disk, so that a resumed trial equals an uninterrupted one bit for bit.
+
+A checkpoint is one file: what `torch.save` writes, then its SHA-256 (torch does not check its own sums). It is
+written under a temporary name, flushed to the disk and renamed, and read with ``weights_only=True``: no pickle runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from timm.scheduler.scheduler import Scheduler
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from seedstudy.study import TRAINING_VERSION, EpochReport
+from seedstudy.train.random_state import RandomStream
+
+FORMAT = 1
+
+_DIGEST_BYTES = 32
+_TALK_EVERY = 8
+"""Updates between two agreements of several processes on stopping: each waits for all of them."""
+
+
+class Stopped(Exception):
+    """The trial was asked to stop; what it reached is in its checkpoint."""
+
+
+@dataclass(kw_only=True, slots=True)
+class TrainingState:
+    """The parts of a training and how far it has come: everything the next update depends on."""
+
+    accelerator: Accelerator
+    model: nn.Module
+    optimizer: Any
+    schedule: Scheduler
+    ema: ModelEmaV3 | None
+    losses: Tensor
+    """Of the current epoch's updates, shape (n_updates,), on the device."""
+    epoch: int = 0
+    """The current one, counted from 0."""
+    step: int = 0
+    """Updates of the current epoch that are done; all of them while the epoch is being evaluated."""
+    lr: float = 0.0
+    """Of the latest update."""
+    reports: list[EpochReport] = field(default_factory=list)
+    spent_s: float = 0.0
+    """Wall seconds of earlier attempts."""
+    train_s: float = 0.0
+    """Seconds in the updates of all epochs before the current one."""
+    epoch_s: float = 0.0
+    """Seconds that earlier attempts spent in the current epoch's updates."""
+    streams: dict[str, RandomStream] = field(default_factory=dict)
+    """Random streams of the current epoch."""
+    started: float = field(default_factory=time.perf_counter)
+    epoch_started: float = 0.0
+    _stream_states: Mapping[str, Any] | None = None
+
+    def begin_epoch(self, streams: dict[str, RandomStream]) -> None:
+        """Take the epoch's fresh streams; in the middle of an epoch they go on where they were."""
+        self.streams, self.epoch_started = streams, time.perf_counter()
+        if self.step == 0:
+            self.losses.zero_()
+        if self._stream_states is None:
+            return
+        for name, stream in streams.items():
+            stream.load_state_dict(self._stream_states[name])
+        if self.accelerator.device.type == "cuda":
+            torch.cuda.set_rng_state(self._stream_states["cuda"], self.accelerator.device)
+        self._stream_states = None
+
+    def end_epoch(self, report: EpochReport, epoch_s: float) -> None:
+        self.reports.append(report)
+        self.train_s += epoch_s
+        self.epoch, self.step, self.epoch_s = self.epoch + 1, 0, 0.0
+
+    def seconds_of_epoch(self) -> float:
+        return self.epoch_s + time.perf_counter() - self.epoch_started
+
+    def seconds(self) -> float:
+        """Return the wall seconds of all attempts."""
+        return self.spent_s + time.perf_counter() - self.started
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return tensors, numbers, texts and containers of them; every process must call it."""
+        states: dict[str, Any] = {name: stream.state_dict() for name, stream in self.streams.items()}
+        if self.accelerator.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.accelerator.device)
+        of_ranks = gather_object([states]) if self.accelerator.num_processes > 1 else [states]
+        scaler = self.accelerator.scaler
+        return {
+            "model": self.accelerator.unwrap_model(self.model).state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "ema": self.ema.state_dict() if self.ema is not None else None,
+            "scaler": scaler.state_dict() if scaler is not None else None,
+            "streams": of_ranks,
+            "losses": self.losses,
+            "epoch": self.epoch,
+            "step": self.step,
+            "lr": self.lr,
+            "reports": [asdict(report) for report in self.reports],
+            "seconds": {"spent_s": self.seconds(), "train_s": self.train_s, "epoch_s": self.seconds_of_epoch()},
+        }
+
+    def load_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to where :meth:`to_dict` was called."""
+        self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.losses.copy_(state["losses"])
+        self.epoch, self.step, self.lr = state["epoch"], state["step"], state["lr"]
+        self.reports = [EpochReport(**report) for report in state["reports"]]
+        self.spent_s, self.train_s, self.epoch_s = (state["seconds"][key] for key in ("spent_s", "train_s", "epoch_s"))
+        self._stream_states = state["streams"][self.accelerator.process_index] if self.step else None
+
+
+class Checkpoints:
+    """When one trial's state is written and read, and whether it shall stop."""
+
+    def __init__(
+        self,
+        path: Path,
+        trial_id: str,
+        *,
+        should_stop: Callable[[], bool] = lambda: False,
+        share: float = 0.01,
+        max_gap_s: float = 600.0,
+        tell: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
+    ) -> None:
+        """Write at epoch ends and, in epochs longer than ``max_gap_s``, between updates.
+
+        Parameters
+        ----------
+        share
+            At most this share of the time goes into writing; after a slow write the next one waits longer.
+
+        """
+        self._path, self._trial_id, self._should_stop, self._tell = path, trial_id, should_stop, tell
+        self._share, self._max_gap_s = share, max_gap_s
+        self._cost_s, self._written_at = 0.0, time.monotonic()
+        self.position = (0, 0)
+        """Epoch and update, counted from 0, that the training is at; for the record of a failure."""
+
+    def restore(self, state: TrainingState) -> None:
+        """Go on from the checkpoint, if there is one that fits; else the trial starts from its beginning."""
+        try:
+            saved = read(self._path)
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            self._tell(f"{self._path}: not used ({error}); the trial starts from its beginning")
+            return
+        expected = _identity(self._trial_id, state.accelerator)
+        different = [key for key, value in expected.items() if saved.get(key) != value]
+        if different:
+            self._tell(f"{self._path}: not used (other {', '.join(different)}); the trial starts from its beginning")
+            return
+        state.load_dict(saved["state"])
+        self.position = state.epoch, state.step
+        self._tell(f"goes on at epoch {state.epoch + 1}, update {state.step + 1}")
+
+    def after_update(self, state: TrainingState) -> None:
+        """Write the state where it is time; raises Stopped, with the state written, where that is wished."""
+        self.position = state.epoch, state.step
+        n_processes = state.accelerator.num_processes
+        if n_processes > 1 and state.step % _TALK_EVERY:
+            return
+        must_stop, is_due = self._should_stop(), self._is_due(self._max_gap_s)
+        if n_processes > 1:
+            wishes = torch.tensor([float(must_stop), float(is_due)], device=state.accelerator.device)
+            must_stop, is_due = (wish > 0 for wish in state.accelerator.reduce(wishes).tolist())
+        if must_stop or is_due:
+            self._write(state)
+        if must_stop:
+            raise Stopped
+
+    def after_epoch(self, state: TrainingState) -> None:
+        """Write the state where it is time; the epoch's updates are done, it is not evaluated yet."""
+        is_due = self._is_due(0.0)
+        if state.accelerator.num_processes > 1:
+            is_due = bool(state.accelerator.reduce(torch.tensor(float(is_due), device=state.accelerator.device)) > 0)
+        if is_due:
+            self._write(state)
+
+    def _is_due(self, gap_s: float) -> bool:
+        return time.monotonic() - self._written_at >= max(gap_s, self._cost_s / self._share)
+
+    def _write(self, state: TrainingState) -> None:
+        started = time.monotonic()
+        content = {**_identity(self._trial_id, state.accelerator), "state": state.to_dict()}
+        if state.accelerator.is_main_process:
+            try:
+                write(self._path, content)
+            except OSError as error:  # a full disk must not end what can still be trained
+                self._tell(f"{self._path}: not written ({error.strerror}); the training goes on without")
+        self._written_at = time.monotonic()
+        self._cost_s = self._written_at - started
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors, numbers, texts and containers of them so that the file is there whole or not at all."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.write(hashlib.sha256(buffer.getbuffer()).digest())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what :func:`write` wrote, on the CPU; a damaged file is a ValueError."""
+    content = memoryview(path.read_bytes())
+    payload, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+    if hashlib.sha256(payload).digest() != digest:
+        raise ValueError("damaged: its content is not what was written")
+    try:
+        saved: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError("damaged: it holds more than tensors and numbers") from error
+    return saved
+
+
+def _identity(trial_id: str, accelerator: Accelerator) -> dict[str, Any]:
+    """Return what must agree before a training goes on from a checkpoint."""
+    return {
+        "format": FORMAT,
+        "trial_id": trial_id,
+        "training_version": TRAINING_VERSION,
+        "torch": str(torch.__version__),
+        "device_type": accelerator.device.type,
+        "n_processes": accelerator.num_processes,
+    }
