@@ -12,7 +12,7 @@ MAX_LR_FACTOR = 10.0
 
 
 def scale(
-    recipe: Recipe, *, data: str, n_train: int, image_size: int, epoch_ratio: float, epochs: int | None
+    recipe: Recipe, *, data: str, n_train: int, image_size: int | None, epoch_ratio: float, epochs: int | None
 ) -> Recipe:
     """Return the recipe scaled to a data set smaller than ImageNet by the written rule.
 
@@ -30,7 +30,12 @@ def scale(
        epochs would be too coarse.
 
     Everything else stays. ``sources`` says of each changed value what it was.
+
+    Images of many sizes (``image_size`` None: ImageNet) are what recipes are written for: only ``epochs`` changes
+    anything there, and the warm-up keeps its share of them.
     """
+    if image_size is None:
+        return _shortened(recipe, epochs)
     new_epochs = epochs if epochs is not None else max(1, round(recipe.epochs * epoch_ratio))
     batch = _scaled_batch(recipe.batch_size, n_train)
     share = batch / recipe.batch_size
@@ -62,6 +67,19 @@ def scale(
             sources[key] = f"scaled to {data} from {format_value(old[key])}"
     values = {**old, **changed}
     return build(recipe.name, recipe.title, values, sources=sources, where=f"{recipe.name} scaled to {data}")
+
+
+def _shortened(recipe: Recipe, epochs: int | None) -> Recipe:
+    if epochs is None or epochs == recipe.epochs:
+        return recipe
+    changed: dict[str, Value] = {
+        "epochs": epochs,
+        "cooldown_epochs": round(recipe.cooldown_epochs * epochs / recipe.epochs),
+        "warmup_epochs": recipe.warmup_epochs * epochs / recipe.epochs,
+    }
+    sources = {**recipe.sources, **dict.fromkeys(changed, f"{epochs} epochs instead of {recipe.epochs}")}
+    values = {**recipe.values(), **changed}
+    return build(recipe.name, recipe.title, values, sources=sources, where=f"{recipe.name} with --epochs {epochs}")
 
 
 def _scaled_batch(batch_size: int, n_train: int) -> int:

@@ -212,3 +212,12 @@ def test_scaling_bounds_the_learning_rate_and_the_batch() -> None:
 
 def test_scaled_epochs_can_be_named() -> None:
     assert _scaled("a2", n_train=5000, epochs=3).warmup_epochs == pytest.approx(5 / 300 * 3)
+
+
+def test_on_imagenet_a_recipe_is_used_as_written() -> None:
+    a2 = load_recipe("a2")
+    same = scale(a2, data="imagenet", n_train=1_281_167, image_size=None, epoch_ratio=1.0, epochs=None)
+    assert same.recipe_id == a2.recipe_id
+    short = scale(a2, data="imagenet", n_train=1_281_167, image_size=None, epoch_ratio=1.0, epochs=30)
+    assert [key for key, _, _ in diff(a2, short)] == ["epochs", "warmup_epochs"]
+    assert (short.epochs, short.warmup_epochs) == (30, 0.5)

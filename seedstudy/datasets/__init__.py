@@ -67,6 +67,28 @@ _INFOS = (
         needs_data_dir=False,
         note="val: test images, real: CIFAR-10H, v2: CIFAR-10.1 v6; from --data-dir, else downloaded.",
     ),
+    DataInfo(
+        name="imagenet",
+        title="ImageNet-1k",
+        n_train=1_281_167,
+        image_size=None,
+        n_classes=1000,
+        epoch_ratio=1.0,
+        default_model="resnet50",
+        needs_data_dir=False,
+        note="val, ReaL and ImageNet-V2; folders or tar files in --data-dir, else the hub (docs/imagenet.md).",
+    ),
+    DataInfo(
+        name="imagenet_minival",
+        title="ImageNet-1k, 2 % of train held out",
+        n_train=1_255_544,
+        image_size=None,
+        n_classes=1000,
+        epoch_ratio=1.0,
+        default_model="resnet50",
+        needs_data_dir=False,
+        note="For tuning a recipe: trains on 98 % of train and looks at minival alone, never at val.",
+    ),
 )
 
 
@@ -128,7 +150,11 @@ def _source(name: str) -> Source:
             from seedstudy.datasets import digits
 
             return digits
-        case _:
+        case "cifar10":
             from seedstudy.datasets import cifar
 
             return cifar
+        case chosen:
+            from seedstudy.datasets.imagenet import ImageNet
+
+            return ImageNet(with_minival=chosen == "imagenet_minival")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from seedstudy.datasets.encoded import EncodedImages
+
     Images = NDArray[np.uint8]
 
 Progress = Callable[[str], None]
 """Takes one short line of text, e.g. "cifar10: 12,000 of 60,000 images decoded"."""
 
-EVAL_SET_ORDER = ("val", "real", "v2")
-"""The canonical order of eval sets wherever they are listed."""
+EVAL_SET_ORDER = ("val", "real", "v2", "v2_threshold", "v2_top", "minival")
+"""The canonical order of eval sets wherever they are listed; ``v2`` is ImageNet-V2's matched-frequency variant."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,9 +27,9 @@ class EvalSet:
     """The images of one eval set and the labels that count as right for each of them."""
 
     name: str
-    """val, real or v2."""
+    """One of EVAL_SET_ORDER."""
     images: str
-    """Key into Dataset.images of the array that `rows` indexes ("real" shares val's images)."""
+    """Key into Dataset.images or Dataset.stored of what `rows` indexes ("real" shares val's images)."""
     rows: NDArray[np.int64]
     """(n,) rows of that array."""
     example_ids: NDArray[np.str_]
@@ -62,29 +64,40 @@ class EvalSet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dataset:
-    """A data set ready to train on: arrays on disk, mapped into memory and shared by all workers."""
+    """A data set ready to train on, mapped into memory and shared by all workers.
+
+    Small images are resident: decoded arrays (`train_images`, `images`). Large ones stay encoded on disk and are
+    streamed (`stored`). A data set is one or the other.
+    """
 
     name: str
     classes: tuple[str, ...]
     """Class names; a label is an index into them."""
-    image_size: int
-    """Height and width of every image, pixels."""
+    image_size: int | None
+    """Height and width of every image, pixels; None where each image has a size of its own."""
     mean: tuple[float, float, float]
     """Per channel (RGB) over the training images, on the 0-1 scale; used to normalise."""
     std: tuple[float, float, float]
     """Standard deviation, same scale as `mean`."""
     train_images: Images
-    """(n_train, h, w, 3) uint8 RGB."""
+    """(n_train, h, w, 3) uint8 RGB; no rows where the images are stored."""
     train_labels: NDArray[np.int64]
     """(n_train,) class indices."""
     images: dict[str, Images]
     """Eval image arrays by key, each (n, h, w, 3) uint8 RGB."""
     eval_sets: dict[str, EvalSet]
-    """In canonical order: val, real, v2."""
+    """In canonical order."""
     missing: dict[str, str]
-    """Eval set -> one sentence: what is missing and how to get it."""
+    """Eval set (or "train") -> one sentence: what is missing and how to get it."""
     fingerprint: str
     """16 hex digits of a SHA-256 over name, format version, content and train limit."""
+    stored: Mapping[str, EncodedImages] = field(default_factory=dict)
+    """Images that stay encoded on disk: "train" and the keys the eval sets name."""
+
+    @property
+    def watched(self) -> str:
+        """The eval set looked at while training: val; minival where val is kept for later."""
+        return "val" if "val" in self.eval_sets else "minival"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,8 +108,8 @@ class DataInfo:
     title: str
     n_train: int
     """Training images."""
-    image_size: int
-    """Height and width, pixels."""
+    image_size: int | None
+    """Height and width, pixels; None: each image has its own, and recipes are used as written."""
     n_classes: int
     epoch_ratio: float
     """The epochs of a recipe are multiplied by this (0.04: 300 -> 12)."""
@@ -112,7 +125,7 @@ class Finding:
     """One line of `seedstudy data check`: a part of a data set and what is on disk of it."""
 
     part: str
-    """train, val, real or v2."""
+    """train or an eval set."""
     status: Literal["found", "missing", "damaged"]
     where: str
     """A file, or how the part comes about."""
@@ -134,6 +147,10 @@ class Content:
     eval_sets: tuple[EvalSet, ...]
     missing: dict[str, str]
     """As Dataset.missing."""
+    stored: Mapping[str, EncodedImages] = field(default_factory=dict)
+    """As Dataset.stored; gzipped tar files are unpacked into the cache."""
+    statistics: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
+    """(mean, std) where they are given; None: taken over the training images."""
 
 
 class Source(Protocol):

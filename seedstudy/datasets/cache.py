@@ -6,20 +6,24 @@ An entry `<name>-<key>/` never changes once it stands, so workers map its arrays
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import json
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seedstudy.datasets import encoded
 from seedstudy.datasets.base import EVAL_SET_ORDER, Content, Dataset, EvalSet
+from seedstudy.datasets.encoded import EncodedImages
 from seedstudy.errors import DataError
 
 if TYPE_CHECKING:
@@ -68,14 +72,19 @@ def load(prepared: Path, *, train_limit: int | None = None) -> Dataset:
     }
     train_images: Images = arrays["train_images"]
     train_labels: NDArray[np.int64] = np.asarray(arrays["train_labels"])
+    stored = {key: _stored(prepared, key, arrays) for key in meta.get("stored", ())}
     if train_limit is not None:
-        rows = _first_rows(train_labels, train_limit, name=meta["name"], n_classes=len(meta["classes"]))
+        rows = _first_rows(train_labels, train_limit, name=meta["name"])
         if len(rows) < len(train_labels):
-            train_images, train_labels = train_images[rows], train_labels[rows]
+            train_labels = train_labels[rows]
+            if stored:
+                stored["train"] = stored["train"].take(rows)
+            else:
+                train_images = train_images[rows]
     return Dataset(
         name=meta["name"],
         classes=tuple(meta["classes"]),
-        image_size=int(train_images.shape[1]),
+        image_size=None if stored else int(train_images.shape[1]),
         mean=tuple(meta["mean"]),
         std=tuple(meta["std"]),
         train_images=train_images,
@@ -84,6 +93,7 @@ def load(prepared: Path, *, train_limit: int | None = None) -> Dataset:
         eval_sets=eval_sets,
         missing=dict(meta["missing"]),
         fingerprint=_fingerprint(meta, train_limit),
+        stored=stored,
     )
 
 
@@ -99,8 +109,9 @@ def file_digest(path: Path) -> str:
 # --- the training subset -----------------------------------------------------------------------------
 
 
-def _first_rows(labels: NDArray[np.int64], limit: int, *, name: str, n_classes: int) -> NDArray[np.int64]:
+def _first_rows(labels: NDArray[np.int64], limit: int, *, name: str) -> NDArray[np.int64]:
     """Return the rows of the first `limit` images taken class by class in turn, in original order."""
+    n_classes = len(np.unique(labels))
     if not n_classes <= limit <= len(labels):
         raise DataError(
             f"train limit {limit}: {name} has {len(labels)} training images of {n_classes} classes; "
@@ -116,10 +127,12 @@ def _first_rows(labels: NDArray[np.int64], limit: int, *, name: str, n_classes: 
 
 def _fingerprint(meta: dict[str, Any], train_limit: int | None) -> str:
     """Hash what decides the numbers: not paths, times or the .npy header."""
+    places = tuple(f"stored.{key}.{name}" for key in meta.get("stored", ()) for name in encoded.FIELDS)
+    contents = tuple(f"stored.{key}.{name}" for key in meta.get("stored", ()) for name in encoded.CONTENT)
     facts = {
         "name": meta["name"],
         "format": meta["format"],
-        "arrays": meta["arrays"],
+        "arrays": {key: value for key, value in meta["arrays"].items() if key not in places or key in contents},
         "train_limit": train_limit,
     }
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
@@ -138,12 +151,15 @@ def _write(folder: Path, name: str, content: Content) -> None:
     arrays |= {f"images.{key}": images for key, images in content.images.items()}
     for eval_set in content.eval_sets:
         arrays |= {f"{eval_set.name}.{field}": getattr(eval_set, field) for field in _EVAL_FIELDS}
+    for key, stored in content.stored.items():
+        unpacked = _unpacked(folder, stored)
+        arrays |= {f"stored.{key}.{field}": getattr(unpacked, field) for field in encoded.FIELDS}
     for key, array in arrays.items():
         with (folder / f"{key}.npy").open("wb") as stream:
             np.save(stream, array, allow_pickle=False)
             stream.flush()
             os.fsync(stream.fileno())
-    mean, std = _channel_statistics(content.train_images)
+    mean, std = content.statistics or _channel_statistics(content.train_images)
     meta = {
         "format": FORMAT_VERSION,
         "name": name,
@@ -154,6 +170,7 @@ def _write(folder: Path, name: str, content: Content) -> None:
             {"name": eval_set.name, "images": eval_set.images}
             for eval_set in sorted(content.eval_sets, key=lambda each: EVAL_SET_ORDER.index(each.name))
         ],
+        "stored": sorted(content.stored),
         "missing": content.missing,
         "arrays": {key: _array_facts(array) for key, array in arrays.items()},
     }
@@ -162,6 +179,29 @@ def _write(folder: Path, name: str, content: Content) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     _sync_folder(folder)
+
+
+def _unpacked(folder: Path, images: EncodedImages) -> EncodedImages:
+    """Unpack the gzipped files among those that hold the images: nothing can be found in them by its offset."""
+    files = []
+    for name in map(os.fsdecode, images.files):
+        if name.endswith(".gz"):
+            target = folder / Path(name).stem
+            with gzip.open(name) as packed, target.open("wb") as plain:
+                shutil.copyfileobj(packed, plain, 1 << 20)
+                plain.flush()
+                os.fsync(plain.fileno())
+            name = target.name  # relative: the folder is still to be renamed
+        files.append(os.fsencode(name))
+    return replace(images, files=np.array(files, dtype=np.bytes_))
+
+
+def _stored(entry: Path, key: str, arrays: Mapping[str, Any]) -> EncodedImages:
+    """Return stored images; the paths of unpacked files start at the entry."""
+    values = {name: arrays[f"stored.{key}.{name}"] for name in encoded.FIELDS}
+    if not values["files"][0].startswith(b"/"):
+        values["files"] = np.array([os.fsencode(entry / os.fsdecode(name)) for name in values["files"]])
+    return EncodedImages(**values)
 
 
 def _publish(temporary: Path, entry: Path) -> None:
@@ -244,9 +284,21 @@ def _is_intact(entry: Path) -> bool:
         return False
     try:
         meta = _read_meta(entry)
-        return all(_array_facts(_open_array(entry, key, facts)) == facts for key, facts in meta["arrays"].items())
+        arrays = {key: _open_array(entry, key, facts) for key, facts in meta["arrays"].items()}
+        return all(_array_facts(array) == meta["arrays"][key] for key, array in arrays.items()) and all(
+            _holds_its_images(_stored(entry, key, arrays)) for key in meta.get("stored", ())
+        )
     except DataError:
         return False
+
+
+def _holds_its_images(images: EncodedImages) -> bool:
+    """Tell whether the last image lies inside its file; each image is checked when it is read."""
+    if len(images) == 0:
+        return True
+    last = int(np.argmax(images.offsets + images.sizes))
+    path = Path(os.fsdecode(images.files[images.file_of[last]]))
+    return path.is_file() and path.stat().st_size >= int(images.offsets[last] + images.sizes[last])
 
 
 def _read_meta(entry: Path) -> dict[str, Any]:

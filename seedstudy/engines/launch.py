@@ -47,6 +47,9 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell)
     data = datasets.load(prepared, train_limit=study.train_limit)
     for name, sentence in data.missing.items():
         tell(f"{study.data}: no {name}: {sentence}")
+    for part in ("train", data.watched):
+        if part in data.missing:  # an eval set may be absent, but nothing can be trained or watched without these
+            raise StudyError(f"{study.data}: {data.missing[part]}")
     scaled = [_scaled(recipe, study, data, info.epoch_ratio, tell) for recipe in loaded]
     trials = [
         Trial(
