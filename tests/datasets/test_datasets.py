@@ -9,7 +9,7 @@ from seedstudy.errors import DataError
 
 
 def test_the_embedded_set_comes_first() -> None:
-    assert datasets.names() == ("shapes", "digits", "cifar10")
+    assert datasets.names() == ("shapes", "digits", "cifar10", "imagenet", "imagenet_minival")
     assert not datasets.info("shapes").needs_data_dir
 
 
