@@ -9,9 +9,13 @@ A study is a folder; each of its trials is a folder under ``trials/``, and these
         predictions.parquet, curves.parquet
         trial.json        the result with the digests of the two tables; written last, once
         failure.json      an exception, instead of a result
+    trials.parquet, index.json  derived (:mod:`seedstudy.index`): may be deleted at any time
 
 A trial is done exactly when ``trial.json`` is there. Whatever a killed process leaves behind before that is
 written over by the next attempt.
+
+A reader checks the digests of everything when it first sees a trial, and again when a file's size, times or inode
+have changed; the tables once more whenever their content is used.
 """
 
 from __future__ import annotations
@@ -19,28 +23,28 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import io
-import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
-from seedstudy.datasets import EVAL_SET_ORDER
+from seedstudy import index
 from seedstudy.errors import SeedstudyError, StoreError, suggest
+from seedstudy.files import read_json, read_record, sha256, to_json, write_atomically, write_record, writing
+from seedstudy.frames import curves_of, head_of, predictions_of, rows_of
 from seedstudy.schema import CURVES, PREDICTIONS, TRIALS, validate
-from seedstudy.study import Study, Trial, TrialResult, check_name
-
-FORMAT = 1
-_POOL_KEYS = ("training_version", "device_type", "n_processes", "precision", "augment")
-"""Provenance that must agree before trials pool, beside recipe, model, data, streams and torch/timm versions."""
+from seedstudy.study import Study, Trial, TrialResult, check_name, trial_id_of
 
 State = Literal["planned", "running", "ok", "diverged", "failed", "interrupted"]
+
+_ROWS_AT_ONCE = 10_000
+"""Rows held as Python objects before they become a frame."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,31 +71,49 @@ class Store:
 
     def plan(self, study: Study, trials: Iterable[Trial]) -> None:
         """Write what is to be trained; trials that are there already are left as they are."""
-        with _writing(self.root):
-            rule = {"format": FORMAT, "question": study.question, "margin": study.margin, "baseline": study.baseline}
-            _write_atomically(self.root / "study.json", _to_json(rule))
+        with writing(self.root):
+            rule = {"question": study.question, "margin": study.margin, "baseline": study.baseline}
+            write_record(self.root / "study.json", rule)
             for trial in trials:
                 folder = self.folder(trial.trial_id)
                 if not (folder / "spec.json").exists():
                     folder.mkdir(parents=True, exist_ok=True)
-                    _write_atomically(folder / "spec.json", _to_json(trial.to_dict()))
+                    write_atomically(folder / "spec.json", to_json(trial.to_dict()))
 
     def rule(self) -> dict[str, Any]:
         """Return the question, margin and baseline of the latest plan; empty where the study has none."""
         path = self.root / "study.json"
-        return _read_json(path) if path.exists() else {}
+        if not path.exists():
+            return {}
+        rule = read_record(path)
+        if not isinstance(rule.get("margin"), float | int | None):
+            raise StoreError(f"{path}: damaged (the margin is no number); `seedstudy run` writes it again.")
+        return rule
 
     def folder(self, trial_id: str) -> Path:
         return self._trials / check_name(trial_id, "trial")
 
     def read_spec(self, trial_id: str) -> Trial:
+        """Return what is to be trained.
+
+        Raises
+        ------
+        StoreError
+            The file cannot be read, or its content does not belong to the folder's name.
+
+        """
         path = self.folder(trial_id) / "spec.json"
+        spec = read_json(path)
         try:
-            return Trial.from_dict(_read_json(path), where=str(path))
-        except (KeyError, TypeError, AttributeError) as error:
+            trial = Trial.from_dict(spec, where=str(path))
+            is_same = trial_id_of(spec) == trial_id
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise StoreError(
                 f"{path}: a key is missing or of the wrong type ({error}); the file is damaged."
             ) from error
+        if not is_same:
+            raise StoreError(f"{path}: damaged (its content does not belong to this folder).")
+        return trial
 
     # --- training ---------------------------------------------------------------------------------------
 
@@ -99,11 +121,11 @@ class Store:
     def claim(self, trial_id: str) -> Iterator[bool]:
         """Hold a trial while it is trained; yields False where another process holds it."""
         path = self.folder(trial_id) / "lock"
-        with _writing(path), path.open("ab+") as file:
+        with writing(path), path.open("ab+") as file:
             is_mine = _try_lock(file.fileno())
             if is_mine:
                 file.truncate(0)
-                file.write(_to_json({"pid": os.getpid(), "host": os.uname().nodename, "since": _now()}))
+                file.write(to_json({"pid": os.getpid(), "host": os.uname().nodename, "since": _now()}))
                 file.flush()
             yield is_mine
 
@@ -123,15 +145,16 @@ class Store:
 
         """
         folder = self.folder(trial.trial_id)
-        with _writing(folder):
+        if self.is_done(trial.trial_id):
+            return
+        with writing(folder):
             digests = {
                 "predictions.parquet": _write_frame(
-                    _predictions(trial, result, label_sets), PREDICTIONS, folder / "predictions.parquet"
+                    predictions_of(trial, result, label_sets), PREDICTIONS, folder / "predictions.parquet"
                 ),
-                "curves.parquet": _write_frame(_curves(trial, result), CURVES, folder / "curves.parquet"),
+                "curves.parquet": _write_frame(curves_of(trial, result), CURVES, folder / "curves.parquet"),
             }
             record = {
-                "format": FORMAT,
                 "trial_id": trial.trial_id,
                 "status": result.status,
                 "reason": result.reason,
@@ -154,19 +177,18 @@ class Store:
                 "started_at": started_at,
                 "sha256": digests,
             }
-            _write_atomically(folder / "trial.json", _to_json(record), is_first_only=True)
+            write_record(folder / "trial.json", record, is_first_only=True)
             (folder / "failure.json").unlink(missing_ok=True)
 
     def record_failure(self, trial_id: str, reason: str, traceback: str) -> None:
         """Write down why a trial raised; it is not tried again unless asked for."""
         path = self.folder(trial_id) / "failure.json"
-        with _writing(path):
-            record = {"format": FORMAT, "reason": reason, "traceback": traceback, "at": _now()}
-            _write_atomically(path, _to_json(record))
+        with writing(path):
+            write_record(path, {"reason": reason, "traceback": traceback, "at": _now()})
 
     def forget_failures(self, trial_ids: Iterable[str]) -> None:
         """Let failed trials be trained again."""
-        with _writing(self._trials):
+        with writing(self._trials):
             for trial_id in trial_ids:
                 (self.folder(trial_id) / "failure.json").unlink(missing_ok=True)
 
@@ -174,7 +196,7 @@ class Store:
         """Move a damaged trial's files to ``damaged-<time>`` inside its folder, so that it is trained again."""
         folder = self.folder(trial_id)
         aside = folder / f"damaged-{time.time_ns()}"
-        with _writing(folder):
+        with writing(folder):
             aside.mkdir()
             for name in ("trial.json", "predictions.parquet", "curves.parquet"):
                 with suppress(FileNotFoundError):
@@ -185,9 +207,7 @@ class Store:
 
     def trial_ids(self) -> tuple[str, ...]:
         """Return every planned trial, in the order of their names."""
-        if not self._trials.is_dir():
-            return ()
-        return tuple(sorted(path.parent.name for path in self._trials.glob("*/spec.json")))
+        return tuple(index.survey(self._trials))
 
     def label(self, trial_id: str) -> tuple[str, str, str]:
         """Return recipe, model and data of a planned trial; question marks where its spec is damaged."""
@@ -198,19 +218,37 @@ class Store:
         return trial.recipe.name, trial.model, trial.data
 
     def scan(self) -> Scan:
-        """Read every trial; a damaged one is named and the others are still read."""
-        rows: list[dict[str, Any]] = []
-        states: dict[str, State] = {}
+        """Read every trial; a damaged one is named and the others are still read.
+
+        Trials whose files are as they were when they were last read come from the index, in one piece.
+        """
+        seen = index.survey(self._trials)
+        known = index.read(self.root)
+        signatures = dict(known.select("trial_id", "signature").unique().iter_rows())
+        is_known = {trial_id: signatures.get(trial_id) == each.signature for trial_id, each in seen.items()}
+        kept = known.filter(pl.col("trial_id").is_in([trial_id for trial_id, same in is_known.items() if same]))
+        states: dict[str, State] = dict(kept.select("trial_id", "status").unique().iter_rows())
         damaged: dict[str, str] = {}
-        for trial_id in self.trial_ids():
+        parts: list[pl.DataFrame] = [kept]
+        rows: list[dict[str, Any]] = []
+        for trial_id in (trial_id for trial_id, same in is_known.items() if not same):
             try:
-                states[trial_id], trial_rows = self.read_trial(trial_id)
+                states[trial_id], of_trial = self.read_trial(trial_id)
             except SeedstudyError as error:
                 damaged[trial_id] = str(error)
                 continue
-            rows.extend(trial_rows)
-        frame = pl.DataFrame(rows, schema=dict(TRIALS), orient="row")
-        return Scan(trials=validate(frame, TRIALS, where=str(self.root)), states=states, damaged=damaged)
+            rows.extend({**row, "signature": seen[trial_id].signature} for row in of_trial)
+            if len(rows) > _ROWS_AT_ONCE:
+                parts.append(pl.DataFrame(rows, schema=known.schema, orient="row"))
+                rows = []
+        parts.append(pl.DataFrame(rows, schema=known.schema, orient="row"))
+        frame = pl.concat(parts).sort("trial_id", maintain_order=True)
+        lasting = [trial_id for trial_id, each in seen.items() if each.has_ended and each.is_settled]
+        to_keep = frame.filter(pl.col("trial_id").is_in(lasting))
+        if not to_keep.equals(known):
+            index.write(self.root, to_keep)
+        trials = validate(frame.drop("signature"), TRIALS, where=str(self.root))
+        return Scan(trials=trials, states={key: states[key] for key in seen if key in states}, damaged=damaged)
 
     def predictions(self, trial_id: str) -> pl.DataFrame:
         """Return a trial's PREDICTIONS; a table that differs from its digest is an error."""
@@ -220,40 +258,53 @@ class Store:
         """Return a trial's CURVES; a table that differs from its digest is an error."""
         return self._table(trial_id, "curves.parquet", CURVES)
 
+    def scan_predictions(self, trial_ids: Sequence[str]) -> pl.LazyFrame:
+        """Return the PREDICTIONS of many trials, unread: collect what is needed of them.
+
+        Each table is checked against its digest here, one at a time, so that memory stays bounded.
+
+        Raises
+        ------
+        StoreError
+            A trial has no result, or a table differs from its digest.
+
+        """
+        paths = []
+        for trial_id in trial_ids:
+            folder = self.folder(trial_id)
+            self._check_digest(folder, "predictions.parquet", read_record(folder / "trial.json"))
+            paths.append(folder / "predictions.parquet")
+        return pl.scan_parquet(paths, schema=dict(PREDICTIONS)) if paths else pl.LazyFrame(schema=dict(PREDICTIONS))
+
     def _table(self, trial_id: str, name: str, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
         folder = self.folder(trial_id)
-        self._check_digest(folder, name, _read_json(folder / "trial.json"))
+        self._check_digest(folder, name, read_record(folder / "trial.json"))
         return validate(pl.read_parquet(folder / name), schema, where=str(folder / name))
 
     def _check_digest(self, folder: Path, name: str, record: Mapping[str, Any]) -> None:
-        path = folder / name
-        try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be read ({error.strerror}).") from error
-        if digest != record["sha256"][name]:
+        digests = record.get("sha256")
+        if not isinstance(digests, dict) or sha256(folder / name) != digests.get(name):
             raise StoreError(
-                f"{path}: damaged (its content is not what the trial wrote); "
+                f"{folder / name}: damaged (its content is not what the trial wrote); "
                 "the same `seedstudy run` command trains this trial again."
             )
 
     def read_trial(self, trial_id: str) -> tuple[State, list[dict[str, Any]]]:
-        """Return where a trial stands and its TRIALS rows (none unless it was attempted)."""
+        """Return where a trial stands and its TRIALS rows (none unless it was attempted); checks every digest."""
         folder = self.folder(trial_id)
         trial = self.read_spec(trial_id)
-        if trial.trial_id != trial_id:
-            raise StoreError(f"{folder / 'spec.json'}: damaged (its content does not belong to this folder).")
-        head = _head(self.study, trial)
+        head = head_of(self.study, trial)
         if (folder / "trial.json").exists():
-            record = _read_json(folder / "trial.json")
+            record = read_record(folder / "trial.json")
             for name in ("predictions.parquet", "curves.parquet"):
                 self._check_digest(folder, name, record)
             try:
-                return record["status"], _rows(head, trial, record)
-            except (KeyError, TypeError, ValueError) as error:
+                rows = rows_of(head, trial, record)
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
                 raise StoreError(f"{folder / 'trial.json'}: damaged ({error!r} is missing or wrong).") from error
+            return rows[0]["status"], rows
         if (folder / "failure.json").exists():
-            reason = str(_read_json(folder / "failure.json").get("reason", ""))
+            reason = str(read_record(folder / "failure.json").get("reason", ""))
             return "failed", [head | {"status": "failed", "reason": reason}]
         if not (folder / "lock").exists():
             return "planned", []
@@ -281,133 +332,7 @@ def open_study(results: Path, study: str) -> Store:
     return store
 
 
-# --- frames -------------------------------------------------------------------------------------------
-
-
-def _head(study: str, trial: Trial) -> dict[str, Any]:
-    """Return the columns that are known before training; the rest is null."""
-    return {
-        **dict.fromkeys(TRIALS),
-        "study": study,
-        "recipe": trial.recipe.name,
-        "recipe_id": trial.recipe.recipe_id,
-        "model": trial.model,
-        "data": trial.data,
-        "seed": trial.seed,
-        "trial_id": trial.trial_id,
-        "vary": ",".join(trial.vary),
-    }
-
-
-def _rows(head: dict[str, Any], trial: Trial, record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    provenance = record["provenance"]
-    common = head | {
-        "status": record["status"],
-        "reason": record["reason"],
-        "best_epoch": record["best_epoch"],
-        "epochs": record["epochs"],
-        "train_s": record["train_s"],
-        "images_per_s": record["images_per_s"],
-        "n_params": record["n_params"],
-        "device": provenance["device"],
-        "peak_mem_bytes": provenance["peak_mem_bytes"],
-        "pool_key": pool_key(trial, provenance),
-        "versions": json.dumps(provenance["versions"], sort_keys=True),
-        "started_at": datetime.fromisoformat(record["started_at"]),
-    }
-    if record["status"] != "ok":
-        return [common]
-    return [
-        common | {"eval_set": name, **counts} | {"best_n_correct": record["best_n_correct"] if name == "val" else None}
-        for name, counts in sorted(record["evaluations"].items(), key=lambda item: _place(item[0]))
-    ]
-
-
-def _place(eval_set: str) -> tuple[int, str]:
-    """Return the sort key that puts val, real and v2 first, in this order."""
-    order = EVAL_SET_ORDER.index(eval_set) if eval_set in EVAL_SET_ORDER else len(EVAL_SET_ORDER)
-    return order, eval_set
-
-
-def pool_key(trial: Trial, provenance: Mapping[str, Any]) -> str:
-    """Return a short hash of all that must agree before two trials count as seeds of one thing."""
-    versions = provenance["versions"]
-    parts = [
-        trial.recipe.recipe_id,
-        trial.model,
-        trial.data_fingerprint,
-        list(trial.vary),
-        *(provenance[key] for key in _POOL_KEYS),
-        # A patch release does not change numbers on purpose; a minor one may.
-        *(".".join(versions[name].split(".")[:2]) for name in ("torch", "timm")),
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
-
-
-def _predictions(trial: Trial, result: TrialResult, label_sets: Mapping[str, Any]) -> pl.DataFrame:
-    frames = []
-    for name, evaluation in result.evaluations.items():
-        eval_set = label_sets[name]
-        labels = pl.DataFrame(
-            {"image": _owners(eval_set.label_offsets), "label": eval_set.label_values},
-            schema={"image": pl.Int64, "label": pl.Int32},
-        )
-        frames.append(
-            pl.DataFrame(
-                {
-                    "trial_id": [trial.trial_id] * len(eval_set),
-                    "eval_set": [name] * len(eval_set),
-                    "example_id": eval_set.example_ids,
-                    "labels": labels.group_by("image", maintain_order=True).agg("label")["label"],
-                    "predicted": evaluation.predicted,
-                    "confidence": evaluation.confidence,
-                },
-                schema=dict(PREDICTIONS),
-            )
-        )
-    return pl.concat(frames) if frames else pl.DataFrame(schema=dict(PREDICTIONS))
-
-
-def _owners(offsets: Any) -> list[int]:
-    return [image for image in range(len(offsets) - 1) for _ in range(int(offsets[image + 1] - offsets[image]))]
-
-
-def _curves(trial: Trial, result: TrialResult) -> pl.DataFrame:
-    rows = [{"trial_id": trial.trial_id, **asdict(report)} for report in result.curves]
-    return pl.DataFrame(rows, schema=dict(CURVES))
-
-
 # --- files --------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn a full disk, a read-only folder or a file in the way into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"{error.filename or path}: cannot write results ({error.strerror or error}); finished trials are safe: "
-            "mend it, or choose another folder with --results, and give the same command again."
-        ) from error
-
-
-def _write_atomically(path: Path, content: bytes, *, is_first_only: bool = False) -> None:
-    """Write a file so that it is there whole or not at all; ``is_first_only`` keeps one that is there already."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if is_first_only:
-            with suppress(FileExistsError):
-                os.link(temporary, path)
-        else:
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write_frame(frame: pl.DataFrame, schema: Mapping[str, pl.DataType], path: Path) -> str:
@@ -415,29 +340,8 @@ def _write_frame(frame: pl.DataFrame, schema: Mapping[str, pl.DataType], path: P
     buffer = io.BytesIO()
     validate(frame, schema, where=str(path)).write_parquet(buffer, compression="zstd")
     content = buffer.getvalue()
-    _write_atomically(path, content)
+    write_atomically(path, content)
     return hashlib.sha256(content).hexdigest()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, RecursionError) as error:
-        raise StoreError(f"{path}: damaged (not valid JSON).") from error
-    if not isinstance(document, dict):
-        raise StoreError(f"{path}: damaged (not a JSON object).")
-    if document.get("format") != FORMAT:
-        raise StoreError(
-            f"{path}: format {document.get('format', 'none')}, this version of seedstudy reads {FORMAT}: "
-            "use the version that wrote it."
-        )
-    return document
-
-
-def _to_json(record: Mapping[str, Any]) -> bytes:
-    return (json.dumps(record, indent=1, sort_keys=True) + "\n").encode()
 
 
 def _now() -> str:

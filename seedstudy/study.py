@@ -48,11 +48,13 @@ class Trial:
     train_limit: int | None
     vary: tuple[str, ...]
     seed: int
+    training_version: int = TRAINING_VERSION
+    """Of the code it was planned for; another version would give other numbers."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
-            "training_version": TRAINING_VERSION,
+            "training_version": self.training_version,
             "recipe": self.recipe.to_dict(),
             "recipe_id": self.recipe.recipe_id,
             "model": self.model,
@@ -78,15 +80,21 @@ class Trial:
             train_limit=spec["train_limit"],
             vary=tuple(spec["vary"]),
             seed=spec["seed"],
+            training_version=spec["training_version"],
         )
 
     @property
     def trial_id(self) -> str:
         """Readable and unique: equal trials, and only they, share it."""
-        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
-        digest = hashlib.sha256(canonical.encode()).hexdigest()[:10]
-        slug = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{self.recipe.name}-{self.model}-{self.data}")
-        return f"{slug}-s{self.seed}-{digest}"
+        return trial_id_of(self.to_dict())
+
+
+def trial_id_of(spec: Mapping[str, Any]) -> str:
+    """Return the id of a spec as it stands in its file, also one that an older version wrote."""
+    canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(canonical.encode()).hexdigest()[:10]
+    slug = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{spec['recipe']['name']}-{spec['model']}-{spec['data']}")
+    return f"{slug}-s{spec['seed']}-{digest}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

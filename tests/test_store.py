@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -105,7 +107,8 @@ def test_a_claim_is_exclusive_between_processes(make_store: MakeStore, make_tria
     [
         ("trial.json", b"{", "trial.json: damaged (not valid JSON)"),
         ("trial.json", b"[]", "trial.json: damaged (not a JSON object)"),
-        ("trial.json", b'{"format": 2}', "trial.json: format 2, this version of seedstudy reads 1"),
+        ("trial.json", b'{"format": 2}', "trial.json: damaged (its content is not what was written)"),
+        ("trial.json", b'{"format": 3}', "trial.json: format 3, this version of seedstudy reads 1 and 2"),
         ("trial.json", b"\xff\xfe", "trial.json: damaged (not valid JSON)"),
         ("predictions.parquet", b"PAR1", "predictions.parquet: damaged"),
         ("curves.parquet", b"", "curves.parquet: damaged"),
@@ -198,6 +201,122 @@ def test_missing_study_names_the_ones_that_are_there(make_store: MakeStore, tmp_
 def test_names_become_folders_only_after_a_check(name: str, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="use letters, digits"):
         Store(tmp_path, name)
+
+
+# --- formats --------------------------------------------------------------------------------------------
+
+FORMAT_1 = Path(__file__).parent / "fixtures" / "format_1"
+
+
+@pytest.fixture
+def old_store(tmp_path: Path) -> Store:
+    """Return a study written before records had seals: two results, a failure, a planned trial."""
+    shutil.copytree(FORMAT_1, tmp_path / "old" / "format_1")
+    return Store(tmp_path / "old", "format_1")
+
+
+def test_format_1_is_read(old_store: Store) -> None:
+    scan = old_store.scan()
+    assert scan.damaged == {}
+    assert sorted(scan.states.values()) == ["failed", "ok", "ok", "planned"]
+    counts = scan.trials.filter(pl.col("status") == "ok").select("seed", "eval_set", "n_correct", "n_examples").rows()
+    assert counts == [(0, "val", 33, 40), (0, "real", 18, 20), (1, "val", 30, 40), (1, "real", 15, 20)]
+    assert scan.trials["reason"].to_list()[-1] == "RuntimeError: out of memory"
+    assert old_store.predictions(old_store.trial_ids()[0]).height == 60
+    assert old_store.rule()["margin"] == 0.5
+
+
+def test_a_trial_planned_by_another_training_version_is_still_read(
+    make_store: MakeStore, data: Dataset, make_trial: MakeTrial
+) -> None:
+    store, older = make_store(n_seeds=1, a2=0.8), make_trial(1, name="a2", training_version=0)
+    store.plan(Study(recipes=("a2",)), [older])
+    publish(store, older, data)
+    assert store.read_spec(older.trial_id) == older
+    assert store.read_trial(older.trial_id)[0] == "ok"
+
+
+# --- what a hand or a disk may do -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("status", "fine"),
+        ("status", 3),
+        ("provenance", []),
+        ("evaluations", []),
+        ("evaluations", {}),
+        ("evaluations", {"val": {"n_correct": "many", "n_examples": 1, "n_correct_top5": 1, "loss": 1.0}}),
+        ("evaluations", {"val": {"n_correct": 2, "n_examples": 1, "n_correct_top5": 1, "loss": 1.0}}),
+        ("evaluations", {"val": {"n_correct": None, "n_examples": 1, "n_correct_top5": 1, "loss": 1.0}}),
+        ("started_at", "yesterday"),
+        ("started_at", "0001-01-01T00:00:00+14:00"),
+        ("reason", "\ud800"),
+        ("epochs", 2**63),
+        ("train_s", True),
+        ("sha256", None),
+    ],
+)
+def test_a_wrong_value_in_an_unsealed_record_spoils_one_trial_alone(key: str, value: object, old_store: Store) -> None:
+    trial_id = old_store.trial_ids()[0]
+    path = old_store.folder(trial_id) / "trial.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}).replace("\\\\u", "\\u"))
+    scan = old_store.scan()
+    assert list(scan.damaged) == [trial_id]
+    assert "damaged" in scan.damaged[trial_id]
+    assert scan.trials.filter(pl.col("status") == "ok")["seed"].unique().to_list() == [1]
+
+
+@pytest.mark.parametrize("name", ["trial.json", "failure.json", "study.json"])
+def test_a_changed_number_in_a_record_is_noticed(name: str, make_store: MakeStore, make_trial: MakeTrial) -> None:
+    store, trial_id = make_store(n_seeds=1, a2=0.8), make_trial(0, name="a2").trial_id
+    if name == "failure.json":
+        (store.folder(trial_id) / "trial.json").unlink()
+        store.record_failure(trial_id, "RuntimeError: 1", "")
+    path = store.root / name if name == "study.json" else store.folder(trial_id) / name
+    path.write_text(re.sub(r"1|null", "3", path.read_text(), count=1))
+    with pytest.raises(StoreError, match=rf"{name}: damaged \(its content is not what was written\)"):
+        store.rule() if name == "study.json" else store.read_trial(trial_id)
+
+
+def test_a_pipe_in_place_of_a_file_is_no_endless_wait(make_store: MakeStore, make_trial: MakeTrial) -> None:
+    store, trial_id = make_store(n_seeds=1, a2=0.8), make_trial(0, name="a2").trial_id
+    for name in ("predictions.parquet", "trial.json", "spec.json"):
+        (store.folder(trial_id) / name).unlink()
+        os.mkfifo(store.folder(trial_id) / name)
+        assert "not a regular file" in store.scan().damaged[trial_id]
+
+
+def test_a_link_left_in_a_folder_leads_no_write_outside(
+    tmp_path: Path, make_store: MakeStore, make_trial: MakeTrial, data: Dataset
+) -> None:
+    store, trial = make_store(n_seeds=1, a2=0.8), make_trial(5, name="a2")
+    store.plan(Study(recipes=("a2",)), [trial])
+    outside = tmp_path / "outside"
+    outside.write_text("mine")
+    for name in (f".predictions.parquet.{os.getpid()}.tmp", "curves.parquet", f".trial.json.{os.getpid()}.tmp"):
+        (store.folder(trial.trial_id) / name).symlink_to(outside)
+    publish(store, trial, data)
+    assert outside.read_text() == "mine"
+    assert store.read_trial(trial.trial_id)[0] == "ok"
+
+
+# --- lazy scans -----------------------------------------------------------------------------------------
+
+
+def test_predictions_of_many_trials_are_scanned_unread(make_store: MakeStore) -> None:
+    store = make_store(n_seeds=3, a2=0.8)
+    lazy = store.scan_predictions(store.trial_ids())
+    assert isinstance(lazy, pl.LazyFrame)
+    counted = (
+        lazy.group_by("trial_id", "eval_set")
+        .agg(n_correct=pl.col("labels").list.contains(pl.col("predicted")).sum().cast(pl.Int64))
+        .collect(engine="streaming")
+    )
+    stored = store.scan().trials.select("trial_id", "eval_set", "n_correct")
+    assert counted.sort(pl.all()).equals(stored.sort(pl.all()))
+    assert store.scan_predictions(()).collect().height == 0
 
 
 # --- schemas --------------------------------------------------------------------------------------------
