@@ -81,9 +81,9 @@ def test_compare_reads_files_of_numbers(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_study_margin_is_used_where_none_is_given(cli: Cli, make_store: MakeStore) -> None:
-    store = make_store(n_seeds=3)
-    rule = json.loads((store.root / "study.json").read_text()) | {"margin": 2.5}
-    (store.root / "study.json").write_text(json.dumps(rule))
+    from seedstudy.study import Study
+
+    make_store(n_seeds=3).plan(Study(recipes=("a2", "a3"), margin=2.5), [])
     assert json.loads(cli("compare", "a3", "a2", "--json")[1])["comparisons"][0]["margin"] == 2.5
 
 

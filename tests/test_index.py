@@ -166,7 +166,9 @@ def test_where_nothing_can_be_written_the_study_is_still_read(store: Store, monk
 
 
 READER = """
-import sys; from seedstudy import index
+import sys
+from pathlib import Path
+from seedstudy import index
 from seedstudy.store import Store
 index._SETTLED_NS = 0
 store = Store(Path(sys.argv[1]), sys.argv[2])
