@@ -5,10 +5,13 @@ A study is a folder; each of its trials is a folder under ``trials/``, and these
     study.json            question and rule of the latest plan
     trials/<trial_id>/
         spec.json         what to train; written when the trial is planned
-        lock              held (flock) by the process that trains it; freed by the kernel when that process dies
+        lock              the lease of the process that trains it (seedstudy.lease)
+        checkpoint.pt     the state of an unfinished training (seedstudy.train.checkpoint)
+        progress.json     the epoch it has reached; log.txt: what it printed
         predictions.parquet, curves.parquet
         trial.json        the result with the digests of the two tables; written last, once
         failure.json      an exception, instead of a result
+    jobs/<job>.json       what a cluster's queue was given and still has
     trials.parquet, index.json  derived (:mod:`seedstudy.index`): may be deleted at any time
 
 A trial is done exactly when ``trial.json`` is there. Whatever a killed process leaves behind before that is
@@ -20,10 +23,8 @@ have changed; the tables once more whenever their content is used.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -34,10 +35,11 @@ from typing import Any, Literal
 
 import polars as pl
 
-from seedstudy import index
+from seedstudy import index, lease
 from seedstudy.errors import SeedstudyError, StoreError, suggest
 from seedstudy.files import read_json, read_record, sha256, to_json, write_atomically, write_record, writing
 from seedstudy.frames import curves_of, head_of, predictions_of, rows_of
+from seedstudy.lease import Lease
 from seedstudy.schema import CURVES, PREDICTIONS, TRIALS, validate
 from seedstudy.study import Study, Trial, TrialResult, check_name, trial_id_of
 
@@ -118,22 +120,68 @@ class Store:
     # --- training ---------------------------------------------------------------------------------------
 
     @contextmanager
-    def claim(self, trial_id: str) -> Iterator[bool]:
-        """Hold a trial while it is trained; yields False where another process holds it."""
-        path = self.folder(trial_id) / "lock"
-        with writing(path), path.open("ab+") as file:
-            is_mine = _try_lock(file.fileno())
-            if is_mine:
-                file.truncate(0)
-                file.write(to_json({"pid": os.getpid(), "host": os.uname().nodename, "since": _now()}))
-                file.flush()
-            yield is_mine
+    def claim(self, trial_id: str) -> Iterator[Lease | None]:
+        """Hold a trial while it is trained; yields None where another process holds it."""
+        path, checkpoint = self.folder(trial_id) / "lock", self.checkpoint(trial_id)
+        mark = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        with writing(path), lease.held(path, mark=mark) as held:
+            yield held
+
+    def is_running(self, trial_id: str) -> bool:
+        """Say whether a process holds the trial now."""
+        return lease.is_live(self.folder(trial_id) / "lock")
+
+    def holder(self, trial_id: str) -> lease.Holder | None:
+        """Return who trains a trial, or did so last."""
+        return lease.read(self.folder(trial_id) / "lock")
+
+    def checkpoint(self, trial_id: str) -> Path:
+        return self.folder(trial_id) / "checkpoint.pt"
+
+    def log(self, trial_id: str) -> Path:
+        return self.folder(trial_id) / "log.txt"
+
+    def tell_progress(self, trial_id: str, **progress: Any) -> None:
+        """Write how far a training is: ``epoch`` of ``epochs``, and what its speed can be reckoned from."""
+        path = self.folder(trial_id) / "progress.json"
+        with writing(path):
+            write_atomically(path, to_json(progress), is_durable=False)
+
+    def progress(self, trial_id: str) -> dict[str, Any]:
+        """Return what :meth:`tell_progress` wrote last; empty where nothing was."""
+        path = self.folder(trial_id) / "progress.json"
+        try:
+            return read_json(path)
+        except StoreError:  # not there, or not whole: it decides nothing
+            return {}
+
+    # --- queues of clusters -------------------------------------------------------------------------------
+
+    def record_job(self, job: str, engine: str, tasks: Sequence[Sequence[str]]) -> None:
+        """Write what was given to a queue: the trials of each task of ``job``."""
+        path = self.root / "jobs" / f"{check_name(job, 'job')}.json"
+        with writing(path):
+            write_record(path, {"engine": engine, "job": job, "tasks": tasks, "at": _now()})
+
+    def jobs(self, engine: str) -> dict[str, list[list[str]]]:
+        """Return the recorded jobs of an engine: job -> the trials of each task."""
+        records = [read_record(path) for path in sorted((self.root / "jobs").glob("*.json"))]
+        return {record["job"]: record["tasks"] for record in records if record["engine"] == engine}
+
+    def forget_job(self, job: str) -> None:
+        (self.root / "jobs" / f"{check_name(job, 'job')}.json").unlink(missing_ok=True)
+
+    # --- results ------------------------------------------------------------------------------------------
 
     def is_planned(self, trial_id: str) -> bool:
         return (self.folder(trial_id) / "spec.json").exists()
 
     def is_done(self, trial_id: str) -> bool:
         return (self.folder(trial_id) / "trial.json").exists()
+
+    def has_ended(self, trial_id: str) -> bool:
+        """Say whether a trial has a result or a failure; such a trial is not trained again by itself."""
+        return self.is_done(trial_id) or (self.folder(trial_id) / "failure.json").exists()
 
     def publish(self, trial: Trial, result: TrialResult, label_sets: Mapping[str, Any], started_at: str) -> None:
         """Write a finished trial; the first result wins and is never written over.
@@ -178,19 +226,24 @@ class Store:
                 "sha256": digests,
             }
             write_record(folder / "trial.json", record, is_first_only=True)
-            (folder / "failure.json").unlink(missing_ok=True)
+            for name in ("failure.json", "checkpoint.pt", "progress.json"):
+                (folder / name).unlink(missing_ok=True)
 
-    def record_failure(self, trial_id: str, reason: str, traceback: str) -> None:
-        """Write down why a trial raised; it is not tried again unless asked for."""
+    def record_failure(self, trial_id: str, reason: str, traceback: str, **where: Any) -> None:
+        """Write down why a trial raised, and where (epoch, update, host, …); it is not tried again unless asked for."""
         path = self.folder(trial_id) / "failure.json"
         with writing(path):
-            write_record(path, {"reason": reason, "traceback": traceback, "at": _now()})
+            write_record(path, {"reason": reason, "traceback": traceback, "at": _now(), **where})
 
     def forget_failures(self, trial_ids: Iterable[str]) -> None:
         """Let failed trials be trained again."""
         with writing(self._trials):
             for trial_id in trial_ids:
-                (self.folder(trial_id) / "failure.json").unlink(missing_ok=True)
+                folder = self.folder(trial_id)
+                (folder / "failure.json").unlink(missing_ok=True)
+                if (folder / "lock").exists():
+                    with lease.held(folder / "lock"):
+                        pass  # given back in order: earlier deaths are forgotten
 
     def set_aside(self, trial_id: str) -> Path:
         """Move a damaged trial's files to ``damaged-<time>`` inside its folder, so that it is trained again."""
@@ -308,9 +361,15 @@ class Store:
             return "failed", [head | {"status": "failed", "reason": reason}]
         if not (folder / "lock").exists():
             return "planned", []
-        if _is_locked(folder / "lock"):
+        if self.is_running(trial_id):
             return "running", []
-        return "interrupted", [head | {"status": "interrupted", "reason": "the process ended before the result"}]
+        return "interrupted", [head | {"status": "interrupted", "reason": self._why_interrupted(trial_id)}]
+
+    def _why_interrupted(self, trial_id: str) -> str:
+        holder = self.holder(trial_id)
+        if holder is not None and holder.is_released:
+            return "stopped in order before the result"
+        return "the process ended before the result"
 
 
 def open_study(results: Path, study: str) -> Store:
@@ -346,22 +405,3 @@ def _write_frame(frame: pl.DataFrame, schema: Mapping[str, pl.DataType], path: P
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _try_lock(descriptor: int) -> bool:
-    """Take the lock, or say that it is held; a `status` may hold it for an instant, hence the second look."""
-    for pause_s in (0.0, 0.05, 0.2):
-        time.sleep(pause_s)
-        with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-    return False
-
-
-def _is_locked(path: Path) -> bool:
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False

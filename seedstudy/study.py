@@ -154,6 +154,25 @@ class TrialResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """Where trials are trained, and with what; no number depends on it but ``processes``."""
+
+    engine: Literal["local", "slurm", "ray"] = "local"
+    workers: int | None = None
+    """Trials at a time; None: as many as there is room for."""
+    processes: int = 1
+    """Per trial; more than one train it together (torchrun)."""
+    cores: int = 1
+    """Per process."""
+    gpus: float | None = None
+    """Per process; a fraction shares a GPU between trials. None: one each where this machine has GPUs."""
+    trials_per_job: int = 1
+    """Given to one task of a queue, which trains them one after the other and pays the start once."""
+    template: Path | None = None
+    """Script whose lines stand at the top of every Slurm job; from the command line only, for it is code."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
     """What ``seedstudy run`` is asked for: the grid, as words, and the declared rule."""
 
@@ -175,10 +194,13 @@ class Study:
     baseline: str | None = None
     folder: Path = field(default_factory=Path)
     """Where paths in ``recipes`` start."""
+    placement: Placement = field(default_factory=Placement)
 
 
 _GRID_KEYS = ("recipes", "models", "data", "seeds", "vary", "epochs", "train_limit", "set")
 _RULE_KEYS = ("margin", "baseline")
+_ENGINE_KEYS = ("name", "workers", "processes", "cores", "gpus", "trials_per_job")
+ENGINES = ("local", "slurm", "ray")
 
 
 def load_study(path: Path) -> Study:
@@ -196,14 +218,15 @@ def load_study(path: Path) -> Study:
         raise StudyError(f"{path}: cannot read the study file ({getattr(error, 'strerror', error)}).") from error
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{path}: not valid TOML: {error}.") from error
-    _check_keys(path, "", document, ("format", "name", "question", "grid", "rule"))
+    _check_keys(path, "", document, ("format", "name", "question", "grid", "rule", "engine"))
     if document.get("format") != FORMAT:
         raise StudyError(f"{path}: format is {document.get('format', 'none')}, this version reads format = {FORMAT}.")
-    grid, rule = document.get("grid", {}), document.get("rule", {})
-    if not isinstance(grid, dict) or not isinstance(rule, dict):
-        raise StudyError(f"{path}: grid and rule must be tables: [grid] and [rule].")
+    grid, rule, engine = (document.get(key, {}) for key in ("grid", "rule", "engine"))
+    if not all(isinstance(table, dict) for table in (grid, rule, engine)):
+        raise StudyError(f"{path}: grid, rule and engine must be tables: [grid], [rule] and [engine].")
     _check_keys(path, "[grid] ", grid, _GRID_KEYS)
     _check_keys(path, "[rule] ", rule, _RULE_KEYS)
+    _check_keys(path, "[engine] ", engine, _ENGINE_KEYS)
     margin = _get(path, rule, "margin", float, None)
     return Study(
         recipes=_words(path, grid, "recipes"),
@@ -219,7 +242,34 @@ def load_study(path: Path) -> Study:
         margin=margin,
         baseline=_get(path, rule, "baseline", str, None),
         folder=path.parent,
+        placement=check_placement(
+            Placement(
+                engine=_get(path, engine, "name", str, "local"),
+                workers=_get(path, engine, "workers", int, None),
+                processes=_get(path, engine, "processes", int, 1),
+                cores=_get(path, engine, "cores", int, 1),
+                gpus=_get(path, engine, "gpus", float, None),
+                trials_per_job=_get(path, engine, "trials_per_job", int, 1),
+            ),
+            where=f"{path}: [engine] ",
+        ),
     )
+
+
+def check_placement(placement: Placement, *, where: str) -> Placement:
+    """Return a placement whose values are possible, or raise; ``where`` stands before the key in the message."""
+    if placement.engine not in ENGINES:
+        raise StudyError(f'{where}engine "{placement.engine}" is unknown.{suggest(placement.engine, ENGINES)}')
+    for key in ("workers", "processes", "cores", "trials_per_job"):
+        value = getattr(placement, key)
+        if value is not None and value < 1:
+            raise StudyError(f"{where}{key.replace('_', '-')} {value}: must be at least 1.")
+    gpus = placement.gpus
+    if gpus is not None and not (gpus >= 0 and (gpus <= 1 or gpus == int(gpus))):
+        raise StudyError(f"{where}gpus {gpus:g}: must be a whole number, or a share below 1.")
+    if gpus is not None and 0 < gpus < 1 and placement.processes > 1:
+        raise StudyError(f"{where}gpus {gpus:g}: the processes of one trial need a whole GPU each.")
+    return placement
 
 
 def _check_keys(path: Path, table: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:

@@ -1,0 +1,198 @@
+"""Who trains a trial: a lease on its folder, held by one process at a time.
+
+On one machine the kernel is the judge: the holder keeps a lock (flock) on the lease's file, and the kernel frees it
+when that process dies, however it dies. Between machines a network file system may share such locks, keep them to
+each machine, or refuse them; so the file also names its holder, who touches it every :data:`BEAT_S` seconds, and
+another machine takes a lease whose file has not been touched for :data:`STALE_S`.
+
+A lease saves work; it does not guard results. Should a machine wake up from a long sleep and two processes train
+one trial, both do the same computation and the store keeps the first result.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+BEAT_S = 15.0
+STALE_S = 120.0
+_SETTLE_S = 1.0
+"""Between two machines that take one stale lease, the later writer wins; so long the earlier one waits to see it."""
+
+JOB = "SEEDSTUDY_JOB"
+"""Environment variable by which an engine names the job that its process belongs to."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holder:
+    """What a lease's file says of its present or latest holder."""
+
+    host: str
+    boot: str
+    """Identity of the running kernel: equal for all that see the same locks, containers of one machine included."""
+    pid: int
+    job: str
+    """Which engine's job, empty for none: ``local:…``, ``slurm:123_4``, ``ray:…``."""
+    since: float
+    """Seconds since 1970."""
+    n_lost: int
+    """How many holders in a row, before this one, died without getting on."""
+    mark: int
+    """What the trial had reached when the lease was taken: its checkpoint's time of change, in ns; 0 for none."""
+    is_released: bool
+    """Whether the holder gave it back in order."""
+
+
+class Lease:
+    """A lease that this process holds."""
+
+    def __init__(self, path: Path, descriptor: int, holder: Holder) -> None:
+        self.holder, self._path, self._descriptor = holder, path, descriptor
+        self._is_over = threading.Event()
+        self.is_overtaken = False
+        """Whether another machine took the lease, since this one was asleep for too long."""
+        self._write()
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def release(self) -> None:
+        """Give the lease back in order: the trial has ended, or can go on elsewhere at once."""
+        if not self.is_overtaken:
+            self.holder = replace(self.holder, is_released=True)
+            self._write()
+
+    def close(self) -> None:
+        self._is_over.set()
+        os.close(self._descriptor)
+
+    def _write(self) -> None:
+        content = json.dumps(asdict(self.holder)).encode() + b"\n"
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, content, 0)
+        os.fsync(self._descriptor)
+
+    def _beat(self) -> None:
+        while not self._is_over.wait(BEAT_S):
+            with suppress(OSError):  # the next beat comes; a closed descriptor means that the lease is over
+                now_there = read(self._path)
+                if now_there is not None and now_there != self.holder:
+                    self.is_overtaken = True
+                    return
+                os.utime(self._path)
+
+
+def take(path: Path, *, mark: int = 0) -> Lease | None:
+    """Take the lease of a trial, or return None where another process holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        is_locked_by_us = _lock(descriptor, fcntl.LOCK_EX, patience=(0.0, 0.05, 0.2))
+        earlier = read(path)
+        if is_locked_by_us is False or _is_beating(path, earlier, is_judged_by_kernel=is_locked_by_us is True):
+            os.close(descriptor)
+            return None
+        lease = Lease(path, descriptor, _next_holder(earlier, mark))
+        if earlier is not None and not earlier.is_released and earlier.boot != _boot():
+            time.sleep(_SETTLE_S)
+            if read(path) != lease.holder:
+                lease.close()
+                return None
+    except BaseException:
+        with suppress(OSError):
+            os.close(descriptor)
+        raise
+    return lease
+
+
+@contextmanager
+def held(path: Path, *, mark: int = 0) -> Iterator[Lease | None]:
+    """Hold a lease inside the block, or None; an exception leaves it as a death would, for that is what it was."""
+    lease = take(path, mark=mark)
+    if lease is None:
+        yield None
+        return
+    try:
+        yield lease
+        lease.release()
+    finally:
+        lease.close()
+
+
+def read(path: Path) -> Holder | None:
+    """Return what the file says; None where there is none, or none that can be read."""
+    try:
+        return Holder(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def is_live(path: Path) -> bool:
+    """Say whether some process holds the lease."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        is_free = _lock(descriptor, fcntl.LOCK_SH, patience=(0.0,))
+        return is_free is False or _is_beating(path, read(path), is_judged_by_kernel=is_free is True)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, how: int, *, patience: tuple[float, ...]) -> bool | None:
+    """Lock without waiting; False where another process has it, None where the file system knows no locks.
+
+    A `status` may hold it for an instant, hence the pauses.
+    """
+    for pause_s in patience:
+        time.sleep(pause_s)
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        except OSError:
+            return None
+        return True
+    return False
+
+
+def _is_beating(path: Path, holder: Holder | None, *, is_judged_by_kernel: bool) -> bool:
+    """Say whether a holder whose lock we do not see is alive, by its heartbeat."""
+    if holder is None or holder.is_released or (is_judged_by_kernel and holder.boot == _boot()):
+        return False
+    clock = path.with_name(f".clock.{os.getpid()}.tmp")  # the file system's own clock: ours may differ from it
+    try:
+        clock.touch()
+        return clock.stat().st_mtime - path.stat().st_mtime < STALE_S
+    except OSError:
+        return True
+    finally:
+        clock.unlink(missing_ok=True)
+
+
+def _next_holder(earlier: Holder | None, mark: int) -> Holder:
+    n_lost = 0
+    if earlier is not None and not earlier.is_released:
+        n_lost = 1 if mark != earlier.mark else earlier.n_lost + 1
+    return Holder(
+        host=os.uname().nodename,
+        boot=_boot(),
+        pid=os.getpid(),
+        job=os.environ.get(JOB, ""),
+        since=time.time(),
+        n_lost=n_lost,
+        mark=mark,
+        is_released=False,
+    )
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # not Linux
+        return os.uname().nodename
