@@ -6,8 +6,9 @@ Accuracy becomes a fraction here and percentage points ("pp") right after it: ev
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,29 @@ import polars as pl
 
 from seedstudy.datasets import EVAL_SET_ORDER
 from seedstudy.errors import StatisticsError, StudyError, suggest
-from seedstudy.stats.compare import Comparison, compare
+from seedstudy.importing.arms import DEFAULT_METRIC, Wanted, parse_selector, read_arms
+from seedstudy.importing.files import read_table
+from seedstudy.importing.metrics import to_points
+from seedstudy.schema import TRIALS, validate
+from seedstudy.stats.compare import Comparison, compare, compare_summaries
 from seedstudy.stats.describe import Description, Rank, describe, rank_of
 from seedstudy.stats.result import Estimate
+from seedstudy.stats.sample import by_seed, in_pairs, mean_of, sd_of
 from seedstudy.store import open_study
 
 DEFAULT_RNG_SEED = 0
-_FILES = (".csv", ".parquet", ".json", ".txt")
 
 Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moments:
+    """What a table gives of an arm whose seeds are not at hand."""
+
+    mean: float
+    sd: float
+    """Standard deviation over seeds, with n - 1."""
+    n: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,10 +65,16 @@ class Group:
     recipe_id: str = ""
     pool_key: str = ""
     """Equal for trials whose provenance agrees."""
+    notes: tuple[str, ...] = ()
+    """What the files left unclear, for the reader of the numbers."""
+    origin: str = ""
+    """The files it was read from; empty for a study."""
+    moments: Moments | None = None
+    """All that is known where `values` is empty: a published mean and std."""
 
     @property
     def n(self) -> int:
-        return len(self.values)
+        return len(self.values) if self.moments is None else self.moments.n
 
     @property
     def seed0(self) -> float | None:
@@ -104,7 +125,7 @@ class Source:
     results: Path = Path("results")
     study: str = "main"
     eval_sets: tuple[str, ...] | None = None
-    metric: str = "top1"
+    metric: str = DEFAULT_METRIC
     unit: str | None = None
     """Unit of plain numbers: ``percent`` or ``fraction``; needed only where it cannot be told."""
 
@@ -113,10 +134,29 @@ def select_groups(what: Sequence[str], source: Source) -> list[Group]:
     """Return every group the selectors name (all of the study where there are none), by recipe, then eval set."""
     if not what:
         return _groups_of_study(source.study, source)
-    groups: list[Group] = []
-    for selector in what:
-        groups.extend(_select(selector, source))
-    return groups
+    return [group for arm in told_apart([_select(selector, source) for selector in what]) for group in arm]
+
+
+def told_apart(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
+    """Return the arms with longer labels where files in different folders have one name."""
+    origins: dict[str, set[str]] = {}
+    for group in (group for arm in arms for group in arm if group.origin):
+        origins.setdefault(group.label, set()).add(group.origin)
+    longer: dict[tuple[str, str], str] = {}
+    for label, files in origins.items():
+        if len(files) > 1:
+            longer |= {(label, file): f"{place}{label}" for file, place in _places(files).items()}
+    return [[replace(g, label=longer.get((g.label, g.origin), g.label)) for g in arm] for arm in arms]
+
+
+def _places(files: set[str]) -> dict[str, str]:
+    """Return for each file as much of its folder, "/" at the end, as tells the files apart."""
+    parts = {file: Path(file).parent.parts for file in sorted(files)}
+    for depth in range(1, max(map(len, parts.values())) + 1):
+        found = {file: "".join(f"{part}/" for part in places[-depth:]) for file, places in parts.items()}
+        if len(set(found.values())) == len(files):
+            return found
+    return {file: f"{file}:" for file in files}
 
 
 def select_one(selector: str, source: Source) -> list[Group]:
@@ -151,9 +191,20 @@ def _only(groups: list[Group], selector: str) -> list[Group]:
     )
 
 
+def studies_of(what: Sequence[str], source: Source) -> tuple[str, ...]:
+    """Return the names of the studies that selectors speak of; none for files and published numbers."""
+    if not what:
+        return (source.study,)
+    named = [text for text in what if parse_selector(text) is None and not _PUBLISHED.fullmatch(text.strip())]
+    return tuple(dict.fromkeys(text.rpartition(":")[0] or source.study for text in named))
+
+
 def _select(selector: str, source: Source) -> list[Group]:
-    if Path(selector).suffix in _FILES:
-        return [_group_of_file(Path(selector), source)]
+    published = _published(selector, source)
+    if published is not None:
+        return [published]
+    if parse_selector(selector) is not None:
+        return _groups_of_files(selector, source)
     study, _, rest = selector.rpartition(":")
     study = study or source.study
     return _matching(_groups_of_study(study, source), rest, f'study "{study}"')
@@ -183,7 +234,7 @@ def _groups_of_study(study: str, source: Source) -> list[Group]:
 
 def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
     """Return the groups of a TRIALS frame; only trials whose provenance agrees are in one group."""
-    if source.metric != "top1":
+    if source.metric != DEFAULT_METRIC:
         raise StudyError(f'metric "{source.metric}": trials hold top1; other metrics come from files.')
     finished = trials.filter(pl.col("status") == "ok")
     if finished.is_empty():
@@ -233,7 +284,7 @@ def _eval_sets(finished: pl.DataFrame, source: Source) -> list[str]:
     return list(source.eval_sets)
 
 
-# --- plain numbers ------------------------------------------------------------------------------------
+# --- numbers from anywhere ----------------------------------------------------------------------------
 
 
 def group_of_numbers(values: Sequence[float] | Values, label: str, source: Source) -> Group:
@@ -241,80 +292,73 @@ def group_of_numbers(values: Sequence[float] | Values, label: str, source: Sourc
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1:
         raise StatisticsError(f"{label}: expected one number per seed, got an array of shape {array.shape}.")
-    scale, unit = _scale(array, label, source) if source.metric == "top1" else (1.0, None)
+    is_share = source.metric == DEFAULT_METRIC or source.unit is not None
     return Group(
         label=label,
         recipe=label,
         model=None,
         data=None,
-        eval_set=source.eval_sets[0] if source.eval_sets else "val",
+        eval_set=source.eval_sets[0] if source.eval_sets else EVAL_SET_ORDER[0],
         metric=source.metric,
-        unit=unit,
+        unit="pp" if is_share else None,
         seeds=None,
-        values=array * scale,
+        values=to_points(array, source.unit, where=label) if is_share else array,
     )
 
 
-def _scale(values: Values, label: str, source: Source) -> tuple[float, str]:
-    """Return what makes accuracies percentage points; whether 0.8 is 80 % or 0.8 % is never guessed."""
-    if source.unit == "percent":
-        return 1.0, "pp"
-    if source.unit == "fraction":
-        return 100.0, "pp"
-    if values.size and 1.0 < values.max() <= 100.0 and values.min() >= 0.0:
-        return 1.0, "pp"
-    if values.size and (values.max() > 100.0 or values.min() < 0.0):
-        raise StatisticsError(
-            f"{label}: {values.max():g} is no accuracy: name the metric with --metric (and --lower-is-better)."
+def _groups_of_files(selector: str, source: Source) -> list[Group]:
+    """Return the groups of a file, a folder or a pattern; a file of trials is read as a study is."""
+    files, pick = parse_selector(selector) or (selector, None)
+    if Path(files).suffix == ".parquet":
+        table = read_table(Path(files))
+        if "trial_id" in table.columns:
+            groups = groups_of_trials(validate(table, TRIALS, where=files), source)
+            return groups if pick is None else _matching(groups, pick, files)
+    wanted = Wanted(metric=source.metric, eval_sets=source.eval_sets, unit=source.unit)
+    return [
+        Group(
+            label=arm.label,
+            recipe=arm.recipe,
+            model=arm.model,
+            data=arm.data,
+            eval_set=arm.eval_set,
+            metric=arm.metric,
+            unit=arm.unit,
+            seeds=arm.seeds,
+            values=arm.values,
+            n_left_out=arm.n_left_out,
+            notes=arm.notes,
+            origin=files,
         )
-    raise StatisticsError(f"{label}: percent or fraction? Every number is at most 1: say --unit percent or fraction.")
+        for arm in read_arms(selector, wanted)
+    ]
 
 
-def _group_of_file(path: Path, source: Source) -> Group:
-    numbers = _numbers_of_text(path) if path.suffix == ".txt" else _numbers_of_table(path, source)
-    return group_of_numbers(numbers, path.stem, source)
+_PUBLISHED = re.compile(
+    r"(?:(?P<label>[^:]+):\s*)?(?P<mean>[+-]?[\d.]+(?:e[+-]?\d+)?)\s*(?:±|\+-|\+/-)\s*(?P<sd>[\d.]+(?:e[+-]?\d+)?)"
+    r"(?:[\s,(]*n\s*=\s*(?P<n>\d+)\)?)?",
+    re.IGNORECASE,
+)
 
 
-def _numbers_of_text(path: Path) -> list[float]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not text'}).") from error
-    numbers = []
-    for row, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            numbers.append(float(line))
-        except ValueError:
-            raise StudyError(
-                f'{path}, line {row}: "{line.strip()}" is not a number; write one number a line.'
-            ) from None
-    if not numbers:
-        raise StudyError(f"{path}: holds no number; write one number a line.")
-    return numbers
-
-
-def _numbers_of_table(path: Path, source: Source) -> list[float]:
-    """Read the metric's column of a CSV, Parquet or JSON (list of records) file."""
-    readers: Mapping[str, Callable[[Path], pl.DataFrame]]
-    readers = {".csv": pl.read_csv, ".parquet": pl.read_parquet, ".json": pl.read_json}
-    try:
-        frame = readers[path.suffix](path)
-    except OSError as error:
-        raise StudyError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (pl.exceptions.PolarsError, ValueError) as error:
-        raise StudyError(f"{path}: not a readable {path.suffix[1:]} file ({str(error).splitlines()[0]}).") from error
-    if source.metric not in frame.columns:
+def _published(selector: str, source: Source) -> Group | None:
+    """Return the group of a published "mean ± std, n = seeds"; None where the selector is none."""
+    found = _PUBLISHED.fullmatch(selector.strip())
+    if found is None:
+        return None
+    if found["n"] is None:
         raise StudyError(
-            f'{path}: no column "{source.metric}".{suggest(source.metric, frame.columns)} Name it with --metric.'
+            f'"{selector}": a mean without its number of seeds cannot be compared; write "{selector} n=5".'
         )
-    column = frame[source.metric]
-    if not column.dtype.is_numeric() or column.null_count():
-        raise StudyError(f'{path}: column "{source.metric}" holds empty cells or text; every row needs a number.')
-    if "seed" in frame.columns and frame["seed"].is_duplicated().any():
-        raise StudyError(f"{path}: a seed stands in several rows; a seed counts once, so give one row per seed.")
-    return [float(value) for value in column]
+    try:
+        mean, sd, n = float(found["mean"]), float(found["sd"]), int(found["n"])
+    except ValueError:
+        raise StudyError(f'"{selector}": not two numbers; write it like "79.5±0.1 n=5".') from None
+    label = found["label"] or selector.strip()
+    group = group_of_numbers([mean], label, source)
+    scale = 100.0 if source.unit == "fraction" else 1.0
+    moments = Moments(mean=float(group.values[0]), sd=sd * scale, n=n)
+    return replace(group, values=np.empty(0), moments=moments)
 
 
 # --- statistics ---------------------------------------------------------------------------------------
@@ -322,25 +366,63 @@ def _numbers_of_table(path: Path, source: Source) -> list[float]:
 
 def summarise(group: Group, *, level: float = 0.95) -> Summary:
     """Describe one group: n, mean, std, extremes, seed 0, with intervals and what they do not show."""
+    if group.moments is not None:
+        raise StudyError(f'"{group.label}" gives mean and std already: summary needs one number per seed.')
     description = describe(group.values, level=level, name=group.label)
-    warnings = list(description.warnings)
-    if group.n_left_out:
-        trials = "1 trial" if group.n_left_out == 1 else f"{group.n_left_out} trials"
-        warnings.append(f"{trials} without a result (diverged, failed or interrupted) left out")
+    warnings = [*description.warnings, *doubts_of(group)]
     rank = rank_of(group.seed0, group.values) if group.seed0 is not None and group.n > 1 else None
     return Summary(group=group, description=description, seed0_rank=rank, warnings=tuple(dict.fromkeys(warnings)))
 
 
+def doubts_of(group: Group) -> tuple[str, ...]:
+    """Return what is known to be wrong with a group's trials."""
+    if not group.n_left_out:
+        return group.notes
+    trials = "1 trial" if group.n_left_out == 1 else f"{group.n_left_out} trials"
+    return (f"{trials} without a result (diverged, failed or interrupted) left out", *group.notes)
+
+
 def compare_groups(
-    a: Group, b: Group, *, level: float, margin: float | None, rng_seed: int = DEFAULT_RNG_SEED
+    a: Group,
+    b: Group,
+    *,
+    level: float,
+    margin: float | None,
+    paired: bool = False,
+    rng_seed: int = DEFAULT_RNG_SEED,
 ) -> Comparison:
-    """Compare B against A in their unit; both must be of one metric and one eval set."""
+    """Compare B against A in their unit; both must be of one metric, one eval set and one data set."""
     if (a.metric, a.unit) != (b.metric, b.unit):
         raise StatisticsError(f"{a.label} is {a.metric}, {b.label} is {b.metric}: compare numbers of one metric.")
     if a.data != b.data:
         raise StatisticsError(f"{a.label} is on {a.data}, {b.label} is on {b.data}: compare on one data set.")
+    names = (a.label, b.label)
+    if a.moments is not None or b.moments is not None:
+        if paired:
+            raise StudyError(f"{names[0]} and {names[1]}: mean and std alone cannot be paired; leave --paired out.")
+        first, second = _moments(a), _moments(b)
+        return compare_summaries(*first, *second, level=level, margin=margin, names=names)
+    first_values, second_values = _pairs(a, b) if paired else (a.values, b.values)
     rng = np.random.default_rng(rng_seed)
-    return compare(a.values, b.values, rng=rng, level=level, margin=margin, names=(a.label, b.label))
+    found = compare(first_values, second_values, rng=rng, level=level, margin=margin, paired=paired, names=names)
+    doubts = [f"{group.label}: {doubt}" for group in (a, b) for doubt in doubts_of(group)]
+    return replace(found, warnings=(*found.warnings, *doubts))
+
+
+def _moments(group: Group) -> tuple[float, float, int]:
+    if group.moments is not None:
+        return group.moments.mean, group.moments.sd, group.moments.n
+    return mean_of(group.values), sd_of(group.values), group.n
+
+
+def _pairs(a: Group, b: Group) -> tuple[Values, Values]:
+    """Return both arms aligned by seed; by position where neither knows its seeds."""
+    if a.seeds is None and b.seeds is None:
+        return a.values, b.values
+    if a.seeds is None or b.seeds is None:
+        blind = a if a.seeds is None else b
+        raise StudyError(f'{blind.label}: pairing needs the seed of each value; give the file a column "seed".')
+    return in_pairs(by_seed(a.seeds, a.values, name=a.label), by_seed(b.seeds, b.values, name=b.label))
 
 
 def by_eval_set(groups: Iterable[Group]) -> Mapping[str, Group]:

@@ -66,9 +66,10 @@ def check_level(level: float) -> None:
 
 def damaged_trials(what: Sequence[str], source: Source) -> dict[str, str]:
     """Return the damaged trials of every study that is asked for; the others are still read."""
+    from seedstudy.analysis import studies_of
     from seedstudy.store import Store
 
-    studies = {selector.rpartition(":")[0] or source.study for selector in what} if what else {source.study}
+    studies = studies_of(what, source)
     return {key: text for name in studies for key, text in Store(source.results, name).scan().damaged.items()}
 
 
