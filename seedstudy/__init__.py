@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from seedstudy.api import Answer, Comparisons, compare, load_predictions, load_trials, summary
+    from seedstudy.api import compare, load_predictions, load_trials, summary
+    from seedstudy.judgement import Answer, Comparisons
     from seedstudy.plots import distributions as plot_distributions
     from seedstudy.plots import estimation as plot_estimation
     from seedstudy.plots import save as save_picture
@@ -32,8 +33,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Answer": "api.Answer",
-    "Comparisons": "api.Comparisons",
+    "Answer": "judgement.Answer",
+    "Comparisons": "judgement.Comparisons",
     "Recipe": "recipe.Recipe",
     "Study": "study.Study",
     "compare": "api.compare",

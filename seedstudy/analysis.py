@@ -137,6 +137,11 @@ def select_groups(what: Sequence[str], source: Source) -> list[Group]:
     return [group for arm in told_apart([_select(selector, source) for selector in what]) for group in arm]
 
 
+def select_arms(selectors: Sequence[str], source: Source) -> list[list[Group]]:
+    """Return for each selector the groups of the one recipe that it names, labels told apart."""
+    return told_apart([select_one(selector, source) for selector in selectors])
+
+
 def told_apart(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
     """Return the arms with longer labels where files in different folders have one name."""
     origins: dict[str, set[str]] = {}

@@ -24,13 +24,14 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from seedstudy.errors import StudyError
 from seedstudy.stats.describe import describe
+from seedstudy.stats.result import decimals_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
     from seedstudy.analysis import Group, Summary, Values
-    from seedstudy.api import Answer
+    from seedstudy.judgement import Answer
     from seedstudy.stats.result import Estimate
 
 _SUFFIXES = (".png", ".pdf", ".svg")
@@ -158,7 +159,7 @@ def _histogram(axes: Axes, summary: Summary, limits: tuple[float, float]) -> Non
         axes.plot(x, curve, color="black", linewidth=1.3)
         top = max(top, float(curve.max()))
     sns.rugplot(x=group.values, ax=axes, color="black", height=0.05, linewidth=0.8, alpha=0.7)
-    decimals = _decimals(mean)
+    decimals = decimals_of(mean)
     spread = f" ± {std:.{decimals}f}" if group.n > 1 else ""
     what = "mean ± std" if group.n > 1 else "value"
     percent = " %" if group.unit == "pp" else ""
@@ -307,7 +308,7 @@ def _seeds(axes: Axes, answers: dict[int, Answer], n_rows: int) -> None:
             legend=False,
         )
         _interval(axes, means[row], row + _BAR_Y)
-        decimals = _decimals(means[row])
+        decimals = decimals_of(means[row])
         text = f"{means[row].value:.{decimals}f}"
         if means[row].has_interval:
             text += f" [{means[row].low:.{decimals}f}, {means[row].high:.{decimals}f}]"
@@ -333,7 +334,7 @@ def _differences(axes: Axes, answers: dict[int, Answer], n_rows: int) -> None:
             axes.fill_betweenx(reach, -margin, margin, color="0.88", linewidth=0, zorder=0)
         axes.plot([0, 0], reach, color="0.45", linewidth=1, zorder=1)
         _interval(axes, difference, row + 0.16, None if margin is None else answer.comparison.equivalence_interval)
-        decimals = _decimals(difference)
+        decimals = decimals_of(difference)
         text = f"{difference.value:+.{decimals}f}"
         if difference.has_interval:
             text += f" [{difference.low:+.{decimals}f}, {difference.high:+.{decimals}f}]"
@@ -477,14 +478,6 @@ def _limits(
 
 def _percent(level: float) -> str:
     return f"{100 * level:.6g}%"
-
-
-def _decimals(estimate: Estimate) -> int:
-    """Return the decimals that the tables print: two digits of the interval's half-width, 2 to 6."""
-    half = (estimate.high - estimate.low) / 2
-    if not math.isfinite(half) or half <= 0:
-        return 2
-    return min(6, max(2, 1 - math.floor(math.log10(half))))
 
 
 def _set_gaps(figure: Figure) -> None:

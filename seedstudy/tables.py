@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from seedstudy.recipe import Recipe, Value, format_value
+from seedstudy.stats.result import decimals_of
 
 if TYPE_CHECKING:
     from seedstudy.analysis import Summary
-    from seedstudy.api import Answer
+    from seedstudy.judgement import Answer, Comparisons
     from seedstudy.stats.result import Estimate
     from seedstudy.verdict import Word
 
@@ -26,9 +27,10 @@ PIPE_WIDTH = 200
 
 def show(*parts: RenderableType) -> None:
     """Print to stdout, as wide as the terminal, or unwrapped into a pipe."""
-    console = Console()
+    # No markup: a "[" in a file's name is a "[".
+    console = Console(markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
+        console = Console(width=PIPE_WIDTH, markup=False, emoji=False)
     for part in parts:
         console.print(part, highlight=False)
 
@@ -65,11 +67,15 @@ def summary_table(summaries: Sequence[Summary]) -> RenderableType:
     return Group(table, Text(caption, style="dim"), *_notes((row.group.label, row.warnings) for row in summaries))
 
 
-def comparison_table(answers: Sequence[Answer]) -> RenderableType:
+def comparison_table(comparisons: Comparisons) -> RenderableType:
     """Render the comparisons and, below, the verdicts in words."""
+    answers = comparisons.answers
     level = answers[0].comparison.level
+    is_family = any(answer.n_family > 1 for answer in answers)
+    by_data = len({answer.a.data for answer in answers}) > 1
     table = _table("B against A", "eval set")
-    for head in ("n", "mean A", "mean B", "B - A", _percent(level), "p", "P(B better)"):
+    ci = _percent(level) + (", together" if is_family else "")
+    for head in ("n", "A: mean ± std", "B: mean ± std", "B - A", ci, "p adjusted" if is_family else "p", "P(B better)"):
         table.add_column(head, justify="right")
     table.add_column("verdict")
     for answer in answers:
@@ -78,33 +84,87 @@ def comparison_table(answers: Sequence[Answer]) -> RenderableType:
         n = str(c.n_a) if c.n_a == c.n_b else f"{c.n_a} | {c.n_b}"
         prob = v.prob_b_better
         table.add_row(
-            f"{answer.b.label} against {answer.a.label}",
+            f"{answer.b.label} against {answer.a.label}" + (f", {answer.a.data}" if by_data else ""),
             answer.a.eval_set,
             n,
-            f"{c.mean_a:.{decimals}f}",
-            f"{c.mean_b:.{decimals}f}",
+            _spread(c.mean_a, c.sd_a, decimals),
+            _spread(c.mean_b, c.sd_b, decimals),
             f"{c.difference.value:+.{decimals}f}",
-            _interval(c.difference, decimals),
-            p_value(c.p_value),
+            _interval(answer.interval_adjusted, decimals),
+            p_value(answer.p_adjusted),
             "–" if prob is None else f"{prob.value:.2f} {_interval(prob, 2)}",
             Text(v.word, style=_STYLE[v.word]),
         )
-    return Group(table, *(_verdict_in_words(answer) for answer in answers), *_comparison_notes(answers))
+    return Group(
+        table,
+        *(_verdict_in_words(answer, by_pair=len(comparisons.pairs) > 1) for answer in answers),
+        *_overall_in_words(comparisons),
+        *_letters_in_words(comparisons),
+        *_comparison_notes(comparisons),
+    )
 
 
-def _verdict_in_words(answer: Answer) -> Text:
-    line = Text(f"{answer.a.eval_set}: ")
+def _spread(mean: float, sd: float, decimals: int) -> str:
+    return f"{mean:.{decimals}f}" + (f" ± {sd:.{decimals}f}" if math.isfinite(sd) else "")
+
+
+def _verdict_in_words(answer: Answer, *, by_pair: bool) -> Text:
+    line = Text(f"{answer.b.label} against {answer.a.label}, " if by_pair else "")
+    line.append(f"{answer.a.eval_set}: ")
     line.append(answer.verdict.word, style=_STYLE[answer.verdict.word])
     return line.append(": " + "; ".join(answer.verdict.reasons) + ".")
 
 
-def _comparison_notes(answers: Sequence[Answer]) -> Iterable[Text]:
+def _overall_in_words(comparisons: Comparisons) -> Iterable[Text]:
+    for (a, b), found in comparisons.overall().items():
+        line = Text(f"{b} against {a}, all eval sets: ")
+        line.append(found.word, style=_STYLE[found.word])
+        yield line.append(": " + "; ".join(found.reasons) + ".")
+
+
+def _letters_in_words(comparisons: Comparisons) -> Iterable[Text]:
+    for eval_set, letters in comparisons.letters.items():
+        told = ", ".join(f"{label} {found}" for label, found in letters.items())
+        yield Text(f"{eval_set}, best first; recipes that share a letter were not told apart: {told}")
+
+
+def _comparison_notes(comparisons: Comparisons) -> Iterable[Text]:
+    answers = comparisons.answers
     margin, unit = answers[0].rule.margin, answers[0].a.unit
     rule = "no margin declared (--margin): nothing can be called equivalent"
     if margin is not None:
         rule = f"margin ±{margin:g}{' points' if unit == 'pp' else ''}"
-    yield Text(f"Welch t, alpha {answers[0].rule.alpha:.2g} per eval set, {rule}.", style="dim")
+    test = "paired t" if answers[0].comparison.paired else "Welch t"
+    yield Text(f"{test}, alpha {answers[0].rule.alpha:.2g}, {rule}; ± is the std over seeds (n - 1).", style="dim")
+    yield from (Text(line, style="dim") for line in _family_notes(answers))
+    for answer in answers:
+        r = answer.comparison.correlation
+        if r is not None:
+            known = "" if not r.has_interval else f" {_interval(r, 2)}"
+            yield Text(
+                f"{answer.a.eval_set}: paired by seed, correlation r = {_number(r.value, 2)}{known}.", style="dim"
+            )
     yield from _notes((f"{answer.b.label}, {answer.a.eval_set}", answer.comparison.warnings) for answer in answers)
+
+
+def _family_notes(answers: Sequence[Answer]) -> Iterable[str]:
+    """Say what is adjusted together with what, and how."""
+    names = {"holm": "Holm", "max-t": "max-T"}
+    for is_primary in (True, False):
+        family = [answer for answer in answers if answer.is_primary == is_primary]
+        if not family or family[0].n_family < 2:
+            continue
+        sets = " and ".join(dict.fromkeys(answer.a.eval_set for answer in family))
+        what = f"{sets}, which decides" if is_primary else f"{sets}, which support"
+        how = names[family[0].correction]
+        yield (
+            f"{len(family)} comparisons on {what}: p adjusted by {how}, intervals by Bonferroni (all hold together; "
+            f"{how}'s p can be below alpha where such an interval just reaches 0)."
+        )
+    if answers[0].correction == "none" and len(answers) > 1 and all(answer.n_family == 1 for answer in answers):
+        n_sets = len({answer.a.eval_set for answer in answers})
+        if len(answers) > n_sets or n_sets > 2:
+            yield f"{len(answers)} comparisons, not adjusted for their number: a wrong finding among them is likelier."
 
 
 def recipe_table(recipe: Recipe, *, with_sources: bool) -> RenderableType:
@@ -157,14 +217,6 @@ def p_value(p: float) -> str:
     if not math.isfinite(p):
         return "–"
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}"
-
-
-def decimals_of(estimate: Estimate) -> int:
-    """Return the decimals the interval supports: two digits of its half-width, at least 2, at most 6."""
-    half = (estimate.high - estimate.low) / 2
-    if not math.isfinite(half) or half <= 0:
-        return 2
-    return min(6, max(2, 1 - math.floor(math.log10(half))))
 
 
 def _table(*columns: str) -> Table:

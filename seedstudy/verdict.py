@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from seedstudy.errors import StatisticsError
@@ -60,6 +61,8 @@ def decide(
     *,
     p_adjusted: float | None = None,
     equivalence_p_adjusted: float | None = None,
+    n_family: int = 1,
+    unit: str = "",
 ) -> Verdict:
     """Apply the rule to a comparison.
 
@@ -75,6 +78,10 @@ def decide(
         The declared rule.
     p_adjusted, equivalence_p_adjusted : float, optional
         p-values adjusted for the family of comparisons shown together; the comparison's own ones by default.
+    n_family : int
+        Number of comparisons in that family; `more_seeds` is counted at alpha / n_family.
+    unit : str
+        Word behind differences in the reasons, such as "points".
 
     Raises
     ------
@@ -90,16 +97,19 @@ def decide(
     p = comparison.p_value if p_adjusted is None else p_adjusted
     equivalence_p = comparison.equivalence_p if equivalence_p_adjusted is None else equivalence_p_adjusted
     is_detected = p < rule.alpha
+    told = _Told(rule=rule, n_family=n_family, unit=f" {unit}" if unit else "")
     if equivalence_p is not None and equivalence_p < rule.alpha:
         word: Word = "equivalent"
-        reasons = _reasons_equivalent(comparison, rule, equivalence_p, is_detected)
+        reasons = _reasons_equivalent(comparison, told, equivalence_p, is_detected)
     elif is_detected:
         word = "better" if _gain(comparison, rule) > 0 else "worse"
-        reasons = _reasons_detected(comparison, rule, p, word)
+        reasons = _reasons_detected(comparison, told, p, word)
     else:
         word = "inconclusive"
-        reasons = _reasons_inconclusive(comparison, rule, p)
-    missing = _more_seeds(comparison, rule) if word == "inconclusive" else None
+        reasons = _reasons_inconclusive(comparison, told, p)
+    # Bonferroni: with Holm a few seeds less may do.
+    at_family = replace(rule, alpha=rule.alpha / n_family)
+    missing = _more_seeds(comparison, at_family) if word == "inconclusive" else None
     if word == "inconclusive":
         reasons = (*reasons, _reason_more_seeds(missing, comparison, rule))
     prob = comparison.prob_b_greater
@@ -113,31 +123,83 @@ def decide(
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overall:
+    """What several eval sets say together."""
+
+    word: Word
+    """The verdict on the primary eval set: the others never overrule it."""
+    primary: str
+    reasons: tuple[str, ...]
+
+
+def overall(primary: str, deciding: Verdict, others: Mapping[str, Verdict]) -> Overall:
+    """Return the verdict on the eval set that was declared to decide, and how the others stand to it.
+
+    Parameters
+    ----------
+    primary : str
+        Name of the deciding eval set.
+    deciding : Verdict
+        Its verdict.
+    others : mapping of str to Verdict
+        The verdicts on the other eval sets, adjusted among themselves.
+
+    """
+    against: dict[Word, Word] = {"better": "worse", "worse": "better"}
+    same = [name for name, verdict in others.items() if verdict.word == deciding.word]
+    opposite = [name for name, verdict in others.items() if verdict.word == against.get(deciding.word)]
+    rest = [name for name in others if name not in same and name not in opposite]
+    reasons = [f"{primary} decides: {deciding.word}"]
+    if same:
+        reasons.append(f"{' and '.join(same)} {'says' if len(same) == 1 else 'say'} the same")
+    reasons += [f"{name} says the opposite ({others[name].word}): tell both" for name in opposite]
+    reasons += [f"{name} alone would be {others[name].word}" for name in rest]
+    return Overall(word=deciding.word, primary=primary, reasons=tuple(reasons))
+
+
 def _gain(comparison: Comparison, rule: Rule) -> float:
     """Return the difference, counted positive where B is better."""
     difference = comparison.difference.value
     return -difference if rule.lower_is_better else difference
 
 
-def _reasons_equivalent(comparison: Comparison, rule: Rule, equivalence_p: float, is_detected: bool) -> tuple[str, ...]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Told:
+    """What the reasons need beside the comparison."""
+
+    rule: Rule
+    n_family: int
+    unit: str
+    """Behind a difference, with its space: " points"."""
+
+    def p(self, p: float) -> str:
+        adjusted = f", adjusted for {self.n_family} comparisons" if self.n_family > 1 else ""
+        return f"p = {_p(p)}{adjusted}"
+
+
+def _reasons_equivalent(
+    comparison: Comparison, told: _Told, equivalence_p: float, is_detected: bool
+) -> tuple[str, ...]:
     size = abs(comparison.difference.value)
     shown = (
-        f"the difference lies within the declared margin of {rule.margin:g} (p = {_p(equivalence_p)} for equivalence)"
+        f"the difference lies within the declared margin of {told.rule.margin:g}{told.unit} "
+        f"({told.p(equivalence_p)}, for equivalence)"
     )
     if is_detected:
-        direction = "better" if _gain(comparison, rule) > 0 else "worse"
-        return (shown, f"{comparison.name_b} is detectably {direction} by {size:.3g}, inside the margin")
+        direction = "better" if _gain(comparison, told.rule) > 0 else "worse"
+        return (shown, f"{comparison.name_b} is detectably {direction} by {size:.3g}{told.unit}, inside the margin")
     return (shown,)
 
 
-def _reasons_detected(comparison: Comparison, rule: Rule, p: float, word: str) -> tuple[str, ...]:
-    size = abs(comparison.difference.value)
+def _reasons_detected(comparison: Comparison, told: _Told, p: float, word: str) -> tuple[str, ...]:
+    size, rule = abs(comparison.difference.value), told.rule
     reasons = [
-        f"{comparison.name_b} is {word} than {comparison.name_a} by {size:.3g}: "
-        f"were they equal, seeds alone would give so large a difference with probability {_p(p)}"
+        f"{comparison.name_b} is {word} than {comparison.name_a} by {size:.3g}{told.unit}: were they equally good, "
+        f"the luck of the seeds alone would show so large a difference {_how_often(p)} ({told.p(p)})"
     ]
     if rule.margin is not None and not _exceeds_margin(comparison, rule.margin):
-        reasons.append(f"whether the difference exceeds the margin of {rule.margin:g} is not settled")
+        reasons.append(f"whether the difference exceeds the margin of {rule.margin:g}{told.unit} is not settled")
     if comparison.permutation_p is not None and comparison.permutation_p >= rule.alpha:
         reasons.append(
             f"relabelling the seeds gives p = {_p(comparison.permutation_p)}"
@@ -150,31 +212,45 @@ def _reasons_detected(comparison: Comparison, rule: Rule, p: float, word: str) -
     return tuple(reasons)
 
 
+def _how_often(p: float) -> str:
+    """Return a probability as a reader counts it; two digits, never "0"."""
+    if p < 1e-6:
+        return "less than once in a million tries"
+    tries = 1.0 / p
+    digits = 1 - math.floor(math.log10(tries))
+    return f"about once in {round(tries, digits):,.{max(digits, 0) if tries < 10 else 0}f} tries"
+
+
 def _exceeds_margin(comparison: Comparison, margin: float) -> bool:
     interval = comparison.difference
     return interval.has_interval and (interval.low > margin or interval.high < -margin)
 
 
-def _reasons_inconclusive(comparison: Comparison, rule: Rule, p: float) -> tuple[str, ...]:
-    if comparison.method == "permutation" and (comparison.permutation_floor or 0.0) >= rule.alpha:
+def _reasons_inconclusive(comparison: Comparison, told: _Told, p: float) -> tuple[str, ...]:
+    if comparison.method == "permutation" and (comparison.permutation_floor or 0.0) >= told.rule.alpha:
         first = (
             f"no spread between seeds and too few of them: the smallest possible p is "
             f"{_p(comparison.permutation_floor or 1.0)}"
         )
     else:
-        first = f"a difference of this size is within seed noise (p = {_p(p)})"
-    if rule.margin is None:
+        size = abs(comparison.difference.value)
+        first = (
+            f"these seeds cannot tell the two apart: were they equally good, the luck of the seeds alone would show a "
+            f"difference of {size:.3g}{told.unit} or more {_how_often(p)} ({told.p(p)})"
+        )
+    if told.rule.margin is None:
         return (first, "no margin was declared, so equivalence cannot be shown either")
-    return (first, f"nor is the difference shown to lie within the margin of {rule.margin:g}")
+    return (first, f"nor is the difference shown to lie within the margin of {told.rule.margin:g}{told.unit}")
 
 
 def _reason_more_seeds(missing: int | None, comparison: Comparison, rule: Rule) -> str:
     if missing is None:
         return "no reachable number of seeds would settle it if the difference is as it seems"
+    seeds = "1 more seed" if missing == 1 else f"{missing} more seeds"
     if comparison.method == "permutation":
-        return f"from {missing} more seeds per arm on, relabelling the seeds alone could settle it"
+        return f"from {seeds} per arm on, relabelling the seeds alone could settle it"
     return (
-        f"about {missing} more seeds per arm would settle it with {rule.power:.0%} power, "
+        f"about {seeds} per arm would settle it with {rule.power:.0%} power, "
         "if the difference is as it seems (upper 80 % limit of the std)"
     )
 

@@ -17,7 +17,7 @@ from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from seedstudy import api, plots
+from seedstudy import judgement, plots
 from seedstudy.analysis import Group, Summary
 from seedstudy.errors import StudyError
 from seedstudy.stats.describe import describe
@@ -52,8 +52,8 @@ def summaries(*groups: Group) -> list[Summary]:
     return [Summary(group=g, description=describe(g.values), seed0_rank=None, warnings=()) for g in groups]
 
 
-def answers(*arms: Sequence[Group], **rule: Any) -> Sequence[api.Answer]:
-    return api.compare_arms(arms, Rule(**rule), level=0.95).answers
+def answers(*arms: Sequence[Group], **rule: Any) -> Sequence[judgement.Answer]:
+    return judgement.judge(arms, Rule(**rule), level=0.95).answers
 
 
 def panels(figure: Figure) -> list[Axes]:

@@ -19,7 +19,9 @@ from seedstudy.cli.options import (
     Save,
     StudyName,
     Unit,
+    check_choice,
     check_level,
+    check_picture,
     damaged_trials,
     declared_margin,
     print_json,
@@ -28,8 +30,9 @@ from seedstudy.cli.options import (
     tell_damaged,
     words,
 )
-from seedstudy.errors import StudyError, suggest
+from seedstudy.errors import StudyError
 
+CORRECTIONS = ("holm", "max-t", "none")
 VERDICTS = ("better", "worse", "equivalent", "inconclusive")
 
 
@@ -45,6 +48,7 @@ def summary(
     as_json: AsJson = False,
 ) -> None:
     """Show n, mean, std, min, max and seed 0 per eval set, each with its interval (the RSB table)."""
+    check_picture(save)
     source = source_of(results, study, eval_sets, metric, unit)
     damaged = damaged_trials(what or (), source)
     summaries = summaries_of(what or (), source, level=level)
@@ -70,9 +74,18 @@ def compare(
     eval_sets: EvalSets = None,
     metric: Metric = "top1",
     unit: Unit = None,
-    lower_is_better: Annotated[bool, typer.Option("--lower-is-better", help="For losses and error rates.")] = False,
+    lower_is_better: Annotated[
+        bool | None,
+        typer.Option("--lower-is-better/--higher-is-better", help="For losses and error rates; known names tell."),
+    ] = None,
     margin: Margin = None,
     level: Level = 0.95,
+    all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Every recipe with every other one.")] = False,
+    paired: Annotated[bool, typer.Option("--paired", help="Equal seeds share streams, split or fold.")] = False,
+    primary: Annotated[str | None, typer.Option("--primary", help="Eval set that decides (default: val).")] = None,
+    correction: Annotated[
+        str, typer.Option("--correction", help="For several comparisons: holm, max-t or none.")
+    ] = "holm",
     rng_seed: Annotated[int, typer.Option("--rng-seed", help="Seed of permutations and bootstrap.")] = 0,
     fail_on: Annotated[
         str | None, typer.Option("--fail-on", help="Exit 3 at this verdict: worse, inconclusive…")
@@ -80,31 +93,39 @@ def compare(
     save: Save = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give the verdict on B (C…) against A: better, worse, equivalent or inconclusive."""
-    from seedstudy import api
-    from seedstudy.verdict import Rule
+    """Give the verdict on B (C…) against A: better, worse, equivalent or inconclusive.
 
+    A, B: RECIPE, RECIPE@MODEL, STUDY:RECIPE@MODEL; a file (numbers.txt, table.csv, table.csv:RECIPE,
+    table.csv:COLUMN=VALUE), a folder of logs (runs/a2), a quoted pattern ("runs/*/summary.csv"), or a published
+    "79.5±0.1 n=5".
+    """
     if len(what) < 2:
         raise StudyError("compare needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
     gates = words(fail_on or "")
     for gate in gates:
-        if gate not in VERDICTS:
-            raise StudyError(f'--fail-on "{gate}" is no verdict.{suggest(gate, VERDICTS)}')
+        check_choice("--fail-on", gate, VERDICTS, what="verdict")
+    check_choice("--correction", correction, CORRECTIONS, what="correction")
     check_level(level)
+    check_picture(save)
+    from seedstudy import analysis, judgement
+    from seedstudy.verdict import Rule
+
     source = source_of(results, study, eval_sets, metric, unit)
     damaged = damaged_trials(what, source)
+    arms = analysis.select_arms(what, source)
     rule = Rule(
         margin=margin if margin is not None else declared_margin(source),
         alpha=1.0 - level,
-        lower_is_better=lower_is_better,
+        lower_is_better=judgement.lower_is_better(arms[0][0], lower_is_better),
     )
-    comparisons = api.compare_selected(what, source, rule, level=level, rng_seed=rng_seed)
+    design = judgement.Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)  # type: ignore[arg-type]
+    comparisons = judgement.judge(arms, rule, level=level, design=design, rng_seed=rng_seed)
     if as_json:
         print_json(comparisons.to_dict())
     else:
         from seedstudy import tables
 
-        tables.show(tables.comparison_table(comparisons.answers))
+        tables.show(tables.comparison_table(comparisons))
     if save is not None:
         from seedstudy import plots
 

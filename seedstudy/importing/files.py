@@ -92,9 +92,16 @@ def _read_csv(path: Path) -> pl.DataFrame:
     separator = "\t" if path.suffix.lower() == ".tsv" else ";" if ";" in head and "," not in head else ","
     try:
         # All rows decide about a column's type: one word in the last line makes a text column, named later.
-        return pl.read_csv(io.StringIO(text), separator=separator, infer_schema_length=None)
+        table = pl.read_csv(io.StringIO(text), separator=separator, infer_schema_length=None)
     except pl.exceptions.PolarsError as error:
         raise StudyError(f"{path}: not a readable csv file ({_first_line(error)}).") from error
+    return table.with_columns(_as_numbers(column) for column in table if column.dtype == pl.String)
+
+
+def _as_numbers(column: pl.Series) -> pl.Series:
+    """Return a column of words as numbers if all of them are: the CSV reader takes "nan" for text."""
+    numbers = column.cast(pl.Float64, strict=False)
+    return numbers if numbers.null_count() == column.null_count() < column.len() else column
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:

@@ -51,3 +51,11 @@ class Estimate:
 def honest_p(p: float) -> float:
     """Return p held inside [SMALLEST_P, 1]; a p of 0 is never printed."""
     return min(max(float(p), SMALLEST_P), 1.0)
+
+
+def decimals_of(estimate: Estimate) -> int:
+    """Return the decimals the interval supports: two digits of its half-width, at least 2, at most 6."""
+    half = (estimate.high - estimate.low) / 2
+    if not math.isfinite(half) or half <= 0:
+        return 2
+    return min(6, max(2, 1 - math.floor(math.log10(half))))

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import seedstudy as ss
+from seedstudy.errors import StatisticsError, StudyError
+from seedstudy.store import Store
+from seedstudy.verdict import Rule, decide, overall
+
+MakeStore = Callable[..., Store]
+A, B, C = [78.0, 78.3, 78.1, 78.4], [78.5, 78.4, 78.9, 78.6], [78.4, 78.2, 78.7, 78.3]
+
+
+def test_several_candidates_are_holm_adjusted_against_the_baseline() -> None:
+    first, second = ss.compare(A, B, C)
+    p = [float(stats.ttest_ind(arm, A, equal_var=False).pvalue) for arm in (B, C)]
+    assert (first.comparison.p_value, second.comparison.p_value) == pytest.approx(p)
+    assert first.p_adjusted == pytest.approx(2 * min(p))
+    assert second.p_adjusted == pytest.approx(max(2 * min(p), max(p)))
+    # Bonferroni: each interval at 97.5 %.
+    reference = stats.ttest_ind(B, A, equal_var=False).confidence_interval(0.975)
+    assert first.to_dict()["ci_adjusted"] == pytest.approx([reference.low, reference.high])
+    assert first.to_dict()["ci"][0] > reference.low
+    assert (first.to_dict()["family_size"], first.to_dict()["correction"]) == (2, "holm")
+
+
+def test_a_single_comparison_is_not_adjusted() -> None:
+    entry = ss.compare(A, B)[0].to_dict()
+    assert entry["p_adjusted"] == entry["p_value"]
+    assert (entry["ci_adjusted"], entry["correction"]) == (entry["ci"], "none")
+
+
+def test_the_verdict_is_read_from_the_adjusted_p() -> None:
+    near = [78.4, 78.55, 78.45, 78.8]  # p = .034 alone
+    assert ss.compare(A, near)[0].verdict.word == "better"
+    many = ss.compare(A, near, C, C, C)
+    assert many[0].verdict.word == "inconclusive"
+    assert "adjusted for 4 comparisons" in many[0].verdict.reasons[0]
+    assert many[1].verdict.more_seeds > ss.compare(A, C)[0].verdict.more_seeds
+    assert ss.compare(A, near, C, C, C, correction="none")[0].verdict.word == "better"
+
+
+def test_equivalence_is_adjusted_too() -> None:
+    rng = np.random.default_rng(0)
+    arms = [79 + rng.normal(0, 0.1, 10) for _ in range(4)]
+    alone = ss.compare(arms[0], arms[1], margin=0.2)[0]
+    together = ss.compare(*arms, margin=0.2)
+    smallest = min(answer.comparison.equivalence_p for answer in together)
+    assert min(answer.equivalence_p_adjusted for answer in together) == pytest.approx(3 * smallest)
+    assert alone.equivalence_p_adjusted == alone.comparison.equivalence_p
+
+
+def test_all_pairs_have_letters_that_agree_with_the_tests() -> None:
+    far = [70.0, 70.2, 70.1, 70.3]
+    comparisons = ss.compare(A, C, far, all_pairs=True)
+    assert [(x.a.label, x.b.label) for x in comparisons] == [("A", "B"), ("A", "C"), ("B", "C")]
+    letters = comparisons.to_dict()["letters"]["val"]
+    for answer in comparisons:
+        shares = bool(set(letters[answer.a.label]) & set(letters[answer.b.label]))
+        assert shares == (answer.p_adjusted >= 0.05)
+    assert letters["B"].startswith("a")  # the best
+    assert list(letters) == ["B", "A", "C"]
+    turned = ss.compare(A, C, far, all_pairs=True, metric="val_loss").to_dict()["letters"]["val"]
+    assert list(turned) == ["C", "A", "B"]
+
+
+def test_one_eval_set_decides_and_the_others_are_adjusted(make_store: MakeStore) -> None:
+    trials = ss.load_trials(make_store(n_seeds=12, a3=0.7, a2=0.75).root)
+    val, real = ss.compare(trials, "a3", "a2")
+    assert (val.is_primary, real.is_primary) == (True, False)
+    assert (val.p_adjusted, val.n_family) == (val.comparison.p_value, 1)
+    assert real.p_adjusted == real.comparison.p_value  # one other eval set: a family of one
+    assert [x.is_primary for x in ss.compare(trials, "a3", "a2", primary="real")] == [False, True]
+    with pytest.raises(StudyError, match="not compared"):
+        ss.compare(trials, "a3", "a2", primary="v2")
+    document = ss.compare(trials, "a3", "a2").to_dict()
+    assert document["overall"][0]["verdict"] == document["comparisons"][0]["verdict"]
+
+
+def test_candidates_on_the_other_eval_sets_are_one_family(make_store: MakeStore) -> None:
+    trials = ss.load_trials(make_store(n_seeds=6, a3=0.7, a2=0.75, a1=0.72).root)
+    answers = ss.compare(trials, "a3", "a2", "a1")
+    assert [(x.a.eval_set, x.n_family) for x in answers] == [("val", 2), ("real", 2), ("val", 2), ("real", 2)]
+
+
+def test_max_t_uses_that_eval_sets_go_together() -> None:
+    from seedstudy import judgement
+    from seedstudy.analysis import Group
+
+    rng = np.random.default_rng(1)
+
+    def arm(label: str, shift: float) -> list[Group]:
+        base = 78 + shift + rng.normal(0, 0.1, 8)
+        return [
+            Group(
+                label=label,
+                recipe=label,
+                model=None,
+                data=None,
+                eval_set=name,
+                metric="top1",
+                unit="pp",
+                seeds=tuple(range(8)),
+                values=base + offset,
+            )
+            for name, offset in (("val", 0.0), ("real", 5.0), ("v2", -10.0))
+        ]
+
+    arms = [arm("A", 0.0), arm("B", 0.12)]
+    holm = judgement.judge(arms, Rule(), level=0.95)
+    joint = judgement.judge(arms, Rule(), level=0.95, design=judgement.Design(correction="max-t"))
+    # Equal up to a shift: max-T knows it is one test, Holm doubles.
+    assert holm[1].p_adjusted == pytest.approx(2 * holm[1].comparison.p_value)
+    assert joint[1].p_adjusted == pytest.approx(joint[1].comparison.permutation_p)
+    with pytest.raises(StudyError, match="one unpaired pair"):
+        judgement.judge([*arms, arm("C", 0.0)], Rule(), level=0.95, design=judgement.Design(correction="max-t"))
+
+
+def test_paired_by_seed_whatever_the_order(make_store: MakeStore) -> None:
+    trials = ss.load_trials(make_store(n_seeds=6, a3=0.7, a2=0.75).root)
+    val = trials.filter(trials["eval_set"] == "val")
+    top1 = {
+        name: 100 * (rows["n_correct"] / rows["n_examples"]).to_numpy()
+        for name in ("a3", "a2")
+        for rows in [val.filter(val["recipe"] == name).sort("seed")]
+    }
+    reference = stats.ttest_rel(top1["a2"], top1["a3"])
+    entry = ss.compare(trials.sample(fraction=1, shuffle=True, seed=1), "a3", "a2", paired=True)[0].to_dict()
+    assert (entry["method"], entry["p_value"]) == ("paired-t", pytest.approx(float(reference.pvalue)))
+    assert entry["correlation"] == pytest.approx(np.corrcoef(top1["a3"], top1["a2"])[0, 1])
+    assert entry["correlation_ci"] is not None
+    few = trials.filter((trials["recipe"] == "a3") | (trials["seed"] < 4))
+    with pytest.raises(StatisticsError, match="seeds in one arm only: 4, 5"):
+        ss.compare(few, "a3", "a2", paired=True)
+
+
+def test_published_means_are_compared_with_their_n() -> None:
+    # scipy's own answer from mean, std and n.
+    reference = stats.ttest_ind_from_stats(79.8, 0.1, 5, 79.5, 0.12, 3, equal_var=False)
+    for b in ("79.8±0.1 n=5", "a2: 79.8 +- 0.1 (n = 5)", "79.8+/-0.1, n=5"):
+        entry = ss.compare("79.5±0.12 n=3", b, margin=0.1)[0].to_dict()
+        assert entry["p_value"] == pytest.approx(float(reference.pvalue))
+        assert (entry["n_a"], entry["n_b"]) == (3, 5)
+    assert ss.compare("0.795±0.0012 n=3", "0.798±0.001 n=5", unit="fraction")[0].comparison.sd_b == pytest.approx(0.1)
+    mixed = ss.compare([79.4, 79.5, 79.6], "79.8±0.1 n=5")[0]
+    assert mixed.comparison.n_a == 3
+    assert any("only mean, std and n are known" in warning for warning in mixed.comparison.warnings)
+    with pytest.raises(StudyError, match="without its number of seeds"):
+        ss.compare("79.5±0.1", "79.8±0.1 n=5")
+    with pytest.raises(StudyError, match="cannot be paired"):
+        ss.compare("79.5±0.1 n=5", "79.8±0.1 n=5", paired=True)
+
+
+def test_direction_is_told_by_the_name_or_asked_for() -> None:
+    a, b = [3.1, 3.2, 3.15], [2.1, 2.2, 2.15]
+    assert ss.compare(a, b, metric="val_loss")[0].verdict.word == "better"
+    assert ss.compare(a, b, metric="val_loss", lower_is_better=False)[0].verdict.word == "worse"
+    with pytest.raises(StudyError, match="is higher or lower better"):
+        ss.compare(a, b, metric="wobble")
+
+
+def test_files_of_one_name_are_told_apart(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, start in (("x/one/r.txt", 78.0), ("x/two/r.txt", 79.0), ("r.txt", 77.0)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("".join(f"{start + i / 10}\n" for i in range(3)))
+    two = ss.compare("x/one/r.txt", "x/two/r.txt")[0]
+    assert (two.a.label, two.b.label) == ("one/r", "two/r")
+    assert {ss.compare("r.txt", "x/two/r.txt")[0].a.label, ss.compare("r.txt", "x/two/r.txt")[0].b.label} == {
+        "r",
+        "two/r",
+    }
+
+
+def test_overall_never_overrules_the_primary() -> None:
+    rng = np.random.default_rng(0)
+
+    def verdict(shift: float):
+        from seedstudy.stats.compare import compare
+
+        return decide(compare(A, np.array(A) + shift, rng=rng), Rule())
+
+    found = overall("val", verdict(2.0), {"real": verdict(2.0), "v2": verdict(-2.0), "x": verdict(0.0)})
+    assert found.word == "better"
+    assert found.reasons[1:] == (
+        "real says the same",
+        "v2 says the opposite (worse): tell both",
+        "x alone would be inconclusive",
+    )
