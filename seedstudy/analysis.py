@@ -268,7 +268,7 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     eval_set=name,
                     metric="top1",
                     unit="pp",
-                    seeds=tuple(of_set["seed"]),
+                    seeds=None if of_set["seed"].null_count() else tuple(of_set["seed"]),
                     values=100.0 * of_set["n_correct"].to_numpy() / of_set["n_examples"].to_numpy(),
                     n_left_out=left_out["trial_id"].n_unique(),
                     pool_key=str(key),

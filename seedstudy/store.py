@@ -12,6 +12,7 @@ A study is a folder; each of its trials is a folder under ``trials/``, and these
         trial.json        the result with the digests of the two tables; written last, once
         failure.json      an exception, instead of a result
     jobs/<job>.json       what a cluster's queue was given and still has
+    imported/             TRIALS rows of trials trained elsewhere (:mod:`seedstudy.imported`)
     trials.parquet, index.json  derived (:mod:`seedstudy.index`): may be deleted at any time
 
 A trial is done exactly when ``trial.json`` is there. Whatever a killed process leaves behind before that is
@@ -35,7 +36,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from seedstudy import index, lease
+from seedstudy import imported, index, lease
 from seedstudy.errors import SeedstudyError, StoreError, suggest
 from seedstudy.files import read_json, read_record, sha256, to_json, write_atomically, write_record, writing
 from seedstudy.frames import curves_of, head_of, predictions_of, rows_of
@@ -54,7 +55,7 @@ class Scan:
     """What a study's folder holds."""
 
     trials: pl.DataFrame
-    """TRIALS rows of every attempted trial."""
+    """TRIALS rows of every attempted trial, and of the imported ones."""
     states: Mapping[str, State]
     """Trial id -> where it stands, planned ones too."""
     damaged: Mapping[str, str]
@@ -300,7 +301,9 @@ class Store:
         to_keep = frame.filter(pl.col("trial_id").is_in(lasting))
         if not to_keep.equals(known):
             index.write(self.root, to_keep)
-        trials = validate(frame.drop("signature"), TRIALS, where=str(self.root))
+        elsewhere, unusable = imported.read(self.root)
+        damaged |= unusable
+        trials = pl.concat([validate(frame.drop("signature"), TRIALS, where=str(self.root)), elsewhere])
         return Scan(trials=trials, states={key: states[key] for key in seen if key in states}, damaged=damaged)
 
     def predictions(self, trial_id: str) -> pl.DataFrame:

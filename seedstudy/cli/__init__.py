@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from seedstudy import __version__
-from seedstudy.cli import catalogue, judging, training
+from seedstudy.cli import catalogue, importing, judging, training
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
 from seedstudy.errors import SeedstudyError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 for command in (training.run, training.status, judging.summary, judging.compare):
     app.command()(command)
+app.command("import")(importing.import_files)
 app.add_typer(catalogue.recipes_app, name="recipes")
 app.add_typer(catalogue.data_app, name="data")
 

@@ -20,6 +20,7 @@ from seedstudy.importing.trials import IDENTITY, LAST, SEED, is_selector, read_t
 DEFAULT_METRIC = "top1"
 UNFINISHED = "unfinished"
 _PICKED = re.compile(rf"(?P<file>.+(?:{'|'.join(map(re.escape, SUFFIXES))})):(?P<pick>[^/:]+)", re.IGNORECASE)
+_COUNTS = {"n_correct", "n_examples"}
 _TIMM = {"epoch", "train_loss", "eval_top1"}
 
 
@@ -50,6 +51,8 @@ class Arm:
     n_left_out: int
     """Trials that the file says did not finish."""
     notes: tuple[str, ...]
+    n_examples: int | None = None
+    """Images of the eval set, where the file says."""
 
 
 def parse_selector(selector: str) -> tuple[str, str | None] | None:
@@ -80,6 +83,9 @@ def read_arms(selector: str, wanted: Wanted) -> list[Arm]:
     table, notes = read_trials(files)
     is_percent = set(table.columns) >= _TIMM  # timm writes percent, whatever the value
     table = _in_long_form(table, wanted.metric)
+    if wanted.metric == DEFAULT_METRIC and set(table.columns) >= _COUNTS and DEFAULT_METRIC not in table.columns:
+        table = table.with_columns((100.0 * pl.col("n_correct") / pl.col("n_examples")).alias(DEFAULT_METRIC))
+        is_percent = True
     recipe = _stem(files)
     if pick is not None:
         table, recipe, column = _picked(table, pick, files)
@@ -254,7 +260,14 @@ def _arm(
         values=to_points(numbers, unit, where=where) if is_share else numbers,
         n_left_out=n_rows - rows.height,
         notes=notes,
+        n_examples=_n_examples(rows, column),
     )
+
+
+def _n_examples(rows: pl.DataFrame, column: str) -> int | None:
+    if column != DEFAULT_METRIC or "n_examples" not in rows.columns or not rows["n_examples"].dtype.is_integer():
+        return None
+    return int(rows["n_examples"][0]) if rows["n_examples"].n_unique() == 1 else None
 
 
 def _numbers(rows: pl.DataFrame, column: str, where: str) -> Values:

@@ -22,6 +22,7 @@ _LOGS = ("all_results.json", "summary.csv", "metrics.csv", "trainer_state.json")
 """What a trial's folder may hold, the best first: Hugging Face, timm, Lightning, Hugging Face again."""
 _SETTINGS = ("args.yaml", "hparams.yaml")
 """Where timm and Lightning write the seed."""
+_SEED_DIGITS = 18
 _PER_RUN = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<band>__MIN|__MAX)?")
 """Columns of a chart exported from Weights & Biases."""
 
@@ -86,10 +87,11 @@ def _joined(paths: Sequence[Path], root: Path) -> tuple[pl.DataFrame, tuple[str,
             raise StudyError(f"{path}: holds {table.height} trials; among several files each must hold one.")
         tables.append(table)
     whole = pl.concat(tables, how="diagonal_relaxed")
-    if SEED not in whole.columns:
-        seeds = [_seed_of(path, root) for path in paths]
-        if None not in seeds:
-            whole = whole.with_columns(pl.Series(SEED, seeds, dtype=pl.Int64))
+    settings = [_settings_beside(path, root) for path in paths]
+    for name, kind in ((SEED, pl.Int64()), ("model", pl.String())):
+        told = [found.get(name) for found in settings]
+        if name not in whole.columns and None not in told:
+            whole = whole.with_columns(pl.Series(name, told, dtype=pl.String).cast(kind))
     return whole, _notes(whole, paths)
 
 
@@ -104,18 +106,22 @@ def _notes(whole: pl.DataFrame, paths: Sequence[Path]) -> tuple[str, ...]:
     return (f"trials ended at different epochs, the longest at {max(last):g}: {', '.join(early[:2])}{more}",)
 
 
-def _seed_of(log: Path, root: Path) -> int | None:
-    """Return the seed from the settings beside a log, or from the names of its folders; None where neither tells."""
+def _settings_beside(log: Path, root: Path) -> dict[str, str]:
+    """Return seed and model from the settings beside a log; the seed else from the names of its folders."""
+    found: dict[str, str] = {}
     for name in _SETTINGS:
         settings = log.parent / name
         if settings.is_file() and settings.resolve().parent == log.parent.resolve():
             text = settings.read_text(encoding="utf-8", errors="replace")
-            found = re.search(r"^seed:\s*(\d{1,18})\s*$", text, re.MULTILINE)
-            if found:
-                return int(found[1])
-    relative = log.parent.relative_to(root) if log.parent.is_relative_to(root) else log.parent
-    found = re.search(r"(?:^|[^a-z0-9])s(?:eed)?[=_-]?(\d{1,18})(?![0-9a-z])", str(relative / log.stem).lower())
-    return int(found[1]) if found else None
+            # Two plain lines of YAML; the rest, objects above all, is never looked at.
+            found |= dict(re.findall(r"^(seed|model): *(?:'|\"|)([\w.-]{1,99})(?:'|\"|) *$", text, re.MULTILINE))
+    if not found.get(SEED, "").isdecimal() or len(found[SEED]) > _SEED_DIGITS:
+        found.pop(SEED, None)
+        relative = log.parent.relative_to(root) if log.parent.is_relative_to(root) else log.parent
+        named = re.search(r"(?:^|[^a-z0-9])s(?:eed)?[=_-]?(\d+)(?![0-9a-z])", str(relative / log.stem).lower())
+        if named and len(named[1]) <= _SEED_DIGITS:
+            found[SEED] = named[1]
+    return found
 
 
 def last_epochs(table: pl.DataFrame, path: Path) -> pl.DataFrame:
