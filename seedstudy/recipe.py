@@ -1,4 +1,4 @@
-"""Recipes as data: a frozen set of values, read strictly from TOML, each beside its source.
+"""Recipes as data: a set of values, read strictly from TOML, each beside its source.
 
 A recipe file names itself and gives every value once, either bare or with the place it comes from::
 
@@ -9,15 +9,24 @@ A recipe file names itself and gives every value once, either bare or with the p
     [values]
     epochs = { value = 300, source = "RSB Table 2" }
     drop_path = 0.05
+    micro_batch = { missing = "the number of TPU cores is in no source" }
 
-``base = "a2"`` takes what is not given from another recipe (one level: the base may not have a base).
+    [models]
+    source = "RSB Table 3"
+    resnet50 = {}
+    efficientnet_b1 = { train_size = 240, test_size = 240 }
+
+What no source gives is not invented: it is ``missing``, and the recipe trains nothing until somebody gives it.
+``[models]`` names the networks the source trained, with what differs for each. ``base = "a2"`` takes what is not given
+from another recipe; a value given here also wins over what the base says of single models.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -28,6 +37,7 @@ from seedstudy.recipe_keys import VALUE_TYPES, Recipe, Value, build, checked, fo
 
 __all__ = [
     "Recipe",
+    "RecipeFile",
     "Value",
     "build",
     "diff",
@@ -36,11 +46,66 @@ __all__ = [
     "packaged_names",
     "parse_assignments",
     "parse_recipe",
+    "read_recipe",
     "with_values",
 ]
 
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeFile:
+    """What a recipe file and its bases say, before a network is chosen; it may lack values."""
+
+    name: str
+    title: str
+    values: Mapping[str, Value]
+    sources: Mapping[str, str]
+    """Key -> where its value comes from."""
+    missing: Mapping[str, str]
+    """Key -> why there is no value."""
+    models: Mapping[str, Mapping[str, Value]]
+    """timm name -> what differs for that network."""
+    models_source: str
+    where: str
+    """The file, as errors name it."""
+
+    def for_model(self, model: str | None, *, given: Mapping[str, Value] | None = None) -> Recipe:
+        """Return the complete recipe for a network; ``given`` fills what is missing and nothing else.
+
+        Raises
+        ------
+        RecipeError
+            A value is missing, or the recipe gives one for certain networks only and this is none of them.
+
+        """
+        own = self.models.get(model or "", {})
+        gaps = {key: value for key, value in (given or {}).items() if key not in self.values and key not in own}
+        lacking = [key for key in VALUE_TYPES if key not in self.values and key not in own and key not in gaps]
+        if lacking:
+            raise RecipeError(self._lack(model, lacking))
+        sources = {
+            **self.sources,
+            **dict.fromkeys(own, self.models_source),
+            **dict.fromkeys(gaps, "set on the command line: no source gives it"),
+        }
+        return build(self.name, self.title, {**self.values, **own, **gaps}, sources=sources, where=self.where)
+
+    def _lack(self, model: str | None, lacking: Sequence[str]) -> str:
+        cure = (
+            "give " + " ".join(f"--set {key}=…" for key in lacking) + f', or a recipe file with base = "{self.name}".'
+        )
+        unknown = [key for key in lacking if key not in self.missing]
+        if unknown:
+            which = "without a model" if model is None else f'for model "{model}"'
+            return (
+                f"recipe {self.name} has no {', '.join(unknown)} {which}: it gives them for {', '.join(self.models)}; "
+                f"choose one of these, or {cure}"
+            )
+        reasons = "; ".join(f"no {key} ({self.missing[key]})" for key in lacking)
+        return f"recipe {self.name} cannot be trained as published: {reasons}: {cure}"
+
 
 # --- reading ------------------------------------------------------------------------------------------
 
@@ -51,23 +116,22 @@ def packaged_names() -> tuple[str, ...]:
     return tuple(sorted(p.name[: -len(".toml")] for p in folder.iterdir() if p.name.endswith(".toml")))
 
 
-def load_recipe(name_or_path: str) -> Recipe:
-    """Return a packaged recipe by name, or the recipe in a TOML file by path.
+def load_recipe(name_or_path: str, model: str | None = None) -> Recipe:
+    """Return a packaged recipe by name, or the recipe in a TOML file by path, complete for ``model``.
 
     Raises
     ------
     RecipeError
-        Unknown name, unreadable file, unknown key, wrong type or impossible value.
+        Unknown name, unreadable file, unknown key, wrong type or impossible value; a value that is missing.
 
     """
+    return read_recipe(name_or_path).for_model(model)
+
+
+def read_recipe(name_or_path: str) -> RecipeFile:
+    """Return what a packaged recipe, or the recipe file at a path, says; unlike a recipe, it may lack values."""
     if name_or_path.endswith(".toml") or "/" in name_or_path:
-        path = Path(name_or_path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise RecipeError(f"{path}: cannot read the recipe file ({reason}).") from error
-        return parse_recipe(text, where=str(path), folder=path.parent)
+        return _read_file(Path(name_or_path), ())
     if name_or_path not in packaged_names():
         raise RecipeError(
             f'unknown recipe "{name_or_path}".{suggest(name_or_path, packaged_names())} '
@@ -76,46 +140,72 @@ def load_recipe(name_or_path: str) -> Recipe:
     return _packaged(name_or_path)
 
 
+def parse_recipe(text: str, *, where: str) -> Recipe:
+    """Read one complete recipe from TOML text; ``where`` names it in errors."""
+    return _parse(text, where=where, folder=None, above=()).for_model(None)
+
+
 @cache
-def _packaged(name: str) -> Recipe:
+def _packaged(name: str) -> RecipeFile:
     file = resources.files("seedstudy") / "recipes" / f"{name}.toml"
-    return parse_recipe(file.read_text(encoding="utf-8"), where=f"{name}.toml")
+    return _parse(file.read_text(encoding="utf-8"), where=f"{name}.toml", folder=None, above=())
 
 
-def parse_recipe(text: str, *, where: str, folder: Path | None = None) -> Recipe:
-    """Read one recipe from TOML text; ``where`` names it in errors, ``folder`` is where a base may lie."""
+def _read_file(path: Path, above: tuple[Path, ...]) -> RecipeFile:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise RecipeError(f"{path}: cannot read the recipe file ({reason}).") from error
+    return _parse(text, where=str(path), folder=path.parent, above=(*above, path.resolve()))
+
+
+def _parse(text: str, *, where: str, folder: Path | None, above: tuple[Path, ...]) -> RecipeFile:
+    """Read a recipe file; ``folder`` is where a base may lie, ``above`` the files that build on this one."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{where}: not valid TOML: {error}.") from error
     _check_head(document, where)
-    given = document.get("values", {})
-    if not isinstance(given, dict):
-        raise RecipeError(f"{where}: values must be a table: write [values] above the recipe's values.")
-    values: dict[str, Value] = {}
-    sources: dict[str, str] = {}
+    values, sources, missing = _parse_values(document.get("values", {}), where)
+    own_models, models_source = _parse_models(document.get("models", {}), where)
+    models = own_models
     if "base" in document:
-        base = _load_base(document["base"], where, folder)
-        values, sources = base.values(), dict(base.sources)
-    for key, raw in given.items():
-        value, source = _split_source(key, raw, where)
-        values[key] = checked(key, value, where)
-        sources.pop(key, None)
-        if source is not None:
-            sources[key] = source
-    missing = [key for key in VALUE_TYPES if key not in values]
-    if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        base = _load_base(document["base"], where, folder, above)
+        inherited = {
+            model: {key: value for key, value in own.items() if key not in values and key not in missing}
+            for model, own in base.models.items()
+        }
+        models = {model: {**inherited.get(model, {}), **own} for model, own in own_models.items()} or inherited
+        models_source = models_source if own_models else base.models_source
+        sources = {**{key: text for key, text in base.sources.items() if key not in values}, **sources}
+        missing = {**{key: text for key, text in base.missing.items() if key not in values}, **missing}
+        values = {**{key: value for key, value in base.values.items() if key not in missing}, **values}
+    nowhere = [
+        key
+        for key in VALUE_TYPES
+        if key not in values and key not in missing and not any(key in own for own in models.values())
+    ]
+    if nowhere:
+        more = f" and {len(nowhere) - 3} more" if len(nowhere) > 3 else ""
         raise RecipeError(
-            f"{where}: no value for {', '.join(missing[:3])}{more}: a recipe without a base gives every value; "
+            f"{where}: no value for {', '.join(nowhere[:3])}{more}: a recipe without a base gives every value; "
             'add them, or start from another recipe with base = "a2".'
         )
-    title = document.get("title", "")
-    return build(document["name"], title, values, sources=sources, where=where)
+    return RecipeFile(
+        name=document["name"],
+        title=document.get("title", ""),
+        values=values,
+        sources=sources,
+        missing=missing,
+        models=models,
+        models_source=models_source,
+        where=where,
+    )
 
 
 def _check_head(document: dict[str, Any], where: str) -> None:
-    known = {"format", "name", "title", "base", "values"}
+    known = {"format", "name", "title", "base", "values", "models"}
     for key in document:
         if key not in known:
             hint = " Put it under [values]." if key in VALUE_TYPES else suggest(key, known | set(VALUE_TYPES))
@@ -130,7 +220,47 @@ def _check_head(document: dict[str, Any], where: str) -> None:
         raise RecipeError(f"{where}: title must be text.")
 
 
-def _load_base(base: object, where: str, folder: Path | None) -> Recipe:
+def _parse_values(given: object, where: str) -> tuple[dict[str, Value], dict[str, str], dict[str, str]]:
+    """Return the values of a file, their sources, and what it says is missing."""
+    if not isinstance(given, dict):
+        raise RecipeError(f"{where}: values must be a table: write [values] above the recipe's values.")
+    values: dict[str, Value] = {}
+    sources: dict[str, str] = {}
+    missing: dict[str, str] = {}
+    for key, raw in given.items():
+        if key not in VALUE_TYPES:
+            raise RecipeError(f'{where}: unknown key "{key}" in [values].{suggest(key, VALUE_TYPES)}')
+        if not isinstance(raw, dict):
+            values[key] = checked(key, raw, where)
+        elif set(raw) == {"missing"} and isinstance(raw["missing"], str):
+            missing[key] = raw["missing"]
+        elif set(raw) == {"value", "source"} and isinstance(raw["source"], str):
+            values[key], sources[key] = checked(key, raw["value"], where), raw["source"]
+        else:
+            raise RecipeError(
+                f'{where}: {key} must be a value, {{ value = …, source = "…" }} or {{ missing = "why" }}.'
+            )
+    return values, sources, missing
+
+
+def _parse_models(given: object, where: str) -> tuple[dict[str, dict[str, Value]], str]:
+    """Return what differs for single networks, and where it comes from."""
+    if not isinstance(given, dict) or not isinstance(given.get("source", ""), str):
+        raise RecipeError(f'{where}: models must be a table: write [models], source = "…" and a line per model.')
+    models = {}
+    for model, raw in given.items():
+        if model == "source":
+            continue
+        if not isinstance(raw, dict):
+            raise RecipeError(f"{where}: {model} in [models] must be a table, such as {{ train_size = 240 }} or {{}}.")
+        for key in raw:
+            if key not in VALUE_TYPES:
+                raise RecipeError(f'{where}: unknown key "{key}" of {model} in [models].{suggest(key, VALUE_TYPES)}')
+        models[model] = {key: checked(key, value, where) for key, value in raw.items()}
+    return models, given.get("source", "")
+
+
+def _load_base(base: object, where: str, folder: Path | None, above: tuple[Path, ...]) -> RecipeFile:
     """Return the recipe a file builds on: a packaged one, or a file in the same folder."""
     if not isinstance(base, str):
         raise RecipeError(f'{where}: base must be a recipe name, for example base = "a2".')
@@ -139,20 +269,9 @@ def _load_base(base: object, where: str, folder: Path | None) -> Recipe:
     path = folder / f"{base.removesuffix('.toml')}.toml" if folder is not None else None
     if path is None or not _NAME.fullmatch(base) or not path.is_file():
         raise RecipeError(f'{where}: unknown base "{base}".{suggest(base, packaged_names())}')
-    text = path.read_text(encoding="utf-8")
-    if "base" in tomllib.loads(text):
-        raise RecipeError(f'{where}: base "{base}" has a base itself; one level is the limit: write its values out.')
-    return parse_recipe(text, where=str(path))
-
-
-def _split_source(key: str, raw: object, where: str) -> tuple[object, str | None]:
-    if key not in VALUE_TYPES:
-        raise RecipeError(f'{where}: unknown key "{key}" in [values].{suggest(key, VALUE_TYPES)}')
-    if not isinstance(raw, dict):
-        return raw, None
-    if set(raw) != {"value", "source"} or not isinstance(raw["source"], str):
-        raise RecipeError(f'{where}: {key} must be a value or {{ value = …, source = "…" }}.')
-    return raw["value"], raw["source"]
+    if path.resolve() in above:
+        raise RecipeError(f'{where}: base "{base}" builds on this recipe in turn: one of them must stand alone.')
+    return _read_file(path, above)
 
 
 # --- changing -----------------------------------------------------------------------------------------

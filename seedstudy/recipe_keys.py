@@ -32,31 +32,40 @@ class Recipe:
     """Passes over the training set's length (with repeated augmentation each image is seen more often)."""
     cooldown_epochs: int
     """Epochs at ``min_lr`` added after ``epochs``."""
-    schedule: Literal["cosine"]
-    """Shape of the learning rate after the warm-up."""
+    schedule: str
+    """Shape of the learning rate after the warm-up: ``cosine``, ``step-30-x0.1`` (times 0.1 every 30 epochs) or
+    ``steps-30,60,80-x0.1`` (times 0.1 at these epochs)."""
     schedule_per: Literal["epoch", "update"]
     """Whether the learning rate changes once an epoch or at every update."""
     warmup_epochs: float
-    """Linear warm-up; it lies inside ``epochs`` (timm's ``warmup_prefix=False``)."""
+    """Linear warm-up; it lies inside ``epochs``."""
+    warmup_prefix: bool
+    """Whether the schedule starts when the warm-up ends; otherwise it runs underneath, counted from epoch 0 (timm's
+    default). timm's script adds the warm-up to ``epochs`` where this is on; here ``epochs`` stays the total."""
     warmup_lr: float
     """Learning rate the warm-up starts from."""
     min_lr: float
-    """Learning rate the cosine ends at."""
+    """Learning rate a cosine ends at."""
 
     # optimiser
-    optimizer: Literal["lamb", "adamw", "sgd"]
-    """timm's implementation of that name (``sgd`` is Nesterov momentum, as in timm)."""
+    optimizer: Literal["lamb", "adamw", "sgd", "momentum", "rmsproptf"]
+    """timm's optimiser of that name: ``sgd`` is Nesterov momentum and ``momentum`` the plain one, as in timm;
+    ``rmsproptf`` is RMSProp as TensorFlow computes it."""
     lr: float
     """Peak learning rate at ``batch_size``."""
     weight_decay: float
-    decay_bias_and_norm: bool
-    """Whether biases and normalisation weights (all 1-D parameters) decay too."""
+    decay_norm: bool
+    """Whether the weights and biases of normalisation layers decay too."""
+    decay_bias: bool
+    """Whether all other biases and 1-D parameters decay too."""
     betas: tuple[float, float] | None
     """Running-average coefficients of LAMB and AdamW."""
     optimizer_eps: float | None
-    """Term in the denominator of LAMB and AdamW."""
+    """Term in the denominator of LAMB, AdamW and RMSProp."""
     momentum: float | None
-    """Momentum of SGD."""
+    """Momentum of SGD and RMSProp."""
+    rms_decay: float | None
+    """Running-average coefficient of RMSProp's squared gradients."""
     max_grad_norm: float | None
     """Global norm LAMB clips gradients to inside its own step."""
     clip_grad_norm: float | None
@@ -67,10 +76,20 @@ class Recipe:
     """Images batch norm sees at once; ``batch_size`` is a multiple of it."""
     batch_norm_sync: Literal["none", "reduce"]
     """Between processes: ``reduce`` averages running statistics at epoch ends (timm's ``dist_bn``)."""
+    batch_norm_momentum: float | None
+    """Share of a new batch in the running statistics (torch's convention: 0.01 is TensorFlow's 0.99)."""
+    batch_norm_eps: float | None
+    """Term in batch norm's denominator."""
     precision: Literal["float32", "mixed"]
     """``mixed`` is bfloat16 autocast on accelerators and float32 on CPUs."""
     ema_decay: float | None
-    """Exponential moving average of the weights, evaluated in their place."""
+    """Exponential moving average of weights and batch-norm statistics, evaluated in their place."""
+    ema_every: int
+    """Updates of an epoch between two updates of the average."""
+    ema_start_epochs: float
+    """Until then the average is a copy of the weights."""
+    ema_warmup: bool
+    """Whether the decay after update n is at most (1 + n) / (10 + n), TensorFlow's ``num_updates``."""
 
     # loss
     loss: Literal["bce", "ce"]
@@ -97,10 +116,15 @@ class Recipe:
     """Probability of a horizontal flip."""
     randaugment: str | None
     """timm's RandAugment string, such as ``rand-m7-mstd0.5-inc1``."""
+    auto_augment: Literal["v0", "original", "trivial_wide"] | None
+    """A policy in RandAugment's place: timm's AutoAugment (``v0`` as in TensorFlow, ``original`` as in the paper) or
+    torchvision's TrivialAugmentWide."""
     color_jitter: float | None
     """Brightness, contrast and saturation jitter; timm leaves it out where RandAugment is on."""
     random_erasing: float
-    """Probability of erasing a rectangle (filled with per-pixel noise)."""
+    """Probability of erasing a rectangle."""
+    random_erasing_fill: Literal["pixel", "const"]
+    """Noise drawn per pixel, or the data set's mean colour."""
     repeated_augmentation: int
     """Augmented copies of each drawn image; 1 is off. The epoch keeps its length."""
 
@@ -115,11 +139,18 @@ class Recipe:
 
     # network
     drop_path: float
-    """Stochastic-depth rate of the last block; linear from 0 at the first."""
+    """Stochastic-depth rate of the last block."""
+    drop_path_rule: Literal["block", "stage"]
+    """``block``: linear from 0 at the first block (timm); ``stage``: linear over a ResNet's four stages, the k-th of
+    which drops at (k + 1) / 5 of the rate (TensorFlow's ResNet-RS, which counts the stem as a first group)."""
     dropout: float
     """Dropout on the pooled features."""
-    zero_init_last: bool
-    """Zero the last batch-norm weight of every residual branch at initialisation."""
+    zero_init_last: bool | None
+    """Zero the last batch-norm weight of every residual branch at initialisation; none leaves it to the network."""
+    se_ratio: float | None
+    """Squeeze-and-Excitation in every block of a plain ResNet: its hidden width as a share of the block's."""
+    resnet_d: bool
+    """Give a plain ResNet the stem and shortcuts of ResNet-D, with a strided 3x3 convolution for its max-pool."""
 
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, hash=False)
     """Key -> where its value comes from; says nothing about training, so it is not part of the id."""
@@ -164,11 +195,16 @@ _RANGES: dict[str, tuple[float, float]] = {
     "betas": _BELOW_ONE,
     "optimizer_eps": _POSITIVE,
     "momentum": _BELOW_ONE,
+    "rms_decay": _BELOW_ONE,
+    "batch_norm_momentum": _SHARE,
+    "batch_norm_eps": _POSITIVE,
     "max_grad_norm": _POSITIVE,
     "clip_grad_norm": _POSITIVE,
     "batch_size": _AT_LEAST_ONE,
     "micro_batch": _AT_LEAST_ONE,
     "ema_decay": _BELOW_ONE,
+    "ema_every": _AT_LEAST_ONE,
+    "ema_start_epochs": _NOT_NEGATIVE,
     "label_smoothing": _BELOW_ONE,
     "bce_target_threshold": _SHARE,
     "train_size": (8, 4096),
@@ -186,8 +222,19 @@ _RANGES: dict[str, tuple[float, float]] = {
     "mix_switch_prob": _SHARE,
     "drop_path": _BELOW_ONE,
     "dropout": _BELOW_ONE,
+    "se_ratio": (0.01, 1.0),
 }
-_RANDAUGMENT = re.compile(r"rand(-(m\d+(\.\d+)?|n\d+|p[01](\.\d+)?|mstd\d+(\.\d+)?|mmax\d+|inc[01]|w0))+")
+_NUMBER = r"\d+(\.\d+)?"
+_PATTERNS = {
+    "randaugment": (
+        re.compile(rf"rand(-(m{_NUMBER}|n\d+|p[01](\.\d+)?|mstd{_NUMBER}|mmax\d+|inc[01]|w0))+"),
+        '"rand-m7-mstd0.5-inc1"',
+    ),
+    "schedule": (
+        re.compile(rf"cosine|step-{_NUMBER}-x{_NUMBER}|steps-{_NUMBER}(,{_NUMBER})*-x{_NUMBER}"),
+        '"cosine", "step-30-x0.1" or "steps-30,60,80-x0.1"',
+    ),
+}
 
 
 # --- checking -----------------------------------------------------------------------------------------
@@ -207,8 +254,8 @@ def checked(key: str, raw: object, where: str) -> Value:
     for number in numbers:
         if isinstance(number, int | float) and not (math.isfinite(number) and low <= number <= high):
             raise RecipeError(f"{where}: {key} = {raw!r} is impossible: expected {_range_in_words(low, high)}.")
-    if key == "randaugment" and not _RANDAUGMENT.fullmatch(str(value)):
-        raise RecipeError(f'{where}: randaugment = "{value}" is not of the form "rand-m7-mstd0.5-inc1".')
+    if key in _PATTERNS and not _PATTERNS[key][0].fullmatch(str(value)):
+        raise RecipeError(f'{where}: {key} = "{value}" is not of the form {_PATTERNS[key][1]}.')
     return value
 
 
@@ -253,10 +300,21 @@ def _range_in_words(low: float, high: float) -> str:
 
 def build(name: str, title: str, values: Mapping[str, Value], *, sources: Mapping[str, str], where: str) -> Recipe:
     """Return the recipe after the checks that need several values at once."""
+    if odd := sorted(set(VALUE_TYPES) ^ set(values)):
+        raise RecipeError(f"{where}: written by another version of seedstudy, whose recipes differ in {odd[0]}.")
     recipe = Recipe(name=name, title=title, sources=sources, **values)  # type: ignore[arg-type]  # checked before
     for problem in _contradictions(recipe):
         raise RecipeError(f"{where}: {problem}")
     return recipe
+
+
+_NEEDED = {
+    "lamb": ("betas", "optimizer_eps"),
+    "adamw": ("betas", "optimizer_eps"),
+    "sgd": ("momentum",),
+    "momentum": ("momentum",),
+    "rmsproptf": ("momentum", "rms_decay", "optimizer_eps"),
+}
 
 
 def _contradictions(recipe: Recipe) -> Iterable[str]:
@@ -271,16 +329,17 @@ def _contradictions(recipe: Recipe) -> Iterable[str]:
         low, high = getattr(recipe, key)
         if low > high:
             yield f"{key} = [{low:g}, {high:g}] has its ends the wrong way round."
-    if recipe.optimizer == "sgd" and recipe.momentum is None:
-        yield 'optimizer = "sgd" needs a momentum.'
-    if recipe.optimizer != "sgd" and (recipe.betas is None or recipe.optimizer_eps is None):
-        yield f'optimizer = "{recipe.optimizer}" needs betas and optimizer_eps.'
+    for key in _NEEDED[recipe.optimizer]:
+        if getattr(recipe, key) is None:
+            yield f'optimizer = "{recipe.optimizer}" needs {key}.'
     if recipe.max_grad_norm is not None and recipe.optimizer != "lamb":
         yield 'max_grad_norm is LAMB\'s internal clip: use clip_grad_norm, or max_grad_norm = "none".'
     if (recipe.mixup_alpha or recipe.cutmix_alpha) and recipe.micro_batch % 2:
         yield f"micro_batch = {recipe.micro_batch} is odd: mixing pairs images, so it must be even."
     if recipe.loss == "ce" and (recipe.bce_target_threshold is not None or recipe.bce_sum):
         yield 'loss = "ce" takes neither bce_target_threshold nor bce_sum.'
+    if recipe.randaugment is not None and recipe.auto_augment is not None:
+        yield 'randaugment and auto_augment exclude each other: set one of them to "none".'
 
 
 def format_value(value: Value) -> str:

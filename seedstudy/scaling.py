@@ -20,37 +20,41 @@ def scale(
     2. **Batch**: the recipe's updates per epoch are kept where a batch of at least 128 allows it: the power
        of two nearest to ``batch_size * n_train / 1,281,167``, at least 128, at most ``batch_size``, and never
        more than the training set holds. It is one micro-batch where it is not larger than the recipe's.
-    3. **Learning rates** (peak, warm-up, minimum) follow the batch by the optimiser's rule: linear for SGD, the
-       square root for LAMB and AdamW. The steps of these two have a length of their own, whatever the gradient's,
-       so a schedule of few updates hardly moves: their rates also grow with the square root of the factor by which
-       the updates shrink (the distance a random walk covers stays), up to ten times the recipe's.
+    3. **Learning rates** (peak, warm-up, minimum) follow the batch by the optimiser's rule: linear for SGD and
+       RMSProp (as EfficientNet states its own), the square root for LAMB and AdamW. The steps of these two have a
+       length of their own, whatever the gradient's, so a schedule of few updates hardly moves: their rates also grow
+       with the square root of the factor by which the updates shrink (the distance a random walk covers stays), up
+       to ten times the recipe's.
     4. **Resolution**: tests run at the image's own size, uncropped; training keeps the recipe's ratio of train
        to test size, rounded to a multiple of 4.
-    5. **Warm-up** keeps its share of all epochs, and the schedule moves at every update: a staircase of a few
-       epochs would be too coarse.
+    5. **Warm-up** and the epochs of a step schedule keep their share of all epochs, and the schedule moves at every
+       update: a staircase of a few epochs would be too coarse.
+    6. **The average of the weights** keeps its window, 1 / (1 - decay), and its spacing as shares of all updates: at
+       the recipe's own decay a short training would evaluate its initial weights.
 
     Everything else stays. ``sources`` says of each changed value what it was.
 
     Images of many sizes (``image_size`` None: ImageNet) are what recipes are written for: only ``epochs`` changes
-    anything there, and the warm-up keeps its share of them.
+    anything there, and with it what rules 5 and 6 tie to the epochs.
     """
     if image_size is None:
         return _shortened(recipe, epochs)
     new_epochs = epochs if epochs is not None else max(1, round(recipe.epochs * epoch_ratio))
     batch = _scaled_batch(recipe.batch_size, n_train)
     share = batch / recipe.batch_size
-    if recipe.optimizer == "sgd":
-        factor = share
-    else:
-        old_updates = recipe.epochs * (IMAGENET_N_TRAIN // recipe.batch_size)
-        new_updates = new_epochs * max(1, n_train // batch)
-        factor = min(MAX_LR_FACTOR, math.sqrt(share * old_updates / new_updates))
+    old_updates = recipe.epochs * (IMAGENET_N_TRAIN // recipe.batch_size)
+    new_updates = new_epochs * max(1, n_train // batch)
+    is_adaptive = recipe.optimizer in ("lamb", "adamw")
+    factor = min(MAX_LR_FACTOR, math.sqrt(share * old_updates / new_updates)) if is_adaptive else share
+    stretch = new_epochs / recipe.epochs
     ratio = recipe.train_size / recipe.test_size
     changed: dict[str, Value] = {
         "epochs": new_epochs,
-        "cooldown_epochs": round(recipe.cooldown_epochs * new_epochs / recipe.epochs),
-        "warmup_epochs": recipe.warmup_epochs * new_epochs / recipe.epochs,
+        "cooldown_epochs": round(recipe.cooldown_epochs * stretch),
+        "schedule": _scaled_schedule(recipe.schedule, stretch),
         "schedule_per": "update",
+        "warmup_epochs": recipe.warmup_epochs * stretch,
+        **_scaled_average(recipe, stretch, new_updates / old_updates),
         "batch_size": batch,
         "micro_batch": min(recipe.micro_batch, batch),
         "lr": recipe.lr * factor,
@@ -72,14 +76,39 @@ def scale(
 def _shortened(recipe: Recipe, epochs: int | None) -> Recipe:
     if epochs is None or epochs == recipe.epochs:
         return recipe
+    stretch = epochs / recipe.epochs
     changed: dict[str, Value] = {
         "epochs": epochs,
-        "cooldown_epochs": round(recipe.cooldown_epochs * epochs / recipe.epochs),
-        "warmup_epochs": recipe.warmup_epochs * epochs / recipe.epochs,
+        "cooldown_epochs": round(recipe.cooldown_epochs * stretch),
+        "schedule": _scaled_schedule(recipe.schedule, stretch),
+        "warmup_epochs": recipe.warmup_epochs * stretch,
+        **_scaled_average(recipe, stretch, stretch),
     }
     sources = {**recipe.sources, **dict.fromkeys(changed, f"{epochs} epochs instead of {recipe.epochs}")}
     values = {**recipe.values(), **changed}
     return build(recipe.name, recipe.title, values, sources=sources, where=f"{recipe.name} with --epochs {epochs}")
+
+
+def _scaled_schedule(schedule: str, stretch: float) -> str:
+    """Stretch the epochs of a step schedule; a cosine spans all epochs anyway."""
+    kind, *rest = schedule.split("-")
+    if not rest:
+        return schedule
+    epochs = ",".join(f"{float(epoch) * stretch:.6f}" for epoch in rest[0].split(","))
+    return f"{kind}-{epochs}-{rest[1]}"
+
+
+def _scaled_average(recipe: Recipe, stretch: float, share: float) -> dict[str, Value]:
+    """Return the average of the weights where there are ``share`` times as many updates."""
+    if recipe.ema_decay is None:
+        return {}
+    every = max(1, round(recipe.ema_every * share))
+    shrink = every / recipe.ema_every / share  # of the number of its updates
+    return {
+        "ema_decay": max(0.0, 1.0 - (1.0 - recipe.ema_decay) * shrink),
+        "ema_every": every,
+        "ema_start_epochs": recipe.ema_start_epochs * stretch,
+    }
 
 
 def _scaled_batch(batch_size: int, n_train: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from PIL import Image
 from timm.data.random_erasing import RandomErasing
 from timm.data.transforms_factory import transforms_imagenet_eval, transforms_imagenet_train
 from torch import Tensor
+from torchvision.transforms import Compose, InterpolationMode, TrivialAugmentWide
 
 from seedstudy.datasets import Dataset
 from seedstudy.recipe import Recipe
@@ -35,30 +37,45 @@ def epoch_order(n_train: int, recipe: Recipe, *, seed: int) -> npt.NDArray[np.in
 
 
 class Augmenter:
-    """timm's own per-image training pipeline (PIL): crop, flip, RandAugment; then normalise and erase."""
+    """timm's own per-image training pipeline (PIL): crop, flip, policy; then normalise and erase."""
 
     def __init__(self, recipe: Recipe, data: Dataset) -> None:
-        self._transform = transforms_imagenet_train(
-            recipe.train_size,
-            scale=recipe.crop_scale,
-            ratio=recipe.crop_ratio,
-            hflip=recipe.hflip,
-            color_jitter=recipe.color_jitter or 0.0,
-            auto_augment=recipe.randaugment,
-            interpolation=recipe.train_interpolation,
-            mean=data.mean,
-            std=data.std,
-            use_prefetcher=True,  # ends in uint8: normalised below, a whole batch at once
-        )
+        self._transform = image_transform(recipe, data)
         self._normalise = Normaliser(data)
         self._erase = (
-            RandomErasing(recipe.random_erasing, mode="pixel", device="cpu") if recipe.random_erasing else None
+            RandomErasing(recipe.random_erasing, mode=recipe.random_erasing_fill, device="cpu")
+            if recipe.random_erasing
+            else None
         )
 
     def __call__(self, images: Images) -> Tensor:
         """Map uint8 images (n, h, w, 3) to an augmented float batch (n, 3, train_size, train_size)."""
         batch = self._normalise(torch.stack([self._transform(Image.fromarray(image)) for image in images]))
         return batch if self._erase is None else self._erase(batch)
+
+
+def image_transform(recipe: Recipe, data: Dataset) -> Any:
+    """Return what happens to one PIL image; it ends in uint8, normalised later, a whole batch at once."""
+    is_trivial = recipe.auto_augment == "trivial_wide"
+    crop_and_flip, policy, to_tensor = transforms_imagenet_train(
+        recipe.train_size,
+        scale=recipe.crop_scale,
+        ratio=recipe.crop_ratio,
+        hflip=recipe.hflip,
+        color_jitter=recipe.color_jitter,
+        auto_augment=recipe.randaugment or (None if is_trivial else recipe.auto_augment),
+        interpolation=recipe.train_interpolation,
+        mean=data.mean,
+        std=data.std,
+        use_prefetcher=True,
+        separate=True,
+    )
+    trivial = []
+    if is_trivial:
+        # torchvision's script warps with the interpolation it crops with; timm has no TrivialAugment.
+        mode = "bilinear" if recipe.train_interpolation == "random" else recipe.train_interpolation
+        trivial = [TrivialAugmentWide(interpolation=InterpolationMode(mode))]
+    return Compose([crop_and_flip, *trivial, policy, to_tensor])
 
 
 class Normaliser:

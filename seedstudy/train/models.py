@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import Any
 
 import timm
 import torch
-from timm.layers import DropPath
+from timm.layers import DropPath, get_attn
 from timm.models import register_model
 from timm.models.resnet import BasicBlock, ResNet, downsample_conv
 from torch import Tensor, nn
@@ -133,19 +135,83 @@ def check_model(name: str, recipe: Recipe, n_classes: int) -> None:
 
 
 def build_model(name: str, recipe: Recipe, n_classes: int, *, seed: int) -> nn.Module:
-    """Return a freshly initialised network; only ``seed`` decides its weights."""
-    kwargs: dict[str, Any] = {}  # only what the recipe asks for: not every timm model knows every argument
+    """Return a freshly initialised network; only ``seed`` decides its weights.
+
+    Raises
+    ------
+    StudyError
+        The recipe changes the architecture in a way this network has no place for.
+
+    """
+    kwargs = {**_size_arguments(name, recipe), **_resnet_arguments(name, recipe)}
+    # Only what the recipe asks for: not every timm model knows every argument.
     if recipe.drop_path:
         kwargs["drop_path_rate"] = recipe.drop_path
     if recipe.dropout:
         kwargs["drop_rate"] = recipe.dropout
+    if recipe.zero_init_last is False:
+        kwargs["zero_init_last"] = False
     with torch.random.fork_rng(devices=[]):  # constructors take no generator: they draw from the global one
         torch.manual_seed(seed)
-        if not recipe.zero_init_last:
-            kwargs["zero_init_last"] = False
         model: nn.Module = timm.create_model(name, num_classes=n_classes, **kwargs)
         adapt_stem(model, max(recipe.train_size, recipe.test_size))
+    if recipe.drop_path and recipe.drop_path_rule == "stage":
+        _drop_by_stage(model, name, recipe.drop_path)
+    _set_batch_norm(model, recipe)
     return model
+
+
+def _size_arguments(name: str, recipe: Recipe) -> dict[str, Any]:
+    """Return what a network with position embeddings must know of the image sizes.
+
+    Trained at one size and tested at another, it resamples its embeddings on the way (timm's dynamic_img_size).
+    """
+    cfg = timm.get_pretrained_cfg(name)
+    if cfg is None or not cfg.fixed_input_size:
+        return {}
+    return {"img_size": recipe.train_size, "dynamic_img_size": recipe.train_size != recipe.test_size}
+
+
+def _resnet_arguments(name: str, recipe: Recipe) -> dict[str, Any]:
+    """Return the arguments that give a plain ResNet Squeeze-and-Excitation and ResNet-D, as timm's resnetrs* have them.
+
+    ResNet-D here is the ResNet-RS kind (Bello et al. 2021): 32-channel deep stem, averaged shortcuts, and a strided
+    3x3 convolution in the max-pool's place.
+    """
+    if recipe.se_ratio is None and not recipe.resnet_d:
+        return {}
+    if (
+        not re.fullmatch(r"resnet\d+", name)
+        or not timm.is_model(name)
+        or timm.model_entrypoint(name).__module__ == __name__
+    ):
+        raise StudyError(
+            f'recipe {recipe.name} adds se_ratio or resnet_d, which model "{name}" does not take: '
+            "choose a plain ResNet of timm, such as resnet50 or resnet200."
+        )
+    kwargs: dict[str, Any] = {}
+    if recipe.se_ratio is not None:
+        kwargs["block_args"] = {"attn_layer": partial(get_attn("se"), rd_ratio=recipe.se_ratio)}
+    if recipe.resnet_d:
+        kwargs |= {"stem_width": 32, "stem_type": "deep", "replace_stem_pool": True, "avg_down": True}
+    return kwargs
+
+
+def _drop_by_stage(model: nn.Module, name: str, rate: float) -> None:
+    if not isinstance(model, ResNet):
+        raise StudyError(f'drop_path_rule = "stage" is a rule for ResNets, and model "{name}" is none: use "block".')
+    for group, stage in enumerate((model.layer1, model.layer2, model.layer3, model.layer4), start=2):
+        for block in stage:
+            block.drop_path = DropPath(rate * group / 5)
+
+
+def _set_batch_norm(model: nn.Module, recipe: Recipe) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if recipe.batch_norm_momentum is not None:
+                module.momentum = recipe.batch_norm_momentum
+            if recipe.batch_norm_eps is not None:
+                module.eps = recipe.batch_norm_eps
 
 
 def adapt_stem(model: nn.Module, size: int) -> None:

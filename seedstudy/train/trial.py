@@ -14,11 +14,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from timm.data.mixup import Mixup
-from timm.loss import BinaryCrossEntropy, LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
-from timm.optim import create_optimizer_v2
-from timm.scheduler import CosineLRScheduler
-from timm.utils import ModelEmaV3
-from torch import Tensor, nn
+from torch import Tensor
 
 from seedstudy.datasets import Dataset
 from seedstudy.recipe import Recipe
@@ -29,6 +25,7 @@ from seedstudy.train.checkpoint import Checkpoints, TrainingState
 from seedstudy.train.evaluate import evaluate_all
 from seedstudy.train.models import build_model
 from seedstudy.train.random_state import RandomStream
+from seedstudy.train.recipe_parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule
 
 
 def train_trial(
@@ -67,7 +64,7 @@ def train_trial(
     mix = build_mixing(recipe, len(data.classes))
     loss_of = build_loss(recipe, is_mixed=mix is not None)
     model, optimizer = accelerator.prepare(model, optimizer)
-    ema = ModelEmaV3(model, decay=recipe.ema_decay) if recipe.ema_decay is not None else None
+    ema = WeightAverage(model, recipe, n_updates) if recipe.ema_decay is not None else None
     evaluated = ema.module if ema is not None else model
     state = TrainingState(
         accelerator=accelerator,
@@ -104,7 +101,7 @@ def train_trial(
             optimizer.step()
             optimizer.zero_grad()
             if ema is not None:
-                ema.update(model)
+                ema.after_update(model, epoch=epoch, step=step)
             state.lr = float(optimizer.param_groups[0]["lr"])
             schedule.step_update(epoch * n_updates + step + 1)
             state.step = step + 1
@@ -229,66 +226,6 @@ def divergence(losses: Tensor, epoch: int) -> str:
 def best_report(reports: Iterable[EpochReport]) -> EpochReport:
     """Return the epoch with the most right answers on val, the earlier one of equals."""
     return max((r for r in reports if r.n_correct is not None), key=lambda r: (r.n_correct, -r.epoch))
-
-
-def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return timm's optimiser with the recipe's values; 1-D parameters are spared weight decay unless it says so."""
-    options: dict[str, Any] = {}
-    if recipe.betas is not None and recipe.optimizer != "sgd":
-        options |= {"betas": recipe.betas, "eps": recipe.optimizer_eps}
-    if recipe.optimizer == "lamb":
-        options["max_grad_norm"] = recipe.max_grad_norm
-    if recipe.optimizer == "sgd":
-        options["momentum"] = recipe.momentum
-    optimizer: torch.optim.Optimizer = create_optimizer_v2(
-        model,
-        opt=recipe.optimizer,
-        lr=recipe.lr,
-        weight_decay=recipe.weight_decay,
-        filter_bias_and_bn=not recipe.decay_bias_and_norm,
-        **options,
-    )
-    return optimizer
-
-
-def build_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, n_updates: int) -> CosineLRScheduler:
-    """Return timm's cosine over ``recipe.epochs``, counted in epochs or, per update, in updates."""
-    per_epoch = 1 if recipe.schedule_per == "epoch" else n_updates
-    schedule = CosineLRScheduler(
-        optimizer,
-        t_initial=recipe.epochs * per_epoch,
-        lr_min=recipe.min_lr,
-        warmup_t=round(recipe.warmup_epochs * per_epoch),
-        warmup_lr_init=recipe.warmup_lr,
-        t_in_epochs=recipe.schedule_per == "epoch",
-    )
-    return schedule
-
-
-def build_mixing(recipe: Recipe, n_classes: int) -> Mixup | None:
-    """Return timm's mixup/CutMix, which also smooths labels, or None where the recipe mixes nothing."""
-    if not recipe.mixup_alpha and not recipe.cutmix_alpha:
-        return None
-    return Mixup(
-        mixup_alpha=recipe.mixup_alpha,
-        cutmix_alpha=recipe.cutmix_alpha,
-        prob=recipe.mix_prob,
-        switch_prob=recipe.mix_switch_prob,
-        mode=recipe.mix_mode,
-        label_smoothing=recipe.label_smoothing,
-        num_classes=n_classes,
-    )
-
-
-def build_loss(recipe: Recipe, *, is_mixed: bool) -> nn.Module:
-    """Return timm's loss for class indices, or for the soft targets of mixing."""
-    if recipe.loss == "bce":
-        return BinaryCrossEntropy(
-            smoothing=recipe.label_smoothing,
-            target_threshold=recipe.bce_target_threshold,
-            sum_classes=recipe.bce_sum,
-        )
-    return SoftTargetCrossEntropy() if is_mixed else LabelSmoothingCrossEntropy(recipe.label_smoothing)
 
 
 def epochs_between_evaluations(data: Dataset) -> int:

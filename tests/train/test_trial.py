@@ -14,14 +14,8 @@ from seedstudy.recipe import Recipe, load_recipe, with_values
 from seedstudy.scaling import scale
 from seedstudy.seeds import PURPOSES
 from seedstudy.study import EpochReport, Trial, TrialResult
-from seedstudy.train.trial import (
-    build_loss,
-    build_mixing,
-    build_optimizer,
-    build_schedule,
-    epochs_between_evaluations,
-    train_trial,
-)
+from seedstudy.train.recipe_parts import build_loss, build_mixing, build_optimizer, build_schedule
+from seedstudy.train.trial import epochs_between_evaluations, train_trial
 from tests.conftest import make_dataset
 
 MakeTrial = Callable[..., Trial]
