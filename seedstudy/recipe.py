@@ -36,6 +36,7 @@ from seedstudy.errors import RecipeError, suggest
 from seedstudy.recipe_keys import VALUE_TYPES, Recipe, Value, build, checked, format_value
 
 __all__ = [
+    "VALUE_TYPES",
     "Recipe",
     "RecipeFile",
     "Value",
@@ -45,6 +46,7 @@ __all__ = [
     "load_recipe",
     "packaged_names",
     "parse_assignments",
+    "parse_file",
     "parse_recipe",
     "read_recipe",
     "with_values",
@@ -71,8 +73,18 @@ class RecipeFile:
     where: str
     """The file, as errors name it."""
 
+    def described(self, model: str | None) -> dict[str, Value]:
+        """Return what is known of every key for a network; a gap reads ``missing`` or ``by model``."""
+        known = {**self.values, **self.models.get(model or "", {})}
+        return {key: known.get(key, "missing" if key in self.missing else "by model") for key in VALUE_TYPES}
+
+    def gaps(self, model: str | None) -> tuple[str, ...]:
+        """Return the keys that have no value for a network."""
+        own = self.models.get(model or "", {})
+        return tuple(key for key in VALUE_TYPES if key not in self.values and key not in own)
+
     def for_model(self, model: str | None, *, given: Mapping[str, Value] | None = None) -> Recipe:
-        """Return the complete recipe for a network; ``given`` fills what is missing and nothing else.
+        """Return the complete recipe for a network; ``given`` fills the gaps and changes nothing else.
 
         Raises
         ------
@@ -81,16 +93,16 @@ class RecipeFile:
 
         """
         own = self.models.get(model or "", {})
-        gaps = {key: value for key, value in (given or {}).items() if key not in self.values and key not in own}
-        lacking = [key for key in VALUE_TYPES if key not in self.values and key not in own and key not in gaps]
+        fillers = {key: value for key, value in (given or {}).items() if key in self.gaps(model)}
+        lacking = [key for key in self.gaps(model) if key not in fillers]
         if lacking:
             raise RecipeError(self._lack(model, lacking))
         sources = {
             **self.sources,
             **dict.fromkeys(own, self.models_source),
-            **dict.fromkeys(gaps, "set on the command line: no source gives it"),
+            **dict.fromkeys(fillers, "set on the command line: the recipe gives none"),
         }
-        return build(self.name, self.title, {**self.values, **own, **gaps}, sources=sources, where=self.where)
+        return build(self.name, self.title, {**self.values, **own, **fillers}, sources=sources, where=self.where)
 
     def _lack(self, model: str | None, lacking: Sequence[str]) -> str:
         cure = (
@@ -140,15 +152,20 @@ def read_recipe(name_or_path: str) -> RecipeFile:
     return _packaged(name_or_path)
 
 
+def parse_file(text: str, *, where: str) -> RecipeFile:
+    """Read what the text of a recipe file says; ``where`` names it in errors."""
+    return _parse(text, where=where, folder=None, above=())
+
+
 def parse_recipe(text: str, *, where: str) -> Recipe:
-    """Read one complete recipe from TOML text; ``where`` names it in errors."""
-    return _parse(text, where=where, folder=None, above=()).for_model(None)
+    """Read one complete recipe from TOML text."""
+    return parse_file(text, where=where).for_model(None)
 
 
 @cache
 def _packaged(name: str) -> RecipeFile:
     file = resources.files("seedstudy") / "recipes" / f"{name}.toml"
-    return _parse(file.read_text(encoding="utf-8"), where=f"{name}.toml", folder=None, above=())
+    return parse_file(file.read_text(encoding="utf-8"), where=f"{name}.toml")
 
 
 def _read_file(path: Path, above: tuple[Path, ...]) -> RecipeFile:
@@ -309,7 +326,7 @@ def _parse_word(text: str) -> object:
         return text
 
 
-# --- showing ------------------------------------------------------------------------------------------
+# --- comparing ----------------------------------------------------------------------------------------
 
 
 def diff(a: Recipe, b: Recipe) -> list[tuple[str, Value, Value]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from seedstudy.recipe_keys import Recipe, Value, build, format_value
 
@@ -73,6 +74,14 @@ def scale(
     return build(recipe.name, recipe.title, values, sources=sources, where=f"{recipe.name} scaled to {data}")
 
 
+def imagenet_updates(values: Mapping[str, Value]) -> Value:
+    """Return how often a recipe updates the weights on ImageNet (RSB Table 2 counts them as forward passes)."""
+    epochs, batch_size = values["epochs"], values["batch_size"]
+    if not isinstance(epochs, int) or not isinstance(batch_size, int):
+        return None
+    return epochs * (IMAGENET_N_TRAIN // batch_size)
+
+
 def _shortened(recipe: Recipe, epochs: int | None) -> Recipe:
     if epochs is None or epochs == recipe.epochs:
         return recipe
@@ -94,7 +103,7 @@ def _scaled_schedule(schedule: str, stretch: float) -> str:
     kind, *rest = schedule.split("-")
     if not rest:
         return schedule
-    epochs = ",".join(f"{float(epoch) * stretch:.6f}" for epoch in rest[0].split(","))
+    epochs = ",".join(f"{float(epoch) * stretch:.6g}" for epoch in rest[0].split(","))
     return f"{kind}-{epochs}-{rest[1]}"
 
 

@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from seedstudy.recipe import Recipe, Value, format_value
+from seedstudy.recipe import Value, format_value
 from seedstudy.stats.result import decimals_of
 
 if TYPE_CHECKING:
@@ -167,28 +167,75 @@ def _family_notes(answers: Sequence[Answer]) -> Iterable[str]:
             yield f"{len(answers)} comparisons, not adjusted for their number: a wrong finding among them is likelier."
 
 
-def recipe_table(recipe: Recipe, *, with_sources: bool) -> RenderableType:
+def recipe_table(heading: str, values: Mapping[str, Value], sources: Mapping[str, str] | None) -> RenderableType:
     """Render every value of a recipe, with its source where asked for."""
-    table = _table("key", "value", *(["source"] if with_sources else []))
-    for key, value in recipe.values().items():
-        source = [recipe.sources.get(key, "")] if with_sources else []
-        table.add_row(key, format_value(value), *source)
-    return Group(Text(f"{recipe.recipe_id}: {recipe.title}"), table)
+    table = _table("key", "value", *([] if sources is None else ["source"]))
+    for key, value in values.items():
+        table.add_row(key, format_value(value), *([] if sources is None else [sources.get(key, "")]))
+    return Group(Text(heading), table)
 
 
-def recipe_list(recipes: Iterable[Recipe]) -> RenderableType:
-    """Render the names of the packaged recipes."""
-    table = _table("recipe", "recipe_id", "title")
-    for recipe in recipes:
-        table.add_row(recipe.name, recipe.recipe_id, recipe.title)
+def recipe_list(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
+    """Render the names of the packaged recipes and what keeps them from being trained as they are."""
+    table = _table("recipe", "recipe_id", "title", "gaps")
+    for row in rows:
+        gaps = [*row["missing"], *(["sizes and more by model"] if row["by_model"] else [])]
+        table.add_row(row["name"], row["recipe_id"] or "–", row["title"], ", ".join(gaps))
     return table
 
 
-def recipe_diff(a: Recipe, b: Recipe, rows: Iterable[tuple[str, Value, Value]]) -> RenderableType:
-    """Render the keys in which two recipes differ."""
-    table = _table("key", a.name, b.name)
-    for key, old, new in rows:
-        table.add_row(key, format_value(old), format_value(new))
+TABLE_2 = {
+    "train_size": "train res",
+    "test_size": "test res",
+    "epochs": "epochs",
+    "updates": "# of forward pass",
+    "batch_size": "batch size",
+    "optimizer": "optimizer",
+    "lr": "LR",
+    "schedule": "LR decay",
+    "weight_decay": "weight decay",
+    "warmup_epochs": "warmup epochs",
+    "label_smoothing": "label smoothing",
+    "dropout": "dropout",
+    "drop_path": "stoch. depth",
+    "repeated_augmentation": "repeated aug",
+    "clip_grad_norm": "gradient clip.",
+    "hflip": "H. flip",
+    "crop_scale": "RRC",
+    "randaugment": "Rand Augment",
+    "auto_augment": "Auto Augment",
+    "mixup_alpha": "mixup alpha",
+    "cutmix_alpha": "cutmix alpha",
+    "random_erasing": "erasing prob.",
+    "color_jitter": "ColorJitter",
+    "ema_decay": "EMA",
+    "test_crop": "test crop ratio",
+    "loss": "loss",
+    "precision": "mixed precision",
+}
+"""Key -> its row in RSB's Table 2, in the order of that table."""
+
+
+def recipe_diff(names: Sequence[str], rows: Iterable[tuple[str, Sequence[Value]]]) -> RenderableType:
+    """Render recipes side by side: first the rows of RSB's Table 2, then the keys it has no row for."""
+    order = list(TABLE_2)
+    table = _table("", "key", *names)
+    for key, values in sorted(rows, key=lambda row: order.index(row[0]) if row[0] in TABLE_2 else len(order)):
+        cells = ["–" if value is None else format_value(value) for value in values]
+        table.add_row(TABLE_2.get(key, ""), "" if key == "updates" else key, *cells)
+    return table
+
+
+def model_list(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
+    """Render networks with their train and test sizes; recipes that agree on one share a row."""
+    recipes: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        others = ", ".join(f"{key} {format_value(value)}" for key, value in row["values"].items())
+        key = (row["model"], str(row["train_size"]), str(row["test_size"]), others)
+        recipes.setdefault(key, []).append(row["recipe"])
+    table = _table("model", "train px", "test px", "recipes", "its own values")
+    for (model, train, test, others), names in recipes.items():
+        table.add_row(model, train, test, ", ".join(names), others)
     return table
 
 

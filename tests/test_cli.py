@@ -124,6 +124,38 @@ def test_recipes_and_data_commands(cli: Cli) -> None:
     assert "scaled to shapes from 300" in cli("recipes", "show", "a2", "--data", "shapes")[1]
     assert "label_smoothing" in cli("recipes", "diff", "a1", "a2")[1]
     assert cli("recipes", "diff", "a2", "a2")[1] == "a2 and a2 have equal values.\n"
+    assert "micro_batch" in cli("recipes", "list")[1]
+    assert "no source gives the number of cores" in cli("recipes", "show", "rs03", "--sources")[1].replace("\n", " ")
+    assert cli("recipes", "diff", "a2")[2].startswith("seedstudy: recipes diff needs two recipes or more")
+
+
+def test_recipes_side_by_side_are_the_rows_of_table_2(cli: Cli) -> None:
+    lines = [line.split() for line in cli("recipes", "diff", "a1", "a2", "a3")[1].splitlines() if line.strip()]
+    cells = {" ".join(line[:-4]): line[-3:] for line in lines[2:]}
+    assert list(cells)[:2] == ["train res", "epochs"]
+    assert cells["mixup alpha"] == ["0.2", "0.1", "0.1"]
+    assert cells["repeated aug"] == ["3", "3", "1"]
+    assert lines[4] == ["#", "of", "forward", "pass", "375000", "187500", "62500"]
+    document = json.loads(cli("recipes", "diff", "a1", "a2", "a3", "--json")[1])
+    assert document["recipes"] == ["a1", "a2", "a3"]
+    assert {"key": "epochs", "values": [600, 300, 100]} in document["differences"]
+
+
+def test_models_are_listed_with_the_sizes_of_each_recipe(cli: Cli) -> None:
+    rows = json.loads(cli("recipes", "models", "a2", "a3", "--json")[1])["models"]
+    assert len(rows) == 50
+    sizes = {(row["recipe"], row["model"]): (row["train_size"], row["test_size"]) for row in rows}
+    assert sizes["a3", "efficientnetv2_rw_m"] == (256, 352)
+    assert sizes["a2", "efficientnetv2_rw_m"] == (320, 384)
+    assert "efficientnetv2_rw_m" in cli("recipes", "models", "a3")[1]
+
+
+def test_run_refuses_a_recipe_that_lacks_a_value(cli: Cli, tmp_path: Path) -> None:
+    code, _, err = cli("run", "-r", "rs03", "--results", str(tmp_path / "results"))
+    assert code == 2
+    assert "rs03 cannot be trained as published: no micro_batch" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "results").exists()
     assert json.loads(cli("recipes", "show", "a2", "--json")[1])["values"]["epochs"] == 300
     assert "shapes" in cli("data", "list")[1]
     assert cli("data", "check", "shapes")[0] == 0

@@ -8,68 +8,10 @@ import pytest
 
 from seedstudy import recipe as recipes
 from seedstudy.errors import RecipeError
-from seedstudy.recipe import Recipe, diff, load_recipe, parse_recipe, with_values
+from seedstudy.recipe import Recipe, diff, load_recipe, parse_recipe, read_recipe, with_values
 from seedstudy.scaling import scale
 
 HEAD = 'format = 1\nname = "mine"\nbase = "a2"\n'
-
-# Written by hand from the table of the RSB procedures (arXiv 2110.00476, Table 2, and the ports named in the
-# recipe files): key -> value in A1, A2, A3.
-RSB = {
-    "epochs": (600, 300, 100),
-    "train_size": (224, 224, 160),
-    "test_size": (224, 224, 224),
-    "batch_size": (2048, 2048, 2048),
-    "micro_batch": (512, 512, 512),
-    "optimizer": ("lamb", "lamb", "lamb"),
-    "lr": (5e-3, 5e-3, 8e-3),
-    "weight_decay": (0.01, 0.02, 0.02),
-    "decay_bias_and_norm": (False, False, False),
-    "schedule": ("cosine", "cosine", "cosine"),
-    "schedule_per": ("epoch", "epoch", "epoch"),
-    "warmup_epochs": (5.0, 5.0, 5.0),
-    "warmup_lr": (1e-4, 1e-4, 1e-4),
-    "min_lr": (1e-6, 1e-6, 1e-6),
-    "cooldown_epochs": (0, 0, 0),
-    "loss": ("bce", "bce", "bce"),
-    "label_smoothing": (0.1, 0.0, 0.0),
-    "mixup_alpha": (0.2, 0.1, 0.1),
-    "cutmix_alpha": (1.0, 1.0, 1.0),
-    "mix_prob": (1.0, 1.0, 1.0),
-    "mix_switch_prob": (0.5, 0.5, 0.5),
-    "mix_mode": ("batch", "batch", "batch"),
-    "randaugment": ("rand-m7-mstd0.5-inc1", "rand-m7-mstd0.5-inc1", "rand-m6-mstd0.5-inc1"),
-    "repeated_augmentation": (3, 3, 1),
-    "drop_path": (0.05, 0.05, 0.0),
-    "dropout": (0.0, 0.0, 0.0),
-    "random_erasing": (0.0, 0.0, 0.0),
-    "ema_decay": (None, None, None),
-    "crop_scale": ((0.08, 1.0),) * 3,
-    "crop_ratio": ((3 / 4, 4 / 3),) * 3,
-    "hflip": (0.5, 0.5, 0.5),
-    "test_crop": (0.95, 0.95, 0.95),
-    "test_interpolation": ("bicubic", "bicubic", "bicubic"),
-    "train_interpolation": ("random", "random", "random"),
-    "precision": ("mixed", "mixed", "mixed"),
-    "max_grad_norm": (1.0, 1.0, 1.0),
-    "clip_grad_norm": (None, None, None),
-    "batch_norm_sync": ("reduce", "reduce", "reduce"),
-    "betas": ((0.9, 0.999),) * 3,
-    "optimizer_eps": (1e-6, 1e-6, 1e-6),
-}
-
-
-@pytest.mark.parametrize(("column", "name"), list(enumerate(("a1", "a2", "a3"))))
-def test_packaged_recipe_has_the_published_values(column: int, name: str) -> None:
-    values = load_recipe(name).values()
-    assert {key: values[key] for key in RSB} == {key: row[column] for key, row in RSB.items()}
-
-
-@pytest.mark.parametrize("name", recipes.packaged_names())
-def test_every_packaged_value_names_its_source(name: str) -> None:
-    recipe = load_recipe(name)
-    assert set(recipe.sources) == set(recipe.values())
-    assert all(recipe.sources.values())
 
 
 def test_diff_of_a1_and_a2_reads_like_the_paper() -> None:
@@ -88,11 +30,61 @@ def test_base_gives_what_is_not_given_and_keeps_its_sources() -> None:
     assert mine.sources["epochs"] == load_recipe("a2").sources["epochs"]
 
 
-def test_base_may_be_a_file_beside_it_but_one_level_deep(tmp_path: Path) -> None:
+def test_bases_may_stand_on_bases_but_not_in_a_circle(tmp_path: Path) -> None:
     (tmp_path / "first.toml").write_text(HEAD.replace("mine", "first") + "[values]\nepochs = 7\n")
-    (tmp_path / "second.toml").write_text(HEAD.replace("mine", "second").replace("a2", "first"))
-    with pytest.raises(RecipeError, match="one level is the limit"):
+    (tmp_path / "second.toml").write_text(HEAD.replace("mine", "second").replace("a2", "first") + "[values]\nlr = 1.0")
+    second = load_recipe(str(tmp_path / "second.toml"))
+    assert [key for key, _, _ in diff(load_recipe("a2"), second)] == ["epochs", "lr"]
+    (tmp_path / "first.toml").write_text(HEAD.replace("mine", "first").replace("a2", "second"))
+    with pytest.raises(RecipeError, match='base "second" builds on this recipe in turn'):
         load_recipe(str(tmp_path / "second.toml"))
+
+
+MODELS = """
+[models]
+source = "a table"
+small = { train_size = 32, dropout = 0.5 }
+large = {}
+"""
+
+
+def test_a_recipe_may_differ_by_model() -> None:
+    text = HEAD + "[values]\ntrain_size = 64\n" + MODELS
+    assert load_text(text, "large").train_size == load_text(text, "unknown").train_size == 64
+    small = load_text(text, "small")
+    assert (small.train_size, small.dropout, small.sources["train_size"]) == (32, 0.5, "a table")
+    assert small.recipe_id != load_text(text, "large").recipe_id
+
+
+def test_a_value_of_ones_own_wins_over_what_the_base_says_of_models(tmp_path: Path) -> None:
+    (tmp_path / "first.toml").write_text(HEAD.replace("mine", "first") + MODELS)
+    (tmp_path / "mine.toml").write_text(HEAD.replace("a2", "first") + "[values]\ntrain_size = 48\n")
+    mine = load_recipe(str(tmp_path / "mine.toml"), "small")
+    assert (mine.train_size, mine.dropout) == (48, 0.5)
+
+
+def test_what_is_missing_is_told_and_can_be_given(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(HEAD + '[values]\nlr = { missing = "no source prints it" }\n')
+    file = read_recipe(str(path))
+    assert file.described(None)["lr"] == "missing"
+    with pytest.raises(RecipeError) as caught:
+        file.for_model(None)
+    assert "mine cannot be trained as published: no lr (no source prints it): give --set lr=…" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    given = file.for_model(None, given={"lr": 0.1, "epochs": 3})
+    assert (given.lr, given.epochs) == (0.1, 300)  # gaps are filled, nothing else changes
+    path.write_text(HEAD + "[values]\nepochs = 7\n")
+    assert load_recipe(str(path)).lr == 5e-3
+
+
+def test_a_value_for_certain_models_only_is_told_for_others() -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("efficientnet", "resnet50")
+    assert 'no train_size, test_size, dropout for model "resnet50": it gives them for efficientnet_b0' in str(
+        caught.value
+    )
+    assert load_recipe("efficientnet", "efficientnet_b7").train_size == 600
 
 
 @pytest.mark.parametrize("base", ["../a2", "/etc/passwd", "nowhere"])
@@ -101,6 +93,10 @@ def test_base_cannot_reach_outside_its_folder(tmp_path: Path, base: str) -> None
     path.write_text(HEAD.replace("a2", base))
     with pytest.raises(RecipeError, match="unknown base"):
         load_recipe(str(path))
+
+
+def load_text(text: str, model: str) -> Recipe:
+    return recipes.parse_file(text, where="mine.toml").for_model(model)
 
 
 def test_recipe_id_follows_values_not_words() -> None:
@@ -121,15 +117,20 @@ def test_recipe_id_follows_values_not_words() -> None:
         ("lr = -1.0", "mine.toml: lr = -1.0 is impossible: expected a number above 0."),
         ("lr = nan", "mine.toml: lr = nan is impossible: expected a number above 0."),
         ("hflip = 1.5", "mine.toml: hflip = 1.5 is impossible: expected 0 to 1."),
-        ('optimizer = "adam"', 'mine.toml: optimizer = \'adam\' is wrong: expected one of "lamb", "adamw", "sgd".'),
+        (
+            'optimizer = "adam"',
+            'mine.toml: optimizer = \'adam\' is wrong: expected one of "lamb", "adamw", "sgd", "momentum", "rms',
+        ),
         ("crop_scale = [1.0, 0.5]", "mine.toml: crop_scale = [1, 0.5] has its ends the wrong way round."),
         ("crop_scale = [0.1]", "mine.toml: crop_scale = [0.1] is wrong: expected two numbers [a, b]."),
         ('randaugment = "rand-x"', 'mine.toml: randaugment = "rand-x" is not of the form "rand-m7-mstd0.5-inc1".'),
         ("warmup_epochs = 300", "mine.toml: warmup_epochs = 300 leaves nothing of epochs = 300."),
         ("batch_size = 1000", "mine.toml: batch_size = 1000 is not a multiple of micro_batch = 512"),
-        ('optimizer = "sgd"', 'mine.toml: optimizer = "sgd" needs a momentum.'),
+        ('optimizer = "sgd"', 'mine.toml: optimizer = "sgd" needs momentum.'),
         ('loss = "ce"', 'mine.toml: loss = "ce" takes neither bce_target_threshold nor bce_sum.'),
-        ("lr = { value = 1.0 }", 'mine.toml: lr must be a value or { value = …, source = "…" }.'),
+        ('schedule = "linear"', 'mine.toml: schedule = "linear" is not of the form "cosine", "step-30-x0.1" or'),
+        ('auto_augment = "v0"', "mine.toml: randaugment and auto_augment exclude each other"),
+        ("lr = { value = 1.0 }", 'mine.toml: lr must be a value, { value = …, source = "…" } or { missing = "why" }.'),
     ],
 )
 def test_wrong_value_is_one_line_with_file_key_and_cure(lines: str, expected: str) -> None:
@@ -148,6 +149,11 @@ def test_wrong_value_is_one_line_with_file_key_and_cure(lines: str, expected: st
         ('format = 1\nname = "../mine"', "name must be letters"),
         ('format = 1\nname = "mine"\nepochs = 3', "Put it under [values]"),
         ('format = 1\nname = "mine"\nbaze = "a2"', 'Did you mean "base"?'),
+        (HEAD + "[models]\nresnet50 = 3", "resnet50 in [models] must be a table"),
+        (
+            HEAD + "[models]\nresnet50 = { epoch = 3 }",
+            'unknown key "epoch" of resnet50 in [models]. Did you mean "epochs"',
+        ),
         ('format = 1\nname = "mine"\n[values]\nepochs = 3', "a recipe without a base gives every value"),
     ],
 )
@@ -221,3 +227,16 @@ def test_on_imagenet_a_recipe_is_used_as_written() -> None:
     short = scale(a2, data="imagenet", n_train=1_281_167, image_size=None, epoch_ratio=1.0, epochs=30)
     assert [key for key, _, _ in diff(a2, short)] == ["epochs", "warmup_epochs"]
     assert (short.epochs, short.warmup_epochs) == (30, 0.5)
+
+
+def test_scaling_keeps_the_shape_of_step_schedules_and_of_the_average() -> None:
+    rs00 = read_recipe("rs00").for_model("resnet200", given={"micro_batch": 256})
+    short = scale(rs00, data="d", n_train=50_000, image_size=32, epoch_ratio=0.1, epochs=None)
+    assert short.schedule == "steps-3,6,8-x0.1"
+    assert short.lr == pytest.approx(1.6 * 128 / 4096)  # linear in the batch
+    average = load_recipe("torchvision2")
+    short = scale(average, data="d", n_train=50_000, image_size=32, epoch_ratio=0.02, epochs=None)
+    old, new = 600 * (1_281_167 // 1024) / 32, 12 * (50_000 // 128) / 1  # updates of the average
+    assert short.ema_every == 1
+    assert (1 - short.ema_decay) * new == pytest.approx((1 - average.ema_decay) * old)  # type: ignore[operator]
+    assert short.ema_start_epochs == pytest.approx(5 / 600 * 12)

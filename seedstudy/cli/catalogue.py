@@ -2,72 +2,148 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seedstudy.cli.options import EXIT_FAILED, AsJson, DataDir, print_json
+from seedstudy.errors import RecipeError
 
-recipes_app = typer.Typer(help="The recipes as data: list, show, diff.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from seedstudy.recipe import Recipe, RecipeFile
+
+recipes_app = typer.Typer(help="The recipes as data: list, show, diff, models.", no_args_is_help=True)
 data_app = typer.Typer(help="Data sets: what is on disk, what is missing and how to get it.", no_args_is_help=True)
 
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A name, or the path of a recipe file.")]
+RecipeNames = Annotated[list[str], typer.Argument(metavar="RECIPE…", help="Names, or paths of recipe files.")]
+ForModel = Annotated[str | None, typer.Option("-m", "--model", help="With what the recipe says of this model.")]
 ForData = Annotated[str | None, typer.Option("-d", "--data", help="Show it scaled to this data set.")]
 
 
 @recipes_app.command("list")
 def recipes_list(as_json: AsJson = False) -> None:
-    """List the recipes that come with seedstudy."""
+    """List the recipes that come with seedstudy, and what they lack."""
     from seedstudy import recipe, tables
 
-    loaded = [recipe.load_recipe(name) for name in recipe.packaged_names()]
+    rows = []
+    for name in recipe.packaged_names():
+        file = recipe.read_recipe(name)
+        gaps = file.gaps(None)
+        recipe_id = None if gaps else file.for_model(None).recipe_id
+        rows.append(
+            {
+                "name": name,
+                "recipe_id": recipe_id,
+                "title": file.title,
+                "models": len(file.models),
+                "missing": [key for key in gaps if key in file.missing],
+                "by_model": [key for key in gaps if key not in file.missing],
+            }
+        )
     if as_json:
-        print_json({"recipes": [{"name": r.name, "recipe_id": r.recipe_id, "title": r.title} for r in loaded]})
+        print_json({"recipes": rows})
         return
-    tables.show(tables.recipe_list(loaded))
+    tables.show(tables.recipe_list(rows))
 
 
 @recipes_app.command("show")
 def recipes_show(
     name: RecipeName,
+    model: ForModel = None,
     data: ForData = None,
     sources: Annotated[bool, typer.Option("--sources", help="Say where each value comes from.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show every value of a recipe."""
-    from seedstudy import tables
+    """Show every value of a recipe, and what it lacks."""
+    from seedstudy import recipe, tables
 
-    recipe = _scaled(name, data)
+    file = recipe.read_recipe(name)
+    values, where, recipe_id = file.described(model), {**file.sources, **file.missing}, None
+    if data is not None or not file.gaps(model):
+        complete = _scaled(file, model, data)
+        values, where, recipe_id = complete.values(), dict(complete.sources), complete.recipe_id
     if as_json:
-        print_json({**recipe.to_dict(), "recipe_id": recipe.recipe_id, "sources": dict(recipe.sources)})
+        document = {"name": file.name, "title": file.title, "values": values, "missing": dict(file.missing)}
+        models = {key: dict(own) for key, own in file.models.items()}
+        print_json({**document, "recipe_id": recipe_id, "sources": where, "models": models})
         return
-    tables.show(tables.recipe_table(recipe, with_sources=sources or data is not None))
+    heading = f"{recipe_id or file.name}: {file.title}"
+    tables.show(tables.recipe_table(heading, values, where if sources or data is not None else None))
 
 
 @recipes_app.command("diff")
-def recipes_diff(first: RecipeName, second: RecipeName, data: ForData = None, as_json: AsJson = False) -> None:
-    """Show in which values two recipes differ."""
+def recipes_diff(
+    names: RecipeNames,
+    model: ForModel = None,
+    data: ForData = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also show where they agree.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show side by side in which values recipes differ, in the rows and order of RSB's Table 2."""
+    from seedstudy import recipe, tables
+    from seedstudy.scaling import imagenet_updates
+
+    if len(names) < 2:
+        raise RecipeError("recipes diff needs two recipes or more, for example: seedstudy recipes diff a1 a2.")
+    files = [recipe.read_recipe(name) for name in names]
+    shown = [file.described(model) if data is None else _scaled(file, model, data).values() for file in files]
+    rows = [
+        (key, [values[key] for values in shown])
+        for key in recipe.VALUE_TYPES
+        if everything or len({values[key] for values in shown}) > 1
+    ]
+    labels = [file.name for file in files]
+    if as_json:
+        print_json(_differences(labels, rows))
+        return
+    if not rows:
+        print(f"{' and '.join(labels)} have equal values.")
+        return
+    if data is None and any(key in ("epochs", "batch_size") for key, _ in rows):
+        rows.append(("updates", [imagenet_updates(values) for values in shown]))
+    tables.show(tables.recipe_diff(labels, rows))
+
+
+def _differences(names: list[str], rows: list[tuple[str, list[Any]]]) -> dict[str, Any]:
+    if len(names) == 2:
+        return {"a": names[0], "b": names[1], "differences": [{"key": k, "a": v[0], "b": v[1]} for k, v in rows]}
+    return {"recipes": names, "differences": [{"key": k, "values": v} for k, v in rows]}
+
+
+@recipes_app.command("models")
+def recipes_models(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[RECIPE…]", help="Only these (default: all).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the networks whose training the recipes' sources report, with their sizes."""
     from seedstudy import recipe, tables
 
-    a, b = _scaled(first, data), _scaled(second, data)
-    rows = recipe.diff(a, b)
+    rows = []
+    for name in names or recipe.packaged_names():
+        file = recipe.read_recipe(name)
+        for model, own in file.models.items():
+            known = file.described(model)
+            sizes = {"train_size": known["train_size"], "test_size": known["test_size"]}
+            others = {key: value for key, value in own.items() if key not in sizes}
+            rows.append({"model": model, "recipe": file.name, **sizes, "values": others})
     if as_json:
-        print_json({"a": a.name, "b": b.name, "differences": [{"key": k, "a": x, "b": y} for k, x, y in rows]})
+        print_json({"models": rows})
         return
-    tables.show(tables.recipe_diff(a, b, rows) if rows else f"{a.name} and {b.name} have equal values.")
+    tables.show(tables.model_list(rows) if rows else "No recipe here names a network.")
 
 
-def _scaled(name: str, data: str | None) -> Any:
-    from seedstudy import datasets, recipe
+def _scaled(file: RecipeFile, model: str | None, data: str | None) -> Recipe:
+    from seedstudy import datasets
     from seedstudy.scaling import scale
 
-    loaded = recipe.load_recipe(name)
+    complete = file.for_model(model)
     if data is None:
-        return loaded
+        return complete
     info = datasets.info(data)
     return scale(
-        loaded,
+        complete,
         data=data,
         n_train=info.n_train,
         image_size=info.image_size,

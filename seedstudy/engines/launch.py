@@ -41,8 +41,11 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell)
         Unknown recipe or data set, a wrong value, data that cannot be read.
     """
     info = datasets.info(study.data)
-    loaded = [recipes.load_recipe(_locate(name, study.folder)) for name in study.recipes]
-    recipes.parse_assignments(study.assignments)  # what is wrong is told before the data are read
+    models = study.models or (info.default_model,)
+    given = recipes.parse_assignments(study.assignments)  # what is wrong is told before the data are read
+    files = [recipes.read_recipe(_locate(name, study.folder)) for name in study.recipes]
+    pairs = [(model, file) for model in models for file in files]
+    complete = [file.for_model(model, given=given) for model, file in pairs]
     prepared = datasets.prepare(study.data, data_dir=data_dir, cache_dir=cache_dir, progress=tell)
     data = datasets.load(prepared, train_limit=study.train_limit)
     for name, sentence in data.missing.items():
@@ -50,7 +53,13 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell)
     for part in ("train", data.watched):
         if part in data.missing:  # an eval set may be absent, but nothing can be trained or watched without these
             raise StudyError(f"{study.data}: {data.missing[part]}")
-    scaled = [_scaled(recipe, study, data, info.epoch_ratio, tell) for recipe in loaded]
+    scaled = []
+    for (model, file), recipe in zip(pairs, complete, strict=True):
+        # What fills a gap is the recipe's own value, and scales with it; what changes a value is meant as it is.
+        changes = [word for word in study.assignments if word.partition("=")[0].strip() not in file.gaps(model)]
+        scaled.append(_scaled(recipe, study, changes, data, info.epoch_ratio))
+    for sentence in dict.fromkeys(_in_words(recipe, study) for recipe in scaled):
+        tell(sentence)
     trials = [
         Trial(
             recipe=recipe,
@@ -62,8 +71,7 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell)
             seed=seed,
         )
         for seed in study.seeds
-        for model in (study.models or (info.default_model,))
-        for recipe in scaled
+        for (model, _), recipe in zip(pairs, scaled, strict=True)
     ]
     distinct = {trial.trial_id: trial for trial in trials}
     return Grid(trials=tuple(distinct.values()), prepared=prepared, n_classes=len(data.classes))
@@ -74,7 +82,7 @@ def _locate(name: str, folder: Path) -> str:
     return str(folder / name) if name.endswith(".toml") else name
 
 
-def _scaled(recipe: Recipe, study: Study, data: Dataset, epoch_ratio: float, tell: Tell) -> Recipe:
+def _scaled(recipe: Recipe, study: Study, changes: list[str], data: Dataset, epoch_ratio: float) -> Recipe:
     n_train = len(data.train_labels)
     scaled = scale(
         recipe,
@@ -84,19 +92,22 @@ def _scaled(recipe: Recipe, study: Study, data: Dataset, epoch_ratio: float, tel
         epoch_ratio=epoch_ratio,
         epochs=study.epochs,
     )
-    if study.assignments:
-        scaled = recipes.with_values(scaled, study.assignments)
+    if changes:
+        scaled = recipes.with_values(scaled, changes)
     if scaled.batch_size > n_train:
         raise StudyError(
             f"recipe {recipe.name}: batch_size = {scaled.batch_size} is more than the {n_train} training images: "
             "lower it with --set batch_size=… --set micro_batch=…"
         )
-    epochs = "1 epoch" if scaled.total_epochs == 1 else f"{scaled.total_epochs} epochs"
-    tell(
-        f"{recipe.name} scaled to {study.data}: {epochs}, batch {scaled.batch_size}, "
-        f"learning rate {scaled.lr:.3g}, train/test {scaled.train_size}/{scaled.test_size} px"
-    )
     return scaled
+
+
+def _in_words(recipe: Recipe, study: Study) -> str:
+    epochs = "1 epoch" if recipe.total_epochs == 1 else f"{recipe.total_epochs} epochs"
+    return (
+        f"{recipe.name} scaled to {study.data}: {epochs}, batch {recipe.batch_size}, "
+        f"learning rate {recipe.lr:.3g}, train/test {recipe.train_size}/{recipe.test_size} px"
+    )
 
 
 def train(store: Store, study: Study, grid: Grid, *, n_workers: int, is_retry: bool, tell: Tell) -> None:

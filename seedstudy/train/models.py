@@ -155,6 +155,10 @@ def build_model(name: str, recipe: Recipe, n_classes: int, *, seed: int) -> nn.M
         torch.manual_seed(seed)
         model: nn.Module = timm.create_model(name, num_classes=n_classes, **kwargs)
         adapt_stem(model, max(recipe.train_size, recipe.test_size))
+    patch = getattr(getattr(model, "patch_embed", None), "patch_size", None) or (1, 1)
+    for size in (recipe.train_size, recipe.test_size):
+        if size % patch[0] or size % patch[1]:  # timm would leave the rest of the image out, without a word
+            raise ValueError(f"{size} px is not a multiple of its {patch[0]} px patches")
     if recipe.drop_path and recipe.drop_path_rule == "stage":
         _drop_by_stage(model, name, recipe.drop_path)
     _set_batch_norm(model, recipe)

@@ -68,6 +68,7 @@ def test_unknown_model_is_answered_with_suggestions(tiny_recipe: Recipe) -> None
 
 
 def test_model_that_cannot_take_the_images_says_so_in_one_line(tiny_recipe: Recipe) -> None:
-    with pytest.raises(StudyError, match="cannot be trained by recipe a2 at 16 and 16 px") as caught:
-        check_model("vit_tiny_patch16_224", tiny_recipe, 10)
+    recipe = with_values(tiny_recipe, ["train_size=24", "test_size=24"])
+    with pytest.raises(StudyError, match="a2 at 24 and 24 px: 24 px is not a multiple of its 16 px patches") as caught:
+        check_model("vit_tiny_patch16_224", recipe, 10)
     assert "\n" not in str(caught.value)
