@@ -51,7 +51,7 @@ def train_trial(
     started = time.perf_counter()
 
     # --- device and network ---------------------------------------------------------------------------
-    accelerator = _accelerator(recipe)
+    accelerator = accelerator_of(recipe)
     device = accelerator.device
     model = build_model(trial.model, recipe, len(data.classes), seed=streams.of("init"))
     model = model.to(device).to(memory_format=torch.channels_last)
@@ -165,7 +165,7 @@ def train_trial(
 # --- parts --------------------------------------------------------------------------------------------
 
 
-def _accelerator(recipe: Recipe) -> Accelerator:
+def accelerator_of(recipe: Recipe) -> Accelerator:
     """Return this process's Accelerator; bfloat16 where the recipe is mixed and the device has it in hardware."""
     is_mixed = recipe.precision == "mixed" and torch.cuda.is_available()
     # The state is process-wide and the first precision wins; a worker trains recipes of both.
@@ -247,6 +247,7 @@ def provenance(accelerator: Accelerator, recipe: Recipe) -> dict[str, Any]:
         "n_processes": accelerator.num_processes,
         "precision": "bfloat16" if accelerator.mixed_precision == "bf16" else "float32",
         "augment": "pil",
+        "stack": 1,
         "peak_mem_bytes": (
             torch.cuda.max_memory_allocated(device)
             if is_cuda
