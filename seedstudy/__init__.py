@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from seedstudy.api import compare, load_predictions, load_trials, summary
+    from seedstudy.api import compare, fit, load_predictions, load_trials, summary
     from seedstudy.judgement import Answer, Comparisons
     from seedstudy.plots import distributions as plot_distributions
     from seedstudy.plots import estimation as plot_estimation
+    from seedstudy.plots import fits as plot_fits
     from seedstudy.plots import save as save_picture
     from seedstudy.recipe import Recipe, load_recipe
     from seedstudy.study import Study, load_study
@@ -22,12 +23,14 @@ __all__ = [
     "Study",
     "__version__",
     "compare",
+    "fit",
     "load_predictions",
     "load_recipe",
     "load_study",
     "load_trials",
     "plot_distributions",
     "plot_estimation",
+    "plot_fits",
     "save_picture",
     "summary",
 ]
@@ -38,12 +41,14 @@ _HOMES = {
     "Recipe": "recipe.Recipe",
     "Study": "study.Study",
     "compare": "api.compare",
+    "fit": "api.fit",
     "load_predictions": "api.load_predictions",
     "load_recipe": "recipe.load_recipe",
     "load_study": "study.load_study",
     "load_trials": "api.load_trials",
     "plot_distributions": "plots.distributions",
     "plot_estimation": "plots.estimation",
+    "plot_fits": "plots.fits",
     "save_picture": "plots.save",
     "summary": "api.summary",
 }

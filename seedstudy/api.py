@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from seedstudy import analysis, judgement
-from seedstudy.analysis import DEFAULT_RNG_SEED, Group, Source, Summary
+from seedstudy.analysis import DEFAULT_RNG_SEED, FittedGroup, Group, Source, Summary
 from seedstudy.errors import StoreError, StudyError
 from seedstudy.importing.arms import DEFAULT_METRIC
 from seedstudy.judgement import Comparisons, Correction, Design
@@ -47,6 +48,64 @@ def summary(trials: pl.DataFrame, *, eval_sets: Sequence[str] | None = None, lev
     """Describe every recipe of a TRIALS frame on every eval set."""
     source = Source(eval_sets=None if eval_sets is None else tuple(eval_sets))
     return [analysis.summarise(group, level=level) for group in analysis.groups_of_trials(trials, source)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fits:
+    """The fits of one recipe, one per eval set."""
+
+    groups: tuple[FittedGroup, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``fit --json``: the facts of the first eval set, and all of them under "groups"."""
+        entries = [group.to_dict() for group in self.groups]
+        return {**entries[0], "groups": entries}
+
+    def __getitem__(self, index: int) -> FittedGroup:
+        return self.groups[index]
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+
+def fit(
+    what: pl.DataFrame | Selector,
+    selector: str | None = None,
+    *,
+    level: float = 0.95,
+    eval_sets: Sequence[str] | None = None,
+    metric: str = DEFAULT_METRIC,
+    unit: str | None = None,
+    n_examples: int | None = None,
+    rng_seed: int = DEFAULT_RNG_SEED,
+) -> Fits:
+    """Fit distributions to the seeds of one recipe; descriptive only, it never chooses a test.
+
+    Parameters
+    ----------
+    what, selector
+        ``(trials, "a2")`` with a TRIALS frame, one number per seed, or a file selector; see :func:`compare`.
+    level
+        Confidence level of all intervals.
+    n_examples
+        Images of the eval set, where the numbers do not say: accuracies come in steps of one image.
+
+    Returns
+    -------
+    Fits
+        One :class:`~seedstudy.analysis.FittedGroup` per eval set; ``to_dict()`` is what ``fit --json`` prints.
+
+    """
+    source = Source(eval_sets=None if eval_sets is None else tuple(eval_sets), metric=metric, unit=unit)
+    given = [what] if selector is None else [what, selector]
+    arms = _arms(given, source)
+    if len(arms) != 1:
+        raise StudyError("fit needs one recipe, for example ss.fit(trials, 'a2').")
+    return Fits(
+        groups=tuple(
+            analysis.fit_group(group, level=level, n_examples=n_examples, rng_seed=rng_seed) for group in arms[0]
+        )
+    )
 
 
 def compare(

@@ -15,12 +15,14 @@ from seedstudy.recipe import Value, format_value
 from seedstudy.stats.result import decimals_of
 
 if TYPE_CHECKING:
-    from seedstudy.analysis import Summary
+    from seedstudy.analysis import FittedGroup, Summary
     from seedstudy.judgement import Answer, Comparisons
+    from seedstudy.stats.fit import Fit
     from seedstudy.stats.result import Estimate
     from seedstudy.verdict import Word
 
 _STYLE: Mapping[Word, str] = {"better": "green", "worse": "red", "equivalent": "cyan", "inconclusive": "yellow"}
+_FEWEST_FOR_A_SHAPE = 10
 PIPE_WIDTH = 200
 """Columns where the output is no terminal: wide enough that no row wraps."""
 
@@ -65,6 +67,77 @@ def summary_table(summaries: Sequence[Summary]) -> RenderableType:
         f"{unit}, last epoch; std over seeds (n - 1); CI of the mean by t, of the std by chi-square; # is seed 0's rank"
     )
     return Group(table, Text(caption, style="dim"), *_notes((row.group.label, row.warnings) for row in summaries))
+
+
+def fit_table(groups: Sequence[FittedGroup]) -> RenderableType:
+    """Render per eval set what the distribution over seeds looks like, in numbers and in words."""
+    parts: list[RenderableType] = []
+    for found in groups:
+        parts += _fit_parts(found)
+    notes = _notes((f"{found.group.label}, {found.group.eval_set}", found.fit.warnings) for found in groups)
+    if any(found.fit.families for found in groups):
+        parts.append(
+            Text(
+                "Weight: share of the support that these families get from the seeds (Akaike), not a probability of "
+                "being true. p fits: how often seeds drawn from that family would fit it no better (parametric "
+                "bootstrap); small means it does not fit. All of it describes; no test is chosen by it.",
+                style="dim",
+            )
+        )
+    return Group(*parts, *notes)
+
+
+def _fit_parts(found: FittedGroup) -> list[RenderableType]:
+    group, fit = found.group, found.fit
+    decimals = decimals_of(fit.mean)
+    head = Text(f"{group.label}, {group.eval_set}: ", style="bold")
+    seeds = "seed" if fit.n == 1 else "seeds"
+    head.append(
+        f"n = {fit.n} {seeds}, mean {fit.mean.value:.{decimals}f} {_interval(fit.mean, decimals)}, "
+        f"std {_number(fit.std.value, decimals)} {_interval(fit.std, decimals)}, "
+        f"skewness {_signed(fit.skewness)}, excess kurtosis {_signed(fit.excess_kurtosis)} "
+        f"({_percent(fit.mean.level)})",
+        style="not bold",
+    )
+    parts: list[RenderableType] = [head]
+    if fit.families:
+        table = _table("family", "parameters")
+        for column in ("AICc above the best", "weight", "p fits"):
+            table.add_column(column, justify="right")
+        for family in fit.families:
+            params = ", ".join(f"{name} {value:.5g}" for name, value in family.params.items())
+            above = f"{family.aicc - fit.families[0].aicc:.1f}"
+            table.add_row(family.name, params, above, f"{family.weight:.2f}", p_value(family.gof_p))
+        parts.append(table)
+    parts.append(Text(_shape_in_words(fit)))
+    return parts
+
+
+def _signed(estimate: Estimate) -> str:
+    if not math.isfinite(estimate.value):
+        return "–"
+    return f"{estimate.value:+.2f}" + ("" if not estimate.has_interval else f" {_interval(estimate, 2)}")
+
+
+def _shape_in_words(fit: Fit) -> str:
+    """Say whether the seeds look normal, and which families describe them equally well."""
+    if not fit.normality:
+        return "All seeds gave the same value: there is no shape to describe."
+    tests = ", ".join(f"{test.test} p = {p_value(test.p_value)}" for test in fit.normality)
+    smallest = min(test.p_value for test in fit.normality)
+    if smallest >= 0.05:
+        few = f"{fit.n} seeds hardly show a shape; n" if fit.n < _FEWEST_FOR_A_SHAPE else "N"
+        words = f"{few}othing speaks against normal seeds ({tests})"
+    elif max(test.p_value for test in fit.normality) < 0.05:
+        words = f"The seeds do not look normal ({tests})"
+    else:
+        words = f"The tests disagree whether the seeds look normal ({tests})"
+    close = [family.name for family in fit.families if family.aicc - fit.families[0].aicc < 2.0]
+    if len(close) == 1:
+        words += f"; {close[0]} describes them best"
+    elif close:
+        words += f"; equally good descriptions (AICc within 2): {', '.join(close)}"
+    return words + "."
 
 
 def comparison_table(comparisons: Comparisons) -> RenderableType:

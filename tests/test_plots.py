@@ -248,12 +248,13 @@ def test_the_margin_is_a_band_and_the_verdict_stands_beside_the_difference() -> 
     _, difference = panels(figure)
     bands = [c.get_paths()[0].get_extents() for c in difference.collections if isinstance(c, PolyCollection)]
     assert [(band.x0, band.x1) for band in bands] == [(-0.25, 0.25)] * 2
-    assert words(difference) == ["+1.00 [+0.88, +1.12]", "better", "+0.00 [−0.12, +0.13]", "equivalent"]
+    # Two comparisons: intervals at 97.5 % hold together at 95 %. 2.7515 * sqrt(2 * 0.007 / 5) = 0.1456.
+    assert words(difference) == ["+1.00 [+0.85, +1.15]", "better", "+0.00 [−0.14, +0.15]", "equivalent"]
     assert difference.get_xlabel() == "difference (percentage points), better →"
     text = caption(figure)
     assert "grey band: declared margin, ±0.25 percentage points" in text
-    assert "95% confidence interval (Welch t)" in text
-    assert "thick part (90% interval)" in text
+    assert "95% confidence interval (Welch t, simultaneous within each family)" in text
+    assert "equivalent where adjusted tests say so" in text
     assert "one seed each" in text
     assert "alpha = 0.05" in text
 
@@ -265,6 +266,7 @@ def test_the_thick_part_is_the_interval_that_decides_equivalence() -> None:
     inner = answer.comparison.equivalence_interval
     assert list(thick.get_xdata()) == [inner.low, inner.high]
     assert inner.level == 0.9
+    assert "thick part (90% interval)" in caption(plots.estimation([answer]))
 
 
 def test_without_a_margin_there_is_no_band() -> None:

@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (training.run, training.status, judging.summary, judging.compare):
+for command in (training.run, training.status, judging.summary, judging.fit, judging.compare):
     app.command()(command)
 app.command("import")(importing.import_files)
 app.add_typer(catalogue.recipes_app, name="recipes")

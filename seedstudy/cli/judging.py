@@ -1,4 +1,4 @@
-"""`summary` and `compare`."""
+"""`summary`, `fit` and `compare`."""
 
 from __future__ import annotations
 
@@ -62,6 +62,50 @@ def summary(
         from seedstudy import plots
 
         plots.save(plots.distributions(summaries), save)
+    if damaged:
+        tell_damaged(damaged)
+        raise typer.Exit(EXIT_USAGE)
+
+
+def fit(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="One recipe: RECIPE, RECIPE@MODEL, a file, a folder…")],
+    results: Results = Path("results"),
+    study: StudyName = "main",
+    eval_sets: EvalSets = None,
+    metric: Metric = "top1",
+    unit: Unit = None,
+    level: Level = 0.95,
+    n_examples: Annotated[
+        int | None, typer.Option("--n-examples", min=1, help="Images of the eval set, where a file does not say.")
+    ] = None,
+    rng_seed: Annotated[int, typer.Option("--rng-seed", help="Seed of the bootstrap.")] = 0,
+    save: Save = None,
+    as_json: AsJson = False,
+) -> None:
+    """Describe the distribution over seeds: families, goodness of fit, histogram with Gaussian fit (RSB Figure 2)."""
+    check_level(level)
+    check_picture(save)
+    from seedstudy import analysis
+    from seedstudy.api import Fits
+
+    source = source_of(results, study, eval_sets, metric, unit)
+    damaged = damaged_trials([what], source)
+    groups = analysis.select_one(what, source)
+    fits = Fits(
+        groups=tuple(
+            analysis.fit_group(group, level=level, n_examples=n_examples, rng_seed=rng_seed) for group in groups
+        )
+    )
+    if as_json:
+        print_json(fits.to_dict())
+    else:
+        from seedstudy import tables
+
+        tables.show(tables.fit_table(fits.groups))
+    if save is not None:
+        from seedstudy import plots
+
+        plots.save(plots.fits(fits.groups), save)
     if damaged:
         tell_damaged(damaged)
         raise typer.Exit(EXIT_USAGE)

@@ -209,6 +209,12 @@ def mean_interval(sample: Sample, *, level: float) -> Estimate:
     return _around_mean(sample, level, _t_quantile(sample.size, level) / math.sqrt(sample.size), "t")
 
 
+def mean_interval_of(mean: float, sd: float, n: int, *, level: float) -> Estimate:
+    """Return Student's t interval of a mean of which only std and n are known."""
+    half = _t_quantile(n, level) * sd / math.sqrt(n)
+    return Estimate(value=mean, low=mean - half, high=mean + half, level=level, n=n, method="t")
+
+
 def prediction_interval(sample: Sample, *, level: float) -> Estimate:
     """Return where one new seed may land, m +- t s sqrt(1 + 1/n), for normal seeds."""
     factor = _t_quantile(sample.size, level) * math.sqrt(1 + 1 / sample.size)

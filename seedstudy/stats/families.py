@@ -39,15 +39,37 @@ class Family:
 _SHAPE_BOUNDS = {"t": (0.0, math.log(300.0)), "gennorm": (math.log(0.4), math.log(20.0)), "skew": (-30.0, 30.0)}
 
 
-def fit_rows(family: Family, samples: Array) -> tuple[Array, Array]:
-    """Return the maximum-likelihood parameters and the log likelihood of each row."""
+def fit_rows(family: Family, samples: Array, *, grid: float | None = None) -> tuple[Array, Array]:
+    """Return the maximum-likelihood parameters and the log likelihood of each row.
+
+    Parameters
+    ----------
+    family : Family
+        What to fit.
+    samples : array, shape (n_samples, n_seeds)
+        One sample per row.
+    grid : float, optional
+        Values were rounded to multiples of this: a value's likelihood is then the mean density over its step. Densities
+        at the values themselves grow without bound where a narrow Student t sits on a value that many seeds share.
+
+    """
 
     def cost(params: Array, rows: NDArray[np.intp]) -> Array:
-        total: Array = -np.sum(family.log_density(samples[rows], params), axis=1)
+        with np.errstate(over="ignore"):  # far from the optimum; such points cost 1e300
+            logs = _log_mean_density(family, samples[rows], params, grid)
+        total: Array = -np.sum(logs, axis=1)
         return np.where(np.isfinite(total), total, 1e300)
 
     params, value = minimise_rows(cost, family.quantile_start(samples))
     return params, -value
+
+
+def _log_mean_density(family: Family, samples: Array, params: Array, grid: float | None) -> Array:
+    if grid is None:
+        return family.log_density(samples, params)
+    inside = family.cdf(samples + grid / 2, params) - family.cdf(samples - grid / 2, params)
+    logs: Array = np.log(np.maximum(inside, 1e-300) / grid)
+    return logs
 
 
 def minimise_rows(

@@ -20,6 +20,8 @@ from seedstudy.stats.sample import Sample, as_sample, check_level, is_constant, 
 FEWEST_FOR_SHAPE = 10
 """Families with a shape parameter need this many seeds; below, the likelihood chases single values."""
 _NORMALITY_DRAWS = 9999
+_COARSE = 0.25
+"""Steps from this share of the std on enter the likelihood; finer ones change it by less than 0.3 % per seed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +140,37 @@ def fit(
     )
 
 
+def density(family: FittedFamily, x: Array, *, whole: float | None = None) -> Array:
+    """Return the density of a fitted family at x, in the unit that it was fitted in.
+
+    Parameters
+    ----------
+    family : FittedFamily
+        One of `Fit.families`.
+    x : array, shape (n_points,)
+        Where.
+    whole : float, optional
+        As given to `fit`; the beta distribution needs it.
+
+    """
+    names = {
+        "normal": stats.norm,
+        "skew-normal": stats.skewnorm,
+        "student-t": stats.t,
+        "logistic": stats.logistic,
+        "laplace": stats.laplace,
+        "generalised-normal": stats.gennorm,
+        "gumbel-max": stats.gumbel_r,
+        "gumbel-min": stats.gumbel_l,
+    }
+    params = list(family.params.values())
+    if family.name == "beta":
+        scale = whole or 1.0
+        return np.asarray(stats.beta.pdf(x / scale, *params) / scale, dtype=np.float64)
+    location, scale, *shape = params
+    return np.asarray(names[family.name].pdf(x, *shape, loc=location, scale=scale), dtype=np.float64)
+
+
 def normal_qq(sample: Sample, *, level: float) -> QQ:
     """Return QQ points at the medians of uniform order statistics, and where each point may lie if normal.
 
@@ -188,6 +221,7 @@ def _fit_families(
     rng: np.random.Generator,
 ) -> tuple[FittedFamily, ...]:
     fitted = []
+    blur = _smallest_gap(sample) if step is None else step
     for family in families:
         # Standardised data keep the search well scaled; the likelihood is brought back to the given unit.
         if family is BETA:
@@ -196,9 +230,11 @@ def _fit_families(
             shift, scale = mean_of(sample), sd_of(sample)
         z = np.sort((sample - shift) / scale)[None, :]
         grid = None if step is None else step / scale
-        params, log_likelihood = fit_rows(family, z)
+        is_coarse = blur is not None and blur >= _COARSE * sd_of(sample)
+        coarse = blur / scale if blur is not None and is_coarse else None
+        params, log_likelihood = fit_rows(family, z, grid=coarse)
         observed = float(anderson_darling(family.cdf(z, params))[0])
-        null = _refitted_statistics(family, params[0], z.shape[1], grid, -shift / scale, resamples, rng)
+        null = _refitted_statistics(family, params[0], z.shape[1], grid, coarse, -shift / scale, resamples, rng)
         fitted.append(
             (
                 family,
@@ -209,6 +245,12 @@ def _fit_families(
             )
         )
     return _weighted(fitted, sample.size)
+
+
+def _smallest_gap(sample: Sample) -> float | None:
+    """Return the smallest gap between values where some are shared: seeds that tie were rounded by somebody."""
+    distinct = np.unique(sample)
+    return None if distinct.size in (1, sample.size) else float(np.diff(distinct).min())
 
 
 def _in_unit(family: Family, params: Array, shift: float, scale: float) -> dict[str, float]:
@@ -223,6 +265,7 @@ def _refitted_statistics(
     params: Array,
     n: int,
     grid: float | None,
+    coarse: float | None,
     origin: float,
     resamples: int,
     rng: np.random.Generator,
@@ -233,7 +276,7 @@ def _refitted_statistics(
     draws = np.sort(draws, axis=1)
     usable = draws[:, -1] > draws[:, 0]
     statistics = np.full(resamples, np.inf)
-    refitted, _ = fit_rows(family, draws[usable])
+    refitted, _ = fit_rows(family, draws[usable], grid=coarse)
     statistics[usable] = anderson_darling(family.cdf(draws[usable], refitted))
     return statistics
 
@@ -346,5 +389,7 @@ def _warnings(sample: Sample, step: float | None) -> tuple[str, ...]:
     if n < 30:
         found.append(f"{n} seeds rarely show that a family is wrong: a large p is no proof that it is right")
     if step is None and np.unique(sample).size < 0.8 * n:
-        found.append("many seeds share a value: give the step between possible values (1/N for N images)")
+        found.append(
+            "many seeds share a value: say how many images the eval set has, so that ties do not count against a family"
+        )
     return tuple(found)

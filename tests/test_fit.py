@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from scipy import integrate
+
+import seedstudy as ss
+from seedstudy.errors import SeedstudyError
+from seedstudy.stats.fit import density
+from seedstudy.store import Store
+
+Cli = Callable[..., tuple[int, str, str]]
+SWEEP = (79.7 + np.random.default_rng(5).normal(0, 0.1, 40)).tolist()
+
+
+def test_fit_gives_the_contracts_keys(cli: Cli, make_store: Callable[..., Store]) -> None:
+    make_store(n_seeds=12, a2=0.8)
+    code, out, err = cli("fit", "a2", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert set(document) >= {"n", "families", "normality", "groups"}
+    assert set(document["families"][0]) >= {"name", "params", "aicc", "weight", "gof_p"}
+    assert set(document["normality"][0]) == {"test", "statistic", "p_value"}
+    assert [group["eval_set"] for group in document["groups"]] == ["val", "real"]
+    assert document["step"] == pytest.approx(100 / 40)  # one image
+    assert sum(family["weight"] for family in document["families"]) == pytest.approx(1.0)
+    assert cli("fit", "a2", "--json") == (code, out, err)  # byte for byte
+
+
+def test_fit_in_words(cli: Cli) -> None:
+    Path("a2.txt").write_text("".join(f"{value}\n" for value in SWEEP))
+    out = cli("fit", "a2.txt")[1]
+    assert "Nothing speaks against normal seeds" in out
+    assert "describes; no test is chosen by it" in out.replace("\n", " ")
+    Path("few.txt").write_text("79.6\n79.7\n79.9\n")
+    assert "3 seeds hardly show a shape; nothing speaks against" in cli("fit", "few.txt")[1]
+    Path("odd.txt").write_text("".join(f"{value}\n" for value in [*SWEEP, 70.0]))
+    assert "do not look normal" in cli("fit", "odd.txt")[1]
+    Path("same.txt").write_text("79.6\n" * 4)
+    assert "there is no shape to describe" in cli("fit", "same.txt")[1]
+
+
+def test_from_python_and_the_picture(tmp_path: Path) -> None:
+    fits = ss.fit(SWEEP)
+    assert len(fits) == 1
+    assert fits[0].fit.n == 40
+    figure = ss.plot_fits(fits.groups)
+    assert isinstance(figure, Figure)
+    left, right = figure.axes
+    assert len(left.patches) >= 3
+    (points,) = [line for line in right.lines if line.get_marker() == "o"]
+    assert sorted(SWEEP) == pytest.approx(points.get_ydata())
+    ss.save_picture(figure, tmp_path / "fit.png")
+    with pytest.raises(SeedstudyError, match="one recipe"):
+        ss.fit(SWEEP, SWEEP)
+
+
+@pytest.mark.parametrize("whole", [None, 100.0])
+def test_the_density_of_every_family_has_area_one_and_its_own_likelihood(whole: float | None) -> None:
+    from seedstudy.stats.fit import fit
+
+    found = fit(SWEEP, rng=np.random.default_rng(0), whole=whole)
+    assert len(found.families) == (8 if whole is None else 9)
+    for family in found.families:
+        area, _ = integrate.quad(
+            lambda x, family=family: float(density(family, np.array([x]), whole=whole)[0]), 78.0, 81.4, limit=200
+        )
+        assert area == pytest.approx(1.0, abs=2e-3), family.name
+        log_likelihood = float(np.log(density(family, np.array(SWEEP), whole=whole)).sum())
+        offset = 0.0 if family.name != "beta" else log_likelihood - family.log_likelihood
+        assert log_likelihood - offset == pytest.approx(family.log_likelihood, abs=1e-6), family.name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["two.txt"], "at least 3 needed"),
+        (["loss.csv", "--metric", "loss", "--n-examples", "10"], "is no accuracy"),
+        (["a.txt", "--n-examples", "7"], "is no multiple of the step"),
+        (["79.5±0.1 n=5"], "gives mean and std already"),
+        (["a.txt", "--save", "x.doc"], "name ends in .png, .pdf or .svg"),
+        (["a.txt", "--save", "nowhere/x.png"], "no such folder"),
+    ],
+    ids=range(6),
+)
+def test_wrong_fits_are_one_line(arguments: list[str], expected: str, cli: Cli) -> None:
+    Path("two.txt").write_text("79.6\n79.7\n")
+    Path("a.txt").write_text("79.6\n79.7\n79.8\n")
+    Path("loss.csv").write_text("loss\n0.6\n0.7\n0.8\n")
+    code, out, err = cli("fit", *arguments)
+    assert (code, out, len(err.splitlines())) == (2, "", 1), err
+    assert expected in err
+
+
+def test_many_equal_values_do_not_make_a_spike_of_student_t() -> None:
+    from scipy import optimize, stats
+
+    from seedstudy.stats.fit import fit
+
+    # Seven of twelve seeds share a value: the density of a t with few degrees of freedom would grow without bound.
+    values = np.array([77.5, 79.5] + [80.0] * 7 + [80.5] * 3)
+    found = {x.name: x for x in fit(values, rng=np.random.default_rng(0), step=0.5).families}
+    assert found["student-t"].params["scale"] > 0.05
+
+    def cost(p: np.ndarray) -> float:
+        inside = np.diff(stats.norm.cdf(values[:, None] + [-0.25, 0.25], p[0], np.exp(p[1])), axis=1)[:, 0]
+        return -float(np.log(inside / 0.5).sum())
+
+    best = optimize.minimize(cost, [80.0, -0.5], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-8})
+    assert found["normal"].log_likelihood == pytest.approx(-best.fun, abs=1e-4)
+    assert found["normal"].params["std"] == pytest.approx(np.exp(best.x[1]), rel=1e-3)
+    # Without the step it is read off the ties.
+    unsaid = {x.name: x for x in fit(values, rng=np.random.default_rng(0)).families}
+    assert unsaid["normal"].log_likelihood == pytest.approx(-best.fun, abs=1e-4)
