@@ -22,13 +22,13 @@ from seedstudy.recipe import Recipe
 from seedstudy.seeds import Streams
 from seedstudy.study import EpochReport, Evaluation, Trial, TrialResult
 from seedstudy.train.batches import Augmenter
+from seedstudy.train.devices import accelerator_of
 from seedstudy.train.evaluate import evaluate_all
 from seedstudy.train.models import build_model
 from seedstudy.train.recipe_parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule
 from seedstudy.train.stacked_network import OwnDraws, stack_networks, unstack_into, why_not_stackable
 from seedstudy.train.stacked_optimizer import StackedLamb, clip_grad_norms_
 from seedstudy.train.trial import (
-    accelerator_of,
     best_report,
     divergence,
     epoch_batches,

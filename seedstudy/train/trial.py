@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import platform
-import resource
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
@@ -12,7 +11,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from timm.data.mixup import Mixup
 from torch import Tensor
 
@@ -20,6 +18,7 @@ from seedstudy.datasets import Dataset
 from seedstudy.recipe import Recipe
 from seedstudy.seeds import Streams
 from seedstudy.study import TRAINING_VERSION, EpochReport, Trial, TrialResult
+from seedstudy.train import devices
 from seedstudy.train.batches import Augmenter, micro_batches
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
 from seedstudy.train.evaluate import evaluate_all
@@ -51,7 +50,7 @@ def train_trial(
     started = time.perf_counter()
 
     # --- device and network ---------------------------------------------------------------------------
-    accelerator = accelerator_of(recipe)
+    accelerator = devices.accelerator_of(recipe)
     device = accelerator.device
     model = build_model(trial.model, recipe, len(data.classes), seed=streams.of("init"))
     model = model.to(device).to(memory_format=torch.channels_last)
@@ -83,8 +82,7 @@ def train_trial(
     eval_every = epochs_between_evaluations(data)
     for epoch in range(state.epoch, recipe.total_epochs):
         model.train()
-        if device.type == "cuda":
-            torch.cuda.manual_seed(streams.of("drop", epoch))  # nothing else draws on the device
+        devices.seed_device(device, streams.of("drop", epoch))  # nothing else draws on the device
         random = epoch_streams(streams, epoch)
         state.begin_epoch(random)
         batches = epoch_batches(
@@ -95,13 +93,14 @@ def train_trial(
                 with random["drop"].active(), accelerator.autocast():
                     loss = loss_of(model(images), targets) / len(update)
                 accelerator.backward(loss)
-                state.losses[step] += loss.detach()
+                devices.add_at(state.losses, step, loss.detach())
             if recipe.clip_grad_norm is not None:
                 accelerator.clip_grad_norm_(model.parameters(), recipe.clip_grad_norm)
             optimizer.step()
             optimizer.zero_grad()
             if ema is not None:
                 ema.after_update(model, epoch=epoch, step=step)
+            devices.run_recorded(device)
             state.lr = float(optimizer.param_groups[0]["lr"])
             schedule.step_update(epoch * n_updates + step + 1)
             state.step = step + 1
@@ -165,14 +164,6 @@ def train_trial(
 # --- parts --------------------------------------------------------------------------------------------
 
 
-def accelerator_of(recipe: Recipe) -> Accelerator:
-    """Return this process's Accelerator; bfloat16 where the recipe is mixed and the device has it in hardware."""
-    is_mixed = recipe.precision == "mixed" and torch.cuda.is_available()
-    # The state is process-wide and the first precision wins; a worker trains recipes of both.
-    AcceleratorState._reset_state()
-    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if is_mixed else "no")
-
-
 def epoch_streams(streams: Streams, epoch: int) -> dict[str, RandomStream]:
     """Return the streams that one epoch draws from as it goes; its order is drawn at once."""
     return {purpose: RandomStream(streams.of(purpose, epoch)) for purpose in ("augment", "mix", "drop")}
@@ -205,13 +196,19 @@ def epoch_batches(
     ):
         batches = []
         for images, targets in update:
-            images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
-            targets = targets.to(device, non_blocking=True)
+            if device.type != "xla":
+                images, targets = _moved(images, targets, device)
             if mix is not None:
                 with random["mix"].active():
                     images, targets = mix(images, targets)
-            batches.append((images, targets))
+            # XLA would compile every rectangle of CutMix anew: it gets batches that are mixed.
+            batches.append(_moved(images, targets, device) if device.type == "xla" else (images, targets))
         yield batches
+
+
+def _moved(images: Tensor, targets: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
+    return images, targets.to(device, non_blocking=True)
 
 
 def divergence(losses: Tensor, epoch: int) -> str:
@@ -237,24 +234,20 @@ def epochs_between_evaluations(data: Dataset) -> int:
 def provenance(accelerator: Accelerator, recipe: Recipe) -> dict[str, Any]:
     """Return what the numbers depend on beside the trial itself."""
     device = accelerator.device
-    is_cuda = device.type == "cuda"
     return {
         "training_version": TRAINING_VERSION,
         "device_type": device.type,
-        "device": torch.cuda.get_device_name(device) if is_cuda else platform.processor() or platform.machine(),
+        "device": devices.name_of(device),
         "host": platform.node(),
         "threads": torch.get_num_threads(),
         "n_processes": accelerator.num_processes,
         "precision": "bfloat16" if accelerator.mixed_precision == "bf16" else "float32",
         "augment": "pil",
         "stack": 1,
-        "peak_mem_bytes": (
-            torch.cuda.max_memory_allocated(device)
-            if is_cuda
-            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        ),
+        "peak_mem_bytes": devices.peak_mem_bytes(device),
         "versions": {
             "python": platform.python_version(),
+            **devices.runtime(device),
             **{
                 name: version(name)
                 for name in ("seedstudy", "torch", "torchvision", "timm", "accelerate", "numpy", "pillow")
