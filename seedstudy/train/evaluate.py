@@ -32,19 +32,23 @@ def predict(model: nn.Module, images: EvalImages, recipe: Recipe, device: torch.
     """Run the network over every image of an array."""
     model.eval()
     tops, confidences, log_probs = [], [], []
-    with torch.no_grad() if device.type == "xla" else torch.inference_mode():  # XLA's linear fails in the latter
+    is_xla, n_batch = device.type == "xla", 0
+    with torch.no_grad() if is_xla else torch.inference_mode():  # XLA's linear layer fails in the latter
         for batch in images:
             n_images = len(batch)
-            if device.type == "xla" and tops:  # the last batch is filled up: a new shape would be compiled anew
+            n_batch = n_batch or n_images
+            if is_xla:  # the last batch is filled up: another shape would be compiled anew
                 batch = torch.cat([batch, batch.new_zeros(n_batch - n_images, *batch.shape[1:])])
-            n_batch = len(batch)
             logits = model(batch.to(device).contiguous(memory_format=torch.channels_last)).float()
-            top = logits.topk(min(5, logits.shape[1]), dim=1)
-            probability = logits.sigmoid() if recipe.loss == "bce" else logits.softmax(1)
-            of_batch = (top.indices, probability.gather(1, top.indices[:, :1])[:, 0], logits.log_softmax(1))
+            top = logits.topk(min(5, logits.shape[1]), dim=1).indices
+            probability = (logits.sigmoid() if recipe.loss == "bce" else logits.softmax(1)).gather(1, top[:, :1])[:, 0]
+            log_prob = logits.log_softmax(1)
             run_recorded(device)
-            for parts, values in zip((tops, confidences, log_probs), of_batch, strict=True):
-                parts.append(values[:n_images] if n_images == n_batch else values.cpu()[:n_images])
+            if is_xla:  # what was filled up is cut off where cutting compiles nothing
+                top, probability, log_prob = top.cpu(), probability.cpu(), log_prob.cpu()
+            tops.append(top[:n_images])
+            confidences.append(probability[:n_images])
+            log_probs.append(log_prob[:n_images])
     return Outputs(top5=_joined(tops).astype(np.int32), confidence=_joined(confidences), log_probs=_joined(log_probs))
 
 
