@@ -298,6 +298,33 @@ def _range_in_words(low: float, high: float) -> str:
     return f"{low:g} to below 1" if high == _BELOW_ONE[1] else f"{low:g} to {high:g}"
 
 
+_BEFORE: Mapping[str, Value] = {
+    "warmup_prefix": False,
+    "decay_norm": False,
+    "decay_bias": False,
+    "rms_decay": None,
+    "batch_norm_momentum": None,
+    "batch_norm_eps": None,
+    "ema_every": 1,
+    "ema_start_epochs": 0.0,
+    "ema_warmup": False,
+    "auto_augment": None,
+    "random_erasing_fill": "pixel",
+    "drop_path_rule": "block",
+    "se_ratio": None,
+    "resnet_d": False,
+}
+"""Key -> the value by which a trial planned before there was such a key was trained. Every new key needs its line."""
+
+
+def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe's values, as an older version wrote them, under today's keys."""
+    values = dict(values)
+    if "decay_bias_and_norm" in values:  # one key in format 1
+        values["decay_norm"] = values["decay_bias"] = values.pop("decay_bias_and_norm")
+    return {**_BEFORE, **values}
+
+
 def build(name: str, title: str, values: Mapping[str, Value], *, sources: Mapping[str, str], where: str) -> Recipe:
     """Return the recipe after the checks that need several values at once."""
     if odd := sorted(set(VALUE_TYPES) ^ set(values)):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from seedstudy import recipe as recipes
 from seedstudy.errors import StudyError, suggest
 from seedstudy.recipe import Recipe
+from seedstudy.recipe_keys import upgraded
 from seedstudy.seeds import PURPOSES, parse_seeds, parse_vary
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 FORMAT = 1
+"""Of study files."""
+SPEC_FORMATS = (1, 2)
+"""Of the specs of trials: those that are read; the last is written. 2: recipes have more keys."""
 
 TRAINING_VERSION = 1
 """Raised whenever a change of the training code changes its numbers; trials of two versions do not pool."""
@@ -53,7 +57,7 @@ class Trial:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "format": FORMAT,
+            "format": SPEC_FORMATS[-1],
             "training_version": self.training_version,
             "recipe": self.recipe.to_dict(),
             "recipe_id": self.recipe.recipe_id,
@@ -68,10 +72,12 @@ class Trial:
     @classmethod
     def from_dict(cls, spec: Mapping[str, Any], *, where: str) -> Trial:
         """Read what :meth:`to_dict` wrote."""
-        if spec.get("format") != FORMAT:
-            raise StudyError(f"{where}: format {spec.get('format')}, this version of seedstudy reads {FORMAT}.")
+        if spec.get("format") not in SPEC_FORMATS:
+            readable = " and ".join(map(str, SPEC_FORMATS))
+            raise StudyError(f"{where}: format {spec.get('format')}, this version of seedstudy reads {readable}.")
         head = spec["recipe"]
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in head["values"].items()}
+        given = upgraded(head["values"])
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
         return cls(
             recipe=recipes.build(head["name"], head["title"], values, sources={}, where=where),
             model=spec["model"],
