@@ -1,0 +1,131 @@
+"""Every value of the packaged recipes against facts written down by hand, apart from the recipe files."""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from seedstudy.recipe import VALUE_TYPES, RecipeFile, diff, packaged_names, parse_assignments, read_recipe
+from seedstudy.scaling import imagenet_updates
+
+HERE = Path(__file__).parent
+LADDER = [f"rs{step:02d}" for step in range(11)]
+
+
+def table(name: str) -> list[dict[str, str]]:
+    lines = (HERE / name).read_text(encoding="utf-8").splitlines()
+    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+
+
+FACTS = table("recipe_facts.csv")
+RECIPES = tuple(FACTS[0])[1:]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_has_the_published_values(name: str) -> None:
+    values = read_recipe(name).described(None)
+    facts = {row["key"]: row[name] for row in FACTS if row[name]}
+    if updates := facts.pop("updates", None):
+        assert imagenet_updates(values) == int(updates)
+    expected = parse_assignments(f"{key}={text}" for key, text in facts.items())
+    assert {key: values[key] for key in expected} == expected
+
+
+def test_the_facts_cover_every_key_of_rsb() -> None:
+    """What RSB says nothing about is listed here, so that a new key must take a side."""
+    not_in_rsb = {"momentum", "rms_decay", "batch_norm_momentum", "batch_norm_eps", "random_erasing_fill"}
+    not_in_rsb |= {"ema_every", "ema_start_epochs", "ema_warmup", "se_ratio", "resnet_d"}
+    with_fact = {row["key"] for row in FACTS if row["a2"]}
+    assert with_fact - {"updates"} == set(VALUE_TYPES) - not_in_rsb
+
+
+@pytest.mark.parametrize("name", packaged_names())
+def test_every_packaged_value_names_its_source_or_why_there_is_none(name: str) -> None:
+    file = read_recipe(name)
+    for model in (None, *file.models):
+        gaps = set(file.gaps(model))
+        assert gaps <= set(file.missing) | (
+            {key for own in file.models.values() for key in own} if not model else set()
+        )
+    assert all(file.sources[key] for key in file.values)
+    assert all(file.missing.values())
+    assert file.models_source
+
+
+@pytest.mark.parametrize("name", packaged_names())
+def test_every_packaged_recipe_is_whole_for_each_of_its_models(name: str) -> None:
+    file = read_recipe(name)
+    assert file.models
+    for model in file.models:
+        assert file.gaps(model) in ((), ("micro_batch",))
+        file.for_model(model, given={"micro_batch": 256})  # its values fit together
+
+
+@pytest.mark.parametrize("row", table("rsb_table3_sizes.csv"), ids=lambda row: row["model"])
+def test_sizes_of_rsb_table_3(row: dict[str, str]) -> None:
+    for name, suffix in (("a1", ""), ("a2", ""), ("a3", "_a3")):
+        file = read_recipe(name)
+        assert len(file.models) == 25
+        recipe = file.for_model(row["model"])
+        assert row["model"] in file.models
+        assert (recipe.train_size, recipe.test_size) == (int(row[f"train{suffix}"]), int(row[f"test{suffix}"]))
+
+
+def test_published_resnet_rs_configurations_are_recipes() -> None:
+    """Each (depth, size) is trained by exactly one recipe, with that configuration's regularisation."""
+    rows = {(int(row["depth"]), int(row["px"])): row for row in table("resnet_rs_models.csv")}
+    seen = []
+    for name in (name for name in packaged_names() if name.startswith("resnet_rs")):
+        file = read_recipe(name)
+        for model in file.models:
+            recipe = file.for_model(model, given={"micro_batch": 256})
+            depth = int(model.removeprefix("resnetrs"))
+            seen.append((depth, recipe.train_size))
+            row = rows[depth, recipe.train_size]
+            assert recipe.test_size == recipe.train_size
+            assert recipe.dropout == float(row["dropout"])
+            assert recipe.drop_path == float(row["drop_path"])
+            magnitude = row["randaugment_magnitude"]
+            # timm's scale ends at 10 unless it is told otherwise
+            assert recipe.randaugment == f"rand-m{magnitude}-n2" + ("-mmax15" if magnitude == "15" else "")
+    assert sorted(seen) == sorted(rows)
+
+
+def ladder() -> list[RecipeFile]:
+    return [read_recipe(name) for name in LADDER]
+
+
+def test_ladder_steps_differ_in_exactly_one_thing_each() -> None:
+    steps = [file.for_model("resnet200", given={"micro_batch": 256}) for file in ladder()]
+    for row, before, after in zip(table("resnet_rs_ladder.csv")[1:], steps, steps[1:], strict=False):
+        (expected,) = parse_assignments([f"{row['key']}={row['value']}"]).items()
+        ((key, _, value),) = diff(before, after)
+        assert (key, value) == expected
+        assert row["change"] in after.title
+
+
+def test_ladder_files_are_one_line_each() -> None:
+    for name in LADDER[1:]:
+        text = (resources.files("seedstudy") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+        assert document["base"] == LADDER[LADDER.index(name) - 1]
+        assert len(document["values"]) == 1
+
+
+def test_ladder_ends_at_resnet_rs() -> None:
+    end = read_recipe("rs10").for_model("resnet200", given={"micro_batch": 256})
+    published = read_recipe("resnet_rs").for_model("resnetrs200", given={"micro_batch": 256})
+    # One builds the network up from a plain ResNet-200, the other names it; tests/train prove the networks equal.
+    assert {key for key, _, _ in diff(end, published)} == {"se_ratio", "resnet_d"}
+
+
+def test_ladder_starts_from_the_old_schedule() -> None:
+    start = ladder()[0].described("resnet200")
+    assert start["schedule"] == "steps-30,60,80-x0.1"
+    assert (start["epochs"], start["weight_decay"], start["train_size"]) == (90, 1e-4, 256)
+    assert (start["label_smoothing"], start["drop_path"], start["dropout"]) == (0.0, 0.0, 0.0)
+    assert (start["ema_decay"], start["randaugment"], start["se_ratio"], start["resnet_d"]) == (None, None, None, False)
