@@ -34,11 +34,20 @@ def published_params() -> dict[str, float]:
     return {row["model"]: float(row["params_m"]) for row in csv.DictReader(lines)}
 
 
+def n_params_at_224(model: Any, recipe: Recipe) -> int:
+    """Count the parameters; a ViT for another size than timm's 224 px has fewer or more position embeddings."""
+    n_params = sum(parameter.numel() for parameter in model.parameters())
+    if getattr(model, "pos_embed", None) is not None:
+        patch = model.patch_embed.patch_size[0]
+        n_params += ((224 // patch) ** 2 - (recipe.train_size // patch) ** 2) * model.embed_dim
+    return n_params
+
+
 def try_out(model_name: str, recipe: Recipe, published: float | None, batch: int) -> dict[str, Any]:
     """Take one update and one evaluation; return a row of the table."""
     generator = torch.Generator().manual_seed(0)
     model = build_model(model_name, recipe, 1000, seed=0)
-    params_m = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    params_m = n_params_at_224(model, recipe) / 1e6
     optimizer, mix = build_optimizer(model, recipe), build_mixing(recipe, 1000)
     loss_of = build_loss(recipe, is_mixed=mix is not None)
     before = next(model.parameters()).detach().clone()
