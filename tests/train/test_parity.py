@@ -44,7 +44,7 @@ from seedstudy.train.recipe_parts import (
     build_schedule,
     weight_decay_groups,
 )
-from seedstudy.train.trial import _accelerator, epoch_batches, epoch_streams, train_trial
+from seedstudy.train.trial import accelerator_of, epoch_batches, epoch_streams, train_trial
 
 Array = npt.NDArray[np.float64]
 
@@ -628,7 +628,7 @@ def test_a_whole_trial_is_timms_loop(data: Dataset, make_trial: Any, tiny_recipe
     ours = train_trial(trial, data)
 
     streams = Streams(seed=2, vary=trial.vary)
-    device = _accelerator(recipe).device
+    device = accelerator_of(recipe).device
     model = build_model(trial.model, recipe, 4, seed=streams.of("init")).to(memory_format=torch.channels_last)
     optimizer = create_optimizer_v2(model, opt="lamb", lr=recipe.lr, weight_decay=recipe.weight_decay)
     schedule, n_epochs = create_scheduler_v2(
