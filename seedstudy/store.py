@@ -250,9 +250,14 @@ class Store:
         """Move a damaged trial's files to ``damaged-<time>`` inside its folder, so that it is trained again."""
         folder = self.folder(trial_id)
         aside = folder / f"damaged-{time.time_ns()}"
+        names = ["trial.json", "predictions.parquet", "curves.parquet"]
+        try:
+            self.read_spec(trial_id)
+        except SeedstudyError:
+            names.append("spec.json")  # the next plan writes it anew
         with writing(folder):
             aside.mkdir()
-            for name in ("trial.json", "predictions.parquet", "curves.parquet"):
+            for name in names:
                 with suppress(FileNotFoundError):
                     (folder / name).rename(aside / name)
         return aside

@@ -151,6 +151,14 @@ def test_damaged_trial_is_set_aside_whole(make_store: MakeStore, make_trial: Mak
     assert store.read_trial(trial_id)[0] == "planned"
 
 
+def test_a_damaged_spec_is_set_aside_and_planned_anew(make_store: MakeStore, make_trial: MakeTrial) -> None:
+    store, trial = make_store(n_seeds=1, a2=0.8), make_trial(0, name="a2")
+    (store.folder(trial.trial_id) / "spec.json").write_bytes(b"{")
+    assert (store.set_aside(trial.trial_id) / "spec.json").exists()
+    store.plan(Study(recipes=("a2",)), [trial])
+    assert store.read_trial(trial.trial_id)[0] == "planned"
+
+
 def test_leftovers_of_a_killed_attempt_count_for_nothing(
     make_store: MakeStore, make_trial: MakeTrial, data: Dataset
 ) -> None:

@@ -1,0 +1,296 @@
+"""Hundreds of short trials while a fault strikes every few seconds: nothing may be lost, and no number may change.
+
+One study is trained in peace. The same study is trained again in a small memory file system by two launchers that are
+started again whenever they end, while every few seconds one of these happens: kill -9 or SIGTERM of any process, a
+full disk, a jump of the clock (libfaketime), a finished trial's file cut short or one of its bits flipped. At the end a
+launcher runs undisturbed. Then
+
+- every trial has one result, with the counts and predictions of the study in peace, bit for bit;
+- every damaged file was named, and only trials with a damaged file were trained again.
+
+    python tests/faults/soak.py --trials 500 --every 3
+
+Root may mount the small file system; without it, or without libfaketime, that fault is left out, and said to be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+N_LAUNCHERS = 2
+DISK_MIB = 160
+FULL_S = 4.0
+JUMPS_S = (-86_400 * 40, -3_600, -30, 30, 3_600, 86_400 * 40)
+CONTENT = ("spec.json", "trial.json", "predictions.parquet", "curves.parquet")
+FAKETIME = [Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"), Path("/usr/lib/faketime/libfaketime.so.1")]
+
+
+class Soak:
+    """A study in a folder of its own, its launchers, and what was done to them."""
+
+    def __init__(self, folder: Path, cache: Path, n_trials: int, rng: random.Random) -> None:
+        self.folder, self.rng, self.n_trials = folder, rng, n_trials
+        self.root = folder / "disk" / "results" / "main"
+        self.launchers: list[subprocess.Popen[bytes]] = []
+        self.faults: Counter[str] = Counter()
+        self.exits: Counter[int] = Counter()
+        self.damaged: dict[str, set[str]] = {}
+        self.first_seen: dict[str, int] = {}
+        self.n_launches = 0
+        self.environment = {**os.environ, "SEEDSTUDY_CACHE": str(cache)}
+        (folder / "disk").mkdir(parents=True)
+        self.has_disk = not _fails(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(folder / "disk")])
+        library = next((path for path in FAKETIME if path.exists()), None)
+        self.clock = folder / "clock" if library else None
+        if self.clock is not None:
+            self.clock.write_text("+0")
+            self.environment |= {
+                "LD_PRELOAD": str(library),
+                "FAKETIME_TIMESTAMP_FILE": str(self.clock),
+                "FAKETIME_NO_CACHE": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                "FAKETIME_DISABLE_SHM": "1",
+                "NO_FAKE_STAT": "1",
+            }
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        log = self.folder / f"launcher-{self.n_launches}.log"
+        self.n_launches += 1
+        with log.open("wb") as stream:
+            return subprocess.Popen(
+                _command(self.n_trials, 1), cwd=self.folder / "disk", env=self.environment, stdout=stream, stderr=stream
+            )
+
+    def keep_launchers(self) -> None:
+        """Start a launcher again where one has ended."""
+        for launcher in list(self.launchers):
+            if launcher.poll() is not None:
+                self.exits[launcher.returncode] += 1
+                self.launchers.remove(launcher)
+        while len(self.launchers) < N_LAUNCHERS:
+            self.launchers.append(self.launch())
+
+    def finished(self) -> list[Path]:
+        found = list(self.root.glob("trials/*/trial.json"))
+        for path in found:
+            # A later file of the same trial is one that was trained again.
+            self.first_seen.setdefault(path.parent.name, path.stat().st_ino)
+        return found
+
+    def strike(self) -> None:
+        """Do one thing, chosen at random."""
+        kinds: dict[str, Callable[[], bool]] = {
+            "kill": lambda: self._signal(signal.SIGKILL),
+            "term": lambda: self._signal(signal.SIGTERM),
+            "flip": lambda: self._damage(is_flip=True),
+            "cut": lambda: self._damage(is_flip=False),
+        }
+        if self.has_disk:
+            kinds["full disk"] = self._fill_disk
+        if self.clock is not None:
+            kinds["clock"] = self._jump
+        kind = self.rng.choice(list(kinds))
+        if kinds[kind]():
+            self.faults[kind] += 1
+
+    def _signal(self, number: signal.Signals) -> bool:
+        victims = [pid for launcher in self.launchers for pid in _family(launcher.pid)]
+        if not victims:
+            return False
+        try:
+            os.kill(self.rng.choice(victims), number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _damage(self, *, is_flip: bool) -> bool:
+        done = [path.parent for path in self.finished()]
+        if not done:
+            return False
+        path = self.rng.choice(done) / self.rng.choice(CONTENT)
+        try:
+            content = bytearray(path.read_bytes())
+        except FileNotFoundError:
+            return False
+        place = self.rng.randrange(len(content))
+        harmed = content[:place]
+        if is_flip:
+            harmed = content.copy()
+            harmed[place] ^= 1 << self.rng.randrange(8)
+        if path.suffix == ".json" and _says_the_same(content, harmed):
+            return False
+        with path.open("r+b") as file:  # in place, as a disk or a careless hand does it
+            file.write(harmed)
+            file.truncate()
+        self.damaged.setdefault(path.parent.name, set()).add(path.name)
+        return True
+
+    def _fill_disk(self) -> bool:
+        filler = self.folder / "disk" / "filler"
+        with filler.open("wb") as file:
+            try:
+                while True:
+                    file.write(bytes(2**20))
+                    file.flush()
+            except OSError:
+                pass
+        time.sleep(FULL_S)
+        filler.unlink()
+        return True
+
+    def _jump(self) -> bool:
+        assert self.clock is not None
+        self.clock.write_text(f"{self.rng.choice(JUMPS_S):+d}")
+        return True
+
+    def end(self) -> None:
+        """End every process this soak has started, and give the disk back."""
+        for launcher in self.launchers:
+            for pid in _family(launcher.pid):
+                with _ignored():
+                    os.kill(pid, signal.SIGKILL)
+            launcher.wait()
+        if self.has_disk:
+            _fails(["umount", str(self.folder / "disk")])
+
+
+class _ignored:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        return kind is ProcessLookupError
+
+
+def _command(n_trials: int, n_workers: int) -> list[str]:
+    grid = ["-r", "a3", "-d", "digits", "--seeds", str(n_trials), "--epochs", "1", "--train-limit", "128"]
+    return [sys.executable, "-m", "seedstudy", "run", *grid, "--workers", str(n_workers), "--retry-failed"]
+
+
+def _family(pid: int) -> list[int]:
+    """Return a process and all its descendants that are alive."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,stat="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in listed.splitlines()]
+    family, grown = [pid], True
+    while grown:
+        more = [int(p) for p, parent, _ in rows if int(parent) in family and int(p) not in family]
+        family, grown = family + more, bool(more)
+    alive = {int(p) for p, _, state in rows if not state.startswith("Z")}
+    return [each for each in family if each in alive]
+
+
+def _says_the_same(one: bytes, other: bytes) -> bool:
+    """Tell whether two JSON texts have one meaning, as 1e-06 and 1E-06 have."""
+    try:
+        return bool(json.loads(one) == json.loads(other))
+    except ValueError:
+        return False
+
+
+def _fails(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+def numbers(root: Path) -> dict[str, object]:
+    """Return trial id -> counts and digests, which do not depend on when and where a trial ran."""
+    found: dict[str, object] = {}
+    for path in sorted(root.glob("trials/*/trial.json")):
+        record = json.loads(path.read_text())
+        counts = {name: (each["n_correct"], each["loss"]) for name, each in record["evaluations"].items()}
+        found[path.parent.name] = (record["status"], counts, record["sha256"]["predictions.parquet"])
+    return found
+
+
+def main() -> None:
+    """Train in peace, train under faults, compare; exit 1 where they differ."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=500)
+    parser.add_argument("--every", type=float, default=3.0, help="mean seconds between faults")
+    parser.add_argument("--rng-seed", type=int, default=0)
+    parser.add_argument("--limit", type=float, default=7200.0, help="seconds after which faults stop")
+    parser.add_argument("--peace", type=Path, help="folder for (or with) the study trained in peace")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    cache, peace = folder / "cache", options.peace or folder / "peace"
+    peace.mkdir(exist_ok=True)
+    environment = {**os.environ, "SEEDSTUDY_CACHE": str(cache)}
+    with (folder / "peace.log").open("wb") as log:
+        subprocess.run(
+            _command(options.trials, N_LAUNCHERS), cwd=peace, env=environment, stdout=log, stderr=log, check=True
+        )
+    print(f"in peace: {len(numbers(peace / 'results' / 'main'))} trials", flush=True)
+    soak = Soak(folder, cache, options.trials, random.Random(options.rng_seed))
+    for what, is_there in (("full disk", soak.has_disk), ("clock", soak.clock)):
+        if not is_there:
+            print(f"left out: {what}")
+    started = time.monotonic()
+    try:
+        while len(soak.finished()) < options.trials and time.monotonic() - started < options.limit:
+            soak.keep_launchers()
+            time.sleep(soak.rng.expovariate(1 / options.every))
+            soak.strike()
+        faults_s = time.monotonic() - started
+        n_under_faults = len(soak.finished())
+        print(f"faults stop: {n_under_faults} trials, {dict(soak.faults)}, {faults_s:.0f} s", flush=True)
+        for launcher in soak.launchers:
+            launcher.wait()
+        last = soak.launch()
+        code = last.wait()
+        problems = judge(soak, peace / "results" / "main", code)
+    finally:
+        soak.end()
+    print(
+        json.dumps(
+            {
+                "trials": options.trials,
+                "faults": dict(soak.faults),
+                "launches": soak.n_launches,
+                "launcher_exits": {str(key): count for key, count in soak.exits.items()},
+                "damaged_trials": len(soak.damaged),
+                "seconds_under_faults": round(faults_s),
+                "problems": problems,
+            },
+            indent=1,
+        )
+    )
+    if problems:
+        sys.exit(f"logs are kept in {folder}")
+    shutil.rmtree(folder)
+
+
+def judge(soak: Soak, peace: Path, code: int) -> list[str]:
+    """Return what is not as it must be, in words."""
+    problems = [] if code == 0 else [f"the last launcher ended with {code}"]
+    truth, found = numbers(peace), numbers(soak.root)
+    problems += [f"{trial_id}: no result" for trial_id in truth if trial_id not in found]
+    problems += [
+        f"{trial_id}: other numbers" for trial_id in truth if found.get(trial_id, truth[trial_id]) != truth[trial_id]
+    ]
+    problems += [f"{trial_id}: not planned" for trial_id in found if trial_id not in truth]
+    for path in soak.root.glob("trials/*/trial.json"):
+        trial_id = path.parent.name
+        is_again = soak.first_seen.get(trial_id, path.stat().st_ino) != path.stat().st_ino
+        if is_again and trial_id not in soak.damaged:
+            problems.append(f"{trial_id}: trained again though nothing was damaged")
+    logs = "".join(log.read_text(errors="replace") for log in soak.folder.glob("launcher-*.log"))
+    for trial_id, names in soak.damaged.items():
+        if not any(f"{trial_id}/{name}" in logs for name in names):
+            problems.append(f"{trial_id}: {', '.join(sorted(names))} was damaged and never named")
+    if "Traceback" in logs:
+        problems.append("a traceback in a launcher's log")
+    return problems
+
+
+if __name__ == "__main__":
+    main()
