@@ -97,7 +97,7 @@ def take(path: Path, *, mark: int = 0) -> Lease | None:
             os.close(descriptor)
             return None
         lease = Lease(path, descriptor, _next_holder(earlier, mark))
-        if earlier is not None and not earlier.is_released and earlier.boot != _boot():
+        if earlier is not None and not earlier.is_released and earlier.boot != boot():
             time.sleep(_SETTLE_S)
             if read(path) != lease.holder:
                 lease.close()
@@ -163,7 +163,7 @@ def _lock(descriptor: int, how: int, *, patience: tuple[float, ...]) -> bool | N
 
 def _is_beating(path: Path, holder: Holder | None, *, is_judged_by_kernel: bool) -> bool:
     """Say whether a holder whose lock we do not see is alive, by its heartbeat."""
-    if holder is None or holder.is_released or (is_judged_by_kernel and holder.boot == _boot()):
+    if holder is None or holder.is_released or (is_judged_by_kernel and holder.boot == boot()):
         return False
     clock = path.with_name(f".clock.{os.getpid()}.tmp")  # the file system's own clock: ours may differ from it
     try:
@@ -181,7 +181,7 @@ def _next_holder(earlier: Holder | None, mark: int) -> Holder:
         n_lost = 1 if mark != earlier.mark else earlier.n_lost + 1
     return Holder(
         host=os.uname().nodename,
-        boot=_boot(),
+        boot=boot(),
         pid=os.getpid(),
         job=os.environ.get(JOB, ""),
         since=time.time(),
@@ -191,7 +191,8 @@ def _next_holder(earlier: Holder | None, mark: int) -> Holder:
     )
 
 
-def _boot() -> str:
+def boot() -> str:
+    """Return the identity of the running kernel."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:  # not Linux

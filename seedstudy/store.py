@@ -12,6 +12,7 @@ A study is a folder; each of its trials is a folder under ``trials/``, and these
         trial.json        the result with the digests of the two tables; written last, once
         failure.json      an exception, instead of a result
     jobs/<job>.json       what a cluster's queue was given and still has
+    cancelled             touched by `seedstudy cancel`
     imported/             TRIALS rows of trials trained elsewhere (:mod:`seedstudy.imported`)
     trials.parquet, index.json  derived (:mod:`seedstudy.index`): may be deleted at any time
 
@@ -172,10 +173,27 @@ class Store:
     def forget_job(self, job: str) -> None:
         (self.root / "jobs" / f"{check_name(job, 'job')}.json").unlink(missing_ok=True)
 
+    def mark_cancelled(self) -> None:
+        """Let every launcher of the study, wherever it runs, stop its trials in order."""
+        path = self.root / "cancelled"
+        with writing(path):
+            write_atomically(path, f"{_now()}\n".encode())
+
+    def cancel_mark(self) -> int:
+        """Return a number that changes when the study is cancelled."""
+        try:
+            return (self.root / "cancelled").stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
     # --- results ------------------------------------------------------------------------------------------
 
     def is_planned(self, trial_id: str) -> bool:
         return (self.folder(trial_id) / "spec.json").exists()
+
+    def is_begun(self, trial_id: str) -> bool:
+        """Say whether some process ever held the trial."""
+        return (self.folder(trial_id) / "lock").exists()
 
     def is_done(self, trial_id: str) -> bool:
         return (self.folder(trial_id) / "trial.json").exists()

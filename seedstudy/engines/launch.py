@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from seedstudy import datasets
 from seedstudy import recipe as recipes
 from seedstudy.datasets import Dataset
+from seedstudy.engines import local
 from seedstudy.engines.local import LocalEngine
 from seedstudy.engines.progress import StudyProgress
+from seedstudy.engines.ray import RayEngine
+from seedstudy.engines.slurm import SlurmEngine
+from seedstudy.engines.watch import Cancelled, Engine, watch
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.recipe import Recipe
 from seedstudy.scaling import scale
 from seedstudy.store import Store
-from seedstudy.study import Study, Trial
+from seedstudy.study import Placement, Study, Trial
 
 Tell = Callable[[str], None]
 """Takes one line for the user."""
@@ -110,11 +114,29 @@ def _in_words(recipe: Recipe, study: Study) -> str:
     )
 
 
-def train(store: Store, study: Study, grid: Grid, *, n_workers: int, is_retry: bool, tell: Tell) -> None:
+def train(
+    store: Store,
+    study: Study,
+    grid: Grid,
+    *,
+    n_workers: int | None = None,
+    is_retry: bool,
+    tell: Tell,
+    is_detached: bool = False,
+) -> None:
     """Train what is missing of a grid, with progress on stderr; interrupted, it says what is safe.
 
     Nothing is written before a worker has found every model trainable.
+
+    Parameters
+    ----------
+    n_workers
+        Trials at a time; None: what the study's placement says.
+    is_detached
+        Only submit, to an engine whose jobs outlive this process.
+
     """
+    placement = study.placement if n_workers is None else replace(study.placement, workers=n_workers)
     by_id = {trial.trial_id: trial for trial in grid.trials}
     missing, done_rows = _missing(store, list(by_id), is_retry=is_retry, tell=tell)
     if not missing:
@@ -122,17 +144,44 @@ def train(store: Store, study: Study, grid: Grid, *, n_workers: int, is_retry: b
     if len(missing) < len(by_id):
         tell(f"study {study.name}: {len(missing)} of {len(by_id)} trials are missing")
     progress = StudyProgress({trial_id: by_id[trial_id].recipe.total_epochs for trial_id in missing}, done_rows)
-    n_workers = min(n_workers, len(missing))
+    engine = _engine(store, placement, grid, n_trials=len(missing), tell=progress.note)
     try:
-        with LocalEngine(store, n_workers=n_workers, prepared=grid.prepared, listener=progress) as engine:
-            engine.check([by_id[trial_id] for trial_id in missing], grid.n_classes)
-            store.plan(study, grid.trials)
-            with progress:
-                engine.train(missing)
-    except KeyboardInterrupt:
+        distinct = [by_id[trial_id] for trial_id in missing]
+        if isinstance(engine, LocalEngine):
+            engine.check(distinct, grid.n_classes)
+        else:
+            local.check(store, distinct, grid.n_classes)
+        store.plan(study, grid.trials)
+        if is_detached:
+            held = engine.poll()
+            engine.submit([trial_id for trial_id in missing if trial_id not in held])
+            return
+        with progress:
+            watch(engine, store, missing, progress)
+    except (KeyboardInterrupt, Cancelled) as error:
         n_done = sum(store.is_done(trial_id) for trial_id in by_id)
-        tell(f"interrupted: {n_done} of {len(by_id)} trials are finished and safe; the same command goes on.")
-        raise
+        is_left = engine.outlives_launcher and isinstance(error, KeyboardInterrupt)
+        rest = "its jobs go on: `seedstudy status` tells, `seedstudy cancel` ends them" if is_left else ""
+        tell(
+            f"{'cancelled' if isinstance(error, Cancelled) else 'interrupted'}: {n_done} of {len(by_id)} trials are "
+            f"finished and safe; {rest or 'the same command goes on'}."
+        )
+        raise KeyboardInterrupt from None
+    finally:
+        if not engine.outlives_launcher:
+            engine.cancel()
+
+
+def _engine(store: Store, placement: Placement, grid: Grid, *, n_trials: int, tell: Tell) -> Engine:
+    """Start the engine that a placement names."""
+    match placement.engine:
+        case "slurm":
+            return SlurmEngine(store, placement, prepared=grid.prepared, tell=tell)
+        case "ray":
+            return RayEngine(store, placement, prepared=grid.prepared, tell=tell)
+        case "local":
+            n_slots = min(placement.workers or local.default_slots(placement), n_trials)
+            return LocalEngine(store, placement, prepared=grid.prepared, n_slots=n_slots, tell=tell)
 
 
 def _missing(

@@ -1,84 +1,83 @@
-"""Trials on this machine: long-lived worker processes that pull from one plan."""
+"""Trials on this machine: long-lived processes, one per slot (core, GPU or share of one), that take what is free."""
 
 from __future__ import annotations
 
 import json
 import os
-import queue
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections import Counter, deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from seedstudy.engines.progress import Listener
+from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE
 from seedstudy.errors import SeedstudyError, StudyError
+from seedstudy.lease import JOB
 from seedstudy.store import Store
-from seedstudy.study import Trial
+from seedstudy.study import Placement, Trial
 
-MAX_ATTEMPTS = 3
-"""How often a trial is started whose worker dies without a word (killed, out of memory)."""
+_STOP_WAIT_S = 30.0
+"""So long a worker may take to end its update and write its state before it is killed."""
 
-_BUSY_WAIT_S = 2.0
-_STOP_WAIT_S = 5.0
+_MOST_ARGUMENTS = 1000
+"""Trials named in one command line, which the kernel limits."""
 
-_CPU_ENVIRONMENT = {
-    # One process with one thread per core beats one process with several threads at these sizes.
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    # Keep freed memory: training allocates and frees the same large blocks at every step (glibc).
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "100000000000",
-    "MALLOC_TOP_PAD_": "268435456",
-}
+_FOREIGN = ("PMI_", "PMIX_", "OMPI_", "SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
+"""Variables by which an outer launcher would make our processes believe that they are ranks of its own."""
+
+_RANKS = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Answer:
-    worker: _Worker
-    content: dict[str, Any]
+class Worker:
+    """One attended `seedstudy trial` process, or one `torchrun` that starts several of them for each trial."""
 
-
-class _Worker:
-    """One worker process; a thread turns its lines into answers."""
-
-    def __init__(self, store: Store, environment: dict[str, str], answers: queue.Queue[_Answer]) -> None:
-        self.trial_id: str | None = None
-        self.is_idle = False
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.job = environment.get(JOB, "")
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process that writes it
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "seedstudy.engines.worker", str(store.root.parent), store.study],
+            [*command, "--attended"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             env=environment,
             start_new_session=True,  # Ctrl-C reaches the launcher alone, which then stops its workers
         )
-        threading.Thread(target=self._listen, args=(answers,), daemon=True).start()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
 
     def ask(self, **request: Any) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it died; its thread says so
+        with suppress(BrokenPipeError):  # it died: its exit status says so
+            self._stdin.write(json.dumps(request).encode() + b"\n")
+            self._stdin.flush()
+
+    def check(self, trials: Iterable[Trial], n_classes: int) -> None:
+        """Ask whether every model exists and can be trained by its recipe; raises StudyError."""
+        distinct = {(trial.model, trial.recipe.recipe_id): trial.to_dict() for trial in trials}
+        self.ask(check=list(distinct.values()), n_classes=n_classes)
+        line = self._stdout.readline()
+        if not line:
+            raise SeedstudyError(f"a worker could not start: {self.last_words()}.")
+        if wrong := json.loads(line)["wrong"]:
+            raise StudyError(wrong)
+
+    def exit_code(self) -> int | None:
+        return self._process.poll()
 
     def stop(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._stdin.close()
 
     def wait(self) -> None:
         try:
             self._process.wait(_STOP_WAIT_S)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
             self._process.kill()
             self._process.wait()
+        self._stdout.close()
+        self._log.close()
 
     def last_words(self) -> str:
         code = self._process.wait()
@@ -86,139 +85,147 @@ class _Worker:
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         return f"exit status {code}, {lines[-1] if lines else 'no last words'}"
 
-    def _listen(self, answers: queue.Queue[_Answer]) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            answers.put(_Answer(worker=self, content=json.loads(line)))
-        answers.put(_Answer(worker=self, content={"event": "gone"}))
-
 
 class LocalEngine:
-    """Runs a study's missing trials in ``n_workers`` processes; ends when each has a result or a failure."""
+    """Slots of this machine; each works through all the trials and takes what no one holds."""
 
-    def __init__(self, store: Store, *, n_workers: int, prepared: Path, listener: Listener) -> None:
-        self._store, self._prepared, self._listener = store, prepared, listener
-        self._answers: queue.Queue[_Answer] = queue.Queue()
-        self._environments = worker_environments(n_workers)
-        self._workers: list[_Worker] = []
-        self._attempts: Counter[str] = Counter()
-        self._waiting: deque[tuple[float, str]] = deque()
+    outlives_launcher = False
+    pause_s = 0.2
 
-    def __enter__(self) -> LocalEngine:
-        self._workers = [self._start(environment) for environment in self._environments]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for worker in self._workers:
-            worker.stop()
-        for worker in self._workers:
-            worker.wait()
+    def __init__(
+        self, store: Store, placement: Placement, *, prepared: Path, n_slots: int, tell: Callable[[str], None]
+    ) -> None:
+        self._store, self._placement, self._prepared, self._tell = store, placement, prepared, tell
+        self._environments = slot_environments(n_slots, placement)
+        self._trial_ids: list[str] = []
+        self._n_started = 0
+        # Several processes of one trial are started with it; a single one imports torch while the data are prepared.
+        are_warm = placement.processes == 1
+        self._workers = {slot: self._start(slot, ()) for slot in range(n_slots)} if are_warm else {}
 
     def check(self, trials: Iterable[Trial], n_classes: int) -> None:
-        """Ask a worker whether every model exists and can be trained by its recipe; raises StudyError."""
-        distinct = {(trial.model, trial.recipe.recipe_id): trial.to_dict() for trial in trials}
-        self._workers[0].ask(do="check", specs=list(distinct.values()), n_classes=n_classes)
-        while True:
-            answer = self._answers.get()
-            match answer.content["event"]:
-                case "checked":
-                    return
-                case "wrong":
-                    raise StudyError(answer.content["message"])
-                case "gone":
-                    raise SeedstudyError(f"a worker could not start: {answer.worker.last_words()}.")
-                case "ready":
-                    answer.worker.is_idle = True
+        if self._workers:
+            self._workers[0].check(trials, n_classes)
+        else:
+            check(self._store, trials, n_classes)
 
-    def train(self, trial_ids: Sequence[str]) -> None:
-        """Train until every trial has a result or a failure record."""
-        self._waiting = deque((0.0, trial_id) for trial_id in trial_ids)
-        missing = set(trial_ids)
-        while missing:
-            self._hand_out()
-            try:
-                answer = self._answers.get(timeout=_BUSY_WAIT_S / 2)
-            except queue.Empty:
+    def submit(self, trial_ids: Sequence[str]) -> None:
+        self._trial_ids = list(trial_ids)
+        for slot in range(len(self._environments)):
+            self._give_work(slot)
+
+    def poll(self) -> set[str]:
+        for slot, worker in list(self._workers.items()):
+            code = worker.exit_code()
+            if code is None:
                 continue
-            ended = self._take(answer)
-            missing.discard(ended or "")
+            del self._workers[slot]
+            if code == EXIT_USAGE:
+                raise SeedstudyError(worker.last_words().partition("seedstudy: ")[2] or worker.last_words())
+            if code in (EXIT_OK, EXIT_FAILED):
+                continue  # it has seen every trial; what is lost by then is submitted again
+            trial_id = self._trial_of(worker)
+            if trial_id is not None:
+                if code != EXIT_STOPPED:
+                    self._tell(f"{trial_id}: its worker died ({worker.last_words()}); trying again")
+                self._give_work(slot)
+        return set(self._trial_ids) if self._workers else set()
 
-    def _start(self, environment: dict[str, str]) -> _Worker:
-        return _Worker(self._store, environment, self._answers)
+    def cancel(self) -> None:
+        for worker in self._workers.values():
+            worker.stop()
+        for worker in self._workers.values():
+            worker.wait()
+        self._workers = {}
 
-    def _hand_out(self) -> None:
-        for worker in self._workers:
-            if not worker.is_idle or not self._waiting or self._waiting[0][0] > time.monotonic():
-                continue
-            _, worker.trial_id = self._waiting.popleft()
-            worker.is_idle = False
-            self._listener.started(worker.trial_id)
-            worker.ask(do="train", trial_id=worker.trial_id, prepared=str(self._prepared))
+    def _give_work(self, slot: int) -> None:
+        if self._placement.processes > 1:
+            self._workers[slot] = self._start(slot, self._trial_ids[:_MOST_ARGUMENTS])
+            return
+        if slot not in self._workers:
+            self._workers[slot] = self._start(slot, ())
+        self._workers[slot].ask(train=self._trial_ids, prepared=str(self._prepared))
 
-    def _take(self, answer: _Answer) -> str | None:
-        """Act on one answer; returns the trial that ended by it."""
-        worker, trial_id = answer.worker, answer.worker.trial_id
-        match answer.content["event"]:
-            case "ready" | "checked":
-                worker.is_idle = trial_id is None
-            case "epoch":
-                assert trial_id is not None
-                self._listener.epoch(trial_id, answer.content["epoch"], answer.content["images_per_s"])
-            case "wrong":
-                raise SeedstudyError(answer.content["message"])
-            case "gone":
-                return self._replace(worker)
-            case "busy":  # another launcher trains it: look again later
-                assert trial_id is not None
-                self._waiting.append((time.monotonic() + _BUSY_WAIT_S, trial_id))
-                worker.trial_id, worker.is_idle = None, True
-            case "done" | "failed":
-                assert trial_id is not None
-                worker.trial_id, worker.is_idle = None, True
-                state, rows = self._store.read_trial(trial_id)
-                self._listener.ended(trial_id, state, rows)
+    def _start(self, slot: int, trial_ids: Sequence[str]) -> Worker:
+        self._n_started += 1
+        job = f"local:{os.uname().nodename}:{os.getpid()}.{self._n_started}"
+        command = trial_command(self._store, trial_ids, self._prepared, n_processes=self._placement.processes)
+        return Worker(command, {**self._environments[slot], JOB: job})
+
+    def _trial_of(self, worker: Worker) -> str | None:
+        """Return the trial that a dead worker left behind, if any."""
+        for trial_id in self._trial_ids:
+            holder = self._store.holder(trial_id)
+            if holder is not None and holder.job == worker.job and not self._store.has_ended(trial_id):
                 return trial_id
         return None
 
-    def _replace(self, worker: _Worker) -> str | None:
-        """Start another process for one that died; its trial is tried again, up to MAX_ATTEMPTS times."""
-        trial_id, words = worker.trial_id, worker.last_words()
-        position = self._workers.index(worker)
-        if trial_id is None:
-            raise SeedstudyError(f"a worker ended unasked: {words}.")
-        self._workers[position] = self._start(self._environments[position])
-        self._attempts[trial_id] += 1
-        if self._attempts[trial_id] < MAX_ATTEMPTS:
-            self._listener.note(f"{trial_id}: its worker died ({words}); trying again")
-            self._waiting.appendleft((0.0, trial_id))
-            return None
-        reason = f"its worker died {MAX_ATTEMPTS} times ({words})"
-        self._store.record_failure(trial_id, reason, traceback="")
-        self._listener.ended(trial_id, "failed", [])
-        return trial_id
+
+def check(store: Store, trials: Iterable[Trial], n_classes: int) -> None:
+    """Ask a process of its own whether every model can be trained, and end it."""
+    worker = Worker(trial_command(store, (), None, n_processes=1), dict(os.environ))
+    try:
+        worker.check(trials, n_classes)
+    finally:
+        worker.stop()
+        worker.wait()
 
 
-def default_workers() -> int:
-    """Return one worker per GPU where there are GPUs, else one per core this process may use."""
-    return _n_gpus() or len(os.sched_getaffinity(0))
+def trial_command(store: Store, trial_ids: Sequence[str], prepared: Path | None, *, n_processes: int) -> list[str]:
+    """Return the command that trains: the one unit that every engine runs."""
+    python = [sys.executable, "-m"]
+    if n_processes > 1:
+        python += ["torch.distributed.run", "--standalone", f"--nproc-per-node={n_processes}", "-m"]
+    options = [] if prepared is None else ["--prepared", str(prepared.absolute())]
+    return [*python, "seedstudy", "trial", str(store.root.absolute()), *trial_ids, *options]
 
 
-def worker_environments(n_workers: int) -> list[dict[str, str]]:
-    """Return the environment of each worker: one thread on CPUs; on GPUs, one device each, in turn."""
-    n_gpus = _n_gpus()
-    if not n_gpus:
-        return [{**os.environ, **_CPU_ENVIRONMENT}] * n_workers
-    devices = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(n_gpus)))).split(",")
-    return [{**os.environ, "CUDA_VISIBLE_DEVICES": devices[worker % n_gpus]} for worker in range(n_workers)]
+def cpu_environment(cores: int) -> dict[str, str]:
+    """Return what makes training on CPUs fast, and its numbers equal under every engine."""
+    return {
+        # One process with one thread per core beats one process with several threads at small sizes.
+        "OMP_NUM_THREADS": str(cores),
+        "MKL_NUM_THREADS": str(cores),
+        # Keep freed memory: training allocates and frees the same large blocks at every step (glibc).
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": "100000000000",
+        "MALLOC_TOP_PAD_": "268435456",
+    }
 
 
-def _n_gpus() -> int:
-    """Count CUDA devices without importing torch, which would cost the launcher seconds."""
+def default_slots(placement: Placement) -> int:
+    """Return how many trials this machine has room for at a time: by its GPUs, or else by its cores."""
+    per_trial = placement.processes * (1.0 if placement.gpus is None else placement.gpus)
+    n_gpus = len(_gpus())
+    if n_gpus and per_trial:
+        return max(1, int(n_gpus / per_trial))
+    return max(1, len(os.sched_getaffinity(0)) // (placement.cores * placement.processes))
+
+
+def slot_environments(n_slots: int, placement: Placement) -> list[dict[str, str]]:
+    """Return the environment of each slot: its threads on CPUs, its devices on GPUs, set before any import."""
+    outer = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN) and key not in _RANKS}
+    gpus = _gpus()
+    if placement.gpus == 0:
+        return [{**outer, **cpu_environment(placement.cores), "CUDA_VISIBLE_DEVICES": ""}] * n_slots
+    if not gpus:
+        if placement.gpus:
+            raise StudyError(f"--gpus {placement.gpus:g}: this machine has no GPU: leave it out to train on its cores.")
+        return [{**outer, **cpu_environment(placement.cores)}] * n_slots
+    n_devices = max(1, round(placement.processes * (placement.gpus or 1.0)))
+    if n_devices > len(gpus):
+        raise StudyError(f"a trial on {n_devices} GPUs: this machine has {len(gpus)}.")
+    first = [slot * n_devices % (len(gpus) - len(gpus) % n_devices) for slot in range(n_slots)]
+    return [{**outer, "CUDA_VISIBLE_DEVICES": ",".join(gpus[at : at + n_devices])} for at in first]
+
+
+def _gpus() -> list[str]:
+    """Return the CUDA devices without importing torch, which would cost the launcher seconds."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
+        return [device.strip() for device in visible.split(",") if device.strip() not in ("", "-1")]
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
-        return 0
-    return listed.stdout.count("GPU ")
+        return []
+    return [str(number) for number in range(listed.stdout.count("GPU "))]

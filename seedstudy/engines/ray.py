@@ -1,0 +1,83 @@
+"""Trials on a Ray cluster: tasks that run `seedstudy trial`, also on shares of GPUs, on a shared file system."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from seedstudy.engines.local import cpu_environment, trial_command
+from seedstudy.engines.worker import MAX_ATTEMPTS
+from seedstudy.errors import SeedstudyError
+from seedstudy.lease import JOB
+from seedstudy.store import Store
+from seedstudy.study import Placement
+
+_STOP_WAIT_S = 30.0
+
+
+class RayEngine:
+    """One task per trial. Ray starts a task anew whose machine is lost; it ends with the launcher."""
+
+    outlives_launcher = False
+    pause_s = 1.0
+
+    def __init__(self, store: Store, placement: Placement, *, prepared: Path, tell: Callable[[str], None]) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise SeedstudyError('--engine ray needs Ray: pip install "seedstudy[ray]".') from error
+        self._ray, self._store, self._placement, self._prepared, self._tell = ray, store, placement, prepared, tell
+        self._tasks: dict[Any, Sequence[str]] = {}
+        if not ray.is_initialized():
+            ray.init(log_to_driver=False)
+
+    def submit(self, trial_ids: Sequence[str]) -> None:
+        placement = self._placement
+        run = self._ray.remote(_run).options(
+            num_cpus=placement.cores * placement.processes,
+            num_gpus=(placement.gpus or 0) * placement.processes,
+            max_retries=MAX_ATTEMPTS,
+        )
+        size = placement.trials_per_job
+        for start in range(0, len(trial_ids), size):
+            ids = trial_ids[start : start + size]
+            command = trial_command(self._store, ids, self._prepared, n_processes=placement.processes)
+            self._tasks[run.remote([*command, "--attended"], cpu_environment(placement.cores))] = ids
+
+    def poll(self) -> set[str]:
+        if self._tasks:
+            ended, _ = self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=0)
+            for task in ended:
+                ids = self._tasks.pop(task)
+                try:
+                    self._ray.get(task)
+                except self._ray.exceptions.RayError as error:
+                    self._tell(f"{', '.join(ids)}: {str(error).splitlines()[0]}")
+        return {trial_id for ids in self._tasks.values() for trial_id in ids}
+
+    def cancel(self) -> None:
+        for task in self._tasks:
+            self._ray.cancel(task)  # an interrupt in the task, which passes it on
+        if self._tasks:
+            self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=_STOP_WAIT_S)
+        self._tasks = {}
+
+
+def _run(command: Sequence[str], environment: dict[str, str]) -> int:
+    """Run on some machine of the cluster; should Ray's process die, the trial's sees its stdin end and stops."""
+    import ray
+
+    job = f"ray:{ray.get_runtime_context().get_task_id()}"
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **environment, JOB: job})
+    assert process.stdin is not None
+    try:
+        return process.wait()
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(_STOP_WAIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
