@@ -315,7 +315,7 @@ def model_list(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
 def status_table(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
     """Render, per recipe and model, how many trials stand where."""
     table = _table("recipe", "model", "data")
-    states = ("planned", "running", "ok", "diverged", "failed", "interrupted", "damaged")
+    states = ("planned", "queued", "running", "ok", "diverged", "failed", "interrupted", "lost", "damaged")
     for state in states:
         table.add_column(state, justify="right")
     for row in rows:

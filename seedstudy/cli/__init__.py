@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from seedstudy import __version__
-from seedstudy.cli import catalogue, importing, judging, training
+from seedstudy.cli import catalogue, importing, judging, training, trials
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
 from seedstudy.errors import SeedstudyError
 
@@ -22,8 +22,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (training.run, training.status, judging.summary, judging.fit, judging.compare):
+for command in (training.run, trials.status, trials.cancel, trials.clean, judging.summary, judging.compare):
     app.command()(command)
 app.command("import")(importing.import_files)
+app.command(hidden=True)(trials.trial)
 app.add_typer(catalogue.recipes_app, name="recipes")
 app.add_typer(catalogue.data_app, name="data")
 

@@ -1,4 +1,4 @@
-"""`run` and `status`."""
+"""`run`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from seedstudy.cli.options import (
     print_json,
     summaries_of,
     tell,
-    tell_damaged,
     words,
 )
 from seedstudy.errors import StudyError
 
 if TYPE_CHECKING:
     from seedstudy.analysis import Source
-    from seedstudy.study import Study
+    from seedstudy.study import Placement, Study
 
 
 def run(
@@ -42,7 +41,16 @@ def run(
         list[str] | None, typer.Option("--set", help="key=value: change a recipe value (repeatable).")
     ] = None,
     vary: Annotated[str | None, typer.Option(help="Streams that follow the seed: init,order,augment,mix,drop.")] = None,
-    workers: Annotated[str, typer.Option(help="Processes that train: a number, or auto.")] = "auto",
+    workers: Annotated[str | None, typer.Option(help="Trials at a time: a number, or auto.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Where trials are trained: local, slurm or ray.")] = None,
+    processes: Annotated[int | None, typer.Option(help="Processes that train one trial together.")] = None,
+    cores: Annotated[int | None, typer.Option(help="Cores for each process.")] = None,
+    gpus: Annotated[float | None, typer.Option(help="GPUs for each process; 0.25 shares one among four.")] = None,
+    trials_per_job: Annotated[int | None, typer.Option(help="Trials that one job of a queue trains in turn.")] = None,
+    template: Annotated[
+        Path | None, typer.Option(help="Slurm: script that stands at the top of each job (#SBATCH lines, modules).")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Slurm: submit and leave.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")] = False,
     results: Results = Path("results"),
     study: Annotated[str | None, typer.Option("--study", help="Name of the study (default: main).")] = None,
@@ -50,21 +58,45 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train recipes across seeds; the same command goes on with what is missing."""
+    from dataclasses import replace
+
     from seedstudy.analysis import Source
     from seedstudy.engines.launch import resolve, train
     from seedstudy.store import Store
 
     plan = _study_of(study_file, recipe, model, data, seeds, epochs, train_limit, assignments, vary, study)
-    n_workers = _n_workers(workers)
+    flags: dict[str, Any] = {"engine": engine, "workers": workers, "processes": processes, "cores": cores, "gpus": gpus}
+    flags |= {"trials_per_job": trials_per_job, "template": template}
+    plan = replace(plan, placement=_placement(plan.placement, flags))
+    if detach and plan.placement.engine != "slurm":
+        raise StudyError("--detach: only the jobs of --engine slurm go on without this process.")
     names = eval_names(eval_sets)
     grid = resolve(plan, data_dir=data_dir, cache_dir=cache_dir(), tell=tell)
     store = Store(results, plan.name)
-    train(store, plan, grid, n_workers=n_workers, is_retry=retry_failed, tell=tell)
+    train(store, plan, grid, is_retry=retry_failed, tell=tell, is_detached=detach)
+    if detach:
+        tell(f"study {plan.name}: submitted; `seedstudy status {plan.name}` tells where its trials stand.")
+        return
     states = {trial.trial_id: store.read_trial(trial.trial_id)[0] for trial in grid.trials}
     source = Source(results=results, study=plan.name, eval_sets=names)
     _show_run(source, plan, states, as_json=as_json)
-    if "failed" in states.values():
+    if not {"ok", "diverged"}.issuperset(states.values()):
         raise typer.Exit(EXIT_FAILED)
+
+
+def _placement(placement: Placement, flags: Mapping[str, Any]) -> Placement:
+    """Return where a study's trials are trained: what its file says, and what the flags say instead."""
+    from dataclasses import replace
+
+    from seedstudy.study import check_placement
+
+    given = {key: value for key, value in flags.items() if value is not None}
+    if "workers" in given:
+        text = given["workers"]
+        if text != "auto" and (not text.isdecimal() or int(text) < 1):
+            raise StudyError(f"--workers {text}: expected a whole number of at least 1, or auto.")
+        given["workers"] = None if text == "auto" else int(text)
+    return check_placement(replace(placement, **given), where="--")
 
 
 def _study_of(
@@ -126,48 +158,3 @@ def _show_run(source: Source, plan: Study, states: Mapping[str, str], *, as_json
         tables.show(tables.summary_table(summaries_of((), source, level=0.95)))
     ended = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     tell(f"study {plan.name}: {len(states)} trials: {ended}; results in {source.results / plan.name}")
-
-
-def _n_workers(text: str) -> int:
-    from seedstudy.engines.local import default_workers
-
-    if text == "auto":
-        return default_workers()
-    if not text.isdecimal() or int(text) < 1:
-        raise StudyError(f"--workers {text}: expected a whole number of at least 1, or auto.")
-    return int(text)
-
-
-def status(
-    study: Annotated[str, typer.Argument(metavar="[STUDY]", help="Name of the study.")] = "main",
-    results: Results = Path("results"),
-    as_json: AsJson = False,
-) -> None:
-    """Say where every trial of a study stands: planned, running, ok, diverged, failed, interrupted."""
-    from seedstudy import tables
-    from seedstudy.store import open_study
-
-    store = open_study(results, study)
-    scan = store.scan()
-    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for trial_id in store.trial_ids():
-        state = scan.states.get(trial_id, "damaged")
-        key = store.label(trial_id)
-        row = rows.setdefault(key, dict(zip(("recipe", "model", "data"), key, strict=True)))
-        row[state] = row.get(state, 0) + 1
-    full = [
-        {**dict.fromkeys(("planned", "running", "ok", "diverged", "failed", "interrupted", "damaged"), 0), **row}
-        for _, row in sorted(rows.items())
-    ]
-    failures = {
-        row["trial_id"]: row["reason"]
-        for row in scan.trials.iter_rows(named=True)
-        if row["status"] in ("failed", "diverged")
-    }
-    if as_json:
-        print_json({"study": study, "groups": full, "reasons": failures, "damaged": dict(scan.damaged)})
-        return
-    tables.show(tables.status_table(full))
-    for trial_id, reason in failures.items():
-        print(f"{trial_id}: {reason}")
-    tell_damaged(scan.damaged)

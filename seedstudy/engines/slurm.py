@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from seedstudy.engines.local import cpu_environment, trial_command
@@ -73,7 +73,7 @@ class SlurmEngine:
 
     def cancel(self) -> None:
         if self._jobs:
-            _call(["scancel", *self._jobs])
+            cancel(self._jobs)
 
     def _options(self, n_tasks: int) -> list[str]:
         placement = self._placement
@@ -109,6 +109,11 @@ class SlurmEngine:
                 "",
             ]
         )
+
+
+def cancel(jobs: Iterable[str]) -> None:
+    """Take jobs from the queue; those that run are told to stop."""
+    _call(["scancel", *jobs])
 
 
 def _head(template: Path | None) -> str:

@@ -43,7 +43,9 @@ class Standing:
 def standings(store: Store) -> list[Standing]:
     """Return where each planned trial stands, in the order of their names."""
     scan = store.scan()
-    queued = {trial_id: f"slurm:{job}" for job, tasks in store.jobs("slurm").items() for task in tasks for trial_id in task}
+    queued = {
+        trial_id: f"slurm:{job}" for job, tasks in store.jobs("slurm").items() for task in tasks for trial_id in task
+    }
     reasons = dict(scan.trials.select("trial_id", "reason").iter_rows())
     return [
         _standing(store, trial_id, scan.states.get(trial_id, "damaged"), reasons, queued, scan.damaged)
@@ -140,7 +142,7 @@ def leftovers(store: Store) -> dict[Path, int]:
     Checkpoints, progress and leases of trials that ended; the leases of trials that nobody holds and that have no
     checkpoint; temporary files of killed processes.
     """
-    found = []
+    found: list[Path] = []
     for trial_id in store.trial_ids():
         folder = store.folder(trial_id)
         if store.is_running(trial_id):

@@ -290,3 +290,5 @@ def _printing_to(path: Path) -> Iterator[None]:
         os.dup2(kept[1], 2)
         for descriptor in (*kept, file):
             os.close(descriptor)
+        if path.stat().st_size == 0:
+            path.unlink()

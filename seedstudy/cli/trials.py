@@ -1,0 +1,153 @@
+"""`trial` (what every engine runs), `status`, `cancel` and `clean`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seedstudy.cli.options import AsJson, Results, cache_dir, print_json, tell, tell_damaged
+
+if TYPE_CHECKING:
+    from seedstudy.engines.standing import Standing
+    from seedstudy.store import Store
+
+_WATCH_PAUSE_S = 2.0
+
+Study = Annotated[str, typer.Argument(metavar="[STUDY]", help="Name of the study.")]
+
+
+def trial(
+    study_dir: Annotated[Path, typer.Argument(metavar="STUDY_DIR", help="Folder of a study, e.g. results/main.")],
+    trial_ids: Annotated[list[str] | None, typer.Argument(metavar="TRIAL_ID…", help="Folders' names.")] = None,
+    prepared: Annotated[Path | None, typer.Option(help="Folder of the prepared data in the cache.")] = None,
+    attended: Annotated[
+        bool, typer.Option("--attended", help="Stop when stdin ends; requests may come there.")
+    ] = False,
+) -> None:
+    """Train planned trials, one after the other; done ones are left alone. Exit 75: stopped in order, goes on later."""
+    from seedstudy.engines import worker
+    from seedstudy.errors import StudyError
+
+    if not trial_ids and not attended:
+        raise StudyError("no trial named: `seedstudy trial results/main TRIAL_ID`; `seedstudy status main` names them.")
+    code = worker.main(
+        study_dir.absolute(), trial_ids or [], prepared=prepared, cache_dir=cache_dir(), is_attended=attended
+    )
+    raise typer.Exit(code)
+
+
+def status(
+    study: Study = "main",
+    results: Results = Path("results"),
+    watch: Annotated[bool, typer.Option("--watch", help="Show it anew every two seconds, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say where every trial of a study stands: queued, running (where, since when, time left), ok, failed (why), …."""
+    from seedstudy.store import open_study
+
+    store = open_study(results, study)
+    if not watch or as_json:
+        _show_status(store, study, as_json=as_json)
+        return
+    from rich.console import Console
+
+    console = Console()
+    while True:
+        console.clear()
+        _show_status(store, study, as_json=False)
+        time.sleep(_WATCH_PAUSE_S)
+
+
+def _show_status(store: Store, study: str, *, as_json: bool) -> None:
+    from seedstudy import tables
+    from seedstudy.engines import standing
+
+    stands = standing.standings(store)
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for each in stands:
+        key = store.label(each.trial_id)
+        row = rows.setdefault(key, dict(zip(("recipe", "model", "data"), key, strict=True)))
+        row[each.state] = row.get(each.state, 0) + 1
+    groups = [{**dict.fromkeys(standing.STATES, 0), **row} for _, row in sorted(rows.items())]
+    failures = {each.trial_id: each.reason for each in stands if each.state in ("failed", "diverged")}
+    damaged = {each.trial_id: each.reason for each in stands if each.state == "damaged"}
+    left_s = standing.time_left(store, stands)
+    if as_json:
+        unfinished = [standing.to_dict(each) for each in stands if each.state != "ok"]
+        head = {"study": study, "groups": groups, "reasons": failures, "damaged": damaged}
+        print_json({**head, "time_left_s": left_s, "trials": unfinished})
+        return
+    tables.show(tables.status_table(groups))
+    for each in stands:
+        if line := _line(each):
+            print(f"{each.trial_id}: {line}")
+    if left_s is not None:
+        print(f"time left: about {_duration(left_s)}")
+    tell_damaged(damaged)
+
+
+def _line(each: Standing) -> str:
+    """Return what is to be said of one trial beside the table, or nothing."""
+    match each.state:
+        case "running":
+            since = "" if each.since is None else f" for {_duration(time.time() - each.since)}"
+            epoch = "" if each.epoch is None else f", epoch {each.epoch}/{each.epochs}"
+            left = "" if each.left_s is None else f", {_duration(each.left_s)} left"
+            return f"running on {each.where}{since}{epoch}{left}"
+        case "failed" | "diverged":
+            return each.reason + (f" ({each.log})" if each.log and each.state == "failed" else "")
+        case "lost" | "interrupted":
+            epoch = "" if each.epoch is None else f" after epoch {each.epoch}"
+            return f"{each.state} on {each.where}{epoch}: {each.reason} ({each.log or 'no log'})"
+        case _:
+            return ""
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
+
+
+def cancel(study: Study = "main", results: Results = Path("results")) -> None:
+    """Stop a study's trials, wherever they run; each keeps its state, and `seedstudy run` goes on with it."""
+    from seedstudy.engines import slurm, standing
+    from seedstudy.store import open_study
+
+    store = open_study(results, study)
+    stands = standing.standings(store)
+    store.mark_cancelled()  # first: a launcher must not start anew what the signals below stop
+    jobs = store.jobs("slurm")
+    if jobs:
+        slurm.cancel(jobs)
+    n_sent = standing.interrupt(stands, store)
+    n_running = sum(each.state == "running" for each in stands)
+    tell(
+        f"study {study}: {n_running} running trials asked to stop ({n_sent} of them on this machine), {len(jobs)} jobs "
+        "taken from the queue; launchers on other machines follow within seconds."
+    )
+
+
+def clean(
+    study: Study = "main",
+    results: Results = Path("results"),
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove what finished trials left behind: checkpoints, leases nobody holds, temporary files. Results stay."""
+    from seedstudy.engines.standing import leftovers
+    from seedstudy.store import open_study
+
+    found = leftovers(open_study(results, study))
+    if not found:
+        tell(f"study {study}: nothing to remove.")
+        return
+    for path, size in found.items():
+        print(f"{path} ({size:,} bytes)")
+    if not yes:
+        typer.confirm(f"Remove these {len(found)} files ({sum(found.values()) / 1e6:.1f} MB)?", abort=True, err=True)
+    for path in found:
+        path.unlink(missing_ok=True)
+    tell(f"study {study}: {len(found)} files removed.")
