@@ -254,6 +254,10 @@ class Store:
         with writing(path):
             write_record(path, {"reason": reason, "traceback": traceback, "at": _now(), **where})
 
+    def failure(self, trial_id: str) -> dict[str, Any]:
+        """Return what :meth:`record_failure` wrote."""
+        return read_record(self.folder(trial_id) / "failure.json")
+
     def forget_failures(self, trial_ids: Iterable[str]) -> None:
         """Let failed trials be trained again."""
         with writing(self._trials):

@@ -1,0 +1,244 @@
+"""The places that trials run at, as the contract needs them: start a launcher, kill a process, kill a machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from seedstudy.lease import Holder
+from seedstudy.store import Store
+
+WAIT_S = 300
+COMMAND = ["run", "-r", "a3", "-d", "digits", "--seeds", "2", "--epochs", "6", "--train-limit", "256"]
+Results = dict[str, tuple[str, int]]
+"""Trial id -> digest of the predictions, right answers on val."""
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+def kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def store(folder: Path) -> Store:
+    return Store(folder / "results", "main")
+
+
+def results(folder: Path) -> Results:
+    """Return what the study holds; fails where a trial has no result."""
+    found = {}
+    for trial_id in store(folder).trial_ids():
+        record = json.loads((store(folder).folder(trial_id) / "trial.json").read_text())
+        found[trial_id] = record["sha256"]["predictions.parquet"], record["evaluations"]["val"]["n_correct"]
+    return found
+
+
+def in_flight(folder: Path) -> tuple[str, Holder] | None:
+    """Return a trial that has done an epoch and is being trained, and its holder."""
+    for trial_id in store(folder).trial_ids():
+        here = store(folder).folder(trial_id)
+        holder = store(folder).holder(trial_id)
+        if holder and not (here / "trial.json").exists() and (here / "progress.json").exists():
+            return trial_id, holder
+    return None
+
+
+def log(folder: Path, trial_id: str) -> str:
+    path = store(folder).log(trial_id)
+    return path.read_text() if path.exists() else ""
+
+
+class Local:
+    """One machine: the one we are on."""
+
+    name = "local"
+    arguments: Sequence[str] = ("--workers", "1")
+
+    def __init__(self, cache: Path) -> None:
+        self.environment = {**os.environ, "SEEDSTUDY_CACHE": str(cache)}
+        self.launchers: list[subprocess.Popen[str]] = []
+
+    def command(self, *more: str) -> list[str]:
+        return [sys.executable, "-m", "seedstudy", *more]
+
+    def start(self, folder: Path, *more: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            self.command(*COMMAND, *self.arguments, *more),
+            cwd=folder,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self.launchers.append(process)
+        return process
+
+    def finish(self, folder: Path, *more: str) -> tuple[int, str, str]:
+        process = self.start(folder, *more)
+        out, err = process.communicate(timeout=WAIT_S)
+        return process.returncode, out, err
+
+    def call(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments), cwd=folder, env=self.environment, capture_output=True, text=True, timeout=WAIT_S
+        )
+
+    def kill_machine(self, folder: Path, holder: Holder) -> None:
+        """Kill all that runs for the trial: on one machine, the launcher too."""
+        kill(holder.pid)
+        for launcher in self.launchers:
+            kill(launcher.pid)
+            launcher.communicate()
+
+    def mend_machine(self, folder: Path) -> None:
+        """Do what an operator would do afterwards: here, give the same command again."""
+        code, _, err = self.finish(folder)
+        assert code == 0, err
+
+    def close(self) -> None:
+        for launcher in self.launchers:
+            kill(launcher.pid)
+            launcher.communicate()
+
+
+class Slurm(Local):
+    """A Slurm cluster whose nodes are slurmds of this machine; the folder above slurm.conf holds their pid files."""
+
+    name = "slurm"
+
+    def __init__(self, cache: Path, conf: Path, template: Path) -> None:
+        super().__init__(cache)
+        self.environment["SLURM_CONF"] = str(conf)
+        self.home = conf.parent.parent
+        template.write_text("#!/bin/bash\n#SBATCH --partition=low\n#SBATCH --time=20\n")
+        self.arguments = ("--engine", "slurm", "--template", str(template))
+
+    def ask(self, *command: str) -> str:
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60, check=False)
+        return done.stdout
+
+    def now(self) -> None:
+        """Let requeued jobs start at once: Slurm makes them wait for two minutes."""
+        for job in self.ask("squeue", "-h", "-r", "-t", "PENDING", "-o", "%i").split():
+            self.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+
+    def kill_machine(self, folder: Path, holder: Holder) -> None:
+        job = holder.job.partition(":")[2]
+        (node,) = self.ask("squeue", "-h", "-r", "-j", job, "-o", "%N").split()
+        number = node.removeprefix("n")
+        kill(int((self.home / "run" / f"3slurmd{number}.pid").read_text()))
+        steps = subprocess.run(["ps", "-o", "ppid=", "-p", str(holder.pid)], capture_output=True, text=True).stdout
+        kill(int(steps))  # slurmstepd
+        kill(holder.pid)
+        self._dead = number
+
+    def mend_machine(self, folder: Path) -> None:
+        """Wait until slurmctld has given the node up, then start it again."""
+        node = f"n{self._dead}"
+        wait_for(lambda: "down" in self.ask("sinfo", "-h", "-n", node, "-o", "%t"), f"{node} to be down")
+        process = subprocess.Popen(
+            ["slurmd", "-D", "-f", self.environment["SLURM_CONF"], "-N", node],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        (self.home / "run" / f"3slurmd{self._dead}.pid").write_text(str(process.pid))
+        wait_for(lambda: self.now() or not self.ask("squeue", "-h"), "the requeued job to end")
+
+    def close(self) -> None:
+        super().close()
+        self.ask("scancel", "--state=PENDING,RUNNING", "--user=root")
+        wait_for(lambda: not self.ask("squeue", "-h"), "the queue to be empty")
+
+
+RAY_CLUSTER = """
+import os, sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+nodes = [cluster.add_node(num_cpus=1, resources={f"n{i}": 1}) for i in range(2)]
+print(cluster.address, flush=True)
+for line in sys.stdin:
+    match line.split():
+        case ["kill", pid]:
+            # The node whose raylet is an ancestor of the process.
+            ancestors = set()
+            pid = int(pid)
+            while pid > 1:
+                ancestors.add(pid)
+                pid = int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
+            node = next(n for n in nodes if any(
+                info.process.pid in ancestors for infos in n.all_processes.values() for info in infos))
+            nodes.remove(node)
+            cluster.remove_node(node, allow_graceful=False)
+            print("killed", flush=True)
+cluster.shutdown()
+"""
+
+
+class Ray(Local):
+    """Two nodes and a head in a network namespace that has nothing but loopback."""
+
+    name = "ray"
+    arguments = ("--engine", "ray")
+
+    def __init__(self, cache: Path, temporary: Path) -> None:
+        super().__init__(cache)
+        self.environment |= {
+            "RAY_AUTH_MODE": "disabled",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+            "RAY_TMPDIR": str(temporary),
+        }
+        self._cluster = subprocess.Popen(
+            ["unshare", "-n", "bash", "-c", 'ip link set lo up; exec "$0" -c "$1"', sys.executable, RAY_CLUSTER],
+            env=self.environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._cluster.stdout is not None
+        address = ""
+        while ":" not in address or " " in address.strip():
+            address = self._cluster.stdout.readline()
+            assert address, "no Ray cluster"
+        self.environment["RAY_ADDRESS"] = address.strip()
+
+    def command(self, *more: str) -> list[str]:
+        return ["nsenter", "-t", str(self._cluster.pid), "-n", *super().command(*more)]
+
+    def kill_machine(self, folder: Path, holder: Holder) -> None:
+        assert self._cluster.stdin is not None
+        assert self._cluster.stdout is not None
+        self._cluster.stdin.write(f"kill {holder.pid}\n")
+        self._cluster.stdin.flush()
+        assert self._cluster.stdout.readline() == "killed\n"
+        kill(holder.pid)
+
+    def mend_machine(self, folder: Path) -> None:
+        """Do nothing: Ray starts the task anew on the node that is left."""
+        (launcher,) = self.launchers
+        _, err = launcher.communicate(timeout=WAIT_S)
+        assert launcher.returncode == 0, err
+
+    def close(self) -> None:
+        super().close()
+        assert self._cluster.stdin is not None
+        self._cluster.stdin.close()
+        self._cluster.wait(60)

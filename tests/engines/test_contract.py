@@ -1,0 +1,247 @@
+"""What every engine owes a study: one result per trial, none lost, the same numbers, whatever dies.
+
+The cases run on this machine with the slow tests; on Slurm where SEEDSTUDY_TEST_SLURM_CONF names the slurm.conf of a
+throw-away cluster on this machine, and on Ray where SEEDSTUDY_TEST_RAY is set (root, for a network namespace).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engines.places import (
+    Local,
+    Ray,
+    Results,
+    Slurm,
+    in_flight,
+    kill,
+    log,
+    results,
+    store,
+    wait_for,
+)
+
+CONF, RAY = os.environ.get("SEEDSTUDY_TEST_SLURM_CONF"), os.environ.get("SEEDSTUDY_TEST_RAY")
+pytestmark = pytest.mark.slow
+on_slurm = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(not CONF, reason="needs a throw-away Slurm: SEEDSTUDY_TEST_SLURM_CONF=/path/to/slurm.conf"),
+]
+on_ray = [pytest.mark.cluster, pytest.mark.skipif(not RAY, reason="needs Ray and root: SEEDSTUDY_TEST_RAY=1")]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(
+    params=["local", pytest.param("slurm", marks=on_slurm), pytest.param("ray", marks=on_ray)],
+)
+def place(request: pytest.FixtureRequest, cache: Path, tmp_path: Path) -> Iterator[Local]:
+    match request.param:
+        case "local":
+            place = Local(cache)
+        case "slurm":
+            place = Slurm(cache, Path(CONF or ""), tmp_path / "template.sh")
+        case _:
+            place = Ray(cache, tmp_path)
+    yield place
+    place.close()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Results:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    code, out, err = Local(cache).finish(folder)
+    assert code == 0, err
+    assert "a3@resnet8_nano" in out
+    assert "[2/2]" in err
+    return results(folder)
+
+
+def test_finishes_with_the_numbers_of_every_other_engine(place: Local, tmp_path: Path, undisturbed: Results) -> None:
+    code, _, err = place.finish(tmp_path)
+    assert code == 0, err
+    assert results(tmp_path) == undisturbed
+    assert not list(tmp_path.glob("results/main/trials/*/checkpoint.pt"))
+
+
+FAULT = """
+import sys
+def hook(event, arguments):
+    if event == "open" and ".checkpoint.pt." in str(arguments[0]):
+        raise RuntimeError("boom")
+sys.addaudithook(hook)
+"""
+"""Raises in the middle of every training: where its first checkpoint is opened."""
+
+
+def test_an_exception_is_recorded_and_not_tried_again_by_itself(
+    place: Local, tmp_path: Path, undisturbed: Results
+) -> None:
+    (tmp_path / "fault").mkdir()
+    (tmp_path / "fault" / "sitecustomize.py").write_text(FAULT)
+    place.environment["PYTHONPATH"] = f"{tmp_path / 'fault'}:{os.environ.get('PYTHONPATH', '')}"
+    code, _, err = place.finish(tmp_path)
+    assert code == 1, err
+    failures = sorted(tmp_path.glob("results/main/trials/*/failure.json"))
+    assert len(failures) == 2  # the first failure did not sink the second trial
+    record = store(tmp_path).failure(failures[0].parent.name)
+    assert record["reason"] == "RuntimeError: boom"
+    assert record["traceback"].startswith("Traceback")
+    assert (record["epoch"], record["attempt"]) == (1, 1)
+    assert "RuntimeError: boom" in log(tmp_path, failures[0].parent.name)
+    place.environment["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
+    code, _, err = place.finish(tmp_path)
+    assert code == 1
+    assert "2 trials failed earlier and are left alone" in err
+    if not isinstance(place, Ray):  # its nodes were started without the fault, or with it, for good
+        code, _, err = place.finish(tmp_path, "--retry-failed")
+        assert code == 0, err
+        assert results(tmp_path) == undisturbed
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_worker_that_ends_halfway_is_replaced_and_its_trial_goes_on(
+    number: signal.Signals, place: Local, tmp_path: Path, undisturbed: Results
+) -> None:
+    launcher = place.start(tmp_path)
+    wait_for(lambda: in_flight(tmp_path), "a trial in flight")
+    trial_id, holder = in_flight(tmp_path) or pytest.fail("nothing in flight")
+    os.kill(holder.pid, number)
+    _, err = launcher.communicate(timeout=300)
+    assert launcher.returncode == 0, err
+    assert results(tmp_path) == undisturbed
+    words = log(tmp_path, trial_id)
+    assert "goes on at epoch" in words
+    assert ("stopped in order" in words) == (number == signal.SIGTERM)
+    last = store(tmp_path).holder(trial_id)
+    assert last is not None
+    assert last.n_lost == (number == signal.SIGKILL)
+
+
+def test_a_machine_that_dies_loses_no_trial(place: Local, tmp_path: Path, undisturbed: Results) -> None:
+    place.start(tmp_path)
+    wait_for(lambda: in_flight(tmp_path), "a trial in flight")
+    trial_id, holder = in_flight(tmp_path) or pytest.fail("nothing in flight")
+    place.kill_machine(tmp_path, holder)
+    place.mend_machine(tmp_path)
+    assert results(tmp_path) == undisturbed
+    assert "goes on at epoch" in log(tmp_path, trial_id)
+
+
+def test_a_killed_launcher_loses_no_trial(place: Local, tmp_path: Path, undisturbed: Results) -> None:
+    launcher = place.start(tmp_path)
+    wait_for(lambda: in_flight(tmp_path), "a trial in flight")
+    kill(launcher.pid)
+    launcher.communicate()
+    code, _, err = place.finish(tmp_path)
+    assert code == 0, err
+    assert results(tmp_path) == undisturbed
+
+
+def test_two_launchers_share_a_study(place: Local, tmp_path: Path, undisturbed: Results) -> None:
+    both = [place.start(tmp_path) for _ in range(2)]
+    for launcher in both:
+        _, err = launcher.communicate(timeout=300)
+        assert launcher.returncode == 0, err
+    assert results(tmp_path) == undisturbed
+
+
+def test_done_again_it_is_done_once(place: Local, tmp_path: Path, undisturbed: Results) -> None:
+    assert place.finish(tmp_path)[0] == 0
+    done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/main/trials/*/trial.json")}
+    if isinstance(place, Slurm):
+        jobs = place.ask("squeue", "-h", "-r", "-t", "COMPLETED", "-o", "%A").split()
+        for job in jobs:
+            place.ask("scontrol", "requeue", job)
+        wait_for(lambda: place.now() or not place.ask("squeue", "-h"), "the requeued jobs to end")
+        assert jobs
+    again = place.call(tmp_path, "trial", "results/main", *undisturbed)
+    assert again.returncode == 0, again.stderr
+    assert place.finish(tmp_path)[0] == 0
+    assert results(tmp_path) == undisturbed
+    assert all(path.stat().st_mtime_ns == at for path, at in done.items())
+
+
+def test_cancelled_it_stops_in_order_and_goes_on_later(place: Local, tmp_path: Path, undisturbed: Results) -> None:
+    launcher = place.start(tmp_path)
+    wait_for(lambda: in_flight(tmp_path), "a trial in flight")
+    done = place.call(tmp_path, "cancel")
+    assert done.returncode == 0, done.stderr
+    _, err = launcher.communicate(timeout=120)
+    assert launcher.returncode == 130
+    assert "cancelled:" in err
+    wait_for(lambda: not any(map(store(tmp_path).is_running, undisturbed)), "the trials to stop")
+    code, _, err = place.finish(tmp_path)
+    assert code == 0, err
+    assert results(tmp_path) == undisturbed
+
+
+# --- Slurm alone ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slurm(cache: Path, tmp_path: Path) -> Iterator[Slurm]:
+    place = Slurm(cache, Path(CONF or ""), tmp_path / "template.sh")
+    yield place
+    place.close()
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(not CONF, reason="needs a throw-away Slurm: SEEDSTUDY_TEST_SLURM_CONF=/path/to/slurm.conf")
+class TestSlurmAlone:
+    def test_near_its_time_limit_a_job_writes_its_state_and_asks_for_another_turn(
+        self, slurm: Slurm, tmp_path: Path, undisturbed: Results
+    ) -> None:
+        launcher = slurm.start(tmp_path)
+        wait_for(lambda: in_flight(tmp_path), "a trial in flight")
+        trial_id, holder = in_flight(tmp_path) or pytest.fail("nothing in flight")
+        slurm.ask("scancel", "--batch", "--signal=USR1", holder.job.partition(":")[2])
+        wait_for(lambda: slurm.now() or launcher.poll() is not None, "the requeued job to end")
+        assert launcher.returncode == 0, launcher.communicate()[1]
+        assert results(tmp_path) == undisturbed
+        assert "stopped in order" in log(tmp_path, trial_id)
+        last = store(tmp_path).holder(trial_id)
+        assert last is not None
+        assert last.job == holder.job  # the same task, not a new submission
+
+    def test_what_exceeds_an_array_goes_into_several(self, slurm: Slurm, tmp_path: Path) -> None:
+        limit = int(slurm.ask("bash", "-c", "scontrol show config | grep MaxArraySize").split()[-1])
+        if limit > 10:
+            pytest.skip(f"MaxArraySize is {limit}: set it to 2 in the throw-away cluster's slurm.conf")
+        code, _, err = slurm.finish(tmp_path, "--seeds", str(limit + 1), "--epochs", "1")
+        assert code == 0, err
+        assert f": {limit} tasks" in err
+        assert ": 1 tasks" in err
+        assert len(results(tmp_path)) == limit + 1
+
+    def test_needs_no_accounting(self, slurm: Slurm, tmp_path: Path) -> None:
+        asked = subprocess.run(["sacct"], env=slurm.environment, capture_output=True, text=True, check=False)
+        assert asked.returncode != 0, "this cluster has accounting: the other cases show nothing about life without"
+
+    def test_left_alone_the_jobs_go_on_and_status_tells(
+        self, slurm: Slurm, tmp_path: Path, undisturbed: Results
+    ) -> None:
+        code, _, err = slurm.finish(tmp_path, "--detach")
+        assert code == 0, err
+        assert "submitted" in err
+        shown = slurm.call(tmp_path, "status").stdout
+        assert "queued" in shown
+        code, _, err = slurm.finish(tmp_path)  # the next launcher finds the jobs: it submits nothing
+        assert code == 0, err
+        assert "slurm job" not in err
+        assert results(tmp_path) == undisturbed
+
+    def test_a_template_without_bash_is_refused(self, slurm: Slurm, tmp_path: Path) -> None:
+        (tmp_path / "bad.sh").write_text("#SBATCH --time=1\n")
+        code, _, err = slurm.finish(tmp_path, "--template", "bad.sh")
+        assert code == 2
+        assert "the first line must name bash" in err.splitlines()[-1]
