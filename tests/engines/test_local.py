@@ -1,21 +1,19 @@
-"""The real thing, small: the command in a process of its own, interrupted and killed."""
+"""What is true of this machine alone, beside the contract: Ctrl-C, a damaged result, input that is wrong."""
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
-COMMAND = [sys.executable, "-m", "seedstudy", "run", "-r", "a3", "-d", "digits", "--seeds", "3", "--epochs", "4"]
+from seedstudy.engines import local
+from seedstudy.engines.local import slot_environments
+from seedstudy.errors import StudyError
+from seedstudy.study import Placement
+from tests.engines.places import Local, Results, in_flight, kill, log, results, store, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -23,139 +21,152 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def start(folder: Path, cache: Path, *more: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "SEEDSTUDY_CACHE": str(cache)}
-    return subprocess.Popen(
-        [*COMMAND, *more],
-        cwd=folder,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-
-
-def finish(folder: Path, cache: Path, *more: str) -> tuple[int, str, str]:
-    process = start(folder, cache, *more)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
-
-
-def counts(folder: Path) -> dict[str, tuple[str, int]]:
-    """Return trial id -> digest of the predictions and right answers on val; fails where one is not finished."""
-    found = {}
-    for spec in sorted(folder.glob("results/main/trials/*/spec.json")):
-        record = json.loads((spec.parent / "trial.json").read_text())
-        found[spec.parent.name] = (
-            record["sha256"]["predictions.parquet"],
-            record["evaluations"]["val"]["n_correct"],
-        )
-    return found
+@pytest.fixture
+def place(cache: Path) -> Iterator[Local]:
+    place = Local(cache)
+    yield place
+    place.close()
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str, tuple[str, int]]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Results:
     folder = tmp_path_factory.mktemp("undisturbed")
-    code, out, err = finish(folder, cache)
+    code, _, err = Local(cache).finish(folder)
     assert code == 0, err
-    assert "a3@resnet8_nano" in out
-    assert "[3/3]" in err
     assert "time left" in err
-    return counts(folder)
+    return results(folder)
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-
-
-def workers_of(launcher: int) -> list[int]:
-    done = subprocess.run(["pgrep", "-P", str(launcher), "-f", "engines.worker"], capture_output=True, text=True)
+def workers_of(launcher: subprocess.Popen[str]) -> list[int]:
+    done = subprocess.run(["pgrep", "-P", str(launcher.pid), "-f", "seedstudy trial"], capture_output=True, text=True)
     return [int(pid) for pid in done.stdout.split()]
 
 
-def first_result(folder: Path) -> list[Path]:
-    return list(folder.glob("results/main/trials/*/trial.json"))
-
-
-def test_interrupted_and_given_again_it_goes_on(
-    tmp_path: Path, cache: Path, undisturbed: dict[str, tuple[str, int]]
-) -> None:
-    process = start(tmp_path, cache, "--workers", "1")
-    wait_for(lambda: first_result(tmp_path), "the first result")
-    kept = {path: path.stat().st_mtime_ns for path in first_result(tmp_path)}
+@pytest.mark.slow
+def test_interrupted_and_given_again_it_goes_on(place: Local, tmp_path: Path, undisturbed: Results) -> None:
+    process = place.start(tmp_path)
+    wait_for(lambda: in_flight(tmp_path), "a trial in flight")
+    trial_id, _ = in_flight(tmp_path) or pytest.fail("nothing in flight")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "finished and safe; the same command goes on" in err
-    code, _, err = finish(tmp_path, cache)
+    code, _, err = place.finish(tmp_path)
     assert code == 0, err
-    assert "trials are missing" in err
-    assert counts(tmp_path) == undisturbed
-    assert all(path.stat().st_mtime_ns == at for path, at in kept.items())  # none was trained twice
+    assert results(tmp_path) == undisturbed
+    assert "stopped in order" in log(tmp_path, trial_id)
+    assert "goes on at epoch" in log(tmp_path, trial_id)
 
 
-def test_a_killed_launcher_takes_its_workers_along_and_loses_only_what_was_in_flight(
-    tmp_path: Path, cache: Path, undisturbed: dict[str, tuple[str, int]]
-) -> None:
-    process = start(tmp_path, cache, "--workers", "1")
-    wait_for(lambda: first_result(tmp_path), "the first result")
-    workers = workers_of(process.pid)
-    process.kill()
+@pytest.mark.slow
+def test_a_killed_launcher_takes_its_workers_along(place: Local, tmp_path: Path) -> None:
+    process = place.start(tmp_path)
+    wait_for(lambda: in_flight(tmp_path), "a trial in flight")
+    trial_id, _ = in_flight(tmp_path) or pytest.fail("nothing in flight")
+    workers = workers_of(process)
+    assert workers
+    kill(process.pid)
     process.communicate(timeout=60)
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "the workers to end")
-    code, _, err = finish(tmp_path, cache)
-    assert code == 0, err
-    assert counts(tmp_path) == undisturbed
+    assert "stopped in order" in log(tmp_path, trial_id)
+    assert place.call(tmp_path, "status").stdout.count("interrupted on") == 1
 
 
-def test_a_killed_worker_is_replaced_and_its_trial_trained_again(
-    tmp_path: Path, cache: Path, undisturbed: dict[str, tuple[str, int]]
-) -> None:
-    process = start(tmp_path, cache, "--workers", "1")
-    wait_for(lambda: list(tmp_path.glob("results/main/trials/*/lock")), "a trial in flight")
-    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    assert "its worker died" in err
-    assert counts(tmp_path) == undisturbed
+@pytest.mark.slow
+def test_a_trial_whose_process_dies_without_getting_on_is_given_up(place: Local, tmp_path: Path) -> None:
+    (tmp_path / "fault").mkdir()
+    (tmp_path / "fault" / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "def hook(event, arguments):\n"
+        "    if event == 'open' and '.checkpoint.pt.' in str(arguments[0]):\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "sys.addaudithook(hook)\n"
+    )
+    place.environment["PYTHONPATH"] = f"{tmp_path / 'fault'}:{place.environment.get('PYTHONPATH', '')}"
+    code, _, err = place.finish(tmp_path, "--seeds", "1")
+    assert code == 1
+    assert err.count("its worker died (exit status -9") == 3
+    (trial_id,) = store(tmp_path).trial_ids()
+    assert store(tmp_path).failure(trial_id)["reason"] == "its process died 3 times in a row without getting on"
 
 
-def test_two_launchers_share_a_study(tmp_path: Path, cache: Path, undisturbed: dict[str, tuple[str, int]]) -> None:
-    both = [start(tmp_path, cache, "--workers", "1") for _ in range(2)]
-    for process in both:
-        _, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err
-    assert counts(tmp_path) == undisturbed
-
-
+@pytest.mark.slow
 def test_damaged_result_is_named_and_only_it_is_trained_again(
-    tmp_path: Path, cache: Path, undisturbed: dict[str, tuple[str, int]]
+    place: Local, tmp_path: Path, undisturbed: Results
 ) -> None:
-    assert finish(tmp_path, cache)[0] == 0
-    victim, *others = first_result(tmp_path)
+    assert place.finish(tmp_path)[0] == 0
+    victim, *others = sorted(tmp_path.glob("results/main/trials/*/trial.json"))
     times = {path: path.stat().st_mtime_ns for path in others}
     (victim.parent / "predictions.parquet").write_bytes(b"PAR1")
-    code, _, err = finish(tmp_path, cache)
+    code, _, err = place.finish(tmp_path)
     assert code == 0, err
     assert str(victim.parent.relative_to(tmp_path)) in err
-    assert counts(tmp_path) == undisturbed
+    assert results(tmp_path) == undisturbed
     assert all(path.stat().st_mtime_ns == at for path, at in times.items())
 
 
-def test_wrong_model_leaves_nothing_behind(tmp_path: Path, cache: Path) -> None:
-    code, out, err = finish(tmp_path, cache, "-m", "resnet5O")
+@pytest.mark.slow
+def test_wrong_model_leaves_nothing_behind(place: Local, tmp_path: Path) -> None:
+    code, out, err = place.finish(tmp_path, "-m", "resnet5O")
     assert code == 2
     assert 'unknown model "resnet5O". Did you mean' in err.splitlines()[-1]
     assert out == ""
     assert not (tmp_path / "results").exists()
 
 
-def test_results_folder_that_cannot_be_written_is_one_line(tmp_path: Path, cache: Path) -> None:
+@pytest.mark.slow
+def test_results_folder_that_cannot_be_written_is_one_line(place: Local, tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file in the way")
-    code, _, err = finish(tmp_path, cache)
+    code, _, err = place.finish(tmp_path)
     assert code == 2
     assert "cannot write results" in err.splitlines()[-1]
+
+
+# --- slots ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,GPU-7")
+
+
+def devices(n_slots: int, **values: object) -> list[str]:
+    environments = slot_environments(n_slots, Placement(**values))  # type: ignore[arg-type]
+    return [environment["CUDA_VISIBLE_DEVICES"] for environment in environments]
+
+
+@pytest.mark.usefixtures("four_gpus")
+def test_slots_take_the_gpus_in_turn() -> None:
+    assert devices(4) == ["0", "1", "2", "GPU-7"]
+    assert devices(6, gpus=0.5) == ["0", "1", "2", "GPU-7", "0", "1"]
+    assert devices(2, processes=2) == ["0,1", "2,GPU-7"]
+    assert devices(2, processes=3) == ["0,1,2", "0,1,2"]
+    assert devices(1, gpus=0) == [""]
+    with pytest.raises(StudyError, match="a trial on 8 GPUs: this machine has 4"):
+        devices(1, processes=8)
+
+
+@pytest.mark.usefixtures("four_gpus")
+@pytest.mark.parametrize(
+    ("values", "expected"), [({}, 4), ({"gpus": 0.25}, 16), ({"processes": 2}, 2), ({"gpus": 2}, 2)]
+)
+def test_room_on_gpus(values: dict[str, float], expected: int) -> None:
+    assert local.default_slots(Placement(**values)) == expected  # type: ignore[arg-type]
+
+
+def test_room_on_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=True)
+    assert local.default_slots(Placement()) == 8
+    assert local.default_slots(Placement(cores=2, processes=2)) == 2
+    with pytest.raises(StudyError, match="this machine has no GPU"):
+        slot_environments(1, Placement(gpus=1.0))
+
+
+def test_an_outer_launcher_does_not_reach_our_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    for name in ("WORLD_SIZE", "RANK", "PMI_SIZE", "SLURM_PROCID"):
+        monkeypatch.setenv(name, "3")
+    (environment,) = slot_environments(1, Placement(cores=2))
+    assert not {"WORLD_SIZE", "RANK", "PMI_SIZE", "SLURM_PROCID"} & set(environment)
+    assert environment["OMP_NUM_THREADS"] == "2"
