@@ -6,12 +6,13 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled bytecode makes every later start of torch and timm seconds faster.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo check test notebook clean
+.PHONY: help install demo check test slow notebook clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   install, train five seeds of a2 and of a3 on the embedded data, compare them"
 	@echo "make test   install, run every test"
+	@echo "make slow   the tests that need a throw-away Slurm or Ray; see docs/cluster.md"
 	@echo "make check  format, lint, types, import contracts, fast tests"
 	@echo "make clean  remove what make installed and cached (results stay)"
 
@@ -42,6 +43,9 @@ check: install
 
 test: install
 	$(BIN)/pytest -n 2
+
+slow: install
+	$(BIN)/pytest -m cluster
 
 clean:
 	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
