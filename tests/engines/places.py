@@ -68,11 +68,25 @@ class Local:
     arguments: Sequence[str] = ("--workers", "1")
 
     def __init__(self, cache: Path) -> None:
-        self.environment = {**os.environ, "SEEDSTUDY_CACHE": str(cache)}
+        self._fault = cache / "fault"
+        self._fault.mkdir(exist_ok=True)
+        path = os.pathsep.join([str(self._fault), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+        self.environment = {**os.environ, "SEEDSTUDY_CACHE": str(cache), "PYTHONPATH": path}
         self.launchers: list[subprocess.Popen[str]] = []
 
     def command(self, *more: str) -> list[str]:
         return [sys.executable, "-m", "seedstudy", *more]
+
+    def break_trainings(self, how: str | None) -> None:
+        """Let every training, wherever it runs, do ``how`` when it opens its first checkpoint; None mends it."""
+        code = (
+            "import os, sys\n"
+            "def hook(event, arguments):\n"
+            "    if event == 'open' and '.checkpoint.pt.' in str(arguments[0]):\n"
+            f"        {how}\n"
+            "sys.addaudithook(hook)\n"
+        )
+        (self._fault / "sitecustomize.py").write_text("" if how is None else code)
 
     def start(self, folder: Path, *more: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -110,6 +124,7 @@ class Local:
         assert code == 0, err
 
     def close(self) -> None:
+        self.break_trainings(None)
         for launcher in self.launchers:
             kill(launcher.pid)
             launcher.communicate()
@@ -168,77 +183,89 @@ class Slurm(Local):
 
 
 RAY_CLUSTER = """
-import os, sys
+import sys
 from ray.cluster_utils import Cluster
+
+def ancestors(pid):
+    while pid > 1:
+        yield pid
+        pid = int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
+
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-nodes = [cluster.add_node(num_cpus=1, resources={f"n{i}": 1}) for i in range(2)]
+nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
 print(cluster.address, flush=True)
-for line in sys.stdin:
-    match line.split():
-        case ["kill", pid]:
-            # The node whose raylet is an ancestor of the process.
-            ancestors = set()
-            pid = int(pid)
-            while pid > 1:
-                ancestors.add(pid)
-                pid = int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
-            node = next(n for n in nodes if any(
-                info.process.pid in ancestors for infos in n.all_processes.values() for info in infos))
-            nodes.remove(node)
-            cluster.remove_node(node, allow_graceful=False)
-            print("killed", flush=True)
+for pid in sys.stdin:
+    above = set(ancestors(int(pid)))
+    dead = next(n for n in nodes for infos in n.all_processes.values() for i in infos if i.process.pid in above)
+    cluster.remove_node(dead, allow_graceful=False)
+    nodes.remove(dead)
+    nodes.append(cluster.add_node(num_cpus=1))
+    print("killed", flush=True)
 cluster.shutdown()
 """
+"""Starts a head and two nodes, and kills the node above each process that is named on stdin; a new one takes its place."""
 
 
-class Ray(Local):
+class RayCluster:
     """Two nodes and a head in a network namespace that has nothing but loopback."""
 
-    name = "ray"
-    arguments = ("--engine", "ray")
-
-    def __init__(self, cache: Path, temporary: Path) -> None:
-        super().__init__(cache)
-        self.environment |= {
-            "RAY_AUTH_MODE": "disabled",
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-            "RAY_TMPDIR": str(temporary),
-        }
-        self._cluster = subprocess.Popen(
-            ["unshare", "-n", "bash", "-c", 'ip link set lo up; exec "$0" -c "$1"', sys.executable, RAY_CLUSTER],
-            env=self.environment,
+    def __init__(self, environment: dict[str, str]) -> None:
+        namespace = ["unshare", "-n", "bash", "-c", 'ip link set lo up; exec "$0" -c "$1"']
+        self._process = subprocess.Popen(
+            [*namespace, sys.executable, RAY_CLUSTER],
+            env=environment,
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
-        assert self._cluster.stdout is not None
-        address = ""
-        while ":" not in address or " " in address.strip():
-            address = self._cluster.stdout.readline()
-            assert address, "no Ray cluster"
-        self.environment["RAY_ADDRESS"] = address.strip()
+        self.enter = ["nsenter", "-t", str(self._process.pid), "-n"]
+        self.address = self._answer(":")
+
+    def kill_node_of(self, pid: int) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{pid}\n")
+        self._process.stdin.flush()
+        self._answer("killed")
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(60)
+
+    def _answer(self, sign: str) -> str:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if sign in line and " " not in line.strip():
+                return line.strip()
+        raise AssertionError("the Ray cluster ended")
+
+
+class Ray(Local):
+    """A Ray cluster of several nodes."""
+
+    name = "ray"
+    arguments = ("--engine", "ray")
+
+    def __init__(self, cache: Path, cluster: RayCluster | None) -> None:
+        super().__init__(cache)
+        self.environment |= {
+            "RAY_AUTH_MODE": "disabled",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        }
+        self.cluster = cluster or RayCluster(self.environment)
+        self.environment["RAY_ADDRESS"] = self.cluster.address
 
     def command(self, *more: str) -> list[str]:
-        return ["nsenter", "-t", str(self._cluster.pid), "-n", *super().command(*more)]
+        return [*self.cluster.enter, *super().command(*more)]
 
     def kill_machine(self, folder: Path, holder: Holder) -> None:
-        assert self._cluster.stdin is not None
-        assert self._cluster.stdout is not None
-        self._cluster.stdin.write(f"kill {holder.pid}\n")
-        self._cluster.stdin.flush()
-        assert self._cluster.stdout.readline() == "killed\n"
+        self.cluster.kill_node_of(holder.pid)
         kill(holder.pid)
 
     def mend_machine(self, folder: Path) -> None:
-        """Do nothing: Ray starts the task anew on the node that is left."""
+        """Do nothing: Ray starts the task anew on another node."""
         (launcher,) = self.launchers
         _, err = launcher.communicate(timeout=WAIT_S)
         assert launcher.returncode == 0, err
-
-    def close(self) -> None:
-        super().close()
-        assert self._cluster.stdin is not None
-        self._cluster.stdin.close()
-        self._cluster.wait(60)

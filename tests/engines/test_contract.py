@@ -17,6 +17,7 @@ import pytest
 from tests.engines.places import (
     Local,
     Ray,
+    RayCluster,
     Results,
     Slurm,
     in_flight,
@@ -41,6 +42,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.fixture(scope="module")
+def ray_cluster(cache: Path) -> Iterator[RayCluster]:
+    cluster = Ray(cache, None).cluster
+    yield cluster
+    cluster.close()
+
+
 @pytest.fixture(
     params=["local", pytest.param("slurm", marks=on_slurm), pytest.param("ray", marks=on_ray)],
 )
@@ -51,7 +59,7 @@ def place(request: pytest.FixtureRequest, cache: Path, tmp_path: Path) -> Iterat
         case "slurm":
             place = Slurm(cache, Path(CONF or ""), tmp_path / "template.sh")
         case _:
-            place = Ray(cache, tmp_path)
+            place = Ray(cache, request.getfixturevalue("ray_cluster"))
     yield place
     place.close()
 
@@ -73,22 +81,10 @@ def test_finishes_with_the_numbers_of_every_other_engine(place: Local, tmp_path:
     assert not list(tmp_path.glob("results/main/trials/*/checkpoint.pt"))
 
 
-FAULT = """
-import sys
-def hook(event, arguments):
-    if event == "open" and ".checkpoint.pt." in str(arguments[0]):
-        raise RuntimeError("boom")
-sys.addaudithook(hook)
-"""
-"""Raises in the middle of every training: where its first checkpoint is opened."""
-
-
 def test_an_exception_is_recorded_and_not_tried_again_by_itself(
     place: Local, tmp_path: Path, undisturbed: Results
 ) -> None:
-    (tmp_path / "fault").mkdir()
-    (tmp_path / "fault" / "sitecustomize.py").write_text(FAULT)
-    place.environment["PYTHONPATH"] = f"{tmp_path / 'fault'}:{os.environ.get('PYTHONPATH', '')}"
+    place.break_trainings("raise RuntimeError('boom')")
     code, _, err = place.finish(tmp_path)
     assert code == 1, err
     failures = sorted(tmp_path.glob("results/main/trials/*/failure.json"))
@@ -98,14 +94,13 @@ def test_an_exception_is_recorded_and_not_tried_again_by_itself(
     assert record["traceback"].startswith("Traceback")
     assert (record["epoch"], record["attempt"]) == (1, 1)
     assert "RuntimeError: boom" in log(tmp_path, failures[0].parent.name)
-    place.environment["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
+    place.break_trainings(None)
     code, _, err = place.finish(tmp_path)
     assert code == 1
     assert "2 trials failed earlier and are left alone" in err
-    if not isinstance(place, Ray):  # its nodes were started without the fault, or with it, for good
-        code, _, err = place.finish(tmp_path, "--retry-failed")
-        assert code == 0, err
-        assert results(tmp_path) == undisturbed
+    code, _, err = place.finish(tmp_path, "--retry-failed")
+    assert code == 0, err
+    assert results(tmp_path) == undisturbed
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

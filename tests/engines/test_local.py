@@ -74,15 +74,7 @@ def test_a_killed_launcher_takes_its_workers_along(place: Local, tmp_path: Path)
 
 @pytest.mark.slow
 def test_a_trial_whose_process_dies_without_getting_on_is_given_up(place: Local, tmp_path: Path) -> None:
-    (tmp_path / "fault").mkdir()
-    (tmp_path / "fault" / "sitecustomize.py").write_text(
-        "import os, sys\n"
-        "def hook(event, arguments):\n"
-        "    if event == 'open' and '.checkpoint.pt.' in str(arguments[0]):\n"
-        "        os.kill(os.getpid(), 9)\n"
-        "sys.addaudithook(hook)\n"
-    )
-    place.environment["PYTHONPATH"] = f"{tmp_path / 'fault'}:{place.environment.get('PYTHONPATH', '')}"
+    place.break_trainings("os.kill(os.getpid(), 9)")
     code, _, err = place.finish(tmp_path, "--seeds", "1")
     assert code == 1
     assert err.count("its worker died (exit status -9") == 3
