@@ -203,7 +203,7 @@ for pid in sys.stdin:
     print("killed", flush=True)
 cluster.shutdown()
 """
-"""Starts a head and two nodes, and kills the node above each process that is named on stdin; a new one takes its place."""
+"""Starts a head and two nodes; kills the node above a process that is named on stdin, and starts another."""
 
 
 class RayCluster:
