@@ -21,8 +21,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (training.run, training.status, judging.summary, judging.fit, judging.compare):
-for command in (training.run, trials.status, trials.cancel, trials.clean, judging.summary, judging.compare):
+for command in (
+    *(training.run, trials.status, trials.cancel, trials.clean),
+    *(judging.summary, judging.fit, judging.compare),
+):
     app.command()(command)
 app.command("import")(importing.import_files)
 app.command(hidden=True)(trials.trial)
