@@ -1,0 +1,384 @@
+"""timm's training pipeline on whole batches, in tensors: crop, flip, RandAugment or jitter, normalise, erase.
+
+What is drawn for each image comes from one generator on the CPU, so that every device augments alike; drawing and
+applying are apart, so that the draws of several seeds can be applied in one go.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from seedstudy.errors import RecipeError
+from seedstudy.recipe import Recipe
+from seedstudy.train import pixels
+
+# --- RandAugment's vocabulary ---------------------------------------------------------------------------
+
+_TABLES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "AutoContrast": lambda images, _: pixels.autocontrast_tables(images),
+    "Equalize": lambda images, _: pixels.equalize_tables(images),
+    "Invert": lambda images, _: pixels.invert_tables(images),
+    "Posterize": pixels.posterize_tables,
+    "Solarize": pixels.solarize_tables,
+    "SolarizeAdd": pixels.solarize_add_tables,
+    "Brightness": pixels.brightness_tables,
+    "Contrast": pixels.contrast_tables,
+}
+_SHIFTS = ("ShearY", "TranslateY", "ShearX", "TranslateX")
+_BLENDS = {"Color": pixels.color, "Sharpness": pixels.sharpness}
+
+OPS = (*_TABLES, *_SHIFTS, "Rotate", *_BLENDS)
+"""timm's 15 operations (auto_augment.py, _RAND_INCREASING_TRANSFORMS), those of one kind side by side."""
+
+NO_OP = len(OPS)
+
+_SLOTS = [
+    *((name, False) for name in _TABLES),
+    *((name, is_bicubic) for is_bicubic in (False, True) for name in _SHIFTS),
+    ("Rotate", False),
+    ("Rotate", True),
+    *((name, False) for name in _BLENDS),
+]
+"""Operation and interpolation in the order in which images are sorted to be worked on together."""
+
+_SLOT_OF = torch.tensor(
+    [[_SLOTS.index((name, is_bicubic and (name, True) in _SLOTS)) for is_bicubic in (False, True)] for name in OPS]
+    + [[len(_SLOTS)] * 2]
+)
+
+_MAX_LEVEL = 10.0
+
+_REACH = {"Rotate": 30.0, "ShearX": 0.3, "ShearY": 0.3, "TranslateX": 0.45, "TranslateY": 0.45}
+"""Largest argument to either side, at magnitude 10: degrees, pixels per pixel, share of the side."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RandAugment:
+    """A RandAugment string such as ``rand-m7-mstd0.5-inc1``, read as timm reads it."""
+
+    magnitude: float = _MAX_LEVEL
+    std: float = 0.0
+    """Of the magnitude's Gaussian noise; above 100 the magnitude is uniform from 0 to ``magnitude``."""
+    max_magnitude: float = _MAX_LEVEL
+    n_layers: int = 2
+    """Operations drawn for each image, with replacement."""
+    probability: float = 0.5
+    """That an operation, once drawn, is applied."""
+    is_increasing: bool = False
+    """Whether every operation grows more severe with the magnitude."""
+
+
+_KEYS: dict[str, tuple[str, Callable[[str], float]]] = {
+    "m": ("magnitude", int),
+    "mstd": ("std", float),
+    "mmax": ("max_magnitude", int),
+    "n": ("n_layers", int),
+    "p": ("probability", float),
+    "inc": ("is_increasing", lambda text: bool(int(text))),
+}
+
+
+def parse_randaugment(text: str) -> RandAugment:
+    """Read timm's RandAugment string.
+
+    Raises
+    ------
+    RecipeError
+        A section that timm does not know.
+
+    """
+    variant, *sections = text.split("-")
+    values = {}
+    for section in sections:
+        match = re.fullmatch(r"([a-z]+)(\d.*)", section)
+        try:
+            field, read = _KEYS[match[1]]  # type: ignore[index]  # no match: a TypeError, told below
+            values[field] = read(match[2])  # type: ignore[index]
+        except (KeyError, TypeError, ValueError):
+            raise RecipeError(f'randaugment = "{text}": timm does not know "{section}".') from None
+    if variant != "rand":
+        raise RecipeError(f'randaugment = "{text}" is not of the form "rand-m7-mstd0.5-inc1".')
+    return RandAugment(**values)  # type: ignore[arg-type]  # each read by its own type
+
+
+# --- what is drawn --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draws:
+    """Everything chance decides about ``n`` images, on the CPU."""
+
+    box: Tensor
+    """(n, 4) int64: top, left, height, width of the crop, in pixels of the image."""
+    is_bicubic: Tensor
+    """(n,) bool: how the crop is resized; otherwise bilinear."""
+    is_flipped: Tensor
+    """(n,) bool"""
+    op: Tensor
+    """(n, n_layers) int64: index into :data:`OPS`, or :data:`NO_OP`."""
+    argument: Tensor
+    """(n, n_layers) float32: the operation's own: degrees, pixels per pixel, share of the side, factor, level, bits."""
+    op_is_bicubic: Tensor
+    """(n, n_layers) bool: for operations that move pixels."""
+    erased: Tensor
+    """(n, 4) int64: top, left, height, width of the erased rectangle; height 0 erases nothing."""
+    noise: Tensor
+    """(number of images erased, 3, size, size) float32: what is put there, in the images' order."""
+
+    @staticmethod
+    def cat(parts: Sequence[Draws]) -> Draws:
+        """Return the draws of all images of all parts, in order."""
+        names = [field.name for field in dataclasses.fields(Draws)]
+        return Draws(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
+
+class BatchedAugmenter:
+    """The training augmentation of a recipe, in timm's order, with timm's probabilities and magnitudes.
+
+    Operations agree with PIL's within rounding (``pixels``). One difference remains: each is applied to the images
+    that drew it as one batch, from one generator, so single images cannot be compared with timm's by seed.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: torch.device,
+    ) -> None:
+        """Take the data set's ``mean`` and ``std`` per channel, on the 0-1 scale, and the device of the images."""
+        self._recipe, self._device = recipe, device
+        self._randaugment = None if recipe.randaugment is None else parse_randaugment(recipe.randaugment)
+        # timm leaves the colour jitter out where RandAugment is on.
+        self._jitter = (recipe.color_jitter or 0.0) if self._randaugment is None else 0.0
+        self._fill = torch.tensor([min(255, round(255 * value)) for value in mean], dtype=torch.uint8, device=device)
+        n = recipe.train_size**2
+        self._kinds = self._work_by_kind()
+        self._scale = (1.0 / (255.0 * torch.tensor(std))).repeat(n).to(device)
+        self._shift = -(torch.tensor(mean) / torch.tensor(std)).repeat(n).to(device)
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Map uint8 images (n, 3, h, w) to an augmented float batch (n, 3, train_size, train_size)."""
+        return self.apply(images, self.draw(len(images), images.shape[2], images.shape[3], generator))
+
+    # --- drawing ----------------------------------------------------------------------------------------
+
+    def draw(self, n: int, height: int, width: int, generator: torch.Generator) -> Draws:
+        """Draw for ``n`` images of ``height`` x ``width`` pixels from a generator on the CPU."""
+        recipe, size = self._recipe, self._recipe.train_size
+        box = _draw_boxes(n, height, width, recipe.crop_scale, recipe.crop_ratio, generator)
+        is_bicubic = self._draw_interpolation((n,), generator)
+        is_flipped = torch.rand(n, generator=generator) < recipe.hflip
+        op, argument = self._draw_ops(n, generator)
+        op_is_bicubic = self._draw_interpolation(tuple(op.shape), generator)
+        if recipe.random_erasing:
+            erased = _draw_erased(n, size, recipe.random_erasing, generator)
+            noise = torch.randn(int((erased[:, 2] > 0).sum()), 3, size, size, generator=generator)
+        else:
+            erased, noise = torch.zeros(n, 4, dtype=torch.long), torch.zeros(0, 3, size, size)
+        return Draws(
+            box=box,
+            is_bicubic=is_bicubic,
+            is_flipped=is_flipped,
+            op=op,
+            argument=argument,
+            op_is_bicubic=op_is_bicubic,
+            erased=erased,
+            noise=noise,
+        )
+
+    def _draw_interpolation(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        chosen = self._recipe.train_interpolation
+        if chosen == "random":
+            return torch.rand(shape, generator=generator) < 0.5
+        return torch.full(shape, chosen == "bicubic")
+
+    def _draw_ops(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        if self._randaugment is not None:
+            return _draw_randaugment(n, self._randaugment, generator)
+        if self._jitter:
+            return _draw_jitter(n, self._jitter, generator)
+        return torch.zeros(n, 0, dtype=torch.long), torch.zeros(n, 0)
+
+    def _work_by_kind(self) -> tuple[tuple[int, Callable[[Tensor, Tensor, list[int]], Tensor]], ...]:
+        """Return how many slots of :data:`_SLOTS` are worked on together, and how: (images, arguments, slot sizes)."""
+
+        def rotate(images: Tensor, argument: Tensor, _: list[int], *, is_bicubic: bool) -> Tensor:
+            return pixels.rotate(images, argument, self._fill, is_bicubic=is_bicubic)
+
+        return (
+            (len(_TABLES), _apply_tables),
+            (len(_SHIFTS), partial(self._shift, is_bicubic=False)),
+            (len(_SHIFTS), partial(self._shift, is_bicubic=True)),
+            (1, partial(rotate, is_bicubic=False)),
+            (1, partial(rotate, is_bicubic=True)),
+            *((1, lambda images, argument, _, blend=blend: blend(images, argument)) for blend in _BLENDS.values()),
+        )
+
+    # --- applying ---------------------------------------------------------------------------------------
+
+    def apply(self, images: Tensor, draws: Draws) -> Tensor:
+        """Map uint8 images (n, 3, h, w) to floats (n, 3, train_size, train_size) as drawn; waits for no device."""
+        batch = pixels.resized_crop(
+            images,
+            self._sent(draws.box),
+            self._recipe.train_size,
+            is_bicubic=self._sent(draws.is_bicubic),
+            is_flipped=self._sent(draws.is_flipped),
+        )
+        for layer in range(draws.op.shape[1]):
+            batch = self._apply_layer(batch, draws.op[:, layer], draws.argument[:, layer], draws.op_is_bicubic[:, layer])
+        normal = torch.empty(batch.shape, device=self._device, memory_format=torch.channels_last).copy_(batch)
+        normal.permute(0, 2, 3, 1).view(len(images), -1).mul_(self._scale).add_(self._shift)
+        return self._erase(normal, draws) if len(draws.noise) else normal
+
+    def _apply_layer(self, images: Tensor, op: Tensor, argument: Tensor, is_bicubic: Tensor) -> Tensor:
+        # Images are sorted by operation on the CPU: the device is told the sizes and never asked for them.
+        slot = _SLOT_OF[op, is_bicubic.long()]
+        counts = torch.bincount(slot, minlength=len(_SLOTS) + 1).tolist()[:-1]
+        order = slot.argsort()[: sum(counts)]
+        if len(order) == 0:
+            return images
+        argument, order = self._sent(argument[order]), self._sent(order)
+        chosen = images.index_select(0, order)
+        parts, start, slot_start = [], 0, 0
+        for n_slots, work in self._kinds:
+            sizes = counts[slot_start : slot_start + n_slots]
+            rows = slice(start, start + sum(sizes))
+            if any(sizes):
+                parts.append(work(chosen[rows], argument[rows], sizes))
+            start, slot_start = rows.stop, slot_start + n_slots
+        return images.index_copy_(0, order, torch.cat(parts))
+
+    def _shift(self, images: Tensor, argument: Tensor, sizes: list[int], *, is_bicubic: bool) -> Tensor:
+        """Apply shears and translations to images sorted as :data:`_SHIFTS`."""
+        side = images.shape[2]
+        n_upright = sizes[0] + sizes[1]
+        # Rows are shifted as the columns of the transposed images.
+        views = torch.cat([images[:n_upright], images[n_upright:].transpose(2, 3)])
+        centres = torch.arange(side, device=images.device) + 0.5
+        shears, shifts = (argument[:, None] * centres).split(sizes), (argument[:, None] * side).split(sizes)
+        columns = torch.cat([shears[0], shifts[1].expand(-1, side), shears[2], shifts[3].expand(-1, side)])
+        moved = pixels.shift_columns(views, columns, self._fill, is_bicubic=is_bicubic)
+        return torch.cat([moved[:n_upright], moved[n_upright:].transpose(2, 3)])
+
+    def _erase(self, batch: Tensor, draws: Draws) -> Tensor:
+        size = batch.shape[2]
+        rows = draws.erased[:, 2].nonzero()[:, 0]
+        top, left, height, width = self._sent(draws.erased[rows]).T[..., None]
+        steps = torch.arange(size, device=batch.device)
+        is_down = (steps >= top) & (steps < top + height)
+        is_across = (steps >= left) & (steps < left + width)
+        is_erased = (is_down[:, :, None] & is_across[:, None, :])[:, None]
+        rows = self._sent(rows)
+        return batch.index_copy_(0, rows, torch.where(is_erased, self._sent(draws.noise), batch[rows]))
+
+    def _sent(self, drawn: Tensor) -> Tensor:
+        return drawn.to(self._device, non_blocking=True)
+
+
+def _apply_tables(images: Tensor, argument: Tensor, sizes: list[int]) -> Tensor:
+    """Apply lookup tables to images sorted as :data:`_TABLES`."""
+    parts = zip(_TABLES.values(), images.split(sizes), argument.split(sizes), strict=True)
+    tables = [make(chosen, arguments).expand(-1, 3, -1) for make, chosen, arguments in parts if len(chosen)]
+    return pixels.look_up(images, torch.cat(tables))
+
+
+# --- drawing, as timm and torchvision draw ---------------------------------------------------------------
+
+
+def _draw_boxes(
+    n: int, height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float], generator: torch.Generator
+) -> Tensor:
+    """Draw the boxes of RandomResizedCrop, (n, 4) of top, left, height, width."""
+    area = tuple(share * height * width for share in scale)
+    across, down = _draw_sides(n, area, ratio, generator)
+    fits = (across <= width) & (down <= height)
+    first = fits.int().argmax(1, keepdim=True)  # of ten attempts
+    whole_height, whole_width = _central_box(height, width, ratio)
+    has_box = fits.any(1)
+    box_height = torch.where(has_box, down.gather(1, first)[:, 0], whole_height).clamp_(min=1)
+    box_width = torch.where(has_box, across.gather(1, first)[:, 0], whole_width).clamp_(min=1)
+    place = _uniform((n, 2), (0.0, 1.0), generator)
+    top = torch.where(has_box, (place[:, 0] * (height - box_height + 1)).floor(), (height - box_height).div(2).floor())
+    left = torch.where(has_box, (place[:, 1] * (width - box_width + 1)).floor(), (width - box_width).div(2).floor())
+    return torch.stack([top, left, box_height, box_width], 1).long()
+
+
+def _central_box(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:
+    """Return the height and width of what is cropped where ten attempts found no box."""
+    if width / height < ratio[0]:
+        return round(width / ratio[0]), width
+    if width / height > ratio[1]:
+        return height, round(height * ratio[1])
+    return height, width
+
+
+def _draw_erased(n: int, size: int, probability: float, generator: torch.Generator) -> Tensor:
+    """Draw the rectangles of timm's RandomErasing, (n, 4) of top, left, height, width; height 0: none."""
+    down, across = _draw_sides(n, (0.02 * size * size, size * size / 3), (0.3, 1 / 0.3), generator)
+    fits = (across < size) & (down < size)
+    first = fits.int().argmax(1, keepdim=True)
+    height, width = down.gather(1, first)[:, 0], across.gather(1, first)[:, 0]
+    place = _uniform((n, 3), (0.0, 1.0), generator)
+    top, left = (place[:, 0] * (size - height + 1)).floor(), (place[:, 1] * (size - width + 1)).floor()
+    is_erased = fits.any(1) & (place[:, 2] < probability)
+    return (torch.stack([top, left, height, width], 1) * is_erased[:, None]).long()
+
+
+def _draw_sides(
+    n: int, area: tuple[float, ...], ratio: tuple[float, float], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Draw ten rectangles for each image: the sides that grow and shrink with the aspect ratio, each (n, 10)."""
+    areas = _uniform((n, 10), (area[0], area[1]), generator)
+    aspects = _uniform((n, 10), (math.log(ratio[0]), math.log(ratio[1])), generator).exp()
+    return (areas * aspects).sqrt().round(), (areas / aspects).sqrt().round()
+
+
+def _draw_randaugment(n: int, config: RandAugment, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw operations and their arguments, each (n, n_layers)."""
+    shape = (n, config.n_layers)
+    op = torch.randint(len(OPS), shape, generator=generator)
+    is_applied = _uniform(shape, (0.0, 1.0), generator) < config.probability
+    noise = torch.randn(shape, generator=generator, dtype=torch.float64)
+    level = config.magnitude + config.std * noise
+    if config.std > 100:
+        level = _uniform(shape, (0.0, config.magnitude), generator)
+    share = level.clamp(0, config.max_magnitude) / _MAX_LEVEL
+    sign = torch.where(torch.rand(shape, generator=generator) < 0.5, 1, -1)
+    arguments = _arguments(share, sign, is_increasing=config.is_increasing)
+    argument = arguments.gather(0, op[None])[0]
+    return torch.where(is_applied, op, NO_OP), argument.float()
+
+
+def _arguments(share: Tensor, sign: Tensor, *, is_increasing: bool) -> Tensor:
+    """Return the argument every operation takes at a magnitude of ``share``, shape (len(OPS), *share.shape)."""
+    bits, threshold = (share * 4).trunc(), (share * 256).trunc().clamp(max=256)
+    factor = (1 + sign * share * 0.9).clamp(min=0.1) if is_increasing else share * 1.8 + 0.1
+    by_name = {
+        "Posterize": 4 - bits if is_increasing else bits,
+        "Solarize": 256 - threshold if is_increasing else threshold,
+        "SolarizeAdd": (share * 110).trunc().clamp(max=128),
+        **dict.fromkeys(("Brightness", "Contrast", "Color", "Sharpness"), factor),
+        **{name: sign * share * reach for name, reach in _REACH.items()},
+    }
+    return torch.stack([by_name.get(name, torch.zeros_like(share)) for name in OPS])
+
+
+def _draw_jitter(n: int, strength: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw torchvision's ColorJitter of brightness, contrast and saturation, in random order."""
+    ops = torch.tensor([OPS.index(name) for name in ("Brightness", "Contrast", "Color")])
+    op = ops[torch.rand(n, 3, generator=generator).argsort(1)]
+    return op, _uniform((n, 3), (max(0.0, 1 - strength), 1 + strength), generator).float()
+
+
+def _uniform(shape: tuple[int, ...], bounds: tuple[float, float], generator: torch.Generator) -> Tensor:
+    return torch.rand(shape, generator=generator, dtype=torch.float64) * (bounds[1] - bounds[0]) + bounds[0]

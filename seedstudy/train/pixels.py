@@ -1,0 +1,257 @@
+"""PIL's image operations on whole batches: uint8 in, uint8 out, rounded where PIL rounds.
+
+Every function takes images (n, 3, h, w) and, per image, its own parameters. What PIL truncates is truncated here:
+most operations agree exactly, the others within the bounds that tests/train/test_pixels.py states. The formulas are
+those of Pillow 13 (ImageOps.py, ImageEnhance.py, Blend.c, Filter.c, Geometry.c, Resample.c).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_LEVELS = 256
+
+_NUDGE = 1e-3
+"""Grey levels added before truncation: sums of float32 products may lie just below the whole number they stand for."""
+
+
+# --- lookup tables: (n, 3, 256), or (n, 1, 256) where the channels share one ----------------------------
+
+
+def look_up(images: Tensor, tables: Tensor) -> Tensor:
+    """Map every pixel by the table of its image and channel."""
+    n, channels = images.shape[:2]
+    indices = images.reshape(n, channels, -1).long()
+    return tables.expand(n, channels, _LEVELS).gather(2, indices).view(images.shape)
+
+
+def autocontrast_tables(images: Tensor) -> Tensor:
+    """Stretch each channel from its darkest and lightest pixel to 0 and 255."""
+    pixels = images.flatten(2)
+    low, high = pixels.amin(2, keepdim=True).double(), pixels.amax(2, keepdim=True).double()
+    scale = torch.full_like(high, 255.0) / (high - low).clamp(min=1)  # a number over a tensor would round twice
+    levels = _levels(images).double()
+    stretched = (levels * scale + -low * scale).trunc().clamp(0, 255)
+    return torch.where(high > low, stretched, levels).to(torch.uint8)
+
+
+def equalize_tables(images: Tensor) -> Tensor:
+    """Flatten each channel's histogram; a channel whose pixels make no whole step stays as it is."""
+    pixels = images.flatten(2).long()
+    counts = torch.zeros(*pixels.shape[:2], _LEVELS, dtype=torch.long, device=images.device)
+    counts.scatter_add_(2, pixels, torch.ones_like(pixels))
+    brightest = counts.gather(2, pixels.amax(2, keepdim=True))
+    step = (pixels.shape[2] - brightest) // 255
+    below = counts.cumsum(2) - counts
+    equalized = ((step // 2 + below) // step.clamp(min=1)).clamp(max=255)
+    return torch.where(step > 0, equalized, _levels(images)).to(torch.uint8)
+
+
+def invert_tables(images: Tensor) -> Tensor:
+    """Turn x into 255 - x."""
+    return (255 - _levels(images)).to(torch.uint8).expand(len(images), 1, _LEVELS)
+
+
+def posterize_tables(images: Tensor, bits: Tensor) -> Tensor:
+    """Keep the highest ``bits`` (n,) bits."""
+    step = torch.exp2(8 - bits.float().clamp(0, 8)).long()[:, None, None]
+    return (_levels(images) // step * step).to(torch.uint8)
+
+
+def solarize_tables(images: Tensor, threshold: Tensor) -> Tensor:
+    """Invert what is not below ``threshold`` (n,)."""
+    levels = _levels(images)
+    return torch.where(levels < threshold[:, None, None], levels, 255 - levels).to(torch.uint8)
+
+
+def solarize_add_tables(images: Tensor, added: Tensor) -> Tensor:
+    """Lighten what is below 128 by ``added`` (n,) levels."""
+    levels = _levels(images)
+    return torch.where(levels < 128, levels + added.long()[:, None, None], levels).clamp(max=255).to(torch.uint8)
+
+
+def brightness_tables(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend with black; ``factor`` (n,) of 1 changes nothing."""
+    levels = _levels(images).float()
+    return blend(torch.zeros_like(levels), levels, factor[:, None, None])
+
+
+def contrast_tables(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend with the mean of the grey image; ``factor`` (n,) of 1 changes nothing."""
+    grey = greyscale(images).flatten(1)
+    n_pixels = grey.shape[1]
+    mean = (2 * grey.sum(1, dtype=torch.long) + n_pixels) // (2 * n_pixels)
+    return blend(mean.float()[:, None, None], _levels(images).float(), factor[:, None, None])
+
+
+def _levels(images: Tensor) -> Tensor:
+    return torch.arange(_LEVELS, device=images.device).view(1, 1, _LEVELS)
+
+
+# --- blends ---------------------------------------------------------------------------------------------
+
+
+def blend(start: Tensor, end: Tensor, factor: Tensor) -> Tensor:
+    """Return start + factor * (end - start), truncated and clipped; floats of whole grey levels in, uint8 out."""
+    return (end - start).mul(factor).add(start).clamp(0, 255).to(torch.uint8)
+
+
+def color(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend with the grey image; ``factor`` (n,) of 1 changes nothing."""
+    return blend(greyscale(images)[:, None], images.float(), factor[:, None, None, None])
+
+
+def sharpness(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend with the smoothed image; ``factor`` (n,) of 1 changes nothing."""
+    pixels = images.float()
+    smooth = pixels.clone()  # PIL's filters leave the outermost pixels alone
+    rows = pixels[:, :, :-2] + pixels[:, :, 1:-1] + pixels[:, :, 2:]
+    nine = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
+    smooth[:, :, 1:-1, 1:-1] = ((nine + 4 * pixels[:, :, 1:-1, 1:-1]) / 13 + 0.5).floor()
+    return blend(smooth, pixels, factor[:, None, None, None])
+
+
+def greyscale(images: Tensor) -> Tensor:
+    """Return the luma (ITU-R 601-2) of each pixel as whole floats, shape (n, h, w)."""
+    red, green, blue = images.float().unbind(1)
+    # Below 2^24 every float32 is exact, so this is PIL's integer formula.
+    return ((red * 19595 + green * 38470 + blue * 7471 + 32768) / 65536).floor()
+
+
+# --- geometry -------------------------------------------------------------------------------------------
+
+
+def resized_crop(
+    images: Tensor, boxes: Tensor, size: int, *, is_bicubic: Tensor, is_flipped: Tensor
+) -> Tensor:
+    """Cut out ``boxes`` (n, 4) of top, left, height, width; resize them to ``size`` (antialiased) and flip.
+
+    Two passes of one matrix per image, across and then down, with uint8 in between, as PIL does.
+    """
+    n, channels, height, width = images.shape
+    across = _resize_weights(boxes[:, 1], boxes[:, 3], width, size, is_bicubic, is_flipped)
+    down = _resize_weights(boxes[:, 0], boxes[:, 2], height, size, is_bicubic, torch.zeros_like(is_flipped))
+    rows = torch.empty(n, height, channels, width, device=images.device).copy_(images.transpose(1, 2))
+    resized = _rounded(torch.bmm(rows.view(n, height * channels, width), across.transpose(1, 2)))
+    resized = _rounded(torch.bmm(down, resized.view(n, height, channels * size)))
+    return torch.empty(n, channels, size, size, dtype=torch.uint8, device=images.device).copy_(
+        resized.view(n, size, channels, size).transpose(1, 2)
+    )
+
+
+def _rounded(pixels: Tensor) -> Tensor:
+    return pixels.add_(0.5).clamp_(0, 255).floor_()
+
+
+_TABLE_BYTES = 1 << 26
+
+_WEIGHTS: dict[tuple[int, int, torch.device], Tensor] = {}
+
+
+def _resize_weights(start, length, n_in, n_out, is_bicubic, is_flipped):
+    if (n_in + 1) ** 2 * n_out * n_in * 2 * 4 > _TABLE_BYTES:
+        weights = _weights(start, length, n_in, n_out, is_bicubic)
+        return torch.where(is_flipped[:, None, None], weights.flip(1), weights)
+    key = (n_in, n_out, start.device)
+    if key not in _WEIGHTS:
+        lengths = torch.arange(1, n_in + 1, device=start.device).repeat_interleave(n_in * 2)
+        starts = torch.arange(n_in, device=start.device).repeat_interleave(2).repeat(n_in)
+        bic = torch.tensor([False, True], device=start.device).repeat(n_in * n_in)
+        w = _weights(starts, torch.minimum(lengths, n_in-starts), n_in, n_out, bic)
+        _WEIGHTS[key] = w.view(-1, n_in)
+    which = ((length - 1) * n_in + start) * 2 + is_bicubic
+    o = torch.arange(n_out, device=start.device)
+    o = torch.where(is_flipped[:, None], n_out - 1 - o, o)
+    return _WEIGHTS[key].index_select(0, (which[:, None] * n_out + o).flatten()).view(-1, n_out, n_in)
+
+
+def _weights(start: Tensor, length: Tensor, n_in: int, n_out: int, is_bicubic: Tensor) -> Tensor:
+    """Return (n, n_out, n_in): how much of each input pixel goes into each output pixel of one pass."""
+    scale = length[:, None, None].float() / n_out
+    shrink = scale.clamp(min=1)
+    offset = torch.arange(n_in, device=start.device) - start[:, None, None]
+    centre = (torch.arange(n_out, device=start.device)[:, None] + 0.5) * scale
+    distance = ((offset + 0.5 - centre) / shrink).abs()
+    near = (1.5 * distance - 2.5) * distance * distance + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    bicubic = torch.where(distance < 1, near, torch.where(distance < 2, far, 0))
+    weights = torch.where(is_bicubic[:, None, None], bicubic, (1 - distance).clamp(min=0))
+    weights = weights * ((offset >= 0) & (offset < length[:, None, None]))
+    return weights / weights.sum(2, keepdim=True)
+
+
+def shift_columns(images: Tensor, shifts: Tensor, fill: Tensor, *, is_bicubic: bool) -> Tensor:
+    """Move each column up by ``shifts`` (n, w) pixels; ``fill`` (3,) where that is outside the image."""
+    n, channels, height, width = images.shape
+    taps = _taps(is_bicubic)
+    whole = shifts.floor()
+    steps = torch.arange(taps[0], height + taps[-1], device=images.device)[:, None]
+    rows = (whole.long()[:, None] + steps).clamp_(0, height - 1)
+    neighbours = _unpacked(_packed(images).gather(1, rows))
+    # One weight for each pixel: every operand then runs through memory without a jump.
+    weights = [
+        weight[:, None].expand(n, height, width).contiguous()
+        for weight in _transform_weights(shifts - whole, is_bicubic=is_bicubic)
+    ]
+    moved = torch.empty(images.shape, device=images.device)
+    for channel, plane in enumerate(neighbours):
+        moved[:, channel] = sum(plane[:, tap : tap + height] * weight for tap, weight in enumerate(weights))
+    centres = torch.arange(height, device=images.device)[:, None] + 0.5 + shifts[:, None]
+    return _filled(moved, (centres >= 0) & (centres < height), fill)
+
+
+def rotate(images: Tensor, degrees: Tensor, fill: Tensor, *, is_bicubic: bool) -> Tensor:
+    """Rotate counter-clockwise by ``degrees`` (n,) about the centre; ``fill`` (3,) where that is outside."""
+    n, channels, height, width = images.shape
+    angle = -torch.deg2rad(degrees)[:, None, None]
+    cos, sin = angle.cos(), angle.sin()
+    x = torch.arange(width, device=images.device) + 0.5 - width / 2
+    y = (torch.arange(height, device=images.device) + 0.5 - height / 2)[:, None]
+    x_in, y_in = cos * x + sin * y + width / 2, cos * y - sin * x + height / 2
+    is_inside = (x_in >= 0) & (x_in < width) & (y_in >= 0) & (y_in < height)
+    left, top = (x_in - 0.5).floor(), (y_in - 0.5).floor()
+    taps = _taps(is_bicubic)
+    across = torch.stack(_transform_weights(x_in - 0.5 - left, is_bicubic=is_bicubic), 1)
+    down = _transform_weights(y_in - 0.5 - top, is_bicubic=is_bicubic)
+    left, top = left.long(), top.long()
+    columns = torch.stack([(left + tap).clamp_(0, width - 1) for tap in taps], 1)
+    packed = _packed(images).view(n, -1)
+    turned = torch.zeros(images.shape, device=images.device)
+    for tap, weight in zip(taps, down, strict=True):  # row by row: what is gathered at once stays in the cache
+        index = columns + ((top + tap).clamp_(0, height - 1) * width)[:, None]
+        neighbours = packed.gather(1, index.view(n, -1)).view(index.shape)
+        weights = across * weight[:, None]
+        for channel, plane in enumerate(_unpacked(neighbours)):
+            turned[:, channel] += (plane * weights).sum(1)
+    return _filled(turned, is_inside, fill)
+
+
+def _taps(is_bicubic: bool) -> range:
+    """Return which pixels around a place are mixed, counted from the one before it."""
+    return range(-1, 3) if is_bicubic else range(0, 2)
+
+
+def _transform_weights(fraction: Tensor, *, is_bicubic: bool) -> list[Tensor]:
+    """Return the weight of each tap; PIL's transforms are cubic with a = -1, its resizing with a = -0.5."""
+    d = fraction
+    if not is_bicubic:
+        return [1 - d, d]
+    square, cube = d * d, d * d * d
+    return [2 * square - d - cube, 1 - 2 * square + cube, d + square - cube, cube - square]
+
+
+def _packed(images: Tensor) -> Tensor:
+    """Return the three channels in one int32, (n, h, w): one gather instead of three."""
+    red, green, blue = images.int().unbind(1)
+    return red + (green << 8) + (blue << 16)
+
+
+def _unpacked(packed: Tensor) -> list[Tensor]:
+    """Return the three channels that :func:`_packed` packed, as floats."""
+    return [(packed & 255).float(), ((packed >> 8) & 255).float(), (packed >> 16).float()]
+
+
+def _filled(pixels: Tensor, is_inside: Tensor, fill: Tensor) -> Tensor:
+    pixels = pixels.add_(_NUDGE).clamp_(0, 255).to(torch.uint8)
+    return torch.where(is_inside[:, None], pixels, fill.view(1, 3, 1, 1))
