@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from seedstudy import recipe as recipes
 from seedstudy.errors import StudyError, suggest
@@ -26,8 +26,14 @@ FORMAT = 1
 SPEC_FORMATS = (1, 2)
 """Of the specs of trials: those that are read; the last is written. 2: recipes have more keys."""
 
-TRAINING_VERSION = 1
-"""Raised whenever a change of the training code changes its numbers; trials of two versions do not pool."""
+TRAINING_VERSION = 2
+"""Raised whenever a change of the training code changes its numbers; trials of two versions do not pool.
+
+1: timm's augmentation, image by image. 2: the same in tensors, each micro-batch from a generator of its own."""
+
+Augmentation = Literal["batched", "pil"]
+"""Who augments: tensors on the device, or timm's own pipeline, image by image."""
+AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -52,6 +58,7 @@ class Trial:
     train_limit: int | None
     vary: tuple[str, ...]
     seed: int
+    augment: Augmentation = "batched"
     training_version: int = TRAINING_VERSION
     """Of the code it was planned for; another version would give other numbers."""
 
@@ -67,6 +74,7 @@ class Trial:
             "train_limit": self.train_limit,
             "vary": list(self.vary),
             "seed": self.seed,
+            "augment": self.augment,
         }
 
     @classmethod
@@ -86,6 +94,7 @@ class Trial:
             train_limit=spec["train_limit"],
             vary=tuple(spec["vary"]),
             seed=spec["seed"],
+            augment=spec.get("augment", "pil"),  # there was no other before training version 2
             training_version=spec["training_version"],
         )
 
@@ -193,6 +202,7 @@ class Study:
     train_limit: int | None = None
     assignments: tuple[str, ...] = ()
     """``key=value`` changes to every recipe, after scaling."""
+    augment: Augmentation = "batched"
     name: str = "main"
     question: str = ""
     margin: float | None = None
@@ -203,7 +213,7 @@ class Study:
     placement: Placement = field(default_factory=Placement)
 
 
-_GRID_KEYS = ("recipes", "models", "data", "seeds", "vary", "epochs", "train_limit", "set")
+_GRID_KEYS = ("recipes", "models", "data", "seeds", "vary", "epochs", "train_limit", "set", "augment")
 _RULE_KEYS = ("margin", "baseline")
 _ENGINE_KEYS = ("name", "workers", "processes", "cores", "gpus", "trials_per_job")
 ENGINES = ("local", "slurm", "ray")
@@ -243,6 +253,7 @@ def load_study(path: Path) -> Study:
         epochs=_get(path, grid, "epochs", int, None),
         train_limit=_get(path, grid, "train_limit", int, None),
         assignments=_words(path, grid, "set"),
+        augment=check_augmentation(_get(path, grid, "augment", str, "batched"), where=f"{path}: augment = "),
         name=check_name(_get(path, document, "name", str, path.parent.name or "main")),
         question=_get(path, document, "question", str, ""),
         margin=margin,
@@ -260,6 +271,14 @@ def load_study(path: Path) -> Study:
             where=f"{path}: [engine] ",
         ),
     )
+
+
+def check_augmentation(word: str, *, where: str) -> Augmentation:
+    """Return a word that says who augments, or raise; ``where`` stands before it in the message."""
+    for known in AUGMENTATIONS:
+        if word == known:
+            return known
+    raise StudyError(f"{where}{word}: expected {' or '.join(AUGMENTATIONS)}.{suggest(word, AUGMENTATIONS)}")
 
 
 def check_placement(placement: Placement, *, where: str) -> Placement:

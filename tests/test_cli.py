@@ -170,6 +170,7 @@ WRONG = [
     (["run", "-r", "a2", "--seeds", "9-3"], "9-3 runs backwards: write 3-9"),
     (["run", "-r", "a2", "--eval", "vall"], 'unknown eval set "vall". Did you mean "val"?'),
     (["run", "-r", "a2", "--vary", "weights"], '--vary: unknown stream "weights"'),
+    (["run", "-r", "a2", "--augment", "gpu"], "--augment gpu: expected batched or pil"),
     (["run", "-r", "a2", "--epochs", "0"], "--epochs 0: must be at least 1"),
     (["run", "-r", "a2", "--set", "lr"], "expected key=value"),
     (["run", "-r", "a2", "--workers", "many"], "expected a whole number of at least 1, or auto"),

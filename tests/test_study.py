@@ -24,6 +24,7 @@ vary = ["order", "init"]
 epochs = 3
 train_limit = 5000
 set = ["drop_path=0"]
+augment = "pil"
 
 [rule]
 margin = 1
@@ -37,6 +38,7 @@ def test_study_file_is_read(tmp_path: Path) -> None:
     study = load_study(path)
     assert study.recipes == ("a2", "a3")
     assert study.seeds == (0, 1, 2, 3, 4)
+    assert study.augment == "pil"
     assert study.vary == ("init", "order")
     assert (study.epochs, study.train_limit, study.assignments) == (3, 5000, ("drop_path=0",))
     assert (study.margin, study.baseline, study.folder) == (1.0, "a3", tmp_path)
@@ -51,6 +53,7 @@ def test_study_file_is_read(tmp_path: Path) -> None:
         ("margin = 1", 'margin = "big"', "margin = 'big' is wrong: expected a number"),
         ("epochs = 3", "epochs = 3.5", "epochs = 3.5 is wrong: expected a whole number"),
         ('recipes = ["a2", "a3"]', 'recipes = "a2"', "recipes must be a list of texts"),
+        ('augment = "pil"', 'augment = "pill"', 'augment = pill: expected batched or pil. Did you mean "pil"?'),
         ('"0-4"', '"4-0"', "runs backwards"),
         ('name = "a2_vs_a3"', 'name = "../x"', "use letters, digits"),
         ("[rule]", "[rule", "not valid TOML"),
@@ -79,9 +82,10 @@ def test_trial_id_follows_everything_that_decides_the_result(make_trial: Callabl
         replace(trial, model="resnet8"),
         replace(trial, data_fingerprint="x"),
         replace(trial, vary=("init",)),
+        replace(trial, augment="pil"),
         replace(trial, recipe=replace(trial.recipe, lr=0.5)),
     ]
-    assert len({t.trial_id for t in (trial, *others)}) == 6
+    assert len({t.trial_id for t in (trial, *others)}) == 7
 
 
 def test_trial_id_is_a_safe_folder_name(make_trial: Callable[..., Trial]) -> None:

@@ -41,6 +41,9 @@ def run(
         list[str] | None, typer.Option("--set", help="key=value: change a recipe value (repeatable).")
     ] = None,
     vary: Annotated[str | None, typer.Option(help="Streams that follow the seed: init,order,augment,mix,drop.")] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="Who augments: batched (tensors on the device, default) or pil (timm's own).")
+    ] = None,
     workers: Annotated[str | None, typer.Option(help="Trials at a time: a number, or auto.")] = None,
     engine: Annotated[str | None, typer.Option(help="Where trials are trained: local, slurm or ray.")] = None,
     processes: Annotated[int | None, typer.Option(help="Processes that train one trial together.")] = None,
@@ -64,7 +67,7 @@ def run(
     from seedstudy.engines.launch import resolve, train
     from seedstudy.store import Store
 
-    plan = _study_of(study_file, recipe, model, data, seeds, epochs, train_limit, assignments, vary, study)
+    plan = _study_of(study_file, recipe, model, data, seeds, epochs, train_limit, assignments, vary, augment, study)
     flags: dict[str, Any] = {"engine": engine, "workers": workers, "processes": processes, "cores": cores, "gpus": gpus}
     flags |= {"trials_per_job": trials_per_job, "template": template}
     plan = replace(plan, placement=_placement(plan.placement, flags))
@@ -109,13 +112,14 @@ def _study_of(
     train_limit: int | None,
     assignments: list[str] | None,
     vary: str | None,
+    augment: str | None,
     name: str | None,
 ) -> Study:
     """Return what a study file and the flags ask for; flags win."""
     from dataclasses import replace
 
     from seedstudy.seeds import parse_seeds, parse_vary
-    from seedstudy.study import Study, check_name, load_study
+    from seedstudy.study import Study, check_augmentation, check_name, load_study
 
     if file is None and recipe is None:
         raise StudyError("nothing to train: name a recipe (--recipe a2) or a study file.")
@@ -129,6 +133,8 @@ def _study_of(
         changes["seeds"] = parse_seeds(seeds)
     if vary is not None:
         changes["vary"] = parse_vary(vary.split(","))
+    if augment is not None:
+        changes["augment"] = check_augmentation(augment, where="--augment ")
     if name is not None:
         changes["name"] = check_name(name)
     for key, value in (("data", data), ("epochs", epochs), ("train_limit", train_limit)):

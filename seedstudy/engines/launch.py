@@ -20,7 +20,7 @@ from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.recipe import Recipe
 from seedstudy.scaling import scale
 from seedstudy.store import Store
-from seedstudy.study import Placement, Study, Trial
+from seedstudy.study import Augmentation, Placement, Study, Trial
 
 Tell = Callable[[str], None]
 """Takes one line for the user."""
@@ -73,6 +73,7 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell)
             train_limit=study.train_limit,
             vary=study.vary,
             seed=seed,
+            augment=_augmentation(recipe, study, data),
         )
         for seed in study.seeds
         for (model, _), recipe in zip(pairs, scaled, strict=True)
@@ -104,6 +105,11 @@ def _scaled(recipe: Recipe, study: Study, changes: list[str], data: Dataset, epo
             "lower it with --set batch_size=… --set micro_batch=…"
         )
     return scaled
+
+
+def _augmentation(recipe: Recipe, study: Study, data: Dataset) -> Augmentation:
+    """Return who augments: timm's own code where tensors cannot, policies beside RandAugment and images to decode."""
+    return "pil" if recipe.auto_augment is not None or data.stored else study.augment
 
 
 def _in_words(recipe: Recipe, study: Study) -> str:

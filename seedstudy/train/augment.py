@@ -163,7 +163,7 @@ class BatchedAugmenter:
         n = recipe.train_size**2
         self._kinds = self._work_by_kind()
         self._scale = (1.0 / (255.0 * torch.tensor(std))).repeat(n).to(device)
-        self._shift = -(torch.tensor(mean) / torch.tensor(std)).repeat(n).to(device)
+        self._offset = -(torch.tensor(mean) / torch.tensor(std)).repeat(n).to(device)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Map uint8 images (n, 3, h, w) to an augmented float batch (n, 3, train_size, train_size)."""
@@ -181,7 +181,9 @@ class BatchedAugmenter:
         op_is_bicubic = self._draw_interpolation(tuple(op.shape), generator)
         if recipe.random_erasing:
             erased = _draw_erased(n, size, recipe.random_erasing, generator)
-            noise = torch.randn(int((erased[:, 2] > 0).sum()), 3, size, size, generator=generator)
+            shape = (int((erased[:, 2] > 0).sum()), 3, size, size)
+            is_noise = recipe.random_erasing_fill == "pixel"  # the mean colour is 0 once normalised
+            noise = torch.randn(shape, generator=generator) if is_noise else torch.zeros(shape)
         else:
             erased, noise = torch.zeros(n, 4, dtype=torch.long), torch.zeros(0, 3, size, size)
         return Draws(
@@ -235,9 +237,11 @@ class BatchedAugmenter:
             is_flipped=self._sent(draws.is_flipped),
         )
         for layer in range(draws.op.shape[1]):
-            batch = self._apply_layer(batch, draws.op[:, layer], draws.argument[:, layer], draws.op_is_bicubic[:, layer])
+            batch = self._apply_layer(
+                batch, draws.op[:, layer], draws.argument[:, layer], draws.op_is_bicubic[:, layer]
+            )
         normal = torch.empty(batch.shape, device=self._device, memory_format=torch.channels_last).copy_(batch)
-        normal.permute(0, 2, 3, 1).view(len(images), -1).mul_(self._scale).add_(self._shift)
+        normal.permute(0, 2, 3, 1).view(len(images), -1).mul_(self._scale).add_(self._offset)
         return self._erase(normal, draws) if len(draws.noise) else normal
 
     def _apply_layer(self, images: Tensor, op: Tensor, argument: Tensor, is_bicubic: Tensor) -> Tensor:

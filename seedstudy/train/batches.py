@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from torchvision.transforms import Compose, InterpolationMode, TrivialAugmentWid
 
 from seedstudy.datasets import Dataset
 from seedstudy.recipe import Recipe
+from seedstudy.train.augment import BatchedAugmenter, Draws
 from seedstudy.train.random_state import RandomStream
 
 Images = npt.NDArray[np.uint8]
@@ -36,10 +38,43 @@ def epoch_order(n_train: int, recipe: Recipe, *, seed: int) -> npt.NDArray[np.in
     return drawn.reshape(n_updates, recipe.micro_batch, n_micro).transpose(0, 2, 1)
 
 
-class Augmenter:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MicroBatch:
+    """One micro-batch to be augmented."""
+
+    rows: npt.NDArray[np.int64]
+    """(n,) rows of the training images."""
+    stream: RandomStream
+    """What its augmentation is drawn from."""
+    place: tuple[int, int]
+    """Update of the epoch, micro-batch of the update."""
+
+
+class Augmenter(Protocol):
+    """Training images as a network sees them."""
+
+    updates_ahead: int
+    """Updates augmented in one go."""
+
+    def __call__(self, batches: Sequence[MicroBatch]) -> Sequence[Tensor]:
+        """Return each micro-batch's images as floats (n, 3, train_size, train_size)."""
+
+
+def build_augmenter(kind: Literal["batched", "pil"], recipe: Recipe, data: Dataset, device: torch.device) -> Augmenter:
+    """Return timm's own pipeline (``pil``), or the same in tensors on the device (``batched``)."""
+    if kind == "pil":
+        return PilAugmenter(recipe, data)
+    # A TPU compiles every shape anew, and here shapes follow what was drawn.
+    return TensorAugmenter(recipe, data, torch.device("cpu") if device.type == "xla" else device)
+
+
+class PilAugmenter:
     """timm's own per-image training pipeline (PIL): crop, flip, policy; then normalise and erase."""
 
+    updates_ahead = 1  # what is drawn depends on what was drawn before, and a checkpoint keeps just that
+
     def __init__(self, recipe: Recipe, data: Dataset) -> None:
+        self._images = data.train_images
         self._transform = image_transform(recipe, data)
         self._normalise = Normaliser(data)
         self._erase = (
@@ -48,10 +83,49 @@ class Augmenter:
             else None
         )
 
-    def __call__(self, images: Images) -> Tensor:
-        """Map uint8 images (n, h, w, 3) to an augmented float batch (n, 3, train_size, train_size)."""
-        batch = self._normalise(torch.stack([self._transform(Image.fromarray(image)) for image in images]))
-        return batch if self._erase is None else self._erase(batch)
+    def __call__(self, batches: Sequence[MicroBatch]) -> Sequence[Tensor]:
+        return [self._augmented(batch) for batch in batches]
+
+    def _augmented(self, batch: MicroBatch) -> Tensor:
+        with batch.stream.active():
+            images = [self._transform(Image.fromarray(image)) for image in self._images[batch.rows]]
+            normal = self._normalise(torch.stack(images))
+            return normal if self._erase is None else self._erase(normal)
+
+
+class TensorAugmenter:
+    """The same on the device, whole batches at a time; the images lie there as they lie on disk, as uint8.
+
+    Each micro-batch is drawn from a generator of its own, seeded by its stream's seed and its place: what is drawn
+    does not depend on how many micro-batches are augmented in one go, nor on where a resumed epoch begins.
+    """
+
+    _IMAGES_AT_ONCE = 512  # enough to make light of the price of a call, few enough for the cache
+
+    def __init__(self, recipe: Recipe, data: Dataset, device: torch.device) -> None:
+        self._augment = BatchedAugmenter(recipe, data.mean, data.std, device)
+        self._device = device
+        self.updates_ahead = max(1, self._IMAGES_AT_ONCE // recipe.batch_size)
+        self._images = data.train_images
+        self._on_device = None if device.type == "cpu" else torch.tensor(data.train_images, device=device)
+
+    def __call__(self, batches: Sequence[MicroBatch]) -> Sequence[Tensor]:
+        height, width = self._images.shape[1:3]
+        draws = [self._augment.draw(len(batch.rows), height, width, _generator(batch)) for batch in batches]
+        images = self._take(np.concatenate([batch.rows for batch in batches]))
+        return self._augment.apply(images, Draws.cat(draws)).split([len(batch.rows) for batch in batches])
+
+    def _take(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        if self._on_device is None:
+            images = torch.from_numpy(self._images[rows])
+        else:
+            images = self._on_device[torch.from_numpy(rows).to(self._device, non_blocking=True)]
+        return images.permute(0, 3, 1, 2)
+
+
+def _generator(batch: MicroBatch) -> torch.Generator:
+    seed = np.random.SeedSequence((batch.stream.seed, *batch.place)).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(seed))
 
 
 def image_transform(recipe: Recipe, data: Dataset) -> Any:
@@ -120,16 +194,28 @@ def micro_batches(
     data: Dataset,
     recipe: Recipe,
     augment: Augmenter,
-    stream: RandomStream,
+    streams: Mapping[int, RandomStream],
     *,
     order_seed: int,
     first_update: int = 0,
 ) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """Yield, for each update of one epoch from ``first_update`` on, its micro-batches of (images, labels)."""
-    for update in epoch_order(len(data.train_labels), recipe, seed=order_seed)[first_update:]:
-        batches = []
-        for rows in update:
-            with stream.active():
-                images = augment(data.train_images[rows])
-            batches.append((images, torch.from_numpy(data.train_labels[rows])))
-        yield batches
+    """Yield, for each update of one epoch from ``first_update`` on, micro-batches of (images, labels).
+
+    Parameters
+    ----------
+    streams
+        What each micro-batch's augmentation is drawn from, by its place in the update; only these are made.
+
+    """
+    order = epoch_order(len(data.train_labels), recipe, seed=order_seed)
+    for start in range(first_update, len(order), augment.updates_ahead):
+        places = [
+            (update, slot)
+            for update in range(start, min(start + augment.updates_ahead, len(order)))
+            for slot in streams
+        ]
+        images = augment([MicroBatch(rows=order[place], stream=streams[place[1]], place=place) for place in places])
+        labels = [torch.from_numpy(data.train_labels[order[place]]) for place in places]
+        made = list(zip(images, labels, strict=True))
+        for first in range(0, len(made), len(streams)):
+            yield made[first : first + len(streams)]

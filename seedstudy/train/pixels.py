@@ -7,6 +7,8 @@ those of Pillow 13 (ImageOps.py, ImageEnhance.py, Blend.c, Filter.c, Geometry.c,
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -122,68 +124,66 @@ def greyscale(images: Tensor) -> Tensor:
 # --- geometry -------------------------------------------------------------------------------------------
 
 
-def resized_crop(
-    images: Tensor, boxes: Tensor, size: int, *, is_bicubic: Tensor, is_flipped: Tensor
-) -> Tensor:
+def resized_crop(images: Tensor, boxes: Tensor, size: int, *, is_bicubic: Tensor, is_flipped: Tensor) -> Tensor:
     """Cut out ``boxes`` (n, 4) of top, left, height, width; resize them to ``size`` (antialiased) and flip.
 
-    Two passes of one matrix per image, across and then down, with uint8 in between, as PIL does.
+    Two passes of one matrix per image, across and then down, with uint8 in between, as PIL does. (Since version 13
+    Pillow goes down first where that is cheaper: clipping in between may then differ.)
     """
     n, channels, height, width = images.shape
-    across = _resize_weights(boxes[:, 1], boxes[:, 3], width, size, is_bicubic, is_flipped)
-    down = _resize_weights(boxes[:, 0], boxes[:, 2], height, size, is_bicubic, torch.zeros_like(is_flipped))
+    upright = torch.arange(size, device=images.device).expand(n, -1)
+    flipped = torch.where(is_flipped[:, None], size - 1 - upright, upright)
+    across = _resize_weights(boxes[:, 1], boxes[:, 3], flipped, width, is_bicubic)
+    down = _resize_weights(boxes[:, 0], boxes[:, 2], upright, height, is_bicubic)
     rows = torch.empty(n, height, channels, width, device=images.device).copy_(images.transpose(1, 2))
     resized = _rounded(torch.bmm(rows.view(n, height * channels, width), across.transpose(1, 2)))
     resized = _rounded(torch.bmm(down, resized.view(n, height, channels * size)))
-    return torch.empty(n, channels, size, size, dtype=torch.uint8, device=images.device).copy_(
-        resized.view(n, size, channels, size).transpose(1, 2)
-    )
+    cropped = torch.empty(n, channels, size, size, dtype=torch.uint8, device=images.device)
+    return cropped.copy_(resized.view(n, size, channels, size).transpose(1, 2))
 
 
 def _rounded(pixels: Tensor) -> Tensor:
     return pixels.add_(0.5).clamp_(0, 255).floor_()
 
 
-_TABLE_BYTES = 1 << 26
-
-_WEIGHTS: dict[tuple[int, int, torch.device], Tensor] = {}
+_MAX_TABLE_BYTES = 1 << 26
 
 
-def _resize_weights(start, length, n_in, n_out, is_bicubic, is_flipped):
-    if (n_in + 1) ** 2 * n_out * n_in * 2 * 4 > _TABLE_BYTES:
-        weights = _weights(start, length, n_in, n_out, is_bicubic)
-        return torch.where(is_flipped[:, None, None], weights.flip(1), weights)
-    key = (n_in, n_out, start.device)
-    if key not in _WEIGHTS:
-        lengths = torch.arange(1, n_in + 1, device=start.device).repeat_interleave(n_in * 2)
-        starts = torch.arange(n_in, device=start.device).repeat_interleave(2).repeat(n_in)
-        bic = torch.tensor([False, True], device=start.device).repeat(n_in * n_in)
-        w = _weights(starts, torch.minimum(lengths, n_in-starts), n_in, n_out, bic)
-        _WEIGHTS[key] = w.view(-1, n_in)
-    which = ((length - 1) * n_in + start) * 2 + is_bicubic
-    o = torch.arange(n_out, device=start.device)
-    o = torch.where(is_flipped[:, None], n_out - 1 - o, o)
-    return _WEIGHTS[key].index_select(0, (which[:, None] * n_out + o).flatten()).view(-1, n_out, n_in)
+def _resize_weights(start: Tensor, length: Tensor, places: Tensor, n_in: int, is_bicubic: Tensor) -> Tensor:
+    """Return (n, n_out, n_in): how much of each input pixel goes into the output pixels at ``places`` (n, n_out)."""
+    n, n_out = places.shape
+    if 2 * n_in**2 * n_out * n_in * 4 > _MAX_TABLE_BYTES:
+        return _cubic_or_linear(start, length, places, n_in, is_bicubic)
+    table = _all_weights(n_in, n_out, start.device)
+    boxes = (is_bicubic * n_in + start) * n_in + length - 1
+    return table.index_select(0, (boxes[:, None] * n_out + places).flatten()).view(n, n_out, n_in)
 
 
-def _weights(start: Tensor, length: Tensor, n_in: int, n_out: int, is_bicubic: Tensor) -> Tensor:
-    """Return (n, n_out, n_in): how much of each input pixel goes into each output pixel of one pass."""
-    scale = length[:, None, None].float() / n_out
-    shrink = scale.clamp(min=1)
+@cache
+def _all_weights(n_in: int, n_out: int, device: torch.device) -> Tensor:
+    """Return the weights of every box there can be, shape (2 * n_in * n_in * n_out, n_in): small images have few."""
+    every = torch.cartesian_prod(torch.arange(2), torch.arange(n_in), torch.arange(1, n_in + 1)).to(device)
+    places = torch.arange(n_out, device=device).expand(len(every), -1)
+    return _cubic_or_linear(every[:, 1], every[:, 2], places, n_in, every[:, 0] == 1).view(-1, n_in)
+
+
+def _cubic_or_linear(start: Tensor, length: Tensor, places: Tensor, n_in: int, is_bicubic: Tensor) -> Tensor:
+    """Return the weights of PIL's resizing (Keys 1981 with a = -0.5, or a triangle), widened where it shrinks."""
+    length = length[:, None, None]
+    scale = length / places.shape[1]
     offset = torch.arange(n_in, device=start.device) - start[:, None, None]
-    centre = (torch.arange(n_out, device=start.device)[:, None] + 0.5) * scale
-    distance = ((offset + 0.5 - centre) / shrink).abs()
+    distance = ((offset + 0.5 - (places[..., None] + 0.5) * scale) / scale.clamp(min=1)).abs()
     near = (1.5 * distance - 2.5) * distance * distance + 1
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
     bicubic = torch.where(distance < 1, near, torch.where(distance < 2, far, 0))
     weights = torch.where(is_bicubic[:, None, None], bicubic, (1 - distance).clamp(min=0))
-    weights = weights * ((offset >= 0) & (offset < length[:, None, None]))
+    weights = torch.where((offset >= 0) & (offset < length), weights, 0)
     return weights / weights.sum(2, keepdim=True)
 
 
 def shift_columns(images: Tensor, shifts: Tensor, fill: Tensor, *, is_bicubic: bool) -> Tensor:
     """Move each column up by ``shifts`` (n, w) pixels; ``fill`` (3,) where that is outside the image."""
-    n, channels, height, width = images.shape
+    n, _, height, width = images.shape
     taps = _taps(is_bicubic)
     whole = shifts.floor()
     steps = torch.arange(taps[0], height + taps[-1], device=images.device)[:, None]
@@ -203,7 +203,7 @@ def shift_columns(images: Tensor, shifts: Tensor, fill: Tensor, *, is_bicubic: b
 
 def rotate(images: Tensor, degrees: Tensor, fill: Tensor, *, is_bicubic: bool) -> Tensor:
     """Rotate counter-clockwise by ``degrees`` (n,) about the centre; ``fill`` (3,) where that is outside."""
-    n, channels, height, width = images.shape
+    n, _, height, width = images.shape
     angle = -torch.deg2rad(degrees)[:, None, None]
     cos, sin = angle.cos(), angle.sin()
     x = torch.arange(width, device=images.device) + 0.5 - width / 2

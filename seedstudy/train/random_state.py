@@ -15,6 +15,7 @@ class RandomStream:
     """The generators of Python, NumPy and torch (CPU) as one stream that is switched in while active."""
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         python_state = random.Random(seed).getstate()
         # timm's RandAugment and Mixup draw from NumPy's legacy global generator, so its state is what we keep.
         numpy_state = np.random.RandomState(np.random.MT19937(seed)).get_state()

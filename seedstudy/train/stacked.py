@@ -21,7 +21,7 @@ from seedstudy.datasets import Dataset
 from seedstudy.recipe import Recipe
 from seedstudy.seeds import Streams
 from seedstudy.study import EpochReport, Evaluation, Trial, TrialResult
-from seedstudy.train.batches import Augmenter
+from seedstudy.train.batches import build_augmenter
 from seedstudy.train.devices import accelerator_of
 from seedstudy.train.evaluate import evaluate_all
 from seedstudy.train.models import build_model
@@ -134,7 +134,9 @@ def train_stacked(
     """
     first, started = trials[0], time.perf_counter()
     recipe = first.recipe
-    assert len({(trial.recipe, trial.model, trial.data_fingerprint, trial.vary) for trial in trials}) == 1
+    assert (
+        len({(trial.recipe, trial.model, trial.data_fingerprint, trial.vary, trial.augment) for trial in trials}) == 1
+    )
 
     # --- networks, optimiser, what the seeds share ------------------------------------------------------
     accelerator = accelerator_of(recipe)
@@ -146,7 +148,7 @@ def train_stacked(
     networks = [network.to(device).to(memory_format=torch.channels_last) for network in networks]
     stack = Stack(networks, recipe, accelerator, n_updates)
     mix = build_mixing(recipe, n_classes)
-    augment = Augmenter(recipe, data)
+    augment = build_augmenter(first.augment, recipe, data, device)
     eval_every = epochs_between_evaluations(data)
     n_images = len(seeds) * n_updates * recipe.batch_size
     train_only_s = 0.0
@@ -164,7 +166,7 @@ def train_stacked(
             train_s=(time.perf_counter() - started) / len(seeds),
             images_per_s=(epoch + 1) * n_images / train_only_s,
             n_params=sum(parameter.numel() for parameter in networks[0].parameters()),
-            provenance=provenance(accelerator, recipe) | {"stack": len(seeds)},
+            provenance=provenance(accelerator, first) | {"stack": len(seeds)},
         )
 
     # --- train ------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from seedstudy.recipe import Recipe
 from seedstudy.seeds import Streams
 from seedstudy.study import TRAINING_VERSION, EpochReport, Trial, TrialResult
 from seedstudy.train import devices
-from seedstudy.train.batches import Augmenter, micro_batches
+from seedstudy.train.batches import Augmenter, build_augmenter, micro_batches
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
 from seedstudy.train.evaluate import evaluate_all
 from seedstudy.train.models import build_model
@@ -78,7 +78,7 @@ def train_trial(
         checkpoints.restore(state)
 
     # --- train ------------------------------------------------------------------------------------------
-    augment = Augmenter(recipe, data)
+    augment = build_augmenter(trial.augment, recipe, data, device)
     eval_every = epochs_between_evaluations(data)
     for epoch in range(state.epoch, recipe.total_epochs):
         model.train()
@@ -122,7 +122,7 @@ def train_trial(
                 train_s=state.seconds(),
                 images_per_s=(epoch + 1) * n_updates * recipe.batch_size / (state.train_s + epoch_s),
                 n_params=n_params,
-                provenance=provenance(accelerator, recipe),
+                provenance=provenance(accelerator, trial),
             )
 
         # --- val on the way; the last epoch is evaluated below, on every set ----------------------------
@@ -157,7 +157,7 @@ def train_trial(
         train_s=state.seconds(),
         images_per_s=recipe.total_epochs * n_updates * recipe.batch_size / state.train_s,
         n_params=n_params,
-        provenance=provenance(accelerator, recipe),
+        provenance=provenance(accelerator, trial),
     )
 
 
@@ -191,9 +191,8 @@ def epoch_batches(
     """
     random = random or epoch_streams(streams, epoch)
     order_seed = streams.of("order", epoch)
-    for update in micro_batches(
-        data, recipe, augment, random["augment"], order_seed=order_seed, first_update=first_update
-    ):
+    drawn_from = dict.fromkeys(range(recipe.batch_size // recipe.micro_batch), random["augment"])
+    for update in micro_batches(data, recipe, augment, drawn_from, order_seed=order_seed, first_update=first_update):
         batches = []
         for images, targets in update:
             if device.type != "xla":
@@ -231,7 +230,7 @@ def epochs_between_evaluations(data: Dataset) -> int:
     return max(1, math.ceil(n_val / len(data.train_labels)))
 
 
-def provenance(accelerator: Accelerator, recipe: Recipe) -> dict[str, Any]:
+def provenance(accelerator: Accelerator, trial: Trial) -> dict[str, Any]:
     """Return what the numbers depend on beside the trial itself."""
     device = accelerator.device
     return {
@@ -242,7 +241,7 @@ def provenance(accelerator: Accelerator, recipe: Recipe) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "n_processes": accelerator.num_processes,
         "precision": "bfloat16" if accelerator.mixed_precision == "bf16" else "float32",
-        "augment": "pil",
+        "augment": trial.augment,
         "stack": 1,
         "peak_mem_bytes": devices.peak_mem_bytes(device),
         "versions": {

@@ -8,7 +8,8 @@ import torch
 
 from seedstudy.datasets import Dataset
 from seedstudy.recipe import Recipe, load_recipe
-from seedstudy.train.batches import Augmenter, EvalImages, Normaliser, epoch_order
+from seedstudy.study import AUGMENTATIONS, Augmentation
+from seedstudy.train.batches import EvalImages, MicroBatch, Normaliser, build_augmenter, epoch_order
 from seedstudy.train.random_state import RandomStream
 
 
@@ -54,12 +55,14 @@ def test_random_stream_goes_on_where_it_stopped() -> None:
     assert draws(twice) == second
 
 
-def test_augmented_batch_has_the_recipes_size_and_scale(data: Dataset, tiny_recipe: Recipe) -> None:
+@pytest.mark.parametrize("kind", AUGMENTATIONS)
+def test_augmented_batch_has_the_recipes_size_and_scale(kind: Augmentation, data: Dataset, tiny_recipe: Recipe) -> None:
     recipe = replace(tiny_recipe, train_size=12, random_erasing=1.0)
-    with RandomStream(0).active():
-        batch = Augmenter(recipe, data)(data.train_images[:8])
+    augment = build_augmenter(kind, recipe, data, torch.device("cpu"))
+    (batch,) = augment([MicroBatch(rows=np.arange(8), stream=RandomStream(0), place=(0, 0))])
     assert batch.shape == (8, 3, 12, 12)
     assert batch.dtype == torch.float32
+    assert 0.5 < float(batch.std()) < 2
 
 
 def test_normaliser_takes_out_mean_and_std(data: Dataset) -> None:

@@ -13,7 +13,7 @@ from seedstudy.datasets import Dataset
 from seedstudy.recipe import Recipe, load_recipe, with_values
 from seedstudy.scaling import scale
 from seedstudy.seeds import PURPOSES
-from seedstudy.study import EpochReport, Trial, TrialResult
+from seedstudy.study import AUGMENTATIONS, Augmentation, EpochReport, Trial, TrialResult
 from seedstudy.train.recipe_parts import build_loss, build_mixing, build_optimizer, build_schedule
 from seedstudy.train.trial import epochs_between_evaluations, train_trial
 from tests.conftest import make_dataset
@@ -36,8 +36,11 @@ def outcome(result: TrialResult) -> tuple[bytes, ...]:
     return tuple(e.predicted.tobytes() + e.confidence.tobytes() for e in result.evaluations.values())
 
 
-def test_same_trial_twice_is_identical(data: Dataset, make_trial: MakeTrial, lively: Recipe) -> None:
-    trial = make_trial(3, recipe=lively)
+@pytest.mark.parametrize("augment", AUGMENTATIONS)
+def test_same_trial_twice_is_identical(
+    augment: Augmentation, data: Dataset, make_trial: MakeTrial, lively: Recipe
+) -> None:
+    trial = make_trial(3, recipe=lively, augment=augment)
     first = train_trial(trial, data)
     # What others draw from the process-wide generators in between must not matter.
     torch.manual_seed(99)
@@ -46,12 +49,13 @@ def test_same_trial_twice_is_identical(data: Dataset, make_trial: MakeTrial, liv
     assert first.status == "ok"
 
 
+@pytest.mark.parametrize("augment", AUGMENTATIONS)
 @pytest.mark.parametrize("purpose", PURPOSES)
 def test_each_stream_alone_changes_the_result(
-    purpose: str, data: Dataset, make_trial: MakeTrial, lively: Recipe
+    purpose: str, augment: Augmentation, data: Dataset, make_trial: MakeTrial, lively: Recipe
 ) -> None:
-    base = train_trial(make_trial(0, recipe=lively, vary=(purpose,)), data)
-    other = train_trial(make_trial(1, recipe=lively, vary=(purpose,)), data)
+    base = train_trial(make_trial(0, recipe=lively, vary=(purpose,), augment=augment), data)
+    other = train_trial(make_trial(1, recipe=lively, vary=(purpose,), augment=augment), data)
     assert outcome(other) != outcome(base)
 
 
