@@ -32,7 +32,8 @@ from torchvision.ops._utils import split_normalization_params
 from seedstudy.datasets import Dataset
 from seedstudy.recipe import Recipe, load_recipe, read_recipe, with_values
 from seedstudy.seeds import Streams
-from seedstudy.train.batches import Augmenter, EvalImages, epoch_order, image_transform
+from seedstudy.train.batches import EvalImages, PilAugmenter, epoch_order, image_transform
+from seedstudy.train.devices import accelerator_of
 from seedstudy.train.evaluate import evaluate_all
 from seedstudy.train.models import build_model
 from seedstudy.train.random_state import RandomStream
@@ -44,7 +45,7 @@ from seedstudy.train.recipe_parts import (
     build_schedule,
     weight_decay_groups,
 )
-from seedstudy.train.trial import accelerator_of, epoch_batches, epoch_streams, train_trial
+from seedstudy.train.trial import epoch_batches, epoch_streams, train_trial
 
 Array = npt.NDArray[np.float64]
 
@@ -624,7 +625,7 @@ def test_the_policy_stands_between_flip_and_tensor(name: str, model: str, policy
 def test_a_whole_trial_is_timms_loop(data: Dataset, make_trial: Any, tiny_recipe: Recipe) -> None:
     """Two epochs by our engine and by a loop in the order of timm's train.py give the same predictions."""
     recipe = with_values(tiny_recipe, ["drop_path=0.3", "micro_batch=8", "ema_decay=0.8", "warmup_epochs=0.5"])
-    trial = make_trial(2, recipe=recipe)
+    trial = make_trial(2, recipe=recipe, augment="pil")
     ours = train_trial(trial, data)
 
     streams = Streams(seed=2, vary=trial.vary)
@@ -648,7 +649,7 @@ def test_a_whole_trial_is_timms_loop(data: Dataset, make_trial: Any, tiny_recipe
     for epoch in range(n_epochs):
         model.train()
         random = epoch_streams(streams, epoch)
-        augment = Augmenter(recipe, data)
+        augment = PilAugmenter(recipe, data)
         for update in epoch_batches(data, recipe, augment, mix, streams, epoch, device, random=random):
             optimizer.zero_grad()
             for images, targets in update:
