@@ -8,11 +8,14 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from seedstudy.api import compare, fit, load_predictions, load_trials, summary
+    from seedstudy.auditing import audit
     from seedstudy.judgement import Answer, Comparisons
+    from seedstudy.planning import power
     from seedstudy.plots import distributions as plot_distributions
     from seedstudy.plots import estimation as plot_estimation
     from seedstudy.plots import fits as plot_fits
     from seedstudy.plots import save as save_picture
+    from seedstudy.racing import race_replay
     from seedstudy.recipe import Recipe, load_recipe
     from seedstudy.study import Study, load_study
 
@@ -22,6 +25,7 @@ __all__ = [
     "Recipe",
     "Study",
     "__version__",
+    "audit",
     "compare",
     "fit",
     "load_predictions",
@@ -31,6 +35,8 @@ __all__ = [
     "plot_distributions",
     "plot_estimation",
     "plot_fits",
+    "power",
+    "race_replay",
     "save_picture",
     "summary",
 ]
@@ -40,6 +46,7 @@ _HOMES = {
     "Comparisons": "judgement.Comparisons",
     "Recipe": "recipe.Recipe",
     "Study": "study.Study",
+    "audit": "auditing.audit",
     "compare": "api.compare",
     "fit": "api.fit",
     "load_predictions": "api.load_predictions",
@@ -49,6 +56,8 @@ _HOMES = {
     "plot_distributions": "plots.distributions",
     "plot_estimation": "plots.estimation",
     "plot_fits": "plots.fits",
+    "power": "planning.power",
+    "race_replay": "racing.race_replay",
     "save_picture": "plots.save",
     "summary": "api.summary",
 }

@@ -3,6 +3,7 @@
 A study is a folder; each of its trials is a folder under ``trials/``, and these files are all the state there is::
 
     study.json            question and rule of the latest plan
+    race.json             rule of the study's race, written before its first seed
     trials/<trial_id>/
         spec.json         what to train; written when the trial is planned
         lock              the lease of the process that trains it (seedstudy.lease)
@@ -70,6 +71,7 @@ class Store:
         self.study = check_name(study)
         self.root = results / study
         self._trials = self.root / "trials"
+        self._race = self.root / "race.json"
 
     # --- planning ---------------------------------------------------------------------------------------
 
@@ -93,6 +95,27 @@ class Store:
         if not isinstance(rule.get("margin"), float | int | None):
             raise StoreError(f"{path}: damaged (the margin is no number); `seedstudy run` writes it again.")
         return rule
+
+    def declare_race(self, rule: Mapping[str, Any]) -> None:
+        """Write the rule of the study's race; the first one stays."""
+        with writing(self.root):
+            write_record(self._race, rule, is_first_only=True)
+
+    def race_rule(self) -> dict[str, Any] | None:
+        """Return the declared rule of the study's race; None where there is none."""
+        return read_record(self._race) if self._race.exists() else None
+
+    def raise_race_budget(self, rule: Mapping[str, Any]) -> None:
+        """Write the rule anew; for races whose errors are kept at any number of seeds."""
+        with writing(self.root):
+            write_record(self._race, rule)
+
+    def withdraw_race(self) -> None:
+        """Forget a race of which no trial was planned."""
+        with writing(self.root):
+            self._race.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.root.rmdir()
 
     def folder(self, trial_id: str) -> Path:
         return self._trials / check_name(trial_id, "trial")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from seedstudy import __version__
-from seedstudy.cli import catalogue, importing, judging, training, trials
+from seedstudy.cli import catalogue, deciding, importing, judging, racing, training, trials
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
 from seedstudy.errors import SeedstudyError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 for command in (
     *(training.run, trials.status, trials.cancel, trials.clean),
     *(judging.summary, judging.fit, judging.compare),
+    *(racing.race, deciding.power, deciding.audit),
 ):
     app.command()(command)
 app.command("import")(importing.import_files)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 from seedstudy.stats.welch import TDistance, welch
 
@@ -50,6 +50,65 @@ def seeds_per_arm(
     if difference == 0.0:
         return None
     return smallest(lambda n: difference_power(welch(0.0, sd_a, n, difference, sd_b, n), alpha) >= power, at_least=2)
+
+
+def seeds_for_equivalence(
+    margin: float, sd_a: float, sd_b: float, *, difference: float = 0.0, alpha: float = 0.05, power: float = 0.8
+) -> int | None:
+    """Return the smallest n per arm with which two one-sided Welch tests show |difference| < margin with this power.
+
+    None where the true difference is not inside the margin, or beyond `MOST_SEEDS`.
+    """
+    if abs(difference) >= margin:
+        return None
+
+    def is_enough(n: int) -> bool:
+        return equivalence_power(welch(0.0, sd_a, n, difference, sd_b, n), margin, alpha) >= power
+
+    return smallest(is_enough, at_least=2)
+
+
+def detectable_difference(n: int, sd_a: float, sd_b: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Return the difference that n seeds per arm detect with this power."""
+    se = math.hypot(sd_a, sd_b) / math.sqrt(n)
+
+    def excess(difference: float) -> float:
+        return difference_power(welch(0.0, sd_a, n, difference, sd_b, n), alpha) - power
+
+    high = se
+    while excess(high) < 0.0:
+        high *= 2.0
+    return float(optimize.brentq(excess, 0.0, high, xtol=1e-12 * se))
+
+
+def fractional_seeds(difference: float, sd_a: float, sd_b: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Return n per arm as a real number, as R's power.t.test prints it."""
+    whole = seeds_per_arm(difference, sd_a, sd_b, alpha=alpha, power=power)
+    if whole is None:
+        return math.inf
+
+    def excess(n: float) -> float:
+        return difference_power(welch(0.0, sd_a, n, difference, sd_b, n), alpha) - power
+
+    return float(optimize.brentq(excess, whole - 1 if whole > 2 else 1.01, whole))
+
+
+def estimated_df_power(difference: float, sd_a: float, sd_b: float, n: int, *, alpha: float = 0.05) -> float:
+    """Return the power that Welch's test really has: its degrees of freedom are estimated, which few seeds pay for.
+
+    For normal seeds; an average over both arms' variances (chi-square, independent of the means).
+    """
+    df = n - 1
+    low, high = (float(stats.chi2.ppf(share, df)) / df for share in (1e-10, 1 - 1e-10))
+    ratio = np.exp((np.log(low) + np.log(high)) / 2 + (np.log(high) - np.log(low)) / 2 * _NODES)
+    weight = _WEIGHTS * stats.chi2.pdf(ratio * df, df) * df * ratio
+    weight = weight / weight.sum()
+    var_a, var_b = (sd_a**2 * ratio)[:, None], (sd_b**2 * ratio)[None, :]
+    t = welch(0.0, np.sqrt(var_a), n, difference, np.sqrt(var_b), n)
+    reach = special.stdtrit(t.df, 1 - alpha / 2) * t.se
+    true_se = math.hypot(sd_a, sd_b) / math.sqrt(n)
+    found = special.ndtr((difference - reach) / true_se) + special.ndtr((-difference - reach) / true_se)
+    return float(weight @ found @ weight)
 
 
 def more_seeds(

@@ -1,0 +1,239 @@
+"""How many seeds a question needs, what so many seeds can show, and what they cost, before anything is trained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seedstudy.errors import StatisticsError
+from seedstudy.stats.describe import sd_factors
+from seedstudy.stats.power import (
+    MOST_SEEDS,
+    detectable_difference,
+    difference_power,
+    equivalence_power,
+    estimated_df_power,
+    seeds_for_equivalence,
+    seeds_per_arm,
+)
+from seedstudy.stats.sample import check_margin
+from seedstudy.stats.welch import welch
+
+BAND = 0.6
+"""Level of the interval of a pilot's std: its ends are the one-sided 80 % limits (Browne 1995)."""
+_FEW = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spread:
+    """The standard deviation over seeds to plan with, and how well it is known."""
+
+    sd_a: float
+    sd_b: float
+    n_a: int | None = None
+    """Seeds behind it; None where the number was given without."""
+    n_b: int | None = None
+    source: str = "given"
+
+    @property
+    def band(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
+        """The limits (low, high) of both arms at level `BAND`; None for a given number."""
+        if self.n_a is None or self.n_b is None:
+            return None
+        a, b = sd_factors(self.n_a, BAND), sd_factors(self.n_b, BAND)
+        return (a[0] * self.sd_a, a[1] * self.sd_a), (b[0] * self.sd_b, b[1] * self.sd_b)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PowerPlan:
+    """An answer about a two-arm comparison by Welch's test, or by two one-sided ones for a margin."""
+
+    question: str
+    """``seeds``, ``difference`` or ``power``: what was computed from the others."""
+    n_per_arm: int | None
+    """None where no number of seeds up to `MOST_SEEDS` would do."""
+    difference: float
+    spread: Spread
+    alpha: float
+    power: float
+    """Asked for, or (question ``power``, or seeds rounded up) reached."""
+    margin: float | None
+    band: tuple[float | None, float | None] | None
+    """The answer at the lower and the upper limit of the std; None for a given std."""
+    gpu_hours_per_seed: tuple[float, float] | None
+    warnings: tuple[str, ...]
+
+    @property
+    def gpu_hours(self) -> float | None:
+        """Cost of both arms."""
+        if self.gpu_hours_per_seed is None or self.n_per_arm is None:
+            return None
+        return self.n_per_arm * sum(self.gpu_hours_per_seed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``power --json`` prints."""
+        limits = self.spread.band
+        return {
+            "question": self.question,
+            "n_per_arm": self.n_per_arm,
+            "difference": self.difference,
+            "sd_a": self.spread.sd_a,
+            "sd_b": self.spread.sd_b,
+            "alpha": self.alpha,
+            "power": self.power,
+            "margin": self.margin,
+            "method": "welch" if self.margin is None else "two one-sided welch tests",
+            "sd_source": self.spread.source,
+            "sd_n": None if self.spread.n_a is None else [self.spread.n_a, self.spread.n_b],
+            "sd_band": None if limits is None else [list(limits[0]), list(limits[1])],
+            "band": None if self.band is None else list(self.band),
+            "gpu_hours_per_seed": None if self.gpu_hours_per_seed is None else list(self.gpu_hours_per_seed),
+            "gpu_hours": self.gpu_hours,
+            "warnings": list(self.warnings),
+        }
+
+
+def power(
+    sd: float | tuple[float, float] | Spread,
+    *,
+    difference: float | None = None,
+    n: int | None = None,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    margin: float | None = None,
+    gpu_hours_per_seed: tuple[float, float] | None = None,
+) -> PowerPlan:
+    """Plan a comparison of two recipes.
+
+    Parameters
+    ----------
+    sd
+        Standard deviation over seeds, of both arms or of each, in the unit of the difference; or a :class:`Spread`.
+    difference
+        True difference to plan for. With `n` missing the seeds per arm are found; with a `margin` it is 0 by default.
+    n
+        Seeds per arm. With `difference` missing the smallest detectable one is found; with both, the power.
+    margin
+        Plan to show equivalence within it, instead of a difference.
+    gpu_hours_per_seed
+        Cost of one seed of each arm.
+
+    Returns
+    -------
+    PowerPlan
+        ``to_dict()`` is what ``seedstudy power --json`` prints.
+
+    Raises
+    ------
+    StatisticsError
+        Numbers that are no spread, rate or count; nothing to compute.
+
+    Notes
+    -----
+    Noncentral t with the degrees of freedom of the true spreads, as R's power.t.test; a warning gives the power of
+    Welch's test where few seeds make its estimated degrees of freedom matter.
+
+    """
+    spread = _spread(sd)
+    check_margin(margin)
+    for name, rate in (("alpha", alpha), ("power", power)):
+        if not 0.0 < rate < 1.0:
+            raise StatisticsError(f"{name} {rate:g}: must lie between 0 and 1; write 0.05 for 5 %")
+    if n is not None and not 2 <= n <= MOST_SEEDS:
+        raise StatisticsError(f"{n} seeds per arm: a plan needs 2 to {MOST_SEEDS:,}")
+    if margin is not None and difference is None:
+        difference = 0.0
+    if difference is None and n is None:
+        raise StatisticsError("power: nothing to compute; give the difference (seeds are found) or n, or both")
+    if difference is not None and (not math.isfinite(difference) or (difference == 0.0 and margin is None)):
+        raise StatisticsError(f"difference {difference:g}: no number of seeds detects it; give one above 0")
+    ask = _Ask(difference, n, power, alpha, margin)
+    question, answer = ask.answer(spread.sd_a, spread.sd_b)
+    limits = spread.band
+    band = None
+    if limits is not None:
+        band = (ask.answer(limits[0][0], limits[1][0])[1], ask.answer(limits[0][1], limits[1][1])[1])
+    n_found = ask.n if question != "seeds" else None if answer is None else int(answer)
+    size = float(answer) if question == "difference" and answer is not None else abs(difference or 0.0)
+    reached = power if n_found is None or question == "difference" else ask.power_at(n_found, spread.sd_a, spread.sd_b)
+    return PowerPlan(
+        question=question,
+        n_per_arm=n_found,
+        difference=size,
+        spread=spread,
+        alpha=alpha,
+        power=reached,
+        margin=margin,
+        band=band,
+        gpu_hours_per_seed=gpu_hours_per_seed,
+        warnings=_warnings(ask, size, n_found, spread, reached),
+    )
+
+
+def curve(plan: PowerPlan, most: int | None = None) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the power for 2, 3, … seeds per arm: ``n``, ``power``, and ``low``, ``high`` from the std's limits."""
+    top = most or max(12, 2 * (plan.n_per_arm or 50))
+    counts = np.unique(np.linspace(2, top, min(top - 1, 60)).round().astype(int))
+    ask = _Ask(plan.difference, None, plan.power, plan.alpha, plan.margin)
+    limits = plan.spread.band or ((plan.spread.sd_a,) * 2, (plan.spread.sd_b,) * 2)
+    lines = {"power": (plan.spread.sd_a, plan.spread.sd_b), "low": (limits[0][1], limits[1][1])}
+    lines["high"] = (limits[0][0], limits[1][0])
+    return {
+        "n": counts.astype(np.float64),
+        **{name: np.array([ask.power_at(int(n), *sds) for n in counts]) for name, sds in lines.items()},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    difference: float | None
+    n: int | None
+    power: float
+    alpha: float
+    margin: float | None
+
+    def answer(self, sd_a: float, sd_b: float) -> tuple[str, float | None]:
+        """Return what is asked for, and its value at these spreads."""
+        if self.n is not None and self.difference is not None:
+            return "power", self.power_at(self.n, sd_a, sd_b)
+        rates = {"alpha": self.alpha, "power": self.power}
+        if self.n is not None:
+            return "difference", detectable_difference(self.n, sd_a, sd_b, **rates)
+        assert self.difference is not None
+        if self.margin is not None:
+            return "seeds", seeds_for_equivalence(self.margin, sd_a, sd_b, difference=self.difference, **rates)
+        return "seeds", seeds_per_arm(self.difference, sd_a, sd_b, **rates)
+
+    def power_at(self, n: int, sd_a: float, sd_b: float) -> float:
+        assert self.difference is not None
+        t = welch(0.0, sd_a, n, self.difference, sd_b, n)
+        if self.margin is not None:
+            return equivalence_power(t, self.margin, self.alpha)
+        return difference_power(t, self.alpha)
+
+
+def _spread(sd: float | tuple[float, float] | Spread) -> Spread:
+    spread = sd if isinstance(sd, Spread) else Spread(sd_a=sd, sd_b=sd) if isinstance(sd, float | int) else None
+    if spread is None:
+        assert isinstance(sd, tuple)
+        spread = Spread(sd_a=sd[0], sd_b=sd[1])
+    for value in (spread.sd_a, spread.sd_b):
+        if not (value > 0.0 and math.isfinite(value)):
+            raise StatisticsError(f"sd {value:g}: a standard deviation over seeds is a positive number")
+    return spread
+
+
+def _warnings(ask: _Ask, difference: float, n: int | None, spread: Spread, reached: float) -> tuple[str, ...]:
+    found = []
+    if n is not None and n < _FEW and ask.margin is None:
+        real = estimated_df_power(difference, spread.sd_a, spread.sd_b, n, alpha=ask.alpha)
+        found.append(f"Welch's test estimates its degrees of freedom: with {n} seeds it has power {real:.2f}")
+    if ask.margin is not None and difference >= ask.margin:
+        found.append("the true difference is not inside the margin: equivalence cannot be shown")
+    if spread.n_a is not None and min(spread.n_a, spread.n_b or spread.n_a) < _FEW:
+        found.append("few seeds say little about a std: plan with the upper end of the band")
+    return tuple(found)

@@ -1,0 +1,202 @@
+"""The race: replay, resumption, several arms, lost seeds, and the command line."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import seedstudy as ss
+from seedstudy.errors import StudyError
+from seedstudy.racing import RaceRule, replay, run
+from seedstudy.stats.sequential import Plan
+
+N14 = "3.2774 3.2782 3.2796 3.2815 3.276 3.2777 3.2784 3.2795 3.281 3.2802 3.2767 3.2772 3.28 3.2786"
+N10A = "3.2781 3.2792 3.2765 3.2796 3.2803 3.2801 3.2787 3.2798 3.2787 3.2786"
+N10B = "3.2786 3.2798 3.2762 3.2781 3.2778 3.2801 3.2774 3.2772 3.2777 3.2789"
+
+
+def numbers(text: str) -> np.ndarray:
+    return np.array(text.split(), dtype=float)
+
+
+@pytest.fixture
+def arms() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    a, b, c = 80 + 0.1 * rng.standard_normal((3, 20))
+    return {"a": a, "b": b + 0.2, "c": c}
+
+
+@pytest.mark.parametrize(
+    ("sweep", "one_sided_p"), [(N14, 0.00588127), (N10A, 0.00835215), (N10B, 4.7896e-4)], ids=["N14", "N10a", "N10b"]
+)
+def test_one_look_at_the_whole_sweep_is_the_test_its_author_printed(sweep, one_sided_p):
+    x = numbers(sweep)
+    race = ss.race_replay(x, target=3.28, first=x.size, alpha=0.02, lower_is_better=True, metric="val_loss")
+    (pair,) = race.pairs
+    assert pair.last.p_value / 2 == pytest.approx(one_sided_p, rel=1e-5)
+    assert (pair.verdict, pair.last.round) == ("better", x.size)
+
+
+@pytest.mark.parametrize(
+    ("sweep", "n", "method"),
+    [(N14, 12, "obrien-fleming"), (N10A, 10, "obrien-fleming"), (N10B, 8, "obrien-fleming"), (N10B, 8, "pocock")],
+)
+def test_looks_after_every_seed_decide_the_published_sweeps(sweep, n, method):
+    race = ss.race_replay(numbers(sweep), target=3.28, method=method, lower_is_better=True, metric="val_loss")
+    (pair,) = race.pairs
+    assert (pair.verdict, pair.last.round, race.seeds_used) == ("better", n, n)
+    # The boundary is stricter than a single look's .05, and was not crossed before.
+    assert pair.last.p_value < pair.last.level < 0.05
+    assert all(look.p_value > look.level for look in pair.looks[:-1])
+
+
+def test_two_published_sweeps_are_equivalent_within_two_thousandths():
+    race = ss.race_replay(
+        numbers(N14)[:10], numbers(N10A), margin=0.002, lower_is_better=True, metric="val_loss", names=("N14", "N10a")
+    )
+    (entry,) = race.to_dict()["comparisons"]
+    assert (entry["verdict"], entry["n_a"], race.to_dict()["seeds_saved"]) == ("equivalent", 9, 2)
+
+
+def test_the_last_look_shows_what_compare_shows(arms):
+    a, b = arms["a"][:8], arms["c"][:8]
+    (pair,) = ss.race_replay(a, b, first=8).pairs
+    seen = ss.compare(a, b)[0].comparison
+    assert pair.last.p_value == pytest.approx(seen.p_value)
+    assert (pair.last.low, pair.last.high) == pytest.approx((seen.difference.low, seen.difference.high))
+    assert pair.last.p_value == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue)
+
+
+def test_a_race_that_is_fed_round_by_round_takes_the_path_of_the_whole(arms):
+    rule = RaceRule(arms=("a", "b"), plan=Plan(margin=0.1))
+    whole = replay(arms, rule)
+    have, asked = {"a": 0, "b": 0}, []
+
+    def read() -> tuple[dict[str, Any], dict[str, Any]]:
+        return {arm: arms[arm][:n] for arm, n in have.items()}, {arm: [1.0] * n for arm, n in have.items()}
+
+    def train(needs: Any) -> None:
+        asked.append(dict(needs))
+        have.update(needs)
+
+    seen = []
+    ended = run(rule, read, train, seen.append)
+    assert replace(ended, arms=whole.arms) == whole
+    assert asked == [{"a": n, "b": n} for n in range(3, whole.pairs[0].last.round + 1)]
+    assert [race.is_over for race in seen] == [False] * len(asked) + [True]
+    assert ended.cost_s == ended.seeds_used
+
+
+def test_results_beyond_the_stop_change_nothing(arms):
+    rule = RaceRule(arms=("a", "b"), plan=Plan())
+    stop = replay(arms, rule).pairs[0].last.round
+    changed = {arm: np.where(np.arange(20) < stop, values, 0.0) for arm, values in arms.items()}
+    assert replay(changed, rule) == replay(arms, rule)
+
+
+def test_losers_leave_a_race_of_three_and_their_seeds_are_saved(arms):
+    race = replay(arms, RaceRule(arms=("a", "b", "c"), plan=Plan()))
+    states = {arm.label: arm for arm in race.arms}
+    assert {
+        pair.b if pair.verdict == "better" else pair.a for pair in race.pairs if pair.verdict != "inconclusive"
+    } == {"b"}
+    assert states["b"].dropped_at is None
+    assert states["a"].n == states["a"].dropped_at < 20
+    assert race.is_over
+    assert race.seeds_used < race.seeds_fixed == 60
+    # A third of alpha until the first arm is shown to be worse, half of it after (Holm).
+    assert race.pairs[0].looks[0].level < replay(arms, RaceRule(arms=("a", "b"), plan=Plan())).pairs[0].looks[0].level
+
+
+def test_a_race_of_equal_arms_calls_a_wrong_winner_no_more_often_than_promised():
+    rng = np.random.default_rng(2)
+    rule = RaceRule(arms=("a", "b", "c"), plan=Plan(most=5, every=2, method="pocock"))
+    wrong = 0
+    for _ in range(400):
+        race = replay(dict(zip("abc", rng.standard_normal((3, 5)), strict=True)), rule)
+        wrong += any(pair.verdict in ("better", "worse") for pair in race.pairs)
+    assert wrong / 400 < 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
+
+
+def test_a_seed_without_a_result_costs_information_and_nothing_else(arms):
+    values = {"a": arms["a"].copy(), "b": arms["b"].copy()}
+    values["b"][3] = np.nan
+    race = replay(values, RaceRule(arms=("a", "b"), plan=Plan()))
+    look = race.pairs[0].looks[1]
+    assert (look.n_a, look.n_b) == (4, 3)
+    assert race.arms[1].n == race.arms[1].n_results + 1
+    assert race.pairs[0].verdict == "better"
+
+
+def test_arms_without_spread_are_never_decided():
+    race = ss.race_replay([80.0] * 6, [81.0] * 6)
+    assert race.pairs[0].verdict == "inconclusive"
+    assert race.is_over
+
+
+def test_the_rule_survives_its_file():
+    rule = RaceRule(arms=("a", "b"), plan=Plan(margin=0.1, method="anytime"))
+    assert RaceRule.from_dict(json.loads(json.dumps(rule.to_dict())), where="race.json") == rule
+    with pytest.raises(StudyError, match="damaged"):
+        RaceRule.from_dict({"arms": ["a", "b"]}, where="race.json")
+
+
+# --- command line -------------------------------------------------------------------------------------
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> None:
+    (tmp_path / "n14.csv").write_text("val_loss\n" + "\n".join(N14.split()) + "\n")
+    (tmp_path / "n10.csv").write_text("val_loss\n" + "\n".join(N10A.split()) + "\n")
+
+
+@pytest.mark.usefixtures("files")
+def test_replay_from_files_prints_looks_and_json_and_draws(cli: Cli, tmp_path: Path) -> None:
+    command = (
+        "race",
+        "--replay",
+        "n14.csv",
+        "n10.csv",
+        "--metric",
+        "val_loss",
+        "--lower-is-better",
+        "--margin",
+        "0.002",
+    )
+    code, out, _ = cli(*command, "--save", "race.png")
+    assert code == 0
+    assert "equivalent: the difference is shown to lie within ±0.002 at 9 seeds per arm" in out
+    assert "18 seeds used, 2 of 20 saved" in out
+    assert (tmp_path / "race.png").stat().st_size > 10_000
+    code, out, _ = cli(*command, "--json")
+    document = json.loads(out)
+    assert document["comparisons"][0]["verdict"] == "equivalent"
+    assert document["rule"]["plan"]["method"] == "obrien-fleming"
+    assert cli(*command, "--json")[1] == out
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("n14.csv",), "race needs two recipes"),
+        (("n14.csv", "n10.csv", "--spending", "peek"), 'method "peek"'),
+        (("n14.csv", "n10.csv", "--first-look", "1"), "at least 2 seeds"),
+        (("n14.csv", "n10.csv", "--margin", "-1"), "positive"),
+        (("n14.csv", "n10.csv", "--target", "3"), "raced by one recipe"),
+        (("n14.csv", "n10.csv", "--eval", "val,v2"), "one eval set"),
+        (("n14.csv", "n14.csv"), "stands twice"),
+    ],
+)
+def test_wrong_races_are_told_in_one_line(cli: Cli, arguments: tuple[str, ...], message: str) -> None:
+    code, out, err = cli("race", "--replay", *arguments, "--metric", "val_loss")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
