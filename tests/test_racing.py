@@ -193,6 +193,7 @@ def test_replay_from_files_prints_looks_and_json_and_draws(cli: Cli, tmp_path: P
         (("n14.csv", "n10.csv", "--target", "3"), "raced by one recipe"),
         (("n14.csv", "n10.csv", "--eval", "val,v2"), "one eval set"),
         (("n14.csv", "n14.csv"), "stands twice"),
+        (("n14.csv", "n11.csv"), "n11.csv"),
     ],
 )
 def test_wrong_races_are_told_in_one_line(cli: Cli, arguments: tuple[str, ...], message: str) -> None:

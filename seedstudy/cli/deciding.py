@@ -88,14 +88,13 @@ def _pilots(selectors: Sequence[str], source: Source) -> list[Group]:
 def _spread(sd: str | None, groups: Sequence[Group]) -> Spread:
     from seedstudy.planning import Spread
     from seedstudy.published import reference_stds
-    from seedstudy.stats.sample import sd_of
 
     if (sd is None) == (not groups):
         raise StudyError("power needs the spread over seeds, once: --sd 0.1, --sd rsb-val, or --pilot STUDY:RECIPE.")
     if groups:
         a, b = groups[0], groups[-1]
         names = " and ".join(dict.fromkeys(group.label for group in groups))
-        return Spread(sd_a=sd_of(a.values), sd_b=sd_of(b.values), n_a=a.n, n_b=b.n, source=f"{names}, {a.eval_set}")
+        return Spread(sd_a=_sd(a), sd_b=_sd(b), n_a=a.n, n_b=b.n, source=f"{names}, {a.eval_set}")
     assert sd is not None
     presets = reference_stds()
     parts = words(sd)
@@ -110,6 +109,12 @@ def _spread(sd: str | None, groups: Sequence[Group]) -> Spread:
     if len(numbers) not in (1, 2):
         raise StudyError(f'--sd "{sd}": expected one number for both arms, or two.')
     return Spread(sd_a=numbers[0], sd_b=numbers[-1])
+
+
+def _sd(group: Group) -> float:
+    from seedstudy.stats.sample import sd_of
+
+    return sd_of(group.values) if group.moments is None else group.moments.sd
 
 
 def _gpu_hours(cost: str | None, groups: Sequence[Group], source: Source) -> tuple[float, float] | None:
@@ -238,7 +243,6 @@ def _noise_of_sweep(reference: str, columns: Sequence[str], source: Source) -> N
     """Return the std of a sweep: of the column's own eval set where it is one, else of val."""
     from seedstudy import analysis
     from seedstudy.auditing import Noise
-    from seedstudy.stats.sample import sd_of
 
     groups = analysis.by_eval_set(analysis.select_one(reference, source))
     usual = groups.get("val") or next(iter(groups.values()))
@@ -246,5 +250,5 @@ def _noise_of_sweep(reference: str, columns: Sequence[str], source: Source) -> N
         raise StudyError(
             f"--reference {reference}: {usual.n} seed says nothing about the spread; at least 2 are needed."
         )
-    sds = {name: sd_of(groups.get(name, usual).values) for name in columns}
+    sds = {name: _sd(groups.get(name, usual)) for name in columns}
     return Noise(sd=sds, df=usual.n - 1.0, source=f"{usual.label}, {usual.n} seeds")

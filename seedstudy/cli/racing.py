@@ -117,10 +117,12 @@ def _replay(
     from seedstudy.stats.sequential import Plan
 
     groups = []
-    for selector in what:
-        there = analysis.by_eval_set(analysis.select_one(selector, source))
+    for arm in analysis.select_arms(what, source):
+        there = analysis.by_eval_set(arm)
         wanted = source.eval_sets[0] if source.eval_sets else ("val" if "val" in there else next(iter(there)))
         groups.append(there[wanted])
+        if groups[-1].moments is not None:
+            raise StudyError(f"race: {groups[-1].label} is a published mean; a race needs one number per seed.")
     plan = Plan(**{"most": racing.most_of(groups), **given})
     return racing.replay_groups(groups, plan, target=target, lower_is_better=lower_is_better)
 
