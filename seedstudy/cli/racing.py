@@ -60,7 +60,14 @@ def race(
         list[str] | None, typer.Option("--set", help="key=value: change a recipe value (repeatable).")
     ] = None,
     vary: Annotated[str | None, typer.Option(help="Streams that follow the seed: init,order,augment,mix,drop.")] = None,
-    workers: Annotated[str, typer.Option(help="Processes that train: a number, or auto.")] = "auto",
+    workers: Annotated[str | None, typer.Option(help="Trials at a time: a number, or auto.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Where trials are trained: local, slurm or ray.")] = None,
+    processes: Annotated[int | None, typer.Option(help="Processes that train one trial together.")] = None,
+    cores: Annotated[int | None, typer.Option(help="Cores for each process.")] = None,
+    gpus: Annotated[float | None, typer.Option(help="GPUs for each process; 0.25 shares one among four.")] = None,
+    template: Annotated[
+        Path | None, typer.Option(help="Slurm: script that stands at the top of each job (#SBATCH lines, modules).")
+    ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")] = False,
     results: Results = Path("results"),
     study: StudyName = "main",
@@ -91,11 +98,20 @@ def race(
     else:
         if metric != "top1" or lower_is_better or unit is not None:
             raise StudyError("race: trials are raced by top1; other metrics come from files, with --replay.")
-        from seedstudy.study import Study, check_name
+        from seedstudy.cli.training import placement_of
+        from seedstudy.study import Placement, Study, check_name
 
-        blank = Study(recipes=(), data=data, epochs=epochs, train_limit=train_limit, name=check_name(study))
+        where = {"engine": engine, "workers": workers, "processes": processes, "cores": cores, "gpus": gpus}
+        blank = Study(
+            recipes=(),
+            data=data,
+            epochs=epochs,
+            train_limit=train_limit,
+            name=check_name(study),
+            placement=placement_of(Placement(), where | {"template": template}),
+        )
         arms = _arms(what, blank, model=model, vary=vary, assignments=assignments)
-        runner = _Runner(arms, results, data_dir, workers, is_retry=retry_failed)
+        runner = _Runner(arms, results, data_dir, is_retry=retry_failed)
         ended = runner.race(given, eval_set=names[0] if names else "val", target=target)
     if as_json:
         print_json(ended.to_dict())
@@ -153,15 +169,11 @@ def _arms(
 class _Runner:
     """Trains the rounds of a race through the engine, and reads their results in the order of the seeds."""
 
-    def __init__(
-        self, arms: Mapping[str, Study], results: Path, data_dir: Path | None, workers: str, *, is_retry: bool
-    ) -> None:
-        from seedstudy.cli.training import _n_workers
+    def __init__(self, arms: Mapping[str, Study], results: Path, data_dir: Path | None, *, is_retry: bool) -> None:
         from seedstudy.store import Store
 
         self._arms, self._data_dir, self._is_retry = arms, data_dir, is_retry
         self._store: Store = Store(results, next(iter(arms.values())).name)
-        self._n_workers = _n_workers(workers)
         self._grids: dict[str, Grid] = {}
         self._eval_set = "val"
 
@@ -251,7 +263,6 @@ class _Runner:
                 self._store,
                 study,
                 replace(first, trials=tuple(trials)),
-                n_workers=self._n_workers,
                 is_retry=self._is_retry,
                 tell=tell,
             )

@@ -70,7 +70,7 @@ def run(
     plan = _study_of(study_file, recipe, model, data, seeds, epochs, train_limit, assignments, vary, augment, study)
     flags: dict[str, Any] = {"engine": engine, "workers": workers, "processes": processes, "cores": cores, "gpus": gpus}
     flags |= {"trials_per_job": trials_per_job, "template": template}
-    plan = replace(plan, placement=_placement(plan.placement, flags))
+    plan = replace(plan, placement=placement_of(plan.placement, flags))
     if detach and plan.placement.engine != "slurm":
         raise StudyError("--detach: only the jobs of --engine slurm go on without this process.")
     names = eval_names(eval_sets)
@@ -87,7 +87,7 @@ def run(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _placement(placement: Placement, flags: Mapping[str, Any]) -> Placement:
+def placement_of(placement: Placement, flags: Mapping[str, Any]) -> Placement:
     """Return where a study's trials are trained: what its file says, and what the flags say instead."""
     from dataclasses import replace
 

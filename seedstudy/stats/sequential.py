@@ -239,7 +239,8 @@ def adjusted_difference(difference: float, sd_a: float, sd_b: float, plan: Plan,
         In the unit of the difference; within about 1/60 of a standard error (simulation).
 
     """
-    noise_a, noise_b = rng.standard_normal((2, _REPLICATES, plan.most))
+    half = rng.standard_normal((2, _REPLICATES // 2, plan.most))
+    noise_a, noise_b = np.concatenate([half, -half], axis=1)  # mirrored, so that no stopping means no adjustment
     noise_a, noise_b = noise_a * sd_a, noise_b * sd_b
     true, tolerance = difference, 0.01 * float(np.hypot(sd_a, sd_b)) / np.sqrt(plan.most)
     for _ in range(_MOST_STEPS):
