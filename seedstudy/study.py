@@ -290,7 +290,7 @@ def check_placement(placement: Placement, *, where: str) -> Placement:
         if value is not None and value < 1:
             raise StudyError(f"{where}{key.replace('_', '-')} {value}: must be at least 1.")
     gpus = placement.gpus
-    if gpus is not None and not (gpus >= 0 and (gpus <= 1 or gpus == int(gpus))):
+    if gpus is not None and not (gpus >= 0 and (gpus <= 1 or gpus.is_integer())):
         raise StudyError(f"{where}gpus {gpus:g}: must be a whole number, or a share below 1.")
     if gpus is not None and 0 < gpus < 1 and placement.processes > 1:
         raise StudyError(f"{where}gpus {gpus:g}: the processes of one trial need a whole GPU each.")

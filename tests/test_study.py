@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seedstudy.errors import SeedstudyError
-from seedstudy.study import Trial, load_study
+from seedstudy.study import Placement, Trial, load_study
 
 GOOD = """
 format = 1
@@ -92,3 +92,32 @@ def test_trial_id_is_a_safe_folder_name(make_trial: Callable[..., Trial]) -> Non
     trial = replace(make_trial(0), model="hf-hub:some/../one/resnet")
     assert "/" not in trial.trial_id
     assert ":" not in trial.trial_id
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ('name = "slrum"', 'engine "slrum" is unknown. Did you mean "slurm"'),
+        ("workers = 0", "workers 0: must be at least 1"),
+        ("gpus = 1.5", "gpus 1.5: must be a whole number, or a share below 1"),
+        ("gpus = -1", "gpus -1: must be"),
+        ("gpus = nan", "gpus nan: must be"),
+        ("gpus = inf", "gpus inf: must be"),
+        ("gpus = 0.5\nprocesses = 2", "need a whole GPU each"),
+        ('template = "evil.sh"', 'unknown key "template"'),  # it is code: from the command line only
+        ('cores = "2"', "expected a whole number"),
+    ],
+)
+def test_engine_of_a_study_file_is_checked(tmp_path: Path, table: str, expected: str) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(f'format = 1\n[grid]\nrecipes = ["a2"]\n[engine]\n{table}\n')
+    with pytest.raises(SeedstudyError) as caught:
+        load_study(path)
+    assert expected in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_engine_of_a_study_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text('format = 1\n[grid]\nrecipes = ["a2"]\n[engine]\nname = "ray"\ngpus = 0.25\nworkers = 3\n')
+    assert load_study(path).placement == Placement(engine="ray", gpus=0.25, workers=3)
