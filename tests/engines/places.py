@@ -15,7 +15,7 @@ from pathlib import Path
 from seedstudy.lease import Holder
 from seedstudy.store import Store
 
-WAIT_S = 300
+WAIT_S = 900
 COMMAND = ["run", "-r", "a3", "-d", "digits", "--seeds", "2", "--epochs", "6", "--train-limit", "256"]
 Results = dict[str, tuple[str, int]]
 """Trial id -> digest of the predictions, right answers on val."""
@@ -138,7 +138,7 @@ class Slurm(Local):
     def __init__(self, cache: Path, conf: Path, template: Path) -> None:
         super().__init__(cache)
         self.environment["SLURM_CONF"] = str(conf)
-        self.home = conf.parent.parent
+        self.home, self.folder = conf.parent.parent, template.parent
         template.write_text("#!/bin/bash\n#SBATCH --partition=low\n#SBATCH --time=20\n")
         self.arguments = ("--engine", "slurm", "--template", str(template))
 
@@ -146,10 +146,15 @@ class Slurm(Local):
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60, check=False)
         return done.stdout
 
+    def tasks(self, states: str = "PENDING,RUNNING,COMPLETING") -> list[str]:
+        """Return our tasks in the queue: those that were submitted in our folder."""
+        listed = self.ask("squeue", "-h", "-r", "-t", states, "-o", "%i|%A|%Z").splitlines()
+        return [line.split("|")[0] for line in listed if line.split("|")[2].startswith(str(self.folder))]
+
     def now(self) -> None:
         """Let requeued jobs start at once: Slurm makes them wait for two minutes."""
-        for job in self.ask("squeue", "-h", "-r", "-t", "PENDING", "-o", "%i").split():
-            self.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+        for task in self.tasks("PENDING"):
+            self.ask("scontrol", "update", f"JobId={task}", "StartTime=now")
 
     def kill_machine(self, folder: Path, holder: Holder) -> None:
         job = holder.job.partition(":")[2]
@@ -174,12 +179,15 @@ class Slurm(Local):
             start_new_session=True,
         )
         (self.home / "run" / f"3slurmd{self._dead}.pid").write_text(str(process.pid))
-        wait_for(lambda: self.now() or not self.ask("squeue", "-h"), "the requeued job to end")
+        (launcher,) = self.launchers
+        wait_for(lambda: self.now() or launcher.poll() is not None, "the launcher to end")
+        assert launcher.returncode == 0, launcher.communicate()[1]
 
     def close(self) -> None:
         super().close()
-        self.ask("scancel", "--state=PENDING,RUNNING", "--user=root")
-        wait_for(lambda: not self.ask("squeue", "-h"), "the queue to be empty")
+        for task in self.tasks():
+            self.ask("scancel", task)
+        wait_for(lambda: not self.tasks(), "the queue to be empty")
 
 
 RAY_CLUSTER = """

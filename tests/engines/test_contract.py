@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.places import (
+    WAIT_S,
     Local,
     Ray,
     RayCluster,
@@ -111,7 +112,7 @@ def test_a_worker_that_ends_halfway_is_replaced_and_its_trial_goes_on(
     wait_for(lambda: in_flight(tmp_path), "a trial in flight")
     trial_id, holder = in_flight(tmp_path) or pytest.fail("nothing in flight")
     os.kill(holder.pid, number)
-    _, err = launcher.communicate(timeout=300)
+    _, err = launcher.communicate(timeout=WAIT_S)
     assert launcher.returncode == 0, err
     assert results(tmp_path) == undisturbed
     words = log(tmp_path, trial_id)
@@ -145,7 +146,7 @@ def test_a_killed_launcher_loses_no_trial(place: Local, tmp_path: Path, undistur
 def test_two_launchers_share_a_study(place: Local, tmp_path: Path, undisturbed: Results) -> None:
     both = [place.start(tmp_path) for _ in range(2)]
     for launcher in both:
-        _, err = launcher.communicate(timeout=300)
+        _, err = launcher.communicate(timeout=WAIT_S)
         assert launcher.returncode == 0, err
     assert results(tmp_path) == undisturbed
 
@@ -154,11 +155,12 @@ def test_done_again_it_is_done_once(place: Local, tmp_path: Path, undisturbed: R
     assert place.finish(tmp_path)[0] == 0
     done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/main/trials/*/trial.json")}
     if isinstance(place, Slurm):
-        jobs = place.ask("squeue", "-h", "-r", "-t", "COMPLETED", "-o", "%A").split()
-        for job in jobs:
-            place.ask("scontrol", "requeue", job)
-        wait_for(lambda: place.now() or not place.ask("squeue", "-h"), "the requeued jobs to end")
-        assert jobs
+        tasks = place.tasks("COMPLETED")
+        assert len(tasks) == 2
+        for task in tasks:
+            place.ask("scontrol", "requeue", task)
+        assert len(place.tasks()) == 2
+        wait_for(lambda: place.now() or not place.tasks(), "the requeued jobs to end")
     again = place.call(tmp_path, "trial", "results/main", *undisturbed)
     assert again.returncode == 0, again.stderr
     assert place.finish(tmp_path)[0] == 0
@@ -171,7 +173,7 @@ def test_cancelled_it_stops_in_order_and_goes_on_later(place: Local, tmp_path: P
     wait_for(lambda: in_flight(tmp_path), "a trial in flight")
     done = place.call(tmp_path, "cancel")
     assert done.returncode == 0, done.stderr
-    _, err = launcher.communicate(timeout=120)
+    _, err = launcher.communicate(timeout=WAIT_S)
     assert launcher.returncode == 130
     assert "cancelled:" in err
     wait_for(lambda: not any(map(store(tmp_path).is_running, undisturbed)), "the trials to stop")
