@@ -9,14 +9,19 @@ from __future__ import annotations
 import os
 import platform
 import resource
+from datetime import timedelta
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 from torch import Tensor
 
 from seedstudy.recipe import Recipe
+
+_LONGEST_WAIT = timedelta(days=30)
+"""A process waits for the others' next trial as long as it takes; torchrun notices those that die."""
 
 
 def accelerator_of(recipe: Recipe) -> Accelerator:
@@ -31,6 +36,11 @@ def accelerator_of(recipe: Recipe) -> Accelerator:
     return Accelerator(
         cpu=not is_xla and not torch.cuda.is_available(),
         mixed_precision="bf16" if recipe.precision == "mixed" and has_bf16 else "no",
+        kwargs_handlers=[
+            # Batch-norm statistics are the business of processes.RunningStatistics.
+            DistributedDataParallelKwargs(broadcast_buffers=False),
+            InitProcessGroupKwargs(timeout=_LONGEST_WAIT),
+        ],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,8 @@ from seedstudy.recipe import Recipe
 from seedstudy.study import Evaluation
 from seedstudy.train.batches import EvalImages
 from seedstudy.train.devices import run_recorded
+from seedstudy.train.processes import Share, gather
+from seedstudy.train.streaming import EvalStream
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,8 +30,8 @@ class Outputs:
     """Log-softmax of the logits, shape (n, n_classes)."""
 
 
-def predict(model: nn.Module, images: EvalImages, recipe: Recipe, device: torch.device) -> Outputs:
-    """Run the network over every image of an array."""
+def predict(model: nn.Module, images: EvalImages | EvalStream, recipe: Recipe, device: torch.device) -> Outputs:
+    """Run the network over some images."""
     model.eval()
     tops, confidences, log_probs = [], [], []
     is_xla, n_batch = device.type == "xla", 0
@@ -75,15 +77,38 @@ def evaluate(outputs: Outputs, eval_set: EvalSet) -> Evaluation:
 
 
 def evaluate_all(
-    model: nn.Module, data: Dataset, recipe: Recipe, device: torch.device, names: tuple[str, ...]
+    model: nn.Module,
+    data: Dataset,
+    recipe: Recipe,
+    device: torch.device,
+    names: tuple[str, ...],
+    share: Share | None = None,
 ) -> dict[str, Evaluation]:
-    """Evaluate on the named sets; sets that share images (val and real) share one pass over them."""
+    """Evaluate on the named sets; sets that share images (val and real) share one pass over them.
+
+    Several processes take equal shares of the images, one image more or less: no image is padded, none counts twice.
+    """
     outputs: dict[str, Outputs] = {}
     result = {}
     for name in names:
         eval_set = data.eval_sets[name]
         if eval_set.images not in outputs:
-            images = EvalImages(data.images[eval_set.images], recipe, data)
-            outputs[eval_set.images] = predict(model, images, recipe, device)
+            outputs[eval_set.images] = _predict_all(model, eval_set.images, data, recipe, device, share or Share())
         result[name] = evaluate(outputs[eval_set.images], eval_set)
     return result
+
+
+def _predict_all(
+    model: nn.Module, key: str, data: Dataset, recipe: Recipe, device: torch.device, share: Share
+) -> Outputs:
+    """Return what the network says of every image under ``key``, on every process."""
+    n_images = len(data.stored[key]) if data.stored else len(data.images[key])
+    rows = np.array_split(np.arange(n_images), share.n_processes)[share.rank]
+    if data.stored:
+        part = predict(model, EvalStream(data.stored[key], rows, recipe, data, device), recipe, device)
+    else:
+        part = predict(model, EvalImages(data.images[key][rows[0] : rows[-1] + 1], recipe, data), recipe, device)
+    if share.n_processes == 1:
+        return part
+    parts = gather(part, share.n_processes)
+    return Outputs(**{field.name: np.concatenate([getattr(p, field.name) for p in parts]) for field in fields(Outputs)})

@@ -10,7 +10,7 @@ decides whether trials pool. The stack's size stands in the provenance.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -25,6 +25,7 @@ from seedstudy.train.batches import build_augmenter
 from seedstudy.train.devices import accelerator_of
 from seedstudy.train.evaluate import evaluate_all
 from seedstudy.train.models import build_model
+from seedstudy.train.processes import RunningStatistics, of_slot, whole
 from seedstudy.train.recipe_parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule
 from seedstudy.train.stacked_network import OwnDraws, stack_networks, unstack_into, why_not_stackable
 from seedstudy.train.stacked_optimizer import StackedLamb, clip_grad_norms_
@@ -45,7 +46,7 @@ MIN_GAIN = 1.05
 LONG_STEP_S = 0.25
 """A step of one seed that takes longer is spent in its kernels: there is nothing to share."""
 
-MicroBatches = list[tuple[Tensor, Tensor]]
+MicroBatches = Iterable[tuple[Tensor, Tensor]]
 
 
 class Stack:
@@ -59,7 +60,8 @@ class Stack:
         optimizer = build_optimizer(network, recipe)
         if recipe.optimizer == "lamb":
             optimizer = StackedLamb(optimizer, len(networks))
-        self._n_updates = n_updates
+        self._n_updates, self._share = n_updates, whole(recipe)
+        self._statistics = RunningStatistics(network, recipe, self._share)
         self._schedule = build_schedule(optimizer, recipe, n_updates)
         self._loss_of = build_loss(recipe, is_mixed=bool(recipe.mixup_alpha or recipe.cutmix_alpha))
         self._network, self._optimizer = accelerator.prepare(network, optimizer)
@@ -69,26 +71,32 @@ class Stack:
     def lr(self) -> float:
         return float(self._optimizer.param_groups[0]["lr"])
 
-    def begin_epoch(self, epoch: int, drop_seeds: Sequence[int]) -> None:
-        """Set the schedule to an epoch, counted from 0, and start each seed's stream of dropped paths."""
+    def begin_epoch(self, epoch: int, streams: Sequence[Streams]) -> None:
+        """Set the schedule to an epoch, counted from 0, and start each seed's streams of dropped paths."""
         self._epoch, self._step = epoch, 0
         if epoch:
             self._schedule.step(epoch)
         self._network.train()
-        self._draws.restart(drop_seeds, self._accelerator.device)
+        self._drawn = []
+        for slot in self._share.slots:
+            seeds = [of_slot(each, slot).of("drop", epoch) for each in streams]
+            self._draws.restart(seeds, self._accelerator.device)
+            self._drawn.append(self._draws.generators)
 
     def update(self, of_seeds: Sequence[MicroBatches]) -> Tensor:
         """Make one update from each seed's micro-batches; returns the seeds' losses, shape (K,)."""
         losses = torch.zeros(len(of_seeds), device=self._accelerator.device)
-        for parts in zip(*of_seeds, strict=True):
+        for place, parts in enumerate(zip(*of_seeds, strict=True)):
+            self._draws.generators = self._drawn[place]
             # Side by side an image is as many channels: channels_last keeps a pixel's together.
             images = torch.cat([images for images, _ in parts], dim=1).contiguous(memory_format=torch.channels_last)
-            with self._accelerator.autocast():
-                logits = self._network(images).unflatten(1, (len(parts), -1)).unbind(1)
-                own = [self._loss_of(of_seed, targets) for of_seed, (_, targets) in zip(logits, parts, strict=True)]
-                loss = torch.stack(own) / len(of_seeds[0])
-            # The sum's gradient by one seed's weights is that of its own mean: the others do not depend on them.
-            self._accelerator.backward(loss.sum())
+            with self._statistics.of_micro_batch(place):
+                with self._accelerator.autocast():
+                    logits = self._network(images).unflatten(1, (len(parts), -1)).unbind(1)
+                    own = [self._loss_of(of_seed, targets) for of_seed, (_, targets) in zip(logits, parts, strict=True)]
+                    loss = torch.stack(own) / len(self._share.slots)
+                # The sum's gradient by one seed's weights is that of its own mean: the others do not depend on them.
+                self._accelerator.backward(loss.sum())
             losses += loss.detach()
         if self.recipe.clip_grad_norm is not None:
             clip_grad_norms_(self._network, self.recipe.clip_grad_norm, len(of_seeds))
@@ -173,7 +181,7 @@ def train_stacked(
     for epoch in range(recipe.total_epochs):
         epoch_started = time.perf_counter()
         losses = torch.zeros(n_updates, len(seeds), device=device)
-        stack.begin_epoch(epoch, [seed.streams.of("drop", epoch) for seed in seeds])
+        stack.begin_epoch(epoch, [seed.streams for seed in seeds])
         feeds = [epoch_batches(data, recipe, augment, mix, seed.streams, epoch, device) for seed in seeds]
         for step, of_seeds in enumerate(zip(*feeds, strict=True)):
             lr = stack.lr
@@ -258,7 +266,7 @@ def _step_times(model: str, recipe: Recipe, n_classes: int, size: int, accelerat
     device = accelerator.device
     networks = [build_model(model, recipe, n_classes, seed=seed).to(device) for seed in range(size)]
     stack = Stack(networks, recipe, accelerator, n_updates=1)
-    stack.begin_epoch(0, range(size))
+    stack.begin_epoch(0, [Streams(seed=seed) for seed in range(size)])
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(recipe.micro_batch, 3, recipe.train_size, recipe.train_size, generator=generator)
     images = images.to(device, memory_format=torch.channels_last)
@@ -267,6 +275,6 @@ def _step_times(model: str, recipe: Recipe, n_classes: int, size: int, accelerat
     targets = nn.functional.one_hot(labels, n_classes).float() if is_mixed else labels
     while True:
         started = time.perf_counter()
-        losses = stack.update([[(images, targets)]] * size)
+        losses = stack.update([[(images, targets)] * (recipe.batch_size // recipe.micro_batch)] * size)
         losses.cpu()  # waits for the device
         yield (time.perf_counter() - started) / size

@@ -6,6 +6,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from importlib.metadata import version
 from typing import Any
 
@@ -23,8 +24,18 @@ from seedstudy.train.batches import Augmenter, build_augmenter, micro_batches
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
 from seedstudy.train.evaluate import evaluate_all
 from seedstudy.train.models import build_model
+from seedstudy.train.processes import (
+    RunningStatistics,
+    Share,
+    mean_over_processes,
+    of_slot,
+    share_of,
+    stream_name,
+    whole,
+)
 from seedstudy.train.random_state import RandomStream
 from seedstudy.train.recipe_parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule
+from seedstudy.train.streaming import TrainStream
 
 
 def train_trial(
@@ -51,7 +62,7 @@ def train_trial(
 
     # --- device and network ---------------------------------------------------------------------------
     accelerator = devices.accelerator_of(recipe)
-    device = accelerator.device
+    device, share = accelerator.device, share_of(recipe, accelerator)
     model = build_model(trial.model, recipe, len(data.classes), seed=streams.of("init"))
     model = model.to(device).to(memory_format=torch.channels_last)
     n_params = sum(parameter.numel() for parameter in model.parameters())
@@ -62,9 +73,11 @@ def train_trial(
     schedule = build_schedule(optimizer, recipe, n_updates)
     mix = build_mixing(recipe, len(data.classes))
     loss_of = build_loss(recipe, is_mixed=mix is not None)
+    statistics = RunningStatistics(model, recipe, share)
     model, optimizer = accelerator.prepare(model, optimizer)
-    ema = WeightAverage(model, recipe, n_updates) if recipe.ema_decay is not None else None
-    evaluated = ema.module if ema is not None else model
+    network = accelerator.unwrap_model(model)  # without what keeps several processes in step
+    ema = WeightAverage(network, recipe, n_updates) if recipe.ema_decay is not None else None
+    evaluated = ema.module if ema is not None else network
     state = TrainingState(
         accelerator=accelerator,
         model=model,
@@ -78,28 +91,36 @@ def train_trial(
         checkpoints.restore(state)
 
     # --- train ------------------------------------------------------------------------------------------
-    augment = build_augmenter(trial.augment, recipe, data, device)
+    augment: Augmenter | TrainStream
+    if data.stored:
+        augment = TrainStream(data, recipe, share, device)
+    else:
+        augment = build_augmenter(trial.augment, recipe, data, device)
     eval_every = epochs_between_evaluations(data)
     for epoch in range(state.epoch, recipe.total_epochs):
         model.train()
-        devices.seed_device(device, streams.of("drop", epoch))  # nothing else draws on the device
-        random = epoch_streams(streams, epoch)
+        # Nothing else draws on the device.
+        devices.seed_device(device, of_slot(streams, share.slots[0]).of("drop", epoch))
+        random = epoch_streams(streams, epoch, share)
         state.begin_epoch(random)
         batches = epoch_batches(
-            data, recipe, augment, mix, streams, epoch, device, random=random, first_update=state.step
+            data, recipe, augment, mix, streams, epoch, device, random=random, first_update=state.step, share=share
         )
         for step, update in enumerate(batches, start=state.step):
-            for images, targets in update:
-                with random["drop"].active(), accelerator.autocast():
-                    loss = loss_of(model(images), targets) / len(update)
-                accelerator.backward(loss)
+            for place, (images, targets) in enumerate(update):
+                is_last = place + 1 == len(share.slots)
+                drawn = random[stream_name("drop", share.slots[place])]
+                with statistics.of_micro_batch(place), nullcontext() if is_last else accelerator.no_sync(model):
+                    with drawn.active(), accelerator.autocast():
+                        loss = loss_of(model(images), targets) / len(share.slots)
+                    accelerator.backward(loss)
                 devices.add_at(state.losses, step, loss.detach())
             if recipe.clip_grad_norm is not None:
                 accelerator.clip_grad_norm_(model.parameters(), recipe.clip_grad_norm)
             optimizer.step()
             optimizer.zero_grad()
             if ema is not None:
-                ema.after_update(model, epoch=epoch, step=step)
+                ema.after_update(network, epoch=epoch, step=step)
             devices.run_recorded(device)
             state.lr = float(optimizer.param_groups[0]["lr"])
             schedule.step_update(epoch * n_updates + step + 1)
@@ -107,7 +128,8 @@ def train_trial(
             if checkpoints is not None:
                 checkpoints.after_update(state)
         schedule.step(epoch + 1)
-        epoch_losses = state.losses.cpu()  # the only wait for the device in an epoch
+        # The only wait for the device in an epoch.
+        epoch_losses = mean_over_processes(state.losses, accelerator).cpu()
         epoch_s = state.seconds_of_epoch()
         if checkpoints is not None:
             checkpoints.after_epoch(state)
@@ -129,10 +151,10 @@ def train_trial(
         is_last = epoch + 1 == recipe.total_epochs
         on_val = None
         if not is_last and (epoch + 1) % eval_every == 0:
-            on_val = evaluate_all(evaluated, data, recipe, device, ("val",))["val"]
+            on_val = evaluate_all(evaluated, data, recipe, device, (data.watched,), share)[data.watched]
         if is_last:
-            evaluations = evaluate_all(evaluated, data, recipe, device, tuple(data.eval_sets))
-            on_val = evaluations["val"]
+            evaluations = evaluate_all(evaluated, data, recipe, device, tuple(data.eval_sets), share)
+            on_val = evaluations[data.watched]
         report = EpochReport(
             epoch=epoch + 1,
             lr=state.lr,
@@ -164,15 +186,19 @@ def train_trial(
 # --- parts --------------------------------------------------------------------------------------------
 
 
-def epoch_streams(streams: Streams, epoch: int) -> dict[str, RandomStream]:
-    """Return the streams that one epoch draws from as it goes; its order is drawn at once."""
-    return {purpose: RandomStream(streams.of(purpose, epoch)) for purpose in ("augment", "mix", "drop")}
+def epoch_streams(streams: Streams, epoch: int, share: Share) -> dict[str, RandomStream]:
+    """Return the streams that one epoch draws from as it goes, per micro-batch; its order is drawn at once."""
+    return {
+        stream_name(purpose, slot): RandomStream(of_slot(streams, slot).of(purpose, epoch))
+        for purpose in ("augment", "mix", "drop")
+        for slot in share.slots
+    }
 
 
 def epoch_batches(
     data: Dataset,
     recipe: Recipe,
-    augment: Augmenter,
+    augment: Augmenter | TrainStream,
     mix: Mixup | None,
     streams: Streams,
     epoch: int,
@@ -180,29 +206,46 @@ def epoch_batches(
     *,
     random: Mapping[str, RandomStream] | None = None,
     first_update: int = 0,
-) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    share: Share | None = None,
+) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
     """Yield, for each update of one epoch, its micro-batches as network and loss see them: augmented and mixed.
+
+    An update's micro-batches are made as they are asked for, and must be used up before the next update is.
 
     Parameters
     ----------
     random
         The epoch's streams, where the caller keeps them to go on from ``first_update`` later.
+    share
+        Which micro-batches are made; all of them where it is not given.
 
     """
-    random = random or epoch_streams(streams, epoch)
-    order_seed = streams.of("order", epoch)
-    drawn_from = dict.fromkeys(range(recipe.batch_size // recipe.micro_batch), random["augment"])
-    for update in micro_batches(data, recipe, augment, drawn_from, order_seed=order_seed, first_update=first_update):
-        batches = []
-        for images, targets in update:
-            if device.type != "xla":
-                images, targets = _moved(images, targets, device)
-            if mix is not None:
-                with random["mix"].active():
-                    images, targets = mix(images, targets)
-            # XLA would compile every rectangle of CutMix anew: it gets batches that are mixed.
-            batches.append(_moved(images, targets, device) if device.type == "xla" else (images, targets))
-        yield batches
+    share = share or whole(recipe)
+    random = random or epoch_streams(streams, epoch, share)
+    updates: Iterable[Iterable[tuple[Tensor, Tensor]]]
+    if isinstance(augment, TrainStream):
+        updates = augment.epoch(streams, epoch, random, first_update=first_update)
+    else:
+        drawn = {slot: random[stream_name("augment", slot)] for slot in share.slots}
+        order_seed = streams.of("order", epoch)
+        updates = micro_batches(data, recipe, augment, drawn, order_seed=order_seed, first_update=first_update)
+    for update in updates:
+        yield (
+            _mixed(images, labels, mix, random[stream_name("mix", slot)], device)
+            for slot, (images, labels) in zip(share.slots, update, strict=True)
+        )
+
+
+def _mixed(
+    images: Tensor, labels: Tensor, mix: Mixup | None, drawn: RandomStream, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    if mix is None:
+        return _moved(images, labels, device)
+    if device.type != "xla":  # XLA would compile every rectangle of CutMix anew: it gets batches that are mixed
+        images, labels = _moved(images, labels, device)
+    with drawn.active():
+        images, labels = mix(images, labels)
+    return _moved(images, labels, device)
 
 
 def _moved(images: Tensor, targets: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -226,7 +269,7 @@ def best_report(reports: Iterable[EpochReport]) -> EpochReport:
 
 def epochs_between_evaluations(data: Dataset) -> int:
     """Return how many epochs pass between evaluations on val: never more test than training images."""
-    n_val = len(data.eval_sets["val"])
+    n_val = len(data.eval_sets[data.watched])
     return max(1, math.ceil(n_val / len(data.train_labels)))
 
 
