@@ -22,6 +22,7 @@ from seedstudy.recipe import Recipe
 from seedstudy.seeds import Streams
 from seedstudy.study import EpochReport, Evaluation, Trial, TrialResult
 from seedstudy.train.batches import build_augmenter
+from seedstudy.train.checkpoint import Stopped
 from seedstudy.train.devices import accelerator_of
 from seedstudy.train.evaluate import evaluate_all
 from seedstudy.train.models import build_model
@@ -40,8 +41,15 @@ from seedstudy.train.trial import (
 SIZES = (2, 4, 8, 16)
 """Stacks that are tried, in this order, for as long as the larger one is worth it."""
 
-MIN_GAIN = 1.05
-"""A larger stack must train a seed this much faster; less is lost again where seeds do not fill the last stack."""
+MIN_GAIN = 1.15
+"""A stack must train a seed this much faster than it is trained alone: less is lost again where the last stack is not
+full, and is not worth the bits of a result, which depend on its stack."""
+
+MIN_FURTHER_GAIN = 1.05
+"""And a larger stack this much faster than the smaller one."""
+
+LONGEST_STACK_S = 1800.0
+"""Seconds of training that may lie between two results: a stack keeps no checkpoint."""
 
 LONG_STEP_S = 0.25
 """A step of one seed that takes longer is spent in its kernels: there is nothing to share."""
@@ -131,6 +139,7 @@ def train_stacked(
     data: Dataset,
     *,
     on_epoch: Callable[[Trial, EpochReport], None] = lambda trial, report: None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> list[TrialResult]:
     """Train trials that differ in nothing but their seeds, side by side; returns their results in order.
 
@@ -138,7 +147,14 @@ def train_stacked(
     are not moved in memory: their results are, bit for bit, what they are beside any other seed. Times are
     a seed's share: the stack's seconds by its size.
 
-    The model must be one that :func:`~seedstudy.train.stacked_network.why_not_stackable` has nothing against.
+    The model must be one that :func:`~seedstudy.train.stacked_network.why_not_stackable` has nothing against. Stacks
+    are for trainings of minutes: they keep no checkpoints.
+
+    Raises
+    ------
+    Stopped
+        ``should_stop`` said so after an update; nothing is kept.
+
     """
     first, started = trials[0], time.perf_counter()
     recipe = first.recipe
@@ -186,6 +202,8 @@ def train_stacked(
         for step, of_seeds in enumerate(zip(*feeds, strict=True)):
             lr = stack.lr
             losses[step] = stack.update(of_seeds)
+            if should_stop():
+                raise Stopped
         epoch_losses = losses.cpu()  # the only wait for the device in an epoch
         epoch_s = time.perf_counter() - epoch_started
         train_only_s += epoch_s
@@ -220,13 +238,17 @@ def train_stacked(
 # --- how many seeds? ----------------------------------------------------------------------------------
 
 
-def choose_size(model: str, recipe: Recipe, n_classes: int, *, wish: int | None, limit: int) -> tuple[int, str]:
+def choose_size(
+    model: str, recipe: Recipe, n_classes: int, *, n_updates: int, wish: int | None, limit: int
+) -> tuple[int, str]:
     """Return how many seeds to stack, at most ``limit``, and one line for the user, empty where there is no news.
 
     Parameters
     ----------
+    n_updates
+        Of one whole training.
     wish
-        A size that is taken where the model can be stacked; None times a few steps and chooses.
+        A size that is taken where the model can be stacked; None times a few updates and chooses.
 
     """
     if min(limit, wish or limit) == 1:
@@ -235,26 +257,25 @@ def choose_size(model: str, recipe: Recipe, n_classes: int, *, wish: int | None,
         reason = why_not_stackable(model, recipe, n_classes)
         return (1, _alone(model, reason)) if reason else (min(wish, limit), "")
     accelerator = accelerator_of(recipe)
-    times = _step_times(model, recipe, n_classes, 1, accelerator)
-    next(times)  # the first step allocates and chooses kernels
-    if next(times) > LONG_STEP_S:
+    alone = _step_times(model, recipe, n_classes, 1, accelerator)
+    next(alone)  # the first step allocates and chooses kernels
+    if next(alone) > LONG_STEP_S:
         return 1, ""
     if reason := why_not_stackable(model, recipe, n_classes):
         return 1, _alone(model, reason)
-    chosen, total_gain = 1, 1.0
+    chosen, gain = 1, 1.0
     for size in (size for size in SIZES if size <= limit):
-        larger = _step_times(model, recipe, n_classes, size, accelerator)
-        next(larger)
+        stacked = _step_times(model, recipe, n_classes, size, accelerator)
+        next(stacked)
         # Alternating, and the least of each: what else the machine does meets both.
-        pairs = [(next(times), next(larger)) for _ in range(3)]
-        gain = min(pair[0] for pair in pairs) / min(pair[1] for pair in pairs)
-        if gain < MIN_GAIN:
+        pairs = [(next(alone), next(stacked)) for _ in range(3)]
+        alone_s, stacked_s = (min(times) for times in zip(*pairs, strict=True))
+        if alone_s / stacked_s < MIN_FURTHER_GAIN * gain or size * stacked_s * n_updates > LONGEST_STACK_S:
             break
-        chosen, total_gain, times = size, total_gain * gain, larger
-    return (
-        chosen,
-        f"{model}: {chosen} seeds stacked, {total_gain:.1f}x the steps of one at a time" if chosen > 1 else "",
-    )
+        chosen, gain = size, alone_s / stacked_s
+    if gain < MIN_GAIN:
+        return 1, ""
+    return chosen, f"{model}: {chosen} seeds stacked, {gain:.1f}x the steps of one at a time"
 
 
 def _alone(model: str, reason: str) -> str:

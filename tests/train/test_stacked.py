@@ -17,6 +17,7 @@ from seedstudy.datasets import Dataset
 from seedstudy.recipe import Recipe, with_values
 from seedstudy.study import Trial, TrialResult
 from seedstudy.train import models, stacked, stacked_network, trial
+from seedstudy.train.checkpoint import Stopped
 from seedstudy.train.stacked import choose_size, train_stacked
 from seedstudy.train.stacked_network import why_not_stackable
 from seedstudy.train.trial import train_trial
@@ -218,6 +219,18 @@ def test_a_stack_that_diverges_whole_ends_at_once(
     assert [(r.status, r.reason, r.epochs) for r in results] == [(r.status, r.reason, r.epochs) for r in alone]
 
 
+def test_a_stack_stops_after_the_update_it_is_in(data: Dataset, make_trial: MakeTrial, lively: Recipe) -> None:
+    asked: list[bool] = []
+
+    def should_stop() -> bool:
+        asked.append(len(asked) == 2)
+        return asked[-1]
+
+    with pytest.raises(Stopped):
+        train_stacked(trials_of(make_trial, lively, (0, 1)), data, should_stop=should_stop)
+    assert asked == [False, False, True]
+
+
 def test_times_are_shares_and_the_size_is_recorded(data: Dataset, make_trial: MakeTrial, lively: Recipe) -> None:
     results = train_stacked(trials_of(make_trial, lively, (0, 1, 2, 3)), data)
     assert [result.provenance["stack"] for result in results] == [4] * 4
@@ -277,27 +290,35 @@ def test_what_mixes_channels_unseen_is_found_by_running_it(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "limit", "expected"),
+    ("milliseconds", "limit", "n_updates", "expected"),
     [
-        ({1: 1.0, 2: 0.6, 4: 0.5, 8: 0.49}, 8, 4),  # 8 is not worth it
-        ({1: 1.0, 2: 0.6, 4: 0.5, 8: 0.3}, 5, 4),  # only five seeds
-        ({1: 1.0, 2: 0.97, 4: 0.5}, 8, 1),
-        ({1: 1.0}, 1, 1),
-        ({1: 300.0, 2: 1.0}, 8, 1),  # a long step: nothing is tried
+        ({1: 1.0, 2: 0.6, 4: 0.5, 8: 0.49}, 8, 100, 4),  # 8 is not worth it
+        ({1: 1.0, 2: 0.6, 4: 0.5, 8: 0.3}, 5, 100, 4),  # only five seeds
+        ({1: 1.0, 2: 0.97, 4: 0.5}, 8, 100, 1),
+        ({1: 1.0, 2: 0.92, 4: 0.9}, 8, 100, 1),  # a gain, too small for the bits
+        ({1: 1.0}, 1, 100, 1),
+        ({1: 300.0, 2: 1.0}, 8, 100, 1),  # a long step: nothing is tried
+        ({1: 1.0, 2: 0.6, 4: 0.5, 8: 0.1}, 8, 1_000_000, 2),  # four seeds would take 2,000 seconds
     ],
 )
 def test_size_is_chosen_by_time(
-    seconds: dict[int, float], limit: int, expected: int, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+    milliseconds: dict[int, float],
+    limit: int,
+    n_updates: int,
+    expected: int,
+    tiny_recipe: Recipe,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def step_times(model: str, recipe: Recipe, n_classes: int, size: int, accelerator: object) -> Iterator[float]:
         yield 99.0  # the first step is slow
         while True:
-            yield seconds[size] / 1000
+            yield milliseconds[size] / 1000
 
     monkeypatch.setattr(stacked, "_step_times", step_times)
-    size, sentence = choose_size("resnet8_nano", tiny_recipe, 4, wish=None, limit=limit)
+    size, sentence = choose_size("resnet8_nano", tiny_recipe, 4, n_updates=n_updates, wish=None, limit=limit)
     assert size == expected
-    assert sentence == ("" if size == 1 else "resnet8_nano: 4 seeds stacked, 2.0x the steps of one at a time")
+    gain = {1: "", 2: "1.7x", 4: "2.0x"}[size]
+    assert sentence == (gain and f"resnet8_nano: {size} seeds stacked, {gain} the steps of one at a time")
 
 
 @pytest.mark.parametrize("wish", [None, 2])
@@ -306,18 +327,20 @@ def test_a_model_that_cannot_be_stacked_says_so(
 ) -> None:
     monkeypatch.setattr(stacked, "_step_times", lambda *_: iter([0.1, 0.1]))
     recipe = with_values(tiny_recipe, ["train_size=32"])
-    assert choose_size("convnext_atto", recipe, 4, wish=wish, limit=4) == (
+    assert choose_size("convnext_atto", recipe, 4, n_updates=8, wish=wish, limit=4) == (
         1,
         "convnext_atto: one seed at a time: its LayerNorm2d (stem.1) has no stacked form",
     )
 
 
 def test_a_wished_size_is_taken(tiny_recipe: Recipe) -> None:
-    assert choose_size("resnet8_nano", tiny_recipe, 4, wish=3, limit=8) == (3, "")
-    assert choose_size("resnet8_nano", tiny_recipe, 4, wish=3, limit=2) == (2, "")
-    assert choose_size("no such model", tiny_recipe, 4, wish=1, limit=8) == (1, "")
+    assert choose_size("resnet8_nano", tiny_recipe, 4, n_updates=8, wish=3, limit=8) == (3, "")
+    assert choose_size("resnet8_nano", tiny_recipe, 4, n_updates=8, wish=3, limit=2) == (2, "")
+    assert choose_size("no such model", tiny_recipe, 4, n_updates=8, wish=1, limit=8) == (1, "")
 
 
 def test_steps_are_timed_on_the_real_thing(tiny_recipe: Recipe) -> None:
-    size, _ = choose_size("resnet8_nano", with_values(tiny_recipe, ["clip_grad_norm=1"]), 4, wish=None, limit=2)
+    size, _ = choose_size(
+        "resnet8_nano", with_values(tiny_recipe, ["clip_grad_norm=1"]), 4, n_updates=8, wish=None, limit=2
+    )
     assert size in (1, 2)
