@@ -183,6 +183,8 @@ class Placement:
     """Per process; a fraction shares a GPU between trials. None: one each where this machine has GPUs."""
     trials_per_job: int = 1
     """Given to one task of a queue, which trains them one after the other and pays the start once."""
+    stack: int | None = None
+    """Seeds of one recipe and model that a process trains side by side, at most; None: as many as pay."""
     template: Path | None = None
     """Script whose lines stand at the top of every Slurm job; from the command line only, for it is code."""
 
@@ -215,7 +217,7 @@ class Study:
 
 _GRID_KEYS = ("recipes", "models", "data", "seeds", "vary", "epochs", "train_limit", "set", "augment")
 _RULE_KEYS = ("margin", "baseline")
-_ENGINE_KEYS = ("name", "workers", "processes", "cores", "gpus", "trials_per_job")
+_ENGINE_KEYS = ("name", "workers", "processes", "cores", "gpus", "trials_per_job", "stack")
 ENGINES = ("local", "slurm", "ray")
 
 
@@ -267,6 +269,7 @@ def load_study(path: Path) -> Study:
                 cores=_get(path, engine, "cores", int, 1),
                 gpus=_get(path, engine, "gpus", float, None),
                 trials_per_job=_get(path, engine, "trials_per_job", int, 1),
+                stack=_get(path, engine, "stack", int, None),
             ),
             where=f"{path}: [engine] ",
         ),
@@ -285,7 +288,7 @@ def check_placement(placement: Placement, *, where: str) -> Placement:
     """Return a placement whose values are possible, or raise; ``where`` stands before the key in the message."""
     if placement.engine not in ENGINES:
         raise StudyError(f'{where}engine "{placement.engine}" is unknown.{suggest(placement.engine, ENGINES)}')
-    for key in ("workers", "processes", "cores", "trials_per_job"):
+    for key in ("workers", "processes", "cores", "trials_per_job", "stack"):
         value = getattr(placement, key)
         if value is not None and value < 1:
             raise StudyError(f"{where}{key.replace('_', '-')} {value}: must be at least 1.")

@@ -117,3 +117,12 @@ def tell(text: str) -> None:
 def print_json(document: dict[str, Any]) -> None:
     """Print a document for machines on stdout."""
     print(json.dumps(document, indent=1, allow_nan=False))
+
+
+def number_or_auto(text: str, option: str) -> int | None:
+    """Return a whole number of at least 1, or None for ``auto``."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise StudyError(f"{option} {text}: expected a whole number of at least 1, or auto.")
+    return int(text)

@@ -16,6 +16,7 @@ from seedstudy.cli.options import (
     Results,
     cache_dir,
     eval_names,
+    number_or_auto,
     print_json,
     summaries_of,
     tell,
@@ -49,6 +50,9 @@ def run(
     processes: Annotated[int | None, typer.Option(help="Processes that train one trial together.")] = None,
     cores: Annotated[int | None, typer.Option(help="Cores for each process.")] = None,
     gpus: Annotated[float | None, typer.Option(help="GPUs for each process; 0.25 shares one among four.")] = None,
+    stack: Annotated[
+        str | None, typer.Option(help="Seeds of a small model trained side by side: a number, or auto (timed).")
+    ] = None,
     trials_per_job: Annotated[int | None, typer.Option(help="Trials that one job of a queue trains in turn.")] = None,
     template: Annotated[
         Path | None, typer.Option(help="Slurm: script that stands at the top of each job (#SBATCH lines, modules).")
@@ -69,7 +73,7 @@ def run(
 
     plan = _study_of(study_file, recipe, model, data, seeds, epochs, train_limit, assignments, vary, augment, study)
     flags: dict[str, Any] = {"engine": engine, "workers": workers, "processes": processes, "cores": cores, "gpus": gpus}
-    flags |= {"trials_per_job": trials_per_job, "template": template}
+    flags |= {"stack": stack, "trials_per_job": trials_per_job, "template": template}
     plan = replace(plan, placement=placement_of(plan.placement, flags))
     if detach and plan.placement.engine != "slurm":
         raise StudyError("--detach: only the jobs of --engine slurm go on without this process.")
@@ -94,11 +98,8 @@ def placement_of(placement: Placement, flags: Mapping[str, Any]) -> Placement:
     from seedstudy.study import check_placement
 
     given = {key: value for key, value in flags.items() if value is not None}
-    if "workers" in given:
-        text = given["workers"]
-        if text != "auto" and (not text.isdecimal() or int(text) < 1):
-            raise StudyError(f"--workers {text}: expected a whole number of at least 1, or auto.")
-        given["workers"] = None if text == "auto" else int(text)
+    for key in given.keys() & {"workers", "stack"}:
+        given[key] = number_or_auto(given[key], f"--{key}")
     return check_placement(replace(placement, **given), where="--")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seedstudy.cli.options import AsJson, Results, cache_dir, print_json, tell, tell_damaged
+from seedstudy.cli.options import AsJson, Results, cache_dir, number_or_auto, print_json, tell, tell_damaged
 
 if TYPE_CHECKING:
     from seedstudy.engines.standing import Standing
@@ -23,6 +23,7 @@ def trial(
     study_dir: Annotated[Path, typer.Argument(metavar="STUDY_DIR", help="Folder of a study, e.g. results/main.")],
     trial_ids: Annotated[list[str] | None, typer.Argument(metavar="TRIAL_ID…", help="Folders' names.")] = None,
     prepared: Annotated[Path | None, typer.Option(help="Folder of the prepared data in the cache.")] = None,
+    stack: Annotated[str, typer.Option(help="Seeds of a small model side by side: a number, or auto (timed).")] = "auto",
     attended: Annotated[
         bool, typer.Option("--attended", help="Stop when stdin ends; requests may come there.")
     ] = False,
@@ -34,7 +35,12 @@ def trial(
     if not trial_ids and not attended:
         raise StudyError("no trial named: `seedstudy trial results/main TRIAL_ID`; `seedstudy status main` names them.")
     code = worker.main(
-        study_dir.absolute(), trial_ids or [], prepared=prepared, cache_dir=cache_dir(), is_attended=attended
+        study_dir.absolute(),
+        trial_ids or [],
+        prepared=prepared,
+        cache_dir=cache_dir(),
+        is_attended=attended,
+        stack=number_or_auto(stack, "--stack"),
     )
     raise typer.Exit(code)
 

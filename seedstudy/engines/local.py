@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from seedstudy.engines.stacking import fair_shares, kind_of
 from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.lease import JOB
@@ -53,15 +54,20 @@ class Worker:
             self._stdin.write(json.dumps(request).encode() + b"\n")
             self._stdin.flush()
 
-    def check(self, trials: Iterable[Trial], n_classes: int) -> None:
-        """Ask whether every model exists and can be trained by its recipe; raises StudyError."""
-        distinct = {(trial.model, trial.recipe.recipe_id): trial.to_dict() for trial in trials}
-        self.ask(check=list(distinct.values()), n_classes=n_classes)
+    def check(self, trials: Iterable[Trial], n_classes: int, shares: Mapping[str, int]) -> dict[str, Any]:
+        """Ask whether every model exists and can be trained by its recipe; raises StudyError.
+
+        Returns the sizes of stacks, which are at most ``shares``, and notes for the user.
+        """
+        distinct = {kind_of(trial): trial.to_dict() for trial in trials}
+        self.ask(check=list(distinct.values()), n_classes=n_classes, shares=shares)
         line = self._stdout.readline()
         if not line:
             raise SeedstudyError(f"a worker could not start: {self.last_words()}.")
-        if wrong := json.loads(line)["wrong"]:
-            raise StudyError(wrong)
+        answer: dict[str, Any] = json.loads(line)
+        if answer["wrong"]:
+            raise StudyError(answer["wrong"])
+        return answer
 
     def exit_code(self) -> int | None:
         return self._process.poll()
@@ -98,6 +104,7 @@ class LocalEngine:
         self._store, self._placement, self._prepared, self._tell = store, placement, prepared, tell
         self._environments = slot_environments(n_slots, placement)
         self._trial_ids: list[str] = []
+        self._stack_sizes: dict[str, int] = {}
         self._n_started = 0
         # Several processes of one trial are started with it; a single one imports torch while the data are prepared.
         are_warm = placement.processes == 1
@@ -105,7 +112,11 @@ class LocalEngine:
 
     def check(self, trials: Iterable[Trial], n_classes: int) -> None:
         if self._workers:
-            self._workers[0].check(trials, n_classes)
+            trials = list(trials)
+            answer = self._workers[0].check(trials, n_classes, fair_shares(trials, len(self._environments)))
+            self._stack_sizes = answer["sizes"]
+            for note in answer["notes"]:
+                self._tell(note)
         else:
             check(self._store, trials, n_classes)
 
@@ -144,12 +155,17 @@ class LocalEngine:
             return
         if slot not in self._workers:
             self._workers[slot] = self._start(slot, ())
-        self._workers[slot].ask(train=self._trial_ids, prepared=str(self._prepared))
+        self._workers[slot].ask(
+            train=self._trial_ids,
+            prepared=str(self._prepared),
+            sizes=self._stack_sizes,
+            n_slots=len(self._environments),
+        )
 
     def _start(self, slot: int, trial_ids: Sequence[str]) -> Worker:
         self._n_started += 1
         job = f"local:{os.uname().nodename}:{os.getpid()}.{self._n_started}"
-        command = trial_command(self._store, trial_ids, self._prepared, n_processes=self._placement.processes)
+        command = trial_command(self._store, trial_ids, self._prepared, self._placement)
         return Worker(command, {**self._environments[slot], JOB: job})
 
     def _trial_of(self, worker: Worker) -> str | None:
@@ -163,20 +179,23 @@ class LocalEngine:
 
 def check(store: Store, trials: Iterable[Trial], n_classes: int) -> None:
     """Ask a process of its own whether every model can be trained, and end it."""
-    worker = Worker(trial_command(store, (), None, n_processes=1), dict(os.environ))
+    worker = Worker(trial_command(store, (), None, Placement()), dict(os.environ))
     try:
-        worker.check(trials, n_classes)
+        worker.check(trials, n_classes, shares={})
     finally:
         worker.stop()
         worker.wait()
 
 
-def trial_command(store: Store, trial_ids: Sequence[str], prepared: Path | None, *, n_processes: int) -> list[str]:
+def trial_command(
+    store: Store, trial_ids: Sequence[str], prepared: Path | None, placement: Placement
+) -> list[str]:
     """Return the command that trains: the one unit that every engine runs."""
     python = [sys.executable, "-m"]
-    if n_processes > 1:
-        python += ["torch.distributed.run", "--standalone", f"--nproc-per-node={n_processes}", "-m"]
+    if placement.processes > 1:
+        python += ["torch.distributed.run", "--standalone", f"--nproc-per-node={placement.processes}", "-m"]
     options = [] if prepared is None else ["--prepared", str(prepared.absolute())]
+    options += [] if placement.stack is None else ["--stack", str(placement.stack)]
     return [*python, "seedstudy", "trial", str(store.root.absolute()), *trial_ids, *options]
 
 

@@ -44,7 +44,7 @@ class RayEngine:
         size = placement.trials_per_job
         for start in range(0, len(trial_ids), size):
             ids = trial_ids[start : start + size]
-            command = trial_command(self._store, ids, self._prepared, n_processes=placement.processes)
+            command = trial_command(self._store, ids, self._prepared, placement)
             self._tasks[run.remote([*command, "--attended"], cpu_environment(placement.cores))] = ids
 
     def poll(self) -> set[str]:

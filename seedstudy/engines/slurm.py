@@ -96,7 +96,7 @@ class SlurmEngine:
 
     def _script(self, tasks: Sequence[Sequence[str]]) -> str:
         """Return the job's script; trial ids are names that `check_name` let pass, all else is quoted."""
-        command = trial_command(self._store, (), self._prepared, n_processes=self._placement.processes)
+        command = trial_command(self._store, (), self._prepared, self._placement)
         environment = cpu_environment(self._placement.cores)
         return "\n".join(
             [

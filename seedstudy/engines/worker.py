@@ -1,6 +1,7 @@
 """The process that trains: `seedstudy trial STUDY_DIR TRIAL_ID…`, whoever starts it: a launcher, a queue, a person.
 
-It trains what is free among its trials, one after the other; files tell what happened. Exit codes: 0 each has a result
+It trains what is free among its trials, one after the other, or seeds of one recipe and model side by side where that
+pays (`--stack`); files tell what happened. Exit codes: 0 each has a result
 or is trained elsewhere, 1 one of them failed, 2 the results folder or the input is to be mended, 75 stopped in order.
 
 SIGTERM: stop at the next update, keep the state. SIGUSR1: the same, and in a Slurm job ask for another turn in the
@@ -10,6 +11,7 @@ queue, for the time limit is near. An attended process also stops when its stdin
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import signal
@@ -18,13 +20,15 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from seedstudy.engines.stacking import StackSizes, kind_of
 from seedstudy.errors import SeedstudyError
 from seedstudy.lease import JOB, Lease
 from seedstudy.store import Store
@@ -65,7 +69,13 @@ class Stop:
 
 
 def main(
-    study_dir: Path, trial_ids: Sequence[str], *, prepared: Path | None, cache_dir: Path, is_attended: bool
+    study_dir: Path,
+    trial_ids: Sequence[str],
+    *,
+    prepared: Path | None,
+    cache_dir: Path,
+    is_attended: bool,
+    stack: int | None = None,
 ) -> int:
     """Train and return the exit code.
 
@@ -73,18 +83,21 @@ def main(
     ----------
     trial_ids
         May be empty where the process is attended: then requests come from stdin, one JSON object a line,
-        ``{"check": [specs], "n_classes": n}`` (answered by one line on stdout) and ``{"train": [trial_ids], "prepared":
-        path}``; until then torch and timm are imported.
+        ``{"check": [specs], "n_classes": n, "shares": {kind: limit}}`` (answered by one line on stdout) and
+        ``{"train": [trial_ids], "prepared": path, "sizes": {kind: size}, "n_slots": n}``; until then torch and timm
+        are imported.
     prepared
         Folder of the prepared data; None: prepared here, from what the trial's data set needs.
+    stack
+        Seeds trained side by side at most; None: as many as pay.
 
     """
     requests: Requests = queue.SimpleQueue()
     stop = Stop(requests)
     _name_job()
-    worker = _Worker(Store(study_dir.parent, study_dir.name), stop, cache_dir)
+    worker = _Worker(Store(study_dir.parent, study_dir.name), stop, cache_dir, StackSizes(stack))
     if trial_ids:
-        requests.put({"train": list(trial_ids), "prepared": prepared and str(prepared)})
+        requests.put({"train": list(trial_ids), "prepared": prepared and str(prepared), "sizes": {}, "n_slots": 1})
         requests.put(None)
     if is_attended:
         threading.Thread(target=_listen, args=(requests, stop), daemon=True).start()
@@ -95,9 +108,10 @@ def main(
     code = EXIT_OK
     while (request := requests.get()) is not None:
         if "check" in request:
-            print(json.dumps(worker.check(request["check"], request["n_classes"])), file=answers)
+            print(json.dumps(worker.check(request["check"], request["n_classes"], request["shares"])), file=answers)
             continue
-        code = worker.train(request["train"], request["prepared"])
+        worker.sizes.learn(request["sizes"])
+        code = worker.train(request["train"], request["prepared"], request["n_slots"])
         break
     if stop.is_out_of_time and "SLURM_JOB_ID" in os.environ:
         subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], timeout=60, check=False)
@@ -118,10 +132,11 @@ def _name_job() -> None:
 
 
 class _Worker:
-    def __init__(self, store: Store, stop: Stop, cache_dir: Path) -> None:
-        self._store, self._stop, self._cache_dir = store, stop, cache_dir
+    def __init__(self, store: Store, stop: Stop, cache_dir: Path, sizes: StackSizes) -> None:
+        self._store, self._stop, self._cache_dir, self.sizes = store, stop, cache_dir, sizes
         self._is_main = int(os.environ.get("RANK", "0")) == 0
-        self._lease: Lease | None = None
+        self._leases: dict[str, Lease | None] = {}
+        self._specs: dict[str, Trial] = {}
 
     def get_ready(self) -> None:
         """Pay the imports of torch and timm while the launcher prepares the data."""
@@ -131,8 +146,8 @@ class _Worker:
 
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
-    def check(self, specs: Sequence[dict[str, Any]], n_classes: int) -> dict[str, Any]:
-        """Say whether every model exists and can be trained by its recipe."""
+    def check(self, specs: Sequence[dict[str, Any]], n_classes: int, shares: Mapping[str, int]) -> dict[str, Any]:
+        """Say whether every model exists and can be trained by its recipe, and how many seeds to stack."""
         from seedstudy.study import Trial
         from seedstudy.train.models import check_model
 
@@ -140,46 +155,88 @@ class _Worker:
             for spec in specs:
                 trial = Trial.from_dict(spec, where="plan")
                 check_model(trial.model, trial.recipe, n_classes)
+                self.sizes.of(trial, n_classes, limit=shares.get(kind_of(trial), 1))
         except SeedstudyError as error:
             return {"wrong": str(error)}
-        return {"wrong": None}
+        return {"wrong": None, "sizes": self.sizes.known, "notes": self.sizes.notes}
 
-    def train(self, trial_ids: Sequence[str], prepared: str | None) -> int:
-        """Train what is free, one trial after the other."""
+    def train(self, trial_ids: Sequence[str], prepared: str | None, n_slots: int) -> int:
+        """Train what is free, one trial after the other, and with each one those that are worth training beside it.
+
+        Parameters
+        ----------
+        n_slots
+            Processes that work through the same trials: a stack leaves them their share.
+
+        """
         code = EXIT_OK
-        for trial_id in trial_ids:
+        for place, trial_id in enumerate(trial_ids, start=1):
             if self._stop():
                 return EXIT_STOPPED
-            code = max(code, self._attempt(trial_id, prepared))
+            with self._admission(trial_id) as (refusal, held):
+                if refusal is not None:
+                    code = max(code, refusal)
+                    continue
+                with _printing_to(self._store.log(trial_id)):
+                    trial = self._store.read_spec(trial_id)
+                    data = self._load(trial, prepared)
+                    mates = self._mates(trial, islice(trial_ids, place, None), len(data.classes), n_slots, held)
+                    code = max(code, self._train_stacked([trial, *mates], data) if mates else self._train(trial, data))
         return code
 
-    def _attempt(self, trial_id: str, prepared: str | None) -> int:
-        """Train one trial, unless it has ended or another process has it."""
-        with self._admission(trial_id) as refusal:
-            if refusal is not None:
-                return refusal
-            with _printing_to(self._store.log(trial_id)):
-                return self._train(self._store.read_spec(trial_id), prepared)
+    def _mates(
+        self, trial: Trial, later: Iterable[str], n_classes: int, n_slots: int, held: ExitStack
+    ) -> Sequence[Trial]:
+        """Claim the trials that are trained beside one: of its kind, at their beginning, as many as is fair and pays."""
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1 or not self._is_fresh(trial.trial_id):
+            return ()
+        alike = (other for other in map(self._spec, later) if kind_of(other) == kind_of(trial))
+        still_open = (other for other in alike if not self._store.has_ended(other.trial_id))
+        open_ones = list(islice(still_open, n_slots * self.sizes.most))
+        n_told = len(self.sizes.notes)
+        size = self.sizes.of(trial, n_classes, limit=math.ceil((1 + len(open_ones)) / n_slots))
+        for note in self.sizes.notes[n_told:]:
+            print(note, file=sys.stderr)
+        mates: list[Trial] = []
+        for other in open_ones:
+            if len(mates) + 1 >= size:
+                break
+            if self._is_fresh(other.trial_id) and self._refusal(other.trial_id, held) is None:
+                mates.append(other)
+        return mates
+
+    def _spec(self, trial_id: str) -> Trial:
+        if trial_id not in self._specs:
+            self._specs[trial_id] = self._store.read_spec(trial_id)
+        return self._specs[trial_id]
+
+    def _is_fresh(self, trial_id: str) -> bool:
+        """Say whether a trial starts from its beginning and never cost a process its life: else it is trained alone."""
+        lease, holder = self._leases.get(trial_id), self._store.holder(trial_id)
+        is_unharmed = lease.holder.n_lost == 0 if lease else holder is None or holder.is_released
+        return is_unharmed and not self._store.checkpoint(trial_id).exists()
 
     @contextmanager
-    def _admission(self, trial_id: str) -> Iterator[int | None]:
+    def _admission(self, trial_id: str) -> Iterator[tuple[int | None, ExitStack]]:
         """Yield None where the trial is ours to train, as long as the block lasts; else the exit code it stands for.
 
-        Of several processes that train it together, the first one asks for all.
+        Of several processes that train it together, the first one asks for all. What else is claimed for the block
+        is entered into the stack of contexts that comes with it.
         """
-        with ExitStack() as stack:
-            yield self._agree(self._refusal(trial_id, stack) if self._is_main else None)
+        with ExitStack() as held:
+            yield self._agree(self._refusal(trial_id, held) if self._is_main else None), held
 
-    def _refusal(self, trial_id: str, stack: ExitStack) -> int | None:
+    def _refusal(self, trial_id: str, held: ExitStack) -> int | None:
         if not self._store.has_ended(trial_id):
-            self._lease = stack.enter_context(self._store.claim(trial_id))
-            if self._lease is None:
+            lease = self._leases[trial_id] = held.enter_context(self._store.claim(trial_id))
+            if lease is None:
                 return EXIT_OK
         if self._store.is_done(trial_id):
             return EXIT_OK
         if self._store.has_ended(trial_id):
             return EXIT_FAILED
-        if self._lease is not None and self._lease.holder.n_lost >= MAX_ATTEMPTS:
+        taken = self._leases.get(trial_id)
+        if taken is not None and taken.holder.n_lost >= MAX_ATTEMPTS:
             reason = f"its process died {MAX_ATTEMPTS} times in a row without getting on"
             self._store.record_failure(trial_id, reason, traceback="", host=os.uname().nodename)
             return EXIT_FAILED
@@ -196,18 +253,17 @@ class _Worker:
         agreed: list[int | None] = broadcast_object_list([refusal])
         return agreed[0]
 
-    def _train(self, trial: Trial, prepared: str | None) -> int:
+    def _train(self, trial: Trial, data: Dataset) -> int:
         from seedstudy.train.checkpoint import Checkpoints, Stopped
         from seedstudy.train.trial import train_trial
 
-        trial_id, lease, started_at = trial.trial_id, self._lease, datetime.now(UTC).isoformat()
+        trial_id, lease, started_at = trial.trial_id, self._leases.get(trial.trial_id), datetime.now(UTC).isoformat()
         checkpoints = Checkpoints(
             self._store.checkpoint(trial_id),
             trial_id,
             should_stop=lambda: self._stop() or (lease is not None and lease.is_overtaken),
         )
         tell_epoch = _Speedometer(self._store, trial, is_main=self._is_main)
-        data = self._load(trial, prepared)
         try:
             result = train_trial(trial, data, on_epoch=tell_epoch, checkpoints=checkpoints)
         except Stopped:
@@ -218,6 +274,32 @@ class _Worker:
             self._record(trial_id, error, checkpoints.position)
             return EXIT_FAILED
         if self._is_main:
+            self._store.publish(trial, result, data.eval_sets, started_at)
+        return EXIT_OK
+
+    def _train_stacked(self, trials: Sequence[Trial], data: Dataset) -> int:
+        """Train several seeds side by side and publish each; what stops them all is not held against any of them."""
+        from seedstudy.train.checkpoint import Stopped
+        from seedstudy.train.stacked import train_stacked
+
+        started_at = datetime.now(UTC).isoformat()
+        tell_epoch = {trial.trial_id: _Speedometer(self._store, trial, is_main=True) for trial in trials}
+        print(f"in a stack of {len(trials)}: seeds {', '.join(str(trial.seed) for trial in trials)}", file=sys.stderr)
+        try:
+            results = train_stacked(
+                trials,
+                data,
+                on_epoch=lambda trial, report: tell_epoch[trial.trial_id](report),
+                should_stop=self._stop,
+            )
+        except Stopped:
+            print("stopped in order; a stack starts from its beginning again", file=sys.stderr)
+            return EXIT_STOPPED
+        except Exception:  # of one seed or of their number, memory say: each one alone tells
+            traceback.print_exc()
+            print("the stack failed: its seeds are trained one at a time", file=sys.stderr)
+            return max(self._train(trial, data) for trial in trials)
+        for trial, result in zip(trials, results, strict=True):
             self._store.publish(trial, result, data.eval_sets, started_at)
         return EXIT_OK
 
