@@ -34,6 +34,7 @@ class Grid:
     """Seeds outermost, so that recipes stay balanced while the study grows."""
     prepared: Path
     n_classes: int
+    n_train: int
 
 
 def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell) -> Grid:
@@ -79,7 +80,9 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell)
         for (model, _), recipe in zip(pairs, scaled, strict=True)
     ]
     distinct = {trial.trial_id: trial for trial in trials}
-    return Grid(trials=tuple(distinct.values()), prepared=prepared, n_classes=len(data.classes))
+    return Grid(
+        trials=tuple(distinct.values()), prepared=prepared, n_classes=len(data.classes), n_train=len(data.train_labels)
+    )
 
 
 def _locate(name: str, folder: Path) -> str:
@@ -154,9 +157,9 @@ def train(
     try:
         distinct = [by_id[trial_id] for trial_id in missing]
         if isinstance(engine, LocalEngine):
-            engine.check(distinct, grid.n_classes)
+            engine.check(distinct, grid.n_classes, grid.n_train)
         else:
-            local.check(store, distinct, grid.n_classes)
+            local.check(store, distinct, grid.n_classes, grid.n_train)
         store.plan(study, grid.trials)
         if is_detached:
             held = engine.poll()

@@ -54,13 +54,15 @@ class Worker:
             self._stdin.write(json.dumps(request).encode() + b"\n")
             self._stdin.flush()
 
-    def check(self, trials: Iterable[Trial], n_classes: int, shares: Mapping[str, int]) -> dict[str, Any]:
+    def check(
+        self, trials: Iterable[Trial], n_classes: int, n_train: int, *, shares: Mapping[str, int]
+    ) -> dict[str, Any]:
         """Ask whether every model exists and can be trained by its recipe; raises StudyError.
 
         Returns the sizes of stacks, which are at most ``shares``, and notes for the user.
         """
         distinct = {kind_of(trial): trial.to_dict() for trial in trials}
-        self.ask(check=list(distinct.values()), n_classes=n_classes, shares=shares)
+        self.ask(check=list(distinct.values()), n_classes=n_classes, n_train=n_train, shares=shares)
         line = self._stdout.readline()
         if not line:
             raise SeedstudyError(f"a worker could not start: {self.last_words()}.")
@@ -110,15 +112,16 @@ class LocalEngine:
         are_warm = placement.processes == 1
         self._workers = {slot: self._start(slot, ()) for slot in range(n_slots)} if are_warm else {}
 
-    def check(self, trials: Iterable[Trial], n_classes: int) -> None:
+    def check(self, trials: Sequence[Trial], n_classes: int, n_train: int) -> None:
+        """Ask a worker whether every model can be trained, and how many seeds to stack; raises StudyError."""
         if self._workers:
-            trials = list(trials)
-            answer = self._workers[0].check(trials, n_classes, fair_shares(trials, len(self._environments)))
+            shares = fair_shares(trials, len(self._environments))
+            answer = self._workers[0].check(trials, n_classes, n_train, shares=shares)
             self._stack_sizes = answer["sizes"]
             for note in answer["notes"]:
                 self._tell(note)
         else:
-            check(self._store, trials, n_classes)
+            check(self._store, trials, n_classes, n_train)
 
     def submit(self, trial_ids: Sequence[str]) -> None:
         self._trial_ids = list(trial_ids)
@@ -177,19 +180,17 @@ class LocalEngine:
         return None
 
 
-def check(store: Store, trials: Iterable[Trial], n_classes: int) -> None:
+def check(store: Store, trials: Iterable[Trial], n_classes: int, n_train: int) -> None:
     """Ask a process of its own whether every model can be trained, and end it."""
     worker = Worker(trial_command(store, (), None, Placement()), dict(os.environ))
     try:
-        worker.check(trials, n_classes, shares={})
+        worker.check(trials, n_classes, n_train, shares={})
     finally:
         worker.stop()
         worker.wait()
 
 
-def trial_command(
-    store: Store, trial_ids: Sequence[str], prepared: Path | None, placement: Placement
-) -> list[str]:
+def trial_command(store: Store, trial_ids: Sequence[str], prepared: Path | None, placement: Placement) -> list[str]:
     """Return the command that trains: the one unit that every engine runs."""
     python = [sys.executable, "-m"]
     if placement.processes > 1:

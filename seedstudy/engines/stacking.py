@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from seedstudy.study import Trial
-
 
 LARGEST = 16
 """Seeds of a stack, where their number is not given."""
 
 
 def kind_of(trial: Trial) -> str:
-    """Return what the seeds of a stack share, as text."""
-    return f"{trial.model} {trial.recipe.recipe_id} {trial.data_fingerprint} {','.join(trial.vary)}"
+    """Return what the seeds of a stack share, as text: everything but the seed."""
+    return replace(trial, seed=0).trial_id
 
 
 def fair_shares(trials: Iterable[Trial], n_slots: int) -> dict[str, int]:
@@ -41,7 +41,7 @@ class StackSizes:
     def learn(self, sizes: Mapping[str, int]) -> None:
         self.known |= sizes
 
-    def of(self, trial: Trial, n_classes: int, *, limit: int) -> int:
+    def of(self, trial: Trial, n_classes: int, n_train: int, *, limit: int) -> int:
         """Return how many seeds of a trial's kind to stack, at most ``limit``; 1 is no stack."""
         if limit == 1 or self._wish == 1:
             return 1
@@ -49,6 +49,9 @@ class StackSizes:
         if kind not in self.known:
             from seedstudy.train.stacked import choose_size
 
-            self.known[kind], note = choose_size(trial.model, trial.recipe, n_classes, wish=self._wish, limit=limit)
+            n_updates = trial.recipe.total_epochs * (n_train // trial.recipe.batch_size)
+            self.known[kind], note = choose_size(
+                trial.model, trial.recipe, n_classes, n_updates=n_updates, wish=self._wish, limit=limit
+            )
             self.notes += [note] if note else []
         return min(self.known[kind], limit)

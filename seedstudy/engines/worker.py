@@ -83,9 +83,9 @@ def main(
     ----------
     trial_ids
         May be empty where the process is attended: then requests come from stdin, one JSON object a line,
-        ``{"check": [specs], "n_classes": n, "shares": {kind: limit}}`` (answered by one line on stdout) and
-        ``{"train": [trial_ids], "prepared": path, "sizes": {kind: size}, "n_slots": n}``; until then torch and timm
-        are imported.
+        ``{"check": [specs], "n_classes": n, "n_train": n, "shares": {kind: limit}}`` (answered by one line on stdout)
+        and ``{"train": [trial_ids], "prepared": path, "sizes": {kind: size}, "n_slots": n}``; until then torch and
+        timm are imported.
     prepared
         Folder of the prepared data; None: prepared here, from what the trial's data set needs.
     stack
@@ -108,7 +108,8 @@ def main(
     code = EXIT_OK
     while (request := requests.get()) is not None:
         if "check" in request:
-            print(json.dumps(worker.check(request["check"], request["n_classes"], request["shares"])), file=answers)
+            specs = request.pop("check")
+            print(json.dumps(worker.check(specs, **request)), file=answers)
             continue
         worker.sizes.learn(request["sizes"])
         code = worker.train(request["train"], request["prepared"], request["n_slots"])
@@ -146,7 +147,9 @@ class _Worker:
 
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
-    def check(self, specs: Sequence[dict[str, Any]], n_classes: int, shares: Mapping[str, int]) -> dict[str, Any]:
+    def check(
+        self, specs: Sequence[dict[str, Any]], n_classes: int, n_train: int, shares: Mapping[str, int]
+    ) -> dict[str, Any]:
         """Say whether every model exists and can be trained by its recipe, and how many seeds to stack."""
         from seedstudy.study import Trial
         from seedstudy.train.models import check_model
@@ -155,7 +158,7 @@ class _Worker:
             for spec in specs:
                 trial = Trial.from_dict(spec, where="plan")
                 check_model(trial.model, trial.recipe, n_classes)
-                self.sizes.of(trial, n_classes, limit=shares.get(kind_of(trial), 1))
+                self.sizes.of(trial, n_classes, n_train, limit=shares.get(kind_of(trial), 1))
         except SeedstudyError as error:
             return {"wrong": str(error)}
         return {"wrong": None, "sizes": self.sizes.known, "notes": self.sizes.notes}
@@ -180,21 +183,23 @@ class _Worker:
                 with _printing_to(self._store.log(trial_id)):
                     trial = self._store.read_spec(trial_id)
                     data = self._load(trial, prepared)
-                    mates = self._mates(trial, islice(trial_ids, place, None), len(data.classes), n_slots, held)
+                    mates = self._mates(trial, data, islice(trial_ids, place, None), n_slots, held)
                     code = max(code, self._train_stacked([trial, *mates], data) if mates else self._train(trial, data))
         return code
 
     def _mates(
-        self, trial: Trial, later: Iterable[str], n_classes: int, n_slots: int, held: ExitStack
+        self, trial: Trial, data: Dataset, later: Iterable[str], n_slots: int, held: ExitStack
     ) -> Sequence[Trial]:
-        """Claim the trials that are trained beside one: of its kind, at their beginning, as many as is fair and pays."""
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1 or not self._is_fresh(trial.trial_id):
+        """Claim the trials to train beside one: of its kind, at their beginning, as many as is fair and pays."""
+        is_alone = int(os.environ.get("WORLD_SIZE", "1")) > 1 or bool(data.stored)
+        if is_alone or not self._is_fresh(trial.trial_id):
             return ()
         alike = (other for other in map(self._spec, later) if kind_of(other) == kind_of(trial))
         still_open = (other for other in alike if not self._store.has_ended(other.trial_id))
         open_ones = list(islice(still_open, n_slots * self.sizes.most))
         n_told = len(self.sizes.notes)
-        size = self.sizes.of(trial, n_classes, limit=math.ceil((1 + len(open_ones)) / n_slots))
+        limit = math.ceil((1 + len(open_ones)) / n_slots)
+        size = self.sizes.of(trial, len(data.classes), len(data.train_labels), limit=limit)
         for note in self.sizes.notes[n_told:]:
             print(note, file=sys.stderr)
         mates: list[Trial] = []

@@ -17,6 +17,7 @@ from seedstudy.store import Store
 
 WAIT_S = 900
 COMMAND = ["run", "-r", "a3", "-d", "digits", "--seeds", "2", "--epochs", "6", "--train-limit", "256"]
+COMMAND += ["--stack", "1"]  # to the bit the same result, whoever trains beside whom
 Results = dict[str, tuple[str, int]]
 """Trial id -> digest of the predictions, right answers on val."""
 
