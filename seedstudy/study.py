@@ -170,7 +170,7 @@ class TrialResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placement:
-    """Where trials are trained, and with what; no number depends on it but ``processes``."""
+    """Where trials are trained, and with what; beyond rounding no number depends on it but ``processes``."""
 
     engine: Literal["local", "slurm", "ray"] = "local"
     workers: int | None = None
