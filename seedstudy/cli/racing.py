@@ -65,6 +65,9 @@ def race(
     processes: Annotated[int | None, typer.Option(help="Processes that train one trial together.")] = None,
     cores: Annotated[int | None, typer.Option(help="Cores for each process.")] = None,
     gpus: Annotated[float | None, typer.Option(help="GPUs for each process; 0.25 shares one among four.")] = None,
+    stack: Annotated[
+        str | None, typer.Option(help="Seeds of a small model trained side by side: a number, or auto (timed).")
+    ] = None,
     template: Annotated[
         Path | None, typer.Option(help="Slurm: script that stands at the top of each job (#SBATCH lines, modules).")
     ] = None,
@@ -108,7 +111,7 @@ def race(
             epochs=epochs,
             train_limit=train_limit,
             name=check_name(study),
-            placement=placement_of(Placement(), where | {"template": template}),
+            placement=placement_of(Placement(), where | {"stack": stack, "template": template}),
         )
         arms = _arms(what, blank, model=model, vary=vary, assignments=assignments)
         runner = _Runner(arms, results, data_dir, is_retry=retry_failed)
