@@ -210,7 +210,7 @@ def train_stacked(
 
         # --- each seed: diverged, or evaluated as it would be alone -------------------------------------
         is_last = epoch + 1 == recipe.total_epochs
-        names = tuple(data.eval_sets) if is_last else ("val",) if (epoch + 1) % eval_every == 0 else ()
+        names = tuple(data.eval_sets) if is_last else (data.watched,) if (epoch + 1) % eval_every == 0 else ()
         for seed, network, own_losses in zip(seeds, stack.unstacked(), epoch_losses.unbind(1), strict=True):
             if seed.result is not None:
                 continue
@@ -218,7 +218,7 @@ def train_stacked(
                 seed.result = end(seed, epochs=epoch, reason=reason)
                 continue
             evaluations = evaluate_all(network, data, recipe, device, names)
-            on_val = evaluations.get("val")
+            on_val = evaluations.get(data.watched)
             report = EpochReport(
                 epoch=epoch + 1,
                 lr=lr,
@@ -257,6 +257,11 @@ def choose_size(
         reason = why_not_stackable(model, recipe, n_classes)
         return (1, _alone(model, reason)) if reason else (min(wish, limit), "")
     accelerator = accelerator_of(recipe)
+    if accelerator.device.type not in (
+        "cpu",
+        "cuda",
+    ):  # where each new shape is compiled, timing a few steps says nothing
+        return 1, ""
     alone = _step_times(model, recipe, n_classes, 1, accelerator)
     next(alone)  # the first step allocates and chooses kernels
     if next(alone) > LONG_STEP_S:
