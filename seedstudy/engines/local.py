@@ -23,7 +23,7 @@ _STOP_WAIT_S = 30.0
 """So long a worker may take to end its update and write its state before it is killed."""
 
 _MOST_ARGUMENTS = 1000
-"""Trials named in one command line, which the kernel limits."""
+"""Trials named in one command line, which the kernel limits; the others follow in another."""
 
 _FOREIGN = ("PMI_", "PMIX_", "OMPI_", "SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
 """Variables by which an outer launcher would make our processes believe that they are ranks of its own."""
@@ -107,6 +107,7 @@ class LocalEngine:
         self._environments = slot_environments(n_slots, placement)
         self._trial_ids: list[str] = []
         self._stack_sizes: dict[str, int] = {}
+        self._n_named: dict[int, int] = {}
         self._n_started = 0
         # Several processes of one trial are started with it; a single one imports torch while the data are prepared.
         are_warm = placement.processes == 1
@@ -124,7 +125,7 @@ class LocalEngine:
             check(self._store, trials, n_classes, n_train)
 
     def submit(self, trial_ids: Sequence[str]) -> None:
-        self._trial_ids = list(trial_ids)
+        self._trial_ids, self._n_named = list(trial_ids), {}
         for slot in range(len(self._environments)):
             self._give_work(slot)
 
@@ -134,15 +135,7 @@ class LocalEngine:
             if code is None:
                 continue
             del self._workers[slot]
-            if code == EXIT_USAGE:
-                raise SeedstudyError(worker.last_words().partition("seedstudy: ")[2] or worker.last_words())
-            if code in (EXIT_OK, EXIT_FAILED):
-                continue  # it has seen every trial; what is lost by then is submitted again
-            trial_id = self._trial_of(worker)
-            if trial_id is not None:
-                if code != EXIT_STOPPED:
-                    self._tell(f"{trial_id}: its worker died ({worker.last_words()}); trying again")
-                self._give_work(slot)
+            self._bury(slot, worker, code)
         return set(self._trial_ids) if self._workers else set()
 
     def cancel(self) -> None:
@@ -152,9 +145,29 @@ class LocalEngine:
             worker.wait()
         self._workers = {}
 
+    def _bury(self, slot: int, worker: Worker, code: int) -> None:
+        """Act on the end of a worker: what it left behind is for another one in its slot."""
+        words, trial_id = worker.last_words(), self._trial_of(worker)
+        worker.stop()
+        worker.wait()
+        if code == EXIT_USAGE:
+            raise SeedstudyError(words.partition("seedstudy: ")[2] or words)
+        if code in (EXIT_OK, EXIT_FAILED):
+            if self._n_named.get(slot, len(self._trial_ids)) < len(self._trial_ids):
+                self._give_work(slot)
+        elif trial_id is not None:
+            if code != EXIT_STOPPED:
+                self._tell(f"{trial_id}: its worker died ({words}); trying again")
+            self._n_named[slot] = 0
+            self._give_work(slot)
+        elif code != EXIT_STOPPED:
+            self._tell(f"a worker ended before it began a trial ({words})")
+
     def _give_work(self, slot: int) -> None:
         if self._placement.processes > 1:
-            self._workers[slot] = self._start(slot, self._trial_ids[:_MOST_ARGUMENTS])
+            first = self._n_named.get(slot, 0)
+            self._n_named[slot] = first + _MOST_ARGUMENTS
+            self._workers[slot] = self._start(slot, self._trial_ids[first : first + _MOST_ARGUMENTS])
             return
         if slot not in self._workers:
             self._workers[slot] = self._start(slot, ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -80,6 +81,14 @@ def test_a_trial_whose_process_dies_without_getting_on_is_given_up(place: Local,
     assert err.count("its worker died (exit status -9") == 3
     (trial_id,) = store(tmp_path).trial_ids()
     assert store(tmp_path).failure(trial_id)["reason"] == "its process died 3 times in a row without getting on"
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_trial(place: Local, tmp_path: Path) -> None:
+    code, _, err = place.finish(tmp_path, "--seeds", "1", "--processes", "2", "--set", "micro_batch=64")
+    assert code == 0, err
+    (record,) = tmp_path.glob("results/main/trials/*/trial.json")
+    assert json.loads(record.read_text())["provenance"]["n_processes"] == 2
 
 
 @pytest.mark.slow

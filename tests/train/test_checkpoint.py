@@ -83,6 +83,16 @@ def test_killed_at_an_epoch_end_it_goes_on_there(
     assert outcome(resumed) == outcome(whole)
 
 
+def test_timms_own_augmentation_goes_on_in_the_middle_of_an_epoch(
+    tmp_path: Path, data: Dataset, make_trial: MakeTrial
+) -> None:
+    trial, path = make_trial(4, augment="pil"), tmp_path / "checkpoint.pt"
+    with pytest.raises(Stopped):
+        train_trial(trial, data, checkpoints=stopping_after(path, trial, 3))
+    resumed = train_trial(trial, data, checkpoints=Checkpoints(path, trial.trial_id))
+    assert outcome(resumed) == outcome(train_trial(trial, data))
+
+
 def test_stopped_twice_is_still_the_same(tmp_path: Path, data: Dataset, make_trial: MakeTrial) -> None:
     trial, path = make_trial(3), tmp_path / "checkpoint.pt"
     for updates in (2, 3):
