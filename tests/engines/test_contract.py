@@ -159,7 +159,7 @@ def test_done_again_it_is_done_once(place: Local, tmp_path: Path, undisturbed: R
         assert len(tasks) == 2
         for task in tasks:
             place.ask("scontrol", "requeue", task)
-        assert len(place.tasks()) == 2
+        wait_for(lambda: len(place.tasks()) == 2, "Slurm to take them back")
         wait_for(lambda: place.now() or not place.tasks(), "the requeued jobs to end")
     again = place.call(tmp_path, "trial", "results/main", *undisturbed)
     assert again.returncode == 0, again.stderr
