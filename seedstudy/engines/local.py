@@ -158,7 +158,7 @@ class LocalEngine:
         elif trial_id is not None:
             if code != EXIT_STOPPED:
                 self._tell(f"{trial_id}: its worker died ({words}); trying again")
-            self._n_named[slot] = 0
+            self._n_named.pop(slot, None)
             self._give_work(slot)
         elif code != EXIT_STOPPED:
             self._tell(f"a worker ended before it began a trial ({words})")
