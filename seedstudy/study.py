@@ -276,6 +276,17 @@ def load_study(path: Path) -> Study:
     )
 
 
+def check_layout(recipe: Recipe, n_processes: int) -> None:
+    """Raise a StudyError where the micro-batches of an update cannot be shared equally."""
+    n_micro = recipe.batch_size // recipe.micro_batch
+    if n_micro % n_processes:
+        raise StudyError(
+            f"recipe {recipe.name}: an update has {n_micro} micro-batches (batch_size = {recipe.batch_size}, "
+            f"micro_batch = {recipe.micro_batch}), which {n_processes} processes cannot share equally: choose another "
+            "--processes, or --set micro_batch=…"
+        )
+
+
 def check_augmentation(word: str, *, where: str) -> Augmentation:
     """Return a word that says who augments, or raise; ``where`` stands before it in the message."""
     for known in AUGMENTATIONS:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from seedstudy import __version__
-from seedstudy.cli import catalogue, deciding, importing, judging, racing, training, trials
+from seedstudy.cli import catalogue, deciding, importing, judging, networks, racing, training, trials
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
 from seedstudy.errors import SeedstudyError
 
@@ -25,6 +25,7 @@ for command in (
     *(training.run, trials.status, trials.cancel, trials.clean),
     *(judging.summary, judging.fit, judging.compare),
     *(racing.race, deciding.power, deciding.audit),
+    *(networks.evaluate, networks.cost),
 ):
     app.command()(command)
 app.command("import")(importing.import_files)

@@ -20,7 +20,7 @@ from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.recipe import Recipe
 from seedstudy.scaling import scale
 from seedstudy.store import Store
-from seedstudy.study import Augmentation, Placement, Study, Trial
+from seedstudy.study import Augmentation, Placement, Study, Trial, check_layout
 
 Tell = Callable[[str], None]
 """Takes one line for the user."""
@@ -63,6 +63,8 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell)
         # What fills a gap is the recipe's own value, and scales with it; what changes a value is meant as it is.
         changes = [word for word in study.assignments if word.partition("=")[0].strip() not in file.gaps(model)]
         scaled.append(_scaled(recipe, study, changes, data, info.epoch_ratio))
+    for recipe in scaled:
+        check_layout(recipe, study.placement.processes)
     for sentence in dict.fromkeys(_in_words(recipe, study) for recipe in scaled):
         tell(sentence)
     trials = [

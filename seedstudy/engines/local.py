@@ -28,6 +28,9 @@ _MOST_ARGUMENTS = 1000
 _FOREIGN = ("PMI_", "PMIX_", "OMPI_", "SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
 """Variables by which an outer launcher would make our processes believe that they are ranks of its own."""
 
+LOADERS = "SEEDSTUDY_LOADERS"
+"""Processes that decode for one that trains, where images stay encoded on disk (as train/streaming.py reads it)."""
+
 _RANKS = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -238,6 +241,8 @@ def default_slots(placement: Placement) -> int:
 def slot_environments(n_slots: int, placement: Placement) -> list[dict[str, str]]:
     """Return the environment of each slot: its threads on CPUs, its devices on GPUs, set before any import."""
     outer = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN) and key not in _RANKS}
+    n_training = n_slots * placement.processes
+    outer.setdefault(LOADERS, str(max(1, len(os.sched_getaffinity(0)) // n_training)))
     gpus = _gpus()
     if placement.gpus == 0:
         return [{**outer, **cpu_environment(placement.cores), "CUDA_VISIBLE_DEVICES": ""}] * n_slots

@@ -25,6 +25,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from seedstudy.study import TRAINING_VERSION, EpochReport
+from seedstudy.train.processes import mean_over_processes
 from seedstudy.train.random_state import RandomStream
 
 FORMAT = 1
@@ -107,7 +108,7 @@ class TrainingState:
             "ema": self.ema.state_dict() if self.ema is not None else None,
             "scaler": scaler.state_dict() if scaler is not None else None,
             "streams": of_ranks,
-            "losses": self.losses,
+            "losses": mean_over_processes(self.losses, self.accelerator),
             "epoch": self.epoch,
             "step": self.step,
             "lr": self.lr,

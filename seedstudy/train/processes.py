@@ -18,9 +18,9 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from seedstudy.errors import StudyError
 from seedstudy.recipe import Recipe
 from seedstudy.seeds import Streams
+from seedstudy.study import check_layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,17 +54,6 @@ def share_of(recipe: Recipe, accelerator: Accelerator) -> Share:
     check_layout(recipe, n_processes)
     n_slots = recipe.batch_size // recipe.micro_batch // n_processes
     return Share(rank=rank, n_processes=n_processes, slots=range(rank * n_slots, (rank + 1) * n_slots))
-
-
-def check_layout(recipe: Recipe, n_processes: int) -> None:
-    """Raise a StudyError where the micro-batches of an update cannot be shared equally."""
-    n_micro = recipe.batch_size // recipe.micro_batch
-    if n_micro % n_processes:
-        raise StudyError(
-            f"recipe {recipe.name}: an update has {n_micro} micro-batches (batch_size = {recipe.batch_size}, "
-            f"micro_batch = {recipe.micro_batch}), which {n_processes} processes cannot share equally: choose another "
-            "--processes, or --set micro_batch=…"
-        )
 
 
 class RunningStatistics:

@@ -22,6 +22,7 @@ from seedstudy.study import TRAINING_VERSION, EpochReport, Trial, TrialResult
 from seedstudy.train import devices
 from seedstudy.train.batches import Augmenter, build_augmenter, micro_batches
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
+from seedstudy.train.cost import of_trial
 from seedstudy.train.evaluate import evaluate_all
 from seedstudy.train.models import build_model
 from seedstudy.train.processes import (
@@ -179,7 +180,8 @@ def train_trial(
         train_s=state.seconds(),
         images_per_s=recipe.total_epochs * n_updates * recipe.batch_size / state.train_s,
         n_params=n_params,
-        provenance=provenance(accelerator, trial),
+        provenance=provenance(accelerator, trial)
+        | {"cost": of_trial(trial.model, recipe, len(data.classes), evaluated, device)},
     )
 
 

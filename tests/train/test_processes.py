@@ -18,7 +18,8 @@ from torch import nn
 from seedstudy.errors import StudyError
 from seedstudy.recipe import Recipe, load_recipe
 from seedstudy.seeds import Streams
-from seedstudy.train.processes import RunningStatistics, Share, check_layout, of_slot, whole
+from seedstudy.study import check_layout
+from seedstudy.train.processes import RunningStatistics, Share, of_slot, whole
 from tests.imagenet_tree import make_tree
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,137 @@
+"""Networks trained elsewhere, with timm's weights or a file's, judged on our eval sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import timm
+import torch
+from timm.data import resolve_model_data_config
+from torch import nn
+
+from seedstudy.datasets import Dataset
+from seedstudy.errors import StudyError, suggest
+from seedstudy.recipe import Recipe
+from seedstudy.study import Evaluation
+from seedstudy.train.devices import name_of
+from seedstudy.train.evaluate import evaluate_all
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preprocessing:
+    """How an image is shown to a network at test."""
+
+    size: int
+    crop: float
+    interpolation: Literal["bilinear", "bicubic"]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """One network on every eval set asked for."""
+
+    preprocessing: Preprocessing
+    evaluations: dict[str, Evaluation]
+    n_params: int
+    device: str
+
+
+def judge(
+    name: str,
+    data: Dataset,
+    eval_sets: tuple[str, ...],
+    *,
+    carrier: Recipe,
+    weights: Path | None,
+    preprocessing: Recipe | None,
+    size: int | None,
+    crop: float | None,
+) -> Judged:
+    """Evaluate a timm model (``resnet50.a1_in1k``, ``hf-hub:user/name``) on a data set's eval sets.
+
+    Parameters
+    ----------
+    carrier
+        Any recipe: its evaluation values are replaced, its training values are not looked at.
+    weights
+        A file (.safetensors, or .pth read without unpickling objects) instead of timm's own download.
+    preprocessing
+        The recipe whose test size, crop and interpolation are used; None: those the weights come with.
+
+    Raises
+    ------
+    StudyError
+        Unknown model, weights that cannot be had or do not fit.
+
+    """
+    model = _load(name, weights, len(data.classes))
+    own = _own(model)
+    shown = own
+    if preprocessing is not None:
+        shown = replace(
+            own,
+            size=preprocessing.test_size,
+            crop=preprocessing.test_crop,
+            interpolation=preprocessing.test_interpolation,
+        )
+    shown = replace(shown, size=size or shown.size, crop=crop or shown.crop)
+    recipe = replace(
+        carrier,
+        test_size=shown.size,
+        test_crop=shown.crop,
+        test_interpolation=shown.interpolation,
+        loss="ce",  # confidence is the softmax's, whatever these weights were trained by
+    )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = model.to(device).to(memory_format=torch.channels_last)
+    of_weights = replace(data, mean=shown.mean, std=shown.std)
+    return Judged(
+        preprocessing=shown,
+        evaluations=evaluate_all(model, of_weights, recipe, device, eval_sets),
+        n_params=sum(parameter.numel() for parameter in model.parameters()),
+        device=name_of(device),
+    )
+
+
+def _load(name: str, weights: Path | None, n_classes: int) -> nn.Module:
+    is_hub = name.startswith(("hf-hub:", "hf_hub:"))
+    if not is_hub and not timm.is_model(name.split(".")[0]):
+        raise StudyError(f'unknown model "{name}".{suggest(name, timm.list_models())}')
+    if weights is None and not is_hub and "." in name and name not in timm.list_pretrained():
+        base = name.split(".")[0]
+        raise StudyError(f'timm has no weights "{name}".{suggest(name, timm.list_pretrained(f"{base}.*"))}')
+    if weights is not None and not weights.is_file():
+        raise StudyError(f"{weights}: no such file.")
+    try:
+        if weights is None:
+            model = timm.create_model(name, pretrained=True)
+        else:
+            model = timm.create_model(name, pretrained=False, num_classes=n_classes)
+            timm.models.load_checkpoint(model, str(weights), weights_only=True)
+    except Exception as error:  # the hub, the file system, unpickling and load_state_dict each have their own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        where = weights or f"the weights of {name}"
+        raise StudyError(f"{where}: cannot be loaded ({reason}); give a file of this model with --weights.") from error
+    if getattr(model, "num_classes", n_classes) != n_classes:
+        raise StudyError(f"{name}: answers with {model.num_classes} classes, the data have {n_classes}.")
+    made: nn.Module = model
+    return made
+
+
+def _own(model: nn.Module) -> Preprocessing:
+    config: dict[str, Any] = resolve_model_data_config(model)
+    if config["interpolation"] not in ("bilinear", "bicubic"):
+        raise StudyError(
+            f"these weights are tested with {config['interpolation']} resizing; name a --recipe to test by."
+        )
+    return Preprocessing(
+        size=config["input_size"][-1],
+        crop=config["crop_pct"],
+        interpolation=config["interpolation"],
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+    )
