@@ -14,7 +14,7 @@ from seedstudy.engines import local
 from seedstudy.engines.local import slot_environments
 from seedstudy.errors import StudyError
 from seedstudy.study import Placement
-from tests.engines.places import Local, Results, in_flight, kill, log, results, store, wait_for
+from tests.engines.places import WAIT_S, Local, Results, in_flight, kill, log, results, store, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,39 @@ def test_interrupted_and_given_again_it_goes_on(place: Local, tmp_path: Path, un
     assert results(tmp_path) == undisturbed
     assert "stopped in order" in log(tmp_path, trial_id)
     assert "goes on at epoch" in log(tmp_path, trial_id)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_the_command_alone_stops_in_order_with_75_and_goes_on(
+    number: signal.Signals, place: Local, tmp_path: Path, cache: Path, undisturbed: Results
+) -> None:
+    _planned(tmp_path, undisturbed, cache)
+    trial_id = min(undisturbed)
+    (prepared,) = cache.glob("digits-*")
+    arguments = ("trial", "results/main", trial_id, "--prepared", str(prepared))
+    environment = {**place.environment, **local.cpu_environment(1)}
+    process = subprocess.Popen(place.command(*arguments), cwd=tmp_path, env=environment)
+    wait_for(lambda: in_flight(tmp_path), "a trial in flight")
+    process.send_signal(number)
+    assert process.wait(WAIT_S) == 75
+    assert store(tmp_path).checkpoint(trial_id).exists()
+    place.environment = environment
+    assert place.call(tmp_path, *arguments).returncode == 0
+    assert "goes on at epoch" in log(tmp_path, trial_id)
+    record = json.loads((store(tmp_path).folder(trial_id) / "trial.json").read_text())
+    assert record["sha256"]["predictions.parquet"] == undisturbed[trial_id][0]
+
+
+def _planned(folder: Path, undisturbed: Results, cache: Path) -> None:
+    """Plan the study that `undisturbed` has done, in another folder."""
+    from seedstudy.engines.launch import resolve
+    from seedstudy.study import Study
+
+    study = Study(recipes=("a3",), data="digits", seeds=(0, 1), epochs=6, train_limit=256)
+    grid = resolve(study, data_dir=None, cache_dir=cache, tell=lambda text: None)
+    assert {trial.trial_id for trial in grid.trials} == set(undisturbed)
+    store(folder).plan(study, grid.trials)
 
 
 @pytest.mark.slow
