@@ -62,6 +62,11 @@ class Answer:
     """Number of comparisons that are adjusted together with this one."""
     correction: Correction
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know before believing the verdict and the numbers."""
+        return (*self.verdict.warnings, *self.comparison.warnings)
+
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of ``compare --json``."""
         c, v = self.comparison, self.verdict
@@ -110,7 +115,7 @@ class Answer:
             **paired,
             "verdict": v.word,
             "reasons": list(v.reasons),
-            "warnings": list(c.warnings),
+            "warnings": list(self.warnings),
         }
 
 

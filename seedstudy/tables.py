@@ -217,7 +217,10 @@ def _comparison_notes(comparisons: Comparisons) -> Iterable[Text]:
             yield Text(
                 f"{answer.a.eval_set}: paired by seed, correlation r = {_number(r.value, 2)}{known}.", style="dim"
             )
-    yield from _notes((f"{answer.b.label}, {answer.a.eval_set}", answer.comparison.warnings) for answer in answers)
+    yield from _notes(
+        (f"{answer.b.label}, {answer.a.eval_set}", (*answer.warnings, *answer.comparison.difference.warnings))
+        for answer in answers
+    )
 
 
 def _family_notes(answers: Sequence[Answer]) -> Iterable[str]:

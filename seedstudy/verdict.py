@@ -9,6 +9,7 @@ from typing import Literal
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.compare import Comparison
+from seedstudy.stats.doubt import Claim, safe_p, sizes_differ
 from seedstudy.stats.permutation import floor_paired, floor_two_sample
 from seedstudy.stats.power import more_seeds, smallest
 from seedstudy.stats.result import Estimate
@@ -53,6 +54,8 @@ class Verdict:
     """Supports "B is not worse than A by the margin"; None without a margin."""
     more_seeds: int | None
     """Seeds per arm to add for a settled answer at the rule's power; only when inconclusive and reachable."""
+    warnings: tuple[str, ...] = ()
+    """What the word rests on, where that may fail."""
 
 
 def decide(
@@ -120,6 +123,28 @@ def decide(
         single_run_error=comparison.single_run_error,
         non_inferiority_p=(comparison.p_below_plus_margin if rule.lower_is_better else comparison.p_above_minus_margin),
         more_seeds=missing,
+        warnings=_borderline(comparison, rule, word, p=p, equivalence_p=equivalence_p),
+    )
+
+
+def _borderline(
+    comparison: Comparison, rule: Rule, word: Word, *, p: float, equivalence_p: float | None
+) -> tuple[str, ...]:
+    """Return the caveat of a claim that would not stand under the worst shapes which so few seeds cannot rule out."""
+    if word == "inconclusive" or comparison.method not in ("welch", "paired-t"):
+        return ()
+    claim: Claim = "equivalence" if word == "equivalent" else "difference"
+    found = equivalence_p if word == "equivalent" else p
+    n_a, n_b = comparison.n_a, comparison.n_b
+    safe = safe_p(n_a, n_b, alpha=rule.alpha, claim=claim, paired=comparison.paired)
+    if found is None or found < safe:
+        return ()
+    seeds = f"{n_a}" if n_a == n_b else f"{n_a} and {n_b}"
+    shapes = "skewed, or vary more in the smaller arm" if sizes_differ(n_a, n_b) else "skewed in opposite directions"
+    standing = f"only p < {safe:.2g} would stand even then" if safe > 0.0 else "no p would be small enough then"
+    return (
+        f"borderline: {seeds} seeds cannot show whether seeds are {shapes}; {standing}, and here p = {_p(found)}: "
+        "train more seeds before relying on it",
     )
 
 
@@ -213,12 +238,15 @@ def _reasons_detected(comparison: Comparison, told: _Told, p: float, word: str) 
 
 
 def _how_often(p: float) -> str:
-    """Return a probability as a reader counts it; two digits, never "0"."""
+    """Return a probability as a reader counts it; never "0"."""
+    if p >= 0.095:
+        return f"in about {100 * p:.0f} of 100 tries"
+    if p >= 0.01:
+        return f"in about {100 * p:.2g} of 100 tries"
     if p < 1e-6:
         return "less than once in a million tries"
     tries = 1.0 / p
-    digits = 1 - math.floor(math.log10(tries))
-    return f"about once in {round(tries, digits):,.{max(digits, 0) if tries < 10 else 0}f} tries"
+    return f"about once in {round(tries, 1 - math.floor(math.log10(tries))):,.0f} tries"
 
 
 def _exceeds_margin(comparison: Comparison, margin: float) -> bool:

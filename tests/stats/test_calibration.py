@@ -3,33 +3,24 @@ import math
 import numpy as np
 import pytest
 
-from seedstudy.stats import calibration, doubt
-from seedstudy.stats.calibration import (
-    Design,
-    brunner_munzel_rows,
-    calibrate,
-    coverages_of,
-    main,
-    one_arm,
-    permutation_rows,
-    rank_rows,
-    sizes_of,
-    tables,
-    welch_rows,
-)
+from seedstudy.stats import doubt
+from seedstudy.stats.calibration import designs, run
+from seedstudy.stats.calibration.__main__ import main
+from seedstudy.stats.calibration.borderline import borderline
+from seedstudy.stats.calibration.coverage import coverages_of
+from seedstudy.stats.calibration.designs import Design
+from seedstudy.stats.calibration.found import power_of
+from seedstudy.stats.calibration.one_recipe import one_arm
+from seedstudy.stats.calibration.report import tables
+from seedstudy.stats.calibration.rows import brunner_munzel_rows, permutation_rows, rank_rows, welch_rows
+from seedstudy.stats.calibration.run import calibrate
+from seedstudy.stats.calibration.wrong import sizes_of
 from seedstudy.stats.compare import compare
-from seedstudy.stats.doubt import (
-    has_long_tails,
-    is_coarse,
-    is_lopsided,
-    is_skewed,
-    is_unbalanced,
-    skewness_of_difference,
-)
+from seedstudy.stats.doubt import has_long_tails, is_coarse, is_skewed, safe_p
 from seedstudy.stats.resample import bca_limits
 from seedstudy.stats.welch import two_sided_p
 
-NORMAL = calibration.SHAPES["normal"]
+NORMAL = designs.SHAPES["normal"]
 
 
 def three_errors(p, replicates):
@@ -100,35 +91,11 @@ def test_bca_agrees_with_scipy():
     assert both[0][1] > both[0][0]
 
 
-def test_skewness_of_the_difference_is_that_of_its_distribution():
-    rng = np.random.default_rng(5)
-    a, b = rng.exponential(1, (4000, 8)), rng.exponential(3, (4000, 5))
-    from scipy import stats
-
-    truth = (2 * 27 / 25 - 2 / 64) / (9 / 5 + 1 / 8) ** 1.5
-    assert stats.skew(b.mean(axis=1) - a.mean(axis=1)) == pytest.approx(truth, abs=0.15)
-    large_a, large_b = rng.exponential(1, (1, 80_000)), rng.exponential(3, (1, 50_000))
-    expected = (2 * 27 / 5e4**2 - 2 / 8e4**2) / (9 / 5e4 + 1 / 8e4) ** 1.5
-    assert skewness_of_difference(large_a, large_b)[0][0] == pytest.approx(expected, rel=0.1)
-    normal = skewness_of_difference(rng.standard_normal((4000, 8)), 3 * rng.standard_normal((4000, 8)))
-    assert np.std(normal[0]) == pytest.approx(np.mean(normal[1]), rel=0.25)
-
-
 def test_doubts_are_raised_where_they_belong_and_rarely_elsewhere():
     rng = np.random.default_rng(6)
     normal, skewed = rng.standard_normal((2000, 30)), rng.exponential(1, (2000, 30))
-    assert np.mean(is_lopsided(normal, -normal[::-1])) < 0.1
-    assert np.mean(is_lopsided(-skewed, skewed[::-1])) > 0.8
-    # Skews that cancel in truth do not always cancel in the sample.
-    assert np.mean(is_lopsided(skewed, skewed[::-1])) < 0.5
     assert np.mean(is_skewed(normal)) < 0.02 < 0.4 < np.mean(is_skewed(skewed))
     assert np.mean(has_long_tails(normal)) < 0.15 < 0.5 < np.mean(has_long_tails(rng.standard_t(3, (2000, 30))))
-    assert not is_lopsided(skewed[:, :4], skewed[:, :9]).any()
-    assert is_unbalanced(1.0, 9, 1.0, 3)
-    assert is_unbalanced(1.0, 15, 3.0, 5)
-    assert not is_unbalanced(3.0, 15, 1.0, 5)
-    assert not is_unbalanced(1.0, 9, 1.0, 5)
-    assert not is_unbalanced(1.0, 30, 3.0, 10)
     assert is_coarse(np.array([0.0, 1.0, 1.0, 0.0, 2.0]))
     assert not is_coarse(np.array([0.0, 1.0, 2.0]))
     assert not is_coarse(np.array([0.0, 0.1, 0.1, 2.0, 3.0]))
@@ -136,13 +103,12 @@ def test_doubts_are_raised_where_they_belong_and_rarely_elsewhere():
 
 @pytest.mark.slow
 def test_a_small_calibration_fills_every_table_and_is_the_same_twice(tmp_path, capsys, monkeypatch):
-    some = [design for design in calibration.designs() if design.name in ("normal", "lattice", "opposite skews")]
-    monkeypatch.setattr(calibration, "designs", lambda: iter(some))
+    some = [design for design in designs.designs() if design.name in ("normal", "lattice", "opposite skews")]
+    monkeypatch.setattr(run, "designs", lambda: iter(some))
     seen = []
     first = calibrate(replicates=40, sizes=(3,), progress=seen.append)
-    assert len(seen) == len(first.sizes) + len(first.coverages) + len(first.one_arm) + len(first.families) + len(
-        first.powers
-    )
+    parts = (first.sizes, first.coverages, first.one_arm, first.families, first.powers, first.borderline)
+    assert len(seen) == sum(map(len, parts))
     assert tables(calibrate(replicates=40, sizes=(3,))) == tables(first)
     assert tables(calibrate(replicates=40, sizes=(3,), rng_seed=2)) != tables(first)
     document = tmp_path / "calibration.md"
@@ -160,8 +126,8 @@ def test_a_small_calibration_fills_every_table_and_is_the_same_twice(tmp_path, c
 
 
 def test_blocks_add_up():
-    assert sum(calibration.blocks(4_500)) == 4_500
-    assert max(calibration.blocks(4_500)) <= 2_000
+    assert sum(designs.blocks(4_500)) == 4_500
+    assert max(designs.blocks(4_500)) <= 2_000
 
 
 def test_skewness_and_kurtosis_are_the_usual_ones():
@@ -233,3 +199,52 @@ def test_the_ratio_by_its_formula():
     ratio = compare_spread(a, b, level=0.95).ratio
     assert ratio.low == pytest.approx(math.exp((centre - t * se) / 2))
     assert ratio.high == pytest.approx(math.exp((centre + t * se) / 2))
+
+
+OPPOSITE = {"draw_a": designs.mirrored(designs.skewed), "draw_b": designs.skewed}
+
+
+@pytest.mark.parametrize(("n_a", "n_b"), [(3, 3), (5, 5), (10, 10), (9, 3), (30, 10)])
+def test_claims_that_do_not_call_themselves_borderline_keep_five_percent(n_a, n_b):
+    # The very worst shapes: Welch errs in 8 % and more; what it claims without a caveat in 5 %.
+    sd_b = 1.0 if n_a == n_b else 3.0
+    shapes = OPPOSITE if n_a == n_b else {"draw_a": designs.skewed, "draw_b": designs.skewed}
+    design = Design(name="", n_a=n_a, n_b=n_b, sd_b=sd_b, **shapes)
+    result = sizes_of(design, replicates=8_000, rng=np.random.default_rng(2))
+    assert result.welch > 0.07
+    assert result.unwarned <= 0.05 + three_errors(0.05, 8_000)
+    assert result.equivalent_unwarned <= 0.05 + three_errors(0.05, 8_000)
+    if n_a != n_b:  # with 9 and 3 even normal seeds of one std err in 6 %
+        return
+    # And where nothing is wrong the caveat is rare.
+    kept = Design(name="", draw_a=NORMAL, draw_b=NORMAL, n_a=n_a, n_b=n_b)
+    fine = sizes_of(kept, replicates=8_000, rng=np.random.default_rng(2))
+    assert fine.welch - fine.unwarned < 0.05
+
+
+def test_bounds_of_borderline_claims_are_the_measured_ones():
+    found = borderline("equal", 5, replicates=20_000, rng=np.random.default_rng(3))
+    # A quantile at 5 % of 20,000 values of density 1: error about .0015 / density, here below .0015.
+    assert found.difference == pytest.approx(found.difference_used, abs=0.002)
+    assert found.equivalence == pytest.approx(found.equivalence_used, abs=0.002)
+    assert found.difference_used <= found.difference + 0.001
+
+
+def test_safe_p_by_design():
+    assert safe_p(3, 3, alpha=0.05, claim="difference") == pytest.approx(0.023)
+    assert safe_p(3, 3, alpha=0.05, claim="difference", paired=True) == pytest.approx(0.027)
+    assert safe_p(3, 4, alpha=0.05, claim="difference") == pytest.approx(0.023)  # nearly equal sizes
+    assert safe_p(9, 3, alpha=0.05, claim="difference") == safe_p(3, 9, alpha=0.05, claim="difference")
+    assert safe_p(9, 3, alpha=0.05, claim="difference") == pytest.approx(0.0019)
+    assert safe_p(6, 4, alpha=0.05, claim="difference") == pytest.approx(0.0037)
+    assert safe_p(9, 2, alpha=0.05, claim="difference") == 0.0
+    assert safe_p(500, 500, alpha=0.05, claim="equivalence") == pytest.approx(0.034)
+    assert 0.010 < safe_p(8, 8, alpha=0.05, claim="equivalence") < 0.012
+    assert safe_p(3, 3, alpha=0.01, claim="difference") < 0.01 * 0.5
+    assert safe_p(2, 2, alpha=0.2, claim="difference") <= 0.2
+
+
+def test_power_tells_how_often_a_true_finding_is_called_borderline():
+    found = power_of(5, 2.0, replicates=2_000, rng=np.random.default_rng(0))
+    assert 0.1 < found.borderline < found.detected
+    assert power_of(5, 6.0, replicates=2_000, rng=np.random.default_rng(0)).borderline < 0.02

@@ -175,27 +175,15 @@ def warned(result, words):
     return any(words in warning for warning in result.warnings)
 
 
-@pytest.mark.parametrize(("n", "spread", "shape", "floor"), [(3, 1, 1, 1), (4, 1, 1, 0), (5, 0, 1, 0), (11, 0, 0, 0)])
+@pytest.mark.parametrize(
+    ("n", "spread", "shape", "floor"), [(3, 1, 1, 1), (4, 1, 1, 0), (5, 0, 1, 0), (10, 0, 1, 0), (11, 0, 0, 0)]
+)
 def test_few_seeds_are_told_what_they_cannot_show(n, spread, shape, floor):
     values = np.random.default_rng(0).standard_normal(n)
     result = run(values, values[::-1] + 0.1)
     assert warned(result, "hardly show the spread") == bool(spread)
-    assert warned(result, "cannot show whether seeds are normally distributed") == bool(shape)
+    assert any("do not show a skew" in warning for warning in result.difference.warnings) == bool(shape)
     assert warned(result, "smallest attainable") == bool(floor)
-
-
-def test_unequal_sizes_warn_where_calibration_found_too_many_errors():
-    rng = np.random.default_rng(1)
-    small, large = rng.standard_normal(6), rng.standard_normal(18)
-    assert warned(run(large, 9 * small), "unequal sizes")
-    assert not warned(run(9 * large, small), "unequal sizes")
-    assert not warned(run(large[:11], 9 * small), "unequal sizes")
-
-
-def test_skews_that_do_not_cancel_are_told():
-    skewed = np.random.default_rng(2).exponential(1, 40)
-    assert warned(run(-skewed, skewed), "skewed in a way that does not cancel")
-    assert not warned(run(skewed, skewed + 1), "skewed in a way that does not cancel")
 
 
 def test_a_wider_level_is_what_the_floor_is_held_against():

@@ -216,3 +216,24 @@ def test_two_seeds_keep_their_own_spread_when_more_are_counted():
             welch(0, factor * comparison.sd_a, n, comparison.difference.value, factor * comparison.sd_b, n), 0.05
         )
         assert 0.8 <= power < 0.82
+
+
+def test_a_claim_close_to_alpha_says_what_it_rests_on():
+    arms = ([1.0, 2.0, 3.0, 2.0, 2.2], [3.0, 2.6, 4.0, 3.1, 2.9])
+    comparison = compare(*arms, rng=np.random.default_rng(0), margin=9.0)
+    for p, is_borderline in ((0.0169, False), (0.018, True), (0.0499, True)):
+        found = decide(comparison, Rule(margin=9.0), p_adjusted=p, equivalence_p_adjusted=0.5)
+        assert found.word == "better"
+        assert bool(found.warnings) == is_borderline
+    assert "5 seeds cannot show whether seeds are skewed in opposite directions; only p < 0.017" in found.warnings[0]
+    for p, is_borderline in ((0.0109, False), (0.012, True)):
+        found = decide(comparison, Rule(margin=9.0), p_adjusted=0.5, equivalence_p_adjusted=p)
+        assert (found.word, bool(found.warnings)) == ("equivalent", is_borderline)
+    assert decide(comparison, Rule(margin=9.0), p_adjusted=0.5, equivalence_p_adjusted=0.5).warnings == ()
+    unequal = compare(arms[0], [*arms[1], *arms[1]], rng=np.random.default_rng(0))
+    found = decide(unequal, Rule(), p_adjusted=0.01)
+    assert "5 and 10 seeds cannot show whether seeds are skewed, or vary more in the smaller arm" in found.warnings[0]
+    two = compare(arms[0], [9.0, 9.1], rng=np.random.default_rng(0))
+    assert "no p would be small enough" in decide(two, Rule()).warnings[0]
+    alone = compare([1.0], [5.0, 5.1, 5.2, 5.1], rng=np.random.default_rng(0))
+    assert decide(alone, Rule()).warnings == ()
