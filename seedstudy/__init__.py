@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from seedstudy.api import compare, fit, load_predictions, load_trials, summary
+    from seedstudy.api import compare, fit, grid, load_predictions, load_trials, summary
     from seedstudy.auditing import audit
     from seedstudy.judgement import Answer, Comparisons
     from seedstudy.planning import power
@@ -28,6 +28,7 @@ __all__ = [
     "audit",
     "compare",
     "fit",
+    "grid",
     "load_predictions",
     "load_recipe",
     "load_study",
@@ -49,6 +50,7 @@ _HOMES = {
     "audit": "auditing.audit",
     "compare": "api.compare",
     "fit": "api.fit",
+    "grid": "api.grid",
     "load_predictions": "api.load_predictions",
     "load_recipe": "recipe.load_recipe",
     "load_study": "study.load_study",

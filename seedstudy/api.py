@@ -17,6 +17,7 @@ from seedstudy.importing.arms import DEFAULT_METRIC
 from seedstudy.judgement import Comparisons, Correction, Design
 from seedstudy.store import open_study
 from seedstudy.verdict import Rule
+from seedstudy.wider import GridAnswer, analyse_grid
 
 Selector = str | Sequence[float] | npt.NDArray[Any]
 """``RECIPE``, ``RECIPE@MODEL``, ``STUDY:RECIPE@MODEL``, the path of a file, or one number per seed."""
@@ -170,3 +171,24 @@ def _arms(what: Sequence[pl.DataFrame | Selector], source: Source) -> list[list[
                 raise StudyError("compare takes up to 26 lists of numbers; give files for more.")
             arms.append([analysis.group_of_numbers(given, label, source)])  # type: ignore[arg-type]  # no frame here
     return analysis.told_apart(arms)
+
+
+def grid(
+    trials: pl.DataFrame, *recipes: str, level: float = 0.95, eval_sets: Sequence[str] | None = None
+) -> list[GridAnswer]:
+    """Read architecture difference, recipe difference and seed noise from one table, one per eval set.
+
+    Parameters
+    ----------
+    trials
+        A TRIALS frame with every combination of at least two models and two recipes.
+    recipes
+        Selectors; all recipes of the frame where none is given.
+    level
+        Confidence level of all intervals.
+
+    """
+    source = Source(eval_sets=None if eval_sets is None else tuple(eval_sets))
+    groups = analysis.groups_of_trials(trials, source)
+    chosen = [group for group in groups if not recipes or group.recipe in recipes or group.label in recipes]
+    return analyse_grid(chosen, level=level)

@@ -222,15 +222,28 @@ def judge(
         pairs = list(itertools.combinations(range(len(arms)), 2))
     else:
         pairs = [(0, i) for i in range(1, len(arms))]
-    matched: list[tuple[Group, Group, Comparison]] = []
-    for i, j in pairs:
-        found = _on_shared_eval_sets(arms[i], arms[j])
-        matched += [
-            (a, b, analysis.compare_groups(
-                a, b, level=level, margin=rule.margin, paired=design.paired, rng_seed=rng_seed
-            ))
-            for a, b in found
-        ]  # fmt: skip
+    return judge_pairs([(arms[i], arms[j]) for i, j in pairs], rule, level=level, design=design, rng_seed=rng_seed)
+
+
+def judge_pairs(
+    pairs: Sequence[tuple[Sequence[Group], Sequence[Group]]],
+    rule: Rule,
+    *,
+    level: float,
+    design: Design | None = None,
+    rng_seed: int = DEFAULT_RNG_SEED,
+) -> Comparisons:
+    """Compare the second of each pair with the first, all pairs being read together; see :func:`judge`."""
+    design = design or Design()
+    matched = [
+        (
+            a,
+            b,
+            analysis.compare_groups(a, b, level=level, margin=rule.margin, paired=design.paired, rng_seed=rng_seed),
+        )
+        for first, second in pairs
+        for a, b in _on_shared_eval_sets(first, second)
+    ]
     primary = _primary(design, list(dict.fromkeys(a.eval_set for a, _, _ in matched)))
     answers: dict[int, Answer] = {}
     for is_primary in (True, False):

@@ -100,6 +100,11 @@ def select_arms(selectors: Sequence[str], source: Source) -> list[list[Group]]:
     return told_apart([select_one(selector, source) for selector in selectors])
 
 
+def select_all(selectors: Sequence[str], source: Source) -> list[list[Group]]:
+    """Return for each selector everything that it names, on however many data sets."""
+    return [_select(selector, source) for selector in selectors]
+
+
 def told_apart(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
     """Return the arms with longer labels where files in different folders have one name."""
     origins: dict[str, set[str]] = {}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from seedstudy.stats.fit import Fit
     from seedstudy.stats.result import Estimate
     from seedstudy.verdict import Word
+    from seedstudy.wider import AcrossData, GridAnswer
 
 _STYLE: Mapping[Word, str] = {"better": "green", "worse": "red", "equivalent": "cyan", "inconclusive": "yellow"}
 _FEWEST_FOR_A_SHAPE = 10
@@ -175,6 +176,76 @@ def comparison_table(comparisons: Comparisons) -> RenderableType:
         *_letters_in_words(comparisons),
         *_comparison_notes(comparisons),
     )
+
+
+def grid_table(answers: Sequence[GridAnswer]) -> RenderableType:
+    """Render per eval set the means of all cells, and below what differs how much beside the seed noise."""
+    parts: list[RenderableType] = []
+    for answer in answers:
+        parts += _grid_parts(answer)
+    return Group(*parts, *_notes((answer.eval_set, answer.warnings) for answer in answers))
+
+
+def _grid_parts(answer: GridAnswer) -> list[RenderableType]:
+    grid, unit = answer.grid, "points" if answer.unit == "pp" else "the metric's unit"
+    decimals = decimals_of(grid.seed_noise)
+    cells = _table(f"{answer.eval_set}: mean ± std (n)", *grid.recipes)
+    for architecture in grid.architectures:
+        row = []
+        for recipe in grid.recipes:
+            values = answer.cells[architecture, recipe].values
+            row.append(f"{_spread(values.mean(), values.std(ddof=1), decimals)} ({values.size})")
+        cells.add_row(architecture, *row)
+    sources = _table("what", f"typical size ({unit})", _percent(grid.level), "p")
+    for name, size, p in answer.rows():
+        sources.add_row(name, f"{size.value:.{decimals}f}", _interval(size, decimals), "–" if p is None else p_value(p))
+    pairs = _table("difference", "B - A", f"{_percent(grid.level)}, together", "p adjusted")
+    for found in grid.differences:
+        pairs.add_row(
+            f"{found.b} against {found.a}, over all {'recipes' if found.factor == 'architecture' else 'architectures'}",
+            f"{found.difference.value:+.{decimals}f}",
+            _interval(found.difference, decimals),
+            p_value(found.p_adjusted),
+        )
+    noise = grid.seed_noise.value
+    largest = max(grid.sources, key=lambda source: source.spread.value)
+    words = f"{answer.eval_set}: seeds of one cell scatter by {noise:.{decimals}f} (std)"
+    if noise > 0.0:
+        words += f"; the {largest.name} difference is {largest.spread.value / noise:.1f} times that"
+    interaction = grid.sources[2]
+    words += (
+        "; recipes help some architectures more than others"
+        if interaction.p_value < 1 - grid.level
+        else "; nothing shows that a recipe helps one architecture more than another"
+    )
+    note = (
+        "Typical size: root mean square of the differences between architectures (recipes, or what is left of both), "
+        "freed of seed noise; ANOVA-type statistic, spreads may differ. Intervals of differences by Bonferroni, p by "
+        "Holm."
+    )
+    return [cells, sources, pairs, Text(words + "."), Text(note, style="dim")]
+
+
+def across_data_table(found: AcrossData) -> RenderableType:
+    """Render the comparisons on each data set, and what they say together."""
+    lines = []
+    for answer in found.pooled:
+        line = f"{answer.b} against {answer.a}, {answer.eval_set}, {len(answer.data_sets)} data sets: "
+        p = answer.pooled
+        if p is None:
+            lines.append(Text(line + "fewer than three cannot be pooled; read them one by one."))
+            continue
+        decimals = decimals_of(p.difference)
+        lines.append(
+            Text(
+                f"{line}mean difference {p.difference.value:+.{decimals}f} {_interval(p.difference, decimals)} "
+                f"({_percent(p.difference.level)}), p = {p_value(p.p_value)}; on one more such data set "
+                f"{_interval(p.new_data_set, decimals)}; std of the true difference between data sets "
+                f"{p.tau:.{decimals}f} (p = {p_value(p.heterogeneity_p)} for none)."
+            )
+        )
+    notes = _notes((answer.eval_set, answer.pooled.warnings) for answer in found.pooled if answer.pooled)
+    return Group(comparison_table(found.comparisons), *lines, *notes)
 
 
 def _spread(mean: float, sd: float, decimals: int) -> str:

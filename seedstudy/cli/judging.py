@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,6 +31,9 @@ from seedstudy.cli.options import (
     words,
 )
 from seedstudy.errors import StudyError
+
+if TYPE_CHECKING:
+    from seedstudy.analysis import Source
 
 CORRECTIONS = ("holm", "max-t", "none")
 VERDICTS = ("better", "worse", "equivalent", "inconclusive")
@@ -112,7 +115,9 @@ def fit(
 
 
 def compare(
-    what: Annotated[list[str], typer.Argument(metavar="A B [C]...", help="A is the baseline; B, C… are judged by it.")],
+    what: Annotated[
+        list[str] | None, typer.Argument(metavar="A B [C]...", help="A is the baseline; B, C… are judged by it.")
+    ] = None,
     results: Results = Path("results"),
     study: StudyName = "main",
     eval_sets: EvalSets = None,
@@ -125,6 +130,12 @@ def compare(
     margin: Margin = None,
     level: Level = 0.95,
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Every recipe with every other one.")] = False,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Architectures x recipes as one table (of the whole study, or of A B…).")
+    ] = False,
+    across_data: Annotated[
+        bool, typer.Option("--across-data", help="B against A on every data set both have.")
+    ] = False,
     paired: Annotated[bool, typer.Option("--paired", help="Equal seeds share streams, split or fold.")] = False,
     primary: Annotated[str | None, typer.Option("--primary", help="Eval set that decides (default: val).")] = None,
     correction: Annotated[
@@ -143,33 +154,52 @@ def compare(
     table.csv:COLUMN=VALUE), a folder of logs (runs/a2), a quoted pattern ("runs/*/summary.csv"), or a published
     "79.5±0.1 n=5".
     """
-    if len(what) < 2:
-        raise StudyError("compare needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
     gates = words(fail_on or "")
     for gate in gates:
         check_choice("--fail-on", gate, VERDICTS, what="verdict")
     check_choice("--correction", correction, CORRECTIONS, what="correction")
     check_level(level)
     check_picture(save)
+    source = source_of(results, study, eval_sets, metric, unit)
+    if grid:
+        if gates or save is not None or all_pairs or paired or across_data:
+            raise StudyError("--grid is a table of its own: leave --fail-on, --save and the other options out.")
+        _grid(what or [], source, level=level, as_json=as_json)
+        return
+    if not what or len(what) < 2:
+        raise StudyError("compare needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
     from seedstudy import analysis, judgement
     from seedstudy.verdict import Rule
 
-    source = source_of(results, study, eval_sets, metric, unit)
     damaged = damaged_trials(what, source)
-    arms = analysis.select_arms(what, source)
+    arms = analysis.select_all(what, source) if across_data else analysis.select_arms(what, source)
     rule = Rule(
         margin=margin if margin is not None else declared_margin(source),
         alpha=1.0 - level,
         lower_is_better=judgement.lower_is_better(arms[0][0], lower_is_better),
     )
-    design = judgement.Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)  # type: ignore[arg-type]
-    comparisons = judgement.judge(arms, rule, level=level, design=design, rng_seed=rng_seed)
+    pooled = None
+    if across_data:
+        from seedstudy import wider
+
+        if len(arms) != 2 or all_pairs or paired:
+            raise StudyError("--across-data compares one pair, unpaired: leave the other recipes and options out.")
+        pooled = wider.across_data(arms[0], arms[1], rule, level=level, rng_seed=rng_seed)
+        comparisons = pooled.comparisons
+    else:
+        design = judgement.Design(
+            all_pairs=all_pairs,
+            paired=paired,
+            primary=primary,
+            correction=correction,  # type: ignore[arg-type]  # checked above
+        )
+        comparisons = judgement.judge(arms, rule, level=level, design=design, rng_seed=rng_seed)
     if as_json:
-        print_json(comparisons.to_dict())
+        print_json(comparisons.to_dict() if pooled is None else pooled.to_dict())
     else:
         from seedstudy import tables
 
-        tables.show(tables.comparison_table(comparisons))
+        tables.show(tables.comparison_table(comparisons) if pooled is None else tables.across_data_table(pooled))
     if save is not None:
         from seedstudy import plots
 
@@ -179,3 +209,19 @@ def compare(
         raise typer.Exit(EXIT_USAGE)
     if any(answer.verdict.word in gates for answer in comparisons.answers):
         raise typer.Exit(EXIT_GATE)
+
+
+def _grid(what: list[str], source: Source, *, level: float, as_json: bool) -> None:
+    from seedstudy import analysis, wider
+
+    damaged = damaged_trials(what, source)
+    answers = wider.analyse_grid(analysis.select_groups(what, source), level=level)
+    if as_json:
+        print_json({"grids": [answer.to_dict() for answer in answers]})
+    else:
+        from seedstudy import tables
+
+        tables.show(tables.grid_table(answers))
+    if damaged:
+        tell_damaged(damaged)
+        raise typer.Exit(EXIT_USAGE)

@@ -6,10 +6,9 @@ import pytest
 from seedstudy.stats import doubt
 from seedstudy.stats.calibration import designs, run
 from seedstudy.stats.calibration.__main__ import main
-from seedstudy.stats.calibration.borderline import borderline
+from seedstudy.stats.calibration.borderline import borderline, caveats, claims
 from seedstudy.stats.calibration.coverage import coverages_of
 from seedstudy.stats.calibration.designs import Design
-from seedstudy.stats.calibration.found import power_of
 from seedstudy.stats.calibration.one_recipe import one_arm
 from seedstudy.stats.calibration.report import tables
 from seedstudy.stats.calibration.rows import brunner_munzel_rows, permutation_rows, rank_rows, welch_rows
@@ -107,7 +106,16 @@ def test_a_small_calibration_fills_every_table_and_is_the_same_twice(tmp_path, c
     monkeypatch.setattr(run, "designs", lambda: iter(some))
     seen = []
     first = calibrate(replicates=40, sizes=(3,), progress=seen.append)
-    parts = (first.sizes, first.coverages, first.one_arm, first.families, first.powers, first.borderline)
+    parts = (
+        first.sizes,
+        first.coverages,
+        first.one_arm,
+        first.families,
+        first.powers,
+        first.claims,
+        first.caveats,
+        first.borderline,
+    )
     assert len(seen) == sum(map(len, parts))
     assert tables(calibrate(replicates=40, sizes=(3,))) == tables(first)
     assert tables(calibrate(replicates=40, sizes=(3,), rng_seed=2)) != tables(first)
@@ -210,16 +218,16 @@ def test_claims_that_do_not_call_themselves_borderline_keep_five_percent(n_a, n_
     sd_b = 1.0 if n_a == n_b else 3.0
     shapes = OPPOSITE if n_a == n_b else {"draw_a": designs.skewed, "draw_b": designs.skewed}
     design = Design(name="", n_a=n_a, n_b=n_b, sd_b=sd_b, **shapes)
-    result = sizes_of(design, replicates=8_000, rng=np.random.default_rng(2))
-    assert result.welch > 0.07
-    assert result.unwarned <= 0.05 + three_errors(0.05, 8_000)
-    assert result.equivalent_unwarned <= 0.05 + three_errors(0.05, 8_000)
+    result = claims(design, replicates=20_000, rng=np.random.default_rng(2))
+    assert result.difference > 0.07
+    assert result.difference_unwarned <= 0.05 + three_errors(0.05, 20_000)
+    assert result.equivalence_unwarned <= 0.05 + three_errors(0.05, 20_000)
     if n_a != n_b:  # with 9 and 3 even normal seeds of one std err in 6 %
         return
     # And where nothing is wrong the caveat is rare.
     kept = Design(name="", draw_a=NORMAL, draw_b=NORMAL, n_a=n_a, n_b=n_b)
-    fine = sizes_of(kept, replicates=8_000, rng=np.random.default_rng(2))
-    assert fine.welch - fine.unwarned < 0.05
+    fine = claims(kept, replicates=20_000, rng=np.random.default_rng(2))
+    assert fine.difference - fine.difference_unwarned < 0.04
 
 
 def test_bounds_of_borderline_claims_are_the_measured_ones():
@@ -244,7 +252,8 @@ def test_safe_p_by_design():
     assert safe_p(2, 2, alpha=0.2, claim="difference") <= 0.2
 
 
-def test_power_tells_how_often_a_true_finding_is_called_borderline():
-    found = power_of(5, 2.0, replicates=2_000, rng=np.random.default_rng(0))
-    assert 0.1 < found.borderline < found.detected
-    assert power_of(5, 6.0, replicates=2_000, rng=np.random.default_rng(0)).borderline < 0.02
+def test_a_clear_difference_is_hardly_ever_called_borderline():
+    assert 0.2 < caveats(5, 2.0, replicates=4_000, rng=np.random.default_rng(0)).borderline < 0.6
+    clear = caveats(5, 6.0, replicates=4_000, rng=np.random.default_rng(0))
+    assert clear.detected > 0.99
+    assert clear.borderline < 0.02

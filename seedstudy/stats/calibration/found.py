@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from seedstudy.stats import doubt, effect, power, welch
+from seedstudy.stats import effect, power, welch
 from seedstudy.stats.calibration.designs import (
     ALPHA,
     Design,
@@ -31,8 +31,6 @@ class Power:
     planned: float
     """Power that the product computes for Welch's test."""
     detected: float
-    borderline: float
-    """Share of all replicates in which the difference is detected and said to be borderline."""
     permutation: float
     mann_whitney: float
     equivalent: float
@@ -46,8 +44,7 @@ class Power:
 def power_of(n: int, shift: float, *, replicates: int, rng: np.random.Generator, margin: float = 0.5) -> Power:
     """Measure detection, equivalence and the probability of a wrong order for normal seeds."""
     design = Design(name="normal", draw_a=normal, draw_b=normal, n_a=n, n_b=n)
-    counts = np.zeros(8)
-    safe = doubt.safe_p(n, n, alpha=ALPHA, claim="difference")
+    counts = np.zeros(7)
     for size in blocks(replicates):
         a, b = design.arms(rng, size, shift)
         t = welch_rows(a, b)
@@ -57,7 +54,6 @@ def power_of(n: int, shift: float, *, replicates: int, rng: np.random.Generator,
         error = effect.contrary_new(t, np.square(a.std(axis=1, ddof=1)) + np.square(b.std(axis=1, ddof=1)))
         counts += [
             np.sum(detected),
-            np.sum(detected & (welch.two_sided_p(t) >= safe)),
             np.sum(permutation_rows(a, b, rng) <= ALPHA),
             np.sum(u_p < ALPHA),
             np.sum(equal),
@@ -71,12 +67,11 @@ def power_of(n: int, shift: float, *, replicates: int, rng: np.random.Generator,
         shift=shift,
         planned=power.difference_power(welch.welch(0.0, 1.0, n, shift, 1.0, n), ALPHA) if shift else math.nan,
         detected=float(share[0]),
-        borderline=float(share[1]),
-        permutation=float(share[2]),
-        mann_whitney=math.nan if n < 30 else float(share[3]),
-        equivalent=float(share[4]),
-        inconclusive=float(share[5]),
-        wrong_direction=float(share[6]),
-        single_run_error=float(share[7]),
+        permutation=float(share[1]),
+        mann_whitney=math.nan if n < 30 else float(share[2]),
+        equivalent=float(share[3]),
+        inconclusive=float(share[4]),
+        wrong_direction=float(share[5]),
+        single_run_error=float(share[6]),
         single_run_error_true=float(special.ndtr(-shift / math.sqrt(2))),
     )

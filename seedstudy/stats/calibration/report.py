@@ -38,9 +38,7 @@ def tables(result: Calibration) -> dict[str, str]:
                 for value in (
                     row.welch,
                     row.verdict,
-                    row.unwarned,
                     row.equivalent,
-                    row.equivalent_unwarned,
                     row.permutation,
                     row.mann_whitney,
                     row.brunner_munzel,
@@ -97,7 +95,6 @@ def tables(result: Calibration) -> dict[str, str]:
                 for value in (
                     row.planned,
                     row.detected,
-                    row.borderline,
                     row.permutation,
                     row.mann_whitney,
                     row.equivalent,
@@ -109,6 +106,20 @@ def tables(result: Calibration) -> dict[str, str]:
             ),
         )
         for row in result.powers
+    ]
+    claims = [
+        (
+            row.design.name,
+            f"{row.design.n_a} / {row.design.n_b}",
+            *(
+                _cell(value, too_high=limit)
+                for value in (row.difference, row.difference_unwarned, row.equivalence, row.equivalence_unwarned)
+            ),
+        )
+        for row in result.claims
+    ]
+    caveats: list[tuple[str, ...]] = [
+        (str(row.n), f"{row.shift:g}", _cell(row.detected), _cell(row.borderline)) for row in result.caveats
     ]
     borderline: list[tuple[str, ...]] = [
         (
@@ -128,9 +139,7 @@ def tables(result: Calibration) -> dict[str, str]:
                 "n_A / n_B",
                 "Welch",
                 "better or worse",
-                "… unwarned",
                 "equivalent",
-                "… unwarned",
                 "permutation",
                 "Mann-Whitney",
                 "Brunner-Munzel",
@@ -177,7 +186,6 @@ def tables(result: Calibration) -> dict[str, str]:
                 "difference / std",
                 "planned",
                 "detected",
-                "… borderline",
                 "permutation",
                 "Mann-Whitney",
                 "equivalent",
@@ -188,6 +196,11 @@ def tables(result: Calibration) -> dict[str, str]:
             ),
             powers,
         ),
+        "claims": _table(
+            ("seeds drawn from", "n_A / n_B", "better or worse", "without caveat", "equivalent", "without caveat"),
+            claims,
+        ),
+        "caveats": _table(("n", "difference / std", "detected", "of these borderline"), caveats),
         "borderline": _table(
             ("arms", "seeds (smaller arm)", "difference: p at 5 %", "used", "equivalence: p at 5 %", "used"), borderline
         ),

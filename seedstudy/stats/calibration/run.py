@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seedstudy.stats.calibration.borderline import SEEDS as BORDERLINE_SEEDS
-from seedstudy.stats.calibration.borderline import Borderline, borderline
+from seedstudy.stats.calibration.borderline import Borderline, Caveats, Claims, borderline, caveats, claims
 from seedstudy.stats.calibration.coverage import Coverages, coverages_of
 from seedstudy.stats.calibration.designs import (
     SHAPES,
@@ -36,10 +36,12 @@ class Calibration:
     one_arm: tuple[OneArm, ...]
     families: tuple[FamilyError, ...]
     powers: tuple[Power, ...]
+    claims: tuple[Claims, ...]
+    caveats: tuple[Caveats, ...]
     borderline: tuple[Borderline, ...]
 
 
-PARTS = ("sizes", "coverages", "one arm", "families", "powers", "borderline")
+PARTS = ("sizes", "coverages", "one arm", "families", "powers", "claims", "caveats", "borderline")
 """Names of the tables."""
 
 
@@ -98,6 +100,12 @@ def calibrate(
             for shift in (0.0, 0.5, 1.0, 2.0, 3.0)
         ),
     }
+    measures["claims"] = lambda: (claims(d, replicates=replicates, rng=stream("claims", d)) for d in chosen)
+    measures["caveats"] = lambda: (
+        caveats(n, shift, replicates=replicates, rng=stream("caveats", n, shift))
+        for n in sizes
+        for shift in (1.0, 2.0, 3.0, 5.0)
+    )
     measures["borderline"] = lambda: (
         borderline(kind, n, replicates=replicates, rng=stream("borderline", kind, n))
         for kind in ("equal", "paired", "unequal")
@@ -113,6 +121,8 @@ def calibrate(
         one_arm=found["one arm"],
         families=found["families"],
         powers=found["powers"],
+        claims=found["claims"],
+        caveats=found["caveats"],
         borderline=found["borderline"],
     )
 

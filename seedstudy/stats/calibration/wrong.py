@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seedstudy.stats import doubt, welch
+from seedstudy.stats import welch
 from seedstudy.stats.calibration.designs import (
     ALPHA,
     Design,
@@ -29,25 +29,18 @@ class Sizes:
     welch: float
     verdict: float
     """Share of "better" and "worse" under the rule of `seedstudy.verdict` without a margin."""
-    unwarned: float
-    """Share of "better" and "worse" that do not say they are borderline."""
     permutation: float
     mann_whitney: float
     brunner_munzel: float
     equivalent: float
     """Share of "equivalent" when the true difference equals the margin of one std of arm A."""
-    equivalent_unwarned: float
-    """Share of "equivalent" there that do not say they are borderline."""
     no_spread: float
     """Share of replicates in which no arm showed any spread, and the permutation p stood in."""
 
 
 def sizes_of(design: Design, *, replicates: int, rng: np.random.Generator) -> Sizes:
     """Measure how often procedures err when the means are equal (and, for equivalence, a margin apart)."""
-    counts = np.zeros(9)
-    safe, safe_equal = (
-        doubt.safe_p(design.n_a, design.n_b, alpha=ALPHA, claim=claim) for claim in ("difference", "equivalence")
-    )
+    counts = np.zeros(7)
     for size in blocks(replicates):
         a, b = design.arms(rng, size)
         t = welch_rows(a, b)
@@ -63,13 +56,10 @@ def sizes_of(design: Design, *, replicates: int, rng: np.random.Generator) -> Si
         counts += [
             np.sum(p < ALPHA),
             np.sum(np.where(no_spread, permuted, p) < ALPHA),
-            # Without spread the permutation p decides, which needs no shape.
-            np.sum(np.where(no_spread, permuted, p) < np.where(no_spread, ALPHA, safe)),
             np.sum(permuted <= ALPHA),
             np.sum(u_p < ALPHA),
             np.sum(brunner_munzel_rows(a, b) < ALPHA),
             np.sum(equal_p < ALPHA),
-            np.sum(equal_p < safe_equal),
             np.sum(no_spread),
         ]
     share = counts / replicates
@@ -78,11 +68,9 @@ def sizes_of(design: Design, *, replicates: int, rng: np.random.Generator) -> Si
         design=design,
         welch=float(share[0]),
         verdict=float(share[1]),
-        unwarned=float(share[2]),
-        permutation=float(share[3]),
-        mann_whitney=math.nan if few else float(share[4]),
-        brunner_munzel=math.nan if few else float(share[5]),
-        equivalent=float(share[6]),
-        equivalent_unwarned=float(share[7]),
-        no_spread=float(share[8]),
+        permutation=float(share[2]),
+        mann_whitney=math.nan if few else float(share[3]),
+        brunner_munzel=math.nan if few else float(share[4]),
+        equivalent=float(share[5]),
+        no_spread=float(share[6]),
     )

@@ -1,0 +1,223 @@
+"""Questions wider than one pair: architectures x recipes as one table, and one difference over several data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seedstudy import judgement
+from seedstudy.analysis import DEFAULT_RNG_SEED, Group, doubts_of, finite, interval
+from seedstudy.errors import StudyError
+from seedstudy.judgement import Comparisons
+from seedstudy.stats.data_sets import Pooled, pool_differences
+from seedstudy.stats.grid import Grid, two_way
+from seedstudy.stats.result import Estimate
+from seedstudy.verdict import Rule
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GridAnswer:
+    """One eval set of a grid: architecture difference, recipe difference and seed noise in one unit."""
+
+    eval_set: str
+    unit: str | None
+    cells: Mapping[tuple[str, str], Group]
+    """(architecture, recipe) to its seeds."""
+    grid: Grid
+    warnings: tuple[str, ...]
+
+    def rows(self) -> list[tuple[str, Estimate, float | None]]:
+        """Return the one table: what, its size beside the seed noise, and the p-value of no such difference."""
+        sources = [(f"{source.name} difference", source.spread, source.p_value) for source in self.grid.sources]
+        return [*sources, ("seed noise", self.grid.seed_noise, None)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one entry of ``compare --grid --json``."""
+        g = self.grid
+        return {
+            "eval_set": self.eval_set,
+            "unit": self.unit,
+            "architectures": list(g.architectures),
+            "recipes": list(g.recipes),
+            "n_seeds": g.n_seeds,
+            "cells": [
+                {"architecture": architecture, "recipe": recipe, "n": group.n, "mean": float(group.values.mean())}
+                for (architecture, recipe), group in self.cells.items()
+            ],
+            "sources": [
+                {
+                    "source": source.name,
+                    "size": source.spread.value,
+                    "size_ci": interval(source.spread),
+                    "f": finite(source.statistic),
+                    "df": [finite(source.df), finite(source.df_noise)],
+                    "p_value": source.p_value,
+                }
+                for source in g.sources
+            ],
+            "seed_noise": {"std": g.seed_noise.value, "ci": interval(g.seed_noise)},
+            "differences": [
+                {
+                    "factor": found.factor,
+                    "a": found.a,
+                    "b": found.b,
+                    "difference": found.difference.value,
+                    "ci": interval(found.difference),
+                    "p_value": found.p_value,
+                    "p_adjusted": found.p_adjusted,
+                }
+                for found in g.differences
+            ],
+            "level": g.level,
+            "warnings": list(self.warnings),
+        }
+
+
+def analyse_grid(groups: Sequence[Group], *, level: float) -> list[GridAnswer]:
+    """Return the grid analysis of every eval set.
+
+    Raises
+    ------
+    StudyError
+        Groups of several data sets or metrics, two groups in one cell, or a group without a model.
+    StatisticsError
+        A cell is missing or has one seed.
+
+    """
+    if not groups:
+        raise StudyError("a grid needs trials of at least two models and two recipes.")
+    for what, found in (("data sets", {g.data for g in groups}), ("metrics", {g.metric for g in groups})):
+        if len(found) > 1:
+            raise StudyError(
+                f"a grid is of one kind of number; these are of several {what}: {', '.join(map(str, found))}."
+            )
+    answers = []
+    for eval_set in dict.fromkeys(group.eval_set for group in groups):
+        cells: dict[tuple[str, str], Group] = {}
+        for group in (group for group in groups if group.eval_set == eval_set):
+            if group.model is None or group.moments is not None:
+                raise StudyError(f"{group.label}: a grid needs the model and every seed; import it with --model first.")
+            key = (group.model, group.recipe)
+            if key in cells:
+                raise StudyError(f"{group.label}: two groups of trials that do not pool are in one cell of the grid.")
+            cells[key] = group
+        # Sorted, so that the table does not depend on the order of the files.
+        cells = dict(sorted(cells.items()))
+        grid = two_way({key: group.values for key, group in cells.items()}, level=level)
+        doubts = [f"{group.label}: {doubt}" for group in cells.values() for doubt in doubts_of(group)]
+        answers.append(
+            GridAnswer(
+                eval_set=eval_set,
+                unit=groups[0].unit,
+                cells=cells,
+                grid=grid,
+                warnings=(*grid.warnings, *doubts),
+            )
+        )
+    return answers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PooledAnswer:
+    """B against A on one eval set over all data sets."""
+
+    a: str
+    b: str
+    eval_set: str
+    unit: str | None
+    pooled: Pooled | None
+    """None below three data sets: they are read one by one."""
+    data_sets: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one entry of ``"across_data"``."""
+        p = self.pooled
+        found: dict[str, Any] = {} if p is None else {
+            "difference": p.difference.value,
+            "ci": interval(p.difference),
+            "new_data_set": interval(p.new_data_set),
+            "p_value": p.p_value,
+            "tau": p.tau,
+            "heterogeneity_p": p.heterogeneity_p,
+            "warnings": list(p.warnings),
+        }  # fmt: skip
+        return {
+            "a": self.a,
+            "b": self.b,
+            "eval_set": self.eval_set,
+            "unit": self.unit,
+            "data": list(self.data_sets),
+        } | found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AcrossData:
+    """One pair on several data sets: the answers one by one, and what they say together."""
+
+    comparisons: Comparisons
+    pooled: tuple[PooledAnswer, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``compare --across-data --json``."""
+        return {**self.comparisons.to_dict(), "across_data": [answer.to_dict() for answer in self.pooled]}
+
+
+def across_data(
+    first: Sequence[Group], second: Sequence[Group], rule: Rule, *, level: float, rng_seed: int = DEFAULT_RNG_SEED
+) -> AcrossData:
+    """Compare B with A on every data set both have, and pool the differences by random effects.
+
+    Parameters
+    ----------
+    first, second : sequence of Group
+        All groups of A and of B, one per data set and eval set.
+    rule : Rule
+        The declared rule; it is applied to each data set, and all of them are one family.
+    level : float
+        Confidence level.
+    rng_seed : int
+        Seed of permutations and bootstrap.
+
+    Raises
+    ------
+    StudyError
+        Fewer than two data sets in common, or trials of one data set that do not pool.
+
+    """
+    by_data = [_by_data(arm) for arm in (first, second)]
+    names = [name for name in by_data[0] if name in by_data[1]]
+    if len(names) < 2:
+        raise StudyError(f"{len(names)} data sets in common: --across-data needs two at least; leave it out.")
+    arms = [(by_data[0][name], by_data[1][name]) for name in names]
+    answers = judgement.judge_pairs(arms, rule, level=level, rng_seed=rng_seed)
+    pooled = []
+    for eval_set in dict.fromkeys(answer.a.eval_set for answer in answers.answers):
+        of_set = [answer for answer in answers.answers if answer.a.eval_set == eval_set]
+        usable = [answer.comparison for answer in of_set if answer.comparison.se > 0.0]
+        found = None
+        if len(usable) >= 3:
+            found = pool_differences([c.difference for c in usable], [c.se for c in usable], level=level)
+        pooled.append(
+            PooledAnswer(
+                a=of_set[0].a.recipe,
+                b=of_set[0].b.recipe,
+                eval_set=eval_set,
+                unit=of_set[0].a.unit,
+                pooled=found,
+                data_sets=tuple(str(answer.a.data) for answer in of_set if answer.comparison.se > 0.0),
+            )
+        )
+    return AcrossData(comparisons=answers, pooled=tuple(pooled))
+
+
+def _by_data(arm: Sequence[Group]) -> dict[str, list[Group]]:
+    found: dict[str, list[Group]] = {}
+    for group in arm:
+        groups = found.setdefault(str(group.data), [])
+        if any(group.eval_set == other.eval_set for other in groups):
+            raise StudyError(
+                f"{group.label}: several models or trials that do not pool on {group.data}; say which: RECIPE@MODEL."
+            )
+        groups.append(group)
+    return found

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import seedstudy as ss
+from seedstudy.errors import SeedstudyError
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+def study(models: dict[str, float], recipes: dict[str, float], *, data: str = "mine", n: int = 5, seed: int = 1) -> str:
+    rng = np.random.default_rng(seed)
+    lines = ["recipe,model,data,seed,n_correct,n_examples"]
+    for model, at in models.items():
+        for recipe, more in recipes.items():
+            drawn = np.round(10_000 * (at + more) + rng.normal(0, 20, n)).astype(int)
+            lines += [f"{recipe},{model},{data},{trial},{count},10000" for trial, count in enumerate(drawn)]
+    return "\n".join(lines) + "\n"
+
+
+def test_architecture_recipe_and_seed_noise_are_read_from_one_table(cli: Cli) -> None:
+    Path("g.csv").write_text(study({"r18": 0.70, "r50": 0.78}, {"a3": 0.0, "a2": 0.016}))
+    assert cli("import", "g.csv")[0] == 0
+    code, out, err = cli("compare", "--grid")
+    assert code == 0, err
+    for word in ("architecture difference", "recipe difference", "interaction difference", "seed noise"):
+        assert word in out
+    (grid,) = json.loads(cli("compare", "--grid", "--json")[1])["grids"]
+    sizes = {source["source"]: source["size"] for source in grid["sources"]}
+    # Half the distance of two levels is the root mean square: 4 and 0.8 points; seeds scatter by 0.2.
+    assert sizes["architecture"] == pytest.approx(4.0, abs=0.15)
+    assert sizes["recipe"] == pytest.approx(0.8, abs=0.15)
+    assert grid["seed_noise"]["std"] == pytest.approx(0.2, abs=0.1)
+    by_factor = {found["factor"]: found for found in grid["differences"]}
+    assert (by_factor["recipe"]["a"], by_factor["recipe"]["b"]) == ("a2", "a3")
+    assert by_factor["recipe"]["difference"] == pytest.approx(-1.6, abs=0.2)
+    (answer,) = ss.grid(ss.load_trials("results/main"), "a2", "a3")
+    assert answer.to_dict() == grid
+
+
+def test_several_data_sets_are_compared_one_by_one_and_pooled(cli: Cli) -> None:
+    for k, data in enumerate(("d1", "d2", "d3", "d4")):
+        Path(f"{data}.csv").write_text(study({"net": 0.7 + k / 20}, {"a3": 0.0, "a2": 0.02}, data=data, seed=k))
+        assert cli("import", f"{data}.csv")[0] == 0
+    code, _, err = cli("compare", "a3", "a2")
+    assert (code, "ambiguous" in err) == (2, True)
+    code, out, err = cli("compare", "a3", "a2", "--across-data")
+    assert code == 0, err
+    assert "4 data sets: mean difference +2.0" in out
+    document = json.loads(cli("compare", "a3", "a2", "--across-data", "--json")[1])
+    assert [entry["data"] for entry in document["comparisons"]] == ["d1", "d2", "d3", "d4"]
+    assert {entry["family_size"] for entry in document["comparisons"]} == {4}
+    (pooled,) = document["across_data"]
+    assert pooled["difference"] == pytest.approx(2.0, abs=0.1)
+    assert pooled["new_data_set"][0] < pooled["ci"][0] < pooled["ci"][1] < pooled["new_data_set"][1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--grid"], "at least 2 x 2 needed"),
+        (["--grid", "one.csv"], "a grid needs the model"),
+        (["--grid", "--save", "x.png"], "--grid is a table of its own"),
+        (["a3", "a2", "--across-data"], "1 data sets in common"),
+        (["a3", "a2", "a3", "--across-data"], "compares one pair"),
+    ],
+    ids=range(5),
+)
+def test_wrong_questions_are_one_line(arguments: list[str], expected: str, cli: Cli) -> None:
+    Path("g.csv").write_text(study({"net": 0.7}, {"a3": 0.0, "a2": 0.02}))
+    Path("one.csv").write_text("top1\n79.6\n79.7\n")
+    assert cli("import", "g.csv")[0] == 0
+    code, out, err = cli("compare", *arguments)
+    assert (code, out, len(err.splitlines())) == (2, "", 1), err
+    assert expected in err
+
+
+def test_a_missing_cell_is_named(cli: Cli) -> None:
+    Path("g.csv").write_text(study({"net": 0.7}, {"a3": 0.0, "a2": 0.02}) + "a3,other,mine,0,7000,10000\n")
+    assert cli("import", "g.csv")[0] == 0
+    with pytest.raises(SeedstudyError, match="no seeds for a2@other"):
+        ss.grid(ss.load_trials("results/main"))
