@@ -256,7 +256,12 @@ def _verdict_in_words(answer: Answer, *, by_pair: bool) -> Text:
     line = Text(f"{answer.b.label} against {answer.a.label}, " if by_pair else "")
     line.append(f"{answer.a.eval_set}: ")
     line.append(answer.verdict.word, style=_STYLE[answer.verdict.word])
-    return line.append(": " + "; ".join(answer.verdict.reasons) + ".")
+    line.append(": " + "; ".join(answer.verdict.reasons) + ".")
+    error = answer.verdict.single_run_error
+    if math.isfinite(error):
+        often = f"in about {100 * error:.2g} of 100 cases" if error >= 0.005 else "in less than 1 of 200 cases"
+        line.append(f" One seed of each would come out in the opposite order {often}.")
+    return line
 
 
 def _overall_in_words(comparisons: Comparisons) -> Iterable[Text]:
@@ -279,7 +284,10 @@ def _comparison_notes(comparisons: Comparisons) -> Iterable[Text]:
     if margin is not None:
         rule = f"margin ±{margin:g}{' points' if unit == 'pp' else ''}"
     test = "paired t" if answers[0].comparison.paired else "Welch t"
-    yield Text(f"{test}, alpha {answers[0].rule.alpha:.2g}, {rule}; ± is the std over seeds (n - 1).", style="dim")
+    line = f"{test}, alpha {answers[0].rule.alpha:.2g}, {rule}; ± is the std over seeds (n - 1)"
+    if any(answer.verdict.prob_b_better for answer in answers):
+        line += "; P(B better): how often one new seed of B beats one of A"
+    yield Text(line + ".", style="dim")
     yield from (Text(line, style="dim") for line in _family_notes(answers))
     for answer in answers:
         r = answer.comparison.correlation
@@ -302,7 +310,7 @@ def _family_notes(answers: Sequence[Answer]) -> Iterable[str]:
         if not family or family[0].n_family < 2:
             continue
         sets = " and ".join(dict.fromkeys(answer.a.eval_set for answer in family))
-        what = f"{sets}, which decides" if is_primary else f"{sets}, which support"
+        what = f"{sets} (decides)" if is_primary else f"{sets} (support it)"
         how = names[family[0].correction]
         yield (
             f"{len(family)} comparisons on {what}: p adjusted by {how}, intervals by Bonferroni (all hold together; "
@@ -442,4 +450,4 @@ def _notes(warnings: Iterable[tuple[str, Iterable[str]]]) -> list[Text]:
             about.setdefault(text, [])
             if label not in about[text]:
                 about[text].append(label)
-    return [Text(f"note ({', '.join(labels)}): {text}", style="dim") for text, labels in about.items()]
+    return [Text(f"note ({'; '.join(labels)}): {text}", style="dim") for text, labels in about.items()]

@@ -175,7 +175,7 @@ def overall(primary: str, deciding: Verdict, others: Mapping[str, Verdict]) -> O
     same = [name for name, verdict in others.items() if verdict.word == deciding.word]
     opposite = [name for name, verdict in others.items() if verdict.word == against.get(deciding.word)]
     rest = [name for name in others if name not in same and name not in opposite]
-    reasons = [f"{primary} decides: {deciding.word}"]
+    reasons = [f"{primary} decides"]
     if same:
         reasons.append(f"{' and '.join(same)} {'says' if len(same) == 1 else 'say'} the same")
     reasons += [f"{name} says the opposite ({others[name].word}): tell both" for name in opposite]

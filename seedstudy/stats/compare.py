@@ -22,8 +22,12 @@ from seedstudy.stats.spread import SpreadComparison, compare_spread
 _FEW = 10
 """Up to this many seeds in an arm an interval of the difference may cover two points less than stated."""
 _SHAPE_UNSEEN = (
-    "up to 10 seeds do not show a skew: were the seeds of both arms skewed in opposite directions, a 95 % interval "
-    "would cover .91, and .86 with very unequal sizes and spreads"
+    "10 seeds or fewer cannot show a skew: if both recipes' seeds were skewed, in opposite directions, a 95 % interval "
+    "would cover the truth in 91 % of cases"
+)
+_SHAPE_UNSEEN_UNEQUAL = (
+    "10 seeds or fewer cannot show a skew: with such unequal numbers of seeds, skewed seeds that vary more in the "
+    "smaller arm would make a 95 % interval cover the truth in 86 % of cases"
 )
 Method = Literal["welch", "paired-t", "single-run", "permutation"]
 
@@ -380,7 +384,8 @@ def _t_test(t: welch.TDistance, method: Method, n: int | tuple[int, int], asked:
 def _t_estimate(t: welch.TDistance, level: float, n: int | tuple[int, int], method: Method) -> Estimate:
     low, high = welch.interval(t, level)
     smallest = min(n) if isinstance(n, tuple) else n
-    warnings = (_SHAPE_UNSEEN,) if 1 < smallest <= _FEW else ()
+    is_uneven = isinstance(n, tuple) and doubt.sizes_differ(*n)
+    warnings = ((_SHAPE_UNSEEN_UNEQUAL if is_uneven else _SHAPE_UNSEEN),) if 1 < smallest <= _FEW else ()
     return Estimate(
         value=float(t.difference), low=float(low), high=float(high), level=level, n=n, method=method, warnings=warnings
     )

@@ -182,8 +182,14 @@ def test_few_seeds_are_told_what_they_cannot_show(n, spread, shape, floor):
     values = np.random.default_rng(0).standard_normal(n)
     result = run(values, values[::-1] + 0.1)
     assert warned(result, "hardly show the spread") == bool(spread)
-    assert any("do not show a skew" in warning for warning in result.difference.warnings) == bool(shape)
+    assert any("cannot show a skew" in warning for warning in result.difference.warnings) == bool(shape)
     assert warned(result, "smallest attainable") == bool(floor)
+
+
+def test_unequal_numbers_of_seeds_have_a_worse_case_of_their_own():
+    values = np.random.default_rng(0).standard_normal(9)
+    assert "86 %" in run(values, values[:6]).difference.warnings[0]
+    assert "91 %" in run(values, values[:7]).difference.warnings[0]
 
 
 def test_a_wider_level_is_what_the_floor_is_held_against():

@@ -1,0 +1,87 @@
+"""Whole outputs as a newcomer reads them, with 3, 5 and 100 seeds; a change of any word or number shows as a diff.
+
+The numbers are proven elsewhere. ``python -m tests.golden.test_golden`` rewrites the files after
+a change that is meant.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parent
+SETS = {"val": (79.72, 78.06, 0.10, 50_000), "real": (85.37, 84.20, 0.08, 46_837), "v2": (67.99, 66.30, 0.23, 10_000)}
+"""Mean of A2 and of A3, std over seeds, images: near "ResNet strikes back"."""
+
+
+def write_study(n: int) -> None:
+    """Write one table with n seeds of a3, of a2, and of a recipe that is as good as a2."""
+    rng = np.random.default_rng(10 + n)
+    lines = ["recipe,model,data,seed,eval_set,n_correct,n_examples"]
+    for name, (a2, a3, sd, n_images) in SETS.items():
+        for recipe, mean in (("a3", a3), ("a2", a2), ("a2b", a2 + 0.02)):
+            right = np.round(rng.normal(mean, sd, n) / 100 * n_images).astype(int)
+            lines += [f"{recipe},resnet50,imagenet,{seed},{name},{k},{n_images}" for seed, k in enumerate(right)]
+    Path(f"n{n}.csv").write_text("\n".join(lines) + "\n")
+
+
+def outputs() -> Iterator[tuple[str, list[str]]]:
+    """Yield the name of each file and the command that makes it."""
+    for n in (3, 5, 100):
+        where = ["--study", f"n{n}"]
+        yield f"summary-{n}", ["summary", *where]
+        yield f"fit-{n}", ["fit", "a2", "--eval", "val", *where]
+        yield f"compare-{n}", ["compare", "a3", "a2", "--margin", "0.1", *where]
+        yield f"compare-close-{n}", ["compare", "a2", "a2b", "--margin", "0.1", "--eval", "val", *where]
+    yield "compare-several-5", ["compare", "a3", "a2", "a2b", "--all-pairs", "--eval", "val", "--study", "n5"]
+    yield "compare-published", ["compare", "a3: 78.06±0.11 n=3", "a2: 79.72±0.10 n=100", "--margin", "0.1"]
+
+
+def printed(arguments: list[str]) -> str:
+    from seedstudy.cli import main
+
+    out = io.StringIO()
+    with redirect_stdout(out), redirect_stderr(io.StringIO()), pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert not ended.value.code
+    return (
+        "$ seedstudy " + " ".join(arguments) + "\n" + "\n".join(x.rstrip() for x in out.getvalue().splitlines()) + "\n"
+    )
+
+
+def import_studies() -> None:
+    for n in (3, 5, 100):
+        write_study(n)
+        printed(["import", f"n{n}.csv", "--study", f"n{n}"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("golden")
+    with chdir(path):
+        import_studies()
+    return path
+
+
+@pytest.mark.parametrize(("name", "arguments"), outputs(), ids=lambda value: value if isinstance(value, str) else "")
+def test_output_is_as_it_was_read(
+    name: str, arguments: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert printed(arguments) == (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    os.environ.pop("COLUMNS", None)
+    with tempfile.TemporaryDirectory() as scratch, chdir(scratch):
+        import_studies()
+        for name, arguments in outputs():
+            (FOLDER / f"{name}.txt").write_text(printed(arguments), encoding="utf-8")
