@@ -70,7 +70,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("name", "arguments"), outputs(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "arguments"), list(outputs()), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_output_is_as_it_was_read(
     name: str, arguments: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
