@@ -3,8 +3,8 @@
 Two studies are written through the store itself: ``grid``, 100 arms of 100 seeds on three eval sets, and ``pair``, two
 arms of 100 seeds with 50,000 predictions each. Accuracies are drawn around A2's ("ResNet strikes back", Wightman et al.
 2021: val 79.72 +- 0.10, real 85.37 +- 0.08, v2 67.99 +- 0.23); nothing is trained. Each measure is a process of its
-own: seconds from
-the end of its imports to its last line, and the peak of its resident memory::
+own: seconds from the end of its imports to its last line, of the clock and of the cores (a busy machine stretches these
+less), and the peak of its resident memory::
 
     python benchmarks/scale.py --folder big --trials 10000 --images 3334    # 10^8 predictions, 1 GB
 
@@ -41,11 +41,11 @@ import sys, time
 from seedstudy import analysis, api, store, tables, verdict
 from seedstudy.cli import main
 import numpy, polars
-started = time.perf_counter()
+started, started_cpu = time.perf_counter(), time.process_time()
 {work}
-seconds = time.perf_counter() - started
+seconds, cpu = time.perf_counter() - started, time.process_time() - started_cpu
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(seconds, int(peak.split()[1]) / 1024, file=sys.stderr)
+print(seconds, cpu, int(peak.split()[1]) / 1024, file=sys.stderr)
 """
 COMMAND = """
 try: main({arguments!r})
@@ -155,15 +155,17 @@ def make(folder: Path, study: str, n_arms: int, sets: dict[str, EvalSet]) -> Non
 
 def measure(name: str, work: str, rounds: int) -> None:
     """Print the median seconds and the largest peak of some processes that do the same work."""
-    seconds, peaks = [], []
+    seconds, cpus, peaks = [], [], []
     for _ in range(rounds):
         ended = subprocess.run([sys.executable, "-c", MEASURE.format(work=work)], capture_output=True, text=True)
         assert ended.returncode == 0, ended.stderr
-        took, peak = map(float, ended.stderr.splitlines()[-1].split())
+        took, cpu, peak = map(float, ended.stderr.splitlines()[-1].split())
         seconds.append(took)
+        cpus.append(cpu)
         peaks.append(peak)
     spread = f" ({min(seconds):.2f} to {max(seconds):.2f}, n = {rounds})" if rounds > 1 else ""
-    print(f"{name}: {statistics.median(seconds):.2f} s{spread}, peak {max(peaks):.0f} MiB", flush=True)
+    cores = f"{statistics.median(cpus):.2f} s of the cores"
+    print(f"{name}: {statistics.median(seconds):.2f} s{spread}, {cores}, peak {max(peaks):.0f} MiB", flush=True)
 
 
 def main() -> None:

@@ -12,6 +12,16 @@ class SeedstudyError(Exception):
     The message is one line with three parts: what is wrong, where (file, key, trial), how to fix it.
     """
 
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """Return text with its control characters as escapes: a name from a file must not steer the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
 
 class RecipeError(SeedstudyError):
     """A recipe file or value that cannot be used."""

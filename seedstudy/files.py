@@ -14,6 +14,7 @@ import io
 import json
 import os
 import stat
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,8 @@ from seedstudy.errors import StoreError
 
 FORMAT = 2
 READABLE_FORMATS = (1, 2)
+LARGEST_TOML = 2**20
+"""Bytes; a file of recipes or studies has a few thousand."""
 LARGEST_RECORD = 64 * 2**20
 """Bytes; no record of ours comes near it, and a file that does would fill the memory."""
 
@@ -110,6 +113,32 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise StoreError(f"{path}: damaged (not a JSON object).")
     return document
+
+
+def read_short_text(path: Path) -> str:
+    """Return a file that a person wrote.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    UnicodeDecodeError
+        It is not UTF-8; also where it is longer than anybody writes (a device without end).
+
+    """
+    with path.open("rb") as file:
+        content = file.read(LARGEST_TOML + 1)
+    if len(content) > LARGEST_TOML:
+        raise UnicodeDecodeError("utf-8", b"", LARGEST_TOML, LARGEST_TOML, "longer than a megabyte")
+    return content.decode()
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return a TOML document, or raise ValueError with what is wrong with it."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def write_record(path: Path, record: Mapping[str, Any], *, is_first_only: bool = False) -> None:

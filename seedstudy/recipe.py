@@ -24,7 +24,6 @@ from another recipe; a value given here also wins over what the base says of sin
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -33,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from seedstudy.errors import RecipeError, suggest
+from seedstudy.files import parse_toml, read_short_text
 from seedstudy.recipe_keys import VALUE_TYPES, Recipe, Value, build, checked, format_value
 
 __all__ = [
@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 FORMAT = 1
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,39}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,8 +170,8 @@ def _packaged(name: str) -> RecipeFile:
 
 def _read_file(path: Path, above: tuple[Path, ...]) -> RecipeFile:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_short_text(path)
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the name
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise RecipeError(f"{path}: cannot read the recipe file ({reason}).") from error
     return _parse(text, where=str(path), folder=path.parent, above=(*above, path.resolve()))
@@ -180,8 +180,8 @@ def _read_file(path: Path, above: tuple[Path, ...]) -> RecipeFile:
 def _parse(text: str, *, where: str, folder: Path | None, above: tuple[Path, ...]) -> RecipeFile:
     """Read a recipe file; ``folder`` is where a base may lie, ``above`` the files that build on this one."""
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = parse_toml(text)
+    except ValueError as error:
         raise RecipeError(f"{where}: not valid TOML: {error}.") from error
     _check_head(document, where)
     values, sources, missing = _parse_values(document.get("values", {}), where)
@@ -284,7 +284,8 @@ def _load_base(base: object, where: str, folder: Path | None, above: tuple[Path,
     if base in packaged_names():
         return _packaged(base)
     path = folder / f"{base.removesuffix('.toml')}.toml" if folder is not None else None
-    if path is None or not _NAME.fullmatch(base) or not path.is_file():
+    is_beside = path is not None and _NAME.fullmatch(base) and path.resolve().parent == path.parent.resolve()
+    if path is None or not is_beside or not path.is_file():
         raise RecipeError(f'{where}: unknown base "{base}".{suggest(base, packaged_names())}')
     if path.resolve() in above:
         raise RecipeError(f'{where}: base "{base}" builds on this recipe in turn: one of them must stand alone.')
@@ -321,8 +322,8 @@ def _parse_word(text: str) -> object:
     if re.fullmatch(r"[^\[\],]+,[^\[\],]+", text):
         text = f"[{text}]"
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         return text
 
 

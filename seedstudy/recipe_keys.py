@@ -274,6 +274,8 @@ def _converted(kind: Any, raw: object) -> Value:
     if kind is bool:
         return raw if isinstance(raw, bool) else None
     if kind is float:
+        if isinstance(raw, int) and abs(raw) > 10**300:
+            return math.inf  # more than a float holds: out of every range
         return float(raw) if isinstance(raw, int | float) and not isinstance(raw, bool) else None
     if kind is int:
         return raw if isinstance(raw, int) and not isinstance(raw, bool) else None

@@ -9,6 +9,8 @@ stays at :data:`FIXED_SEED`.
 from __future__ import annotations
 
 import hashlib
+import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -62,6 +64,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         Not of that form, negative, empty, backwards or named twice.
 
     """
+    if len(text) > 10_000_000 or re.search(r"\d{20}", text):
+        raise StudyError(f"--seeds {text[:40]}…: at most 1,000,000 seeds, each below 2^63.")
     if text.strip().isdecimal():
         count = int(text)
         if count == 0:
@@ -71,7 +75,9 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     seeds: list[int] = []
     for part in text.split(","):
         seeds.extend(_parse_part(part.strip(), text))
-    repeated = next((seed for seed in seeds if seeds.count(seed) > 1), None)
+        _check_size(text, len(seeds), 0)
+    counts = Counter(seeds)
+    repeated = next((seed for seed in seeds if counts[seed] > 1), None)
     if repeated is not None:
         raise StudyError(f"--seeds {text}: seed {repeated} is named twice; a seed counts once.")
     return tuple(seeds)

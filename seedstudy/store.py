@@ -399,7 +399,7 @@ class Store:
         """Return where a trial stands and its TRIALS rows (none unless it was attempted); checks every digest."""
         folder = self.folder(trial_id)
         trial = self.read_spec(trial_id)
-        head = head_of(self.study, trial)
+        head = head_of(self.study, trial) | {"trial_id": trial_id}  # of an older format, it has its old id
         if (folder / "trial.json").exists():
             record = read_record(folder / "trial.json")
             for name in ("predictions.parquet", "curves.parquet"):

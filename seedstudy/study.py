@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from seedstudy import recipe as recipes
 from seedstudy.errors import StudyError, suggest
+from seedstudy.files import parse_toml, read_short_text
 from seedstudy.recipe import Recipe
 from seedstudy.recipe_keys import upgraded
 from seedstudy.seeds import PURPOSES, parse_seeds, parse_vary
@@ -231,10 +232,10 @@ def load_study(path: Path) -> Study:
 
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = parse_toml(read_short_text(path))
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: cannot read the study file ({getattr(error, 'strerror', error)}).") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise StudyError(f"{path}: not valid TOML: {error}.") from error
     _check_keys(path, "", document, ("format", "name", "question", "grid", "rule", "engine"))
     if document.get("format") != FORMAT:
@@ -247,7 +248,7 @@ def load_study(path: Path) -> Study:
     _check_keys(path, "[engine] ", engine, _ENGINE_KEYS)
     margin = _get(path, rule, "margin", float, None)
     return Study(
-        recipes=_words(path, grid, "recipes"),
+        recipes=_inside(path, _words(path, grid, "recipes")),
         models=_words(path, grid, "models"),
         data=_get(path, grid, "data", str, "shapes"),
         seeds=parse_seeds(str(grid.get("seeds", 5))),
@@ -311,6 +312,21 @@ def check_placement(placement: Placement, *, where: str) -> Placement:
     return placement
 
 
+def _inside(path: Path, recipes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the recipes of a study file; those of its own lie in its folder or below, so that it travels whole."""
+    folder = path.parent.resolve()
+    for name in recipes:
+        if "/" not in name and not name.endswith(".toml"):
+            continue
+        try:
+            is_inside = (folder / name).resolve().is_relative_to(folder)
+        except (ValueError, OSError, RuntimeError):  # a NUL, a name too long, links in a circle
+            is_inside = False
+        if not is_inside:
+            raise StudyError(f'{path}: recipe "{name}" lies outside the study\'s folder: copy it there.')
+    return recipes
+
+
 def _check_keys(path: Path, table: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for key in given:
         if key not in known:
@@ -322,7 +338,7 @@ def _get(path: Path, table: Mapping[str, Any], key: str, kind: type, default: An
     if value is default:
         return default
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < 2**53 else math.inf
     if not isinstance(value, kind) or isinstance(value, bool):
         names = {str: "text", int: "a whole number", float: "a number"}
         raise StudyError(f"{path}: {key} = {value!r} is wrong: expected {names[kind]}.")

@@ -205,7 +205,7 @@ def test_missing_study_names_the_ones_that_are_there(make_store: MakeStore, tmp_
         open_study(tmp_path / "nowhere", "main")
 
 
-@pytest.mark.parametrize("name", ["../main", "a/b", "", ".hidden", "x" * 200])
+@pytest.mark.parametrize("name", ["../main", "/etc", "a/b", "", ".", "..", ".hidden", "x" * 200, "a\0b", "a\n", "é"])
 def test_names_become_folders_only_after_a_check(name: str, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="use letters, digits"):
         Store(tmp_path, name)
@@ -227,6 +227,7 @@ def test_format_1_is_read(old_store: Store) -> None:
     scan = old_store.scan()
     assert scan.damaged == {}
     assert sorted(scan.states.values()) == ["failed", "ok", "ok", "planned"]
+    assert set(scan.trials["trial_id"]) == {key for key, state in scan.states.items() if state != "planned"}
     counts = scan.trials.filter(pl.col("status") == "ok").select("seed", "eval_set", "n_correct", "n_examples").rows()
     assert counts == [(0, "val", 33, 40), (0, "real", 18, 20), (1, "val", 30, 40), (1, "real", 15, 20)]
     assert scan.trials["reason"].to_list()[-1] == "RuntimeError: out of memory"

@@ -1,0 +1,91 @@
+"""Files that nobody would write: a little at every change, FUZZ_SECONDS each (600 in `make slow`) when asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.targets import TARGETS, survives
+
+FUZZ_SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
+TOKENS = [
+    *(
+        b"[",
+        b"[[",
+        b"]",
+        b"{",
+        b"}",
+        b'"',
+        b"'",
+        b'"""',
+        b"=",
+        b".",
+        b",",
+        b"\n",
+        b"\r",
+        b"\x00",
+        b"\xff",
+        b"\xef\xbb\xbf",
+    ),
+    *(b"-1", b"0", b"1e400", b"-0.0", b"nan", b"inf", b"9" * 30, b"9" * 5000, b"0x", b"true", b"null", b"none", b"[]"),
+    *(b"../", b"/etc/passwd", b"~", b"$(id)", b"\\ud800", b"\\u0000", b"\xed\xa0\x80", "\u202eé".encode(), b"\x1b[31m"),
+    *(b"[red]x[/red]", b"a" * 300, b"[" * 2000, b'{"a":' * 2000, b'base = "a3"\n', b"1979-05-27T07:32:00Z", b"PAR1"),
+]
+"""What tends to break readers: ends of syntax, ends of ranges, paths, controls, depth."""
+
+edits = st.lists(
+    st.tuples(st.integers(0, 10_000), st.integers(0, 40), st.sampled_from(TOKENS) | st.binary(max_size=4)), max_size=6
+)
+
+
+def edited(content: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
+    """Return content after deletions and insertions at places counted modulo its length."""
+    for place, n_gone, token in changes:
+        at = place % (len(content) + 1)
+        content = content[:at] + token + content[at + n_gone :]
+    return content
+
+
+def check(name: str, content: bytes) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    try:
+        started = time.process_time()
+        survives(name, content, folder)
+        assert time.process_time() - started < 20, "took too long"
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_right_file_is_read(name: str, tmp_path: Path) -> None:
+    read, right = TARGETS[name]
+    read(right(), tmp_path)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_file_makes_a_traceback(name: str) -> None:
+    right = TARGETS[name][1]()
+    n_done = 0
+
+    def survive(changes: list[tuple[int, int, bytes]], raw: bytes | None) -> None:
+        nonlocal n_done
+        n_done += 1
+        check(name, edited(right, changes) if raw is None else raw)
+
+    ends_at = time.monotonic() + FUZZ_SECONDS
+    turn = 0
+    while turn == 0 or time.monotonic() < ends_at:
+        of_turn = seed(turn)(given(edits, st.none() | st.binary(max_size=200))(survive))
+        n_examples = 1000 if FUZZ_SECONDS else 25
+        settings(max_examples=n_examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))(
+            of_turn
+        )()
+        turn += 1
+    print(f"{name}: {n_done} files")
