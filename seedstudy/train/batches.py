@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
+from timm.data.auto_augment import NAME_TO_OP
 from timm.data.random_erasing import RandomErasing
 from timm.data.transforms_factory import transforms_imagenet_eval, transforms_imagenet_train
 from torch import Tensor
@@ -66,6 +67,19 @@ def build_augmenter(kind: Literal["batched", "pil"], recipe: Recipe, data: Datas
         return PilAugmenter(recipe, data)
     # A TPU compiles every shape anew, and here shapes follow what was drawn.
     return TensorAugmenter(recipe, data, torch.device("cpu") if device.type == "xla" else device)
+
+
+def posterize(image: Image.Image, bits_to_keep: int, **_: object) -> Image.Image:
+    """Keep the highest bits of each channel; at timm's strongest, of 0 bits, the image is black.
+
+    timm asks Pillow for 0 bits there, which Pillow refuses from version 13 on.
+    """
+    if bits_to_keep >= 8:
+        return image
+    return ImageOps.posterize(image, bits_to_keep) if bits_to_keep > 0 else Image.new(image.mode, image.size)
+
+
+NAME_TO_OP.update({name: posterize for name in NAME_TO_OP if name.startswith("Posterize")})
 
 
 class PilAugmenter:

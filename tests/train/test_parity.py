@@ -21,6 +21,7 @@ import timm
 import torch
 from PIL import Image
 from timm.data import create_transform
+from timm.data.auto_augment import AugmentOp
 from timm.data.distributed_sampler import RepeatAugSampler
 from timm.loss import BinaryCrossEntropy
 from timm.optim import create_optimizer_v2, param_groups_weight_decay
@@ -30,7 +31,8 @@ from torchvision import transforms
 from torchvision.ops._utils import split_normalization_params
 
 from seedstudy.datasets import Dataset
-from seedstudy.recipe import Recipe, load_recipe, read_recipe, with_values
+from seedstudy.recipe import Recipe, load_recipe, packaged_names, read_recipe, with_values
+from seedstudy.scaling import scale
 from seedstudy.seeds import Streams
 from seedstudy.train.batches import EvalImages, PilAugmenter, epoch_order, image_transform
 from seedstudy.train.devices import accelerator_of
@@ -620,6 +622,16 @@ def test_the_policy_stands_between_flip_and_tensor(name: str, model: str, policy
     assert once.shape == (3, recipe.train_size, recipe.train_size)
 
 
+@pytest.mark.parametrize(("name", "magnitude", "bits"), [("PosterizeIncreasing", 10, 0), ("Posterize", 7, 2)])
+def test_posterize_at_its_strongest_is_black_and_not_an_error(
+    name: str, magnitude: int, bits: int, data: Dataset
+) -> None:
+    """DeiT's magnitude of 9 with noise reaches 10, and so 0 bits, in one of 650 images; RSB's 7 never does."""
+    image = Image.fromarray(photograph(data)[0])
+    ours = np.asarray(AugmentOp(name, prob=1.0, magnitude=magnitude)(image))
+    np.testing.assert_array_equal(ours, np.asarray(image) & ((0xFF << (8 - bits)) & 0xFF))
+
+
 # --- all of it ------------------------------------------------------------------------------------------
 
 
@@ -671,3 +683,19 @@ def test_a_whole_trial_is_timms_loop(data: Dataset, make_trial: Any, tiny_recipe
     for name, evaluation in theirs.items():
         np.testing.assert_array_equal(evaluation.confidence, ours.evaluations[name].confidence)
         np.testing.assert_array_equal(evaluation.predicted, ours.evaluations[name].predicted)
+
+
+SMALL_MODELS = {"rs09": "resnet18", "rs10": "resnet18"}
+"""Architecture steps need a plain ResNet; everything else trains the smallest network there is."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", packaged_names())
+def test_every_packaged_recipe_trains_scaled_to_small_images(name: str, data: Dataset, make_trial: Any) -> None:
+    file = read_recipe(name)
+    published = file.for_model(next(iter(file.models)), given={"micro_batch": 256})
+    recipe = scale(published, data="tiny", n_train=64, image_size=16, epoch_ratio=1.0, epochs=2)
+    recipe = with_values(recipe, ["batch_size=16", "micro_batch=16", "drop_path_rule=block"])
+    result = train_trial(replace(make_trial(0, recipe=recipe), model=SMALL_MODELS.get(name, "resnet8_nano")), data)
+    assert result.status == "ok", result.reason
+    assert result.epochs == 2
