@@ -696,6 +696,8 @@ def test_every_packaged_recipe_trains_scaled_to_small_images(name: str, data: Da
     published = file.for_model(next(iter(file.models)), given={"micro_batch": 256})
     recipe = scale(published, data="tiny", n_train=64, image_size=16, epoch_ratio=1.0, epochs=2)
     recipe = with_values(recipe, ["batch_size=16", "micro_batch=16", "drop_path_rule=block"])
-    result = train_trial(replace(make_trial(0, recipe=recipe), model=SMALL_MODELS.get(name, "resnet8_nano")), data)
+    augment = "pil" if recipe.auto_augment else "batched"  # as the launcher has it
+    trial = replace(make_trial(0, recipe=recipe), model=SMALL_MODELS.get(name, "resnet8_nano"), augment=augment)
+    result = train_trial(trial, data)
     assert result.status == "ok", result.reason
     assert result.epochs == 2
