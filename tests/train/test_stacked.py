@@ -183,6 +183,23 @@ def test_a_seed_of_nan_is_recorded_and_its_neighbours_are_untouched(
     assert reported == [0, 2, 0, 2]
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no CUDA device: a group of channels there may be a dense one"
+)
+@pytest.mark.parametrize("model", ["resnet8_nano", "resnet20"])
+def test_neighbours_are_untouched_on_a_gpu_too(
+    model: str, data: Dataset, make_trial: MakeTrial, lively: Recipe, builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+    seeds = trials_of(make_trial, with_values(lively, ["precision=float32"]), (0, 1, 2), model)
+    healthy = train_stacked(seeds, data)
+    builder.poisoned = len(builder.networks) + 1
+    results = train_stacked(seeds, data)
+    assert [result.status for result in results] == ["ok", "diverged", "ok"]
+    assert [outcome(results[k]) for k in (0, 2)] == [outcome(healthy[k]) for k in (0, 2)]
+
+
 class NanAtCall(nn.Module):
     """A loss that is NaN once."""
 
