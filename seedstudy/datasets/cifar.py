@@ -246,8 +246,10 @@ class _Decoder:
         return images
 
     def _report(self, n: int) -> None:
+        tenths = 10 * self._n_done // self._n_total
         self._n_done += n
-        self._progress(f"cifar10: {self._n_done:,} of {self._n_total:,} images decoded")
+        if 10 * self._n_done // self._n_total > tenths:  # a line every 10 %
+            self._progress(f"cifar10: {self._n_done:,} of {self._n_total:,} images decoded")
 
 
 def _decoded(content: bytes | None, where: str, row: int) -> Images:

@@ -240,7 +240,7 @@ class BatchedAugmenter:
             batch = self._apply_layer(
                 batch, draws.op[:, layer], draws.argument[:, layer], draws.op_is_bicubic[:, layer]
             )
-        normal = torch.empty(batch.shape, device=self._device, memory_format=torch.channels_last).copy_(batch)
+        normal = batch.float().contiguous(memory_format=torch.channels_last)  # as convolutions want it
         normal.permute(0, 2, 3, 1).view(len(images), -1).mul_(self._scale).add_(self._offset)
         return self._erase(normal, draws) if len(draws.noise) else normal
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from timm.models.resnet import ResNet
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from seedstudy.datasets import Dataset, EvalSet
 from seedstudy.recipe import Recipe
 from seedstudy.study import Evaluation
 from seedstudy.train.batches import EvalImages
 from seedstudy.train.devices import run_recorded
+from seedstudy.train.models import CifarResNet
 from seedstudy.train.processes import Share, gather
 from seedstudy.train.streaming import EvalStream
 
@@ -28,6 +33,28 @@ class Outputs:
     """Probability of the prediction, shape (n,): sigmoid for a network trained with BCE, softmax otherwise."""
     log_probs: npt.NDArray[np.float32]
     """Log-softmax of the logits, shape (n, n_classes)."""
+
+
+def folded(model: nn.Module) -> nn.Module:
+    """Return a copy for evaluation with each batch norm folded into the convolution before it, where we know the order.
+
+    In our ResNets and timm's, ``bn1`` follows ``conv1``, and so on; other networks, and those whose forward pass was
+    wrapped (automatic mixed precision), are returned as they are. Logits move by rounding only.
+    """
+    if not isinstance(model, CifarResNet | ResNet) or "forward" in vars(model):
+        return model
+    copied = copy.deepcopy(model).eval()
+    for module in list(copied.modules()):
+        children = dict(module.named_children())
+        pairs = [(name, name.replace("conv", "bn")) for name in children if name.startswith("conv")]
+        if isinstance(module, nn.Sequential):
+            pairs = list(itertools.pairwise(children))
+        for before, after in pairs:
+            conv, norm = children[before], children.get(after)
+            if isinstance(conv, nn.Conv2d) and type(norm) is nn.BatchNorm2d:
+                setattr(module, before, fuse_conv_bn_eval(conv, norm))
+                setattr(module, after, nn.Identity())
+    return copied.to(memory_format=torch.channels_last)
 
 
 def predict(model: nn.Module, images: EvalImages | EvalStream, recipe: Recipe, device: torch.device) -> Outputs:
@@ -88,6 +115,8 @@ def evaluate_all(
 
     Several processes take equal shares of the images, one image more or less: no image is padded, none counts twice.
     """
+    if device.type != "xla":  # another copy would be compiled at each evaluation
+        model = folded(model)
     outputs: dict[str, Outputs] = {}
     result = {}
     for name in names:

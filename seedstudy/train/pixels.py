@@ -136,14 +136,11 @@ def resized_crop(images: Tensor, boxes: Tensor, size: int, *, is_bicubic: Tensor
     across = _resize_weights(boxes[:, 1], boxes[:, 3], flipped, width, is_bicubic)
     down = _resize_weights(boxes[:, 0], boxes[:, 2], upright, height, is_bicubic)
     rows = torch.empty(n, height, channels, width, device=images.device).copy_(images.transpose(1, 2))
-    resized = _rounded(torch.bmm(rows.view(n, height * channels, width), across.transpose(1, 2)))
-    resized = _rounded(torch.bmm(down, resized.view(n, height, channels * size)))
+    resized = torch.bmm(rows.view(n, height * channels, width), across.transpose(1, 2))
+    resized = resized.add_(0.5).clamp_(0, 255).floor_()
+    resized = torch.bmm(down, resized.view(n, height, channels * size)).add_(0.5).clamp_(0, 255)
     cropped = torch.empty(n, channels, size, size, dtype=torch.uint8, device=images.device)
     return cropped.copy_(resized.view(n, size, channels, size).transpose(1, 2))
-
-
-def _rounded(pixels: Tensor) -> Tensor:
-    return pixels.add_(0.5).clamp_(0, 255).floor_()
 
 
 _MAX_TABLE_BYTES = 1 << 26
@@ -214,13 +211,14 @@ def rotate(images: Tensor, degrees: Tensor, fill: Tensor, *, is_bicubic: bool) -
     taps = _taps(is_bicubic)
     across = torch.stack(_transform_weights(x_in - 0.5 - left, is_bicubic=is_bicubic), 1)
     down = _transform_weights(y_in - 0.5 - top, is_bicubic=is_bicubic)
-    left, top = left.long(), top.long()
+    left, top = left.int(), top.int()
     columns = torch.stack([(left + tap).clamp_(0, width - 1) for tap in taps], 1)
-    packed = _packed(images).view(n, -1)
+    first = torch.arange(n, dtype=torch.int32, device=images.device)[:, None, None] * (height * width)
+    packed = _packed(images).flatten()
     turned = torch.zeros(images.shape, device=images.device)
     for tap, weight in zip(taps, down, strict=True):  # row by row: what is gathered at once stays in the cache
-        index = columns + ((top + tap).clamp_(0, height - 1) * width)[:, None]
-        neighbours = packed.gather(1, index.view(n, -1)).view(index.shape)
+        index = columns + ((top + tap).clamp_(0, height - 1).mul_(width).add_(first))[:, None]
+        neighbours = packed.index_select(0, index.flatten()).view(index.shape)
         weights = across * weight[:, None]
         for channel, plane in enumerate(_unpacked(neighbours)):
             turned[:, channel] += (plane * weights).sum(1)
