@@ -6,13 +6,13 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled bytecode makes every later start of torch and timm seconds faster.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo check test slow notebook clean
+.PHONY: help install demo check test slow slow-fuzz slow-soak slow-lowest slow-tpu notebook clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   install, train five seeds of a2 and of a3 on the embedded data, compare them"
 	@echo "make test   install, run every test"
-	@echo "make slow   the tests that need a throw-away Slurm or Ray; see docs/cluster.md"
+	@echo "make slow   hours: a throw-away Slurm or Ray (docs/cluster.md), fuzzing, faults, XLA, oldest versions"
 	@echo "make check  format, lint, types, import contracts, fast tests"
 	@echo "make clean  remove what make installed and cached (results stay)"
 
@@ -44,8 +44,27 @@ check: install
 test: install
 	$(BIN)/pytest -n 2
 
-slow: install
+slow: install slow-fuzz slow-soak slow-lowest slow-tpu
 	$(BIN)/pytest -m cluster
 
+# Each target ten minutes, about two hours in all.
+slow-fuzz: install
+	FUZZ_SECONDS=600 $(BIN)/pytest -s tests/fuzz
+
+slow-soak: install
+	$(BIN)/python tests/faults/soak.py --trials 500 --every 3
+
+# The oldest versions that pyproject.toml allows.
+slow-lowest: install
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-lowest
+	$(UV) pip install --quiet --python .venv-lowest --no-config --resolution lowest-direct . pytest hypothesis
+	.venv-lowest/bin/pytest -m "not slow and not gpu and not cluster" -W default --ignore tests/test_notebooks.py
+
+# One trial on one XLA device: torch_xla's own CPU stands in for a chip.
+slow-tpu: install
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-tpu
+	$(UV) pip install --quiet --python .venv-tpu ".[tpu]" pytest
+	PJRT_DEVICE=CPU XLA_FLAGS=--xla_backend_optimization_level=0 .venv-tpu/bin/pytest -W default tests/train/test_tpu.py
+
 clean:
-	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-tpu .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
