@@ -120,8 +120,10 @@ def main(
 
 
 def _listen(requests: Requests, stop: Stop) -> None:
-    for line in sys.stdin:
-        requests.put(json.loads(line))
+    # Not sys.stdin: this thread would hold its lock, and a process forked to decode images closes it first of all.
+    with os.fdopen(os.dup(0)) as lines:
+        for line in lines:
+            requests.put(json.loads(line))
     stop.wish()
 
 

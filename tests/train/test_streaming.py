@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -173,3 +176,24 @@ def test_minival_is_watched_where_val_is_not_looked_at(tmp_path: Path, recipe: R
     result = train_trial(replace(make_trial(0, recipe=recipe), model="test_resnet"), data)
     assert set(result.evaluations) == {"minival"}
     assert result.curves[-1].n_examples == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_run_decodes_in_processes_of_its_own(processes: str, tmp_path: Path) -> None:
+    """A process forked to decode closes stdin, on which an attended worker waits: this once hung for ever."""
+    tree = make_tree(tmp_path / "imagenet", n_train=8)
+    values = ["batch_size=16", "micro_batch=8", "train_size=32", "test_size=32"]
+    options = [word for value in values for word in ("--set", value)]
+    what = ["-r", "a2", "-m", "test_resnet", "-d", "imagenet", "--data-dir", str(tree), "--seeds", "1", "--epochs", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "seedstudy", "run", *what, "--processes", processes, "--workers", "1", *options],
+        cwd=tmp_path,
+        env={**os.environ, "SEEDSTUDY_CACHE": str(tmp_path / "cache"), "SEEDSTUDY_LOADERS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("results/main/trials/*/trial.json")
+    assert f'"n_processes": {processes}' in path.read_text()
