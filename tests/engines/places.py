@@ -239,8 +239,10 @@ class RayCluster:
 
     def close(self) -> None:
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(60)
+        self._process.wait(WAIT_S)
+        self._process.stdout.close()
 
     def _answer(self, sign: str) -> str:
         assert self._process.stdout is not None
