@@ -171,15 +171,9 @@ class Slurm(Local):
         """Wait until slurmctld has given the node up, then start it again."""
         node = f"n{self._dead}"
         wait_for(lambda: "down" in self.ask("sinfo", "-h", "-n", node, "-o", "%t"), f"{node} to be down")
-        process = subprocess.Popen(
-            ["slurmd", "-D", "-f", self.environment["SLURM_CONF"], "-N", node],
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        (self.home / "run" / f"3slurmd{self._dead}.pid").write_text(str(process.pid))
+        start = 'setsid slurmd -D -f "$SLURM_CONF" -N "$0" </dev/null >/dev/null 2>&1 & echo $!'
+        pid = self.ask("bash", "-c", start, node).strip()
+        (self.home / "run" / f"3slurmd{self._dead}.pid").write_text(pid)
         (launcher,) = self.launchers
         wait_for(lambda: self.now() or launcher.poll() is not None, "the launcher to end")
         assert launcher.returncode == 0, launcher.communicate()[1]
