@@ -128,12 +128,12 @@ def test_a_stacked_seed_is_the_seed_itself(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["resnet8", "resnet20", "resnet18", "resnet50d", "mobilenetv2_100"])
+@pytest.mark.parametrize("model", ["resnet8", "resnet20", "resnet18", "mobilenetv2_100"])
 def test_other_networks_agree_too(model: str, make_trial: MakeTrial, lively: Recipe, builder: Builder) -> None:
     builder.is_double = True
-    size = ["train_size=32", "test_size=32", "epochs=1"]
+    size = ["train_size=32", "test_size=32", "batch_size=4", "micro_batch=4", "epochs=1"]
     seeds = trials_of(make_trial, with_values(lively, size), (0, 1), model)
-    check_agreement(seeds, make_dataset(n_train=64, n_val=20, size=32), builder, rounding=1e-9)
+    check_agreement(seeds, make_dataset(n_train=16, n_val=8, size=32), builder, rounding=1e-9)
 
 
 @pytest.mark.slow
@@ -142,9 +142,9 @@ def test_other_networks_agree_too(model: str, make_trial: MakeTrial, lively: Rec
 def test_float32_agrees_within_rounding_after_ten_updates(
     model: str, changes: list[str], make_trial: MakeTrial, lively: Recipe, builder: Builder
 ) -> None:
-    size = ["batch_size=64", "micro_batch=64", "train_size=32", "test_size=32", "epochs=1"]
+    size = ["batch_size=32", "micro_batch=32", "train_size=32", "test_size=32", "epochs=1"]
     seeds = trials_of(make_trial, with_values(lively, [*changes, *size]), (0, 1), model)
-    check_agreement(seeds, make_dataset(n_train=640, n_val=20, size=32), builder, rounding=5e-4)
+    check_agreement(seeds, make_dataset(n_train=320, n_val=20, size=32), builder, rounding=5e-4)
 
 
 # --- neighbours -----------------------------------------------------------------------------------------
@@ -166,12 +166,11 @@ def test_another_neighbour_changes_nothing(
     assert [outcome(other[k]) == outcome(first[k]) for k in range(3)] == [True, False, True]
 
 
-@pytest.mark.parametrize("model", ["resnet8_nano", pytest.param("resnet18", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("changes", [["clip_grad_norm=0.1"], SGD, ADAMW], ids=["lamb", "sgd", "adamw"])
 def test_a_seed_of_nan_is_recorded_and_its_neighbours_are_untouched(
-    model: str, changes: list[str], data: Dataset, make_trial: MakeTrial, lively: Recipe, builder: Builder
+    changes: list[str], data: Dataset, make_trial: MakeTrial, lively: Recipe, builder: Builder
 ) -> None:
-    seeds = trials_of(make_trial, with_values(lively, changes), (0, 1, 2), model)
+    seeds = trials_of(make_trial, with_values(lively, changes), (0, 1, 2))
     healthy = train_stacked(seeds, data)
     builder.poisoned = len(builder.networks) + 1
     reported: list[int] = []
