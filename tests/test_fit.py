@@ -117,3 +117,13 @@ def test_many_equal_values_do_not_make_a_spike_of_student_t() -> None:
     # Without the step it is read off the ties.
     unsaid = {x.name: x for x in fit(values, rng=np.random.default_rng(0)).families}
     assert unsaid["normal"].log_likelihood == pytest.approx(-best.fun, abs=1e-4)
+
+
+def test_values_that_all_differ_are_taken_as_they_are() -> None:
+    from seedstudy.stats.fit import fit
+
+    values = np.array([79.0, 79.5, 80.1, 80.4, 81.2])
+    found = {x.name: x for x in fit(values, rng=np.random.default_rng(0)).families}
+    # The normal likelihood at its maximum, by its formula; gaps of 0.3 std are no steps.
+    expected = -len(values) / 2 * (np.log(2 * np.pi * values.var()) + 1)
+    assert found["normal"].log_likelihood == pytest.approx(expected, abs=1e-6)
