@@ -157,6 +157,7 @@ def test_hugging_face_results_win_over_checkpoints() -> None:
     for seed, accuracy in ((0, 0.91), (1, 0.92)):
         state = {"log_history": [{"epoch": 1.0, "step": 5, "eval_accuracy": 0.5}], "global_step": 5}
         write(f"out/seed_{seed}/checkpoint-5/trainer_state.json", json.dumps(state))
+        write(f"out/seed_{seed}/trainer_state.json", json.dumps(state))
         write(f"out/seed_{seed}/all_results.json", json.dumps({"epoch": 3.0, "eval_accuracy": accuracy}))
     arm = only("out/", unit="fraction")
     assert (arm.seeds, arm.values.tolist()) == ((0, 1), pytest.approx([91.0, 92.0]))
