@@ -1,6 +1,6 @@
 """A stacked seed's result is the seed's own within rounding, and its neighbours never touch it.
 
-Most comparisons run in float64: there two ways to the same numbers agree to 1e-9 after any number of updates, while
+The comparisons of weights run in float64: there two ways to the same numbers agree to 1e-9 after any number of updates, while
 in float32 one activation that rounds to the other side of zero can be seen.
 """
 
@@ -128,23 +128,12 @@ def test_a_stacked_seed_is_the_seed_itself(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["resnet8", "resnet20", "resnet18", "mobilenetv2_100"])
+@pytest.mark.parametrize("model", ["resnet8", "resnet20", "resnet18"])
 def test_other_networks_agree_too(model: str, make_trial: MakeTrial, lively: Recipe, builder: Builder) -> None:
     builder.is_double = True
     size = ["train_size=32", "test_size=32", "batch_size=4", "micro_batch=4", "epochs=1"]
     seeds = trials_of(make_trial, with_values(lively, size), (0, 1), model)
     check_agreement(seeds, make_dataset(n_train=16, n_val=8, size=32), builder, rounding=1e-9)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("changes", [[], SGD, ADAMW], ids=["lamb", "sgd", "adamw"])
-@pytest.mark.parametrize("model", ["resnet8", "resnet20"])
-def test_float32_agrees_within_rounding_after_ten_updates(
-    model: str, changes: list[str], make_trial: MakeTrial, lively: Recipe, builder: Builder
-) -> None:
-    size = ["batch_size=32", "micro_batch=32", "train_size=32", "test_size=32", "epochs=1"]
-    seeds = trials_of(make_trial, with_values(lively, [*changes, *size]), (0, 1), model)
-    check_agreement(seeds, make_dataset(n_train=320, n_val=20, size=32), builder, rounding=5e-4)
 
 
 # --- neighbours -----------------------------------------------------------------------------------------
