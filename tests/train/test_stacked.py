@@ -1,7 +1,7 @@
 """A stacked seed's result is the seed's own within rounding, and its neighbours never touch it.
 
-The comparisons of weights run in float64: there two ways to the same numbers agree to 1e-9 after any number of updates, while
-in float32 one activation that rounds to the other side of zero can be seen.
+The comparisons of weights run in float64: there two ways to the same numbers agree to 1e-9 after any number of updates,
+while in float32 one activation that rounds to the other side of zero can be seen.
 """
 
 from __future__ import annotations
