@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from seedstudy.plots import save as save_picture
     from seedstudy.racing import race_replay
     from seedstudy.recipe import Recipe, load_recipe
+    from seedstudy.stats.best_of import best_of
     from seedstudy.study import Study, load_study
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Study",
     "__version__",
     "audit",
+    "best_of",
     "compare",
     "fit",
     "grid",
@@ -48,6 +50,7 @@ _HOMES = {
     "Recipe": "recipe.Recipe",
     "Study": "study.Study",
     "audit": "auditing.audit",
+    "best_of": "stats.best_of.best_of",
     "compare": "api.compare",
     "fit": "api.fit",
     "grid": "api.grid",
@@ -71,5 +74,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'seedstudy' has no attribute {name!r}")
     from importlib import import_module
 
-    module, _, attribute = _HOMES[name].partition(".")
+    module, _, attribute = _HOMES[name].rpartition(".")
     return getattr(import_module(f"seedstudy.{module}"), attribute)

@@ -184,8 +184,9 @@ def _claims(column: ColumnAudit, answer: Audit) -> str:
     decided = sum(answer.is_decided(pair) for pair in column.pairs)
     alone = sum(pair.p_value < answer.alpha for pair in column.pairs)
     claims = "; ".join(f"as {w.cells} {w.mean:.2f} [{w.low:.2f}, {w.high:.2f}]" for w in column.claims)
+    what = "steps" if column.is_ladder else "pairs of rows"
     return (
-        f"{column.column}: {decided} of {len(column.pairs)} pairs of rows decided ({alone} one by one). "
+        f"{column.column}: {decided} of {len(column.pairs)} {what} decided ({alone} one by one). "
         f"{column.rows[column.best]}'s {column.values[column.best]:.2f} puts its mean at: {claims}.\n"
     )
 

@@ -121,5 +121,5 @@ def _steps_panel(axes: Axes, column: ColumnAudit, answer: Audit) -> None:
     axes.axvline(0.0, color="0.4", linewidth=0.8)
     axes.set_yticks(range(len(column.pairs)), [column.rows[pair.b] for pair in column.pairs])
     axes.invert_yaxis()
-    axes.set_xlabel("change by the step (points); grey: what seeds alone do in 95%")
+    axes.set_xlabel("change by the step (points)\nband: 95% of differences between equals")
     axes.set_title(f"{column.column}, std {column.sd:.3g}", loc="left")

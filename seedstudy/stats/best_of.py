@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import integrate, special, stats
 
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.sample import as_sample
+from seedstudy.stats.result import Estimate
+from seedstudy.stats.sample import as_sample, check_level, mean_of, sd_of
 
 
 def expected_best(values: ArrayLike, n: int, *, with_replacement: bool = False) -> float:
@@ -40,6 +43,53 @@ def expected_best(values: ArrayLike, n: int, *, with_replacement: bool = False) 
         log_weights = _log_choose(rank - 1, n - 1) - _log_choose(np.array([size]), n)
         weights = np.where(rank >= n, np.exp(log_weights), 0.0)
     return float(weights @ ordered)
+
+
+def best_of(values: ArrayLike, n: int, *, level: float = 0.95, lower_is_better: bool = False) -> Estimate:
+    """Return the expected best of n seeds with its interval.
+
+    The value is the unbiased estimate of `expected_best` where the seeds suffice (n up to their number), else that of a
+    normal distribution, mean + e_n std. The interval is that of mean + e_n std for normal seeds (noncentral t), exact
+    at any number of seeds and for any n.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_seeds,)
+        One number per seed, at least 2.
+    n : int
+        How many seeds the best is taken of.
+
+    Raises
+    ------
+    StatisticsError
+        Fewer than 2 seeds, or n below 1.
+
+    """
+    check_level(level)
+    sample = as_sample(values, at_least=2)
+    if n < 1:
+        raise StatisticsError(f"best of {n}: at least 1 seed")
+    x = -sample if lower_is_better else sample
+    mean, sd, size = mean_of(x), sd_of(x), x.size
+    lift = normal_best(n)
+    warnings: tuple[str, ...] = ()
+    if n <= size:
+        value, method = expected_best(x, n), "unbiased (Tang et al. 2020), interval for normal seeds"
+    else:
+        value, method = mean + lift * sd, "normal seeds"
+        warnings = (f"best of {n} from {size} seeds goes beyond the seeds: it rests on the normal distribution",)
+    low, high = (mean + factor * sd for factor in _best_factors(size, n, level))
+    found = Estimate(value=value, low=low, high=high, level=level, n=size, method=method, warnings=warnings)
+    return found.mirrored() if lower_is_better else found
+
+
+@lru_cache(maxsize=256)
+def _best_factors(size: int, n: int, level: float) -> tuple[float, float]:
+    """Return how many std of the sample the ends of the interval lie above its mean."""
+    # sqrt(size) (mean - truth) / sd is noncentral t, where truth = true mean + e_n true sd.
+    shift = -normal_best(n) * np.sqrt(size)
+    low, high = (float(stats.nct.ppf(p, size - 1, shift)) for p in (0.5 + level / 2, 0.5 - level / 2))
+    return -low / np.sqrt(size), -high / np.sqrt(size)
 
 
 def normal_best(n: int) -> float:

@@ -114,7 +114,8 @@ class OpenLimit:
 
     def shows_equivalence(self, t: TDistance, margin: float) -> Any:
         """Return whether the sequence lies within the margin; broadcasts."""
-        return (t.se > 0.0) & (np.abs(t.difference) + self.reach(t.df) * t.se < margin)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (t.se > 0.0) & (np.abs(t.difference) + self.reach(t.df) * t.se < margin)
 
     def reach(self, df: Any) -> Any:
         """Return the half-width in standard errors; infinite while there are too few seeds."""
