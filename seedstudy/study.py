@@ -184,8 +184,9 @@ class Placement:
     """Per process; a fraction shares a GPU between trials. None: one each where this machine has GPUs."""
     trials_per_job: int = 1
     """Given to one task of a queue, which trains them one after the other and pays the start once."""
-    stack: int | None = None
-    """Seeds of one recipe and model that a process trains side by side, at most; None: as many as pay."""
+    stack: int | None = 1
+    """Seeds of one recipe and model that a process trains side by side, at most; None: as many as timing says pay,
+    which may decide the last bits of a result."""
     template: Path | None = None
     """Script whose lines stand at the top of every Slurm job; from the command line only, for it is code."""
 
@@ -270,7 +271,7 @@ def load_study(path: Path) -> Study:
                 cores=_get(path, engine, "cores", int, 1),
                 gpus=_get(path, engine, "gpus", float, None),
                 trials_per_job=_get(path, engine, "trials_per_job", int, 1),
-                stack=_get(path, engine, "stack", int, None),
+                stack=_get(path, engine, "stack", int, 1),
             ),
             where=f"{path}: [engine] ",
         ),

@@ -25,7 +25,7 @@ def trial(
     prepared: Annotated[Path | None, typer.Option(help="Folder of the prepared data in the cache.")] = None,
     stack: Annotated[
         str, typer.Option(help="Seeds of a small model side by side: a number, or auto (timed).")
-    ] = "auto",
+    ] = "1",
     attended: Annotated[
         bool, typer.Option("--attended", help="Stop when stdin ends; requests may come there.")
     ] = False,

@@ -212,7 +212,7 @@ def trial_command(store: Store, trial_ids: Sequence[str], prepared: Path | None,
     if placement.processes > 1:
         python += ["torch.distributed.run", "--standalone", f"--nproc-per-node={placement.processes}", "-m"]
     options = [] if prepared is None else ["--prepared", str(prepared.absolute())]
-    options += [] if placement.stack is None else ["--stack", str(placement.stack)]
+    options += ["--stack", "auto" if placement.stack is None else str(placement.stack)]
     return [*python, "seedstudy", "trial", str(store.root.absolute()), *trial_ids, *options]
 
 
