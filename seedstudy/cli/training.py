@@ -51,7 +51,8 @@ def run(
     cores: Annotated[int | None, typer.Option(help="Cores for each process.")] = None,
     gpus: Annotated[float | None, typer.Option(help="GPUs for each process; 0.25 shares one among four.")] = None,
     stack: Annotated[
-        str | None, typer.Option(help="Seeds of a small model trained side by side: a number (default: 1), or auto (timed).")
+        str | None,
+        typer.Option(help="Seeds of a small model trained side by side: a number (default: 1), or auto (timed)."),
     ] = None,
     trials_per_job: Annotated[int | None, typer.Option(help="Trials that one job of a queue trains in turn.")] = None,
     template: Annotated[

@@ -23,9 +23,7 @@ def trial(
     study_dir: Annotated[Path, typer.Argument(metavar="STUDY_DIR", help="Folder of a study, e.g. results/main.")],
     trial_ids: Annotated[list[str] | None, typer.Argument(metavar="TRIAL_ID…", help="Folders' names.")] = None,
     prepared: Annotated[Path | None, typer.Option(help="Folder of the prepared data in the cache.")] = None,
-    stack: Annotated[
-        str, typer.Option(help="Seeds of a small model side by side: a number, or auto (timed).")
-    ] = "1",
+    stack: Annotated[str, typer.Option(help="Seeds of a small model side by side: a number, or auto (timed).")] = "1",
     attended: Annotated[
         bool, typer.Option("--attended", help="Stop when stdin ends; requests may come there.")
     ] = False,
