@@ -385,7 +385,11 @@ class Store:
     def _table(self, trial_id: str, name: str, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
         folder = self.folder(trial_id)
         self._check_digest(folder, name, read_record(folder / "trial.json"))
-        return validate(pl.read_parquet(folder / name), schema, where=str(folder / name))
+        try:
+            frame = pl.read_parquet(folder / name)
+        except pl.exceptions.PolarsError as error:  # another program sealed what is no Parquet
+            raise StoreError(f"{folder / name}: not a Parquet file ({str(error).splitlines()[0]}).") from error
+        return validate(frame, schema, where=str(folder / name))
 
     def _check_digest(self, folder: Path, name: str, record: Mapping[str, Any]) -> None:
         digests = record.get("sha256")

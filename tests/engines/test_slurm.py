@@ -97,7 +97,7 @@ def test_no_name_of_a_folder_is_run_by_the_shell(
         check=True,
     )
     study_dir = tmp_path / "$(touch ran) `touch ran`; touch ran #" / "main"
-    assert done.stdout == f"-m seedstudy trial {study_dir} --prepared {tmp_path / 'da ta'} t1\n"
+    assert done.stdout == f"-m seedstudy trial {study_dir} --prepared {tmp_path / 'da ta'} --stack 1 t1\n"
     assert not (tmp_path / "ran").exists()
 
 
