@@ -25,7 +25,8 @@ from seedstudy.selecting import (
     studies_of,
     told_apart,
 )
-from seedstudy.stats.compare import Comparison, compare, compare_summaries
+from seedstudy.stats.compare import compare, compare_summaries
+from seedstudy.stats.comparison import Comparison
 from seedstudy.stats.describe import Description, Rank, describe, rank_of
 from seedstudy.stats.fit import Fit, fit
 from seedstudy.stats.result import Estimate

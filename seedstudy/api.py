@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,10 +45,42 @@ def load_predictions(path: str | Path, trial_id: str) -> pl.DataFrame:
     return open_study(path.parent, path.name).predictions(trial_id)
 
 
-def summary(trials: pl.DataFrame, *, eval_sets: Sequence[str] | None = None, level: float = 0.95) -> list[Summary]:
+SUMMARY: Mapping[str, pl.DataType] = {
+    **dict.fromkeys(("recipe", "model", "data", "eval_set", "metric", "unit"), pl.String()),
+    "n": pl.Int64(),
+    **dict.fromkeys(
+        ("mean", "mean_low", "mean_high", "std", "std_low", "std_high", "min", "max", "seed0", "level"), pl.Float64()
+    ),
+    "warnings": pl.List(pl.String()),
+}
+"""Columns of :meth:`Summaries.to_frame`; intervals have the row's level."""
+
+
+class Summaries(tuple[Summary, ...]):
+    """One row per recipe and eval set, and the same facts as a frame or a document."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``summary --json``."""
+        return {"groups": [row.to_dict() for row in self]}
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the columns of :data:`SUMMARY`, accuracies in percentage points."""
+        flat = []
+        for row in self:
+            facts = row.to_dict()
+            for name in ("mean", "std"):
+                facts[f"{name}_low"], facts[f"{name}_high"] = facts.pop(f"{name}_ci") or (None, None)
+            flat.append({name: facts[name] for name in SUMMARY})
+        return pl.DataFrame(flat, schema=dict(SUMMARY))
+
+
+def summary(trials: pl.DataFrame, *, eval_sets: Sequence[str] | None = None, level: float = 0.95) -> Summaries:
     """Describe every recipe of a TRIALS frame on every eval set."""
     source = Source(eval_sets=None if eval_sets is None else tuple(eval_sets))
-    return [analysis.summarise(group, level=level) for group in analysis.groups_of_trials(trials, source)]
+    groups = analysis.groups_of_trials(trials, source)
+    return Summaries(analysis.summarise(group, level=level) for group in groups)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,8 +19,9 @@ from seedstudy.datasets import EVAL_SET_ORDER
 from seedstudy.errors import StudyError, suggest
 from seedstudy.importing.metrics import direction_of
 from seedstudy.stats import welch
-from seedstudy.stats.compare import Comparison
-from seedstudy.stats.many import adjust, compact_letters, max_t
+from seedstudy.stats.comparison import Comparison
+from seedstudy.stats.eval_sets import max_t
+from seedstudy.stats.many import adjust, compact_letters
 from seedstudy.stats.result import Estimate
 from seedstudy.verdict import Overall, Rule, Verdict, decide, overall
 

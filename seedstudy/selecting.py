@@ -60,7 +60,7 @@ class Group:
     notes: tuple[str, ...] = ()
     """What the files left unclear, for the reader of the numbers."""
     origin: str = ""
-    """The files it was read from; empty for a study."""
+    """The files it was read from, or the study; empty where nobody asks for it."""
     step: float | None = None
     """Distance between possible values, in ``unit``: one image; None where the number of images is not known."""
     moments: Moments | None = None
@@ -106,7 +106,7 @@ def select_all(selectors: Sequence[str], source: Source) -> list[list[Group]]:
 
 
 def told_apart(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
-    """Return the arms with longer labels where files in different folders have one name."""
+    """Return the arms with longer labels where files in different folders, or studies, have recipes of one name."""
     origins: dict[str, set[str]] = {}
     for group in (group for arm in arms for group in arm if group.origin):
         origins.setdefault(group.label, set()).add(group.origin)
@@ -174,8 +174,8 @@ def _select(selector: str, source: Source) -> list[Group]:
     if parse_selector(selector) is not None:
         return _groups_of_files(selector, source)
     study, _, rest = selector.rpartition(":")
-    study = study or source.study
-    return _matching(_groups_of_study(study, source), rest, f'study "{study}"')
+    found = _matching(_groups_of_study(study or source.study, source), rest, f'study "{study or source.study}"')
+    return [replace(group, origin=study or source.study) for group in found]
 
 
 def _matching(groups: Sequence[Group], selector: str, where: str) -> list[Group]:

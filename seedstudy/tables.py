@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from seedstudy.stats.fit import Fit
     from seedstudy.stats.result import Estimate
     from seedstudy.verdict import Word
-    from seedstudy.wider import AcrossData, GridAnswer
 
 _STYLE: Mapping[Word, str] = {"better": "green", "worse": "red", "equivalent": "cyan", "inconclusive": "yellow"}
 _FEWEST_FOR_A_SHAPE = 10
@@ -42,7 +41,7 @@ def summary_table(summaries: Sequence[Summary]) -> RenderableType:
     """Render the RSB table: one row per recipe and eval set, each number with its interval."""
     level = summaries[0].description.mean.level
     table = _table("recipe", "eval set")
-    for head in ("n", "mean", _percent(level), "std", _percent(level), "min", "max", "seed 0"):
+    for head in ("n", "mean", ci_heading(level), "std", ci_heading(level), "min", "max", "seed 0"):
         table.add_column(head, justify="right")
     for row in summaries:
         d, g = row.description, row.group
@@ -56,9 +55,9 @@ def summary_table(summaries: Sequence[Summary]) -> RenderableType:
             g.eval_set,
             str(d.n),
             f"{d.mean.value:.{decimals}f}",
-            _interval(d.mean, decimals),
+            interval(d.mean, decimals),
             _number(d.std.value, decimals),
-            _interval(d.std, decimals),
+            interval(d.std, decimals),
             f"{d.min:.{decimals}f}",
             f"{d.max:.{decimals}f}",
             seed0,
@@ -67,7 +66,7 @@ def summary_table(summaries: Sequence[Summary]) -> RenderableType:
     caption = (
         f"{unit}, last epoch; std over seeds (n - 1); CI of the mean by t, of the std by chi-square; # is seed 0's rank"
     )
-    return Group(table, Text(caption, style="dim"), *_notes((row.group.label, row.warnings) for row in summaries))
+    return Group(table, Text(caption, style="dim"), *notes((row.group.label, row.warnings) for row in summaries))
 
 
 def fit_table(groups: Sequence[FittedGroup]) -> RenderableType:
@@ -75,7 +74,7 @@ def fit_table(groups: Sequence[FittedGroup]) -> RenderableType:
     parts: list[RenderableType] = []
     for found in groups:
         parts += _fit_parts(found)
-    notes = _notes((f"{found.group.label}, {found.group.eval_set}", found.fit.warnings) for found in groups)
+    doubts = notes((f"{found.group.label}, {found.group.eval_set}", found.fit.warnings) for found in groups)
     if any(found.fit.families for found in groups):
         parts.append(
             Text(
@@ -85,7 +84,7 @@ def fit_table(groups: Sequence[FittedGroup]) -> RenderableType:
                 style="dim",
             )
         )
-    return Group(*parts, *notes)
+    return Group(*parts, *doubts)
 
 
 def _fit_parts(found: FittedGroup) -> list[RenderableType]:
@@ -94,10 +93,10 @@ def _fit_parts(found: FittedGroup) -> list[RenderableType]:
     head = Text(f"{group.label}, {group.eval_set}: ", style="bold")
     seeds = "seed" if fit.n == 1 else "seeds"
     head.append(
-        f"n = {fit.n} {seeds}, mean {fit.mean.value:.{decimals}f} {_interval(fit.mean, decimals)}, "
-        f"std {_number(fit.std.value, decimals)} {_interval(fit.std, decimals)}, "
+        f"n = {fit.n} {seeds}, mean {fit.mean.value:.{decimals}f} {interval(fit.mean, decimals)}, "
+        f"std {_number(fit.std.value, decimals)} {interval(fit.std, decimals)}, "
         f"skewness {_signed(fit.skewness)}, excess kurtosis {_signed(fit.excess_kurtosis)} "
-        f"({_percent(fit.mean.level)})",
+        f"({ci_heading(fit.mean.level)})",
         style="not bold",
     )
     parts: list[RenderableType] = [head]
@@ -117,7 +116,7 @@ def _fit_parts(found: FittedGroup) -> list[RenderableType]:
 def _signed(estimate: Estimate) -> str:
     if not math.isfinite(estimate.value):
         return "–"
-    return f"{estimate.value:+.2f}" + ("" if not estimate.has_interval else f" {_interval(estimate, 2)}")
+    return f"{estimate.value:+.2f}" + ("" if not estimate.has_interval else f" {interval(estimate, 2)}")
 
 
 def _shape_in_words(fit: Fit) -> str:
@@ -148,7 +147,7 @@ def comparison_table(comparisons: Comparisons) -> RenderableType:
     is_family = any(answer.n_family > 1 for answer in answers)
     by_data = len({answer.a.data for answer in answers}) > 1
     table = _table("B against A", "eval set")
-    ci = _percent(level) + (", together" if is_family else "")
+    ci = ci_heading(level) + (", together" if is_family else "")
     for head in ("n", "A: mean ± std", "B: mean ± std", "B - A", ci, "p adjusted" if is_family else "p", "P(B better)"):
         table.add_column(head, justify="right")
     table.add_column("verdict")
@@ -161,12 +160,12 @@ def comparison_table(comparisons: Comparisons) -> RenderableType:
             f"{answer.b.label} against {answer.a.label}" + (f", {answer.a.data}" if by_data else ""),
             answer.a.eval_set,
             n,
-            _spread(c.mean_a, c.sd_a, decimals),
-            _spread(c.mean_b, c.sd_b, decimals),
+            mean_and_sd(c.mean_a, c.sd_a, decimals),
+            mean_and_sd(c.mean_b, c.sd_b, decimals),
             f"{c.difference.value:+.{decimals}f}",
-            _interval(answer.interval_adjusted, decimals),
+            interval(answer.interval_adjusted, decimals),
             p_value(answer.p_adjusted),
-            "–" if prob is None else f"{prob.value:.2f} {_interval(prob, 2)}",
+            "–" if prob is None else f"{prob.value:.2f} {interval(prob, 2)}",
             Text(v.word, style=_STYLE[v.word]),
         )
     return Group(
@@ -178,77 +177,8 @@ def comparison_table(comparisons: Comparisons) -> RenderableType:
     )
 
 
-def grid_table(answers: Sequence[GridAnswer]) -> RenderableType:
-    """Render per eval set the means of all cells, and below what differs how much beside the seed noise."""
-    parts: list[RenderableType] = []
-    for answer in answers:
-        parts += _grid_parts(answer)
-    return Group(*parts, *_notes((answer.eval_set, answer.warnings) for answer in answers))
-
-
-def _grid_parts(answer: GridAnswer) -> list[RenderableType]:
-    grid, unit = answer.grid, "points" if answer.unit == "pp" else "the metric's unit"
-    decimals = decimals_of(grid.seed_noise)
-    cells = _table(f"{answer.eval_set}: mean ± std (n)", *grid.recipes)
-    for architecture in grid.architectures:
-        row = []
-        for recipe in grid.recipes:
-            values = answer.cells[architecture, recipe].values
-            row.append(f"{_spread(values.mean(), values.std(ddof=1), decimals)} ({values.size})")
-        cells.add_row(architecture, *row)
-    sources = _table("what", f"typical size ({unit})", _percent(grid.level), "p")
-    for name, size, p in answer.rows():
-        sources.add_row(name, f"{size.value:.{decimals}f}", _interval(size, decimals), "–" if p is None else p_value(p))
-    pairs = _table("difference", "B - A", f"{_percent(grid.level)}, together", "p adjusted")
-    for found in grid.differences:
-        pairs.add_row(
-            f"{found.b} against {found.a}, over all {'recipes' if found.factor == 'architecture' else 'architectures'}",
-            f"{found.difference.value:+.{decimals}f}",
-            _interval(found.difference, decimals),
-            p_value(found.p_adjusted),
-        )
-    noise = grid.seed_noise.value
-    largest = max(grid.sources, key=lambda source: source.spread.value)
-    words = f"{answer.eval_set}: seeds of one cell scatter by {noise:.{decimals}f} (std)"
-    if noise > 0.0:
-        words += f"; the {largest.name} difference is {largest.spread.value / noise:.1f} times that"
-    interaction = grid.sources[2]
-    words += (
-        "; recipes help some architectures more than others"
-        if interaction.p_value < 1 - grid.level
-        else "; nothing shows that a recipe helps one architecture more than another"
-    )
-    note = (
-        "Typical size: root mean square of the differences between architectures (recipes, or what is left of both), "
-        "freed of seed noise; ANOVA-type statistic, spreads may differ. Intervals of differences by Bonferroni, p by "
-        "Holm."
-    )
-    return [cells, sources, pairs, Text(words + "."), Text(note, style="dim")]
-
-
-def across_data_table(found: AcrossData) -> RenderableType:
-    """Render the comparisons on each data set, and what they say together."""
-    lines = []
-    for answer in found.pooled:
-        line = f"{answer.b} against {answer.a}, {answer.eval_set}, {len(answer.data_sets)} data sets: "
-        p = answer.pooled
-        if p is None:
-            lines.append(Text(line + "fewer than three cannot be pooled; read them one by one."))
-            continue
-        decimals = decimals_of(p.difference)
-        lines.append(
-            Text(
-                f"{line}mean difference {p.difference.value:+.{decimals}f} {_interval(p.difference, decimals)} "
-                f"({_percent(p.difference.level)}), p = {p_value(p.p_value)}; on one more such data set "
-                f"{_interval(p.new_data_set, decimals)}; std of the true difference between data sets "
-                f"{p.tau:.{decimals}f} (p = {p_value(p.heterogeneity_p)} for none)."
-            )
-        )
-    notes = _notes((answer.eval_set, answer.pooled.warnings) for answer in found.pooled if answer.pooled)
-    return Group(comparison_table(found.comparisons), *lines, *notes)
-
-
-def _spread(mean: float, sd: float, decimals: int) -> str:
+def mean_and_sd(mean: float, sd: float, decimals: int) -> str:
+    """Return "mean ± std"; the mean alone where one seed shows no spread."""
     return f"{mean:.{decimals}f}" + (f" ± {sd:.{decimals}f}" if math.isfinite(sd) else "")
 
 
@@ -292,11 +222,11 @@ def _comparison_notes(comparisons: Comparisons) -> Iterable[Text]:
     for answer in answers:
         r = answer.comparison.correlation
         if r is not None:
-            known = "" if not r.has_interval else f" {_interval(r, 2)}"
+            known = "" if not r.has_interval else f" {interval(r, 2)}"
             yield Text(
                 f"{answer.a.eval_set}: paired by seed, correlation r = {_number(r.value, 2)}{known}.", style="dim"
             )
-    yield from _notes(
+    yield from notes(
         (f"{answer.b.label}, {answer.a.eval_set}", (*answer.warnings, *answer.comparison.difference.warnings))
         for answer in answers
     )
@@ -428,7 +358,8 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _percent(level: float) -> str:
+def ci_heading(level: float) -> str:
+    """Return the head of a column of intervals."""
     return f"{100 * level:.6g}% CI"
 
 
@@ -436,13 +367,14 @@ def _number(value: float, decimals: int) -> str:
     return f"{value:.{decimals}f}" if math.isfinite(value) else "–"
 
 
-def _interval(estimate: Estimate, decimals: int) -> str:
+def interval(estimate: Estimate, decimals: int) -> str:
+    """Return [low, high], or a dash where nothing is known."""
     if not math.isfinite(estimate.low) and not math.isfinite(estimate.high):
         return "–"
     return f"[{estimate.low:.{decimals}f}, {estimate.high:.{decimals}f}]"
 
 
-def _notes(warnings: Iterable[tuple[str, Iterable[str]]]) -> list[Text]:
+def notes(warnings: Iterable[tuple[str, Iterable[str]]]) -> list[Text]:
     """Return each warning once, with all it applies to."""
     about: dict[str, list[str]] = {}
     for label, texts in warnings:

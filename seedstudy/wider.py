@@ -9,10 +9,11 @@ from typing import Any
 from seedstudy import judgement
 from seedstudy.analysis import DEFAULT_RNG_SEED, Group, doubts_of, finite, interval
 from seedstudy.errors import StudyError
-from seedstudy.judgement import Comparisons
-from seedstudy.stats.data_sets import Pooled, pool_differences
+from seedstudy.judgement import Answer, Comparisons
+from seedstudy.stats.data_sets import Pooled, Ranking, pool_differences, rank_recipes
 from seedstudy.stats.grid import Grid, two_way
 from seedstudy.stats.result import Estimate
+from seedstudy.stats.sample import mean_of
 from seedstudy.verdict import Rule
 
 
@@ -152,26 +153,67 @@ class PooledAnswer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RankedAnswer:
+    """The recipes on one eval set by their ranks over all data sets."""
+
+    eval_set: str
+    unit: str | None
+    data_sets: tuple[str, ...]
+    mean_ranks: Mapping[str, float]
+    """Recipe to its mean rank; 1 is best."""
+    ranking: Ranking
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one entry of ``"ranks"``."""
+        return {
+            "eval_set": self.eval_set,
+            "unit": self.unit,
+            "data": list(self.data_sets),
+            "mean_ranks": dict(self.mean_ranks),
+            "friedman_p": self.ranking.friedman_p,
+            "pairs": [
+                {
+                    "a": pair.a,
+                    "b": pair.b,
+                    "median_difference": pair.median_difference,
+                    "p_value": pair.p_value,
+                    "p_adjusted": pair.p_adjusted,
+                }
+                for pair in self.ranking.pairs
+            ],
+            "floor": self.ranking.floor,
+            "warnings": list(self.ranking.warnings),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AcrossData:
-    """One pair on several data sets: the answers one by one, and what they say together."""
+    """Recipes on several data sets: the answers one by one, and what they say together."""
 
     comparisons: Comparisons
     pooled: tuple[PooledAnswer, ...]
+    """Per eval set, every further recipe against the first."""
+    ranked: tuple[RankedAnswer, ...]
+    """Per eval set all recipes; empty below three data sets."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``compare --across-data --json``."""
-        return {**self.comparisons.to_dict(), "across_data": [answer.to_dict() for answer in self.pooled]}
+        return {
+            **self.comparisons.to_dict(),
+            "across_data": [answer.to_dict() for answer in self.pooled],
+            "ranks": [answer.to_dict() for answer in self.ranked],
+        }
 
 
 def across_data(
-    first: Sequence[Group], second: Sequence[Group], rule: Rule, *, level: float, rng_seed: int = DEFAULT_RNG_SEED
+    arms: Sequence[Sequence[Group]], rule: Rule, *, level: float, rng_seed: int = DEFAULT_RNG_SEED
 ) -> AcrossData:
-    """Compare B with A on every data set both have, and pool the differences by random effects.
+    """Compare every further recipe with the first on each data set that all have, pool the differences, and rank all.
 
     Parameters
     ----------
-    first, second : sequence of Group
-        All groups of A and of B, one per data set and eval set.
+    arms : sequence of sequence of Group
+        Per recipe all its groups, one per data set and eval set; the first recipe is the baseline.
     rule : Rule
         The declared rule; it is applied to each data set, and all of them are one family.
     level : float
@@ -182,33 +224,70 @@ def across_data(
     Raises
     ------
     StudyError
-        Fewer than two data sets in common, or trials of one data set that do not pool.
+        One recipe twice, fewer than two data sets in common, or trials of one data set that do not pool.
 
     """
-    by_data = [_by_data(arm) for arm in (first, second)]
-    names = [name for name in by_data[0] if name in by_data[1]]
-    if len(names) < 2:
-        raise StudyError(f"{len(names)} data sets in common: --across-data needs two at least; leave it out.")
-    arms = [(by_data[0][name], by_data[1][name]) for name in names]
-    answers = judgement.judge_pairs(arms, rule, level=level, rng_seed=rng_seed)
-    pooled = []
+    called = _names(arms)
+    by_data = [_by_data(arm) for arm in arms]
+    shared = [data for data in by_data[0] if all(data in other for other in by_data[1:])]
+    if len(shared) < 2:
+        raise StudyError(f"{len(shared)} data sets in common: --across-data needs two at least; leave it out.")
+    pairs = [(by_data[0][data], other[data]) for other in by_data[1:] for data in shared]
+    answers = judgement.judge_pairs(pairs, rule, level=level, rng_seed=rng_seed)
+    sets = [{(g.eval_set, data): g for data in shared for g in groups[data]} for groups in by_data]
+    by_pair = {(id(answer.a), id(answer.b)): answer for answer in answers.answers}
+    pooled, ranked = [], []
     for eval_set in dict.fromkeys(answer.a.eval_set for answer in answers.answers):
-        of_set = [answer for answer in answers.answers if answer.a.eval_set == eval_set]
-        usable = [answer.comparison for answer in of_set if answer.comparison.se > 0.0]
-        found = None
-        if len(usable) >= 3:
-            found = pool_differences([c.difference for c in usable], [c.se for c in usable], level=level)
-        pooled.append(
-            PooledAnswer(
-                a=of_set[0].a.recipe,
-                b=of_set[0].b.recipe,
-                eval_set=eval_set,
-                unit=of_set[0].a.unit,
-                pooled=found,
-                data_sets=tuple(str(answer.a.data) for answer in of_set if answer.comparison.se > 0.0),
-            )
-        )
-    return AcrossData(comparisons=answers, pooled=tuple(pooled))
+        everywhere = [data for data in shared if all((eval_set, data) in arm for arm in sets)]
+        columns = [[arm[eval_set, data] for data in everywhere] for arm in sets]
+        for name, column in zip(called[1:], columns[1:], strict=True):
+            of_pair = [by_pair[id(a), id(b)] for a, b in zip(columns[0], column, strict=True)]
+            pooled.append(_pooled((called[0], name), eval_set, of_pair, level))
+        if len(everywhere) >= 3:
+            ranked.append(_ranked(called, eval_set, columns, rule))
+    return AcrossData(comparisons=answers, pooled=tuple(pooled), ranked=tuple(ranked))
+
+
+def _names(arms: Sequence[Sequence[Group]]) -> list[str]:
+    """Return what to call each arm on all data sets: its recipe, with the model where recipes are alike."""
+    recipes = [arm[0].recipe for arm in arms]
+    called = [f"{r}@{arm[0].model}" if recipes.count(r) > 1 else r for r, arm in zip(recipes, arms, strict=True)]
+    for name in called:
+        if called.count(name) > 1:
+            raise StudyError(f"--across-data: {name} is named twice; name each recipe once.")
+    return called
+
+
+def _pooled(names: tuple[str, str], eval_set: str, of_pair: Sequence[Answer], level: float) -> PooledAnswer:
+    usable = [answer for answer in of_pair if answer.comparison.se > 0.0]
+    found = None
+    if len(usable) >= 3:
+        comparisons = [answer.comparison for answer in usable]
+        found = pool_differences([c.difference for c in comparisons], [c.se for c in comparisons], level=level)
+    return PooledAnswer(
+        a=names[0],
+        b=names[1],
+        eval_set=eval_set,
+        unit=of_pair[0].a.unit if of_pair else None,
+        pooled=found,
+        data_sets=tuple(str(answer.a.data) for answer in usable),
+    )
+
+
+def _ranked(names: Sequence[str], eval_set: str, columns: Sequence[Sequence[Group]], rule: Rule) -> RankedAnswer:
+    means = [[mean_of(g.values) if g.moments is None else g.moments.mean for g in column] for column in columns]
+    ranking = rank_recipes(dict(zip(names, means, strict=True)))
+    # Rank 1 is the lowest value there, and the best one here.
+    best_first = {
+        name: rank if rule.lower_is_better else len(names) + 1 - rank for name, rank in ranking.mean_ranks.items()
+    }
+    return RankedAnswer(
+        eval_set=eval_set,
+        unit=columns[0][0].unit,
+        data_sets=tuple(str(group.data) for group in columns[0]),
+        mean_ranks=best_first,
+        ranking=ranking,
+    )
 
 
 def _by_data(arm: Sequence[Group]) -> dict[str, list[Group]]:

@@ -118,6 +118,15 @@ def test_summary_gives_the_rsb_table(make_store: MakeStore) -> None:
     assert row["std_ci"][0] < row["std"] < row["std_ci"][1]
     assert row["min"] <= row["seed0"] <= row["max"]
     assert row["unit"] == "pp"
+    assert rows.to_dict()["groups"] == [each.to_dict() for each in rows]
+    frame = rows.to_frame()
+    assert frame["eval_set"].to_list() == ["val", "real"]
+    assert frame.row(0, named=True) == {
+        **{key: value for key, value in row.items() if key not in ("mean_ci", "std_ci")},
+        **{f"{name}_{end}": row[f"{name}_ci"][i] for name in ("mean", "std") for i, end in enumerate(("low", "high"))},
+    }
+    one = ss.summary(ss.load_trials(make_store(n_seeds=1, a3=0.8).root)).to_frame().filter(recipe="a3")
+    assert one.select("std", "mean_low", "std_high").row(0) == (None, None, None)
 
 
 def test_trials_of_other_provenance_do_not_pool(

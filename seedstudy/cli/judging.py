@@ -182,9 +182,9 @@ def compare(
     if across_data:
         from seedstudy import wider
 
-        if len(arms) != 2 or all_pairs or paired:
-            raise StudyError("--across-data compares one pair, unpaired: leave the other recipes and options out.")
-        pooled = wider.across_data(arms[0], arms[1], rule, level=level, rng_seed=rng_seed)
+        if all_pairs or paired:
+            raise StudyError("--across-data compares with A, unpaired: leave --all-pairs and --paired out.")
+        pooled = wider.across_data(arms, rule, level=level, rng_seed=rng_seed)
         comparisons = pooled.comparisons
     else:
         design = judgement.Design(
@@ -198,8 +198,9 @@ def compare(
         print_json(comparisons.to_dict() if pooled is None else pooled.to_dict())
     else:
         from seedstudy import tables
+        from seedstudy.cli.wider_tables import across_data_tables
 
-        tables.show(tables.comparison_table(comparisons) if pooled is None else tables.across_data_table(pooled))
+        tables.show(*([tables.comparison_table(comparisons)] if pooled is None else across_data_tables(pooled)))
     if save is not None:
         from seedstudy import plots
 
@@ -220,8 +221,9 @@ def _grid(what: list[str], source: Source, *, level: float, as_json: bool) -> No
         print_json({"grids": [answer.to_dict() for answer in answers]})
     else:
         from seedstudy import tables
+        from seedstudy.cli.wider_tables import grid_tables
 
-        tables.show(tables.grid_table(answers))
+        tables.show(*grid_tables(answers))
     if damaged:
         tell_damaged(damaged)
         raise typer.Exit(EXIT_USAGE)

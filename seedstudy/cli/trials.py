@@ -68,7 +68,7 @@ def status(
 
 
 def _show_status(store: Store, study: str, *, as_json: bool) -> None:
-    from seedstudy import tables
+    from seedstudy import imported, tables
     from seedstudy.engines import standing
 
     stands = standing.standings(store)
@@ -86,7 +86,12 @@ def _show_status(store: Store, study: str, *, as_json: bool) -> None:
         head = {"study": study, "groups": groups, "reasons": failures, "damaged": damaged}
         print_json({**head, "time_left_s": left_s, "trials": unfinished})
         return
-    tables.show(tables.status_table(groups))
+    if groups:
+        tables.show(tables.status_table(groups))
+    n_imported = imported.read(store.root)[0]["trial_id"].n_unique()
+    if n_imported:
+        trials = "1 imported trial" if n_imported == 1 else f"{n_imported} imported trials"
+        print(f"{trials}, trained elsewhere: `seedstudy summary` shows them.")
     for each in stands:
         if line := _line(each):
             print(f"{each.trial_id}: {line}")

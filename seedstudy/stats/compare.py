@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,12 +11,13 @@ from scipy import special
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats import doubt, effect, rank, welch
+from seedstudy.stats.comparison import Comparison, Method
 from seedstudy.stats.describe import sd_factors
 from seedstudy.stats.permutation import Permutation, permute, sign_flips, studentised
 from seedstudy.stats.resample import bootstrap_difference
 from seedstudy.stats.result import Estimate, honest_p
 from seedstudy.stats.sample import Sample, as_sample, check_level, check_margin, mean_of, sd_of
-from seedstudy.stats.spread import SpreadComparison, compare_spread
+from seedstudy.stats.spread import compare_spread
 
 _FEW = 10
 """Up to this many seeds in an arm an interval of the difference may cover two points less than stated."""
@@ -29,72 +29,6 @@ _SHAPE_UNSEEN_UNEQUAL = (
     "10 seeds or fewer cannot show a skew: with such unequal numbers of seeds, skewed seeds that vary more in the "
     "smaller arm would make a 95 % interval cover the truth in 86 % of cases"
 )
-Method = Literal["welch", "paired-t", "single-run", "permutation"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
-    """B against A, direction-agnostic: every difference is B minus A in the unit of the input."""
-
-    name_a: str
-    name_b: str
-    n_a: int
-    n_b: int
-    mean_a: float
-    mean_b: float
-    sd_a: float
-    """Standard deviation with n - 1; nan for one seed."""
-    sd_b: float
-    difference: Estimate
-    """Mean of B minus mean of A, with the interval of `method`."""
-    equivalence_interval: Estimate
-    """The same difference with level 1 - 2 alpha: inside the margin exactly when `equivalence_p` < alpha."""
-    method: Method
-    """What `p_value` is. "welch"; "paired-t" when declared; "single-run" when an arm has one seed (the spread of the
-    other is assumed); "permutation" when no arm shows any spread."""
-    statistic: float
-    df: float
-    se: float
-    """Standard error of the difference; 0 where there is no spread."""
-    p_value: float
-    """Two-sided p-value of equal means; never 0."""
-    permutation_p: float | None
-    """None for summaries."""
-    permutation_floor: float | None
-    """Smallest two-sided permutation p that these numbers of seeds can give."""
-    permutation_method: Literal["exact", "monte-carlo"] | None
-    hedges_g: Estimate
-    prob_b_greater: Estimate | None
-    """P(B > A) + P(B = A)/2 for one new seed of each; None for summaries."""
-    cliffs_delta: Estimate | None
-    single_run_error: float
-    """Probability that one new seed of each comes out against the order of the means."""
-    margin: float | None
-    p_above_minus_margin: float | None
-    """One-sided p-value that supports "B is not lower than A by the margin" (non-inferiority if higher is better)."""
-    p_below_plus_margin: float | None
-    """One-sided p-value that supports "B is not higher than A by the margin" (non-inferiority if lower is better)."""
-    equivalence_p: float | None
-    """The larger of the two: supports "equal within the margin"."""
-    paired: bool = False
-    correlation: Estimate | None = None
-    """Pearson correlation of the pairs; None when unpaired."""
-    mann_whitney: rank.RankTest | None = None
-    brunner_munzel: rank.RankTest | None = None
-    hodges_lehmann: Estimate | None = None
-    bootstrap: Estimate | None = None
-    """The difference with a BCa interval; None below 20 seeds per arm."""
-    spread: SpreadComparison | None = None
-    """None below 5 seeds per arm."""
-    wilcoxon: rank.RankTest | None = None
-    """Signed-rank test of the pairs; None when unpaired."""
-    warnings: tuple[str, ...] = ()
-    """What a reader must know before believing the numbers above."""
-
-    @property
-    def level(self) -> float:
-        """Confidence level of `difference`."""
-        return self.difference.level
 
 
 def compare(

@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.compare import compare
+from seedstudy.stats.eval_sets import across_eval_sets, max_t
 from seedstudy.stats.many import (
-    across_eval_sets,
     adjust,
     against_baseline,
     all_pairs,
     compact_letters,
     dunnett_p,
-    max_t,
     omnibus,
 )
 

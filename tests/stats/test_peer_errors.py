@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from seedstudy.stats.compare import Comparison, compare
+from seedstudy.stats.compare import compare
+from seedstudy.stats.comparison import Comparison
 from seedstudy.stats.describe import describe
 from seedstudy.stats.effect import meaning, prob_greater
 from seedstudy.stats.fit import fit

@@ -92,6 +92,23 @@ def test_sign_flips_are_exact_and_then_random():
     assert sign_flips(np.zeros(3), rng=np.random.default_rng(0), resamples=0).p_value == 1.0
 
 
+def test_random_labellings_are_equally_likely_and_the_same_whatever_the_blocks(monkeypatch):
+    from scipy import stats
+
+    from seedstudy.stats import permutation
+
+    def draw():
+        return labellings(3, 2, rng=np.random.default_rng(0), at_most=1, resamples=20_001)[0]
+
+    labels = draw()
+    _, counts = np.unique(labels, axis=0, return_counts=True)
+    assert counts.size == math.comb(5, 2)
+    assert counts.sum() == 20_001
+    assert stats.chisquare(counts).pvalue > 0.01
+    monkeypatch.setattr(permutation, "_CELLS_AT_ONCE", 1_000)
+    assert np.array_equal(draw(), labels)
+
+
 def test_random_sign_flips_count_every_block_and_the_observed_signs_once():
     # All differences alike: a flip reaches the observed mean only if all signs agree, which never happens here.
     alike = np.ones(40)

@@ -16,10 +16,11 @@ from seedstudy.stats.best_of import expected_best
 from seedstudy.stats.compare import compare, compare_summaries
 from seedstudy.stats.data_sets import pool_differences, rank_recipes
 from seedstudy.stats.describe import against_target, describe, rank_of
+from seedstudy.stats.eval_sets import across_eval_sets
 from seedstudy.stats.example_noise import split_variance
 from seedstudy.stats.fit import fit
 from seedstudy.stats.grid import two_way
-from seedstudy.stats.many import across_eval_sets, against_baseline, all_pairs, omnibus
+from seedstudy.stats.many import against_baseline, all_pairs, omnibus
 from seedstudy.stats.sample import as_sample, by_seed, in_pairs
 from seedstudy.verdict import Rule, decide
 

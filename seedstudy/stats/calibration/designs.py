@@ -90,6 +90,8 @@ def designs() -> Iterator[Design]:
     for n in SIZES:
         yield Design(name="std 1 : 3", draw_a=normal, draw_b=normal, n_a=n, n_b=n, sd_b=3.0)
     for n in SIZES:
+        yield Design(name="3x seeds", draw_a=normal, draw_b=normal, n_a=3 * n, n_b=n)
+    for n in SIZES:
         yield Design(name="3x seeds, small arm 3x std", draw_a=normal, draw_b=normal, n_a=3 * n, n_b=n, sd_b=3.0)
     for n in SIZES:
         yield Design(name="3x seeds, large arm 3x std", draw_a=normal, draw_b=normal, n_a=n, n_b=3 * n, sd_b=3.0)
