@@ -57,7 +57,8 @@ slow-soak: install
 # The oldest versions that pyproject.toml allows.
 slow-lowest: install
 	$(UV) venv --quiet --clear --python $(PYTHON) .venv-lowest
-	$(UV) pip install --quiet --python .venv-lowest --no-config --resolution lowest-direct . pytest hypothesis
+	$(UV) pip install --quiet --python .venv-lowest --no-config --resolution lowest-direct .
+	$(UV) pip install --quiet --python .venv-lowest --no-config pytest hypothesis
 	.venv-lowest/bin/pytest -m "not slow and not gpu and not cluster" -W default --ignore tests/test_notebooks.py
 
 # One trial on one XLA device: torch_xla's own CPU stands in for a chip.

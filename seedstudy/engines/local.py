@@ -31,6 +31,8 @@ _FOREIGN = ("PMI_", "PMIX_", "OMPI_", "SLURM_STEP", "SLURM_PROCID", "SLURM_LOCAL
 LOADERS = "SEEDSTUDY_LOADERS"
 """Processes that decode for one that trains, where images stay encoded on disk (as train/streaming.py reads it)."""
 
+_DEV = Path("/dev")
+
 _RANKS = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -230,22 +232,30 @@ def cpu_environment(cores: int) -> dict[str, str]:
 
 
 def default_slots(placement: Placement) -> int:
-    """Return how many trials this machine has room for at a time: by its GPUs, or else by its cores."""
+    """Return how many trials this machine has room for at a time: by its TPU chips or GPUs, or else by its cores."""
     per_trial = placement.processes * (1.0 if placement.gpus is None else placement.gpus)
-    n_gpus = len(_gpus())
-    if n_gpus and per_trial:
-        return max(1, int(n_gpus / per_trial))
+    n_devices = len(_chips() or _gpus())
+    if n_devices and per_trial:
+        return max(1, int(n_devices / per_trial))
     return max(1, len(os.sched_getaffinity(0)) // (placement.cores * placement.processes))
 
 
 def slot_environments(n_slots: int, placement: Placement) -> list[dict[str, str]]:
-    """Return the environment of each slot: its threads on CPUs, its devices on GPUs, set before any import."""
+    """Return the environment of each slot: its threads on CPUs, its GPUs or its TPU chip, set before any import."""
     outer = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN) and key not in _RANKS}
     n_training = n_slots * placement.processes
     outer.setdefault(LOADERS, str(max(1, len(os.sched_getaffinity(0)) // n_training)))
-    gpus = _gpus()
     if placement.gpus == 0:
+        outer.pop("PJRT_DEVICE", None)
         return [{**outer, **cpu_environment(placement.cores), "CUDA_VISIBLE_DEVICES": ""}] * n_slots
+    if chips := _chips():
+        if n_slots > len(chips) or placement.processes > 1 or placement.gpus not in (None, 1.0):
+            raise StudyError(
+                f"this machine has {len(chips)} TPU chips, and a trial takes one: leave out --gpus and --processes, "
+                f"and give at most --workers {len(chips)}."
+            )
+        return [{**outer, **_on_chip(chip)} for chip in chips[:n_slots]]
+    gpus = _gpus()
     if not gpus:
         if placement.gpus:
             raise StudyError(f"--gpus {placement.gpus:g}: this machine has no GPU: leave it out to train on its cores.")
@@ -257,13 +267,42 @@ def slot_environments(n_slots: int, placement: Placement) -> list[dict[str, str]
     return [{**outer, "CUDA_VISIBLE_DEVICES": ",".join(gpus[at : at + n_devices])} for at in first]
 
 
+def _on_chip(chip: str) -> dict[str, str]:
+    """Return what gives a process one TPU chip: libtpu wants bounds of one, and a port that no other process has."""
+    port = str(8476 + int(chip))
+    return {
+        "PJRT_DEVICE": "TPU",
+        "TPU_VISIBLE_CHIPS": chip,
+        "TPU_CHIPS_PER_PROCESS_BOUNDS": "1,1,1",
+        "TPU_PROCESS_BOUNDS": "1,1,1",
+        "TPU_PROCESS_ADDRESSES": f"localhost:{port}",
+        "TPU_PROCESS_PORT": port,
+        "CLOUD_TPU_TASK_ID": "0",
+    }
+
+
+def _chips() -> list[str]:
+    """Return the TPU chips where the environment asks for them (``PJRT_DEVICE=TPU``), as PyTorch/XLA has it."""
+    if os.environ.get("PJRT_DEVICE") != "TPU":
+        return []
+    visible = os.environ.get("TPU_VISIBLE_CHIPS")
+    if visible is not None:
+        return _listed(visible)
+    files = [*_DEV.glob("accel[0-9]*"), *_DEV.glob("vfio/[0-9]*")]
+    return [str(number) for number in range(len(files))]
+
+
 def _gpus() -> list[str]:
     """Return the CUDA devices without importing torch, which would cost the launcher seconds."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return [device.strip() for device in visible.split(",") if device.strip() not in ("", "-1")]
+        return _listed(visible)
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return []
     return [str(number) for number in range(listed.stdout.count("GPU "))]
+
+
+def _listed(visible: str) -> list[str]:
+    return [device.strip() for device in visible.split(",") if device.strip() not in ("", "-1")]

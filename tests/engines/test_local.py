@@ -188,6 +188,30 @@ def test_room_on_gpus(values: dict[str, float], expected: int) -> None:
     assert local.default_slots(Placement(**values)) == expected  # type: ignore[arg-type]
 
 
+def test_each_slot_has_a_tpu_chip_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PJRT_DEVICE", "TPU")
+    monkeypatch.setattr(local, "_DEV", tmp_path)
+    for number in range(4):
+        (tmp_path / f"accel{number}").touch()
+    assert local.default_slots(Placement()) == 4
+    chips = slot_environments(4, Placement())
+    assert [chip["TPU_VISIBLE_CHIPS"] for chip in chips] == ["0", "1", "2", "3"]
+    assert {chip["PJRT_DEVICE"] for chip in chips} == {"TPU"}
+    assert len({chip["TPU_PROCESS_PORT"] for chip in chips}) == 4
+    for placement in (Placement(gpus=0.5), Placement(processes=2)):
+        with pytest.raises(StudyError, match="4 TPU chips, and a trial takes one"):
+            slot_environments(1, placement)
+    monkeypatch.setenv("TPU_VISIBLE_CHIPS", "2,3")
+    assert [chip["TPU_VISIBLE_CHIPS"] for chip in slot_environments(2, Placement())] == ["2", "3"]
+    with pytest.raises(StudyError, match="--workers 2"):
+        slot_environments(3, Placement())
+    (on_cores,) = slot_environments(1, Placement(gpus=0))
+    assert "PJRT_DEVICE" not in on_cores
+    monkeypatch.setenv("PJRT_DEVICE", "CPU")  # XLA without a chip: the slots are cores
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert slot_environments(2, Placement())[1]["PJRT_DEVICE"] == "CPU"
+
+
 def test_room_on_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=True)

@@ -33,6 +33,7 @@ from pathlib import Path
 N_LAUNCHERS = 2
 DISK_MIB = 160
 FULL_S = 4.0
+TELL_S = 30.0
 JUMPS_S = (-86_400 * 40, -3_600, -30, 30, 3_600, 86_400 * 40)
 CONTENT = ("spec.json", "trial.json", "predictions.parquet", "curves.parquet")
 CLOCK = """
@@ -92,6 +93,10 @@ class Soak:
             # A later file of the same trial is one that was trained again.
             self.first_seen.setdefault(path.parent.name, path.stat().st_ino)
         return found
+
+    def set_aside(self) -> set[str]:
+        """Return the trials whose damage a launcher has found: their files were moved, and they were trained again."""
+        return {path.parent.name for path in self.root.glob("trials/*/damaged-*")}
 
     def strike(self) -> None:
         """Do one thing, chosen at random."""
@@ -227,20 +232,27 @@ def main() -> None:
     cache, peace = folder / "cache", options.peace or folder / "peace"
     peace.mkdir(exist_ok=True)
     environment = {**os.environ, "SEEDSTUDY_CACHE": str(cache)}
+    started = time.monotonic()
     with (folder / "peace.log").open("wb") as log:
         subprocess.run(
             _command(options.trials, N_LAUNCHERS), cwd=peace, env=environment, stdout=log, stderr=log, check=True
         )
-    print(f"in peace: {len(numbers(peace / 'results' / 'main'))} trials", flush=True)
+    peace_s = time.monotonic() - started
+    print(f"in peace: {len(numbers(peace / 'results' / 'main'))} trials, {peace_s:.0f} s", flush=True)
     soak = Soak(folder, cache, options.trials, random.Random(options.rng_seed))
     if not soak.has_disk:
         print("left out: full disk (mount refused)")
-    started = time.monotonic()
+    started = told = time.monotonic()
     try:
         while len(soak.finished()) < options.trials and time.monotonic() - started < options.limit:
             soak.keep_launchers()
             time.sleep(soak.rng.expovariate(1 / options.every))
             soak.strike()
+            if time.monotonic() - told > TELL_S:
+                told = time.monotonic()
+                print(
+                    f"{told - started:.0f} s: {len(soak.finished())} trials, {soak.faults.total()} faults", flush=True
+                )
         faults_s = time.monotonic() - started
         n_under_faults = len(soak.finished())
         print(f"faults stop: {n_under_faults} trials, {dict(soak.faults)}, {faults_s:.0f} s", flush=True)
@@ -259,7 +271,10 @@ def main() -> None:
                 "launches": soak.n_launches,
                 "launcher_exits": {str(key): count for key, count in soak.exits.items()},
                 "damaged_trials": len(soak.damaged),
+                "trained_again": len(soak.set_aside()),
+                "seconds_in_peace": round(peace_s),
                 "seconds_under_faults": round(faults_s),
+                "seconds_to_the_end": round(time.monotonic() - started),
                 "problems": problems,
             },
             indent=1,
@@ -279,10 +294,11 @@ def judge(soak: Soak, peace: Path, code: int) -> list[str]:
         f"{trial_id}: other numbers" for trial_id in truth if found.get(trial_id, truth[trial_id]) != truth[trial_id]
     ]
     problems += [f"{trial_id}: not planned" for trial_id in found if trial_id not in truth]
+    set_aside = soak.set_aside()
     for path in soak.root.glob("trials/*/trial.json"):
         trial_id = path.parent.name
         is_again = soak.first_seen.get(trial_id, path.stat().st_ino) != path.stat().st_ino
-        if is_again and trial_id not in soak.damaged:
+        if (is_again or trial_id in set_aside) and trial_id not in soak.damaged:
             problems.append(f"{trial_id}: trained again though nothing was damaged")
     logs = "".join(log.read_text(errors="replace") for log in soak.folder.glob("launcher-*.log"))
     for trial_id, names in soak.damaged.items():
