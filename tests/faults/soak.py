@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,8 +57,9 @@ class Soak:
         self.faults: Counter[str] = Counter()
         self.exits: Counter[int] = Counter()
         self.damaged: dict[str, set[str]] = {}
-        self.first_seen: dict[str, int] = {}
+        self.results: defaultdict[str, set[int]] = defaultdict(set)
         self.n_launches = 0
+        self.n_results_at_kill = -1
         self.environment = {**os.environ, "SEEDSTUDY_CACHE": str(cache)}
         (folder / "disk").mkdir(parents=True)
         self.has_disk = not _fails(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(folder / "disk")])
@@ -90,8 +91,7 @@ class Soak:
     def finished(self) -> list[Path]:
         found = list(self.root.glob("trials/*/trial.json"))
         for path in found:
-            # A later file of the same trial is one that was trained again.
-            self.first_seen.setdefault(path.parent.name, path.stat().st_ino)
+            self.results[path.parent.name].add(path.stat().st_ino)  # a second file: it was trained again
         return found
 
     def set_aside(self) -> set[str]:
@@ -99,19 +99,30 @@ class Soak:
         return {path.parent.name for path in self.root.glob("trials/*/damaged-*")}
 
     def strike(self) -> None:
-        """Do one thing, chosen at random."""
+        """Do one thing, chosen at random.
+
+        A process is killed, or its disk filled, only when a trial has ended since the last time: on a slow machine,
+        where a start takes longer than the time between two faults, nothing would ever get done.
+        """
         kinds: dict[str, Callable[[], bool]] = {
-            "kill": lambda: self._signal(signal.SIGKILL),
-            "term": lambda: self._signal(signal.SIGTERM),
             "flip": lambda: self._damage(is_flip=True),
             "cut": lambda: self._damage(is_flip=False),
             "clock": self._jump,
         }
+        deadly: dict[str, Callable[[], bool]] = {
+            "kill": lambda: self._signal(signal.SIGKILL),
+            "term": lambda: self._signal(signal.SIGTERM),
+        }
         if self.has_disk:
-            kinds["full disk"] = self._fill_disk
+            deadly["full disk"] = self._fill_disk
+        self.finished()
+        n_results = sum(map(len, self.results.values()))
+        if n_results > self.n_results_at_kill:
+            kinds |= deadly
         kind = self.rng.choice(list(kinds))
         if kinds[kind]():
             self.faults[kind] += 1
+            self.n_results_at_kill = n_results if kind in deadly else self.n_results_at_kill
 
     def _signal(self, number: signal.Signals) -> bool:
         victims = [pid for launcher in self.launchers for pid in _family(launcher.pid)]
@@ -295,9 +306,9 @@ def judge(soak: Soak, peace: Path, code: int) -> list[str]:
     ]
     problems += [f"{trial_id}: not planned" for trial_id in found if trial_id not in truth]
     set_aside = soak.set_aside()
-    for path in soak.root.glob("trials/*/trial.json"):
+    for path in soak.finished():
         trial_id = path.parent.name
-        is_again = soak.first_seen.get(trial_id, path.stat().st_ino) != path.stat().st_ino
+        is_again = len(soak.results[trial_id]) > 1
         if (is_again or trial_id in set_aside) and trial_id not in soak.damaged:
             problems.append(f"{trial_id}: trained again though nothing was damaged")
     logs = "".join(log.read_text(errors="replace") for log in soak.folder.glob("launcher-*.log"))
