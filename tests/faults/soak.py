@@ -28,6 +28,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 N_LAUNCHERS = 2
@@ -91,7 +92,8 @@ class Soak:
     def finished(self) -> list[Path]:
         found = list(self.root.glob("trials/*/trial.json"))
         for path in found:
-            self.results[path.parent.name].add(path.stat().st_ino)  # a second file: it was trained again
+            with suppress(FileNotFoundError):  # a launcher has found it damaged at this moment
+                self.results[path.parent.name].add(path.stat().st_ino)  # a second file: it was trained again
         return found
 
     def set_aside(self) -> set[str]:
@@ -150,9 +152,12 @@ class Soak:
             harmed[place] ^= 1 << self.rng.randrange(8)
         if path.suffix == ".json" and _says_the_same(content, harmed):
             return False
-        with path.open("r+b") as file:  # in place, as a disk or a careless hand does it
-            file.write(harmed)
-            file.truncate()
+        try:
+            with path.open("r+b") as file:  # in place, as a disk or a careless hand does it
+                file.write(harmed)
+                file.truncate()
+        except FileNotFoundError:
+            return False
         self.damaged.setdefault(path.parent.name, set()).add(path.name)
         return True
 
@@ -177,18 +182,11 @@ class Soak:
         """End every process this soak has started, and give the disk back."""
         for launcher in self.launchers:
             for pid in _family(launcher.pid):
-                with _ignored():
+                with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             launcher.wait()
         if self.has_disk:
             _fails(["umount", str(self.folder / "disk")])
-
-
-class _ignored:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        return kind is ProcessLookupError
 
 
 def _command(n_trials: int, n_workers: int) -> list[str]:
