@@ -13,7 +13,7 @@ def test_the_embedded_set_comes_first() -> None:
     assert not datasets.info("shapes").needs_data_dir
 
 
-@pytest.mark.parametrize(("name", "epochs"), [("shapes", 20), ("digits", 30), ("cifar10", 30)])
+@pytest.mark.parametrize(("name", "epochs"), [("shapes", 12), ("digits", 30), ("cifar10", 30)])
 def test_three_hundred_epochs_become(name: str, epochs: int) -> None:
     assert round(300 * datasets.info(name).epoch_ratio) == epochs
 

@@ -70,7 +70,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Result
     folder = tmp_path_factory.mktemp("undisturbed")
     code, out, err = Local(cache).finish(folder)
     assert code == 0, err
-    assert "a3@resnet8_nano" in out
+    assert "a3@resnet8_patch" in out
     assert "[2/2]" in err
     return results(folder)
 
