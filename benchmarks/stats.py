@@ -1,11 +1,18 @@
 """How fast is a full comparison? Ours against two peers, taking turns in one process, as ratios of process time.
 
-Two arms of 100 seeds on three eval sets. Ours does everything `compare` prints: Welch, 9,999 permutations, ranks, BCa
-bootstrap, effect sizes, spreads. The peers, each with as many replicates:
+Two arms of 100 seeds on three eval sets; every peer gets as many replicates as we do.
 
-- deep-significance: `aso`, its almost-stochastic-order test (package `deepsig`);
-- rliable: `get_interval_estimates`, percentile bootstrap intervals of both arms, once of the mean alone and once of the
-  four aggregates of its README (package `rliable`, pandas < 3).
+*Full comparison*: everything `compare` prints for three eval sets: Welch interval, verdict, 9,999 permutations, ranks,
+P(B > A) with its interval, the difference by BCa bootstrap, effect sizes, spreads. Beside it, on the same eval sets:
+
+- deep-significance, `aso`: its almost-stochastic-order test (package `deepsig`);
+- rliable, the same questions: `get_interval_estimates` of the mean of either arm and of `probability_of_improvement`,
+  the two calls of its README that a comparison needs (package `rliable`, pandas < 3);
+- rliable, four aggregates: median, IQM, mean and optimality gap of either arm, the README's first call;
+- rliable, means alone: less than a comparison, the cheapest call there is.
+
+*Bootstrap alone*: one difference of means with its bootstrap interval per eval set, like for like: our BCa against
+rliable's percentile interval.
 
 A peer that is not installed is left out, and said to be::
 
@@ -23,10 +30,12 @@ from collections.abc import Callable
 import numpy as np
 
 from seedstudy.stats.compare import compare
+from seedstudy.stats.resample import bootstrap_difference
 from seedstudy.verdict import Rule, decide
 
 Data = dict[str, tuple[np.ndarray, np.ndarray]]
 """Per eval set the results of arm A and of arm B."""
+Runner = Callable[[Data, int], None]
 
 N_SEEDS = 100
 EVAL_SETS = {"val": (79.72, 0.10), "real": (85.37, 0.08), "v2": (67.99, 0.23)}
@@ -48,6 +57,13 @@ def ours(data: Data, replicates: int) -> None:
         decide(compare(a, b, rng=rng, margin=0.1, resamples=replicates), Rule(margin=0.1))
 
 
+def our_bootstrap(data: Data, replicates: int) -> None:
+    """Bootstrap the difference on every eval set."""
+    rng = np.random.default_rng(0)
+    for a, b in data.values():
+        bootstrap_difference(a, b, level=0.95, resamples=replicates, rng=rng)
+
+
 def deep_significance(data: Data, replicates: int) -> None:
     """Run almost stochastic order on every eval set."""
     from deepsig import aso
@@ -56,12 +72,15 @@ def deep_significance(data: Data, replicates: int) -> None:
         aso(b, a, num_bootstrap_iterations=replicates, show_progress=False, seed=0)
 
 
-def rliable_mean(data: Data, replicates: int) -> None:
-    """Bootstrap the mean of both arms on every eval set."""
-    _rliable(data, replicates, lambda scores: np.array([np.mean(scores)]))
+def rliable_questions(data: Data, replicates: int) -> None:
+    """Bootstrap the means of both arms, and P(B > A), on every eval set."""
+    from rliable import metrics
+
+    rliable_means(data, replicates)
+    _rliable_pairs(data, replicates, lambda b, a: np.array([metrics.probability_of_improvement(b, a)]))
 
 
-def rliable_readme(data: Data, replicates: int) -> None:
+def rliable_aggregates(data: Data, replicates: int) -> None:
     """Bootstrap median, IQM, mean and optimality gap of both arms on every eval set."""
     from rliable import metrics
 
@@ -71,52 +90,88 @@ def rliable_readme(data: Data, replicates: int) -> None:
         metrics.aggregate_mean,
         metrics.aggregate_optimality_gap,
     )
-    _rliable(data, replicates, lambda scores: np.array([aggregate(scores) for aggregate in aggregates]))
+    _rliable_arms(data, replicates, lambda scores: np.array([aggregate(scores) for aggregate in aggregates]))
 
 
-def _rliable(data: Data, replicates: int, aggregate: Callable[[np.ndarray], np.ndarray]) -> None:
+def rliable_means(data: Data, replicates: int) -> None:
+    """Bootstrap the mean of both arms on every eval set."""
+    _rliable_arms(data, replicates, lambda scores: np.array([np.mean(scores)]))
+
+
+def rliable_difference(data: Data, replicates: int) -> None:
+    """Bootstrap the difference of means on every eval set."""
+    _rliable_pairs(data, replicates, lambda b, a: np.array([np.mean(b) - np.mean(a)]))
+
+
+def _rliable_arms(data: Data, replicates: int, aggregate: Callable[[np.ndarray], np.ndarray]) -> None:
     from rliable import library
 
     for a, b in data.values():
         library.get_interval_estimates({"a": a[:, None], "b": b[:, None]}, aggregate, reps=replicates)
 
 
-PEERS: dict[str, tuple[str, Callable[[Data, int], None]]] = {
-    "deep-significance ASO": ("deepsig", deep_significance),
-    "rliable, mean": ("rliable", rliable_mean),
-    "rliable, four aggregates": ("rliable", rliable_readme),
+def _rliable_pairs(data: Data, replicates: int, pair: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
+    from rliable import library
+
+    for a, b in data.values():
+        library.get_interval_estimates({"b,a": [b[:, None], a[:, None]]}, pair, reps=replicates)
+
+
+QUESTIONS: dict[str, dict[str, tuple[str, Runner]]] = {
+    "full comparison": {
+        "ours": ("seedstudy", ours),
+        "deep-significance, ASO": ("deepsig", deep_significance),
+        "rliable, the same questions": ("rliable", rliable_questions),
+        "rliable, four aggregates": ("rliable", rliable_aggregates),
+        "rliable, means alone": ("rliable", rliable_means),
+    },
+    "bootstrap alone": {
+        "ours": ("seedstudy", our_bootstrap),
+        "rliable, difference of means": ("rliable", rliable_difference),
+    },
 }
+"""Question -> who answers it, ours first: package and runner."""
 
 
-def main() -> None:
-    """Take turns, then print medians and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--replicates", type=int, default=9_999)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS), help="peers that take part")
-    options = parser.parse_args()
-    runners = {"ours": ours}
-    for name in options.peers:
-        package, runner = PEERS[name]
-        if importlib.util.find_spec(package):
-            runners[name] = runner
-        else:
-            print(f"{name}: package {package} is not installed, left out")
-    data = arms(np.random.default_rng(0))
+def measured(runners: dict[str, Runner], data: Data, replicates: int, rounds: int) -> dict[str, list[float]]:
+    """Return each runner's process time per round, in seconds; they take turns."""
     for runner in runners.values():
         runner(data, 19)  # imports and first calls are not measured
     seconds: dict[str, list[float]] = {name: [] for name in runners}
-    for _ in range(options.rounds):
+    for _ in range(rounds):
         for name, runner in runners.items():
             started = time.process_time()
-            runner(data, options.replicates)
+            runner(data, replicates)
             seconds[name].append(time.process_time() - started)
-    base = statistics.median(seconds["ours"])
+    return seconds
+
+
+def main() -> None:
+    """Take turns, then print medians, and ratios with their range over the rounds."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--replicates", type=int, default=9_999)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--without", nargs="+", default=[], metavar="PACKAGE", help="peers that do not take part")
+    options = parser.parse_args()
+    data = arms(np.random.default_rng(0))
     print(f"{N_SEEDS} seeds per arm, {len(data)} eval sets, {options.replicates} replicates, {options.rounds} rounds")
-    for name, times in seconds.items():
-        median = statistics.median(times)
-        spread = f"{min(times):.2f} to {max(times):.2f}"
-        print(f"{name}: {median:.2f} s of process time ({spread}), {median / base:.1f} x ours")
+    for question, answerers in QUESTIONS.items():
+        print(f"\n{question}:")
+        runners: dict[str, Runner] = {}
+        for name, (package, runner) in answerers.items():
+            if package in options.without:
+                continue
+            if importlib.util.find_spec(package):
+                runners[name] = runner
+            else:
+                print(f"  {name}: package {package} is not installed, left out")
+        seconds = measured(runners, data, options.replicates, options.rounds)
+        for name, times in seconds.items():
+            ratios = [theirs / mine for theirs, mine in zip(times, seconds["ours"], strict=True)]
+            print(
+                f"  {name}: {statistics.median(times):.3g} s of process time, "
+                f"{statistics.median(ratios):.3g} x ours ({min(ratios):.3g} to {max(ratios):.3g})"
+            )
 
 
 if __name__ == "__main__":

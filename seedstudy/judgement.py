@@ -68,6 +68,12 @@ class Answer:
         """What a reader must know before believing the verdict and the numbers."""
         return (*self.verdict.warnings, *self.comparison.warnings)
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What may be wrong with the intervals shown: of the difference, and of P(B better)."""
+        prob = self.comparison.prob_b_greater
+        return (*self.comparison.difference.warnings, *(prob.warnings if prob else ()))
+
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of ``compare --json``."""
         c, v = self.comparison, self.verdict
@@ -116,7 +122,7 @@ class Answer:
             **paired,
             "verdict": v.word,
             "reasons": list(v.reasons),
-            "warnings": list(self.warnings),
+            "warnings": list(dict.fromkeys((*self.warnings, *self.doubts, *c.hedges_g.warnings))),
         }
 
 

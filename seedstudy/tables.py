@@ -227,8 +227,7 @@ def _comparison_notes(comparisons: Comparisons) -> Iterable[Text]:
                 f"{answer.a.eval_set}: paired by seed, correlation r = {_number(r.value, 2)}{known}.", style="dim"
             )
     yield from notes(
-        (f"{answer.b.label}, {answer.a.eval_set}", (*answer.warnings, *answer.comparison.difference.warnings))
-        for answer in answers
+        (f"{answer.b.label}, {answer.a.eval_set}", (*answer.warnings, *answer.doubts)) for answer in answers
     )
 
 

@@ -171,3 +171,12 @@ def test_public_names_are_there_and_others_are_not() -> None:
     assert all(hasattr(ss, name) for name in ss.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = ss.nothing
+
+
+def test_machines_are_told_the_doubts_about_every_interval_they_get() -> None:
+    nine, three = [78.0, 78.1, 78.2, 78.3, 78.1, 78.0, 78.2, 78.4, 78.1], [79.6, 79.7, 79.9]
+    (answer,) = ss.compare(nine, three).answers
+    told = answer.to_dict()["warnings"]
+    for doubt in ("a 95 % interval cover", "the interval of g", "the interval of P(B > A)"):
+        assert sum(doubt in text for text in told) >= 1, doubt
+    assert len(set(told)) == len(told)

@@ -377,6 +377,6 @@ def _warnings(sample: Sample, level: float) -> tuple[str, ...]:
         )
     if doubt.is_skewed(rows)[0]:
         found.append("the seeds look skewed: the interval of the mean is too short")
-    if doubt.is_coarse(sample):
+    if doubt.is_coarse(rows)[0]:
         found.append("values come in steps that are coarse against their std: the tolerance interval is approximate")
     return tuple(found)

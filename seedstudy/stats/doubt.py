@@ -114,9 +114,9 @@ def _excess_kurtosis(rows: Rows) -> Rows:
     return kurtosis
 
 
-def is_coarse(sample: NDArray[np.float64]) -> bool:
-    """Return whether ties show that values come in steps of at least half a standard deviation."""
-    distinct = np.unique(sample)
-    if distinct.size in (1, sample.size):
-        return False
-    return bool(np.min(np.diff(distinct)) >= 0.5 * np.std(sample, ddof=1))
+def is_coarse(rows: Rows) -> Any:
+    """Return for each row whether ties show that values come in steps of at least half a standard deviation."""
+    gaps = np.diff(np.sort(rows, axis=1), axis=1)
+    step = np.min(np.where(gaps > 0.0, gaps, np.inf), axis=1)
+    has_ties = np.any(gaps == 0.0, axis=1) & np.isfinite(step)
+    return has_ties & (step >= 0.5 * np.std(rows, axis=1, ddof=1))

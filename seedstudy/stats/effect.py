@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from scipy import special
 
+from seedstudy.stats.doubt import has_long_tails, sizes_differ
 from seedstudy.stats.result import Estimate
 from seedstudy.stats.sample import Sample
 from seedstudy.stats.welch import TDistance, student, welch
@@ -44,13 +46,13 @@ def hedges_g(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n
 def _doubts_about_g(g: Estimate, n_a: int, n_b: int) -> tuple[str, ...]:
     """Return where calibration shows the interval of g to be too short."""
     found = []
-    if g.has_interval and min(n_a, n_b) <= 3:
+    if g.has_interval and min(n_a, n_b) <= 10:
         found.append("the interval of g assumes normal seeds and equal spreads, which so few seeds cannot show")
     if g.has_interval and abs(g.value) >= 0.75:
         found.append(
             "the interval of g assumes normal seeds; with heavy tails it covers less often (down to .63 at g = 3)"
         )
-    if g.has_interval and max(n_a, n_b) >= 1.5 * min(n_a, n_b):
+    if g.has_interval and sizes_differ(n_a, n_b):
         found.append(
             "the interval of g assumes equal spreads; with unequal sizes it may cover less often (down to .73)"
         )
@@ -112,7 +114,19 @@ def prob_greater(a: Sample, b: Sample, *, level: float) -> Estimate:
         level=level,
         n=(a.size, b.size),
         method="newcombe-brunner-munzel",
+        warnings=tuple(_doubts_about_prob(float(theta[0]), a, b)),
     )
+
+
+def _doubts_about_prob(theta: float, a: Sample, b: Sample) -> Iterator[str]:
+    """Yield where calibration shows the interval of P(B > A) to be too short."""
+    if min(a.size, b.size) <= 3 and sizes_differ(a.size, b.size):
+        yield (
+            "so few and such unequal numbers of seeds: the interval of P(B > A) may cover less often (down to .92) "
+            "where the smaller arm varies more"
+        )
+    if abs(theta - 0.5) > 0.4 and (has_long_tails(a[None, :])[0] or has_long_tails(b[None, :])[0]):
+        yield "outliers: the interval of a P(B > A) so near to 0 or 1 may cover less often (.93)"
 
 
 def prob_greater_moments(below_a: Any, below_b: Any) -> tuple[Any, Any, Any]:

@@ -95,9 +95,9 @@ def test_doubts_are_raised_where_they_belong_and_rarely_elsewhere():
     normal, skewed = rng.standard_normal((2000, 30)), rng.exponential(1, (2000, 30))
     assert np.mean(is_skewed(normal)) < 0.02 < 0.4 < np.mean(is_skewed(skewed))
     assert np.mean(has_long_tails(normal)) < 0.15 < 0.5 < np.mean(has_long_tails(rng.standard_t(3, (2000, 30))))
-    assert is_coarse(np.array([0.0, 1.0, 1.0, 0.0, 2.0]))
-    assert not is_coarse(np.array([0.0, 1.0, 2.0]))
-    assert not is_coarse(np.array([0.0, 0.1, 0.1, 2.0, 3.0]))
+    assert is_coarse(np.array([[0.0, 1.0, 1.0, 0.0, 2.0]]))[0]
+    assert not is_coarse(np.array([[0.0, 1.0, 2.0]]))[0]
+    assert not is_coarse(np.array([[0.0, 0.1, 0.1, 2.0, 3.0]]))[0]
 
 
 @pytest.mark.slow
@@ -167,13 +167,13 @@ def test_doubts_begin_at_their_number_of_seeds_and_of_rows():
     assert 2 * error < skewness[0] < 3 * error
     assert doubt._excess_kurtosis(values)[0] < 1.5
     assert doubt.has_another_shape(values)[0]
-    assert is_coarse(np.array([0.0, 0.0, 1.0]))
-    assert not is_coarse(np.array([0.0, 0.0, 0.001, 3.0]))
-    assert not is_coarse(np.array([0.0, 0.0]))
+    assert is_coarse(np.array([[0.0, 0.0, 1.0]]))[0]
+    assert not is_coarse(np.array([[0.0, 0.0, 0.001, 3.0]]))[0]
+    assert not is_coarse(np.array([[0.0, 0.0]]))[0]
     # Steps of 1 with std 1.97 (with n it would be 1.76, with n - 2 2.27): coarse; with std 2.05: not.
-    assert is_coarse(np.array([0.0, 0.0, 1.0, 3.85, 3.85]))
-    assert not is_coarse(np.array([0.0, 0.0, 1.0, 4.0, 4.0]))
-    assert not is_coarse(np.array([0.0, 0.0, 0.1, 0.4, 0.4]))
+    assert is_coarse(np.array([[0.0, 0.0, 1.0, 3.85, 3.85]]))[0]
+    assert not is_coarse(np.array([[0.0, 0.0, 1.0, 4.0, 4.0]]))[0]
+    assert not is_coarse(np.array([[0.0, 0.0, 0.1, 0.4, 0.4]]))[0]
 
 
 def test_ratio_limits_of_many_samples_are_those_of_each():

@@ -242,3 +242,19 @@ def test_the_correlation_of_pairs():
     assert run(x, 2 * x, paired=True).correlation.value == 1.0
     assert not run(x, -x, paired=True).correlation.has_interval
     assert run(x, -x, paired=True).correlation.value == -1.0
+
+
+def test_a_skew_that_is_seen_in_a_smaller_arm_is_told():
+    skewed = np.array([0.0, 0.1, 0.1, 0.2, 0.2, 0.3, 0.4, 0.4, 0.5, 0.7, 2.6, 3.1])
+    even = np.linspace(0.0, 1.0, 40)
+
+    def warnings(a, b):
+        return compare(a, b, rng=np.random.default_rng(0), resamples=19, names=("old", "new")).difference.warnings
+
+    assert [text.split(":")[0] for text in warnings(even, skewed)] == ["new"]
+    assert [text.split(":")[0] for text in warnings(skewed, even)] == ["old"]
+    assert "look skewed" in warnings(even, skewed)[0]
+    assert warnings(even[:14], skewed) == ()  # nearly equal numbers
+    assert warnings(even, np.linspace(0.0, 1.0, 12)) == ()
+    assert warnings(np.concatenate([skewed] * 3), even[:12]) == ()  # the larger arm's skew does less
+    assert not any("look skewed" in text for text in warnings(even, skewed[2:]))  # ten seeds: said of all shapes

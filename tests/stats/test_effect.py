@@ -22,16 +22,6 @@ def test_hedges_g_by_hand_and_its_interval_by_the_noncentral_t():
     assert effect.small_sample_factor(11) == pytest.approx(exact_j, abs=4e-4)
 
 
-def test_g_warns_where_its_interval_is_known_to_be_short():
-    plain = effect.hedges_g(0.0, 1.0, 10, 0.3, 1.0, 10, level=0.95)
-    assert plain.warnings == ()
-    large = effect.hedges_g(0.0, 1.0, 10, 1.0, 1.0, 10, level=0.95)
-    assert "heavy tails" in large.warnings[0]
-    uneven = effect.hedges_g(0.0, 1.0, 15, 0.3, 1.0, 10, level=0.95)
-    assert "equal spreads" in uneven.warnings[0]
-    assert effect.hedges_g(0.0, 1.0, 14, 0.3, 1.0, 10, level=0.95).warnings == ()
-
-
 def test_the_interval_of_prob_greater_solves_its_equation():
     a, b = np.array([1.0, 3.0, 5.0, 7.0, 9.0]), np.array([2.0, 6.0, 8.0, 10.0])
     result = effect.prob_greater(a, b, level=0.9)
@@ -137,3 +127,33 @@ def test_g_of_pairs_is_in_units_of_the_average_std():
     assert pairs.correlation.value == pytest.approx(np.corrcoef(a, b)[0, 1])
     z, half = math.atanh(pairs.correlation.value), 1.959964
     assert pairs.correlation.low == pytest.approx(math.tanh(z - half), abs=1e-6)
+
+
+def test_the_interval_of_g_warns_where_calibration_saw_it_fail():
+    def warnings(n_a, n_b, gap):
+        return " ".join(effect.hedges_g(0.0, 1.0, n_a, gap, 1.0, n_b, level=0.95).warnings)
+
+    assert "so few seeds" in warnings(10, 10, 0.1)
+    assert warnings(11, 11, 0.1) == ""
+    assert "so few seeds" in warnings(14, 10, 0.1)
+    assert "heavy tails" in warnings(30, 30, 0.9)
+    assert warnings(30, 30, 0.7) == ""
+    assert "unequal sizes" in warnings(30, 20, 0.1)
+    assert warnings(29, 20, 0.1) == ""
+
+
+def test_the_interval_of_the_probability_warns_where_calibration_saw_it_fail():
+    def warnings(a, b):
+        return " ".join(
+            effect.prob_greater(np.asarray(a, dtype=float), np.asarray(b, dtype=float), level=0.95).warnings
+        )
+
+    assert "unequal numbers" in warnings(np.arange(9), np.arange(3) + 2)
+    assert "unequal numbers" in warnings(np.arange(3), np.arange(5))
+    assert warnings(np.arange(4), np.arange(3)) == ""
+    assert warnings(np.arange(12), np.arange(4)) == ""
+    calm, far = np.arange(20.0), np.append(np.arange(19.0), 90.0)
+    assert "outliers" in warnings(far, calm + 18)
+    assert "outliers" in warnings(calm + 18, far)
+    assert warnings(far, calm + 5) == ""  # P is .7 there
+    assert warnings(calm, calm + 18) == ""

@@ -76,7 +76,7 @@ def test_bca_limits_by_their_formula():
         assert limit == pytest.approx(np.quantile(differences, share), abs=1e-9)
 
 
-def test_the_bootstrap_is_offered_from_twenty_seeds_on_and_warns_below_a_hundred():
+def test_the_bootstrap_is_offered_from_twenty_seeds_on_and_warns_up_to_a_hundred():
     draws = np.random.default_rng(3)
     long, short = draws.normal(1.0, 1.0, 100), draws.normal(0.0, 1.0, FEWEST_SEEDS)
     found = bootstrap_difference(short, long, level=0.95, resamples=199, rng=rng())
@@ -85,8 +85,10 @@ def test_the_bootstrap_is_offered_from_twenty_seeds_on_and_warns_below_a_hundred
     assert found.value == pytest.approx(long.mean() - short.mean())
     assert found.low < found.value < found.high
     assert any("outliers" in warning for warning in found.warnings)
-    clear = bootstrap_difference(long, long + 1.0, level=0.95, resamples=199, rng=rng())
-    assert clear is not None
-    assert clear.warnings == ()
+    for n, n_warnings in ((100, 1), (101, 0)):
+        many = draws.normal(0.0, 1.0, n)
+        found = bootstrap_difference(many, many + 1.0, level=0.95, resamples=199, rng=rng())
+        assert found is not None
+        assert len(found.warnings) == n_warnings
     for a, b in ((short[:-1], long), (long, short[:-1]), (np.ones(20), long), (long, np.ones(20))):
         assert bootstrap_difference(a, b, level=0.95, resamples=199, rng=rng()) is None

@@ -63,7 +63,7 @@ def one_arm(shape: str, n: int, *, replicates: int, rng: np.random.Generator) ->
             np.sum((ordered[:, n_cut] <= median) & (ordered[:, -1 - n_cut] >= median)),
             np.sum(np.abs(new - m) <= t_quantile * s * math.sqrt(1 + 1 / n)),
             np.sum(inside >= 0.95),
-            size if n < describe.FEWEST_FOR_SHAPE else np.sum(doubt.has_another_shape(x)),
+            size if n < describe.FEWEST_FOR_SHAPE else np.sum(doubt.has_another_shape(x) | doubt.is_coarse(x)),
         ]
     share = counts / replicates
     return OneArm(
