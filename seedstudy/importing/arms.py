@@ -53,6 +53,8 @@ class Arm:
     notes: tuple[str, ...]
     n_examples: int | None = None
     """Images of the eval set, where the file says."""
+    has_counts: bool = False
+    """Whether the file gave the number of right images, so that no value is rounded."""
 
 
 def parse_selector(selector: str) -> tuple[str, str | None] | None:
@@ -83,7 +85,10 @@ def read_arms(selector: str, wanted: Wanted) -> list[Arm]:
     table, notes = read_trials(files)
     is_percent = set(table.columns) >= _TIMM  # timm writes percent, whatever the value
     table = _in_long_form(table, wanted.metric)
-    if wanted.metric == DEFAULT_METRIC and set(table.columns) >= _COUNTS and DEFAULT_METRIC not in table.columns:
+    has_counts = (
+        wanted.metric == DEFAULT_METRIC and set(table.columns) >= _COUNTS and DEFAULT_METRIC not in table.columns
+    )
+    if has_counts:
         table = table.with_columns((100.0 * pl.col("n_correct") / pl.col("n_examples")).alias(DEFAULT_METRIC))
         is_percent = True
     recipe = _stem(files)
@@ -116,6 +121,7 @@ def read_arms(selector: str, wanted: Wanted) -> list[Arm]:
                     metric=wanted.metric if wanted.metric == DEFAULT_METRIC else column,
                     unit=unit,
                     notes=notes,
+                    has_counts=has_counts,
                 )
             )
     if not arms:
@@ -239,6 +245,7 @@ def _arm(
     metric: str,
     unit: str | None,
     notes: tuple[str, ...],
+    has_counts: bool,
 ) -> Arm:
     for name in (label, eval_set):
         if not name.isprintable():
@@ -261,6 +268,7 @@ def _arm(
         n_left_out=n_rows - rows.height,
         notes=notes,
         n_examples=_n_examples(rows, column),
+        has_counts=has_counts,
     )
 
 

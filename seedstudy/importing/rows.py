@@ -67,7 +67,7 @@ def trials_of(
         n = arm.n_examples or _n_examples(of_data, arm.eval_set, n_examples, where)
         counts = [_count(value, n, where) for value in arm.values]
         step = max(open_by for _, open_by in counts)
-        if step >= 0.5:
+        if step >= 0.5 and not arm.has_counts:
             notes.append(
                 f"{name}, {arm.eval_set}: rounded values leave the number of right images open by "
                 f"±{math.ceil(step)} of {n:,}"

@@ -86,6 +86,10 @@ def test_counts_are_taken_as_they_are(cli: Cli) -> None:
     assert cli("import", "c.csv")[0] == 0
     trials = ss.load_trials("results/main")
     assert trials.select("n_correct", "n_examples").rows() == [(7, 9), (8, 9)]
+    # 79.5 % by count, not by rounding.
+    Path("c.csv").write_text("recipe,model,data,seed,n_correct,n_examples\ny,net,mine,0,39750,50000\n")
+    code, _, err = cli("import", "c.csv")
+    assert (code, "rounded" in err) == (0, False)
 
 
 @pytest.mark.parametrize(
