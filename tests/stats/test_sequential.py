@@ -128,6 +128,19 @@ def test_a_race_between_equal_arms_errs_no_more_than_promised(method):
     assert np.any(peeks, axis=0).mean() > 0.12
 
 
+def test_peeking_every_five_seeds_errs_four_times_as_often_as_a_race_does():
+    # Simulated independently for the design notes of this project: .205 with a plain t test.
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((2, 10_000, 50))
+    looks = range(5, 51, 5)
+    peeks = [stats.ttest_ind(a[:, :n], b[:, :n], axis=1).pvalue < 0.05 for n in looks]
+    assert np.any(peeks, axis=0).mean() == pytest.approx(0.205, abs=3 * math.sqrt(0.205 * 0.795 / 10_000))
+    plan = Plan(first=5, every=5, most=50)
+    assert list(plan.looks) == list(looks)
+    found = race_rows(a, b, plan)
+    assert np.isin(found.outcome, (GREATER, SMALLER)).mean() < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 10_000)
+
+
 def test_a_race_finds_large_differences_with_fewer_seeds():
     plan = Plan(most=10)
     stop = races(plan, 2.0)
