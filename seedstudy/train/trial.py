@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -292,9 +293,13 @@ def provenance(accelerator: Accelerator, trial: Trial) -> dict[str, Any]:
         "versions": {
             "python": platform.python_version(),
             **devices.runtime(device),
-            **{
-                name: version(name)
-                for name in ("seedstudy", "torch", "torchvision", "timm", "accelerate", "numpy", "pillow")
-            },
+            **_versions(),
         },
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    # Kept: each look-up lists site-packages, a second a trial where disks are slow.
+    names = ("seedstudy", "torch", "torchvision", "timm", "accelerate", "numpy", "pillow")
+    return {name: version(name) for name in names}
