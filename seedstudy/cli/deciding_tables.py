@@ -14,7 +14,7 @@ from seedstudy.tables import p_value, plain_table
 if TYPE_CHECKING:
     from seedstudy.auditing import Audit, ColumnAudit
     from seedstudy.planning import PowerPlan
-    from seedstudy.racing import Look, Pair, Race
+    from seedstudy.race import Look, Pair, Race
 
 _STYLE = {"better": "green", "worse": "red", "equivalent": "cyan", "inconclusive": "yellow"}
 

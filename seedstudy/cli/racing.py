@@ -29,7 +29,7 @@ from seedstudy.errors import SeedstudyError, StudyError, suggest
 if TYPE_CHECKING:
     from seedstudy.analysis import Source
     from seedstudy.engines.launch import Grid
-    from seedstudy.racing import Race, RaceRule
+    from seedstudy.race import Race, RaceRule
     from seedstudy.store import Store
     from seedstudy.study import Study, Trial
 
@@ -191,7 +191,7 @@ class _Runner:
 
     def _rule(self, given: Mapping[str, Any], eval_set: str, target: float | None) -> RaceRule:
         """Return the declared rule, or a new one; what is given must agree with what was declared."""
-        from seedstudy.racing import RaceRule
+        from seedstudy.race import RaceRule
         from seedstudy.stats.sequential import Plan
 
         kept = self._store.race_rule()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from seedstudy.auditing import Audit, ColumnAudit
     from seedstudy.planning import PowerPlan
-    from seedstudy.racing import Pair, Race
+    from seedstudy.race import Pair, Race
 
 
 def race(race: Race) -> Figure:
