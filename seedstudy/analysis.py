@@ -75,12 +75,7 @@ class Summary:
         """Return the keys of ``summary --json``."""
         d, g = self.description, self.group
         return {
-            "recipe": g.recipe,
-            "model": g.model,
-            "data": g.data,
-            "eval_set": g.eval_set,
-            "metric": g.metric,
-            "unit": g.unit,
+            **g.identity(),
             "n": d.n,
             "mean": d.mean.value,
             "mean_ci": interval(d.mean),
@@ -123,12 +118,7 @@ class FittedGroup:
             )
         }
         return {
-            "recipe": g.recipe,
-            "model": g.model,
-            "data": g.data,
-            "eval_set": g.eval_set,
-            "metric": g.metric,
-            "unit": g.unit,
+            **g.identity(),
             "n": f.n,
             "families": [
                 {

@@ -70,6 +70,17 @@ class Group:
     def n(self) -> int:
         return len(self.values) if self.moments is None else self.moments.n
 
+    def identity(self) -> dict[str, str | None]:
+        """Return what every JSON entry says of a group."""
+        return {
+            "recipe": self.recipe,
+            "model": self.model,
+            "data": self.data,
+            "eval_set": self.eval_set,
+            "metric": self.metric,
+            "unit": self.unit,
+        }
+
     @property
     def seed0(self) -> float | None:
         """Result of seed 0, the one most papers would have reported."""
