@@ -65,7 +65,7 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell)
         scaled.append(_scaled(recipe, study, changes, data, info.epoch_ratio))
     for recipe in scaled:
         check_layout(recipe, study.placement.processes)
-    for sentence in dict.fromkeys(_in_words(recipe, study) for recipe in scaled):
+    for sentence in dict.fromkeys(_in_words(recipe, data) for recipe in scaled):
         tell(sentence)
     trials = [
         Trial(
@@ -117,10 +117,11 @@ def _augmentation(recipe: Recipe, study: Study, data: Dataset) -> Augmentation:
     return "pil" if recipe.auto_augment is not None or data.stored else study.augment
 
 
-def _in_words(recipe: Recipe, study: Study) -> str:
+def _in_words(recipe: Recipe, data: Dataset) -> str:
+    how = "on" if data.image_size is None else "scaled to"
     epochs = "1 epoch" if recipe.total_epochs == 1 else f"{recipe.total_epochs} epochs"
     return (
-        f"{recipe.name} scaled to {study.data}: {epochs}, batch {recipe.batch_size}, "
+        f"{recipe.name} {how} {data.name}: {epochs}, batch {recipe.batch_size}, "
         f"learning rate {recipe.lr:.3g}, train/test {recipe.train_size}/{recipe.test_size} px"
     )
 

@@ -11,7 +11,9 @@ import pytest
 
 from seedstudy import datasets
 from seedstudy.datasets import Dataset, imagefiles, imagenet
+from seedstudy.engines.launch import resolve
 from seedstudy.errors import DataError
+from seedstudy.study import Study
 from tests.imagenet_tree import CLASSES, jpeg, make_tree, pack, remove, val_numbers, write
 
 LABELS = [0, 1, 217, 491, 999]
@@ -207,6 +209,13 @@ def test_train_limit_takes_the_first_of_each_class(tree: Path, tmp_path: Path) -
     assert names == [
         f"{c}_{n}" for c, ns in zip(CLASSES, ((10, 11), (10, 11), (10,), (10,), (10,)), strict=True) for n in ns
     ]
+
+
+def test_a_recipe_is_not_called_scaled_where_nothing_is(tree: Path, tmp_path: Path) -> None:
+    study = Study(recipes=("a2",), data="imagenet", seeds=(0,), assignments=("batch_size=4", "micro_batch=4"))
+    told: list[str] = []
+    resolve(study, data_dir=tree, cache_dir=tmp_path / "cache", tell=told.append)
+    assert told[-1].startswith("a2 on imagenet: 300 epochs, batch 4")
 
 
 # --- minival ------------------------------------------------------------------------------------------------
