@@ -1,7 +1,7 @@
 """Do workers share the data? Resident memory of 1 and of 2 workers that train on all 50,000 images of CIFAR-10.
 
 Each worker's resident set (RSS) counts shared pages whole; its proportional share (PSS) counts them by the number of
-processes that map them. Were images loaded per worker, the images' PSS would be their RSS with two workers, too; shared,
+processes that map them. Were images loaded per worker, their PSS would be their RSS with two workers, too; shared,
 it is half. Linux only; read while all workers train, at the moment when they have the most images in memory::
 
     python benchmarks/memory.py --data-dir CIFAR10
