@@ -269,7 +269,7 @@ def main() -> None:
             launcher.wait()
         last = soak.launch()
         code = last.wait()
-        problems = judge(soak, peace / "results" / "main", code)
+        problems, n_again = judge(soak, peace / "results" / "main", code), len(soak.set_aside())
     finally:
         soak.end()
     print(
@@ -280,7 +280,7 @@ def main() -> None:
                 "launches": soak.n_launches,
                 "launcher_exits": {str(key): count for key, count in soak.exits.items()},
                 "damaged_trials": len(soak.damaged),
-                "trained_again": len(soak.set_aside()),
+                "trained_again": n_again,
                 "seconds_in_peace": round(peace_s),
                 "seconds_under_faults": round(faults_s),
                 "seconds_to_the_end": round(time.monotonic() - started),
