@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
@@ -91,9 +92,11 @@ def _read_csv(path: Path) -> pl.DataFrame:
     head = text.split("\n", 1)[0]
     separator = "\t" if path.suffix.lower() == ".tsv" else ";" if ";" in head and "," not in head else ","
     try:
+        for _ in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
+            pass  # a file cut short inside a quote, which Polars before 2 takes for whole
         # All rows decide about a column's type: one word in the last line makes a text column, named later.
         table = pl.read_csv(io.StringIO(text), separator=separator, infer_schema_length=None)
-    except pl.exceptions.PolarsError as error:
+    except (csv.Error, pl.exceptions.PolarsError) as error:
         raise StudyError(f"{path}: not a readable csv file ({_first_line(error)}).") from error
     return table.with_columns(_as_numbers(column) for column in table if column.dtype == pl.String)
 
