@@ -18,7 +18,7 @@ from seedstudy.stats.data_sets import pool_differences, rank_recipes
 from seedstudy.stats.describe import against_target, describe, rank_of
 from seedstudy.stats.eval_sets import across_eval_sets
 from seedstudy.stats.example_noise import split_variance
-from seedstudy.stats.fit import fit
+from seedstudy.stats.fit import density, fit
 from seedstudy.stats.grid import two_way
 from seedstudy.stats.many import against_baseline, all_pairs, omnibus
 from seedstudy.stats.sample import as_sample, by_seed, in_pairs
@@ -48,6 +48,15 @@ def summarised(**options):
 def long_arms():
     draws = np.random.default_rng(7)
     return draws.normal(78, 0.1, 24), draws.gamma(2.0, 0.1, 30) + 78
+
+
+def on_lattice():
+    return np.round(long_arms()[0] / 0.05) * 0.05
+
+
+def densities(found):
+    at = np.array([78.05, 78.2, 78.4])
+    return [{family.name: density(family, at, whole=100).tolist()} for family in found.families]
 
 
 def a_grid():
@@ -106,6 +115,11 @@ SCENARIOS = {
         fit(A2, rng=rng(), resamples=9),
         fit(long_arms()[1], rng=rng(), resamples=9, whole=100),
     ],
+    "fit-lattice": lambda: [
+        fit(on_lattice(), rng=rng(), step=0.05, whole=100, resamples=9),
+        fit(on_lattice()[:12], rng=rng(), resamples=9),
+    ],
+    "fit-density": lambda: densities(fit(long_arms()[1], rng=rng(), resamples=1, whole=100)),
     "split-variance": lambda: [split_variance([[1, 0, 1], [1, 1, 0], [0, 1, 1], [1, 1, 1]])],
 }
 
