@@ -31,6 +31,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from seedstudy.store import Store
+
 N_LAUNCHERS = 2
 DISK_MIB = 160
 FULL_S = 4.0
@@ -303,6 +305,7 @@ def judge(soak: Soak, peace: Path, code: int) -> list[str]:
         f"{trial_id}: other numbers" for trial_id in truth if found.get(trial_id, truth[trial_id]) != truth[trial_id]
     ]
     problems += [f"{trial_id}: not planned" for trial_id in found if trial_id not in truth]
+    problems += [f"still damaged: {line}" for line in Store(soak.root.parent, soak.root.name).scan().damaged.values()]
     set_aside = soak.set_aside()
     for path in soak.finished():
         trial_id = path.parent.name
