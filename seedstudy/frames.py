@@ -153,3 +153,25 @@ def curves_of(trial: Trial, result: TrialResult) -> pl.DataFrame:
     """Return the CURVES of a result."""
     rows = [{"trial_id": trial.trial_id, **asdict(report)} for report in result.curves]
     return pl.DataFrame(rows, schema=dict(CURVES))
+
+
+def read_parquet(content: bytes) -> pl.DataFrame:
+    """Return the table in a Parquet file that anybody may have written.
+
+    Arrow reads it, and checks every offset and every text: at some damaged files Polars 2.1 ends the process.
+
+    Raises
+    ------
+    ValueError
+        Not a Parquet file, or one that contradicts itself.
+
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.ParquetFile(pa.BufferReader(content)).read()
+        table.validate(full=True)
+        return pl.DataFrame(table)
+    except (pa.ArrowException, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise ValueError((str(error).splitlines() or [type(error).__name__])[0]) from error

@@ -41,7 +41,7 @@ import polars as pl
 from seedstudy import imported, index, lease
 from seedstudy.errors import SeedstudyError, StoreError, suggest
 from seedstudy.files import read_json, read_record, sha256, to_json, write_atomically, write_record, writing
-from seedstudy.frames import curves_of, head_of, predictions_of, rows_of
+from seedstudy.frames import curves_of, head_of, predictions_of, read_parquet, rows_of
 from seedstudy.lease import Lease
 from seedstudy.schema import CURVES, PREDICTIONS, TRIALS, validate
 from seedstudy.study import Study, Trial, TrialResult, check_name, trial_id_of
@@ -386,8 +386,8 @@ class Store:
         folder = self.folder(trial_id)
         self._check_digest(folder, name, read_record(folder / "trial.json"))
         try:
-            frame = pl.read_parquet(folder / name)
-        except pl.exceptions.PolarsError as error:  # another program sealed what is no Parquet
+            frame = read_parquet((folder / name).read_bytes())
+        except ValueError as error:  # another program sealed what is no Parquet
             raise StoreError(f"{folder / name}: not a Parquet file ({str(error).splitlines()[0]}).") from error
         return validate(frame, schema, where=str(folder / name))
 

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from seedstudy.errors import StudyError
+from seedstudy.frames import read_parquet
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".txt")
 VALUE = "value"
@@ -54,6 +55,8 @@ def read_table(path: Path) -> pl.DataFrame:
         table = reader(path)
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror}).") from error
+    except UnicodeEncodeError as error:  # JSON can spell what no text can hold
+        raise StudyError(f"{path}: holds half a character (a lone surrogate); write it anew as UTF-8.") from error
     odd = [name for name in table.columns if not name.isprintable()]
     if odd:
         raise StudyError(f"{path}: column {odd[0]!r} holds control characters; rename it.")
@@ -109,8 +112,8 @@ def _as_numbers(column: pl.Series) -> pl.Series:
 
 def _read_parquet(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, ValueError) as error:
+        return read_parquet(path.read_bytes())
+    except ValueError as error:
         raise StudyError(f"{path}: not a readable parquet file ({_first_line(error)}).") from error
 
 

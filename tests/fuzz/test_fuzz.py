@@ -69,6 +69,20 @@ def test_a_right_file_is_read(name: str, tmp_path: Path) -> None:
     read(right(), tmp_path)
 
 
+def test_half_a_character_in_json_is_one_line() -> None:
+    """Found by fuzzing: JSON can spell a lone surrogate, which no text can hold."""
+    for content in (b'[{"name": "\\ud800", "val": 79.1}]', b'[{"\\ud800": "a", "val": 79.1}]'):
+        check("json", content)
+
+
+@pytest.mark.parametrize("name", ["parquet", "predictions"])
+def test_one_wrong_byte_in_a_parquet_file_does_not_end_the_process(name: str) -> None:
+    """Found by fuzzing: Polars panics at many such files, and aborts at some."""
+    right = TARGETS[name][1]()
+    for place in range(len(right) - 400, len(right), 7):  # the footer, where sizes and offsets are
+        check(name, right[:place] + b"\xff" + right[place + 1 :])
+
+
 @pytest.mark.parametrize("name", TARGETS)
 def test_no_file_makes_a_traceback(name: str) -> None:
     right = TARGETS[name][1]()
