@@ -77,10 +77,10 @@ def test_half_a_character_in_json_is_one_line() -> None:
 
 @pytest.mark.parametrize("name", ["parquet", "predictions"])
 def test_one_wrong_byte_in_a_parquet_file_does_not_end_the_process(name: str) -> None:
-    """Found by fuzzing: Polars panics at many such files, and aborts at some."""
+    """Found by fuzzing: Polars panics at some such files, and aborts at others."""
     right = TARGETS[name][1]()
-    for place in range(len(right) - 400, len(right), 7):  # the footer, where sizes and offsets are
-        check(name, right[:place] + b"\xff" + right[place + 1 :])
+    for place in range(100):  # the head of the first page
+        check(name, right[:place] + b"\x01" + right[place + 1 :])
 
 
 @pytest.mark.parametrize("name", TARGETS)
