@@ -20,17 +20,6 @@ from seedstudy.stats.result import Estimate, honest_p
 from seedstudy.stats.sample import Sample, as_sample, check_level, check_margin, mean_of, sd_of
 from seedstudy.stats.spread import compare_spread
 
-_FEW = 10
-"""Up to this many seeds in an arm an interval of the difference may cover two points less than stated."""
-_SHAPE_UNSEEN = (
-    "10 seeds or fewer cannot show a skew: if both recipes' seeds were skewed, in opposite directions, a 95 % interval "
-    "would cover the truth in 91 % of cases"
-)
-_SHAPE_UNSEEN_UNEQUAL = (
-    "10 seeds or fewer cannot show a skew: with such unequal numbers of seeds, skewed seeds that vary more in the "
-    "smaller arm would make a 95 % interval cover the truth in 86 % of cases"
-)
-
 
 def compare(
     a: ArrayLike,
@@ -212,7 +201,8 @@ def _compare_arms(a: Sample, b: Sample, arms: _Arms, asked: _Asked, rng: np.rand
     else:
         single_run_error = effect.contrary_order(*arms.moments)
         test = _t_test(welch.welch(*arms.moments), "welch", n, asked)
-    test = test._replace(difference=_with_seen_skew(test.difference, a, b, arms.names))
+    doubts = (*test.difference.warnings, *doubt.seen_skew(a, b, arms.names))
+    test = test._replace(difference=replace(test.difference, warnings=doubts))
     return _comparison(
         arms,
         test,
@@ -319,21 +309,10 @@ def _t_test(t: welch.TDistance, method: Method, n: int | tuple[int, int], asked:
 
 def _t_estimate(t: welch.TDistance, level: float, n: int | tuple[int, int], method: Method) -> Estimate:
     low, high = welch.interval(t, level)
-    smallest = min(n) if isinstance(n, tuple) else n
-    is_uneven = isinstance(n, tuple) and doubt.sizes_differ(*n)
-    warnings = ((_SHAPE_UNSEEN_UNEQUAL if is_uneven else _SHAPE_UNSEEN),) if 1 < smallest <= _FEW else ()
+    warnings = doubt.unseen_skew(n)
     return Estimate(
         value=float(t.difference), low=float(low), high=float(high), level=level, n=n, method=method, warnings=warnings
     )
-
-
-def _with_seen_skew(difference: Estimate, a: Sample, b: Sample, names: tuple[str, str]) -> Estimate:
-    """Return the difference with a warning where more than a few seeds of a smaller arm do show a skew."""
-    small, name = (a, names[0]) if a.size < b.size else (b, names[1])
-    if small.size <= _FEW or not doubt.sizes_differ(a.size, b.size) or not doubt.is_skewed(small[None, :])[0]:
-        return difference
-    warning = f"{name}: its fewer seeds look skewed: a 95 % interval may cover the truth in 93 % of cases"
-    return replace(difference, warnings=(*difference.warnings, warning))
 
 
 def _spreadless_test(arms: _Arms, permutation: Permutation, one_sided_floor: float, asked: _Asked) -> _Test:

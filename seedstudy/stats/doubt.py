@@ -17,6 +17,17 @@ _SKEWED_MEAN = 0.25
 _SURPRISING = 1.5
 """Standard errors above which a skewness counts as seen."""
 
+_FEW = 10
+"""Up to this many seeds in an arm an interval of the difference may cover two points less than stated."""
+_SHAPE_UNSEEN = (
+    "10 seeds or fewer cannot show a skew: if both recipes' seeds were skewed, in opposite directions, a 95 % interval "
+    "would cover the truth in 91 % of cases"
+)
+_SHAPE_UNSEEN_UNEQUAL = (
+    "10 seeds or fewer cannot show a skew: with such unequal numbers of seeds, skewed seeds that vary more in the "
+    "smaller arm would make a 95 % interval cover the truth in 86 % of cases"
+)
+
 Claim = Literal["difference", "equivalence"]
 _SEEDS = (2, 3, 4, 5, 7, 10, 30, 100)
 # For _SEEDS in the smaller arm: the p below which a claim errs in no more than 5 % of cases under the worst of the
@@ -61,6 +72,22 @@ def safe_p(n_a: int, n_b: int, *, alpha: float, claim: Claim, paired: bool = Fal
     bounds = _SAFE_P[design, claim]
     at = float(np.interp(math.log(max(small, 2)), np.log(_SEEDS), bounds))
     return 0.0 if at == 0.0 else min(alpha, alpha ** (math.log(at) / math.log(0.05)))
+
+
+def unseen_skew(n: int | tuple[int, int]) -> tuple[str, ...]:
+    """Return what few seeds, of either arm or of the pairs, leave open about the interval of a difference."""
+    smallest = min(n) if isinstance(n, tuple) else n
+    if not 1 < smallest <= _FEW:
+        return ()
+    return (_SHAPE_UNSEEN_UNEQUAL if isinstance(n, tuple) and sizes_differ(*n) else _SHAPE_UNSEEN,)
+
+
+def seen_skew(a: NDArray[np.float64], b: NDArray[np.float64], names: tuple[str, str]) -> tuple[str, ...]:
+    """Return a warning where more than a few seeds of a smaller arm do show a skew."""
+    small, name = (a, names[0]) if a.size < b.size else (b, names[1])
+    if small.size <= _FEW or not sizes_differ(a.size, b.size) or not is_skewed(small[None, :])[0]:
+        return ()
+    return (f"{name}: its fewer seeds look skewed: a 95 % interval may cover the truth in 93 % of cases",)
 
 
 def _skewness(rows: Rows) -> tuple[Rows, float]:
