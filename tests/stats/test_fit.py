@@ -198,3 +198,56 @@ def test_anderson_darling_by_hand():
     u = np.array([[0.2, 0.5, 0.9]])
     by_hand = -3 - sum((2 * i - 1) * (math.log(u[0, i - 1]) + math.log(1 - u[0, 3 - i])) for i in (1, 2, 3)) / 3
     assert anderson_darling(u)[0] == pytest.approx(by_hand)
+
+
+def test_a_seed_beyond_all_others_counts_against_a_family_and_stays_finite():
+    for u in ([[0.2, 0.5, 1.0]], [[0.0, 0.5, 0.8]]):
+        statistic = anderson_darling(np.array(u))[0]
+        assert 10.0 < statistic < 1000.0
+
+
+def test_the_simplex_finds_the_lowest_points_of_many_bowls():
+    from seedstudy.stats.simplex import minimise_rows
+
+    draws = np.random.default_rng(14)
+    centres, widths = draws.normal(0, 3, (40, 3)), draws.uniform(0.2, 5.0, (40, 3))
+    n_asked = np.zeros(40, dtype=int)
+
+    def bowl(points, rows):
+        n_asked[rows] += 1
+        return np.sum(np.square((points - centres[rows]) / widths[rows]), axis=1) + rows
+
+    found, cost = minimise_rows(bowl, np.zeros((40, 3)))
+    assert found == pytest.approx(centres, abs=2e-3)
+    assert cost == pytest.approx(np.arange(40), abs=1e-5)
+    # As thrifty as scipy's own: about two evaluations a step.
+    n_mine = n_asked.mean()
+    from scipy import optimize
+
+    theirs = [
+        optimize.minimize(
+            lambda x, i=i: bowl(x[None, :], np.array([i]))[0],
+            np.zeros(3),
+            method="Nelder-Mead",
+            options={"fatol": 1e-8, "xatol": 1e-4},
+        ).nfev
+        for i in range(5)
+    ]
+    assert n_mine < 2.0 * np.mean(theirs)
+    # A row that is done is left alone: few steps are no worse than none.
+    start = np.zeros((40, 3))
+    few, few_cost = minimise_rows(bowl, start, n_steps=3)
+    assert np.all(few_cost <= bowl(start, np.arange(40)))
+    assert few_cost == pytest.approx(bowl(few, np.arange(40)))
+
+
+def test_the_simplex_goes_uphill_around_a_banana():
+    from seedstudy.stats.simplex import minimise_rows
+
+    def rosenbrock(points, rows):
+        x, y = points[:, 0], points[:, 1]
+        return (1 - x) ** 2 + 100 * (y - x**2) ** 2
+
+    found, cost = minimise_rows(rosenbrock, np.array([[-1.2, 1.0], [0.0, 3.0], [2.0, -1.0]]), tolerance=1e-14)
+    assert found == pytest.approx(np.ones((3, 2)), abs=1e-3)
+    assert cost == pytest.approx(np.zeros(3), abs=1e-6)
