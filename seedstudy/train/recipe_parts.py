@@ -23,8 +23,6 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         options |= {"betas": recipe.betas, "eps": recipe.optimizer_eps}
     if recipe.optimizer == "lamb":
         options["max_grad_norm"] = recipe.max_grad_norm
-        if next(model.parameters()).device.type == "cpu":
-            options["foreach"] = True  # elsewhere it is timm's default; here it halves the price of a step
     if recipe.optimizer in ("sgd", "momentum", "rmsproptf"):
         options["momentum"] = recipe.momentum
     if recipe.optimizer == "rmsproptf":
