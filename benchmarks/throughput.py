@@ -1,11 +1,11 @@
 """Seeds per hour of a bash loop over timm's own train.py and of `seedstudy run`: same recipe, model, images, epochs.
 
 Both train a2, scaled to 5,000 CIFAR-10 images, and are timed in turns, from the start of the command to the last
-result, start-up counted. What is made once for a data set is not: PNG files for train.py, our decoded copy for ours; it
-is printed. The loop is what people run today: train.py's own defaults (all cores for each
-seed, four loaders), one process after the other. Its seeds share nothing, so ``--loop-seeds`` of them may stand for
-all. timm has no 32-px ResNet-8: both build ours, registered with timm. train.py is not part of timm's package; it is
-taken from the repository at the commit named below::
+result, start-up counted. What is made once for a data set is not (PNG files for train.py, our decoded copy for ours);
+it is printed. The loop is what people run today: train.py's own defaults (all cores for each seed, four loaders), one
+process after the other. Its seeds share nothing, so ``--loop-seeds`` of them may stand for all. timm has no 32-px
+ResNet-8: both build ours, registered with timm. train.py is not part of timm's package; it is taken from the repository
+at the commit named below::
 
     curl -o train.py https://raw.githubusercontent.com/huggingface/pytorch-image-models/COMMIT/train.py
     python benchmarks/throughput.py --train-py train.py --data-dir CIFAR10 --work nano:3,tiny:3,r20:5 --rounds 3

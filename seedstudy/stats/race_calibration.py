@@ -14,14 +14,12 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seedstudy.stats import welch
+from seedstudy.stats.calibration import designs
+from seedstudy.stats.calibration.designs import Draw, Rows
 from seedstudy.stats.sequential import METHODS, Plan, planned
 from seedstudy.stats.welch import TDistance
-
-Rows = NDArray[np.float64]
-Draw = Callable[[np.random.Generator, tuple[int, int]], Rows]
 
 ALPHA, MARGIN = 0.05, 1.0
 BUDGETS, STEPS = (10, 30, 100), (1, 3, 5)
@@ -31,31 +29,9 @@ _ERRORS = 3
 """Monte-Carlo standard errors that a rate may exceed its promise by before it is printed bold."""
 
 
-def _normal(rng: np.random.Generator, size: tuple[int, int]) -> Rows:
-    return rng.standard_normal(size)
-
-
-def _t5(rng: np.random.Generator, size: tuple[int, int]) -> Rows:
-    return rng.standard_t(5, size) / math.sqrt(5 / 3)
-
-
-def _outliers(rng: np.random.Generator, size: tuple[int, int]) -> Rows:
-    """Return normal seeds of which one in ten has five times the std, scaled to std 1."""
-    scale = np.where(rng.random(size) < 0.1, 5.0, 1.0)
-    return rng.standard_normal(size) * scale / math.sqrt(0.9 + 0.1 * 25)
-
-
-def _lattice(rng: np.random.Generator, size: tuple[int, int]) -> Rows:
-    """Return normal seeds read off a test set so small that the std is one step (one image)."""
-    return np.round(rng.standard_normal(size) * math.sqrt(1 - 1 / 12))
-
-
 SHAPES: dict[str, tuple[Draw, float]] = {
-    "normal": (_normal, 1.0),
-    "t5": (_t5, 1.0),
-    "outliers": (_outliers, 1.0),
-    "lattice": (_lattice, 1.0),
-    "std 1 : 3": (_normal, 3.0),
+    **{name: (designs.SHAPES[name], 1.0) for name in ("normal", "t5", "outliers", "lattice")},
+    "std 1 : 3": (designs.normal, 3.0),
 }
 """Name -> how seeds are drawn, and the std of arm B in units of that of arm A."""
 
