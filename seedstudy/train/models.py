@@ -96,8 +96,8 @@ def resnet8_nano(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
 def resnet8_patch(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
     """ResNet-8 of 32 channels behind a stride-4 stem: 3.2 million multiply-adds at 32 px.
 
-    The default for shapes and digits: twice as wide as :func:`resnet8` on a sixteenth of its pixels. On shapes its seeds
-    differ less (std on val 0.33) than those of 16 channels behind a stride-2 stem did (0.92; a2, 20 seeds each).
+    The default for shapes and digits: twice as wide as :func:`resnet8` on a sixteenth of its pixels. On shapes its
+    seeds differ less (std on val 0.33) than those of 16 channels behind a stride-2 stem did (0.92; a2, 20 seeds each).
     """
     return _cifar_resnet(1, pretrained, width=32, stem_stride=4, **kwargs)
 
