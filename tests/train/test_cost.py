@@ -15,7 +15,7 @@ from torch import nn
 from seedstudy.datasets import Dataset
 from seedstudy.errors import StudyError
 from seedstudy.study import Trial
-from seedstudy.train.cost import count, latency, measure
+from seedstudy.train.cost import count, latency, measure, size_built_by
 from seedstudy.train.trial import train_trial
 from tests.imagenet_tree import SHARED
 
@@ -70,6 +70,15 @@ def test_counts_by_hand() -> None:
     convolutions = large.n_macs - 512 * 1000  # the classifier sees no pixels
     assert convolutions == 4 * (small.n_macs - 512 * 1000)
     assert small.n_params == 11_689_512
+
+
+def test_a_constructor_that_reads_values_is_counted() -> None:
+    def build() -> nn.Module:
+        if torch.empty(0).is_meta:
+            raise NotImplementedError
+        return nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
+
+    assert size_built_by(build, 2).n_macs == 60
 
 
 def test_latency_leaves_the_network_as_it_was() -> None:
