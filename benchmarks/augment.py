@@ -4,7 +4,7 @@ The training augmentation of recipe A2 on uint8 images in memory: random resized
 operations, normalise. torchvision has no `mstd` and no probability of 0.5 for each operation (it always applies both),
 so its own RandAugment runs at the nearest settings: two of its operations, magnitude 7 of 10 (21 of 31 bins)::
 
-    python benchmarks/augment.py --size 32 --images 1024 --rounds 5
+    python benchmarks/augment.py --size 32 --images 2048 --rounds 5
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MALLOC = {
     "MALLOC_TOP_PAD_": "268435456",
 }
 MEAN, STD = (0.491, 0.482, 0.447), (0.247, 0.243, 0.262)
-BATCH = 512
+BATCH = 1024
 
 
 def photographs(n: int, size: int) -> np.ndarray:
@@ -106,7 +106,7 @@ def main() -> None:
     """Take turns, then print medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=32, help="side of the images, before and after (default 32)")
-    parser.add_argument("--images", type=int, default=1024)
+    parser.add_argument("--images", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     if not MALLOC.items() <= os.environ.items():

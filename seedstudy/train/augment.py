@@ -1,17 +1,17 @@
 """timm's training pipeline on whole batches, in tensors: crop, flip, RandAugment or jitter, normalise, erase.
 
-What is drawn for each image comes from one generator on the CPU, so that every device augments alike; drawing and
-applying are apart, so that the draws of several seeds can be applied in one go.
+What is drawn for each image comes from its batch's generator on the CPU, so that every device augments alike; several
+batches, of one seed or of many, are drawn and augmented in one go.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -133,11 +133,45 @@ class Draws:
     noise: Tensor
     """(number of images erased, 3, size, size) float32: what is put there, in the images' order."""
 
-    @staticmethod
-    def cat(parts: Sequence[Draws]) -> Draws:
-        """Return the draws of all images of all parts, in order."""
-        names = [field.name for field in dataclasses.fields(Draws)]
-        return Draws(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Where ``n`` images' draws come from: the size and the generator (on the CPU) of each batch they are in.
+
+    What a batch draws does not depend on the others.
+    """
+
+    batches: Sequence[tuple[int, torch.Generator]]
+
+    @property
+    def n(self) -> int:
+        """How many images there are."""
+        return sum(size for size, _ in self.batches)
+
+    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """Return float64 (n, *shape), uniform from ``low`` to ``high``."""
+        return self._joined(torch.rand, shape, dtype=torch.float64) * (high - low) + low
+
+    def is_below(self, probability: float, *shape: int) -> Tensor:
+        """Return bool (n, *shape), true with a probability."""
+        return self._joined(torch.rand, shape) < probability
+
+    def normal(self, *shape: int) -> Tensor:
+        """Return float64 (n, *shape), standard normal."""
+        return self._joined(torch.randn, shape, dtype=torch.float64)
+
+    def integers(self, end: int, *shape: int) -> Tensor:
+        """Return int64 (n, *shape) from 0 to ``end`` - 1."""
+        return self._joined(partial(torch.randint, end), shape)
+
+    def noise(self, is_drawn: Tensor, *shape: int) -> Tensor:
+        """Return float32 (number drawn, *shape), standard normal, for the images of which ``is_drawn`` (n,) is true."""
+        counts = [int(part.sum()) for part in is_drawn.split([size for size, _ in self.batches])]
+        drawn = zip(counts, self.batches, strict=True)
+        return torch.cat([torch.randn((n, *shape), generator=generator) for n, (_, generator) in drawn])
+
+    def _joined(self, draw: Callable[..., Tensor], shape: tuple[int, ...], **options: Any) -> Tensor:
+        return torch.cat([draw((n, *shape), generator=generator, **options) for n, generator in self.batches])
 
 
 class BatchedAugmenter:
@@ -167,25 +201,26 @@ class BatchedAugmenter:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Map uint8 images (n, 3, h, w) to an augmented float batch (n, 3, train_size, train_size)."""
-        return self.apply(images, self.draw(len(images), images.shape[2], images.shape[3], generator))
+        return self.apply(images, self.draw(Chance([(len(images), generator)]), images.shape[2], images.shape[3]))
 
     # --- drawing ----------------------------------------------------------------------------------------
 
-    def draw(self, n: int, height: int, width: int, generator: torch.Generator) -> Draws:
-        """Draw for ``n`` images of ``height`` x ``width`` pixels from a generator on the CPU."""
+    def draw(self, chance: Chance, height: int, width: int) -> Draws:
+        """Draw for images of ``height`` x ``width`` pixels."""
         recipe, size = self._recipe, self._recipe.train_size
-        box = _draw_boxes(n, height, width, recipe.crop_scale, recipe.crop_ratio, generator)
-        is_bicubic = self._draw_interpolation((n,), generator)
-        is_flipped = torch.rand(n, generator=generator) < recipe.hflip
-        op, argument = self._draw_ops(n, generator)
-        op_is_bicubic = self._draw_interpolation(tuple(op.shape), generator)
+        box = _draw_boxes(chance, height, width, recipe.crop_scale, recipe.crop_ratio)
+        is_bicubic = self._draw_interpolation(chance)
+        is_flipped = chance.is_below(recipe.hflip)
+        op, argument = self._draw_ops(chance)
+        op_is_bicubic = self._draw_interpolation(chance, op.shape[1])
         if recipe.random_erasing:
-            erased = _draw_erased(n, size, recipe.random_erasing, generator)
-            shape = (int((erased[:, 2] > 0).sum()), 3, size, size)
+            erased = _draw_erased(chance, size, recipe.random_erasing)
+            is_erased = erased[:, 2] > 0
             is_noise = recipe.random_erasing_fill == "pixel"  # the mean colour is 0 once normalised
-            noise = torch.randn(shape, generator=generator) if is_noise else torch.zeros(shape)
+            shape = (3, size, size)
+            noise = chance.noise(is_erased, *shape) if is_noise else torch.zeros(int(is_erased.sum()), *shape)
         else:
-            erased, noise = torch.zeros(n, 4, dtype=torch.long), torch.zeros(0, 3, size, size)
+            erased, noise = torch.zeros(chance.n, 4, dtype=torch.long), torch.zeros(0, 3, size, size)
         return Draws(
             box=box,
             is_bicubic=is_bicubic,
@@ -197,18 +232,18 @@ class BatchedAugmenter:
             noise=noise,
         )
 
-    def _draw_interpolation(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    def _draw_interpolation(self, chance: Chance, *shape: int) -> Tensor:
         chosen = self._recipe.train_interpolation
         if chosen == "random":
-            return torch.rand(shape, generator=generator) < 0.5
-        return torch.full(shape, chosen == "bicubic")
+            return chance.is_below(0.5, *shape)
+        return torch.full((chance.n, *shape), chosen == "bicubic")
 
-    def _draw_ops(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _draw_ops(self, chance: Chance) -> tuple[Tensor, Tensor]:
         if self._randaugment is not None:
-            return _draw_randaugment(n, self._randaugment, generator)
+            return _draw_randaugment(chance, self._randaugment)
         if self._jitter:
-            return _draw_jitter(n, self._jitter, generator)
-        return torch.zeros(n, 0, dtype=torch.long), torch.zeros(n, 0)
+            return _draw_jitter(chance, self._jitter)
+        return torch.zeros(chance.n, 0, dtype=torch.long), torch.zeros(chance.n, 0)
 
     def _work_by_kind(self) -> tuple[tuple[int, Callable[[Tensor, Tensor, list[int]], Tensor]], ...]:
         """Return how many slots of :data:`_SLOTS` are worked on together, and how: (images, arguments, slot sizes)."""
@@ -236,31 +271,36 @@ class BatchedAugmenter:
             is_bicubic=self._sent(draws.is_bicubic),
             is_flipped=self._sent(draws.is_flipped),
         )
-        for layer in range(draws.op.shape[1]):
-            batch = self._apply_layer(
-                batch, draws.op[:, layer], draws.argument[:, layer], draws.op_is_bicubic[:, layer]
-            )
-        normal = batch.float().contiguous(memory_format=torch.channels_last)  # as convolutions want it
+        batch = self._apply_ops(batch, draws)
+        normal = torch.empty(batch.shape, device=batch.device, memory_format=torch.channels_last)  # for convolutions
+        for plane, levels in zip(normal.unbind(1), batch.unbind(1), strict=True):  # all at once takes longer
+            plane.copy_(levels)
         normal.permute(0, 2, 3, 1).view(len(images), -1).mul_(self._scale).add_(self._offset)
         return self._erase(normal, draws) if len(draws.noise) else normal
 
-    def _apply_layer(self, images: Tensor, op: Tensor, argument: Tensor, is_bicubic: Tensor) -> Tensor:
-        # Images are sorted by operation on the CPU: the device is told the sizes and never asked for them.
-        slot = _SLOT_OF[op, is_bicubic.long()]
-        counts = torch.bincount(slot, minlength=len(_SLOTS) + 1).tolist()[:-1]
-        order = slot.argsort()[: sum(counts)]
-        if len(order) == 0:
-            return images
-        argument, order = self._sent(argument[order]), self._sent(order)
-        chosen = images.index_select(0, order)
+    def _apply_ops(self, images: Tensor, draws: Draws) -> Tensor:
+        # Images are sorted by operation on the CPU: the device is told the sizes and never asked for them. They stay as
+        # one layer sorted them until the next one does.
+        slot = _SLOT_OF[draws.op, draws.op_is_bicubic.long()]
+        rows = torch.arange(len(images))
+        for layer in range(slot.shape[1]):
+            order = slot[rows, layer].argsort()
+            rows = rows[order]
+            counts = torch.bincount(slot[:, layer], minlength=len(_SLOTS)).tolist()[: len(_SLOTS)]
+            argument = self._sent(draws.argument[rows, layer])
+            images = self._apply_layer(images.index_select(0, self._sent(order)), argument, counts)
+        return images.index_select(0, self._sent(rows.argsort()))
+
+    def _apply_layer(self, images: Tensor, argument: Tensor, counts: list[int]) -> Tensor:
+        """Apply to images sorted by slot, ``counts`` of them in each; those with no operation are the last."""
         parts, start, slot_start = [], 0, 0
         for n_slots, work in self._kinds:
             sizes = counts[slot_start : slot_start + n_slots]
             rows = slice(start, start + sum(sizes))
             if any(sizes):
-                parts.append(work(chosen[rows], argument[rows], sizes))
+                parts.append(work(images[rows], argument[rows], sizes))
             start, slot_start = rows.stop, slot_start + n_slots
-        return images.index_copy_(0, order, torch.cat(parts))
+        return torch.cat([*parts, images[start:]])
 
     def _shift(self, images: Tensor, argument: Tensor, sizes: list[int], *, is_bicubic: bool) -> Tensor:
         """Apply shears and translations to images sorted as :data:`_SHIFTS`."""
@@ -300,18 +340,18 @@ def _apply_tables(images: Tensor, argument: Tensor, sizes: list[int]) -> Tensor:
 
 
 def _draw_boxes(
-    n: int, height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float], generator: torch.Generator
+    chance: Chance, height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> Tensor:
     """Draw the boxes of RandomResizedCrop, (n, 4) of top, left, height, width."""
     area = tuple(share * height * width for share in scale)
-    across, down = _draw_sides(n, area, ratio, generator)
+    across, down = _draw_sides(chance, area, ratio)
     fits = (across <= width) & (down <= height)
     first = fits.int().argmax(1, keepdim=True)  # of ten attempts
     whole_height, whole_width = _central_box(height, width, ratio)
     has_box = fits.any(1)
     box_height = torch.where(has_box, down.gather(1, first)[:, 0], whole_height).clamp_(min=1)
     box_width = torch.where(has_box, across.gather(1, first)[:, 0], whole_width).clamp_(min=1)
-    place = _uniform((n, 2), (0.0, 1.0), generator)
+    place = chance.uniform(2)
     top = torch.where(has_box, (place[:, 0] * (height - box_height + 1)).floor(), (height - box_height).div(2).floor())
     left = torch.where(has_box, (place[:, 1] * (width - box_width + 1)).floor(), (width - box_width).div(2).floor())
     return torch.stack([top, left, box_height, box_width], 1).long()
@@ -326,38 +366,35 @@ def _central_box(height: int, width: int, ratio: tuple[float, float]) -> tuple[i
     return height, width
 
 
-def _draw_erased(n: int, size: int, probability: float, generator: torch.Generator) -> Tensor:
+def _draw_erased(chance: Chance, size: int, probability: float) -> Tensor:
     """Draw the rectangles of timm's RandomErasing, (n, 4) of top, left, height, width; height 0: none."""
-    down, across = _draw_sides(n, (0.02 * size * size, size * size / 3), (0.3, 1 / 0.3), generator)
+    down, across = _draw_sides(chance, (0.02 * size * size, size * size / 3), (0.3, 1 / 0.3))
     fits = (across < size) & (down < size)
     first = fits.int().argmax(1, keepdim=True)
     height, width = down.gather(1, first)[:, 0], across.gather(1, first)[:, 0]
-    place = _uniform((n, 3), (0.0, 1.0), generator)
+    place = chance.uniform(3)
     top, left = (place[:, 0] * (size - height + 1)).floor(), (place[:, 1] * (size - width + 1)).floor()
     is_erased = fits.any(1) & (place[:, 2] < probability)
     return (torch.stack([top, left, height, width], 1) * is_erased[:, None]).long()
 
 
-def _draw_sides(
-    n: int, area: tuple[float, ...], ratio: tuple[float, float], generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def _draw_sides(chance: Chance, area: tuple[float, ...], ratio: tuple[float, float]) -> tuple[Tensor, Tensor]:
     """Draw ten rectangles for each image: the sides that grow and shrink with the aspect ratio, each (n, 10)."""
-    areas = _uniform((n, 10), (area[0], area[1]), generator)
-    aspects = _uniform((n, 10), (math.log(ratio[0]), math.log(ratio[1])), generator).exp()
+    areas = chance.uniform(10, low=area[0], high=area[1])
+    aspects = chance.uniform(10, low=math.log(ratio[0]), high=math.log(ratio[1])).exp()
     return (areas * aspects).sqrt().round(), (areas / aspects).sqrt().round()
 
 
-def _draw_randaugment(n: int, config: RandAugment, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _draw_randaugment(chance: Chance, config: RandAugment) -> tuple[Tensor, Tensor]:
     """Draw operations and their arguments, each (n, n_layers)."""
-    shape = (n, config.n_layers)
-    op = torch.randint(len(OPS), shape, generator=generator)
-    is_applied = _uniform(shape, (0.0, 1.0), generator) < config.probability
-    noise = torch.randn(shape, generator=generator, dtype=torch.float64)
-    level = config.magnitude + config.std * noise
+    n_layers = config.n_layers
+    op = chance.integers(len(OPS), n_layers)
+    is_applied = chance.uniform(n_layers) < config.probability
+    level = config.magnitude + config.std * chance.normal(n_layers)
     if config.std > 100:
-        level = _uniform(shape, (0.0, config.magnitude), generator)
+        level = chance.uniform(n_layers, high=config.magnitude)
     share = level.clamp(0, config.max_magnitude) / _MAX_LEVEL
-    sign = torch.where(torch.rand(shape, generator=generator) < 0.5, 1, -1)
+    sign = torch.where(chance.is_below(0.5, n_layers), 1, -1)
     arguments = _arguments(share, sign, is_increasing=config.is_increasing)
     argument = arguments.gather(0, op[None])[0]
     return torch.where(is_applied, op, NO_OP), argument.float()
@@ -377,12 +414,8 @@ def _arguments(share: Tensor, sign: Tensor, *, is_increasing: bool) -> Tensor:
     return torch.stack([by_name.get(name, torch.zeros_like(share)) for name in OPS])
 
 
-def _draw_jitter(n: int, strength: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _draw_jitter(chance: Chance, strength: float) -> tuple[Tensor, Tensor]:
     """Draw torchvision's ColorJitter of brightness, contrast and saturation, in random order."""
     ops = torch.tensor([OPS.index(name) for name in ("Brightness", "Contrast", "Color")])
-    op = ops[torch.rand(n, 3, generator=generator).argsort(1)]
-    return op, _uniform((n, 3), (max(0.0, 1 - strength), 1 + strength), generator).float()
-
-
-def _uniform(shape: tuple[int, ...], bounds: tuple[float, float], generator: torch.Generator) -> Tensor:
-    return torch.rand(shape, generator=generator, dtype=torch.float64) * (bounds[1] - bounds[0]) + bounds[0]
+    op = ops[chance.uniform(3).argsort(1)]
+    return op, chance.uniform(3, low=max(0.0, 1 - strength), high=1 + strength).float()

@@ -18,7 +18,7 @@ from torchvision.transforms import Compose, InterpolationMode, TrivialAugmentWid
 
 from seedstudy.datasets import Dataset
 from seedstudy.recipe import Recipe
-from seedstudy.train.augment import BatchedAugmenter, Draws
+from seedstudy.train.augment import BatchedAugmenter, Chance
 from seedstudy.train.random_state import RandomStream
 
 Images = npt.NDArray[np.uint8]
@@ -114,7 +114,7 @@ class TensorAugmenter:
     does not depend on how many micro-batches are augmented in one go, nor on where a resumed epoch begins.
     """
 
-    _IMAGES_AT_ONCE = 512  # enough to make light of the price of a call, few enough for the cache
+    _IMAGES_AT_ONCE = 1024  # enough to make light of the price of a call
 
     def __init__(self, recipe: Recipe, data: Dataset, device: torch.device) -> None:
         self._augment = BatchedAugmenter(recipe, data.mean, data.std, device)
@@ -125,9 +125,10 @@ class TensorAugmenter:
 
     def __call__(self, batches: Sequence[MicroBatch]) -> Sequence[Tensor]:
         height, width = self._images.shape[1:3]
-        draws = [self._augment.draw(len(batch.rows), height, width, _generator(batch)) for batch in batches]
+        sizes = [len(batch.rows) for batch in batches]
+        chance = Chance([(size, _generator(batch)) for size, batch in zip(sizes, batches, strict=True)])
         images = self._take(np.concatenate([batch.rows for batch in batches]))
-        return self._augment.apply(images, Draws.cat(draws)).split([len(batch.rows) for batch in batches])
+        return self._augment.apply(images, self._augment.draw(chance, height, width)).split(sizes)
 
     def _take(self, rows: npt.NDArray[np.int64]) -> Tensor:
         if self._on_device is None:

@@ -192,8 +192,10 @@ def shift_columns(images: Tensor, shifts: Tensor, fill: Tensor, *, is_bicubic: b
         for weight in _transform_weights(shifts - whole, is_bicubic=is_bicubic)
     ]
     moved = torch.empty(images.shape, device=images.device)
-    for channel, plane in enumerate(neighbours):
-        moved[:, channel] = sum(plane[:, tap : tap + height] * weight for tap, weight in enumerate(weights))
+    for plane, neighbour in zip(moved.unbind(1), neighbours, strict=True):
+        torch.mul(neighbour[:, :height], weights[0], out=plane)
+        for tap, weight in enumerate(weights[1:], start=1):
+            plane.add_(neighbour[:, tap : tap + height] * weight)
     centres = torch.arange(height, device=images.device)[:, None] + 0.5 + shifts[:, None]
     return _filled(moved, (centres >= 0) & (centres < height), fill)
 

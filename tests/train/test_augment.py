@@ -18,7 +18,7 @@ from seedstudy.datasets import Dataset
 from seedstudy.errors import RecipeError
 from seedstudy.recipe import Recipe, load_recipe
 from seedstudy.train import augment
-from seedstudy.train.augment import NO_OP, OPS, BatchedAugmenter, Draws, parse_randaugment
+from seedstudy.train.augment import NO_OP, OPS, BatchedAugmenter, Chance, Draws, parse_randaugment
 from seedstudy.train.batches import MicroBatch, PilAugmenter, TensorAugmenter
 from seedstudy.train.random_state import RandomStream
 
@@ -45,7 +45,7 @@ def augmenter(**changes: object) -> BatchedAugmenter:
 
 @pytest.fixture(scope="module")
 def a2_draws() -> Draws:
-    return augmenter().draw(N, 32, 32, generator())
+    return augmenter().draw(Chance([(N, generator())]), 32, 32)
 
 
 # --- RandAugment ----------------------------------------------------------------------------------------
@@ -109,11 +109,11 @@ def test_magnitudes_are_gaussian_about_the_recipes(a2_draws: Draws) -> None:
 
 
 def test_magnitudes_are_clipped_and_uniform_where_the_string_says_so() -> None:
-    wild = augmenter(randaugment="rand-m9-mstd5-inc1").draw(N, 32, 32, generator())
+    wild = augmenter(randaugment="rand-m9-mstd5-inc1").draw(Chance([(N, generator())]), 32, 32)
     levels = wild.argument[wild.op == OPS.index("Rotate")].abs() / 3
     assert float(levels.max()) == pytest.approx(10)
     assert stats.binomtest(int((levels > 9.999).sum()), len(levels), stats.norm(9, 5).sf(10)).pvalue > 1e-3
-    even = augmenter(randaugment="rand-m8-mstd101-inc1").draw(N, 32, 32, generator())
+    even = augmenter(randaugment="rand-m8-mstd101-inc1").draw(Chance([(N, generator())]), 32, 32)
     levels = even.argument[even.op == OPS.index("Rotate")].abs() / 3
     assert stats.kstest(levels.numpy(), stats.uniform(0, 8).cdf).pvalue > 1e-3
 
@@ -121,8 +121,8 @@ def test_magnitudes_are_clipped_and_uniform_where_the_string_says_so() -> None:
 def test_interpolation_follows_the_recipe(a2_draws: Draws) -> None:
     for drawn in (a2_draws.is_bicubic, a2_draws.op_is_bicubic):
         assert stats.binomtest(int(drawn.sum()), drawn.numel(), 0.5).pvalue > 1e-3
-    assert augmenter(train_interpolation="bicubic").draw(50, 32, 32, generator()).is_bicubic.all()
-    assert not augmenter(train_interpolation="bilinear").draw(50, 32, 32, generator()).op_is_bicubic.any()
+    assert augmenter(train_interpolation="bicubic").draw(Chance([(50, generator())]), 32, 32).is_bicubic.all()
+    assert not augmenter(train_interpolation="bilinear").draw(Chance([(50, generator())]), 32, 32).op_is_bicubic.any()
 
 
 # --- crop, flip, jitter, erasing ------------------------------------------------------------------------
@@ -142,7 +142,7 @@ def test_crops_are_distributed_as_timms(
     random.seed(0)
     image = Image.new("RGB", (width, height))
     theirs = np.array([RandomResizedCropAndInterpolation.get_params(image, scale, ratio) for _ in range(N)])
-    ours = augmenter(crop_scale=scale, crop_ratio=ratio).draw(N, height, width, generator()).box.numpy()
+    ours = augmenter(crop_scale=scale, crop_ratio=ratio).draw(Chance([(N, generator())]), height, width).box.numpy()
     for axis, name in enumerate(("top", "left", "height", "width")):
         values = np.union1d(ours[:, axis], theirs[:, axis])
         table = np.array([[(drawn[:, axis] == value).sum() for value in values] for drawn in (ours, theirs)])
@@ -155,7 +155,7 @@ def test_crops_are_distributed_as_timms(
 
 def test_flips_are_as_likely_as_the_recipe_says(a2_draws: Draws) -> None:
     assert stats.binomtest(int(a2_draws.is_flipped.sum()), N, 0.5).pvalue > 1e-3
-    assert not augmenter(hflip=0.0).draw(50, 32, 32, generator()).is_flipped.any()
+    assert not augmenter(hflip=0.0).draw(Chance([(50, generator())]), 32, 32).is_flipped.any()
 
 
 def test_rectangles_are_erased_as_timm_erases_them() -> None:
@@ -163,7 +163,7 @@ def test_rectangles_are_erased_as_timm_erases_them() -> None:
     erase = RandomErasing(0.3, mode="pixel", device="cpu")
     theirs = torch.stack([erase(torch.zeros(3, 32, 32)) for _ in range(N // 4)])
     drawn = augmenter(randaugment=None, random_erasing=0.3)
-    draws = drawn.draw(N, 32, 32, generator())
+    draws = drawn.draw(Chance([(N, generator())]), 32, 32)
     assert stats.binomtest(int((draws.erased[:, 2] > 0).sum()), N, 0.3).pvalue > 1e-3
     of_timm = (theirs != 0).any(1)
     for axis, sides in ((2, of_timm.any(2).sum(1)), (3, of_timm.any(1).sum(1))):
@@ -171,7 +171,7 @@ def test_rectangles_are_erased_as_timm_erases_them() -> None:
         assert stats.ks_2samp(ours.numpy(), sides[sides > 0].numpy()).pvalue > 1e-3
     # What is put there is noise of mean 0 and standard deviation 1, and nothing else is touched.
     grey = torch.full((N // 10, 3, 32, 32), 100, dtype=torch.uint8)
-    some = drawn.draw(len(grey), 32, 32, generator())
+    some = drawn.draw(Chance([(len(grey), generator())]), 32, 32)
     output = drawn.apply(grey, some)
     untouched = drawn.apply(grey, replace(some, erased=torch.zeros_like(some.erased), noise=some.noise[:0]))
     changed = (output != untouched).any(1)
@@ -182,13 +182,13 @@ def test_rectangles_are_erased_as_timm_erases_them() -> None:
 
 
 def test_jitter_is_torchvisions_and_only_without_randaugment() -> None:
-    draws = augmenter(randaugment=None, color_jitter=0.4).draw(N, 32, 32, generator())
+    draws = augmenter(randaugment=None, color_jitter=0.4).draw(Chance([(N, generator())]), 32, 32)
     assert sorted(OPS[op] for op in draws.op[0]) == ["Brightness", "Color", "Contrast"]
     first = torch.bincount(draws.op[:, 0])
     assert stats.chisquare(first[first > 0].numpy()).pvalue > 1e-3  # in random order
     assert stats.kstest(draws.argument.flatten().numpy(), stats.uniform(0.6, 0.8).cdf).pvalue > 1e-3
-    assert augmenter(color_jitter=0.4).draw(5, 32, 32, generator()).op.shape == (5, 2)  # RandAugment's
-    assert augmenter(randaugment=None).draw(5, 32, 32, generator()).op.shape == (5, 0)
+    assert augmenter(color_jitter=0.4).draw(Chance([(5, generator())]), 32, 32).op.shape == (5, 2)  # RandAugment's
+    assert augmenter(randaugment=None).draw(Chance([(5, generator())]), 32, 32).op.shape == (5, 0)
 
 
 # --- whole pipeline -------------------------------------------------------------------------------------
@@ -198,10 +198,11 @@ def test_each_operation_reaches_just_the_images_that_drew_it() -> None:
     """Augmenting together equals augmenting one by one."""
     batch = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (300, 3, 32, 32), dtype=np.uint8))
     whole = augmenter(random_erasing=0.5)
-    parts = [whole.draw(1, 32, 32, generator(row)) for row in range(len(batch))]
-    together = whole.apply(batch, Draws.cat(parts))
-    assert set(Draws.cat(parts).op.flatten().tolist()) == set(range(NO_OP + 1))
-    for row, part in enumerate(parts):
+    draws = whole.draw(Chance([(1, generator(row)) for row in range(len(batch))]), 32, 32)
+    together = whole.apply(batch, draws)
+    assert set(draws.op.flatten().tolist()) == set(range(NO_OP + 1))
+    for row in range(len(batch)):
+        part = whole.draw(Chance([(1, generator(row))]), 32, 32)
         # Sums of another batch size may round differently: at most one grey level.
         assert (whole.apply(batch[row : row + 1], part)[0] - together[row]).abs().max() <= 1.01 / 255 / 0.25
 
