@@ -91,7 +91,9 @@ def timed(commands: list[list[str]], n_seeds: int, folder: Path) -> Spent:
     return Spent(n_seeds, time.perf_counter() - started, cpu_s)
 
 
-def loop_command(train_py: Path, images: Path, data: Dataset, model: str, epochs: int, seed: int) -> list[str]:
+def loop_command(
+    train_py: Path, images: Path, data: Dataset, model: str, epochs: int, seed: int, options: list[str]
+) -> list[str]:
     """Return train.py's command for one seed of a2, scaled as `seedstudy` scales it."""
     recipe = scale(load_recipe("a2"), data="cifar10", n_train=N_TRAIN, image_size=32, epoch_ratio=1, epochs=epochs)
     flags = {
@@ -120,7 +122,16 @@ def loop_command(train_py: Path, images: Path, data: Dataset, model: str, epochs
         "--drop-path": recipe.drop_path,
     }
     words = [str(word) for flag, value in flags.items() for word in (flag, *_values(value))]
-    return [sys.executable, "-c", WITH_OUR_NETWORKS, str(train_py), *words, "--bce-loss", "--sched-on-updates"]
+    return [
+        sys.executable,
+        "-c",
+        WITH_OUR_NETWORKS,
+        str(train_py),
+        *words,
+        "--bce-loss",
+        "--sched-on-updates",
+        *options,
+    ]
 
 
 def our_command(data_dir: Path, model: str, epochs: int, n_seeds: int, study: str, options: list[str]) -> list[str]:
@@ -175,6 +186,7 @@ def main() -> None:
     parser.add_argument("--loop-seeds", type=int, default=8, help="seeds of the loop that are timed")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--run-options", default="", help="further options of `seedstudy run`")
+    parser.add_argument("--loop-options", default="", help="further options of train.py")
     options = parser.parse_args()
     train_py, data_dir = options.train_py.resolve(), options.data_dir.resolve()
     if hashlib.sha256(train_py.read_bytes()).hexdigest() != SHA256:
@@ -193,7 +205,9 @@ def main() -> None:
             model, ratios = MODELS[name], []
             for number in range(options.rounds):
                 loop = [
-                    loop_command(train_py, folder / "images", data, model, int(epochs), seed)
+                    loop_command(
+                        train_py, folder / "images", data, model, int(epochs), seed, options.loop_options.split()
+                    )
                     for seed in range(options.loop_seeds)
                 ]
                 theirs = timed(loop, options.loop_seeds, folder)

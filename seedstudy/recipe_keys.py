@@ -80,8 +80,8 @@ class Recipe:
     """Share of a new batch in the running statistics (torch's convention: 0.01 is TensorFlow's 0.99)."""
     batch_norm_eps: float | None
     """Term in batch norm's denominator."""
-    precision: Literal["float32", "mixed"]
-    """``mixed`` is bfloat16 autocast on accelerators and float32 on CPUs."""
+    precision: Literal["float32", "mixed", "bfloat16"]
+    """``mixed`` is bfloat16 autocast on accelerators and float32 on CPUs; ``bfloat16`` is autocast on CPUs too."""
     ema_decay: float | None
     """Exponential moving average of weights and batch-norm statistics, evaluated in their place."""
     ema_every: int

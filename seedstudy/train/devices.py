@@ -25,17 +25,20 @@ _LONGEST_WAIT = timedelta(days=30)
 
 
 def accelerator_of(recipe: Recipe) -> Accelerator:
-    """Return this process's Accelerator; bfloat16 where the recipe is mixed and the device has it in hardware.
+    """Return this process's Accelerator; bfloat16 where the recipe is mixed, but on CPUs only where it says so itself.
+
+    Few CPUs have bfloat16 in hardware (AMX), and a recipe's numbers should not depend on which one it met.
 
     XLA is used where the environment names its device (``PJRT_DEVICE=TPU``, as the local engine sets it).
     """
     is_xla = "PJRT_DEVICE" in os.environ
     has_bf16 = torch.cuda.is_available() or os.environ.get("PJRT_DEVICE") == "TPU"
+    is_bf16 = recipe.precision == "bfloat16" or (recipe.precision == "mixed" and has_bf16)
     # The state is process-wide and the first precision wins; a worker trains recipes of both.
     AcceleratorState._reset_state()
     return Accelerator(
         cpu=not is_xla and not torch.cuda.is_available(),
-        mixed_precision="bf16" if recipe.precision == "mixed" and has_bf16 else "no",
+        mixed_precision="bf16" if is_bf16 else "no",
         kwargs_handlers=[
             # Batch-norm statistics are the business of processes.RunningStatistics.
             DistributedDataParallelKwargs(broadcast_buffers=False),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -47,6 +48,20 @@ def test_same_trial_twice_is_identical(
     np.random.seed(99)  # noqa: NPY002  # the point of the test
     assert outcome(train_trial(trial, data)) == outcome(first)
     assert first.status == "ok"
+
+
+@pytest.mark.skipif("PJRT_DEVICE" in os.environ or torch.cuda.is_available(), reason="says what CPUs do")
+def test_a_cpu_trains_in_bfloat16_where_the_recipe_says_so_itself(
+    data: Dataset, make_trial: MakeTrial, lively: Recipe
+) -> None:
+    def of(precision: str) -> TrialResult:
+        return train_trial(make_trial(3, recipe=with_values(lively, [f"precision={precision}"])), data)
+
+    plain, mixed, half = of("float32"), of("mixed"), of("bfloat16")
+    assert [r.provenance["precision"] for r in (plain, mixed, half)] == ["float32", "float32", "bfloat16"]
+    assert outcome(plain) == outcome(mixed)
+    assert half.status == "ok"
+    assert outcome(of("bfloat16")) == outcome(half) != outcome(plain)
 
 
 @pytest.mark.parametrize("augment", AUGMENTATIONS)
