@@ -94,6 +94,14 @@ def test_shrinking_takes_back_luck():
     assert np.mean(plain) > 0.8
     assert abs(np.mean(pulled)) < 0.25
     assert shrink(np.array([1.0, 2.0]), 1.0)[1] == 0.0
+    everything = shrink(np.array([1.0, 1.1, 1.2, 1.3]), 1.0)  # less spread than seeds alone would give
+    assert everything[0] == pytest.approx([1.15] * 4)
+    assert everything[1] == 1.0
+
+
+def test_means_of_several_seeds_are_as_good_as_one_seed_of_a_narrower_recipe():
+    values = np.array([79.0, 79.1, 79.25])
+    assert prob_best(values, 0.3, cells=Cells(n=4)) == pytest.approx(prob_best(values, 0.15))
 
 
 def test_the_interval_of_the_best_of_several_holds_it():

@@ -7,13 +7,15 @@ import pytest
 from scipy import integrate, special, stats
 
 from seedstudy.errors import StatisticsError
-from seedstudy.stats import confidence_sequence
+from seedstudy.stats import boundaries, confidence_sequence
 from seedstudy.stats.boundaries import nominal_levels, spent
 from seedstudy.stats.sequential import (
     EQUIVALENT,
     FUTILE,
     GREATER,
     SMALLER,
+    Limit,
+    OpenLimit,
     Plan,
     adjusted_difference,
     chance_of_decision,
@@ -67,6 +69,37 @@ def test_boundaries_of_many_seeds_are_the_published_normal_ones():
     assert -special.ndtri(np.array(levels) / 2) == pytest.approx([4.877, 3.357, 2.680, 2.290, 2.031], abs=2e-3)
 
 
+def test_spending_is_lan_and_demets():
+    # Half of the information, one-sided .025: 2 - 2 Phi(2.2414 / sqrt(1/2)) and .025 log(1 + (e - 1) / 2).
+    assert spent(np.array(0.5), 0.025, "obrien-fleming") == pytest.approx(0.001525, abs=5e-7)
+    assert spent(np.array(0.5), 0.025, "pocock") == pytest.approx(0.015503, abs=5e-7)
+
+
+def test_normal_steps_continue_the_exact_ones(monkeypatch):
+    looks = (101, 110, 120, 130)
+    information, df = tuple(n / 2 for n in looks), tuple(2 * n - 2 for n in looks)
+    normal = nominal_levels.__wrapped__(information, df, 0.05, "obrien-fleming")
+    monkeypatch.setattr(boundaries, "_NORMAL_FROM", 1_000_000)
+    assert normal == pytest.approx(nominal_levels.__wrapped__(information, df, 0.05, "obrien-fleming"), rel=6e-3)
+
+
+def test_fewer_nodes_are_enough_for_later_looks(monkeypatch):
+    looks = (16, 17, 20, 31, 46)
+    information, df = tuple(n / 2 for n in looks), tuple(2 * n - 2 for n in looks)
+    few = nominal_levels.__wrapped__(information, df, 0.05, "pocock")
+    monkeypatch.setattr(boundaries, "_NODES_LATER", 24)
+    assert few == pytest.approx(nominal_levels.__wrapped__(information, df, 0.05, "pocock"), rel=2e-5)
+
+
+def test_a_look_with_next_to_nothing_to_spend_is_out_of_reach():
+    first, last = nominal_levels((0.02, 2.0), (2, 6), 0.05, "obrien-fleming")
+    assert first == 0.0
+    assert last == pytest.approx(0.05, rel=5e-3)
+    limit = Limit(first, first)
+    assert np.all(np.isinf(limit.reach(np.array([2, 6]))))
+    assert np.all(np.isinf(limit.equivalence_reach(np.array([2, 6]))))
+
+
 def test_boundaries_keep_what_was_spent_when_seeds_are_lost():
     whole = nominal_levels((1.5, 2.0, 2.5, 3.0), (4, 6, 8, 10), 0.05, "pocock", total=3.0)
     lost = nominal_levels((1.5, 2.0, 2.2, 2.4), (4, 6, 7, 8), 0.05, "pocock", total=3.0)
@@ -104,6 +137,14 @@ def test_the_sequence_ends_where_the_evidence_reaches_one_over_alpha():
         reach = float(confidence_sequence.reach(2 * n - 2, n / 2, 0.05))
         assert confidence_sequence.evidence(reach, 2 * n - 2, n / 2) == pytest.approx(20.0)
     assert math.isinf(confidence_sequence.reach(2, 1.0, 0.05))
+
+
+def test_the_sequence_counts_information_per_pair_and_claims_nothing_without_spread():
+    assert [limit.information for limit in planned(Plan(most=6, method="anytime"))] == [1.5, 2.0, 2.5, 3.0]
+    assert planned(Plan(most=6, method="anytime"), n_arms=1)[-1].information == 6.0
+    equal = TDistance(difference=np.array(0.0), se=np.array(0.0), df=np.array(8.0))
+    assert not OpenLimit(2.5, 0.05).shows_equivalence(equal, 0.5)
+    assert not OpenLimit(2.5, 0.05).shows_difference(equal)
 
 
 def races(plan: Plan, difference: float, *, n: int = 8_000, seed: int = 0, sd_b: float = 1.0):
