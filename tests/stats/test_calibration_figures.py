@@ -1,9 +1,11 @@
 """The calibration measures the product: every figure is counted again, one replicate at a time, by what users call."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from seedstudy.stats import race_calibration
 from seedstudy.stats.calibration import borderline, designs, report, run
@@ -543,3 +545,78 @@ def test_a_simulated_race_is_the_race_of_the_product(margin):
     assert measured.covered == share(covered)
     assert measured.bias == pytest.approx(np.mean(errors))
     assert len(set(seeds)) > 1
+
+
+def test_a_row_of_the_race_tables_is_races_at_every_difference_and_at_the_margin():
+    made = list(race_calibration.measure(300, 4, lambda text: None, budgets=(6,)))
+    assert len(made) == len(race_calibration.SHAPES) * 9
+    row = next(o for o in made if o.shape == "normal" and o.plan.method == "pocock" and o.plan.every == 1)
+    draws = np.random.default_rng((4, 0, 6))  # the first shape's own stream
+    paths = race_calibration.Paths(draws.standard_normal((300, 6)), draws.standard_normal((300, 6)))
+    plan, with_margin = (Plan(first=3, every=1, most=6, method="pocock", margin=margin) for margin in (None, 1.0))
+    plain = [race_calibration.run(paths, plan, difference) for difference in (0.0, 0.5, 1.0, 2.0)]
+    at_margin, equal = (race_calibration.run(paths, with_margin, difference) for difference in (1.0, 0.0))
+    assert row.size == plain[0].difference_called
+    assert row.power == tuple(r.difference_called for r in plain[1:])
+    assert row.mean_n == tuple(r.mean_n for r in plain)
+    assert row.bias == plain[2].bias
+    assert (row.wrong_equivalence, row.equivalent, row.mean_n_equivalent) == (
+        at_margin.equivalent,
+        equal.equivalent,
+        equal.mean_n,
+    )
+    assert row.coverage == min(r.covered for r in (*plain, at_margin, equal))
+
+
+def test_tables_of_races_hold_what_was_measured_and_mark_broken_promises():
+    plan = Plan(most=10, every=3, method="pocock")
+    kept = race_calibration.Outcome(
+        shape="normal",
+        plan=plan,
+        size=0.0546,
+        wrong_equivalence=0.01,
+        coverage=0.9454,
+        power=(0.1, 0.2, 0.3),
+        mean_n=(9.9, 9.0, 8.0, 7.0),
+        bias=0.25,
+        equivalent=0.4,
+        mean_n_equivalent=6.5,
+    )
+    broken = replace(kept, shape="t5", size=0.0547, coverage=0.9453)
+    made = race_calibration.rendered(
+        [kept, broken], [("fixed, 5 seeds", 0.8, 5, 0.05)], [(3, "pocock", 0.0547)], 20_000
+    )
+    cells = {name: [line.strip("| ").split(" | ") for line in table.splitlines()[2:]] for name, table in made.items()}
+    assert cells["errors"] == [
+        ["normal", "pocock", "10", "3", ".055", ".010", ".945"],
+        ["t5", "pocock", "10", "3", "**.055**", ".010", "**.945**"],
+    ]
+    assert cells["power"] == [
+        ["pocock", "10", "3", ".100", ".200", ".300", "9.9", "9.0", "8.0", "7.0", "+0.25", ".400", "6.5"]
+    ]
+    assert cells["two"] == [["fixed, 5 seeds", ".800", "5.00", ".050"]]
+    assert cells["arms"] == [["3", "pocock", "**.055**"]]
+
+
+def test_fixed_designs_beside_the_races_are_single_welch_tests():
+    n = 4_000
+    rows = {name: rest for name, *rest in race_calibration.two_std(n, np.random.default_rng(0))}
+    for seeds in (5, 6):
+        power, mean_n, error = rows[f"fixed, {seeds} seeds"]
+        # Welch with equal spreads is Student's test on about 2 n - 2 degrees of freedom, a little weaker.
+        df = 2 * seeds - 2
+        expected = stats.nct.sf(stats.t.isf(0.025, df), df, 2.0 * math.sqrt(seeds / 2))
+        assert power == pytest.approx(expected, abs=0.03)
+        assert mean_n == seeds
+        assert error < 0.05 + 3 * math.sqrt(0.05 * 0.95 / n)
+
+
+def test_tables_go_between_their_marks_in_the_page(tmp_path, monkeypatch):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- two -->\nold\n<!-- /two -->\nafter\n")
+    asked = []
+    monkeypatch.setattr(race_calibration, "tables", lambda n, seed, tell: asked.append((n, seed)) or {"two": "new"})
+    monkeypatch.setattr("sys.argv", ["race_calibration", "--replicates", "7", "--rng-seed", "3", "--into", str(page)])
+    race_calibration.main()
+    assert asked == [(7, 3)]
+    assert page.read_text() == "before\n<!-- two -->\nnew\n<!-- /two -->\nafter\n"
