@@ -164,6 +164,10 @@ class Chance:
         """Return int64 (n, *shape) from 0 to ``end`` - 1."""
         return self._joined(partial(torch.randint, end), shape)
 
+    def orders(self, n_things: int) -> Tensor:
+        """Return int64 (n, n_things), each row the numbers from 0 in random order."""
+        return self._joined(torch.rand, (n_things,)).argsort(1)
+
     def noise(self, is_drawn: Tensor, *shape: int) -> Tensor:
         """Return float32 (number drawn, *shape), standard normal, for the images of which ``is_drawn`` (n,) is true."""
         counts = [int(part.sum()) for part in is_drawn.split([size for size, _ in self.batches])]
@@ -417,5 +421,5 @@ def _arguments(share: Tensor, sign: Tensor, *, is_increasing: bool) -> Tensor:
 def _draw_jitter(chance: Chance, strength: float) -> tuple[Tensor, Tensor]:
     """Draw torchvision's ColorJitter of brightness, contrast and saturation, in random order."""
     ops = torch.tensor([OPS.index(name) for name in ("Brightness", "Contrast", "Color")])
-    op = ops[chance.uniform(3).argsort(1)]
+    op = ops[chance.orders(3)]
     return op, chance.uniform(3, low=max(0.0, 1 - strength), high=1 + strength).float()
