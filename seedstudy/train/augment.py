@@ -56,6 +56,8 @@ _SLOT_OF = torch.tensor(
 
 _MAX_LEVEL = 10.0
 
+_IN_CACHE = 256
+
 _REACH = {"Rotate": 30.0, "ShearX": 0.3, "ShearY": 0.3, "TranslateX": 0.45, "TranslateY": 0.45}
 """Largest argument to either side, at magnitude 10: degrees, pixels per pixel, share of the side."""
 
@@ -268,19 +270,29 @@ class BatchedAugmenter:
 
     def apply(self, images: Tensor, draws: Draws) -> Tensor:
         """Map uint8 images (n, 3, h, w) to floats (n, 3, train_size, train_size) as drawn; waits for no device."""
-        batch = pixels.resized_crop(
-            images,
-            self._sent(draws.box),
-            self._recipe.train_size,
-            is_bicubic=self._sent(draws.is_bicubic),
-            is_flipped=self._sent(draws.is_flipped),
-        )
-        batch = self._apply_ops(batch, draws)
-        normal = torch.empty(batch.shape, device=batch.device, memory_format=torch.channels_last)  # for convolutions
-        for plane, levels in zip(normal.unbind(1), batch.unbind(1), strict=True):  # all at once takes longer
-            plane.copy_(levels)
-        normal.permute(0, 2, 3, 1).view(len(images), -1).mul_(self._scale).add_(self._offset)
+        normal = self._normalised(self._apply_ops(self._cropped(images, draws), draws))
         return self._erase(normal, draws) if len(draws.noise) else normal
+
+    def _cropped(self, images: Tensor, draws: Draws) -> Tensor:
+        def crop(part: Tensor, box: Tensor, is_bicubic: Tensor, is_flipped: Tensor) -> Tensor:
+            return pixels.resized_crop(part, box, self._recipe.train_size, is_bicubic=is_bicubic, is_flipped=is_flipped)
+
+        drawn = [self._sent(part) for part in (draws.box, draws.is_bicubic, draws.is_flipped)]
+        parts = zip(*(each.split(self._at_once(images)) for each in (images, *drawn)), strict=True)
+        return torch.cat([crop(*part) for part in parts])
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        normal = torch.empty(images.shape, device=images.device, memory_format=torch.channels_last)  # for convolutions
+        n_at_once = self._at_once(images)
+        for part, levels in zip(normal.split(n_at_once), images.split(n_at_once), strict=True):
+            for plane, of_channel in zip(part.unbind(1), levels.unbind(1), strict=True):  # all at once takes longer
+                plane.copy_(of_channel)
+            part.permute(0, 2, 3, 1).view(len(part), -1).mul_(self._scale).add_(self._offset)
+        return normal
+
+    def _at_once(self, images: Tensor) -> int:
+        """Return how many images to work on together where no call is dear: as many as stay in a core's cache."""
+        return _IN_CACHE if images.device.type == "cpu" else len(images)
 
     def _apply_ops(self, images: Tensor, draws: Draws) -> Tensor:
         # Images are sorted by operation on the CPU: the device is told the sizes and never asked for them. They stay as

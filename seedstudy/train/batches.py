@@ -199,7 +199,7 @@ class EvalImages:
         for start in range(0, len(self._images), self._batch_size):
             chunk = self._images[start : start + self._batch_size]
             if self._transform is None:
-                batch = torch.from_numpy(np.ascontiguousarray(chunk.transpose(0, 3, 1, 2)))
+                batch = torch.tensor(chunk).permute(0, 3, 1, 2)  # in memory as convolutions want it
             else:
                 batch = torch.stack([self._transform(Image.fromarray(image)) for image in chunk])
             yield self._normalise(batch)
