@@ -27,10 +27,11 @@ FORMAT = 1
 SPEC_FORMATS = (1, 2)
 """Of the specs of trials: those that are read; the last is written. 2: recipes have more keys."""
 
-TRAINING_VERSION = 2
+TRAINING_VERSION = 3
 """Raised whenever a change of the training code changes its numbers; trials of two versions do not pool.
 
-1: timm's augmentation, image by image. 2: the same in tensors, each micro-batch from a generator of its own."""
+1: timm's augmentation, image by image. 2: the same in tensors, each micro-batch from a generator of its own. 3: shifts
+and rotations add in another order, which moves one pixel in a million by a grey level."""
 
 Augmentation = Literal["batched", "pil"]
 """Who augments: tensors on the device, or timm's own pipeline, image by image."""

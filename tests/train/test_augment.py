@@ -233,3 +233,10 @@ def test_what_is_drawn_does_not_depend_on_how_much_is_augmented_in_one_go(data: 
         assert (alone - together).abs().max() <= 1.01 / 255 / 0.25
     moved = augmented([replace(batches[0], place=(7, 0))])[0]
     assert not torch.equal(moved, augmented([batches[0]])[0])
+
+
+def test_how_many_images_stay_in_the_cache_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.randint(0, 256, (50, 3, 32, 32), dtype=torch.uint8, generator=generator())
+    whole = augmenter()(images, generator(1))
+    monkeypatch.setattr(augment, "_IN_CACHE", 7)
+    assert torch.equal(augmenter()(images, generator(1)), whole)
