@@ -31,7 +31,7 @@ TRAINING_VERSION = 3
 """Raised whenever a change of the training code changes its numbers; trials of two versions do not pool.
 
 1: timm's augmentation, image by image. 2: the same in tensors, each micro-batch from a generator of its own. 3: shifts
-and rotations add in another order, which moves one pixel in a million by a grey level."""
+and rotations add in another order, which moves one pixel in a million by a grey level or two."""
 
 Augmentation = Literal["batched", "pil"]
 """Who augments: tensors on the device, or timm's own pipeline, image by image."""

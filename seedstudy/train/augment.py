@@ -57,6 +57,7 @@ _SLOT_OF = torch.tensor(
 _MAX_LEVEL = 10.0
 
 _IN_CACHE = 256
+"""Images of 32 px that crops and normalising work on together on a CPU, so that they stay in a core's cache."""
 
 _REACH = {"Rotate": 30.0, "ShearX": 0.3, "ShearY": 0.3, "TranslateX": 0.45, "TranslateY": 0.45}
 """Largest argument to either side, at magnitude 10: degrees, pixels per pixel, share of the side."""
@@ -291,7 +292,7 @@ class BatchedAugmenter:
         return normal
 
     def _at_once(self, images: Tensor) -> int:
-        """Return how many images to work on together where no call is dear: as many as stay in a core's cache."""
+        """Return how many images to work on together; on other devices a call is dearer than a cache's miss."""
         return _IN_CACHE if images.device.type == "cpu" else len(images)
 
     def _apply_ops(self, images: Tensor, draws: Draws) -> Tensor:

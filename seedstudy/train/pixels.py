@@ -215,10 +215,11 @@ def rotate(images: Tensor, degrees: Tensor, fill: Tensor, *, is_bicubic: bool) -
     down = _transform_weights(y_in - 0.5 - top, is_bicubic=is_bicubic)
     left, top = left.int(), top.int()
     columns = torch.stack([(left + tap).clamp_(0, width - 1) for tap in taps])
-    channels = images.transpose(0, 1).float()
+    channels = [channel.float() for channel in images.unbind(1)]
+    first = _first_pixels(images)
     turned = torch.zeros(images.shape, device=images.device)
     for tap, weight in zip(taps, down, strict=True):  # row by row: what is picked at once stays in the cache
-        index = columns + ((top + tap).clamp_(0, height - 1).mul_(width) + _first_pixels(images))
+        index = columns + ((top + tap).clamp_(0, height - 1).mul_(width) + first)
         weights = [other * weight for other in across]
         for channel, mixed in zip(channels, turned.unbind(1), strict=True):
             for neighbour, product in zip(_picked(channel, index), weights, strict=True):
