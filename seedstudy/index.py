@@ -18,8 +18,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +32,9 @@ CONTENT = ("spec.json", "trial.json", "failure.json", "predictions.parquet", "cu
 """The files of a trial's folder that say something; locks and leftovers say nothing here."""
 
 _SCHEMA: Mapping[str, pl.DataType] = {**TRIALS, "signature": pl.String()}
+ROWS_VERSION = 1
+"""Of the code that turns a trial's records into rows; raise it whenever equal records would give other rows."""
+_MADE_BY = {"rows_version": ROWS_VERSION, "polars": pl.__version__}
 _SETTLED_NS = 1_000_000_000
 """A file younger than this may be written once more within one tick of the file system's clock: read it again."""
 
@@ -89,7 +90,7 @@ def read(root: Path) -> pl.DataFrame:
         record = read_record(root / RECORD)
         content = (root / TABLE).read_bytes()
         # The digest comes first: damaged bytes never reach the Parquet reader.
-        if record.get("sha256") == hashlib.sha256(content).hexdigest() and record.get("made_by") == _made_by():
+        if record.get("sha256") == hashlib.sha256(content).hexdigest() and {key: record.get(key) for key in _MADE_BY} == _MADE_BY:
             return pl.read_parquet(io.BytesIO(content))
     return nothing
 
@@ -99,17 +100,7 @@ def write(root: Path, rows: pl.DataFrame) -> None:
     buffer = io.BytesIO()
     rows.write_parquet(buffer, compression="zstd")
     content = buffer.getvalue()
-    record: dict[str, Any] = {"sha256": hashlib.sha256(content).hexdigest(), "made_by": _made_by()}
+    record: dict[str, Any] = {"sha256": hashlib.sha256(content).hexdigest(), **_MADE_BY}
     with suppress(OSError):
         write_atomically(root / TABLE, content, is_durable=False)
         write_record(root / RECORD, record)
-
-
-@cache
-def _made_by() -> str:
-    """Return the digest of the code that derives rows: another version may derive them otherwise."""
-    digest = hashlib.sha256(pl.__version__.encode())
-    for file in sorted(resources.files("seedstudy").iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".py"):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import json
 import random
 import shutil
 import signal
@@ -146,9 +147,18 @@ def test_a_damaged_table_counts_for_nothing(name: str, harm: str, store: Store) 
 
 def test_another_version_of_the_code_derives_the_rows_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = reads(monkeypatch)
-    monkeypatch.setattr(index, "_made_by", lambda: "another version")
+    monkeypatch.setattr(index, "_MADE_BY", {**index._MADE_BY, "rows_version": index.ROWS_VERSION + 1})
     store.scan()
     assert len(ids) == 4
+
+
+def test_the_rows_of_stored_records_are_those_of_this_version(tmp_path: Path) -> None:
+    """Where this fails, equal records give other rows: raise ``ROWS_VERSION`` and write the file anew."""
+    fixtures = Path(__file__).parent / "fixtures"
+    shutil.copytree(fixtures / "format_1", tmp_path / "format_1")
+    rows = Store(tmp_path, "format_1").scan().trials.sort("trial_id", "eval_set")
+    text = "".join(f"{json.dumps(row, default=str, sort_keys=True)}\n" for row in rows.iter_rows(named=True))
+    assert text == (fixtures / f"format_1-rows_{index.ROWS_VERSION}.jsonl").read_text()
 
 
 def test_where_nothing_can_be_written_the_study_is_still_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
