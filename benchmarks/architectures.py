@@ -20,9 +20,9 @@ from typing import Any
 
 import torch
 
-from seedstudy.recipe import Recipe, read_recipe
+from seedstudy.recipes.reader import Recipe, read_recipe
 from seedstudy.train.models import build_model
-from seedstudy.train.recipe_parts import build_loss, build_mixing, build_optimizer
+from seedstudy.train.parts import build_loss, build_mixing, build_optimizer
 
 PARAMS = Path(__file__).parents[1] / "tests" / "reference" / "timm_params.csv"
 COLUMNS = ("recipe", "model", "train_px", "test_px", "params_m", "timm_params_m", "loss", "step_s", "test_s", "ok")

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import torch
 
-from seedstudy import datasets
-from seedstudy.datasets import Dataset
-from seedstudy.recipe import load_recipe
-from seedstudy.scaling import scale
-from seedstudy.study import Trial
+from seedstudy import data as datasets
+from seedstudy.data import Dataset
+from seedstudy.recipes.reader import load_recipe
+from seedstudy.recipes.scaling import scale
+from seedstudy.study.study import Trial
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
 from seedstudy.train.trial import train_trial
 

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import torch
 
-from seedstudy import datasets
-from seedstudy.recipe import Recipe, load_recipe
-from seedstudy.seeds import Streams
+from seedstudy import data as datasets
+from seedstudy.recipes.reader import Recipe, load_recipe
+from seedstudy.study.seeds import Streams
 from seedstudy.train.cost import count
 from seedstudy.train.devices import accelerator_of, name_of
 from seedstudy.train.models import build_model
+from seedstudy.train.parts import build_loss, build_mixing, build_optimizer
 from seedstudy.train.processes import RunningStatistics, whole
-from seedstudy.train.recipe_parts import build_loss, build_mixing, build_optimizer
 from seedstudy.train.streaming import TrainStream, n_loaders
 from seedstudy.train.trial import epoch_batches, epoch_streams
 

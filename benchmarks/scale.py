@@ -25,12 +25,12 @@ from pathlib import Path
 
 import numpy as np
 
-from seedstudy import index
-from seedstudy import recipe as recipes
-from seedstudy.datasets import EvalSet
-from seedstudy.seeds import PURPOSES
-from seedstudy.store import Store
-from seedstudy.study import Evaluation, Study, Trial, TrialResult
+from seedstudy.data import EvalSet
+from seedstudy.recipes import reader as recipes
+from seedstudy.store import index
+from seedstudy.store.store import Store
+from seedstudy.study.seeds import PURPOSES
+from seedstudy.study.study import Evaluation, Study, Trial, TrialResult
 
 ACCURACY = {"val": (0.7972, 0.0010), "real": (0.8537, 0.0008), "v2": (0.6799, 0.0023)}
 """Mean and std over seeds."""
@@ -38,7 +38,10 @@ N_SEEDS, N_MODELS, N_CLASSES = 100, 10, 1000
 
 MEASURE = """
 import sys, time
-from seedstudy import analysis, api, store, tables, verdict
+from seedstudy.decide import summary as analysis, verdict
+from seedstudy import api
+from seedstudy.store import store
+from seedstudy.show import tables
 from seedstudy.cli import main
 import numpy, polars
 started, started_cpu = time.perf_counter(), time.process_time()

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import torch
 
-from seedstudy import datasets
-from seedstudy.datasets import Dataset
-from seedstudy.recipe import Recipe, load_recipe, with_values
-from seedstudy.scaling import scale
-from seedstudy.seeds import PURPOSES
-from seedstudy.study import Trial
-from seedstudy.train.stacked import train_stacked
+from seedstudy import data as datasets
+from seedstudy.data import Dataset
+from seedstudy.recipes.reader import Recipe, load_recipe, with_values
+from seedstudy.recipes.scaling import scale
+from seedstudy.study.seeds import PURPOSES
+from seedstudy.study.study import Trial
+from seedstudy.train.stacks.trial import train_stacked
 from seedstudy.train.trial import train_trial
 
 

@@ -29,9 +29,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from seedstudy.decide.verdict import Rule, decide
 from seedstudy.stats.compare import compare
 from seedstudy.stats.resample import bootstrap_difference
-from seedstudy.verdict import Rule, decide
 
 Data = dict[str, tuple[np.ndarray, np.ndarray]]
 """Per eval set the results of arm A and of arm B."""

@@ -34,10 +34,10 @@ from pathlib import Path
 import polars
 from PIL import Image
 
-from seedstudy import datasets
-from seedstudy.datasets import Dataset
-from seedstudy.recipe import load_recipe
-from seedstudy.scaling import scale
+from seedstudy import data as datasets
+from seedstudy.data import Dataset
+from seedstudy.recipes.reader import load_recipe
+from seedstudy.recipes.scaling import scale
 
 COMMIT = "aa4b5850c1543fa488abf260f18390eda46cf85d"
 SHA256 = "f0bb70b9e1c8c576eb1f7beba9cb46953d01ec1308d68c59ec055a6266f76388"

@@ -8,17 +8,17 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from seedstudy.api import compare, fit, grid, load_predictions, load_trials, summary
-    from seedstudy.auditing import audit
-    from seedstudy.judgement import Answer, Comparisons
-    from seedstudy.planning import power
-    from seedstudy.plots import distributions as plot_distributions
-    from seedstudy.plots import estimation as plot_estimation
-    from seedstudy.plots import fits as plot_fits
-    from seedstudy.plots import save as save_picture
-    from seedstudy.racing import race_replay
-    from seedstudy.recipe import Recipe, load_recipe
+    from seedstudy.decide.audit import audit
+    from seedstudy.decide.compare import Answer, Comparisons
+    from seedstudy.decide.plan import power
+    from seedstudy.decide.racing import race_replay
+    from seedstudy.recipes.reader import Recipe, load_recipe
+    from seedstudy.show.plots import distributions as plot_distributions
+    from seedstudy.show.plots import estimation as plot_estimation
+    from seedstudy.show.plots import fits as plot_fits
+    from seedstudy.show.plots import save as save_picture
     from seedstudy.stats.best_of import best_of
-    from seedstudy.study import Study, load_study
+    from seedstudy.study.study import Study, load_study
 
 __all__ = [
     "Answer",
@@ -45,25 +45,25 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Answer": "judgement.Answer",
-    "Comparisons": "judgement.Comparisons",
-    "Recipe": "recipe.Recipe",
-    "Study": "study.Study",
-    "audit": "auditing.audit",
+    "Answer": "decide.compare.Answer",
+    "Comparisons": "decide.compare.Comparisons",
+    "Recipe": "recipes.reader.Recipe",
+    "Study": "study.study.Study",
+    "audit": "decide.audit.audit",
     "best_of": "stats.best_of.best_of",
     "compare": "api.compare",
     "fit": "api.fit",
     "grid": "api.grid",
     "load_predictions": "api.load_predictions",
-    "load_recipe": "recipe.load_recipe",
-    "load_study": "study.load_study",
+    "load_recipe": "recipes.reader.load_recipe",
+    "load_study": "study.study.load_study",
     "load_trials": "api.load_trials",
-    "plot_distributions": "plots.distributions",
-    "plot_estimation": "plots.estimation",
-    "plot_fits": "plots.fits",
-    "power": "planning.power",
-    "race_replay": "racing.race_replay",
-    "save_picture": "plots.save",
+    "plot_distributions": "show.plots.distributions",
+    "plot_estimation": "show.plots.estimation",
+    "plot_fits": "show.plots.fits",
+    "power": "decide.plan.power",
+    "race_replay": "decide.racing.race_replay",
+    "save_picture": "show.plots.save",
     "summary": "api.summary",
 }
 

@@ -10,14 +10,15 @@ from typing import Any
 import numpy.typing as npt
 import polars as pl
 
-from seedstudy import analysis, judgement
-from seedstudy.analysis import DEFAULT_RNG_SEED, FittedGroup, Group, Source, Summary
+from seedstudy.decide import compare as judgement
+from seedstudy.decide import summary as analysis
+from seedstudy.decide.compare import Comparisons, Correction, Design
+from seedstudy.decide.summary import DEFAULT_RNG_SEED, FittedGroup, Group, Source, Summary
+from seedstudy.decide.verdict import Rule
+from seedstudy.decide.wider import GridAnswer, analyse_grid
 from seedstudy.errors import StoreError, StudyError
-from seedstudy.importing.arms import DEFAULT_METRIC
-from seedstudy.judgement import Comparisons, Correction, Design
-from seedstudy.store import open_study
-from seedstudy.verdict import Rule
-from seedstudy.wider import GridAnswer, analyse_grid
+from seedstudy.read.arms import DEFAULT_METRIC
+from seedstudy.store.store import open_study
 
 Selector = str | Sequence[float] | npt.NDArray[Any]
 """``RECIPE``, ``RECIPE@MODEL``, ``STUDY:RECIPE@MODEL``, the path of a file, or one number per seed."""
@@ -126,7 +127,7 @@ def fit(
     Returns
     -------
     Fits
-        One :class:`~seedstudy.analysis.FittedGroup` per eval set; ``to_dict()`` is what ``fit --json`` prints.
+        One :class:`~seedstudy.decide.summary.FittedGroup` per eval set; ``to_dict()`` is what ``fit --json`` prints.
 
     """
     source = Source(eval_sets=None if eval_sets is None else tuple(eval_sets), metric=metric, unit=unit)
@@ -169,7 +170,7 @@ def compare(
     lower_is_better
         None: as the metric's name says (``val_loss``: lower), or an error where it does not.
     all_pairs, paired, primary, correction
-        See :class:`~seedstudy.judgement.Design`.
+        See :class:`~seedstudy.decide.compare.Design`.
 
     Returns
     -------

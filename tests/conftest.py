@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seedstudy import recipe as recipes
-from seedstudy.datasets import Dataset, EvalSet
-from seedstudy.recipe import Recipe
-from seedstudy.scaling import scale
-from seedstudy.seeds import PURPOSES
-from seedstudy.store import Store
-from seedstudy.study import EpochReport, Evaluation, Study, Trial, TrialResult
+from seedstudy.data import Dataset, EvalSet
+from seedstudy.recipes import reader as recipes
+from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.scaling import scale
+from seedstudy.store.store import Store
+from seedstudy.study.seeds import PURPOSES
+from seedstudy.study.study import EpochReport, Evaluation, Study, Trial, TrialResult
 
 N_CLASSES = 4
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seedstudy.datasets import imagenet
+from seedstudy.data import imagenet
 
 CLASSES = ("n01440764", "n01443537", "n02102040", "n03000684", "n15075141")
 """Labels 0, 1, 217, 491 and 999."""

@@ -8,8 +8,8 @@ import pytest
 
 import seedstudy as ss
 from seedstudy.errors import SeedstudyError, StatisticsError, StudyError
-from seedstudy.store import Store
-from seedstudy.study import Study, Trial
+from seedstudy.store.store import Store
+from seedstudy.study.study import Study, Trial
 from tests.conftest import drawn_result
 
 MakeStore = Callable[..., Store]

@@ -10,10 +10,10 @@ import pytest
 from scipy import stats
 
 import seedstudy as ss
-from seedstudy.auditing import Noise, read_table
+from seedstudy.decide.audit import Noise, read_table
+from seedstudy.decide.plan import Spread, curve
 from seedstudy.errors import SeedstudyError, StatisticsError
-from seedstudy.planning import Spread, curve
-from seedstudy.published import gpu_hours, reference_stds
+from seedstudy.read.published import gpu_hours, reference_stds
 from seedstudy.stats.audit import Cells, best_spread, compare_pairs, pair_p, prob_best, rank_intervals, shrink, worth
 from seedstudy.stats.best_of import normal_best
 from seedstudy.stats.power import difference_power, estimated_df_power, fractional_seeds

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from seedstudy.store import Store
+from seedstudy.store.store import Store
 
 Cli = Callable[..., tuple[int, str, str]]
 MakeStore = Callable[..., Store]
@@ -81,7 +81,7 @@ def test_compare_reads_files_of_numbers(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_study_margin_is_used_where_none_is_given(cli: Cli, make_store: MakeStore) -> None:
-    from seedstudy.study import Study
+    from seedstudy.study.study import Study
 
     make_store(n_seeds=3).plan(Study(recipes=("a2", "a3"), margin=2.5), [])
     assert json.loads(cli("compare", "a3", "a2", "--json")[1])["comparisons"][0]["margin"] == 2.5
@@ -90,7 +90,7 @@ def test_study_margin_is_used_where_none_is_given(cli: Cli, make_store: MakeStor
 def test_status_counts_and_names_failures(cli: Cli, make_store: MakeStore, make_trial: Any) -> None:
     store = make_store(n_seeds=2, a2=0.8)
     trial = make_trial(9, name="a2")
-    from seedstudy.study import Study
+    from seedstudy.study.study import Study
 
     store.plan(Study(recipes=("a2",)), [trial])
     store.record_failure(trial.trial_id, "RuntimeError: boom", "")
@@ -235,7 +235,7 @@ def test_ambiguous_selector_lists_the_candidates(cli: Cli, make_store: MakeStore
 
     import numpy as np
 
-    from seedstudy.study import Study
+    from seedstudy.study.study import Study
     from tests.conftest import drawn_result
 
     store = make_store(n_seeds=2)

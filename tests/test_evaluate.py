@@ -11,8 +11,8 @@ import pytest
 import timm
 import torch
 
-from seedstudy.schema import PREDICTIONS, validate
-from seedstudy.timm_results import figure
+from seedstudy.read.timm_results import figure
+from seedstudy.store.schema import PREDICTIONS, validate
 from tests.imagenet_tree import SHARED, make_tree
 
 Cli = Callable[..., tuple[int, str, str]]

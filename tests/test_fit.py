@@ -12,7 +12,7 @@ from scipy import integrate
 import seedstudy as ss
 from seedstudy.errors import SeedstudyError
 from seedstudy.stats.fit import density
-from seedstudy.store import Store
+from seedstudy.store.store import Store
 
 Cli = Callable[..., tuple[int, str, str]]
 SWEEP = (79.7 + np.random.default_rng(5).normal(0, 0.1, 40)).tolist()

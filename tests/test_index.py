@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import json
+import os
 import random
 import shutil
 import signal
@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from seedstudy import index
 from seedstudy.errors import StoreError
-from seedstudy.store import Store
-from seedstudy.study import Trial
+from seedstudy.store import index
+from seedstudy.store.store import Store
+from seedstudy.study.study import Trial
 
 MakeStore = Callable[..., Store]
 MakeTrial = Callable[..., Trial]
@@ -176,8 +177,8 @@ def test_where_nothing_can_be_written_the_study_is_still_read(store: Store, monk
 READER = """
 import sys
 from pathlib import Path
-from seedstudy import index
-from seedstudy.store import Store
+from seedstudy.store import index
+from seedstudy.store.store import Store
 index._SETTLED_NS = 0
 store = Store(Path(sys.argv[1]), sys.argv[2])
 while True:

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 import seedstudy as ss
+from seedstudy.decide.verdict import Rule, decide, overall
 from seedstudy.errors import StatisticsError, StudyError
-from seedstudy.store import Store
-from seedstudy.verdict import Rule, decide, overall
+from seedstudy.store.store import Store
 
 MakeStore = Callable[..., Store]
 A, B, C = [78.0, 78.3, 78.1, 78.4], [78.5, 78.4, 78.9, 78.6], [78.4, 78.2, 78.7, 78.3]
@@ -88,8 +88,8 @@ def test_candidates_on_the_other_eval_sets_are_one_family(make_store: MakeStore)
 
 
 def test_max_t_uses_that_eval_sets_go_together() -> None:
-    from seedstudy import judgement
-    from seedstudy.analysis import Group
+    from seedstudy.decide import compare as judgement
+    from seedstudy.decide.summary import Group
 
     rng = np.random.default_rng(1)
 

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from seedstudy import lease
+from seedstudy.store import lease
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from seedstudy import lease
+from seedstudy.store import lease
 taken = lease.take(Path(sys.argv[1]))
 print(taken is not None, flush=True)
 time.sleep(60)

@@ -15,9 +15,9 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from seedstudy.datasets import EvalSet
-from seedstudy.store import Store
-from seedstudy.study import Study, Trial
+from seedstudy.data import EvalSet
+from seedstudy.store.store import Store
+from seedstudy.study.study import Study, Trial
 from tests.conftest import drawn_result, make_dataset
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"

@@ -17,11 +17,12 @@ from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from seedstudy import judgement, plots
-from seedstudy.analysis import Group, Summary
+from seedstudy.decide import compare as judgement
+from seedstudy.decide.summary import Group, Summary
+from seedstudy.decide.verdict import Rule
 from seedstudy.errors import StudyError
+from seedstudy.show import plots
 from seedstudy.stats.describe import describe
-from seedstudy.verdict import Rule
 
 LONG = "a2@resnet8_nano@cifar10"
 

@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 
 import seedstudy as ss
+from seedstudy.decide.race import RaceRule
+from seedstudy.decide.racing import replay, run
 from seedstudy.errors import StudyError
-from seedstudy.race import RaceRule
-from seedstudy.racing import replay, run
 from seedstudy.stats.sequential import Plan
 
 N14 = "3.2774 3.2782 3.2796 3.2815 3.276 3.2777 3.2784 3.2795 3.281 3.2802 3.2767 3.2772 3.28 3.2786"

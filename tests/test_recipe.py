@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from seedstudy import recipe as recipes
 from seedstudy.errors import RecipeError
-from seedstudy.recipe import Recipe, diff, load_recipe, parse_recipe, read_recipe, with_values
-from seedstudy.scaling import scale
+from seedstudy.recipes import reader as recipes
+from seedstudy.recipes.reader import Recipe, diff, load_recipe, parse_recipe, read_recipe, with_values
+from seedstudy.recipes.scaling import scale
 
 HEAD = 'format = 1\nname = "mine"\nbase = "a2"\n'
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import seedstudy
-from seedstudy import recipe as recipes
 from seedstudy.errors import RecipeError, SeedstudyError, StudyError
-from seedstudy.seeds import parse_seeds
-from seedstudy.study import load_study
+from seedstudy.recipes import reader as recipes
+from seedstudy.study.seeds import parse_seeds
+from seedstudy.study.study import load_study
 
 Cli = Callable[..., Any]
 SOURCES = sorted(Path(seedstudy.__file__).parent.rglob("*.py"))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedstudy.errors import StudyError
-from seedstudy.seeds import FIXED_SEED, PURPOSES, Streams, parse_seeds, parse_vary
+from seedstudy.study.seeds import FIXED_SEED, PURPOSES, Streams, parse_seeds, parse_vary
 
 SEEDS = st.integers(0, 2**63 - 1)
 PLACES = st.tuples(SEEDS, st.sampled_from(PURPOSES), st.integers(0, 4096), st.integers(0, 10_000))

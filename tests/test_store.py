@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from seedstudy.datasets import Dataset
+from seedstudy.data import Dataset
 from seedstudy.errors import StoreError
-from seedstudy.schema import CURVES, PREDICTIONS, TRIALS, validate
-from seedstudy.store import Store, open_study
-from seedstudy.study import Study, Trial
+from seedstudy.store.schema import CURVES, PREDICTIONS, TRIALS, validate
+from seedstudy.store.store import Store, open_study
+from seedstudy.study.study import Study, Trial
 from tests.conftest import drawn_result
 
 MakeStore = Callable[..., Store]
@@ -91,7 +91,7 @@ def test_states_of_a_trial(make_store: MakeStore, make_trial: MakeTrial) -> None
 def test_a_claim_is_exclusive_between_processes(make_store: MakeStore, make_trial: MakeTrial) -> None:
     store, trial = make_store(n_seeds=1, a2=0.8), make_trial(0, name="a2")
     script = (
-        "import sys; from pathlib import Path; from seedstudy.store import Store\n"
+        "import sys; from pathlib import Path; from seedstudy.store.store import Store\n"
         "with Store(Path(sys.argv[1]), sys.argv[2]).claim(sys.argv[3]) as is_mine: sys.exit(is_mine)"
     )
     command = [sys.executable, "-c", script, str(store.root.parent), store.study, trial.trial_id]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seedstudy.errors import SeedstudyError
-from seedstudy.study import Placement, Trial, load_study
+from seedstudy.study.study import Placement, Trial, load_study
 
 GOOD = """
 format = 1

@@ -10,7 +10,10 @@ from typing import Annotated
 import typer
 
 from seedstudy import __version__
-from seedstudy.cli import catalogue, deciding, importing, judging, networks, racing, training, trials
+from seedstudy.cli import catalogue, deciding, judging, networks, trials
+from seedstudy.cli import import_files as importing
+from seedstudy.cli import race as racing
+from seedstudy.cli import run as training
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
 from seedstudy.errors import SeedstudyError
 

@@ -10,7 +10,7 @@ from seedstudy.cli.options import EXIT_FAILED, AsJson, DataDir, print_json
 from seedstudy.errors import RecipeError
 
 if TYPE_CHECKING:
-    from seedstudy.recipe import Recipe, RecipeFile
+    from seedstudy.recipes.reader import Recipe, RecipeFile
 
 recipes_app = typer.Typer(help="The recipes as data: list, show, diff, models.", no_args_is_help=True)
 data_app = typer.Typer(help="Data sets: what is on disk, what is missing and how to get it.", no_args_is_help=True)
@@ -25,7 +25,8 @@ ForData = Annotated[str | None, typer.Option("-d", "--data", help="Show it scale
 @recipes_app.command("list")
 def recipes_list(as_json: AsJson = False) -> None:
     """List the recipes that come with seedstudy, and what they lack."""
-    from seedstudy import recipe, tables
+    from seedstudy.recipes import reader as recipe
+    from seedstudy.show import tables
 
     rows = []
     for name in recipe.packaged_names():
@@ -57,7 +58,8 @@ def recipes_show(
     as_json: AsJson = False,
 ) -> None:
     """Show every value of a recipe, and what it lacks."""
-    from seedstudy import recipe, tables
+    from seedstudy.recipes import reader as recipe
+    from seedstudy.show import tables
 
     file = recipe.read_recipe(name)
     values, where, recipe_id = file.described(model), {**file.sources, **file.missing}, None
@@ -82,8 +84,9 @@ def recipes_diff(
     as_json: AsJson = False,
 ) -> None:
     """Show side by side in which values recipes differ, in the rows and order of RSB's Table 2."""
-    from seedstudy import recipe, tables
-    from seedstudy.scaling import imagenet_updates
+    from seedstudy.recipes import reader as recipe
+    from seedstudy.recipes.scaling import imagenet_updates
+    from seedstudy.show import tables
 
     if len(names) < 2:
         raise RecipeError("recipes diff needs two recipes or more, for example: seedstudy recipes diff a1 a2.")
@@ -118,7 +121,8 @@ def recipes_models(
     as_json: AsJson = False,
 ) -> None:
     """List the networks whose training the recipes' sources report, with their sizes."""
-    from seedstudy import recipe, tables
+    from seedstudy.recipes import reader as recipe
+    from seedstudy.show import tables
 
     rows = []
     for name in names or recipe.packaged_names():
@@ -135,8 +139,8 @@ def recipes_models(
 
 
 def _scaled(file: RecipeFile, model: str | None, data: str | None) -> Recipe:
-    from seedstudy import datasets
-    from seedstudy.scaling import scale
+    from seedstudy import data as datasets
+    from seedstudy.recipes.scaling import scale
 
     complete = file.for_model(model)
     if data is None:
@@ -155,7 +159,8 @@ def _scaled(file: RecipeFile, model: str | None, data: str | None) -> Recipe:
 @data_app.command("list")
 def data_list(as_json: AsJson = False) -> None:
     """List the data sets."""
-    from seedstudy import datasets, tables
+    from seedstudy import data as datasets
+    from seedstudy.show import tables
 
     infos = [datasets.info(name) for name in datasets.names()]
     if as_json:
@@ -173,7 +178,8 @@ def data_check(
     as_json: AsJson = False,
 ) -> None:
     """Say which parts of a data set are on disk, what is missing and how to get it."""
-    from seedstudy import datasets, tables
+    from seedstudy import data as datasets
+    from seedstudy.show import tables
 
     findings = datasets.check(name, data_dir)
     if as_json:

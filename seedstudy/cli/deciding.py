@@ -12,9 +12,9 @@ from seedstudy.cli.options import AsJson, Metric, Results, Save, StudyName, Unit
 from seedstudy.errors import StudyError, suggest
 
 if TYPE_CHECKING:
-    from seedstudy.analysis import Group, Source
-    from seedstudy.auditing import Noise
-    from seedstudy.planning import Spread
+    from seedstudy.decide.audit import Noise
+    from seedstudy.decide.plan import Spread
+    from seedstudy.decide.summary import Group, Source
 
 
 def power(
@@ -44,7 +44,7 @@ def power(
     as_json: AsJson = False,
 ) -> None:
     """Plan: seeds per arm for a difference, smallest detectable difference for n seeds, and their cost."""
-    from seedstudy import planning
+    from seedstudy.decide import plan as planning
 
     source = source_of(results, study, eval_set, metric, unit)
     groups = _pilots(pilot or (), source)
@@ -60,18 +60,18 @@ def power(
     if as_json:
         print_json(plan.to_dict())
     else:
-        from seedstudy import tables
-        from seedstudy.cli.deciding_tables import power_lines
+        from seedstudy.show import tables
+        from seedstudy.show.deciding import power_lines
 
         tables.show(*power_lines(plan))
     if save is not None:
-        from seedstudy import plots
+        from seedstudy.show import plots
 
         plots.save(plots.power(plan, planning.curve(plan)), save)
 
 
 def _pilots(selectors: Sequence[str], source: Source) -> list[Group]:
-    from seedstudy import analysis
+    from seedstudy.decide import summary as analysis
 
     if len(selectors) > 2:
         raise StudyError(f"--pilot: {len(selectors)} pilots given; one serves both arms, two serve one each.")
@@ -86,8 +86,8 @@ def _pilots(selectors: Sequence[str], source: Source) -> list[Group]:
 
 
 def _spread(sd: str | None, groups: Sequence[Group]) -> Spread:
-    from seedstudy.planning import Spread
-    from seedstudy.published import reference_stds
+    from seedstudy.decide.plan import Spread
+    from seedstudy.read.published import reference_stds
 
     if (sd is None) == (not groups):
         raise StudyError("power needs the spread over seeds, once: --sd 0.1, --sd rsb-val, or --pilot STUDY:RECIPE.")
@@ -122,7 +122,7 @@ def _gpu_hours(cost: str | None, groups: Sequence[Group], source: Source) -> tup
     if cost is None:
         measured = [_measured_hours(group, source) for group in groups]
         return None if not measured or None in measured else (measured[0] or 0.0, measured[-1] or 0.0)
-    from seedstudy.published import gpu_hours
+    from seedstudy.read.published import gpu_hours
 
     if "@" in cost:
         model, _, recipe = cost.partition("@")
@@ -141,7 +141,7 @@ def _measured_hours(group: Group, source: Source) -> float | None:
     """Return the mean training time of a pilot's trials in hours; None for files."""
     import polars as pl
 
-    from seedstudy.store import Store
+    from seedstudy.store.store import Store
 
     if group.model is None:
         return None
@@ -183,7 +183,7 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Say which differences of a published table of single runs exceed seed noise."""
-    from seedstudy import auditing
+    from seedstudy.decide import audit as auditing
     from seedstudy.stats.audit import Cells
 
     if unit not in (None, "percent", "fraction", "none"):
@@ -208,19 +208,19 @@ def audit(
     if as_json:
         print_json(answer.to_dict())
     else:
-        from seedstudy import tables
-        from seedstudy.cli.deciding_tables import audit_tables
+        from seedstudy.show import tables
+        from seedstudy.show.deciding import audit_tables
 
         tables.show(*audit_tables(answer))
     if save is not None:
-        from seedstudy import plots
+        from seedstudy.show import plots
 
         plots.save(plots.audit(answer), save)
 
 
 def _noise(sd: str, columns: Sequence[str]) -> Noise:
-    from seedstudy.auditing import Noise
-    from seedstudy.published import reference_stds
+    from seedstudy.decide.audit import Noise
+    from seedstudy.read.published import reference_stds
 
     if sd == "rsb":
         known = {reference.eval_set: reference.std for reference in reference_stds().values()}
@@ -241,8 +241,8 @@ def _noise(sd: str, columns: Sequence[str]) -> Noise:
 
 def _noise_of_sweep(reference: str, columns: Sequence[str], source: Source) -> Noise:
     """Return the std of a sweep: of the column's own eval set where it is one, else of val."""
-    from seedstudy import analysis
-    from seedstudy.auditing import Noise
+    from seedstudy.decide import summary as analysis
+    from seedstudy.decide.audit import Noise
 
     groups = analysis.by_eval_set(analysis.select_one(reference, source))
     usual = groups.get("val") or next(iter(groups.values()))

@@ -33,7 +33,7 @@ from seedstudy.cli.options import (
 from seedstudy.errors import StudyError
 
 if TYPE_CHECKING:
-    from seedstudy.analysis import Source
+    from seedstudy.decide.summary import Source
 
 CORRECTIONS = ("holm", "max-t", "none")
 VERDICTS = ("better", "worse", "equivalent", "inconclusive")
@@ -58,11 +58,11 @@ def summary(
     if as_json:
         print_json({"groups": [row.to_dict() for row in summaries]})
     else:
-        from seedstudy import tables
+        from seedstudy.show import tables
 
         tables.show(tables.summary_table(summaries))
     if save is not None:
-        from seedstudy import plots
+        from seedstudy.show import plots
 
         plots.save(plots.distributions(summaries), save)
     if damaged:
@@ -88,8 +88,8 @@ def fit(
     """Describe the distribution over seeds: families, goodness of fit, histogram with Gaussian fit (RSB Figure 2)."""
     check_level(level)
     check_picture(save)
-    from seedstudy import analysis
     from seedstudy.api import Fits
+    from seedstudy.decide import summary as analysis
 
     source = source_of(results, study, eval_sets, metric, unit)
     damaged = damaged_trials([what], source)
@@ -102,11 +102,11 @@ def fit(
     if as_json:
         print_json(fits.to_dict())
     else:
-        from seedstudy import tables
+        from seedstudy.show import tables
 
         tables.show(tables.fit_table(fits.groups))
     if save is not None:
-        from seedstudy import plots
+        from seedstudy.show import plots
 
         plots.save(plots.fits(fits.groups), save)
     if damaged:
@@ -168,8 +168,9 @@ def compare(
         return
     if not what or len(what) < 2:
         raise StudyError("compare needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
-    from seedstudy import analysis, judgement
-    from seedstudy.verdict import Rule
+    from seedstudy.decide import compare as judgement
+    from seedstudy.decide import summary as analysis
+    from seedstudy.decide.verdict import Rule
 
     damaged = damaged_trials(what, source)
     arms = analysis.select_all(what, source) if across_data else analysis.select_arms(what, source)
@@ -180,7 +181,7 @@ def compare(
     )
     pooled = None
     if across_data:
-        from seedstudy import wider
+        from seedstudy.decide import wider
 
         if all_pairs or paired:
             raise StudyError("--across-data compares with A, unpaired: leave --all-pairs and --paired out.")
@@ -197,12 +198,12 @@ def compare(
     if as_json:
         print_json(comparisons.to_dict() if pooled is None else pooled.to_dict())
     else:
-        from seedstudy import tables
-        from seedstudy.cli.wider_tables import across_data_tables
+        from seedstudy.show import tables
+        from seedstudy.show.wider import across_data_tables
 
         tables.show(*([tables.comparison_table(comparisons)] if pooled is None else across_data_tables(pooled)))
     if save is not None:
-        from seedstudy import plots
+        from seedstudy.show import plots
 
         plots.save(plots.estimation(comparisons.answers), save)
     if damaged:
@@ -213,15 +214,16 @@ def compare(
 
 
 def _grid(what: list[str], source: Source, *, level: float, as_json: bool) -> None:
-    from seedstudy import analysis, wider
+    from seedstudy.decide import summary as analysis
+    from seedstudy.decide import wider
 
     damaged = damaged_trials(what, source)
     answers = wider.analyse_grid(analysis.select_groups(what, source), level=level)
     if as_json:
         print_json({"grids": [answer.to_dict() for answer in answers]})
     else:
-        from seedstudy import tables
-        from seedstudy.cli.wider_tables import grid_tables
+        from seedstudy.show import tables
+        from seedstudy.show.wider import grid_tables
 
         tables.show(*grid_tables(answers))
     if damaged:

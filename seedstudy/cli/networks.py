@@ -11,7 +11,7 @@ from seedstudy.cli.options import AsJson, DataDir, EvalSets, Results, cache_dir,
 from seedstudy.errors import StudyError
 
 if TYPE_CHECKING:
-    from seedstudy.datasets import Dataset
+    from seedstudy.data import Dataset
     from seedstudy.train.pretrained import Judged
 
 Models = Annotated[list[str], typer.Argument(metavar="MODEL...", help="timm names, e.g. resnet50 or resnet50.a1_in1k.")]
@@ -28,7 +28,7 @@ def cost(
     """Tell what networks cost without training them: parameters, multiply-adds, activations, latency, memory."""
     from dataclasses import asdict
 
-    from seedstudy import tables
+    from seedstudy.show import tables
     from seedstudy.train import cost as costs
 
     if batch < 2 or repeats < 1:
@@ -81,11 +81,12 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Evaluate published or own weights on val, ReaL and V2; the result stands beside trained trials."""
-    from seedstudy import datasets, tables
-    from seedstudy.evaluated import add, label_of
-    from seedstudy.recipe import load_recipe
-    from seedstudy.study import check_name
-    from seedstudy.timm_results import figure
+    from seedstudy import data as datasets
+    from seedstudy.read.timm_results import figure
+    from seedstudy.recipes.reader import load_recipe
+    from seedstudy.show import tables
+    from seedstudy.store.evaluated import add, label_of
+    from seedstudy.study.study import check_name
     from seedstudy.train.pretrained import judge
 
     check_name(study)
@@ -115,7 +116,17 @@ def evaluate(
         }
         for name, found in judged.evaluations.items()
     ]
-    is_new = add(results / study, judged, loaded, recipe=tag, model=base, seed=seed)
+    is_new = add(
+        results / study,
+        judged.evaluations,
+        loaded,
+        how=f"{shown.size} px, crop {shown.crop:g}, {shown.interpolation}",
+        recipe=tag,
+        model=base,
+        seed=seed,
+        n_params=judged.n_params,
+        device=judged.device,
+    )
     if as_json:
         where = {"size": shown.size, "crop": shown.crop, "interpolation": shown.interpolation}
         print_json({"model": base, "recipe": tag, "preprocessing": where, "evaluations": rows})

@@ -14,7 +14,7 @@ import typer
 from seedstudy.errors import StudyError, suggest
 
 if TYPE_CHECKING:
-    from seedstudy.analysis import Source
+    from seedstudy.decide.summary import Source
 
 PICTURES = (".png", ".pdf", ".svg")
 EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -34,7 +34,7 @@ Margin = Annotated[
 
 
 def source_of(results: Path, study: str, eval_sets: str | None, metric: str, unit: str | None) -> Source:
-    from seedstudy.analysis import Source
+    from seedstudy.decide.summary import Source
 
     if unit not in (None, "percent", "fraction"):
         raise StudyError(f'--unit "{unit}": expected percent or fraction.')
@@ -42,7 +42,7 @@ def source_of(results: Path, study: str, eval_sets: str | None, metric: str, uni
 
 
 def eval_names(text: str | None) -> tuple[str, ...] | None:
-    from seedstudy.datasets import EVAL_SET_ORDER
+    from seedstudy.data import EVAL_SET_ORDER
 
     if text is None:
         return None
@@ -54,7 +54,7 @@ def eval_names(text: str | None) -> tuple[str, ...] | None:
 
 
 def summaries_of(what: Sequence[str], source: Source, *, level: float) -> list[Any]:
-    from seedstudy import analysis
+    from seedstudy.decide import summary as analysis
 
     check_level(level)
     return [analysis.summarise(group, level=level) for group in analysis.select_groups(what, source)]
@@ -80,8 +80,8 @@ def check_level(level: float) -> None:
 
 def damaged_trials(what: Sequence[str], source: Source) -> dict[str, str]:
     """Return the damaged trials of every study that is asked for; the others are still read."""
-    from seedstudy.analysis import studies_of
-    from seedstudy.store import Store
+    from seedstudy.decide.summary import studies_of
+    from seedstudy.store.store import Store
 
     studies = studies_of(what, source)
     return {key: text for name in studies for key, text in Store(source.results, name).scan().damaged.items()}
@@ -94,7 +94,7 @@ def tell_damaged(damaged: Mapping[str, str]) -> None:
 
 def declared_margin(source: Source) -> float | None:
     """Return the margin the study declared before its numbers, if it has one."""
-    from seedstudy.store import Store
+    from seedstudy.store.store import Store
 
     return Store(source.results, source.study).rule().get("margin")
 

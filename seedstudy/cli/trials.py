@@ -11,8 +11,8 @@ import typer
 from seedstudy.cli.options import AsJson, Results, cache_dir, number_or_auto, print_json, tell, tell_damaged
 
 if TYPE_CHECKING:
-    from seedstudy.engines.standing import Standing
-    from seedstudy.store import Store
+    from seedstudy.engines.status import Standing
+    from seedstudy.store.store import Store
 
 _WATCH_PAUSE_S = 2.0
 
@@ -52,7 +52,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say where every trial of a study stands: queued, running (where, since when, time left), ok, failed (why), …."""
-    from seedstudy.store import open_study
+    from seedstudy.store.store import open_study
 
     store = open_study(results, study)
     if not watch or as_json:
@@ -68,8 +68,9 @@ def status(
 
 
 def _show_status(store: Store, study: str, *, as_json: bool) -> None:
-    from seedstudy import imported, tables
-    from seedstudy.engines import standing
+    from seedstudy.engines import status as standing
+    from seedstudy.show import tables
+    from seedstudy.store import outside as imported
 
     stands = standing.standings(store)
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
@@ -125,8 +126,9 @@ def _duration(seconds: float) -> str:
 
 def cancel(study: Study = "main", results: Results = Path("results")) -> None:
     """Stop a study's trials, wherever they run; each keeps its state, and `seedstudy run` goes on with it."""
-    from seedstudy.engines import slurm, standing
-    from seedstudy.store import open_study
+    from seedstudy.engines import slurm
+    from seedstudy.engines import status as standing
+    from seedstudy.store.store import open_study
 
     store = open_study(results, study)
     stands = standing.standings(store)
@@ -148,8 +150,8 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Remove what finished trials left behind: checkpoints, leases nobody holds, temporary files. Results stay."""
-    from seedstudy.engines.standing import leftovers
-    from seedstudy.store import open_study
+    from seedstudy.engines.status import leftovers
+    from seedstudy.store.store import open_study
 
     found = leftovers(open_study(results, study))
     if not found:

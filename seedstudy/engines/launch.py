@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seedstudy import datasets
-from seedstudy import recipe as recipes
-from seedstudy.datasets import Dataset
+from seedstudy import data as datasets
+from seedstudy.data import Dataset
 from seedstudy.engines import local
 from seedstudy.engines.local import LocalEngine
 from seedstudy.engines.progress import StudyProgress
@@ -17,10 +16,11 @@ from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.engines.watch import Cancelled, Engine, watch
 from seedstudy.errors import SeedstudyError, StudyError
-from seedstudy.recipe import Recipe
-from seedstudy.scaling import scale
-from seedstudy.store import Store
-from seedstudy.study import Augmentation, Placement, Study, Trial, check_layout
+from seedstudy.recipes import reader as recipes
+from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.scaling import scale
+from seedstudy.store.store import Store
+from seedstudy.study.study import Augmentation, Placement, Study, Trial, check_layout
 
 Tell = Callable[[str], None]
 """Takes one line for the user."""

@@ -12,12 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from seedstudy.engines.stacking import fair_shares, kind_of
+from seedstudy.engines.stack import fair_shares, kind_of
 from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE
 from seedstudy.errors import SeedstudyError, StudyError
-from seedstudy.lease import JOB
-from seedstudy.store import Store
-from seedstudy.study import Placement, Trial
+from seedstudy.store.lease import JOB
+from seedstudy.store.store import Store
+from seedstudy.study.study import Placement, Trial
 
 _STOP_WAIT_S = 30.0
 """So long a worker may take to end its update and write its state before it is killed."""

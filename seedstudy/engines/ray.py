@@ -11,9 +11,9 @@ from typing import Any
 from seedstudy.engines.local import cpu_environment, trial_command
 from seedstudy.engines.worker import MAX_ATTEMPTS
 from seedstudy.errors import SeedstudyError
-from seedstudy.lease import JOB
-from seedstudy.store import Store
-from seedstudy.study import Placement
+from seedstudy.store.lease import JOB
+from seedstudy.store.store import Store
+from seedstudy.study.study import Placement
 
 _STOP_WAIT_S = 30.0
 

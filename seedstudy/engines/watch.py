@@ -10,8 +10,8 @@ from typing import Protocol
 from seedstudy.engines.progress import Listener
 from seedstudy.engines.worker import MAX_ATTEMPTS
 from seedstudy.errors import SeedstudyError
-from seedstudy.lease import Holder
-from seedstudy.store import Store
+from seedstudy.store.lease import Holder
+from seedstudy.store.store import Store
 
 _LONGEST_PAUSE_S = 10.0
 _SHARE = 0.05

@@ -28,14 +28,14 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from seedstudy.engines.stacking import StackSizes, kind_of
+from seedstudy.engines.stack import StackSizes, kind_of
 from seedstudy.errors import SeedstudyError
-from seedstudy.lease import JOB, Lease
-from seedstudy.store import Store
+from seedstudy.store.lease import JOB, Lease
+from seedstudy.store.store import Store
 
 if TYPE_CHECKING:
-    from seedstudy.datasets import Dataset
-    from seedstudy.study import EpochReport, Trial
+    from seedstudy.data import Dataset
+    from seedstudy.study.study import EpochReport, Trial
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 0, 1, 2, 75
 
@@ -153,7 +153,7 @@ class _Worker:
         self, specs: Sequence[dict[str, Any]], n_classes: int, n_train: int, shares: Mapping[str, int]
     ) -> dict[str, Any]:
         """Say whether every model exists and can be trained by its recipe, and how many seeds to stack."""
-        from seedstudy.study import Trial
+        from seedstudy.study.study import Trial
         from seedstudy.train.models import check_model
 
         try:
@@ -287,7 +287,7 @@ class _Worker:
     def _train_stacked(self, trials: Sequence[Trial], data: Dataset) -> int:
         """Train several seeds side by side and publish each; what stops them all is not held against any of them."""
         from seedstudy.train.checkpoint import Stopped
-        from seedstudy.train.stacked import train_stacked
+        from seedstudy.train.stacks.trial import train_stacked
 
         started_at = datetime.now(UTC).isoformat()
         tell_epoch = {trial.trial_id: _Speedometer(self._store, trial, is_main=True) for trial in trials}
@@ -311,7 +311,7 @@ class _Worker:
         return EXIT_OK
 
     def _load(self, trial: Trial, prepared: str | None) -> Dataset:
-        from seedstudy import datasets
+        from seedstudy import data as datasets
 
         folder = Path(prepared) if prepared else datasets.prepare(trial.data, cache_dir=self._cache_dir)
         data = datasets.load(folder, train_limit=trial.train_limit)

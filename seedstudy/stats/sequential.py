@@ -219,7 +219,7 @@ def race_rows(a: Rows, b: Rows, plan: Plan) -> Stops:
 
 
 def judged(t: TDistance, limit: Limit | OpenLimit, plan: Plan) -> NDArray[np.int64]:
-    """Return what one look says: equivalence first, then a difference, as in `seedstudy.verdict`; broadcasts."""
+    """Return what one look says: equivalence first, then a difference, as in `seedstudy.decide.verdict`; broadcasts."""
     differs = np.where(np.asarray(t.difference) > 0.0, GREATER, SMALLER)
     verdict = np.where(limit.shows_difference(t), differs, UNDECIDED)
     if plan.margin is None:

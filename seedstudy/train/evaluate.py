@@ -13,11 +13,11 @@ from timm.models.resnet import ResNet
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from seedstudy.datasets import Dataset, EvalSet
-from seedstudy.recipe import Recipe
-from seedstudy.study import Evaluation
-from seedstudy.train.batches import EvalImages
+from seedstudy.data import Dataset, EvalSet
+from seedstudy.recipes.reader import Recipe
+from seedstudy.study.study import Evaluation
 from seedstudy.train.devices import run_recorded
+from seedstudy.train.feed import EvalImages
 from seedstudy.train.models import CifarResNet
 from seedstudy.train.processes import Share, gather
 from seedstudy.train.streaming import EvalStream

@@ -11,10 +11,10 @@ import torch
 from timm.data import resolve_model_data_config
 from torch import nn
 
-from seedstudy.datasets import Dataset
+from seedstudy.data import Dataset
 from seedstudy.errors import StudyError, suggest
-from seedstudy.recipe import Recipe
-from seedstudy.study import Evaluation
+from seedstudy.recipes.reader import Recipe
+from seedstudy.study.study import Evaluation
 from seedstudy.train.devices import name_of
 from seedstudy.train.evaluate import evaluate_all
 

@@ -18,12 +18,12 @@ from timm.data.transforms_factory import transforms_imagenet_eval
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from seedstudy.datasets import Dataset
-from seedstudy.datasets.encoded import EncodedImages
+from seedstudy.data import Dataset
+from seedstudy.data.encoded import EncodedImages
 from seedstudy.errors import DataError
-from seedstudy.recipe import Recipe
-from seedstudy.seeds import Streams
-from seedstudy.train.batches import epoch_order, image_transform
+from seedstudy.recipes.reader import Recipe
+from seedstudy.study.seeds import Streams
+from seedstudy.train.feed import epoch_order, image_transform
 from seedstudy.train.processes import Share, of_slot, stream_name
 from seedstudy.train.random_state import RandomStream
 

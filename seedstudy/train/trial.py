@@ -16,16 +16,17 @@ from accelerate import Accelerator
 from timm.data.mixup import Mixup
 from torch import Tensor
 
-from seedstudy.datasets import Dataset
-from seedstudy.recipe import Recipe
-from seedstudy.seeds import Streams
-from seedstudy.study import TRAINING_VERSION, EpochReport, Trial, TrialResult
+from seedstudy.data import Dataset
+from seedstudy.recipes.reader import Recipe
+from seedstudy.study.seeds import Streams
+from seedstudy.study.study import TRAINING_VERSION, EpochReport, Trial, TrialResult
 from seedstudy.train import devices
-from seedstudy.train.batches import Augmenter, build_augmenter, micro_batches
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
 from seedstudy.train.cost import of_trial
 from seedstudy.train.evaluate import evaluate_all
+from seedstudy.train.feed import Augmenter, build_augmenter, micro_batches
 from seedstudy.train.models import build_model
+from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule
 from seedstudy.train.processes import (
     RunningStatistics,
     Share,
@@ -36,7 +37,6 @@ from seedstudy.train.processes import (
     whole,
 )
 from seedstudy.train.random_state import RandomStream
-from seedstudy.train.recipe_parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule
 from seedstudy.train.streaming import TrainStream
 
 

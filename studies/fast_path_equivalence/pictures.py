@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seedstudy import datasets
+from seedstudy import data as datasets
 from seedstudy.cli.options import cache_dir
-from seedstudy.recipe import load_recipe
-from seedstudy.scaling import scale
-from seedstudy.train.batches import Augmenter, MicroBatch, PilAugmenter, TensorAugmenter
+from seedstudy.recipes.reader import load_recipe
+from seedstudy.recipes.scaling import scale
+from seedstudy.train.feed import Augmenter, MicroBatch, PilAugmenter, TensorAugmenter
 from seedstudy.train.random_state import RandomStream
 
 

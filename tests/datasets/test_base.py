@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from seedstudy.datasets.base import EvalSet, label_sets, single_labels
+from seedstudy.data.base import EvalSet, label_sets, single_labels
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_an_empty_set_is_never_right() -> None:
 
 def test_the_package_imports_nothing_heavy() -> None:
     code = (
-        "import sys, seedstudy.datasets as d; d.names(); d.info('shapes');"
+        "import sys, seedstudy.data as d; d.names(); d.info('shapes');"
         "print(*{'numpy', 'pyarrow', 'PIL', 'sklearn', 'datasets', 'polars', 'torch'} & set(sys.modules))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

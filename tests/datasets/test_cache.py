@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seedstudy.datasets import cache
-from seedstudy.datasets.base import Content, EvalSet, single_labels
+from seedstudy.data import cache
+from seedstudy.data.base import Content, EvalSet, single_labels
 from seedstudy.errors import DataError
 
 N_TRAIN, N_VAL = 12, 5

@@ -13,8 +13,8 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from seedstudy import datasets
-from seedstudy.datasets import cifar
+from seedstudy import data as datasets
+from seedstudy.data import cifar
 from seedstudy.errors import DataError
 
 N_TRAIN, N_TEST, N_V6 = 40, 20, 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seedstudy import datasets
+from seedstudy import data as datasets
 from seedstudy.errors import DataError
 
 

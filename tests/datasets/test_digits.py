@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from seedstudy import datasets
-from seedstudy.datasets import Dataset
+from seedstudy import data as datasets
+from seedstudy.data import Dataset
 
 
 @pytest.fixture(scope="module")

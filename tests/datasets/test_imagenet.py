@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seedstudy import datasets
-from seedstudy.datasets import Dataset, imagefiles, imagenet
+from seedstudy import data as datasets
+from seedstudy.data import Dataset, imagefiles, imagenet
 from seedstudy.engines.launch import resolve
 from seedstudy.errors import DataError
-from seedstudy.study import Study
+from seedstudy.study.study import Study
 from tests.imagenet_tree import CLASSES, jpeg, make_tree, pack, remove, val_numbers, write
 
 LABELS = [0, 1, 217, 491, 999]

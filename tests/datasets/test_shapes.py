@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from seedstudy import datasets
-from seedstudy.datasets import Dataset
-from seedstudy.datasets.shapes import VAL_DIFFICULTY, outlines, render
-from seedstudy.datasets.shapes.scenes import Difficulty
+from seedstudy import data as datasets
+from seedstudy.data import Dataset
+from seedstudy.data.shapes import VAL_DIFFICULTY, outlines, render
+from seedstudy.data.shapes.scenes import Difficulty
 
 PLAIN = dataclasses.replace(
     VAL_DIFFICULTY, second_rate=0, cover_rate=0, noise=(0, 0), blur=(0, 0), texture=(0, 0), off_centre=0, opacity=(1, 1)

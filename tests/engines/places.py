@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from seedstudy.lease import Holder
-from seedstudy.store import Store
+from seedstudy.store.lease import Holder
+from seedstudy.store.store import Store
 
 WAIT_S = 900
 COMMAND = ["run", "-r", "a3", "-d", "digits", "--seeds", "2", "--epochs", "6", "--train-limit", "256"]

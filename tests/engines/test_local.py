@@ -13,7 +13,7 @@ import pytest
 from seedstudy.engines import local
 from seedstudy.engines.local import slot_environments
 from seedstudy.errors import StudyError
-from seedstudy.study import Placement
+from seedstudy.study.study import Placement
 from tests.engines.places import WAIT_S, Local, Results, in_flight, kill, log, results, store, wait_for
 
 
@@ -84,7 +84,7 @@ def test_the_command_alone_stops_in_order_with_75_and_goes_on(
 def _planned(folder: Path, undisturbed: Results, cache: Path) -> None:
     """Plan the study that `undisturbed` has done, in another folder."""
     from seedstudy.engines.launch import resolve
-    from seedstudy.study import Study
+    from seedstudy.study.study import Study
 
     study = Study(recipes=("a3",), data="digits", seeds=(0, 1), epochs=6, train_limit=256)
     grid = resolve(study, data_dir=None, cache_dir=cache, tell=lambda text: None)

@@ -12,8 +12,8 @@ import pytest
 from seedstudy.engines import slurm
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.errors import SeedstudyError, StudyError
-from seedstudy.store import Store
-from seedstudy.study import Placement
+from seedstudy.store.store import Store
+from seedstudy.study.study import Placement
 
 
 class Queue:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from seedstudy.engines.stacking import StackSizes, fair_shares, kind_of
-from seedstudy.study import Trial
-from seedstudy.train import stacked
+from seedstudy.engines.stack import StackSizes, fair_shares, kind_of
+from seedstudy.study.study import Trial
+from seedstudy.train.stacks import trial as stacked
 from tests.engines.places import Local, log, store
 
 MakeTrial = Callable[..., Trial]

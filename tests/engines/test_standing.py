@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from seedstudy import lease
 from seedstudy.engines import slurm
-from seedstudy.store import Store
-from seedstudy.study import Study, Trial
+from seedstudy.store import lease
+from seedstudy.store.store import Store
+from seedstudy.study.study import Study, Trial
 
 Cli = Callable[..., tuple[int, str, str]]
 MakeStore = Callable[..., Store]
@@ -103,7 +103,7 @@ def test_cancel_marks_signals_and_takes_jobs_from_the_queue(
 ) -> None:
     store, ids = study
     script = (
-        "import sys, time; from pathlib import Path; from seedstudy import lease\n"
+        "import sys, time; from pathlib import Path; from seedstudy.store import lease\n"
         "lease.take(Path(sys.argv[1])); print(flush=True); time.sleep(60)"
     )
     path = store.folder(ids["planned"]) / "lock"

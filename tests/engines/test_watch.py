@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seedstudy.datasets import Dataset
+from seedstudy.data import Dataset
 from seedstudy.engines.watch import Cancelled, watch
-from seedstudy.store import Store
-from seedstudy.study import Study, Trial
+from seedstudy.store.store import Store
+from seedstudy.study.study import Study, Trial
 from tests.conftest import drawn_result
 
 MakeTrial = Callable[..., Trial]

@@ -31,7 +31,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from seedstudy.store import Store
+from seedstudy.store.store import Store
 
 N_LAUNCHERS = 2
 DISK_MIB = 160

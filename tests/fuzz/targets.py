@@ -15,11 +15,11 @@ from pathlib import Path
 
 import polars as pl
 
-from seedstudy import recipe as recipes
 from seedstudy.errors import SeedstudyError
-from seedstudy.importing.files import read_table
-from seedstudy.store import Store
-from seedstudy.study import load_study
+from seedstudy.read.tables import read_table
+from seedstudy.recipes import reader as recipes
+from seedstudy.store.store import Store
+from seedstudy.study.study import load_study
 
 Target = Callable[[bytes, Path], None]
 FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "format_1"
@@ -99,7 +99,7 @@ def read_predictions(content: bytes, folder: Path) -> None:
 
 
 def _packaged_recipe() -> bytes:
-    return (resources.files("seedstudy") / "recipes" / "a2.toml").read_bytes()
+    return (resources.files("seedstudy") / "recipes" / "packaged" / "a2.toml").read_bytes()
 
 
 def _fixture(name: str) -> bytes:

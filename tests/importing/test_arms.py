@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from seedstudy.errors import SeedstudyError
-from seedstudy.importing.arms import Arm, Wanted, parse_selector, read_arms
-from seedstudy.importing.metrics import direction_of
+from seedstudy.read.arms import Arm, Wanted, parse_selector, read_arms
+from seedstudy.read.metrics import direction_of
 
 
 @pytest.fixture(autouse=True)

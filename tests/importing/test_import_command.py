@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import seedstudy as ss
-from seedstudy.store import Store
+from seedstudy.store.store import Store
 
 Cli = Callable[..., tuple[int, str, str]]
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from seedstudy.decide.verdict import Rule, decide
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.compare import compare, compare_summaries
 from seedstudy.stats.sample import by_seed, in_pairs
-from seedstudy.verdict import Rule, decide
 
 quick = settings(max_examples=25, deadline=None)
 value = st.integers(-640, 640).map(lambda k: k / 64)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from seedstudy.recipe import VALUE_TYPES, RecipeFile, diff, packaged_names, parse_assignments, read_recipe
-from seedstudy.scaling import imagenet_updates
+from seedstudy.recipes.reader import VALUE_TYPES, RecipeFile, diff, packaged_names, parse_assignments, read_recipe
+from seedstudy.recipes.scaling import imagenet_updates
 
 HERE = Path(__file__).parent
 LADDER = [f"rs{step:02d}" for step in range(11)]
@@ -110,7 +110,7 @@ def test_ladder_steps_differ_in_exactly_one_thing_each() -> None:
 
 def test_ladder_files_are_one_line_each() -> None:
     for name in LADDER[1:]:
-        text = (resources.files("seedstudy") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+        text = (resources.files("seedstudy") / "recipes" / "packaged" / f"{name}.toml").read_text(encoding="utf-8")
         document = tomllib.loads(text)
         assert document["base"] == LADDER[LADDER.index(name) - 1]
         assert len(document["values"]) == 1

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from seedstudy.decide.verdict import Rule, decide
 from seedstudy.stats import race_calibration
 from seedstudy.stats.calibration import borderline, designs, report, run
 from seedstudy.stats.calibration.borderline import Borderline, Caveats, Claims, caveats, claims
@@ -25,7 +26,6 @@ from seedstudy.stats.grid import two_way
 from seedstudy.stats.many import against_baseline, all_pairs
 from seedstudy.stats.sequential import Plan, planned
 from seedstudy.stats.welch import TDistance, welch
-from seedstudy.verdict import Rule, decide
 
 NORMAL, LATTICE, SKEWED = SHAPES["normal"], SHAPES["lattice"], SHAPES["skewed"]
 

@@ -8,13 +8,13 @@ import sys
 import numpy as np
 import pytest
 
+from seedstudy.decide.verdict import Rule, Verdict, decide
 from seedstudy.stats.compare import compare
 from seedstudy.stats.comparison import Comparison
 from seedstudy.stats.describe import describe
 from seedstudy.stats.effect import meaning, prob_greater
 from seedstudy.stats.fit import fit
 from seedstudy.stats.many import adjust, all_pairs, omnibus
-from seedstudy.verdict import Rule, Verdict, decide
 
 
 def run(a, b, **options):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from seedstudy.decide.verdict import Rule, decide
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.compare import compare
-from seedstudy.verdict import Rule, decide
 
 
 def verdict(a, b, *, margin=None, lower_is_better=False, **adjusted):

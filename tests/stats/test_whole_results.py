@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seedstudy.decide.verdict import Rule, decide
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.best_of import expected_best
 from seedstudy.stats.compare import compare, compare_summaries
@@ -22,7 +23,6 @@ from seedstudy.stats.fit import density, fit
 from seedstudy.stats.grid import two_way
 from seedstudy.stats.many import against_baseline, all_pairs, omnibus
 from seedstudy.stats.sample import as_sample, by_seed, in_pairs
-from seedstudy.verdict import Rule, decide
 
 FOLDER = Path(__file__).parent / "whole"
 A3 = [78.01, 78.10, 78.19, 78.07, 78.15]

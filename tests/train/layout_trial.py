@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from accelerate import PartialState
 
-from seedstudy import datasets
-from seedstudy.recipe import load_recipe, with_values
-from seedstudy.scaling import scale
-from seedstudy.study import Trial
+from seedstudy import data as datasets
+from seedstudy.recipes.reader import load_recipe, with_values
+from seedstudy.recipes.scaling import scale
+from seedstudy.study.study import Trial
 from seedstudy.train.trial import train_trial
 from tests.conftest import make_dataset
 

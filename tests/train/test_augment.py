@@ -14,12 +14,12 @@ from timm.data import auto_augment
 from timm.data.random_erasing import RandomErasing
 from timm.data.transforms import RandomResizedCropAndInterpolation
 
-from seedstudy.datasets import Dataset
+from seedstudy.data import Dataset
 from seedstudy.errors import RecipeError
-from seedstudy.recipe import Recipe, load_recipe
-from seedstudy.train import augment
-from seedstudy.train.augment import NO_OP, OPS, BatchedAugmenter, Chance, Draws, parse_randaugment
-from seedstudy.train.batches import MicroBatch, PilAugmenter, TensorAugmenter
+from seedstudy.recipes.reader import Recipe, load_recipe
+from seedstudy.train.augment import pipeline as augment
+from seedstudy.train.augment.pipeline import NO_OP, OPS, BatchedAugmenter, Chance, Draws, parse_randaugment
+from seedstudy.train.feed import MicroBatch, PilAugmenter, TensorAugmenter
 from seedstudy.train.random_state import RandomStream
 
 N = 10_000

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from seedstudy.datasets import Dataset
-from seedstudy.recipe import Recipe, load_recipe
-from seedstudy.study import AUGMENTATIONS, Augmentation
-from seedstudy.train.batches import EvalImages, MicroBatch, Normaliser, build_augmenter, epoch_order
+from seedstudy.data import Dataset
+from seedstudy.recipes.reader import Recipe, load_recipe
+from seedstudy.study.study import AUGMENTATIONS, Augmentation
+from seedstudy.train.feed import EvalImages, MicroBatch, Normaliser, build_augmenter, epoch_order
 from seedstudy.train.random_state import RandomStream
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from seedstudy.datasets import Dataset
-from seedstudy.recipe import Recipe, with_values
-from seedstudy.study import Trial, TrialResult
+from seedstudy.data import Dataset
+from seedstudy.recipes.reader import Recipe, with_values
+from seedstudy.study.study import Trial, TrialResult
 from seedstudy.train import checkpoint
 from seedstudy.train.checkpoint import Checkpoints, Stopped
 from seedstudy.train.trial import train_trial

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from seedstudy.errors import StudyError
-from seedstudy.recipe import Recipe, with_values
+from seedstudy.recipes.reader import Recipe, with_values
 from seedstudy.train.models import build_model, check_model
 
 

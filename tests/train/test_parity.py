@@ -30,17 +30,15 @@ from torch import Tensor, nn
 from torchvision import transforms
 from torchvision.ops._utils import split_normalization_params
 
-from seedstudy.datasets import Dataset
-from seedstudy.recipe import Recipe, load_recipe, packaged_names, read_recipe, with_values
-from seedstudy.scaling import scale
-from seedstudy.seeds import Streams
-from seedstudy.train.batches import EvalImages, PilAugmenter, epoch_order, image_transform
+from seedstudy.data import Dataset
+from seedstudy.recipes.reader import Recipe, load_recipe, packaged_names, read_recipe, with_values
+from seedstudy.recipes.scaling import scale
+from seedstudy.study.seeds import Streams
 from seedstudy.train.devices import accelerator_of
 from seedstudy.train.evaluate import evaluate_all
+from seedstudy.train.feed import EvalImages, PilAugmenter, epoch_order, image_transform
 from seedstudy.train.models import build_model
-from seedstudy.train.processes import Share
-from seedstudy.train.random_state import RandomStream
-from seedstudy.train.recipe_parts import (
+from seedstudy.train.parts import (
     WeightAverage,
     build_loss,
     build_mixing,
@@ -48,6 +46,8 @@ from seedstudy.train.recipe_parts import (
     build_schedule,
     weight_decay_groups,
 )
+from seedstudy.train.processes import Share
+from seedstudy.train.random_state import RandomStream
 from seedstudy.train.trial import epoch_batches, epoch_streams, train_trial
 
 Array = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ from timm.data import auto_augment
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
-from seedstudy.train import pixels
+from seedstudy.train.augment import pixels
 
 N = 208
 SIDE = 32

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from seedstudy.errors import StudyError
-from seedstudy.recipe import Recipe, load_recipe
-from seedstudy.seeds import Streams
-from seedstudy.study import check_layout
+from seedstudy.recipes.reader import Recipe, load_recipe
+from seedstudy.study.seeds import Streams
+from seedstudy.study.study import check_layout
 from seedstudy.train.processes import RunningStatistics, Share, of_slot, whole
 from tests.imagenet_tree import make_tree
 

@@ -13,13 +13,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seedstudy.datasets import Dataset
-from seedstudy.recipe import Recipe, with_values
-from seedstudy.study import Trial, TrialResult
-from seedstudy.train import models, stacked, stacked_network, trial
+from seedstudy.data import Dataset
+from seedstudy.recipes.reader import Recipe, with_values
+from seedstudy.study.study import Trial, TrialResult
+from seedstudy.train import models, trial
 from seedstudy.train.checkpoint import Stopped
-from seedstudy.train.stacked import choose_size, train_stacked
-from seedstudy.train.stacked_network import why_not_stackable
+from seedstudy.train.stacks import network as stacked_network
+from seedstudy.train.stacks import trial as stacked
+from seedstudy.train.stacks.network import why_not_stackable
+from seedstudy.train.stacks.trial import choose_size, train_stacked
 from seedstudy.train.trial import train_trial
 from tests.conftest import make_dataset
 

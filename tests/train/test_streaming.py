@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 from timm.data import create_transform
 
-from seedstudy import datasets
-from seedstudy.datasets import Dataset
+from seedstudy import data as datasets
+from seedstudy.data import Dataset
 from seedstudy.errors import DataError
-from seedstudy.recipe import Recipe, load_recipe, with_values
-from seedstudy.seeds import Streams
-from seedstudy.study import Trial, TrialResult
+from seedstudy.recipes.reader import Recipe, load_recipe, with_values
+from seedstudy.study.seeds import Streams
+from seedstudy.study.study import Trial, TrialResult
 from seedstudy.train.checkpoint import Checkpoints, Stopped
 from seedstudy.train.processes import Share
 from seedstudy.train.streaming import EvalStream, TrainStream

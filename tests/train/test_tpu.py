@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from seedstudy.datasets import Dataset
-from seedstudy.recipe import Recipe
-from seedstudy.study import Trial
+from seedstudy.data import Dataset
+from seedstudy.recipes.reader import Recipe
+from seedstudy.study.study import Trial
 from seedstudy.train.trial import train_trial
 
 pytest.importorskip("torch_xla", reason="needs the extra tpu")

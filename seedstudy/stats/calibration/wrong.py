@@ -28,7 +28,7 @@ class Sizes:
     design: Design
     welch: float
     verdict: float
-    """Share of "better" and "worse" under the rule of `seedstudy.verdict` without a margin."""
+    """Share of "better" and "worse" under the rule of `seedstudy.decide.verdict` without a margin."""
     permutation: float
     mann_whitney: float
     brunner_munzel: float

@@ -1,0 +1,188 @@
+"""Image files wherever they lie: below folders, in tar files (also tar files in tar files), in the hub's tables."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedstudy.data.base import Progress
+from seedstudy.data.encoded import EncodedImages
+from seedstudy.errors import DataError
+
+SUFFIXES = (".jpeg", ".jpg", ".png")  # compared in lower case: ImageNet writes .JPEG
+_THREADS = 16  # a listing waits for the disk or the network, not for the processor
+
+
+class Entry(NamedTuple):
+    """One image file."""
+
+    folder: str
+    """Name of the folder (or of the tar) it lies in: its class; empty where there is none."""
+    name: str
+    """File name without suffix."""
+    file: str
+    """The file on disk that holds it."""
+    offset: int
+    size: int
+
+
+def encoded_images(entries: Sequence[Entry], names: Sequence[str]) -> EncodedImages:
+    """Return the entries as arrays, under the names given."""
+    files: dict[str, int] = {}
+    file_of = [files.setdefault(entry.file, len(files)) for entry in entries]
+    return EncodedImages(
+        files=np.array([os.fsencode(file) for file in files], dtype=np.bytes_),
+        file_of=np.array(file_of, dtype=np.int32),
+        offsets=np.array([entry.offset for entry in entries], dtype=np.int64),
+        sizes=np.array([entry.size for entry in entries], dtype=np.int64),
+        names=np.array([name.encode() for name in names], dtype=np.bytes_),
+    )
+
+
+def entries(path: Path, progress: Progress) -> Iterator[Entry]:
+    """Find every image below a folder of class folders (or of class tars), or in a tar of either.
+
+    Raises
+    ------
+    DataError
+        A folder or tar that cannot be read.
+    """
+    try:
+        if path.is_dir():
+            yield from _in_folder(path, progress)
+        else:
+            yield from _in_tar(path)
+    except OSError as error:
+        raise DataError(f"{error.filename or path}: cannot be read ({error.strerror}); check it") from error
+    except (tarfile.TarError, EOFError) as error:
+        raise DataError(f"{path}: not a complete tar file ({error}); get it again") from error
+
+
+def stamp(path: Path) -> str:
+    """Name the state of a folder or file by path, size and time stamps, those of its class folders included."""
+    path = path.resolve()
+    children = sorted(path.iterdir()) if path.is_dir() else []
+    marks = [(each, each.stat()) for each in (path, *children)]
+    return " ".join(f"{each} {stat.st_size} {stat.st_mtime_ns}" for each, stat in marks)
+
+
+# --- folders ------------------------------------------------------------------------------------------------
+
+
+def _in_folder(path: Path, progress: Progress) -> Iterator[Entry]:
+    children = sorted(path.resolve().iterdir())
+    for child in children:
+        if child.suffix.lower() in SUFFIXES:
+            yield Entry("", child.stem, str(child), 0, child.stat().st_size)
+    places = [child for child in children if child.is_dir() or child.suffix == ".tar"]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for n_done, found in enumerate(pool.map(_in_class, places), start=1):
+            yield from found
+            if n_done % 100 == 0:
+                progress(f"{n_done:,} of {len(places):,} folders of {path.name} indexed")
+
+
+def _in_class(place: Path) -> list[Entry]:
+    if not place.is_dir():
+        return list(_in_tar(place))
+    with os.scandir(place) as files:
+        return [
+            Entry(place.name, os.path.splitext(file.name)[0], file.path, 0, file.stat().st_size)  # noqa: PTH122  # a million times
+            for file in files
+            if file.name.lower().endswith(SUFFIXES)
+        ]
+
+
+# --- tar files ----------------------------------------------------------------------------------------------
+
+
+def _in_tar(path: Path) -> Iterator[Entry]:
+    """Yield the images of a tar; offsets are those in the unpacked stream where it is gzipped."""
+    with tarfile.open(path, mode="r|*" if path.name.endswith(".gz") else "r:") as tar:
+        yield from _members(tar, str(path.resolve()), folder=_class_of(path.name), start=0)
+
+
+def _members(tar: tarfile.TarFile, file: str, *, folder: str, start: int) -> Iterator[Entry]:
+    for member in tar:
+        if not member.isfile():
+            continue
+        inside = Path(member.name)
+        if inside.suffix == ".tar":
+            content: IO[bytes] | None = tar.extractfile(member)
+            assert content is not None
+            with tarfile.open(fileobj=content, mode="r:") as inner:
+                yield from _members(inner, file, folder=inside.stem, start=start + member.offset_data)
+        elif inside.suffix.lower() in SUFFIXES and not inside.name.startswith("."):
+            yield Entry(inside.parent.name or folder, inside.stem, file, start + member.offset_data, member.size)
+
+
+def _class_of(tar_name: str) -> str:
+    """Return the class a tar is named after; a split's own tar (train.tar) names none."""
+    stem = tar_name.removesuffix(".gz").removesuffix(".tar")
+    return stem if stem[:1] == "n" and stem[1:].isdecimal() else ""
+
+
+# --- the hub ------------------------------------------------------------------------------------------------
+
+
+def hub_entries(source: str, split: str, classes: Sequence[str]) -> Iterator[Entry]:
+    """Find every image of one split of a hub data set (or of a folder with its Parquet files).
+
+    HF datasets keeps it as Arrow files that are not compressed, so that each image is a byte range of one of them.
+    """
+    import datasets
+    import pyarrow
+
+    try:
+        table = datasets.load_dataset(source, split=split)
+    except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"{source}: split {split} cannot be had ({reason}); accept its terms on the hub and log in "
+            "(`hf auth login`), or give --data-dir"
+        ) from error
+    labels = np.asarray(table.with_format("numpy")["label"][:], dtype=np.int64)
+    rows = iter(labels.tolist())
+    for cached in table.cache_files:
+        file = str(Path(cached["filename"]).resolve())
+        with pyarrow.memory_map(file) as mapped:
+            start = mapped.read_buffer(mapped.size()).address
+            mapped.seek(0)
+            for batch in pyarrow.ipc.open_stream(mapped):
+                images = batch.column("image")
+                paths = images.field("path").to_pylist()
+                for path, (offset, size) in zip(paths, _byte_ranges(images.field("bytes")), strict=True):
+                    label = next(rows)
+                    if not 0 <= label < len(classes):
+                        raise DataError(f"{source}: split {split} has label {label}, expected 0 to {len(classes) - 1}")
+                    yield Entry(classes[label], Path(path).stem, file, offset - start, size)
+
+
+def _byte_ranges(column: Any) -> Iterator[tuple[int, int]]:
+    """Yield (address, size) of every value of an Arrow binary column."""
+    _, offsets, data = column.buffers()
+    width = np.int64 if str(column.type).startswith("large") else np.int32
+    bounds: NDArray[Any] = np.frombuffer(offsets, dtype=width)[column.offset : column.offset + len(column) + 1]
+    for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        yield data.address + low, high - low
+
+
+# --- looking ------------------------------------------------------------------------------------------------
+
+
+def decode_sample(images: EncodedImages, n: int) -> str:
+    """Decode up to ``n`` images spread evenly and tell what was found; DataError names one that does not decode."""
+    rows = np.unique(np.linspace(0, len(images) - 1, min(n, len(images))).astype(int)).tolist()
+    odd = [(row, mode) for row in rows if (mode := images.decode(row)[1]) != "RGB"]
+    note = f", {len(rows):,} decoded"
+    if odd:
+        row, mode = odd[0]
+        note += f", {len(odd)} of them not RGB and converted (the first is {images.where(row)}, {mode})"
+    return note

@@ -1,0 +1,307 @@
+"""`imagenet`: ILSVRC-2012 from folders, tar files or the hub, with ReaL and ImageNet-V2; nothing is decoded here."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedstudy.data import imagefiles
+from seedstudy.data.base import Content, EvalSet, Finding, Progress, single_labels
+from seedstudy.data.encoded import EncodedImages
+from seedstudy.data.imagefiles import Entry
+from seedstudy.errors import DataError, suggest
+
+N_CLASSES, N_TRAIN, N_VAL, N_V2 = 1000, 1_281_167, 50_000, 10_000
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HUB_ID = "ILSVRC/imagenet-1k"
+MINIVAL_SHARE = 0.02
+"""ResNet-RS (Bello et al. 2021) tunes on 2 % of train. Which images those were is not published: ours are chosen by
+a hash of their names, equally many of each class."""
+
+V2 = {
+    "v2": ("imagenetv2-matched-frequency*", "imagenetv2-matched-frequency.tar.gz"),
+    "v2_threshold": ("imagenetv2-threshold0.7*", "imagenetv2-threshold0.7.tar.gz"),
+    "v2_top": ("imagenetv2-top*images*", "imagenetv2-top-images.tar.gz"),
+}
+"""Eval set -> the pattern of its folder or tar, and the file's name on the hub (vaishaal/ImageNetV2)."""
+
+LEAST_AGREEMENT = 0.7
+"""Of the val labels, 90 % are in ReaL's label sets; where the numbers are shifted, some 0.1 % are."""
+
+_VAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})")
+_HUB_SUFFIX = re.compile(r"_n\d{8}$")
+_HOW = (
+    "lay it out as train/nXXXXXXXX/*.JPEG and val/nXXXXXXXX/ILSVRC2012_val_XXXXXXXX.JPEG "
+    "(folders, or tar files of the same), see docs/imagenet.md"
+)
+_HOW_PART = {
+    "train": f"train has no images: {_HOW}",
+    "val": f"val has no images: {_HOW}",
+    "real": "real needs val's file names (ILSVRC2012_val_XXXXXXXX.JPEG), by which its labels are found.",
+    **{
+        name: f"{name} needs {file} (huggingface.co/datasets/vaishaal/ImageNetV2), as it is or unpacked, in --data-dir."
+        for name, (_, file) in V2.items()
+    },
+}
+
+
+# --- labels -------------------------------------------------------------------------------------------------
+
+
+def _timm_file(name: str) -> Path:
+    """Return a label file that comes with timm, without importing timm (and so torch)."""
+    spec = importlib.util.find_spec("timm")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(spec.submodule_search_locations[0], "data", "_info", name)
+
+
+@cache
+def synsets() -> tuple[str, ...]:
+    """Return the 1,000 WordNet ids in the order of the labels, which is their alphabetical one."""
+    return tuple(_timm_file("imagenet_synsets.txt").read_text(encoding="utf-8").split())
+
+
+@cache
+def real_labels() -> tuple[tuple[int, ...], ...]:
+    """Return the label set of ILSVRC2012_val_{i + 1:08d} at position i (Beyer et al. 2020); 3,163 are empty."""
+    return tuple(map(tuple, json.loads(_timm_file("imagenet_real_labels.json").read_text(encoding="utf-8"))))
+
+
+def real_set(val: EvalSet, where: Path | str) -> EvalSet | None:
+    """Return val judged by ReaL's label sets, found by file name; None where no image has an ILSVRC name.
+
+    Images without ReaL labels are left out of numerator and denominator; any subset of val will do.
+    """
+    numbers = [_VAL_NAME.fullmatch(name) for name in val.example_ids]
+    labelled = real_labels()
+    wrong = next((m[0] for m in numbers if m and not 1 <= int(m[1]) <= N_VAL), None)
+    if wrong is not None:
+        raise DataError(f"{where}: {wrong} is no ILSVRC-2012 validation image: the numbers go from 1 to 50,000")
+    sets = [labelled[int(match[1]) - 1] if match else () for match in numbers]
+    rows = np.array([row for row, labels in enumerate(sets) if labels], dtype=np.int64)
+    if len(rows) == 0:
+        return None
+    agreement = float(np.mean([val.label_values[row] in sets[row] for row in rows]))
+    if len(rows) >= 50 and agreement < LEAST_AGREEMENT:
+        raise DataError(
+            f"{where}: only {agreement:.1%} of the val labels are among the ReaL labels of the same file names "
+            "(90 % in the original): images were renamed or sorted into wrong folders; get val again"
+        )
+    return EvalSet(
+        name="real",
+        images=val.images,
+        rows=val.rows[rows],
+        example_ids=val.example_ids[rows],
+        label_offsets=np.cumsum([0, *(len(sets[row]) for row in rows)], dtype=np.int64),
+        label_values=np.array([label for row in rows for label in sets[row]], dtype=np.int32),
+    )
+
+
+def _declared(data_dir: Path | None) -> tuple[str, ...]:
+    """Return the classes the tree must hold: all, or those named in classes.txt."""
+    path = None if data_dir is None else data_dir / "classes.txt"
+    if path is None or not path.is_file():
+        return synsets()
+    names = path.read_text(encoding="utf-8").split()
+    known = set(synsets())
+    for name in names:
+        if name not in known:
+            raise DataError(f'{path}: "{name}" is no ImageNet-1k synset.{suggest(name, known)}')
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise DataError(f"{path}: name at least two classes, one a line, each once")
+    return tuple(sorted(names))
+
+
+# --- from files to splits -----------------------------------------------------------------------------------
+
+
+def _by_synset(part: str, where: Path | str, entry: Entry) -> int:
+    folder = entry.folder
+    if folder not in _labels():
+        hint = f"folder {folder} is no ImageNet-1k synset" if folder else "images lie there without a class folder"
+        flat = " (a flat folder carries no labels)" if part == "val" and not folder else ""
+        raise DataError(f"{where}: {hint}{flat}; {_HOW}")
+    return _labels()[folder]
+
+
+def _by_number(part: str, where: Path | str, entry: Entry) -> int:
+    """Read V2's folder as a number: sorted as text, '10' would come before '2' and every label be wrong."""
+    if not (entry.folder.isdecimal() and int(entry.folder) < N_CLASSES):
+        raise DataError(
+            f'{where}: folder "{entry.folder}" is no class number; ImageNet-V2\'s folders are named 0 to 999: '
+            "unpack the original tar, or leave it packed"
+        )
+    return int(entry.folder)
+
+
+@cache
+def _labels() -> dict[str, int]:
+    return {synset: label for label, synset in enumerate(synsets())}
+
+
+def _split(
+    part: str,
+    where: Path | str,
+    entries: Iterable[Entry],
+    label_of: Callable[[str, Path | str, Entry], int],
+    declared: tuple[str, ...],
+) -> tuple[EncodedImages, NDArray[np.int64]]:
+    """Return a split's images and labels, by label, then name; every declared class must be there."""
+    wanted = {_labels()[synset] for synset in declared}
+    is_v2 = label_of is _by_number
+    labelled = [(label_of(part, where, entry), entry) for entry in entries]
+    if is_v2 or part == "val":  # another subset's images may lie beside ours
+        labelled = [(label, entry) for label, entry in labelled if label in wanted]
+    found = {label for label, _ in labelled}
+    if unknown := sorted(found - wanted):
+        raise DataError(f"{where}: class {synsets()[unknown[0]]} is not in classes.txt; add it there or move it away")
+    if missing := sorted(wanted - found):
+        first = str(missing[0]) if is_v2 else synsets()[missing[0]]
+        raise DataError(
+            f"{where}: {len(missing):,} of {len(wanted):,} classes are missing (the first is {first}); get the "
+            "complete split, or declare a subset: a file classes.txt in the data folder with one synset a line"
+        )
+    labelled.sort(key=lambda pair: (pair[0], pair[1].name))
+    prefix = f"{part}-{{}}-{{}}" if is_v2 else "{1}"
+    names = [prefix.format(label, _HUB_SUFFIX.sub("", entry.name)) for label, entry in labelled]
+    doubled = next((a for a, b in zip(sorted(names), sorted(names)[1:], strict=False) if a == b), None)
+    if doubled is not None:
+        raise DataError(f"{where}: two images are called {doubled}; every name must be its own")
+    images = imagefiles.encoded_images([entry for _, entry in labelled], names)
+    return images, np.array([label for label, _ in labelled], dtype=np.int64)
+
+
+def _eval_set(name: str, images: EncodedImages, labels: NDArray[np.int64]) -> EvalSet:
+    offsets, values = single_labels(labels)
+    return EvalSet(
+        name=name,
+        images=name,
+        rows=np.arange(len(labels)),
+        example_ids=np.array([bytes(each).decode() for each in images.names]),
+        label_offsets=offsets,
+        label_values=values,
+    )
+
+
+def minival_rows(names: NDArray[np.bytes_], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the training rows held out as minival: 2 % of each class (at least one image), by a hash of the name."""
+    digests = np.array([hashlib.sha256(bytes(name)).digest()[:8] for name in names], dtype="S8")
+    chosen = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        n_held_out = max(1, round(MINIVAL_SHARE * len(members)))
+        chosen.append(members[np.argsort(digests[members], kind="stable")[:n_held_out]])
+    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, dtype=np.int64)
+
+
+# --- the source ---------------------------------------------------------------------------------------------
+
+
+class ImageNet:
+    """One of the two data sets: `imagenet`, or `imagenet_minival`, which trains without minival and looks at it."""
+
+    def __init__(self, *, with_minival: bool) -> None:
+        self._with_minival = with_minival
+
+    def source_key(self, data_dir: Path | None) -> str:
+        """Name the content by paths, sizes and time stamps: hashing 140 GB at every start is no option."""
+        parts = {part: _find(data_dir, part) for part in ("train", "val", *V2)}
+        if data_dir is not None and not (parts["train"] or parts["val"] or _hub_folder(data_dir)):
+            raise DataError(f"{data_dir}: neither train nor val is there; {_HOW}")
+        marks = [f"{part} {imagefiles.stamp(path)}" for part, path in parts.items() if path is not None]
+        hub = f"hub {_hub_folder(data_dir) or (HUB_ID if data_dir is None else '')}"
+        return json.dumps([hub, self._with_minival, list(_declared(data_dir)), marks])
+
+    def build(self, data_dir: Path | None, progress: Progress) -> Content:
+        """Index every image: where it lies and what it is; nothing is decoded."""
+        declared = _declared(data_dir)
+        splits: dict[str, tuple[EncodedImages, NDArray[np.int64]]] = {}
+        for part in ("train", "val", *V2):
+            path = _find(data_dir, part)
+            if path is not None:
+                label_of = _by_number if part in V2 else _by_synset
+                entries = imagefiles.entries(path, lambda line: progress(f"imagenet: {line}"))
+                splits[part] = _split(part, path, entries, label_of, declared)
+            elif part not in V2 and (hub := _hub_folder(data_dir) or (HUB_ID if data_dir is None else None)):
+                progress(f"imagenet: {part} from {hub}")
+                entries = imagefiles.hub_entries(str(hub), {"train": "train", "val": "validation"}[part], synsets())
+                splits[part] = _split(part, f"{hub} ({part})", entries, _by_synset, declared)
+        for part, (images, _) in splits.items():
+            progress(f"imagenet: {len(images):,} images in {part}")
+        return self._content(splits, _find(data_dir, "val") or HUB_ID)
+
+    def _content(self, splits: dict[str, tuple[EncodedImages, NDArray[np.int64]]], where: Path | str) -> Content:
+        nothing = imagefiles.encoded_images([], []), np.empty(0, dtype=np.int64)
+        train, labels = splits.pop("train", nothing)
+        if self._with_minival:
+            held_out = minival_rows(train.names, labels)
+            splits = {"minival": (train.take(held_out), labels[held_out])}
+            kept = np.setdiff1d(np.arange(len(labels)), held_out)
+            train, labels = train.take(kept), labels[kept]
+        eval_sets = {name: _eval_set(name, *split) for name, split in splits.items()}
+        if "val" in eval_sets and (real := real_set(eval_sets["val"], where)) is not None:
+            eval_sets["real"] = real
+        expected = ("train", "minival") if self._with_minival else ("train", "val", "real", *V2)
+        there = {*eval_sets, *(["train"] if len(labels) else [])}
+        stored = {name: images for name, (images, _) in splits.items()} | ({"train": train} if len(labels) else {})
+        return Content(
+            classes=synsets(),
+            train_images=np.empty((0, 0, 0, 3), dtype=np.uint8),
+            train_labels=labels,
+            images={},
+            eval_sets=tuple(eval_sets.values()),
+            missing={name: _HOW_PART.get(name, _HOW_PART["train"]) for name in expected if name not in there},
+            stored=stored,
+            statistics=(MEAN, STD),
+        )
+
+    def check(self, data_dir: Path | None) -> list[Finding]:
+        """Index each part and decode a sample of it, spread evenly."""
+        full = {"train": N_TRAIN, "val": N_VAL, **dict.fromkeys(V2, N_V2)}
+        return [_finding(part, data_dir, n) for part, n in full.items()]
+
+
+def _finding(part: str, data_dir: Path | None, n_expected: int, *, n_decoded: int = 200) -> Finding:
+    path = _find(data_dir, part)
+    if path is None:
+        from_hub = data_dir is None or _hub_folder(data_dir) is not None
+        how = f"read through HF datasets on first use; or {_HOW}" if from_hub and part not in V2 else _HOW_PART[part]
+        return Finding(part=part, status="missing", where=str(data_dir or HUB_ID), note=how)
+    try:
+        label_of = _by_number if part in V2 else _by_synset
+        images, _ = _split(part, path, imagefiles.entries(path, lambda line: None), label_of, _declared(data_dir))
+        note = f"{len(images):,} of {n_expected:,} images"
+        if not path.name.endswith(".gz"):
+            note += imagefiles.decode_sample(images, n_decoded)
+    except DataError as error:
+        return Finding(part=part, status="damaged", where=str(path), note=str(error))
+    return Finding(part=part, status="found", where=str(path), note=note)
+
+
+def _find(data_dir: Path | None, part: str) -> Path | None:
+    """Return the folder or tar of one part."""
+    if data_dir is None:
+        return None
+    if not data_dir.is_dir():
+        raise DataError(f"{data_dir}: no such folder; {_HOW}")
+    patterns = {
+        "train": ("train", "ILSVRC2012_img_train.tar", "train.tar"),
+        "val": ("val", "validation", "val.tar", "validation.tar"),
+    }.get(part) or (V2[part][0],)
+    found = [path for pattern in patterns for path in sorted(data_dir.glob(pattern))]
+    usable = [path for path in found if path.is_dir() or path.name.endswith((".tar", ".tar.gz"))]
+    return min(usable, key=lambda path: not path.is_dir(), default=None)  # unpacked before packed
+
+
+def _hub_folder(data_dir: Path | None) -> Path | None:
+    """Return the folder where the hub's Parquet files were downloaded to, if it is one."""
+    return data_dir if data_dir is not None and any(data_dir.glob("**/train-*-of-*.parquet")) else None

@@ -1,0 +1,367 @@
+"""Several comparisons that are read together: which family they form, what luck costs, and the verdicts.
+
+One eval set was declared to decide (the primary). Its comparisons are one family, those on the other eval sets another;
+within a family p-values are adjusted and intervals hold together.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from seedstudy.data import EVAL_SET_ORDER
+from seedstudy.decide import summary as analysis
+from seedstudy.decide.summary import DEFAULT_RNG_SEED, Group, finite, interval
+from seedstudy.decide.verdict import Overall, Rule, Verdict, decide, overall
+from seedstudy.errors import StudyError, suggest
+from seedstudy.read.metrics import direction_of
+from seedstudy.stats import welch
+from seedstudy.stats.comparison import Comparison
+from seedstudy.stats.eval_sets import max_t
+from seedstudy.stats.many import adjust, compact_letters
+from seedstudy.stats.result import Estimate
+
+Correction = Literal["holm", "max-t", "none"]
+CORRECTIONS: tuple[Correction, ...] = ("holm", "max-t", "none")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Design:
+    """What is compared with what, declared before the numbers."""
+
+    all_pairs: bool = False
+    """Every recipe with every other one; else every further one with the first."""
+    paired: bool = False
+    """Equal seeds of both arms share their random streams, split or fold."""
+    primary: str | None = None
+    """The eval set that decides; None: val where it is among them, else the first."""
+    correction: Correction = "holm"
+    """How p-values of a family are adjusted; "max-t" is for the other eval sets of one pair."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """B against A on one eval set: the groups, the statistics and the verdict."""
+
+    a: Group
+    b: Group
+    comparison: Comparison
+    rule: Rule
+    verdict: Verdict
+    p_adjusted: float
+    """p-value adjusted for the family; the verdict is read from it."""
+    equivalence_p_adjusted: float | None
+    interval_adjusted: Estimate
+    """The difference with an interval that holds together with those of the whole family (Bonferroni)."""
+    is_primary: bool
+    """Whether this eval set decides."""
+    n_family: int
+    """Number of comparisons that are adjusted together with this one."""
+    correction: Correction
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know before believing the verdict and the numbers."""
+        return (*self.verdict.warnings, *self.comparison.warnings)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What may be wrong with the intervals shown: of the difference, and of P(B better)."""
+        prob = self.comparison.prob_b_greater
+        return (*self.comparison.difference.warnings, *(prob.warnings if prob else ()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one entry of ``compare --json``."""
+        c, v = self.comparison, self.verdict
+        prob = v.prob_b_better
+        paired = {} if c.correlation is None else {
+            "correlation": finite(c.correlation.value),
+            "correlation_ci": interval(c.correlation),
+        }  # fmt: skip
+        return {
+            "a": self.a.label,
+            "b": self.b.label,
+            "data": self.a.data,
+            "eval_set": self.a.eval_set,
+            "metric": self.a.metric,
+            "unit": self.a.unit,
+            "n_a": c.n_a,
+            "n_b": c.n_b,
+            "mean_a": c.mean_a,
+            "mean_b": c.mean_b,
+            "sd_a": finite(c.sd_a),
+            "sd_b": finite(c.sd_b),
+            "difference": c.difference.value,
+            "ci": interval(c.difference),
+            "level": c.level,
+            "method": c.method,
+            "statistic": finite(c.statistic),
+            "df": finite(c.df),
+            "p_value": finite(c.p_value),
+            "p_adjusted": finite(self.p_adjusted),
+            "ci_adjusted": interval(self.interval_adjusted),
+            "correction": self.correction,
+            "family": "primary" if self.is_primary else "secondary",
+            "family_size": self.n_family,
+            "hedges_g": finite(c.hedges_g.value),
+            "hedges_g_ci": interval(c.hedges_g),
+            "prob_b_better": None if prob is None else finite(prob.value),
+            "prob_b_better_ci": None if prob is None else interval(prob),
+            "permutation_p": finite(c.permutation_p),
+            "permutation_floor": finite(c.permutation_floor),
+            "margin": c.margin,
+            "equivalence_p": finite(c.equivalence_p),
+            "equivalence_p_adjusted": finite(self.equivalence_p_adjusted),
+            "single_run_error": finite(v.single_run_error),
+            "more_seeds": v.more_seeds,
+            "paired": c.paired,
+            **paired,
+            "verdict": v.word,
+            "reasons": list(v.reasons),
+            "warnings": list(dict.fromkeys((*self.warnings, *self.doubts, *c.hedges_g.warnings))),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparisons:
+    """Answers per pair and eval set, in the order asked for."""
+
+    answers: tuple[Answer, ...]
+    letters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Eval set -> recipe -> letters, for all pairs: recipes that share a letter were not told apart."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``compare --json``."""
+        document: dict[str, Any] = {"comparisons": [answer.to_dict() for answer in self.answers]}
+        together = self.overall()
+        if together:
+            document["overall"] = [
+                {"a": a, "b": b, "verdict": found.word, "eval_set": found.primary, "reasons": list(found.reasons)}
+                for (a, b), found in together.items()
+            ]
+        if self.letters:
+            document["letters"] = {name: dict(letters) for name, letters in self.letters.items()}
+        return document
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The pairs compared, each once."""
+        return tuple(dict.fromkeys((answer.a.label, answer.b.label) for answer in self.answers))
+
+    def overall(self) -> dict[tuple[str, str], Overall]:
+        """Return one verdict per pair that was judged on several eval sets."""
+        pairs: dict[tuple[str, str], list[Answer]] = {}
+        for answer in self.answers:
+            pairs.setdefault((answer.a.label, answer.b.label), []).append(answer)
+        found = {}
+        for pair, answers in pairs.items():
+            decisive = [answer for answer in answers if answer.is_primary]
+            if len(answers) > 1 and len(decisive) == 1:
+                others = {answer.a.eval_set: answer.verdict for answer in answers if not answer.is_primary}
+                found[pair] = overall(decisive[0].a.eval_set, decisive[0].verdict, others)
+        return found
+
+    def __getitem__(self, index: int) -> Answer:
+        return self.answers[index]
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+
+def lower_is_better(group: Group, declared: bool | None) -> bool:
+    """Return the metric's direction: as declared, or as its name says beyond doubt.
+
+    Raises
+    ------
+    StudyError
+        Nobody said, and the name does not tell.
+
+    """
+    if declared is not None:
+        return declared
+    if group.unit == "pp":
+        return False
+    direction = direction_of(group.metric)
+    if direction is None:
+        raise StudyError(
+            f'metric "{group.metric}": is higher or lower better? Say --higher-is-better or --lower-is-better.'
+        )
+    return direction == "lower"
+
+
+def judge(
+    arms: Sequence[Sequence[Group]],
+    rule: Rule,
+    *,
+    level: float,
+    design: Design | None = None,
+    rng_seed: int = DEFAULT_RNG_SEED,
+) -> Comparisons:
+    """Compare arms on every eval set they share, and decide by the declared rule.
+
+    Parameters
+    ----------
+    arms : sequence of sequence of Group
+        Per recipe its groups, one per eval set; the first recipe is the baseline.
+    rule : Rule
+        The declared rule.
+    level : float
+        Confidence level of single intervals; the simultaneous ones hold together with it.
+    design : Design, optional
+        What is compared with what.
+    rng_seed : int
+        Seed of permutations and bootstrap.
+
+    Raises
+    ------
+    StudyError
+        Fewer than two arms, no eval set in common, or a primary eval set that is not there.
+
+    """
+    design = design or Design()
+    if len(arms) < 2:
+        raise StudyError("compare needs two recipes: A and B (B is compared against A).")
+    if design.all_pairs:
+        pairs = list(itertools.combinations(range(len(arms)), 2))
+    else:
+        pairs = [(0, i) for i in range(1, len(arms))]
+    return judge_pairs([(arms[i], arms[j]) for i, j in pairs], rule, level=level, design=design, rng_seed=rng_seed)
+
+
+def judge_pairs(
+    pairs: Sequence[tuple[Sequence[Group], Sequence[Group]]],
+    rule: Rule,
+    *,
+    level: float,
+    design: Design | None = None,
+    rng_seed: int = DEFAULT_RNG_SEED,
+) -> Comparisons:
+    """Compare the second of each pair with the first, all pairs being read together; see :func:`judge`."""
+    design = design or Design()
+    matched = [
+        (
+            a,
+            b,
+            analysis.compare_groups(a, b, level=level, margin=rule.margin, paired=design.paired, rng_seed=rng_seed),
+        )
+        for first, second in pairs
+        for a, b in _on_shared_eval_sets(first, second)
+    ]
+    primary = _primary(design, list(dict.fromkeys(a.eval_set for a, _, _ in matched)))
+    answers: dict[int, Answer] = {}
+    for is_primary in (True, False):
+        family = [index for index, (a, _, _) in enumerate(matched) if (a.eval_set == primary) == is_primary]
+        if family:
+            members = [matched[index] for index in family]
+            judged = _family(members, rule, level, design, is_primary=is_primary, rng_seed=rng_seed)
+            answers |= dict(zip(family, judged, strict=True))
+    ordered = tuple(answers[index] for index in range(len(matched)))
+    return Comparisons(answers=ordered, letters=_letters(ordered, rule) if design.all_pairs else {})
+
+
+def _on_shared_eval_sets(first: Sequence[Group], second: Sequence[Group]) -> list[tuple[Group, Group]]:
+    baseline = analysis.by_eval_set(first)
+    shared = [(baseline[group.eval_set], group) for group in second if group.eval_set in baseline]
+    if not shared:
+        raise StudyError(f"{first[0].label} and {second[0].label} have no eval set in common.")
+    return shared
+
+
+def _primary(design: Design, eval_sets: Sequence[str]) -> str:
+    if design.primary is not None:
+        if design.primary not in eval_sets:
+            raise StudyError(f'--primary "{design.primary}": not compared.{suggest(design.primary, eval_sets)}')
+        return design.primary
+    return EVAL_SET_ORDER[0] if EVAL_SET_ORDER[0] in eval_sets else eval_sets[0]
+
+
+def _family(
+    members: Sequence[tuple[Group, Group, Comparison]],
+    rule: Rule,
+    level: float,
+    design: Design,
+    *,
+    is_primary: bool,
+    rng_seed: int,
+) -> list[Answer]:
+    """Return the answers of comparisons that are adjusted together."""
+    n = 1 if design.correction == "none" else len(members)
+    correction: Correction = "holm" if is_primary and design.correction == "max-t" else design.correction
+    if correction == "max-t":
+        p_adjusted = _max_t(members, rng_seed)
+    else:
+        p_adjusted = _adjusted([c.p_value for _, _, c in members], correction)
+    equivalent = [c.equivalence_p for _, _, c in members if c.equivalence_p is not None]
+    # Equivalence has no max-T of its own: Holm there too.
+    equal_p: list[float] | list[None] = _adjusted(equivalent, correction) if equivalent else [None] * len(members)
+    return [
+        Answer(
+            a=a,
+            b=b,
+            comparison=c,
+            rule=rule,
+            verdict=decide(
+                c, rule, p_adjusted=p, equivalence_p_adjusted=equal, n_family=n, unit="points" if a.unit == "pp" else ""
+            ),
+            p_adjusted=p,
+            equivalence_p_adjusted=equal,
+            interval_adjusted=_simultaneous(c.difference, c, level, n),
+            is_primary=is_primary,
+            n_family=n,
+            correction=correction if n > 1 else "none",
+        )
+        for (a, b, c), p, equal in zip(members, p_adjusted, equal_p, strict=True)
+    ]
+
+
+def _adjusted(p_values: Sequence[float], correction: Correction) -> list[float]:
+    return list(p_values) if correction == "none" else list(adjust(p_values))
+
+
+def _simultaneous(single: Estimate, c: Comparison, level: float, n: int) -> Estimate:
+    """Return the interval at level 1 - (1 - level) / n: n of them hold together with the level, whatever links them."""
+    if n == 1 or not single.has_interval:
+        return single
+    t = welch.TDistance(single.value, c.se, c.df)
+    low, high = welch.interval(t, 1 - (1 - level) / n)
+    return Estimate(
+        value=single.value,
+        low=float(low),
+        high=float(high),
+        level=level,
+        n=single.n,
+        method=f"{single.method}-bonferroni",
+    )
+
+
+def _max_t(members: Sequence[tuple[Group, Group, Comparison]], rng_seed: int) -> list[float]:
+    """Relabel whole seeds: eval sets of one network go together (Westfall & Young 1993, step-down)."""
+    if len({(a.label, b.label) for a, b, _ in members}) > 1 or any(c.paired for _, _, c in members):
+        raise StudyError(
+            "--correction max-t is for one unpaired pair on several eval sets; use holm for several pairs."
+        )
+    arms = []
+    for groups in ([a for a, _, _ in members], [b for _, b, _ in members]):
+        if any(g.moments is not None or g.seeds is None or g.seeds != groups[0].seeds for g in groups):
+            raise StudyError(
+                f"{groups[0].label}: --correction max-t needs the same seeds on every eval set; use --correction holm."
+            )
+        arms.append(np.stack([group.values for group in groups], axis=1))
+    return list(max_t(arms[0], arms[1], rng=np.random.default_rng(rng_seed)))
+
+
+def _letters(answers: Sequence[Answer], rule: Rule) -> dict[str, dict[str, str]]:
+    """Return compact letters per eval set, from the adjusted p-values of the verdicts."""
+    found = {}
+    for eval_set in dict.fromkeys(answer.a.eval_set for answer in answers):
+        of_set = [answer for answer in answers if answer.a.eval_set == eval_set]
+        sign = -1.0 if rule.lower_is_better else 1.0
+        means = {x.a.label: sign * x.comparison.mean_a for x in of_set}
+        means |= {x.b.label: sign * x.comparison.mean_b for x in of_set}
+        different = {(x.a.label, x.b.label) for x in of_set if x.p_adjusted < rule.alpha}
+        found[eval_set] = compact_letters(means, different)
+    return found

@@ -1,0 +1,235 @@
+"""One file -> a table of plain cells. Nothing is executed, and no other file is touched."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from seedstudy.errors import StudyError
+from seedstudy.store.rows import read_parquet
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".txt")
+VALUE = "value"
+"""Column of a file that holds nothing but numbers."""
+EVENTS = "tfevents"
+"""Part of the name of every TensorBoard event file."""
+_EXTRA = "pip install 'seedstudy[tensorboard]'"
+
+
+def is_events(path: Path) -> bool:
+    return EVENTS in path.name
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """Return a file's rows; text and numbers only, nested JSON values are left out.
+
+    Raises
+    ------
+    StudyError
+        No such file, not text, not of the format that its name says, or empty.
+
+    """
+    if not path.exists():
+        raise StudyError(f"{path}: cannot be read (No such file or directory).")
+    if not path.is_file():  # a pipe or a device would never end
+        raise StudyError(f"{path}: cannot be read (not a file).")
+    readers: Mapping[str, Callable[[Path], pl.DataFrame]] = {
+        ".csv": _read_csv,
+        ".tsv": _read_csv,
+        ".parquet": _read_parquet,
+        ".json": _read_json,
+        ".jsonl": _read_json_lines,
+        ".txt": _read_numbers,
+    }
+    reader = _read_events if is_events(path) else readers.get(path.suffix.lower())
+    if reader is None:
+        raise StudyError(f"{path}: a file of results ends in {', '.join(SUFFIXES)}, or is a TensorBoard event file.")
+    try:
+        table = reader(path)
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read ({error.strerror}).") from error
+    except UnicodeEncodeError as error:  # JSON can spell what no text can hold
+        raise StudyError(f"{path}: holds half a character (a lone surrogate); write it anew as UTF-8.") from error
+    odd = [name for name in table.columns if not name.isprintable()]
+    if odd:
+        raise StudyError(f"{path}: column {odd[0]!r} holds control characters; rename it.")
+    return table
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{path}: cannot be read (not UTF-8 text at byte {error.start}).") from error
+
+
+def _read_numbers(path: Path) -> pl.DataFrame:
+    """Read one number a line; empty lines and what follows a "#" do not count."""
+    numbers = []
+    for row, line in enumerate(_text_of(path).splitlines(), start=1):
+        word = line.partition("#")[0].strip()
+        if not word:
+            continue
+        try:
+            numbers.append(float(word))
+        except ValueError:
+            decimal_comma = re.fullmatch(r"[+-]?\d+,\d+", word)
+            how = f"write {word.replace(',', '.')}" if decimal_comma else "write one number a line"
+            raise StudyError(f'{path}, line {row}: "{word[:40]}" is not a number; {how}.') from None
+    if not numbers:
+        raise StudyError(f"{path}: holds no number; write one number a line.")
+    return pl.DataFrame({VALUE: numbers})
+
+
+def _read_csv(path: Path) -> pl.DataFrame:
+    text = _text_of(path)
+    if not text.strip():
+        raise StudyError(f"{path}: holds no number; expected a line of column names, then one line per seed.")
+    head = text.split("\n", 1)[0]
+    separator = "\t" if path.suffix.lower() == ".tsv" else ";" if ";" in head and "," not in head else ","
+    try:
+        for _ in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
+            pass  # a file cut short inside a quote, which Polars before 2 takes for whole
+        # All rows decide about a column's type: one word in the last line makes a text column, named later.
+        table = pl.read_csv(io.StringIO(text), separator=separator, infer_schema_length=None)
+    except (csv.Error, pl.exceptions.PolarsError) as error:
+        raise StudyError(f"{path}: not a readable csv file ({_first_line(error)}).") from error
+    return table.with_columns(_as_numbers(column) for column in table if column.dtype == pl.String)
+
+
+def _as_numbers(column: pl.Series) -> pl.Series:
+    """Return a column of words as numbers if all of them are: the CSV reader takes "nan" for text."""
+    numbers = column.cast(pl.Float64, strict=False)
+    return numbers if numbers.null_count() == column.null_count() < column.len() else column
+
+
+def _read_parquet(path: Path) -> pl.DataFrame:
+    try:
+        return read_parquet(path.read_bytes())
+    except ValueError as error:
+        raise StudyError(f"{path}: not a readable parquet file ({_first_line(error)}).") from error
+
+
+def _read_json_lines(path: Path) -> pl.DataFrame:
+    lines = [(row, line) for row, line in enumerate(_text_of(path).splitlines(), start=1) if line.strip()]
+    return _table_of(path, [_parse(path, line, f", line {row}") for row, line in lines])
+
+
+def _read_json(path: Path) -> pl.DataFrame:
+    return _table_of(path, _parse(path, _text_of(path)))
+
+
+def _parse(path: Path, text: str, place: str = "") -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = place or f", line {error.lineno}, column {error.colno}"
+        raise StudyError(f"{path}{place}: not a readable json file ({error.msg}).") from error
+    except (RecursionError, ValueError) as error:  # nested without end, or a number of thousands of digits
+        raise StudyError(f"{path}{place}: not a readable json file (too deep or too long).") from error
+
+
+def _table_of(path: Path, document: Any) -> pl.DataFrame:
+    """Return the rows of a JSON document: numbers, records, columns, or one trial's metrics."""
+    if isinstance(document, dict):
+        history = document.get("log_history")
+        if isinstance(history, list):  # Hugging Face trainer_state.json
+            document = history
+        elif document and all(isinstance(value, list) for value in document.values()):
+            return _columns(path, document)
+        elif document and all(name.isdecimal() for name in document) and all(map(_is_number, document.values())):
+            return _columns(path, {"seed": [int(name) for name in document], VALUE: list(document.values())})
+        else:
+            document = [document]
+    if isinstance(document, list) and document:
+        if all(map(_is_number, document)):
+            return pl.DataFrame({VALUE: [float(number) for number in document]})
+        if all(isinstance(record, dict) for record in document):
+            names = dict.fromkeys(name for record in document for name in record)
+            return _columns(path, {name: [_scalar(record.get(name)) for record in document] for name in names})
+    raise StudyError(
+        f"{path}: expected a list of numbers, a list of records or columns of equal length, "
+        'for example [79.6, 79.7] or [{"seed": 0, "top1": 79.6}].'
+    )
+
+
+def _columns(path: Path, columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) > 1:
+        longest = max(lengths)
+        if not all(_is_number(value) for column in columns.values() for value in column):
+            raise StudyError(f"{path}: its columns have different lengths ({', '.join(map(str, sorted(lengths)))}).")
+        # One list of numbers per recipe: they need not have equally many seeds.
+        columns = {name: [*column, *[None] * (longest - len(column))] for name, column in columns.items()}
+    series = []
+    for name, column in columns.items():
+        cells = [_scalar(value) for value in column]
+        is_text = any(isinstance(value, str) for value in cells)
+        kind = pl.String if is_text else pl.Int64 if all(map(_fits_int, cells)) else pl.Float64
+        series.append(pl.Series(name, [_as(kind, value) for value in cells], dtype=kind))
+    return pl.DataFrame(series)
+
+
+def _as(kind: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    if kind is pl.String:
+        return str(value)
+    try:
+        return int(value) if kind is pl.Int64 else float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _fits_int(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and abs(value) < 2**62)
+
+
+def _scalar(value: Any) -> Any:
+    """Return a cell; nested values (lists, dictionaries) are no numbers per seed and are left out."""
+    return value if isinstance(value, str | int | float) else None
+
+
+def _read_events(path: Path) -> pl.DataFrame:
+    """Read the scalars of a TensorBoard event file, one row per step."""
+    try:
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    except ImportError as error:
+        raise StudyError(f"{path}: reading TensorBoard event files needs an extra: {_EXTRA}") from error
+    from google.protobuf.message import DecodeError
+    from tensorboard.util.tensor_util import make_ndarray
+
+    nothing = dict.fromkeys(("images", "audio", "histograms", "compressedHistograms"), 1)
+    events = EventAccumulator(str(path), size_guidance={**nothing, "scalars": 0, "tensors": 0})
+    try:
+        events.Reload()
+        points = {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+        for tag in events.Tags()["tensors"]:  # what TensorFlow 2 writes for a scalar
+            arrays = [(point.step, make_ndarray(point.tensor_proto)) for point in events.Tensors(tag)]
+            if all(array.size == 1 and array.dtype.kind in "fiu" for _, array in arrays):
+                points[tag] = [(step, float(array.reshape(()))) for step, array in arrays]
+    except (DecodeError, ValueError, TypeError) as error:
+        raise StudyError(f"{path}: not a readable TensorBoard event file ({_first_line(error)}).") from error
+    if not points:
+        raise StudyError(f"{path}: holds no scalar; is it an event file of another process?")
+    rows: dict[int, dict[str, Any]] = {}
+    for tag, pairs in points.items():
+        for step, value in pairs:
+            rows.setdefault(int(step), {})[tag] = value
+    records: Iterable[dict[str, Any]] = ({"step": step, **rows[step]} for step in sorted(rows))
+    return _table_of(path, list(records))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]

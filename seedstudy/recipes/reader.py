@@ -1,0 +1,336 @@
+"""Recipes as data: a set of values, read strictly from TOML, each beside its source.
+
+A recipe file names itself and gives every value once, either bare or with the place it comes from::
+
+    format = 1
+    name = "a2"
+    title = "RSB A2: 300 epochs at 224 px"
+
+    [values]
+    epochs = { value = 300, source = "RSB Table 2" }
+    drop_path = 0.05
+    micro_batch = { missing = "the number of TPU cores is in no source" }
+
+    [models]
+    source = "RSB Table 3"
+    resnet50 = {}
+    efficientnet_b1 = { train_size = 240, test_size = 240 }
+
+What no source gives is not invented: it is ``missing``, and the recipe trains nothing until somebody gives it.
+``[models]`` names the networks the source trained, with what differs for each. ``base = "a2"`` takes what is not given
+from another recipe; a value given here also wins over what the base says of single models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from seedstudy.errors import RecipeError, suggest
+from seedstudy.files import parse_toml, read_short_text
+from seedstudy.recipes.recipe import VALUE_TYPES, Recipe, Value, build, checked, format_value
+
+__all__ = [
+    "VALUE_TYPES",
+    "Recipe",
+    "RecipeFile",
+    "Value",
+    "build",
+    "diff",
+    "format_value",
+    "load_recipe",
+    "packaged_names",
+    "parse_assignments",
+    "parse_file",
+    "parse_recipe",
+    "read_recipe",
+    "with_values",
+]
+
+FORMAT = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,39}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeFile:
+    """What a recipe file and its bases say, before a network is chosen; it may lack values."""
+
+    name: str
+    title: str
+    values: Mapping[str, Value]
+    sources: Mapping[str, str]
+    """Key -> where its value comes from."""
+    missing: Mapping[str, str]
+    """Key -> why there is no value."""
+    models: Mapping[str, Mapping[str, Value]]
+    """timm name -> what differs for that network."""
+    models_source: str
+    where: str
+    """The file, as errors name it."""
+
+    def described(self, model: str | None) -> dict[str, Value]:
+        """Return what is known of every key for a network; a gap reads ``missing`` or ``by model``."""
+        known = {**self.values, **self.models.get(model or "", {})}
+        return {key: known.get(key, "missing" if key in self.missing else "by model") for key in VALUE_TYPES}
+
+    def gaps(self, model: str | None) -> tuple[str, ...]:
+        """Return the keys that have no value for a network."""
+        own = self.models.get(model or "", {})
+        return tuple(key for key in VALUE_TYPES if key not in self.values and key not in own)
+
+    def for_model(self, model: str | None, *, given: Mapping[str, Value] | None = None) -> Recipe:
+        """Return the complete recipe for a network; ``given`` fills the gaps and changes nothing else.
+
+        Raises
+        ------
+        RecipeError
+            A value is missing, or the recipe gives one for certain networks only and this is none of them.
+
+        """
+        own = self.models.get(model or "", {})
+        fillers = {key: value for key, value in (given or {}).items() if key in self.gaps(model)}
+        lacking = [key for key in self.gaps(model) if key not in fillers]
+        if lacking:
+            raise RecipeError(self._lack(model, lacking))
+        sources = {
+            **self.sources,
+            **dict.fromkeys(own, self.models_source),
+            **dict.fromkeys(fillers, "set on the command line: the recipe gives none"),
+        }
+        return build(self.name, self.title, {**self.values, **own, **fillers}, sources=sources, where=self.where)
+
+    def _lack(self, model: str | None, lacking: Sequence[str]) -> str:
+        cure = (
+            "give " + " ".join(f"--set {key}=…" for key in lacking) + f', or a recipe file with base = "{self.name}".'
+        )
+        unknown = [key for key in lacking if key not in self.missing]
+        if unknown:
+            which = "without a model" if model is None else f'for model "{model}"'
+            return (
+                f"recipe {self.name} has no {', '.join(unknown)} {which}: it gives them for {', '.join(self.models)}; "
+                f"choose one of these, or {cure}"
+            )
+        reasons = "; ".join(f"no {key} ({self.missing[key]})" for key in lacking)
+        return f"recipe {self.name} cannot be trained as published: {reasons}: {cure}"
+
+
+# --- reading ------------------------------------------------------------------------------------------
+
+
+def packaged_names() -> tuple[str, ...]:
+    """Return the names of the recipes that come with seedstudy."""
+    folder = resources.files("seedstudy") / "recipes" / "packaged"
+    return tuple(sorted(p.name[: -len(".toml")] for p in folder.iterdir() if p.name.endswith(".toml")))
+
+
+def load_recipe(name_or_path: str, model: str | None = None) -> Recipe:
+    """Return a packaged recipe by name, or the recipe in a TOML file by path, complete for ``model``.
+
+    Raises
+    ------
+    RecipeError
+        Unknown name, unreadable file, unknown key, wrong type or impossible value; a value that is missing.
+
+    """
+    return read_recipe(name_or_path).for_model(model)
+
+
+def read_recipe(name_or_path: str) -> RecipeFile:
+    """Return what a packaged recipe, or the recipe file at a path, says; unlike a recipe, it may lack values."""
+    if name_or_path.endswith(".toml") or "/" in name_or_path:
+        return _read_file(Path(name_or_path), ())
+    if name_or_path not in packaged_names():
+        raise RecipeError(
+            f'unknown recipe "{name_or_path}".{suggest(name_or_path, packaged_names())} '
+            "A recipe of your own is given by the path of its .toml file."
+        )
+    return _packaged(name_or_path)
+
+
+def parse_file(text: str, *, where: str) -> RecipeFile:
+    """Read what the text of a recipe file says; ``where`` names it in errors."""
+    return _parse(text, where=where, folder=None, above=())
+
+
+def parse_recipe(text: str, *, where: str) -> Recipe:
+    """Read one complete recipe from TOML text."""
+    return parse_file(text, where=where).for_model(None)
+
+
+@cache
+def _packaged(name: str) -> RecipeFile:
+    file = resources.files("seedstudy") / "recipes" / "packaged" / f"{name}.toml"
+    return parse_file(file.read_text(encoding="utf-8"), where=f"{name}.toml")
+
+
+def _read_file(path: Path, above: tuple[Path, ...]) -> RecipeFile:
+    try:
+        text = read_short_text(path)
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the name
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise RecipeError(f"{path}: cannot read the recipe file ({reason}).") from error
+    return _parse(text, where=str(path), folder=path.parent, above=(*above, path.resolve()))
+
+
+def _parse(text: str, *, where: str, folder: Path | None, above: tuple[Path, ...]) -> RecipeFile:
+    """Read a recipe file; ``folder`` is where a base may lie, ``above`` the files that build on this one."""
+    try:
+        document = parse_toml(text)
+    except ValueError as error:
+        raise RecipeError(f"{where}: not valid TOML: {error}.") from error
+    _check_head(document, where)
+    values, sources, missing = _parse_values(document.get("values", {}), where)
+    own_models, models_source = _parse_models(document.get("models", {}), where)
+    models = own_models
+    if "base" in document:
+        base = _load_base(document["base"], where, folder, above)
+        inherited = {
+            model: {key: value for key, value in own.items() if key not in values and key not in missing}
+            for model, own in base.models.items()
+        }
+        models = {model: {**inherited.get(model, {}), **own} for model, own in own_models.items()} or inherited
+        models_source = models_source if own_models else base.models_source
+        sources = {**{key: text for key, text in base.sources.items() if key not in values}, **sources}
+        missing = {**{key: text for key, text in base.missing.items() if key not in values}, **missing}
+        values = {**{key: value for key, value in base.values.items() if key not in missing}, **values}
+    nowhere = [
+        key
+        for key in VALUE_TYPES
+        if key not in values and key not in missing and not any(key in own for own in models.values())
+    ]
+    if nowhere:
+        more = f" and {len(nowhere) - 3} more" if len(nowhere) > 3 else ""
+        raise RecipeError(
+            f"{where}: no value for {', '.join(nowhere[:3])}{more}: a recipe without a base gives every value; "
+            'add them, or start from another recipe with base = "a2".'
+        )
+    return RecipeFile(
+        name=document["name"],
+        title=document.get("title", ""),
+        values=values,
+        sources=sources,
+        missing=missing,
+        models=models,
+        models_source=models_source,
+        where=where,
+    )
+
+
+def _check_head(document: dict[str, Any], where: str) -> None:
+    known = {"format", "name", "title", "base", "values", "models"}
+    for key in document:
+        if key not in known:
+            hint = " Put it under [values]." if key in VALUE_TYPES else suggest(key, known | set(VALUE_TYPES))
+            raise RecipeError(f'{where}: unknown key "{key}".{hint}')
+    if document.get("format") != FORMAT:
+        found = document.get("format", "none")
+        raise RecipeError(f"{where}: format is {found}, this version reads format = {FORMAT}.")
+    name = document.get("name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise RecipeError(f'{where}: name must be letters, digits, "_" and ".", for example name = "a2_long".')
+    if not isinstance(document.get("title", ""), str):
+        raise RecipeError(f"{where}: title must be text.")
+
+
+def _parse_values(given: object, where: str) -> tuple[dict[str, Value], dict[str, str], dict[str, str]]:
+    """Return the values of a file, their sources, and what it says is missing."""
+    if not isinstance(given, dict):
+        raise RecipeError(f"{where}: values must be a table: write [values] above the recipe's values.")
+    values: dict[str, Value] = {}
+    sources: dict[str, str] = {}
+    missing: dict[str, str] = {}
+    for key, raw in given.items():
+        if key not in VALUE_TYPES:
+            raise RecipeError(f'{where}: unknown key "{key}" in [values].{suggest(key, VALUE_TYPES)}')
+        if not isinstance(raw, dict):
+            values[key] = checked(key, raw, where)
+        elif set(raw) == {"missing"} and isinstance(raw["missing"], str):
+            missing[key] = raw["missing"]
+        elif set(raw) == {"value", "source"} and isinstance(raw["source"], str):
+            values[key], sources[key] = checked(key, raw["value"], where), raw["source"]
+        else:
+            raise RecipeError(
+                f'{where}: {key} must be a value, {{ value = …, source = "…" }} or {{ missing = "why" }}.'
+            )
+    return values, sources, missing
+
+
+def _parse_models(given: object, where: str) -> tuple[dict[str, dict[str, Value]], str]:
+    """Return what differs for single networks, and where it comes from."""
+    if not isinstance(given, dict) or not isinstance(given.get("source", ""), str):
+        raise RecipeError(f'{where}: models must be a table: write [models], source = "…" and a line per model.')
+    models = {}
+    for model, raw in given.items():
+        if model == "source":
+            continue
+        if not isinstance(raw, dict):
+            raise RecipeError(f"{where}: {model} in [models] must be a table, such as {{ train_size = 240 }} or {{}}.")
+        for key in raw:
+            if key not in VALUE_TYPES:
+                raise RecipeError(f'{where}: unknown key "{key}" of {model} in [models].{suggest(key, VALUE_TYPES)}')
+        models[model] = {key: checked(key, value, where) for key, value in raw.items()}
+    return models, given.get("source", "")
+
+
+def _load_base(base: object, where: str, folder: Path | None, above: tuple[Path, ...]) -> RecipeFile:
+    """Return the recipe a file builds on: a packaged one, or a file in the same folder."""
+    if not isinstance(base, str):
+        raise RecipeError(f'{where}: base must be a recipe name, for example base = "a2".')
+    if base in packaged_names():
+        return _packaged(base)
+    path = folder / f"{base.removesuffix('.toml')}.toml" if folder is not None else None
+    is_beside = path is not None and _NAME.fullmatch(base) and path.resolve().parent == path.parent.resolve()
+    if path is None or not is_beside or not path.is_file():
+        raise RecipeError(f'{where}: unknown base "{base}".{suggest(base, packaged_names())}')
+    if path.resolve() in above:
+        raise RecipeError(f'{where}: base "{base}" builds on this recipe in turn: one of them must stand alone.')
+    return _read_file(path, above)
+
+
+# --- changing -----------------------------------------------------------------------------------------
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Value]:
+    """Read ``key=value`` words (``--set``), each checked by itself."""
+    values: dict[str, Value] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        key = key.strip()
+        if not equals:
+            raise RecipeError(f"--set {assignment}: expected key=value, for example --set drop_path=0.1.")
+        if key not in VALUE_TYPES:
+            raise RecipeError(f'--set {assignment}: unknown key "{key}".{suggest(key, VALUE_TYPES)}')
+        values[key] = checked(key, _parse_word(text.strip()), f"--set {assignment}")
+    return values
+
+
+def with_values(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
+    """Return the recipe after ``key=value`` assignments; its ``recipe_id`` changes with them."""
+    changed = parse_assignments(assignments)
+    sources = {**recipe.sources, **dict.fromkeys(changed, "set on the command line")}
+    where = f"{recipe.name} with --set " + " --set ".join(assignments)
+    return build(recipe.name, recipe.title, {**recipe.values(), **changed}, sources=sources, where=where)
+
+
+def _parse_word(text: str) -> object:
+    """Read a command-line value as TOML would, with bare words and ``a,b`` pairs allowed."""
+    if re.fullmatch(r"[^\[\],]+,[^\[\],]+", text):
+        text = f"[{text}]"
+    try:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
+        return text
+
+
+# --- comparing ----------------------------------------------------------------------------------------
+
+
+def diff(a: Recipe, b: Recipe) -> list[tuple[str, Value, Value]]:
+    """Return (key, value in ``a``, value in ``b``) where they differ, in the order of the class."""
+    old, new = a.values(), b.values()
+    return [(key, old[key], new[key]) for key in VALUE_TYPES if old[key] != new[key]]

@@ -1,0 +1,128 @@
+"""The written rule that scales a recipe to a data set smaller than ImageNet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from seedstudy.recipes.recipe import Recipe, Value, build, format_value
+
+IMAGENET_N_TRAIN = 1_281_167
+SMALLEST_BATCH = 128
+MAX_LR_FACTOR = 10.0
+
+
+def scale(
+    recipe: Recipe, *, data: str, n_train: int, image_size: int | None, epoch_ratio: float, epochs: int | None
+) -> Recipe:
+    """Return the recipe scaled to a data set smaller than ImageNet by the written rule.
+
+    1. **Epochs** are multiplied by the data set's ``epoch_ratio`` (``epochs`` overrides it).
+    2. **Batch**: the recipe's updates per epoch are kept where a batch of at least 128 allows it: the power
+       of two nearest to ``batch_size * n_train / 1,281,167``, at least 128, at most ``batch_size``, and never
+       more than the training set holds. It is one micro-batch where it is not larger than the recipe's.
+    3. **Learning rates** (peak, warm-up, minimum) follow the batch by the optimiser's rule: linear for SGD and
+       RMSProp (as EfficientNet states its own), the square root for LAMB and AdamW. The steps of these two have a
+       length of their own, whatever the gradient's, so a schedule of few updates hardly moves: their rates also grow
+       with the square root of the factor by which the updates shrink (the distance a random walk covers stays), up
+       to ten times the recipe's.
+    4. **Resolution**: tests run at the image's own size, uncropped; training keeps the recipe's ratio of train
+       to test size, rounded to a multiple of 4.
+    5. **Warm-up** and the epochs of a step schedule keep their share of all epochs, and the schedule moves at every
+       update: a staircase of a few epochs would be too coarse.
+    6. **The average of the weights** keeps its window, 1 / (1 - decay), and its spacing as shares of all updates: at
+       the recipe's own decay a short training would evaluate its initial weights.
+
+    Everything else stays. ``sources`` says of each changed value what it was.
+
+    Images of many sizes (``image_size`` None: ImageNet) are what recipes are written for: only ``epochs`` changes
+    anything there, and with it what rules 5 and 6 tie to the epochs.
+    """
+    if image_size is None:
+        return _shortened(recipe, epochs)
+    new_epochs = epochs if epochs is not None else max(1, round(recipe.epochs * epoch_ratio))
+    batch = _scaled_batch(recipe.batch_size, n_train)
+    share = batch / recipe.batch_size
+    old_updates = recipe.epochs * (IMAGENET_N_TRAIN // recipe.batch_size)
+    new_updates = new_epochs * max(1, n_train // batch)
+    is_adaptive = recipe.optimizer in ("lamb", "adamw")
+    factor = min(MAX_LR_FACTOR, math.sqrt(share * old_updates / new_updates)) if is_adaptive else share
+    stretch = new_epochs / recipe.epochs
+    ratio = recipe.train_size / recipe.test_size
+    changed: dict[str, Value] = {
+        "epochs": new_epochs,
+        "cooldown_epochs": round(recipe.cooldown_epochs * stretch),
+        "schedule": _scaled_schedule(recipe.schedule, stretch),
+        "schedule_per": "update",
+        "warmup_epochs": recipe.warmup_epochs * stretch,
+        **_scaled_average(recipe, stretch, new_updates / old_updates),
+        "batch_size": batch,
+        "micro_batch": min(recipe.micro_batch, batch),
+        "lr": recipe.lr * factor,
+        "warmup_lr": recipe.warmup_lr * factor,
+        "min_lr": recipe.min_lr * factor,
+        "test_size": image_size,
+        "test_crop": 1.0,
+        "train_size": max(8, 4 * round(image_size * ratio / 4)),
+    }
+    old = recipe.values()
+    sources = dict(recipe.sources)
+    for key, value in changed.items():
+        if value != old[key]:
+            sources[key] = f"scaled to {data} from {format_value(old[key])}"
+    values = {**old, **changed}
+    return build(recipe.name, recipe.title, values, sources=sources, where=f"{recipe.name} scaled to {data}")
+
+
+def imagenet_updates(values: Mapping[str, Value]) -> Value:
+    """Return how often a recipe updates the weights on ImageNet (RSB Table 2 counts them as forward passes)."""
+    epochs, batch_size = values["epochs"], values["batch_size"]
+    if not isinstance(epochs, int) or not isinstance(batch_size, int):
+        return None
+    return epochs * (IMAGENET_N_TRAIN // batch_size)
+
+
+def _shortened(recipe: Recipe, epochs: int | None) -> Recipe:
+    if epochs is None or epochs == recipe.epochs:
+        return recipe
+    stretch = epochs / recipe.epochs
+    changed: dict[str, Value] = {
+        "epochs": epochs,
+        "cooldown_epochs": round(recipe.cooldown_epochs * stretch),
+        "schedule": _scaled_schedule(recipe.schedule, stretch),
+        "warmup_epochs": recipe.warmup_epochs * stretch,
+        **_scaled_average(recipe, stretch, stretch),
+    }
+    sources = {**recipe.sources, **dict.fromkeys(changed, f"{epochs} epochs instead of {recipe.epochs}")}
+    values = {**recipe.values(), **changed}
+    return build(recipe.name, recipe.title, values, sources=sources, where=f"{recipe.name} with --epochs {epochs}")
+
+
+def _scaled_schedule(schedule: str, stretch: float) -> str:
+    """Stretch the epochs of a step schedule; a cosine spans all epochs anyway."""
+    kind, *rest = schedule.split("-")
+    if not rest:
+        return schedule
+    epochs = ",".join(f"{float(epoch) * stretch:.6g}" for epoch in rest[0].split(","))
+    return f"{kind}-{epochs}-{rest[1]}"
+
+
+def _scaled_average(recipe: Recipe, stretch: float, share: float) -> dict[str, Value]:
+    """Return the average of the weights where there are ``share`` times as many updates."""
+    if recipe.ema_decay is None:
+        return {}
+    every = max(1, round(recipe.ema_every * share))
+    shrink = every / recipe.ema_every / share  # of the number of its updates
+    return {
+        "ema_decay": max(0.0, 1.0 - (1.0 - recipe.ema_decay) * shrink),
+        "ema_every": every,
+        "ema_start_epochs": recipe.ema_start_epochs * stretch,
+    }
+
+
+def _scaled_batch(batch_size: int, n_train: int) -> int:
+    wanted: int = 2 ** round(math.log2(batch_size * n_train / IMAGENET_N_TRAIN))
+    batch = min(max(wanted, SMALLEST_BATCH), batch_size)
+    while batch > n_train:
+        batch //= 2
+    return max(batch, 1)

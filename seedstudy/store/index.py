@@ -1,0 +1,109 @@
+"""trials.parquet: what the ended trials of a study say, kept so that their folders need not be read again.
+
+It is derived and never the truth: every reader looks at the trial folders first, and takes a trial's rows from here
+only where the files in its folder are those the rows were read from. That is judged by size, times and inode of each
+file (its *signature*), which any write changes; what changes no signature (a disk that rots) is found by the digests
+when the content itself is used. Anyone may delete it.
+
+Two writers at once, or a kill between its two files, leave a table that differs from its digest: it counts for nothing
+and is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from seedstudy.errors import StoreError
+from seedstudy.files import read_record, write_atomically, write_record
+from seedstudy.store.schema import TRIALS
+
+TABLE, RECORD = "trials.parquet", "index.json"
+CONTENT = ("spec.json", "trial.json", "failure.json", "predictions.parquet", "curves.parquet")
+"""The files of a trial's folder that say something; locks and leftovers say nothing here."""
+
+_SCHEMA: Mapping[str, pl.DataType] = {**TRIALS, "signature": pl.String()}
+ROWS_VERSION = 1
+"""Of the code that turns a trial's records into rows; raise it whenever equal records would give other rows."""
+_MADE_BY = {"rows_version": ROWS_VERSION, "polars": pl.__version__}
+_SETTLED_NS = 1_000_000_000
+"""A file younger than this may be written once more within one tick of the file system's clock: read it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One trial's folder, looked at from outside."""
+
+    signature: str
+    """Changes with every write to the trial's files."""
+    has_ended: bool
+    """There is a result or a failure."""
+    is_settled: bool
+    """Old enough that an equal signature means equal files."""
+
+
+def survey(trials: Path) -> dict[str, Seen]:
+    """Look at every trial's folder without opening a file; trial id -> what was seen, in the order of the ids."""
+    if not trials.is_dir():
+        return {}
+    latest = time.time_ns() - _SETTLED_NS
+    with os.scandir(trials) as folders:
+        found = {folder.name: _look(folder.path, latest) for folder in folders if folder.is_dir()}
+    return {trial_id: seen for trial_id, seen in sorted(found.items()) if seen is not None}
+
+
+def _look(folder: str, latest: int) -> Seen | None:
+    digest = hashlib.blake2b(digest_size=12)
+    has_ended, is_settled, names = False, True, []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name not in CONTENT:
+                continue
+            try:
+                status = entry.stat()
+            except OSError:  # a broken link, or moved away at this moment
+                is_settled = False
+                names.append((entry.name, 0, 0, 0, 0))
+                continue
+            is_settled &= max(status.st_ctime_ns, status.st_mtime_ns) < latest
+            has_ended |= entry.name in ("trial.json", "failure.json")
+            names.append((entry.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+    if not names:
+        return None
+    digest.update(repr(sorted(names)).encode())
+    return Seen(signature=digest.hexdigest(), has_ended=has_ended, is_settled=is_settled)
+
+
+def read(root: Path) -> pl.DataFrame:
+    """Return TRIALS rows with the signature they were read under; none where the index cannot be trusted."""
+    nothing = pl.DataFrame(schema=dict(_SCHEMA))
+    with suppress(StoreError, OSError):
+        record = read_record(root / RECORD)
+        content = (root / TABLE).read_bytes()
+        # The digest comes first: damaged bytes never reach the Parquet reader.
+        if (
+            record.get("sha256") == hashlib.sha256(content).hexdigest()
+            and {key: record.get(key) for key in _MADE_BY} == _MADE_BY
+        ):
+            return pl.read_parquet(io.BytesIO(content))
+    return nothing
+
+
+def write(root: Path, rows: pl.DataFrame) -> None:
+    """Keep rows for the next reader; where that is impossible (a full disk, somebody else's folder), do without."""
+    buffer = io.BytesIO()
+    rows.write_parquet(buffer, compression="zstd")
+    content = buffer.getvalue()
+    record: dict[str, Any] = {"sha256": hashlib.sha256(content).hexdigest(), **_MADE_BY}
+    with suppress(OSError):
+        write_atomically(root / TABLE, content, is_durable=False)
+        write_record(root / RECORD, record)

@@ -1,0 +1,1 @@
+"""Augmentation as timm draws it, in tensors."""

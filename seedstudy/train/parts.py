@@ -1,0 +1,144 @@
+"""What a recipe says, built from timm's own parts: optimiser, schedule, mixing, loss, average of the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from timm.data.mixup import Mixup
+from timm.loss import BinaryCrossEntropy, LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
+from timm.optim import create_optimizer_v2
+from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler, StepLRScheduler
+from timm.scheduler.scheduler import Scheduler
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from seedstudy.recipes.reader import Recipe
+
+
+def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return timm's optimiser with the recipe's values and the parameters it lets decay."""
+    options: dict[str, Any] = {}
+    if recipe.optimizer in ("lamb", "adamw"):
+        options |= {"betas": recipe.betas, "eps": recipe.optimizer_eps}
+    if recipe.optimizer == "lamb":
+        options["max_grad_norm"] = recipe.max_grad_norm
+    if recipe.optimizer in ("sgd", "momentum", "rmsproptf"):
+        options["momentum"] = recipe.momentum
+    if recipe.optimizer == "rmsproptf":
+        options |= {"alpha": recipe.rms_decay, "eps": recipe.optimizer_eps}
+    optimizer: torch.optim.Optimizer = create_optimizer_v2(
+        weight_decay_groups(model, recipe),
+        opt=recipe.optimizer,
+        lr=recipe.lr,
+        weight_decay=recipe.weight_decay,
+        **options,
+    )
+    return optimizer
+
+
+def weight_decay_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Return the parameters that are spared weight decay and those that are not, as two groups.
+
+    ``decay_norm`` speaks of all parameters of normalisation layers, ``decay_bias`` of every other bias and 1-D
+    parameter; where neither decays, what the network itself exempts (``no_weight_decay``: position embeddings) is
+    spared as well, as in timm. LAMB adapts the step's length for decaying groups only, so the groups matter to it
+    beyond the decay.
+    """
+    of_norms = {
+        id(parameter)
+        for module in model.modules()
+        if isinstance(module, nn.modules.batchnorm._NormBase | nn.LayerNorm | nn.GroupNorm)
+        for parameter in module.parameters(recurse=False)
+    }
+    of_model: Any = getattr(model, "no_weight_decay", set)
+    exempt = set() if recipe.decay_norm or recipe.decay_bias else set(of_model())
+    groups: dict[bool, list[Tensor]] = {False: [], True: []}
+    for name, parameter in model.named_parameters():
+        if id(parameter) in of_norms:
+            decays = recipe.decay_norm
+        elif parameter.ndim <= 1 or name.endswith(".bias"):
+            decays = recipe.decay_bias
+        else:
+            decays = name not in exempt
+        groups[decays and recipe.weight_decay > 0].append(parameter)
+    decay = {False: 0.0, True: recipe.weight_decay}
+    return [{"params": group, "weight_decay": decay[key]} for key, group in groups.items() if group]
+
+
+def build_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, n_updates: int) -> Scheduler:
+    """Return timm's schedule over ``recipe.epochs``, counted in epochs or, per update, in updates."""
+    per_epoch = 1 if recipe.schedule_per == "epoch" else n_updates
+    common: dict[str, Any] = {
+        "warmup_t": round(recipe.warmup_epochs * per_epoch),
+        "warmup_lr_init": recipe.warmup_lr,
+        "warmup_prefix": recipe.warmup_prefix,
+        "t_in_epochs": recipe.schedule_per == "epoch",
+    }
+    kind, *rest = recipe.schedule.split("-")
+    if kind == "cosine":
+        n_steps = recipe.epochs * per_epoch - (common["warmup_t"] if recipe.warmup_prefix else 0)
+        return CosineLRScheduler(optimizer, t_initial=n_steps, lr_min=recipe.min_lr, **common)
+    epochs, rate = [float(epoch) for epoch in rest[0].split(",")], float(rest[1].removeprefix("x"))
+    if kind == "step":
+        return StepLRScheduler(optimizer, decay_t=epochs[0] * per_epoch, decay_rate=rate, **common)
+    # timm's milestone m acts at step m - 1; the recipe's acts at m, as in torch and TensorFlow.
+    return MultiStepLRScheduler(
+        optimizer, decay_t=[epoch * per_epoch + 1 for epoch in epochs], decay_rate=rate, **common
+    )
+
+
+def build_mixing(recipe: Recipe, n_classes: int) -> Mixup | None:
+    """Return timm's mixup/CutMix, which also smooths labels, or None where the recipe mixes nothing."""
+    if not recipe.mixup_alpha and not recipe.cutmix_alpha:
+        return None
+    return Mixup(
+        mixup_alpha=recipe.mixup_alpha,
+        cutmix_alpha=recipe.cutmix_alpha,
+        prob=recipe.mix_prob,
+        switch_prob=recipe.mix_switch_prob,
+        mode=recipe.mix_mode,
+        label_smoothing=recipe.label_smoothing,
+        num_classes=n_classes,
+    )
+
+
+def build_loss(recipe: Recipe, *, is_mixed: bool) -> nn.Module:
+    """Return timm's loss for class indices, or for the soft targets of mixing."""
+    if recipe.loss == "bce":
+        return BinaryCrossEntropy(
+            smoothing=recipe.label_smoothing,
+            target_threshold=recipe.bce_target_threshold,
+            sum_classes=recipe.bce_sum,
+        )
+    return SoftTargetCrossEntropy() if is_mixed else LabelSmoothingCrossEntropy(recipe.label_smoothing)
+
+
+class WeightAverage(ModelEmaV3):
+    """The recipe's exponential moving average of weights and batch-norm statistics, by timm's ModelEmaV3.
+
+    Its first update copies the weights (as in timm's and torchvision's scripts); with ``ema_warmup`` it averages them
+    with the initial ones, at TensorFlow's decay of 2/11. It keeps no state beside the averaged network.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, n_updates: int) -> None:
+        assert recipe.ema_decay is not None
+        # With gamma 9 and power 1 timm's warm-up is s / (9 + s): TensorFlow's (1 + n) / (10 + n) for s = n + 1.
+        super().__init__(
+            model, decay=recipe.ema_decay, use_warmup=recipe.ema_warmup, warmup_gamma=9.0, warmup_power=1.0
+        )
+        self._every, self._n_updates = recipe.ema_every, n_updates
+        self._start = round(recipe.ema_start_epochs * n_updates)
+
+    def after_update(self, model: nn.Module, *, epoch: int, step: int) -> None:
+        """Take in the weights after update ``step`` of ``epoch``, both counted from 0."""
+        if step % self._every:
+            return
+        done = epoch * self._n_updates + step
+        latest = done - self._every if step else done - 1 - (self._n_updates - 1) % self._every
+        if self.use_warmup and done >= self._start:
+            self.update(model, step=done - self._start + 3)  # timm's s is its step - 1
+        elif latest < self._start:
+            self.set(model)
+        else:
+            self.update(model)

@@ -1,0 +1,1 @@
+"""Several seeds trained as one network."""
