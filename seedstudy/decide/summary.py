@@ -10,10 +10,7 @@ from typing import Any
 import numpy as np
 
 from seedstudy.decide.group import (
-    Group,
-    Moments,
     Source,
-    Values,
     group_of_numbers,
     groups_of_trials,
     one_of,
@@ -31,6 +28,7 @@ from seedstudy.stats.describe import Description, Rank, describe, rank_of
 from seedstudy.stats.fit import Fit, fit
 from seedstudy.stats.result import Estimate
 from seedstudy.stats.sample import by_seed, in_pairs, mean_of, sd_of
+from seedstudy.study.group import Group, Moments, Values
 
 __all__ = [
     "DEFAULT_RNG_SEED",

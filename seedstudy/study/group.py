@@ -1,0 +1,72 @@
+"""One recipe's results over its seeds: what every statistic starts from, wherever the numbers came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moments:
+    """What a table gives of an arm whose seeds are not at hand."""
+
+    mean: float
+    sd: float
+    """Standard deviation over seeds, with n - 1."""
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """The seeds of one recipe on one model and data set, by one eval set."""
+
+    label: str
+    """How tables call it."""
+    recipe: str
+    model: str | None
+    data: str | None
+    eval_set: str
+    metric: str
+    unit: str | None
+    """``pp`` (percentage points) for accuracies; None for any other metric."""
+    seeds: tuple[int, ...] | None
+    """Seed of each value; None where the file does not say."""
+    values: Values
+    """One number per finished trial, shape (n_seeds,), in ``unit``."""
+    n_left_out: int = 0
+    """Trials that ended without a result (diverged, failed or interrupted)."""
+    recipe_id: str = ""
+    pool_key: str = ""
+    """Equal for trials whose provenance agrees."""
+    notes: tuple[str, ...] = ()
+    """What the files left unclear, for the reader of the numbers."""
+    origin: str = ""
+    """The files it was read from, or the study; empty where nobody asks for it."""
+    step: float | None = None
+    """Distance between possible values, in ``unit``: one image; None where the number of images is not known."""
+    moments: Moments | None = None
+    """All that is known where `values` is empty: a published mean and std."""
+
+    @property
+    def n(self) -> int:
+        return len(self.values) if self.moments is None else self.moments.n
+
+    def identity(self) -> dict[str, str | None]:
+        """Return what every JSON entry says of a group."""
+        return {
+            "recipe": self.recipe,
+            "model": self.model,
+            "data": self.data,
+            "eval_set": self.eval_set,
+            "metric": self.metric,
+            "unit": self.unit,
+        }
+
+    @property
+    def seed0(self) -> float | None:
+        """Result of seed 0, the one most papers would have reported."""
+        return float(self.values[self.seeds.index(0)]) if self.seeds and 0 in self.seeds else None
