@@ -22,8 +22,7 @@ from seedstudy.decide.group import (
     told_apart,
 )
 from seedstudy.errors import StatisticsError, StudyError
-from seedstudy.stats.compare import compare, compare_summaries
-from seedstudy.stats.comparison import Comparison
+from seedstudy.stats.compare import Comparison, compare, compare_summaries
 from seedstudy.stats.describe import Description, Rank, describe, rank_of
 from seedstudy.stats.fit import Fit, fit
 from seedstudy.stats.result import Estimate

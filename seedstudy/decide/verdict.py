@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.comparison import Comparison
+from seedstudy.stats.compare import Comparison
 from seedstudy.stats.doubt import Claim, safe_p, sizes_differ
 from seedstudy.stats.permutation import floor_paired, floor_two_sample
 from seedstudy.stats.power import more_seeds, smallest
