@@ -134,7 +134,7 @@ def _replay(
 ) -> Race:
     from seedstudy.decide import racing
     from seedstudy.decide import summary as analysis
-    from seedstudy.stats.sequential import Plan
+    from seedstudy.stats.race import Plan
 
     groups = []
     for arm in analysis.select_arms(what, source):
@@ -193,7 +193,7 @@ class _Runner:
     def _rule(self, given: Mapping[str, Any], eval_set: str, target: float | None) -> RaceRule:
         """Return the declared rule, or a new one; what is given must agree with what was declared."""
         from seedstudy.decide.race import RaceRule
-        from seedstudy.stats.sequential import Plan
+        from seedstudy.stats.race import Plan
 
         kept = self._store.race_rule()
         labels = tuple(self._arms)

@@ -21,8 +21,7 @@ from seedstudy.errors import StudyError, suggest
 from seedstudy.read.metrics import direction_of
 from seedstudy.stats import welch
 from seedstudy.stats.compare import Comparison
-from seedstudy.stats.eval_sets import max_t
-from seedstudy.stats.many import adjust, compact_letters
+from seedstudy.stats.many import adjust, compact_letters, max_t
 from seedstudy.stats.result import Estimate
 
 Correction = Literal["holm", "max-t", "none"]

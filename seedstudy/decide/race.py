@@ -10,7 +10,7 @@ from typing import Any
 from seedstudy.decide.summary import finite
 from seedstudy.decide.verdict import Word
 from seedstudy.errors import StudyError
-from seedstudy.stats.sequential import Plan
+from seedstudy.stats.race import Plan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +80,7 @@ class Look:
     chance: float
     """Predicted chance of a decision by the last look."""
     outcome: int
-    """One of the outcomes of :mod:`seedstudy.stats.sequential`."""
+    """One of the outcomes of :mod:`seedstudy.stats.race`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

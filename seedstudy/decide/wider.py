@@ -11,7 +11,7 @@ from seedstudy.decide.compare import Answer, Comparisons
 from seedstudy.decide.summary import DEFAULT_RNG_SEED, Group, doubts_of, finite, interval
 from seedstudy.decide.verdict import Rule
 from seedstudy.errors import StudyError
-from seedstudy.stats.data_sets import Pooled, Ranking, pool_differences, rank_recipes
+from seedstudy.stats.across import Pooled, Ranking, pool_differences, rank_recipes
 from seedstudy.stats.grid import Grid, two_way
 from seedstudy.stats.result import Estimate
 from seedstudy.stats.sample import mean_of
