@@ -59,22 +59,20 @@ def _doubts_about_g(g: Estimate, n_a: int, n_b: int) -> tuple[str, ...]:
 def standardised(
     difference: float, se: float, df: float, to_d: float, *, n: int | tuple[int, int], level: float, method: str
 ) -> Estimate:
-    """Return J * to_d * t with the limits of the noncentrality of t scaled alike."""
+    """Return J * to_d * t with its limits."""
     if se == 0.0:
         value = 0.0 if difference == 0.0 else math.copysign(math.inf, difference)
         warning = "no effect size: all seeds of an arm gave the same value"
         return Estimate(value=value, low=math.nan, high=math.nan, level=level, n=n, method=method, warnings=(warning,))
-    scale = float(small_sample_factor(df)) * to_d
-    low, high = noncentrality_limits(difference / se, df, level)
-    return Estimate(
-        value=scale * difference / se, low=scale * float(low), high=scale * float(high), level=level, n=n, method=method
-    )
+    value = float(small_sample_factor(df)) * to_d * difference / se
+    low, high = standardised_limits(difference / se, df, to_d, level)
+    return Estimate(value=value, low=float(low), high=float(high), level=level, n=n, method=method)
 
 
-def noncentrality_limits(statistic: Any, df: Any, level: float) -> tuple[Any, Any]:
-    """Return the noncentralities under which the observed t is just not extreme; broadcasts."""
-    tail = (1.0 - level) / 2
-    return special.nctdtrinc(df, 1.0 - tail, statistic), special.nctdtrinc(df, tail, statistic)
+def standardised_limits(statistic: Any, df: Any, to_d: Any, level: float) -> tuple[Any, Any]:
+    """Return J * to_d times the noncentralities under which the observed t is just not extreme; broadcasts."""
+    scale, tail = small_sample_factor(df) * to_d, (1.0 - level) / 2
+    return scale * special.nctdtrinc(df, 1.0 - tail, statistic), scale * special.nctdtrinc(df, tail, statistic)
 
 
 def placements(a: Sample, b: Sample) -> tuple[Sample, Sample]:

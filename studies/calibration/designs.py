@@ -103,7 +103,7 @@ def designs() -> Iterator[Design]:
         )
 
 
-def blocks(replicates: int) -> Iterator[int]:
-    """Yield block sizes that add up to the replicates."""
+def blocks(replicates: int) -> Iterator[tuple[int, bool]]:
+    """Yield block sizes that add up to the replicates, and whether it is the first block."""
     for start in range(0, replicates, _AT_ONCE):
-        yield min(_AT_ONCE, replicates - start)
+        yield min(_AT_ONCE, replicates - start), start == 0
