@@ -212,15 +212,6 @@ def _scales(df: float) -> tuple[Values, Values]:
 # --- the best of several seeds -------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=64)
-def best_spread(n: int) -> float:
-    """Return the standard deviation of the largest of n standard normal seeds."""
-    second, _ = integrate.quad(
-        lambda x: x**2 * n * np.exp(stats.norm.logpdf(x) + (n - 1) * stats.norm.logcdf(x)), -10.0, 12.0, epsabs=1e-12
-    )
-    return math.sqrt(second - normal_best(n) ** 2)
-
-
 def expected_best(values: ArrayLike, n: int, *, with_replacement: bool = False) -> float:
     """Return the expected largest of n seeds, as these values tell it (negate them if lower is better).
 
@@ -302,10 +293,23 @@ def _best_factors(size: int, n: int, level: float) -> tuple[float, float]:
 
 def normal_best(n: int) -> float:
     """Return the expected largest of n standard normal seeds: how many std the best of n lies above the mean."""
-    value, _ = integrate.quad(
-        lambda x: x * n * np.exp(stats.norm.logpdf(x) + (n - 1) * stats.norm.logcdf(x)), -10.0, 12.0, epsabs=1e-12
-    )
-    return float(value)
+    return _best_moment(n, 1)
+
+
+def best_spread(n: int) -> float:
+    """Return the standard deviation of the largest of n standard normal seeds."""
+    return math.sqrt(_best_moment(n, 2) - normal_best(n) ** 2)
+
+
+@lru_cache(maxsize=256)
+def _best_moment(n: int, order: int) -> float:
+    """Return a moment of the largest of n standard normal seeds, whose density is n phi Phi^(n - 1)."""
+
+    def integrand(x: float) -> float:
+        log_density = -(x**2) / 2 - math.log(2 * math.pi) / 2 + (n - 1) * float(special.log_ndtr(x))
+        return x**order * n * math.exp(log_density)
+
+    return float(integrate.quad(integrand, -10.0, 12.0, epsabs=1e-12)[0])
 
 
 def _log_choose(n: NDArray[np.int64], k: int) -> Values:
