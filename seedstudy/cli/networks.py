@@ -96,9 +96,8 @@ def evaluate(
         model,
         loaded,
         names,
-        carrier=load_recipe("a2"),
         weights=weights,
-        preprocessing=load_recipe(recipe) if recipe is not None else None,
+        recipe=load_recipe(recipe) if recipe is not None else None,
         size=size,
         crop=crop,
     )
