@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from seedstudy import machine
 from seedstudy.store import lease
 from seedstudy.store.store import Store
 
@@ -127,10 +128,10 @@ def interrupt(stands: Iterable[Standing], store: Store) -> int:
     n_sent = 0
     for each in stands:
         holder = store.holder(each.trial_id) if each.state == "running" else None
-        if holder is None or holder.boot != lease.boot():
+        if holder is None or holder.boot != machine.boot_id():
             continue
-        with suppress(OSError):  # it has just ended, or is another user's
-            if b"seedstudy" in Path(f"/proc/{holder.pid}/cmdline").read_bytes():  # numbers differ between containers
+        if machine.runs_seedstudy(holder.pid):
+            with suppress(OSError):  # it has just ended, or is another user's
                 os.kill(holder.pid, signal.SIGTERM)
                 n_sent += 1
     return n_sent

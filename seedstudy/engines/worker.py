@@ -28,6 +28,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from seedstudy import machine
 from seedstudy.engines.stack import StackSizes, kind_of
 from seedstudy.errors import SeedstudyError
 from seedstudy.store.lease import JOB, Lease
@@ -245,7 +246,7 @@ class _Worker:
         taken = self._leases.get(trial_id)
         if taken is not None and taken.holder.n_lost >= MAX_ATTEMPTS:
             reason = f"its process died {MAX_ATTEMPTS} times in a row without getting on"
-            self._store.record_failure(trial_id, reason, traceback="", host=os.uname().nodename)
+            self._store.record_failure(trial_id, reason, traceback="", host=machine.host())
             return EXIT_FAILED
         return None
 
@@ -331,7 +332,7 @@ class _Worker:
             traceback.format_exc(),
             epoch=position[0] + 1,
             update=position[1] + 1,
-            host=os.uname().nodename,
+            host=machine.host(),
             job=os.environ.get(JOB, ""),
             attempt=1 + (holder.n_lost if holder else 0),
         )
