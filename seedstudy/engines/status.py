@@ -49,8 +49,7 @@ def standings(store: Store) -> list[Standing]:
     }
     reasons = dict(scan.trials.select("trial_id", "reason").iter_rows())
     return [
-        _standing(store, trial_id, scan.states.get(trial_id, "damaged"), reasons, queued, scan.damaged)
-        for trial_id in store.trial_ids()
+        _standing(store, trial_id, scan.states[trial_id], reasons, queued, scan.damaged) for trial_id in scan.states
     ]
 
 
@@ -149,7 +148,7 @@ def leftovers(store: Store) -> dict[Path, int]:
         if store.is_running(trial_id):
             continue
         found += folder.glob(".*.tmp")
-        if store.is_done(trial_id):
+        if store.has_result(trial_id):
             found += [store.checkpoint(trial_id), folder / "progress.json", folder / "lock"]
         elif not store.has_ended(trial_id) and not store.checkpoint(trial_id).exists():
             found += [folder / "progress.json", folder / "lock"]

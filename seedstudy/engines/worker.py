@@ -239,7 +239,7 @@ class _Worker:
             lease = self._leases[trial_id] = held.enter_context(self._store.claim(trial_id))
             if lease is None:
                 return EXIT_OK
-        if self._store.is_done(trial_id):
+        if self._store.has_result(trial_id):
             return EXIT_OK
         if self._store.has_ended(trial_id):
             return EXIT_FAILED
@@ -350,7 +350,7 @@ class _Speedometer:
         if not self._is_main:
             return
         with suppress(SeedstudyError):  # a full disk: worth no trial
-            self._store.tell_progress(
+            self._store.write_progress(
                 self._trial.trial_id,
                 epoch=report.epoch,
                 epochs=self._trial.recipe.total_epochs,
