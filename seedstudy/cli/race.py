@@ -237,7 +237,7 @@ class _Runner:
         }
         kept = self._store.race_rule()
         if kept is None:
-            done = [t for grid in self._grids.values() for t in grid.trials if self._store.is_done(t.trial_id)]
+            done = [t for grid in self._grids.values() for t in grid.trials if self._store.has_result(t.trial_id)]
             if done:
                 raise StudyError(
                     f"study {self._store.study}: {len(done)} trials of this race are finished already, and its rule "
@@ -276,7 +276,7 @@ class _Runner:
             raise
         self._is_retry = False
         for trial in trials:
-            if not self._store.is_done(trial.trial_id):
+            if not self._store.has_result(trial.trial_id):
                 tell(f"race: {trial.trial_id} failed, and a race skips no seed: --retry-failed trains it again.")
                 raise typer.Exit(EXIT_FAILED)
 
@@ -290,7 +290,7 @@ class _Runner:
             numbers: list[float] = []
             costs[label] = []
             for trial in grid.trials:
-                if not self._store.is_done(trial.trial_id):
+                if not self._store.has_result(trial.trial_id):
                     break
                 state, rows = self._store.read_trial(trial.trial_id)
                 numbers.append(self._accuracy(trial, rows) if state == "ok" else float("nan"))

@@ -171,7 +171,7 @@ def train(
         with progress:
             watch(engine, store, missing, progress)
     except (KeyboardInterrupt, Cancelled) as error:
-        n_done = sum(store.is_done(trial_id) for trial_id in by_id)
+        n_done = sum(store.has_result(trial_id) for trial_id in by_id)
         is_left = engine.outlives_launcher and isinstance(error, KeyboardInterrupt)
         rest = "its jobs go on: `seedstudy status` tells, `seedstudy cancel` ends them" if is_left else ""
         tell(
@@ -220,5 +220,5 @@ def _missing(
     if failed:
         tell(f"{len(failed)} trials failed earlier and are left alone: --retry-failed trains them again.")
     if is_retry:
-        store.forget_failures(missing)
+        store.clear_failures(missing)
     return missing, rows

@@ -17,6 +17,7 @@ from timm.data.random_erasing import RandomErasing
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from seedstudy import machine
 from seedstudy.data import Dataset
 from seedstudy.data.encoded import EncodedImages
 from seedstudy.errors import DataError
@@ -40,7 +41,7 @@ Item = tuple[int, int, int]
 def n_loaders() -> int:
     """Return how many worker processes decode: what the launcher says, else one per core this process may use."""
     given = os.environ.get(LOADERS)
-    return int(given) if given is not None else len(os.sched_getaffinity(0))
+    return int(given) if given is not None else machine.cores()
 
 
 class _Decoder:

@@ -213,7 +213,7 @@ def test_names_become_folders_only_after_a_check(name: str, tmp_path: Path) -> N
 
 # --- formats --------------------------------------------------------------------------------------------
 
-FORMAT_1 = Path(__file__).parent / "fixtures" / "format_1"
+FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "format_1"
 
 
 @pytest.fixture
