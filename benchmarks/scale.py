@@ -41,7 +41,7 @@ import sys, time
 from seedstudy.decide import summary as analysis, verdict
 from seedstudy import api
 from seedstudy.store import store
-from seedstudy.show import tables
+from seedstudy.show import compare, summary
 from seedstudy.cli import main
 import numpy, polars
 started, started_cpu = time.perf_counter(), time.process_time()
