@@ -15,7 +15,7 @@ from seedstudy.engines.progress import StudyProgress
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.engines.watch import Cancelled, Engine, watch
-from seedstudy.errors import SeedstudyError, StudyError
+from seedstudy.errors import SeedstudyError, StudyError, require_extra
 from seedstudy.recipes import reader as recipes
 from seedstudy.recipes.reader import Recipe
 from seedstudy.recipes.scaling import scale
@@ -51,6 +51,7 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell)
     files = [recipes.read_recipe(_locate(name, study.folder)) for name in study.recipes]
     pairs = [(model, file) for model in models for file in files]
     complete = [file.for_model(model, given=given) for model, file in pairs]
+    require_extra("train")  # before minutes go into preparing the data
     prepared = datasets.prepare(study.data, data_dir=data_dir, cache_dir=cache_dir, progress=tell)
     data = datasets.load(prepared, train_limit=study.train_limit)
     for name, sentence in data.missing.items():
