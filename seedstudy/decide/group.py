@@ -22,7 +22,6 @@ from seedstudy.store.schema import TRIALS, validate
 from seedstudy.store.store import Scan, open_study
 from seedstudy.study.group import Group, Moments, Values
 
-
 Selector = str | Sequence[float] | Values
 """``RECIPE``, ``RECIPE@MODEL``, ``STUDY:RECIPE@MODEL``, a file, ``"79.5±0.1 n=5"``, or one number per seed."""
 What = Sequence[pl.DataFrame | Selector]

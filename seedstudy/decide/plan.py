@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.describe import sd_factors
 from seedstudy.stats.power import (
     MOST_SEEDS,
     detectable_difference,
@@ -21,6 +20,7 @@ from seedstudy.stats.power import (
     seeds_per_arm,
 )
 from seedstudy.stats.sample import check_margin
+from seedstudy.stats.variance import sd_factors
 from seedstudy.stats.welch import welch
 
 BAND = 0.6

@@ -11,14 +11,16 @@ from numpy.typing import ArrayLike
 from scipy import special, stats
 
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.describe import mean_interval, std_interval
+from seedstudy.stats.describe import mean_interval
 from seedstudy.stats.families import BETA, NORMAL, ON_THE_LINE, Array, Family, anderson_darling, fit_rows
-from seedstudy.stats.resample import FEWEST_SEEDS
 from seedstudy.stats.result import Estimate
 from seedstudy.stats.sample import Sample, as_sample, check_level, is_constant, mean_of, sd_of
+from seedstudy.stats.variance import std_interval
 
 FEWEST_FOR_SHAPE = 10
 """Families with a shape parameter need this many seeds; below, the likelihood chases single values."""
+_FEWEST_FOR_BOOTSTRAP = 20
+"""Below, bootstrap intervals are too short."""
 _NORMALITY_DRAWS = 9999
 _COARSE = 0.25
 """Steps from this share of the std on enter the likelihood; finer ones change it by less than 0.3 % per seed."""
@@ -356,7 +358,7 @@ def _shape_moments(sample: Sample, level: float, rng: np.random.Generator) -> tu
         value = low = high = math.nan
         if n >= order and not is_constant(sample):
             value = float(_moment(sample, order))
-        if n >= FEWEST_SEEDS and not is_constant(sample):
+        if n >= _FEWEST_FOR_BOOTSTRAP and not is_constant(sample):
             interval = stats.bootstrap(
                 (sample,),
                 lambda rows, axis, order=order: _moment(rows, order, axis),

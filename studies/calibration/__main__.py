@@ -1,4 +1,4 @@
-"""``python -m seedstudy.stats.calibration`` writes the tables of `docs/calibration.md`."""
+"""``python -m studies.calibration`` writes the tables of `docs/calibration.md`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import sys
 import time
 from pathlib import Path
 
-from seedstudy.stats.calibration.designs import (
+from studies.calibration.designs import (
     SIZES,
 )
-from seedstudy.stats.calibration.report import replaced, tables
-from seedstudy.stats.calibration.run import PARTS, calibrate
+from studies.calibration.report import replaced, tables
+from studies.calibration.run import PARTS, calibrate
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the calibration and put its tables into a document between the marks ``<!-- name -->``."""
-    parser = argparse.ArgumentParser(prog="python -m seedstudy.stats.calibration", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m studies.calibration", description=__doc__)
     parser.add_argument("--replicates", type=int, default=20_000)
     parser.add_argument("--rng-seed", type=int, default=1)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SIZES), help="numbers of seeds per arm")

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from seedstudy.stats import effect, rank, resample, spread, welch
-from seedstudy.stats.calibration.designs import (
+from studies.calibration.designs import (
     LEVEL,
     Design,
     Rows,
     blocks,
     lattice,
 )
-from seedstudy.stats.calibration.rows import (
+from studies.calibration.rows import (
     placement_rows,
     rank_rows,
     welch_rows,

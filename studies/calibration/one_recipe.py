@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from seedstudy.stats import describe, doubt
-from seedstudy.stats.calibration.designs import (
+from studies.calibration.designs import (
     LEVEL,
     SHAPES,
     blocks,

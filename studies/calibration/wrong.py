@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from seedstudy.stats import welch
-from seedstudy.stats.calibration.designs import (
+from studies.calibration.designs import (
     ALPHA,
     Design,
     blocks,
 )
-from seedstudy.stats.calibration.rows import (
+from studies.calibration.rows import (
     brunner_munzel_rows,
     permutation_rows,
     rank_rows,

@@ -9,13 +9,13 @@ import numpy as np
 from scipy import special
 
 from seedstudy.stats import effect, power, welch
-from seedstudy.stats.calibration.designs import (
+from studies.calibration.designs import (
     ALPHA,
     Design,
     blocks,
     normal,
 )
-from seedstudy.stats.calibration.rows import (
+from studies.calibration.rows import (
     permutation_rows,
     rank_rows,
     welch_rows,

@@ -1,6 +1,6 @@
 """Measure what a race promises: simulate seeds, apply the race's own limits at every look, count errors and seeds.
 
-``python -m seedstudy.stats.race_calibration`` writes the tables of `docs/calibration_race.md`.
+``python -m studies.calibration.race`` writes the tables of `docs/calibration_race.md`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from seedstudy.stats import welch
-from seedstudy.stats.calibration import designs
-from seedstudy.stats.calibration.designs import Draw, Rows
+from studies.calibration import designs
+from studies.calibration.designs import Draw, Rows
 from seedstudy.stats.sequential import METHODS, Plan, planned
 from seedstudy.stats.welch import TDistance
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from seedstudy.stats import doubt, welch
-from seedstudy.stats.calibration.designs import ALPHA, Design, Rows, blocks, mirrored, normal, skewed
-from seedstudy.stats.calibration.rows import welch_rows
+from studies.calibration.designs import ALPHA, Design, Rows, blocks, mirrored, normal, skewed
+from studies.calibration.rows import welch_rows
 from seedstudy.stats.welch import TDistance
 
 SEEDS = (2, 3, 4, 5, 7, 10, 30, 100)

@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from seedstudy.stats.calibration.borderline import SEEDS as BORDERLINE_SEEDS
-from seedstudy.stats.calibration.borderline import Borderline, Caveats, Claims, borderline, caveats, claims
-from seedstudy.stats.calibration.coverage import Coverages, coverages_of
-from seedstudy.stats.calibration.designs import (
+from studies.calibration.borderline import SEEDS as BORDERLINE_SEEDS
+from studies.calibration.borderline import Borderline, Caveats, Claims, borderline, caveats, claims
+from studies.calibration.coverage import Coverages, coverages_of
+from studies.calibration.designs import (
     SHAPES,
     SIZES,
     Design,
     designs,
 )
-from seedstudy.stats.calibration.found import Power, power_of
-from seedstudy.stats.calibration.one_recipe import OneArm, one_arm
-from seedstudy.stats.calibration.several import FamilyError, family_error
-from seedstudy.stats.calibration.wrong import Sizes, sizes_of
+from studies.calibration.found import Power, power_of
+from studies.calibration.one_recipe import OneArm, one_arm
+from studies.calibration.several import FamilyError, family_error
+from studies.calibration.wrong import Sizes, sizes_of
 
 Progress = Callable[[str], None]
 

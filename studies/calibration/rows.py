@@ -6,7 +6,7 @@ import numpy as np
 from scipy import special, stats
 
 from seedstudy.stats import effect, welch
-from seedstudy.stats.calibration.designs import (
+from studies.calibration.designs import (
     Rows,
 )
 from seedstudy.stats.permutation import labellings

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from seedstudy.stats.calibration.designs import (
+from studies.calibration.designs import (
     ALPHA,
     LEVEL,
 )
-from seedstudy.stats.calibration.run import Calibration
+from studies.calibration.run import Calibration
 
 
 def _cell(value: float, *, too_high: float | None = None, too_low: float | None = None) -> str:

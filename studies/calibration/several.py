@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special, stats
 
 from seedstudy.stats import grid, many, welch
-from seedstudy.stats.calibration.designs import (
+from studies.calibration.designs import (
     ALPHA,
     LEVEL,
     Rows,
