@@ -129,10 +129,10 @@ def race(
     if as_json:
         print_json(ended.to_dict())
     else:
-        from seedstudy.show import tables
-        from seedstudy.show.deciding import race_tables
+        from seedstudy.show.format import show
+        from seedstudy.show.race import race_tables
 
-        tables.show(*race_tables(ended))
+        show(race_tables(ended))
     if save is not None:
         from seedstudy.show import plots
 
@@ -158,14 +158,7 @@ def _replay(
 
 
 def _show_look(race: Race) -> None:
-    """Show the latest look of each comparison on stderr."""
-    for pair in race.pairs:
-        look = pair.last
-        if look is None:
-            continue
-        needed = f"p {look.p_value:.2g} (needs {look.level:.2g}), " if look.level == look.level else ""
-        state = pair.verdict if pair.verdict != "inconclusive" else "go on" if race.needs else "undecided"
-        tell(
-            f"look at {look.round} seeds: {pair.b} - {pair.a} = {look.difference:+.3g} "
-            f"[{look.low:.3g}, {look.high:.3g}], {needed}{state}"
-        )
+    from seedstudy.show.race import look_lines
+
+    for line in look_lines(race):
+        tell(line)

@@ -164,8 +164,9 @@ def _show_run(outcome: RunOutcome, source: Source, *, as_json: bool) -> None:
         print_json({**document, "groups": [summary.to_dict() for summary in summaries]})
         return
     if summaries:
-        from seedstudy.show import tables
+        from seedstudy.show.format import show
+        from seedstudy.show.summary import summary_table
 
-        tables.show(tables.summary_table(summaries))
+        show(summary_table(summaries))
     ended = ", ".join(f"{count} {state}" for state, count in outcome.counts.items() if count)
     tell(f"study {outcome.study}: {len(outcome.states)} trials: {ended}; results in {outcome.folder}")

@@ -11,7 +11,7 @@ import typer
 from seedstudy.cli.options import AsJson, Results, cache_dir, number_or_auto, print_json, tell, tell_damaged
 
 if TYPE_CHECKING:
-    from seedstudy.engines.status import StudyStatus, TrialStatus
+    from seedstudy.engines.status import StudyStatus
 
 _WATCH_PAUSE_S = 2.0
 
@@ -73,42 +73,19 @@ def status(
 
 def _show_status(answer: StudyStatus) -> None:
     from seedstudy.document import document
-    from seedstudy.show import tables
+    from seedstudy.show.format import show
+    from seedstudy.show.status import status_table, time_left_line, trial_lines
 
     if answer.groups:
-        tables.show(tables.status_table(document(answer.groups)))
+        show(status_table(document(answer.groups)))
     if answer.n_imported:
         trials = "1 imported trial" if answer.n_imported == 1 else f"{answer.n_imported} imported trials"
         print(f"{trials}, trained elsewhere: `seedstudy summary` shows them.")
-    for trial in answer.trials:
-        if line := _line(trial):
-            print(f"{trial.trial_id}: {line}")
+    for line in trial_lines(answer.trials):
+        print(line)
     if answer.time_left_s is not None:
-        print(f"time left: about {_duration(answer.time_left_s)}")
+        print(time_left_line(answer.time_left_s))
     tell_damaged(answer.damaged)
-
-
-def _line(each: TrialStatus) -> str:
-    """Return the facts of one trial that the table does not show; empty where there are none."""
-    match each.state:
-        case "running":
-            since = "" if each.since is None else f" for {_duration(time.time() - each.since)}"
-            epoch = "" if each.epoch is None else f", epoch {each.epoch}/{each.epochs}"
-            left = "" if each.left_s is None else f", {_duration(each.left_s)} left"
-            return f"running on {each.where}{since}{epoch}{left}"
-        case "failed" | "diverged":
-            return (each.reason or "") + (f" ({each.log})" if each.log and each.state == "failed" else "")
-        case "lost" | "interrupted":
-            epoch = "" if each.epoch is None else f" after epoch {each.epoch}"
-            return f"{each.state} on {each.where}{epoch}: {each.reason} ({each.log or 'no log'})"
-        case _:
-            return ""
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
 def cancel(study: Study = "main", results: Results = Path("results")) -> None:

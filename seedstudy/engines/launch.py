@@ -14,7 +14,7 @@ from seedstudy.engines.progress import StudyProgress
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.engines.watch import Cancelled, Engine, watch
-from seedstudy.errors import StoreError, StudyError
+from seedstudy.errors import StoreError, StudyError, require_extra
 from seedstudy.recipes import reader as recipes
 from seedstudy.recipes.reader import Recipe
 from seedstudy.recipes.scaling import scale
@@ -85,7 +85,7 @@ def run(
     scan = train(store, study, resolved, store.scan(), is_retry=is_retry, is_detached=is_detached, say=say)
     states: dict[str, State] = {}
     for trial in resolved.trials:
-        if trial.trial_id in scan.damaged:
+        if scan.states[trial.trial_id] == "damaged":
             raise StoreError(scan.damaged[trial.trial_id])
         states[trial.trial_id] = scan.states[trial.trial_id]
     return RunOutcome(study=study.name, folder=store.root, states=states, scan=scan)
@@ -119,6 +119,7 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
     files = [recipes.read_recipe(_locate(name, study.folder)) for name in study.recipes]
     pairs = [(model, file) for model in models for file in files]
     complete = [file.for_model(model, given=given) for model, file in pairs]
+    require_extra("train")  # before minutes go into preparing the data
     prepared = datasets.prepare(study.data, data_dir=data_dir, cache_dir=cache_dir, progress=say)
     data = datasets.load(prepared, train_limit=study.train_limit)
     for name, sentence in data.missing.items():
@@ -228,8 +229,7 @@ def train(
         return scan
     if len(missing) < len(by_id):
         say(f"study {study.name}: {len(missing)} of {len(by_id)} trials are missing")
-    done = by_id.keys() - set(missing)
-    done_rows = [row for row in scan.trials.iter_rows(named=True) if row["trial_id"] in done]
+    done_rows = scan.rows_of(by_id.keys() - set(missing)).iter_rows(named=True)
     progress = StudyProgress({trial_id: by_id[trial_id].recipe.total_epochs for trial_id in missing}, done_rows)
     engine = _engine(store, study.placement, resolved, n_trials=len(missing), say=progress.note)
     try:
@@ -246,7 +246,7 @@ def train(
             with progress:
                 watch(engine, store, missing, progress)
     except (KeyboardInterrupt, Cancelled) as error:
-        n_done = sum(store.is_done(trial_id) for trial_id in by_id)
+        n_done = sum(store.has_result(trial_id) for trial_id in by_id)
         go_on = engine.outlives_launcher and isinstance(error, KeyboardInterrupt)
         rest = "its jobs go on: `seedstudy status` shows them, `seedstudy cancel` ends them" if go_on else ""
         say(
@@ -276,9 +276,9 @@ def _missing(store: Store, trial_ids: Sequence[str], scan: Scan, *, is_retry: bo
     """Return the trials to train; damaged results are moved aside, and a line says so."""
     missing, n_failed = [], 0
     for trial_id in trial_ids:
-        if trial_id in scan.damaged and store.is_planned(trial_id):
-            say(f"{scan.damaged[trial_id]} It is trained again; the damaged files are in {store.set_aside(trial_id)}.")
         state = scan.states.get(trial_id)
+        if state == "damaged" and store.is_planned(trial_id):
+            say(f"{scan.damaged[trial_id]} It is trained again; the damaged files are in {store.set_aside(trial_id)}.")
         if state == "failed" and not is_retry:
             n_failed += 1
         elif state not in ("ok", "diverged"):
@@ -286,5 +286,5 @@ def _missing(store: Store, trial_ids: Sequence[str], scan: Scan, *, is_retry: bo
     if n_failed:
         say(f"{n_failed} trials failed earlier and are left alone: --retry-failed trains them again.")
     if is_retry:
-        store.forget_failures(missing)
+        store.clear_failures(missing)
     return missing

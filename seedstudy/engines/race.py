@@ -134,7 +134,7 @@ def _declare(store: Store, rule: RaceRule, resolved: Mapping[str, ResolvedStudy]
     document = {**rule.to_dict(), "trains": trains}
     kept = store.race_rule()
     if kept is None:
-        n_done = sum(store.is_done(trial.trial_id) for arm in resolved.values() for trial in arm.trials)
+        n_done = sum(store.has_result(trial.trial_id) for arm in resolved.values() for trial in arm.trials)
         if n_done:
             raise StudyError(
                 f"study {store.study}: {n_done} trials of this race are finished already, and its rule must be written "

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from seedstudy import machine
 from seedstudy.document import FLAT, HIDDEN, fields_of
 from seedstudy.engines import slurm
-from seedstudy.store import lease
-from seedstudy.store.store import Scan, Store
+from seedstudy.store.lease import Holder
+from seedstudy.store.store import Label, Store
+from seedstudy.store.store import State as StoredState
 
 State = Literal["planned", "queued", "running", "ok", "diverged", "failed", "interrupted", "lost", "damaged"]
 """interrupted: stopped at a signal; lost: its process vanished. The next launcher goes on with both."""
@@ -82,19 +84,18 @@ class StudyStatus:
 def study_status(store: Store) -> StudyStatus:
     """Return the state of every trial of a study."""
     scan = store.scan()
-    trial_ids = store.trial_ids()
-    facts = scan.trials.select("trial_id", "recipe", "model", "data", "reason", "train_s").unique("trial_id")
-    rows = {row["trial_id"]: row for row in facts.iter_rows(named=True)}
+    facts = scan.trials.select("trial_id", "reason", "train_s").unique("trial_id")
+    reasons = {**{trial_id: reason for trial_id, reason, _ in facts.iter_rows()}, **scan.damaged}
     queued = {
         trial_id: f"slurm:{job}" for job, tasks in store.jobs("slurm").items() for task in tasks for trial_id in task
     }
-    trials = [_trial_status(store, scan, trial_id, rows.get(trial_id, {}), queued) for trial_id in trial_ids]
-    states: dict[tuple[str, str, str], Counter[State]] = {}
+    trials = [
+        _trial_status(store, trial_id, state, reasons.get(trial_id) or None, queued.get(trial_id))
+        for trial_id, state in scan.states.items()
+    ]
+    states: dict[Label, Counter[State]] = {}
     for trial in trials:
-        row = rows.get(trial.trial_id)
-        key = (row["recipe"], row["model"], row["data"]) if row else store.label(trial.trial_id)
-        states.setdefault(key, Counter())[trial.state] += 1
-    durations = [row["train_s"] for row in rows.values() if row["train_s"] is not None]
+        states.setdefault(scan.labels[trial.trial_id], Counter())[trial.state] += 1
     return StudyStatus(
         study=store.study,
         groups=tuple(
@@ -103,24 +104,19 @@ def study_status(store: Store) -> StudyStatus:
         ),
         reasons={trial.trial_id: trial.reason or "" for trial in trials if trial.state in ("failed", "diverged")},
         damaged={trial.trial_id: trial.reason or "" for trial in trials if trial.state == "damaged"},
-        time_left_s=_time_left_s(trials, durations),
+        time_left_s=_time_left_s(trials, facts["train_s"].drop_nulls().to_list()),
         trials=tuple(trial for trial in trials if trial.state != "ok"),
-        n_imported=len(rows.keys() - set(trial_ids)),
+        n_imported=scan.n_imported,
     )
 
 
-def _trial_status(
-    store: Store, scan: Scan, trial_id: str, row: Mapping[str, Any], queued: Mapping[str, str]
-) -> TrialStatus:
+def _trial_status(store: Store, trial_id: str, state: StoredState, reason: str | None, job: str | None) -> TrialStatus:
     log = store.log(trial_id) if store.log(trial_id).exists() else None
-    state, reason = scan.states.get(trial_id), row.get("reason") or None
     match state:
-        case None:
-            return TrialStatus(trial_id=trial_id, state="damaged", reason=scan.damaged.get(trial_id), log=log)
         case "running":
             return _running(store, trial_id, log)
-        case "planned" | "interrupted" if trial_id in queued:
-            return TrialStatus(trial_id=trial_id, state="queued", where=queued[trial_id], log=log)
+        case "planned" | "interrupted" if job is not None:
+            return TrialStatus(trial_id=trial_id, state="queued", where=job, log=log)
         case "interrupted":
             holder = store.holder(trial_id)
             return TrialStatus(
@@ -153,7 +149,7 @@ def _running(store: Store, trial_id: str, log: Path | None) -> TrialStatus:
     )
 
 
-def _place(holder: lease.Holder | None) -> str | None:
+def _place(holder: Holder | None) -> str | None:
     return None if holder is None else f"{holder.host} {holder.job}".strip()
 
 
@@ -196,14 +192,13 @@ def cancel(store: Store) -> Cancellation:
     return Cancellation(study=store.study, n_running=len(running), n_signalled=n_signalled, n_jobs=len(jobs))
 
 
-def _interrupt(holder: lease.Holder | None) -> bool:
+def _interrupt(holder: Holder | None) -> bool:
     """Send the signal to stop to a process of this machine; return whether it was sent."""
-    if holder is None or holder.boot != lease.boot():
+    if holder is None or holder.boot != machine.boot_id() or not machine.runs_seedstudy(holder.pid):
         return False
     with suppress(OSError):  # it has just ended, or belongs to another user
-        if b"seedstudy" in Path(f"/proc/{holder.pid}/cmdline").read_bytes():  # pids differ between containers
-            os.kill(holder.pid, signal.SIGTERM)
-            return True
+        os.kill(holder.pid, signal.SIGTERM)
+        return True
     return False
 
 
@@ -222,7 +217,7 @@ def leftovers(store: Store) -> dict[Path, int]:
         if store.is_running(trial_id):
             continue
         candidates += folder.glob(".*.tmp")
-        if store.is_done(trial_id):
+        if store.has_result(trial_id):
             candidates += [store.checkpoint(trial_id), folder / "progress.json", folder / "lock"]
         elif not store.has_ended(trial_id) and not store.checkpoint(trial_id).exists():
             candidates += [folder / "progress.json", folder / "lock"]
