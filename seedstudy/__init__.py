@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from seedstudy.show.plots import estimation as plot_estimation
     from seedstudy.show.plots import fits as plot_fits
     from seedstudy.show.plots import save as save_picture
-    from seedstudy.stats.best_of import best_of
+    from seedstudy.stats.audit import best_of
     from seedstudy.study.study import Study, load_study
 
 __all__ = [
@@ -50,7 +50,7 @@ _HOMES = {
     "Recipe": "recipes.reader.Recipe",
     "Study": "study.study.Study",
     "audit": "decide.audit.audit",
-    "best_of": "stats.best_of.best_of",
+    "best_of": "stats.audit.best_of",
     "compare": "api.compare",
     "fit": "api.fit",
     "grid": "api.grid",

@@ -15,7 +15,7 @@ from seedstudy.decide.plan import Spread, curve
 from seedstudy.errors import SeedstudyError, StatisticsError
 from seedstudy.read.published import gpu_hours, reference_stds
 from seedstudy.stats.audit import Cells, best_spread, compare_pairs, pair_p, prob_best, rank_intervals, shrink, worth
-from seedstudy.stats.best_of import normal_best
+from seedstudy.stats.audit import normal_best
 from seedstudy.stats.power import difference_power, estimated_df_power, fractional_seeds
 from seedstudy.stats.welch import two_sided_p, welch
 

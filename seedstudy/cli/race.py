@@ -144,7 +144,7 @@ def _replay(
 ) -> Race:
     from seedstudy.decide import racing
     from seedstudy.decide import summary as analysis
-    from seedstudy.stats.sequential import Plan
+    from seedstudy.stats.race import Plan
 
     groups = []
     for arm in analysis.select_arms(what, source):

@@ -21,8 +21,7 @@ from seedstudy.document import document, ends, fields_of, finite
 from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.metrics import direction_of
 from seedstudy.stats.compare import Comparison, Details, compare, compare_summaries, details
-from seedstudy.stats.eval_sets import max_t
-from seedstudy.stats.many import adjust, compact_letters
+from seedstudy.stats.many import adjust, compact_letters, max_t
 from seedstudy.stats.result import Estimate
 from seedstudy.stats.sample import by_seed, in_pairs, mean_of, sd_of
 from seedstudy.study.group import Group, Values

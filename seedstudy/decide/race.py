@@ -17,9 +17,22 @@ from seedstudy.decide.summary import DEFAULT_RNG_SEED
 from seedstudy.decide.verdict import Word
 from seedstudy.document import HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StudyError
-from seedstudy.stats import sequential, welch
+from seedstudy.stats import welch
+from seedstudy.stats.race import (
+    EQUIVALENT,
+    FUTILE,
+    GREATER,
+    SMALLER,
+    UNDECIDED,
+    Limit,
+    OpenLimit,
+    Plan,
+    adjusted_difference,
+    chance_of_decision,
+    judged,
+    limits,
+)
 from seedstudy.stats.sample import mean_of, sd_of
-from seedstudy.stats.sequential import EQUIVALENT, FUTILE, GREATER, SMALLER, UNDECIDED, Plan
 from seedstudy.stats.welch import TDistance
 from seedstudy.study.group import Group, Values
 
@@ -90,7 +103,7 @@ class Look:
     chance_of_decision: float
     """Predicted chance of a decision by the last look."""
     outcome: int = field(metadata=HIDDEN)
-    """One of the outcomes of :mod:`seedstudy.stats.sequential`."""
+    """One of the outcomes of :mod:`seedstudy.stats.race`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of a comparison's "looks"."""
@@ -319,13 +332,13 @@ class _Course:
         limit, last = self._limits(information, df, plan.alpha / (n_pairs - n_shown), total, at)
         for_equivalence = self._limits(information, df, plan.alpha / n_pairs, total, at)[0]
         t = self._distance(pair, n)
-        outcome = int(sequential.judged(t, limit, replace(plan, margin=None)))
+        outcome = int(judged(t, limit, replace(plan, margin=None)))
         if plan.margin is not None and for_equivalence.shows_equivalence(t, plan.margin):
             outcome = EQUIVALENT
         chance = 1.0 if outcome else 0.0
         if outcome == UNDECIDED and ahead and t.se > 0.0:
             share = information[at] / information[-1]
-            chance = float(sequential.chance_of_decision(t, share, last, float(df[-1]), plan))
+            chance = float(chance_of_decision(t, share, last, float(df[-1]), plan))
             outcome = FUTILE if chance < plan.futility else UNDECIDED
         entry = _look(n, counts, t, limit, for_equivalence, plan, chance, outcome)
         looks = self.looks[pair]
@@ -335,8 +348,8 @@ class _Course:
 
     def _limits(
         self, information: tuple[float, ...], df: tuple[int, ...], alpha: float, total: float, at: int
-    ) -> tuple[sequential.Limit | sequential.OpenLimit, sequential.Limit | sequential.OpenLimit]:
-        path = sequential.limits(self.rule.plan, information, df, alpha, total)
+    ) -> tuple[Limit | OpenLimit, Limit | OpenLimit]:
+        path = limits(self.rule.plan, information, df, alpha, total)
         return path[at], path[-1]
 
     def _distance(self, pair: tuple[str, str], n: int) -> TDistance:
@@ -363,14 +376,14 @@ def _look(
     n: int,
     counts: tuple[int, ...],
     t: TDistance,
-    limit: sequential.Limit | sequential.OpenLimit,
-    for_equivalence: sequential.Limit | sequential.OpenLimit,
+    limit: Limit | OpenLimit,
+    for_equivalence: Limit | OpenLimit,
     plan: Plan,
     chance: float,
     outcome: int,
 ) -> Look:
     half = float(limit.reach(t.df)) * t.se if t.se > 0.0 else math.inf
-    is_open_ended = isinstance(limit, sequential.OpenLimit)
+    is_open_ended = isinstance(limit, OpenLimit)
     with_margin = plan.margin is not None and t.se > 0.0
     return Look(
         round=n,
@@ -382,11 +395,11 @@ def _look(
         se=t.se,
         df=t.df,
         p_value=float(welch.two_sided_p(t)) if t.se > 0.0 else math.nan,
-        p_needed=math.nan if isinstance(limit, sequential.OpenLimit) else limit.level,
+        p_needed=math.nan if isinstance(limit, OpenLimit) else limit.level,
         equivalence_p=float(welch.equivalence_p(t, plan.margin)) if with_margin else None,
         equivalence_p_needed=(
             for_equivalence.one_sided
-            if with_margin and not is_open_ended and isinstance(for_equivalence, sequential.Limit)
+            if with_margin and not is_open_ended and isinstance(for_equivalence, Limit)
             else None
         ),
         chance_of_decision=chance,
@@ -447,7 +460,7 @@ def _pair(course: _Course, names: tuple[str, str], rng_seed: int) -> Pair:
     if last is not None and is_over and len(rule.pairs) == 1 and rule.target is None and last.se > 0.0:
         sds = [sd_of(x[np.isfinite(x)]) for x in (course.values[arm][: last.round] for arm in names)]
         rng = np.random.default_rng(rng_seed)
-        adjusted = sequential.adjusted_difference(last.difference, sds[0], sds[1], rule.plan, rng=rng)
+        adjusted = adjusted_difference(last.difference, sds[0], sds[1], rule.plan, rng=rng)
     return Pair(
         a=names[0],
         b=names[1],

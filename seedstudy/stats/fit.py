@@ -1,4 +1,7 @@
-"""Which distributions describe the seeds of one recipe. Descriptive only: nothing here ever chooses a test."""
+"""Which distributions describe the seeds of one recipe. Descriptive only: no test is chosen by it.
+
+scipy.stats, which takes most of a second to import, is imported by the functions that need it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.describe import mean_interval
@@ -155,6 +158,8 @@ def density(family: FittedFamily, x: Array, *, whole: float | None = None) -> Ar
         As given to `fit`; the beta distribution needs it.
 
     """
+    from scipy import stats
+
     names = {
         "normal": stats.norm,
         "skew-normal": stats.skewnorm,
@@ -330,6 +335,8 @@ def _normality(sample: Sample, step: float | None, rng: np.random.Generator) -> 
 
 
 def _shapiro(sample: Sample, on_lattice: Array | None) -> NormalityTest:
+    from scipy import stats
+
     test = stats.shapiro(sample)
     value, p = float(test.statistic), float(test.pvalue)
     if on_lattice is not None:
@@ -352,6 +359,8 @@ def _kolmogorov(u: Array) -> Array:
 
 
 def _shape_moments(sample: Sample, level: float, rng: np.random.Generator) -> tuple[Estimate, Estimate]:
+    from scipy import stats
+
     n = sample.size
     found = []
     for name, order in (("skewness", 3), ("kurtosis", 4)):
@@ -374,6 +383,8 @@ def _shape_moments(sample: Sample, level: float, rng: np.random.Generator) -> tu
 
 
 def _moment(rows: Any, order: int, axis: int = -1) -> Any:
+    from scipy import stats
+
     if order == 3:
         return stats.skew(rows, axis=axis, bias=False)
     return stats.kurtosis(rows, axis=axis, bias=False)

@@ -18,7 +18,7 @@ import numpy as np
 from seedstudy.stats import welch
 from studies.calibration import designs
 from studies.calibration.designs import Draw, Rows
-from seedstudy.stats.sequential import METHODS, Plan, planned
+from seedstudy.stats.race import METHODS, Plan, planned
 from seedstudy.stats.welch import TDistance
 
 ALPHA, MARGIN = 0.05, 1.0

@@ -24,7 +24,7 @@ from seedstudy.stats.doubt import safe_p
 from seedstudy.stats.effect import small_sample_factor
 from seedstudy.stats.grid import two_way
 from seedstudy.stats.many import against_baseline, all_pairs
-from seedstudy.stats.sequential import Plan, planned
+from seedstudy.stats.race import Plan, planned
 from seedstudy.stats.welch import TDistance, welch
 
 NORMAL, LATTICE, SKEWED = SHAPES["normal"], SHAPES["lattice"], SHAPES["skewed"]

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.many import adjust
-from seedstudy.stats.rank import wilcoxon_p
 from seedstudy.stats.result import Estimate, honest_p
-from seedstudy.stats.sample import check_level
+from seedstudy.stats.sample import Rows, check_level
 
 FEWEST_DATA_SETS = 6
 """Fewer data sets cannot show how a difference varies between them; read the differences one by one."""
@@ -146,6 +145,11 @@ def rank_recipes(means: Mapping[str, ArrayLike]) -> Ranking:
     Corani & Mangili 2016).
 
     """
+    # scipy.stats takes most of a second to import, and a comparison does without.
+    from scipy.stats import rankdata
+
+    from seedstudy.stats.rank import wilcoxon_p
+
     names = list(means)
     columns = [np.asarray(means[name], dtype=np.float64) for name in names]
     sizes = {column.size for column in columns}
@@ -157,7 +161,7 @@ def rank_recipes(means: Mapping[str, ArrayLike]) -> Ranking:
     if not np.isfinite(table).all():
         raise StatisticsError("data sets: a mean is nan or infinite; leave that data set out for all recipes")
     k = table.shape[0]
-    ranks = stats.rankdata(table, axis=1)
+    ranks = rankdata(table, axis=1)
     bare = []
     for i, j in itertools.combinations(range(len(names)), 2):
         gaps = table[:, j] - table[:, i]
@@ -170,7 +174,7 @@ def rank_recipes(means: Mapping[str, ArrayLike]) -> Ranking:
         warnings = (f"{k} data sets: the smallest attainable p of Wilcoxon's test is {floor:.2g}",)
     return Ranking(
         mean_ranks=dict(zip(names, ranks.mean(axis=0).tolist(), strict=True)),
-        friedman_p=_friedman_p(table),
+        friedman_p=_friedman_p(ranks),
         pairs=tuple(
             RankedPair(a=a, b=b, median_difference=gap, p_value=p, p_adjusted=p_adjusted)
             for (a, b, gap, p), p_adjusted in zip(bare, adjusted, strict=True)
@@ -180,10 +184,9 @@ def rank_recipes(means: Mapping[str, ArrayLike]) -> Ranking:
     )
 
 
-def _friedman_p(table: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> float:
+def _friedman_p(ranks: Rows) -> float:
     """Return Friedman's p by the F approximation of Iman & Davenport (1980); 1 where all ranks tie."""
-    k, m = table.shape
-    ranks = stats.rankdata(table, axis=1)
+    k, m = ranks.shape
     treatment = k * float(np.sum(np.square(ranks.mean(axis=0) - (m + 1) / 2)))
     total = float(np.sum(np.square(ranks - (m + 1) / 2)))
     residual = total - treatment
@@ -192,4 +195,4 @@ def _friedman_p(table: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> flo
     if residual <= 1e-12 * total:
         return honest_p(float(np.prod(1 / np.arange(1, m + 1, dtype=np.float64))) ** (k - 1))
     f = (k - 1) * treatment / residual
-    return honest_p(float(stats.f.sf(f, m - 1, (m - 1) * (k - 1))))
+    return honest_p(float(special.fdtrc(m - 1, (m - 1) * (k - 1), f)))
