@@ -5,34 +5,30 @@ Accuracy becomes percentage points ("pp") here: everything a reader sees is in p
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from seedstudy.data import EVAL_SET_ORDER
-from seedstudy.errors import StatisticsError, StudyError, suggest
-from seedstudy.read.arms import DEFAULT_METRIC, Wanted, parse_selector, read_arms
-from seedstudy.read.metrics import to_points
+from seedstudy.errors import StudyError, suggest
+from seedstudy.read.groups import Request, read_groups
+from seedstudy.read.logs import parse_selector
+from seedstudy.read.metrics import DEFAULT_METRIC
+from seedstudy.read.published import group_of_mean_and_std, is_mean_and_std
 from seedstudy.read.tables import read_table
 from seedstudy.store.schema import TRIALS, validate
 from seedstudy.store.store import open_study
-from seedstudy.study.group import Group, Moments, Values
+from seedstudy.study.group import Group
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
-    """Where selectors are looked up, and which metric and eval sets are asked for."""
+class Source(Request):
+    """Which results to read, and the study in which recipes are looked up."""
 
     results: Path = Path("results")
     study: str = "main"
-    eval_sets: tuple[str, ...] | None = None
-    metric: str = DEFAULT_METRIC
-    unit: str | None = None
-    """Unit of plain numbers: ``percent`` or ``fraction``; needed only where it cannot be told."""
 
 
 def select_groups(what: Sequence[str], source: Source) -> list[Group]:
@@ -110,14 +106,13 @@ def studies_of(what: Sequence[str], source: Source) -> tuple[str, ...]:
     """Return the names of the studies that selectors speak of; none for files and published numbers."""
     if not what:
         return (source.study,)
-    named = [text for text in what if parse_selector(text) is None and not _PUBLISHED.fullmatch(text.strip())]
+    named = [text for text in what if parse_selector(text) is None and not is_mean_and_std(text)]
     return tuple(dict.fromkeys(text.rpartition(":")[0] or source.study for text in named))
 
 
 def _select(selector: str, source: Source) -> list[Group]:
-    published = _published(selector, source)
-    if published is not None:
-        return [published]
+    if is_mean_and_std(selector):
+        return [group_of_mean_and_std(selector, source)]
     if parse_selector(selector) is not None:
         return _groups_of_files(selector, source)
     study, _, rest = selector.rpartition(":")
@@ -200,28 +195,6 @@ def _eval_sets(finished: pl.DataFrame, source: Source) -> list[str]:
     return list(source.eval_sets)
 
 
-# --- numbers from anywhere ----------------------------------------------------------------------------
-
-
-def group_of_numbers(values: Sequence[float] | Values, label: str, source: Source) -> Group:
-    """Return a group made of plain numbers, accuracies in percent or fractions, or any other metric."""
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1:
-        raise StatisticsError(f"{label}: expected one number per seed, got an array of shape {array.shape}.")
-    is_share = source.metric == DEFAULT_METRIC or source.unit is not None
-    return Group(
-        label=label,
-        recipe=label,
-        model=None,
-        data=None,
-        eval_set=source.eval_sets[0] if source.eval_sets else EVAL_SET_ORDER[0],
-        metric=source.metric,
-        unit="pp" if is_share else None,
-        seeds=None,
-        values=to_points(array, source.unit, where=label) if is_share else array,
-    )
-
-
 def _groups_of_files(selector: str, source: Source) -> list[Group]:
     """Return the groups of a file, a folder or a pattern; a file of trials is read as a study is."""
     files, pick = parse_selector(selector) or (selector, None)
@@ -230,49 +203,4 @@ def _groups_of_files(selector: str, source: Source) -> list[Group]:
         if "trial_id" in table.columns:
             groups = groups_of_trials(validate(table, TRIALS, where=files), source)
             return groups if pick is None else _matching(groups, pick, files)
-    wanted = Wanted(metric=source.metric, eval_sets=source.eval_sets, unit=source.unit)
-    return [
-        Group(
-            label=arm.label,
-            recipe=arm.recipe,
-            model=arm.model,
-            data=arm.data,
-            eval_set=arm.eval_set,
-            metric=arm.metric,
-            unit=arm.unit,
-            seeds=arm.seeds,
-            values=arm.values,
-            n_left_out=arm.n_left_out,
-            notes=arm.notes,
-            origin=files,
-            step=100.0 / arm.n_examples if arm.n_examples else None,
-        )
-        for arm in read_arms(selector, wanted)
-    ]
-
-
-_PUBLISHED = re.compile(
-    r"(?:(?P<label>[^:]+):\s*)?(?P<mean>[+-]?[\d.]+(?:e[+-]?\d+)?)\s*(?:±|\+-|\+/-)\s*(?P<sd>[\d.]+(?:e[+-]?\d+)?)"
-    r"(?:[\s,(]*n\s*=\s*(?P<n>\d+)\)?)?",
-    re.IGNORECASE,
-)
-
-
-def _published(selector: str, source: Source) -> Group | None:
-    """Return the group of a published "mean ± std, n = seeds"; None where the selector is none."""
-    found = _PUBLISHED.fullmatch(selector.strip())
-    if found is None:
-        return None
-    if found["n"] is None:
-        raise StudyError(
-            f'"{selector}": a mean without its number of seeds cannot be compared; write "{selector} n=5".'
-        )
-    try:
-        mean, sd, n = float(found["mean"]), float(found["sd"]), int(found["n"])
-    except ValueError:
-        raise StudyError(f'"{selector}": not two numbers; write it like "79.5±0.1 n=5".') from None
-    label = found["label"] or selector.strip()
-    group = group_of_numbers([mean], label, source)
-    scale = 100.0 if source.unit == "fraction" else 1.0
-    moments = Moments(mean=float(group.values[0]), sd=sd * scale, n=n)
-    return replace(group, values=np.empty(0), moments=moments)
+    return read_groups(selector, source)

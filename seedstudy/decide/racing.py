@@ -13,8 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from seedstudy.decide.race import Arm, Look, Pair, Race, RaceRule
-from seedstudy.decide.summary import DEFAULT_RNG_SEED, Group, Source, Values, group_of_numbers
+from seedstudy.decide.summary import DEFAULT_RNG_SEED, Group, Source, Values
 from seedstudy.decide.verdict import Word
+from seedstudy.read.groups import group_of_numbers
 from seedstudy.stats import sequential, welch
 from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.stats.sequential import EQUIVALENT, FUTILE, GREATER, SMALLER, UNDECIDED, Plan

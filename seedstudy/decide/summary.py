@@ -11,7 +11,6 @@ import numpy as np
 
 from seedstudy.decide.group import (
     Source,
-    group_of_numbers,
     groups_of_trials,
     one_of,
     select_all,
@@ -43,7 +42,6 @@ __all__ = [
     "doubts_of",
     "finite",
     "fit_group",
-    "group_of_numbers",
     "groups_of_trials",
     "interval",
     "one_of",
