@@ -33,6 +33,11 @@ class Request:
     unit: str | None = None
     """``percent`` or ``fraction`` of accuracies; needed only where the numbers leave it open."""
 
+    def __post_init__(self) -> None:
+        """Refuse a unit that does not exist."""
+        if self.unit not in (None, "percent", "fraction"):
+            raise StudyError(f'--unit "{self.unit}": expected percent or fraction.')
+
 
 def group_of_numbers(values: npt.ArrayLike, label: str, request: Request) -> Group:
     """Return a group of plain numbers, one per seed: accuracies in percent or fractions, or any other metric."""
