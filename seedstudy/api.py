@@ -17,7 +17,8 @@ from seedstudy.decide.summary import DEFAULT_RNG_SEED, FittedGroup, Group, Sourc
 from seedstudy.decide.verdict import Rule
 from seedstudy.decide.wider import GridAnswer, analyse_grid
 from seedstudy.errors import StoreError, StudyError
-from seedstudy.read.arms import DEFAULT_METRIC
+from seedstudy.read.groups import group_of_numbers
+from seedstudy.read.metrics import DEFAULT_METRIC
 from seedstudy.store.store import open_study
 
 Selector = str | Sequence[float] | npt.NDArray[Any]
@@ -202,7 +203,7 @@ def _arms(what: Sequence[pl.DataFrame | Selector], source: Source) -> list[list[
             label = next(names, "")
             if not label:
                 raise StudyError("compare takes up to 26 lists of numbers; give files for more.")
-            arms.append([analysis.group_of_numbers(given, label, source)])  # type: ignore[arg-type]  # no frame here
+            arms.append([group_of_numbers(given, label, source)])
     return analysis.told_apart(arms)
 
 

@@ -71,7 +71,7 @@ def evaluate(
 ) -> None:
     """Evaluate published or own weights on val, ReaL and V2; the result stands beside trained trials."""
     from seedstudy import data as datasets
-    from seedstudy.read.timm_results import figure
+    from seedstudy.read.published import timm_top1
     from seedstudy.recipes.reader import load_recipe
     from seedstudy.show.format import show
     from seedstudy.show.networks import evaluation_table
@@ -101,7 +101,7 @@ def evaluate(
             "top5": 100 * found.n_correct_top5 / found.n_examples,
             "published_top1": None
             if published is None
-            else figure(published, name, model, size=shown.size, crop=shown.crop),
+            else timm_top1(published, name, model, size=shown.size, crop=shown.crop),
         }
         for name, found in judged.evaluations.items()
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seedstudy.data import EVAL_SET_ORDER
-from seedstudy.errors import StatisticsError, StudyError, suggest
+from seedstudy.errors import StatisticsError
+from seedstudy.read.published import Table, read_published_table
 from seedstudy.stats.audit import (
     Cells,
     Pair,
@@ -29,19 +29,6 @@ from seedstudy.stats.audit import (
 SENSITIVITY = (0.5, 1.0, 1.5, 2.0, 3.0)
 """Factors of the assumed std for which the decided pairs are counted again."""
 CLAIMS = (Cells(n=1), Cells(n=3), Cells(kind="best", n=5))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
-    """Numbers of a published table, in percent for accuracies."""
-
-    name: str
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    values: npt.NDArray[np.float64]
-    """Shape (n_rows, n_columns); nan where a cell is empty."""
-    steps: tuple[float, ...]
-    """What the numbers of each column are rounded to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,7 +188,7 @@ def audit(
     Seed noise only: the test set, which all rows share, adds doubt about new images that no number of seeds removes.
 
     """
-    table = table if isinstance(table, Table) else read_table(Path(table))
+    table = table if isinstance(table, Table) else read_published_table(Path(table))
     noise = noise if isinstance(noise, Noise) else Noise(sd=dict.fromkeys(table.columns, float(noise)))
     for column in table.columns:
         sd = noise.sd.get(column)
@@ -324,119 +311,3 @@ def _warnings(table: Table, noise: Noise) -> tuple[str, ...]:
                 f"({step / noise.sd[column]:.2g} std)"
             )
     return tuple(found)
-
-
-# --- reading ------------------------------------------------------------------------------------------
-
-
-def read_table(
-    path: Path, *, columns: Sequence[str] | None = None, label: str | None = None, unit: str | None = None
-) -> Table:
-    """Read a CSV file with one row per model or recipe and one column per recipe or eval set.
-
-    Parameters
-    ----------
-    columns
-        Columns to judge; by default those called like eval sets, else those that start with ``top1``, else all that
-        hold numbers.
-    label
-        Column with the names of the rows; the first by default.
-    unit
-        ``percent`` or ``fraction`` for accuracies that do not tell; ``none`` for any other metric.
-
-    Raises
-    ------
-    StudyError
-        A file that cannot be read, text in a number's place, percentages and fractions mixed.
-
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            records = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise StudyError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from error
-    if len(records) < 3:
-        raise StudyError(f"{path}: a table needs a line of column names and at least two rows.")
-    head, *body = records
-    ragged = [line for line, row in enumerate(body, start=2) if len(row) != len(head)]
-    if ragged:
-        raise StudyError(f"{path}, line {ragged[0]}: {len(body[ragged[0] - 2])} cells where the head has {len(head)}.")
-    for name in (*(columns or ()), *([label] if label else [])):
-        if name not in head:
-            raise StudyError(f'{path}: no column "{name}".{suggest(name, head)}')
-    named = label or head[0]
-    chosen = list(columns or _default_columns(head, body, named))
-    rows = tuple(row[head.index(named)].strip() for row in body)
-    doubled = {row for row in rows if rows.count(row) > 1}
-    if doubled:
-        raise StudyError(f'{path}: "{sorted(doubled)[0]}" names several rows of column {named}: give --label.')
-    cells = [[_number(path, rows[i], name, row[head.index(name)]) for name in chosen] for i, row in enumerate(body)]
-    values = np.array(cells, dtype=np.float64).reshape(len(body), len(chosen))
-    steps = [
-        min((_step(row[head.index(name)]) for row in body if row[head.index(name)].strip()), default=1.0)
-        for name in chosen
-    ]
-    scale = _scale(path, rows, chosen, values, unit)
-    return Table(
-        name=path.name,
-        rows=rows,
-        columns=tuple(chosen),
-        values=values * scale,
-        steps=tuple(step * scale for step in steps),
-    )
-
-
-def _default_columns(head: Sequence[str], body: Sequence[Sequence[str]], label: str) -> list[str]:
-    def holds_numbers(name: str) -> bool:
-        return any(_is_number(row[head.index(name)]) for row in body)
-
-    others = [name for name in head if name != label and holds_numbers(name)]
-    of_sets = [name for name in others if name in EVAL_SET_ORDER]
-    return of_sets or [name for name in others if name.startswith("top1")] or others
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
-
-
-def _number(path: Path, row: str, column: str, text: str) -> float:
-    if not text.strip():
-        return math.nan
-    if not _is_number(text):
-        raise StudyError(
-            f'{path}, row "{row}": {column} = "{text.strip()}" is not a number; leave the cell empty, or name the '
-            "columns to judge with --columns."
-        )
-    return float(text)
-
-
-def _step(text: str) -> float:
-    """Return what a printed number is rounded to."""
-    _, _, decimals = text.strip().lower().partition(".")
-    return 10.0 ** -len(decimals) if decimals.isdigit() else 1.0 if text.strip().lstrip("-").isdigit() else 0.0
-
-
-def _scale(
-    path: Path, rows: Sequence[str], columns: Sequence[str], values: npt.NDArray[np.float64], unit: str | None
-) -> float:
-    """Return what makes accuracies percentages; a table that mixes both is refused."""
-    if unit is not None:
-        return {"percent": 1.0, "fraction": 100.0, "none": 1.0}[unit]
-    known = values[np.isfinite(values)]
-    if not known.size:
-        raise StudyError(f"{path}: no number in {', '.join(columns)}.")
-    if known.min() < 0.0 or known.max() > 100.0:
-        raise StudyError(f"{path}: {known.max():g} is no accuracy: say --unit none for another metric.")
-    small = np.argwhere(np.isfinite(values) & (values <= 1.0))
-    if small.size and known.max() > 1.0:
-        row, column = small[0]
-        raise StudyError(
-            f'{path}, row "{rows[row]}": {columns[column]} = {values[row, column]:g} among percentages: percent and '
-            "fraction are mixed; write all in percent."
-        )
-    if known.max() <= 1.0:
-        raise StudyError(f"{path}: percent or fraction? Every number is at most 1: say --unit percent or fraction.")
-    return 1.0

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
 from seedstudy.errors import SeedstudyError
-from seedstudy.read.arms import Arm, Wanted, parse_selector, read_arms
+from seedstudy.read.groups import Request, read_groups
+from seedstudy.read.logs import parse_selector
 from seedstudy.read.metrics import direction_of
+from seedstudy.study.group import Group
 
 
 @pytest.fixture(autouse=True)
@@ -24,14 +27,14 @@ def write(name: str, text: str) -> str:
     return name
 
 
-def only(selector: str, metric: str = "top1", unit: str | None = None, eval_sets: tuple[str, ...] | None = None) -> Arm:
-    (arm,) = read_arms(selector, Wanted(metric=metric, unit=unit, eval_sets=eval_sets))
-    return arm
+def only(selector: str, **request: Any) -> Group:
+    (group,) = read_groups(selector, Request(**request))
+    return group
 
 
-def refused(selector: str, metric: str = "top1", unit: str | None = None) -> str:
+def refused(selector: str, **request: Any) -> str:
     with pytest.raises(SeedstudyError) as caught:
-        read_arms(selector, Wanted(metric=metric, unit=unit))
+        read_groups(selector, Request(**request))
     message = str(caught.value)
     assert len(message.splitlines()) == 1
     return message
@@ -41,15 +44,15 @@ def refused(selector: str, metric: str = "top1", unit: str | None = None) -> str
 
 
 def test_plain_numbers_with_comments() -> None:
-    arm = only(write("old.txt", "# A3, three seeds\n78.0\n\n78.1  # seed 1\n78.2\n"))
-    assert arm.values.tolist() == [78.0, 78.1, 78.2]
-    assert (arm.label, arm.seeds, arm.unit, arm.eval_set) == ("old", None, "pp", "val")
+    group = only(write("old.txt", "# A3, three seeds\n78.0\n\n78.1  # seed 1\n78.2\n"))
+    assert group.values.tolist() == [78.0, 78.1, 78.2]
+    assert (group.label, group.seeds, group.unit, group.eval_set) == ("old", None, "pp", "val")
 
 
 def test_a_long_table_holds_several_recipes() -> None:
     table = "recipe,model,seed,top1\na3,resnet50,0,78.0\na3,resnet50,1,78.2\na2,resnet50,0,79.8\na2,resnet50,1,79.7\n"
-    arms = read_arms(write("runs.csv", table), Wanted())
-    assert [(arm.label, arm.seeds) for arm in arms] == [("a3@resnet50", (0, 1)), ("a2@resnet50", (0, 1))]
+    groups = read_groups(write("runs.csv", table), Request())
+    assert [(group.label, group.seeds) for group in groups] == [("a3@resnet50", (0, 1)), ("a2@resnet50", (0, 1))]
     assert only("runs.csv:a2").values.tolist() == [79.8, 79.7]
     assert only("runs.csv:a2@resnet50").recipe == "a2"
     assert "Did you mean" in refused("runs.csv:a22")
@@ -64,27 +67,27 @@ def test_a_wide_table_holds_a_column_per_recipe_of_unequal_length() -> None:
 
 def test_a_wide_table_holds_a_column_per_eval_set() -> None:
     write("sets.csv", "seed,val_top1,real_top1,v2_top1\n0,79.8,85.4,67.9\n1,79.7,85.3,68.1\n")
-    arms = read_arms("sets.csv", Wanted())
-    assert [(arm.eval_set, arm.values[0]) for arm in arms] == [("val", 79.8), ("real", 85.4), ("v2", 67.9)]
-    (v2,) = read_arms("sets.csv", Wanted(eval_sets=("v2",)))
+    groups = read_groups("sets.csv", Request())
+    assert [(group.eval_set, group.values[0]) for group in groups] == [("val", 79.8), ("real", 85.4), ("v2", 67.9)]
+    (v2,) = read_groups("sets.csv", Request(eval_sets=("v2",)))
     assert v2.eval_set == "v2"
     write("short.csv", "val,real\n79.8,85.4\n79.7,85.3\n")
-    assert [arm.eval_set for arm in read_arms("short.csv", Wanted())] == ["val", "real"]
+    assert [group.eval_set for group in read_groups("short.csv", Request())] == ["val", "real"]
 
 
 def test_an_eval_set_column_is_read_and_chosen() -> None:
     write("sets.csv", "seed,eval_set,top1\n0,val,79.8\n1,val,79.7\n0,v2,67.9\n1,v2,68.1\n")
-    assert [arm.eval_set for arm in read_arms("sets.csv", Wanted())] == ["val", "v2"]
+    assert [group.eval_set for group in read_groups("sets.csv", Request())] == ["val", "v2"]
     assert only("sets.csv", eval_sets=("v2",)).values.tolist() == [67.9, 68.1]
     with pytest.raises(SeedstudyError, match="holds no result on real"):
-        read_arms("sets.csv", Wanted(eval_sets=("real",)))
+        read_groups("sets.csv", Request(eval_sets=("real",)))
 
 
 def test_metric_and_value_columns() -> None:
     write("tidy.csv", "seed,metric,value\n0,val_loss,0.9\n0,top1,79.8\n1,val_loss,0.8\n1,top1,79.7\n")
     assert only("tidy.csv").values.tolist() == [79.8, 79.7]
-    arm = only("tidy.csv", metric="val_loss")
-    assert (arm.values.tolist(), arm.unit, arm.metric) == ([0.9, 0.8], None, "val_loss")
+    group = only("tidy.csv", metric="val_loss")
+    assert (group.values.tolist(), group.unit, group.metric) == ([0.9, 0.8], None, "val_loss")
 
 
 def test_rows_are_picked_by_columns() -> None:
@@ -107,8 +110,8 @@ def test_every_format_gives_the_same_arm(kind: str) -> None:
         write("t.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     else:
         write(f"t.{kind}", frame.write_csv(separator="\t" if kind == "tsv" else ","))
-    arm = only(f"t.{kind}")
-    assert (arm.seeds, arm.values.tolist()) == ((0, 1), [79.8, 79.7])
+    group = only(f"t.{kind}")
+    assert (group.seeds, group.values.tolist()) == ((0, 1), [79.8, 79.7])
 
 
 def test_json_shapes() -> None:
@@ -127,9 +130,9 @@ def test_timm_summaries_of_a_folder_are_one_trial_each_by_the_last_epoch() -> No
     for seed, top1 in ((0, 0.9), (7, 0.7)):
         write(f"runs/a2/try{seed}/summary.csv", TIMM.format(1.5, top1))
         write(f"runs/a2/try{seed}/args.yaml", f"lr: 0.1\nseed: {seed}\n")
-    arm = only("runs/a2")
+    group = only("runs/a2")
     # The last epoch, not the best; and percent, since timm writes nothing else.
-    assert (arm.label, arm.seeds, arm.values.tolist()) == ("a2", (0, 7), [0.9, 0.7])
+    assert (group.label, group.seeds, group.values.tolist()) == ("a2", (0, 7), [0.9, 0.7])
     assert only("runs/a2/*/summary.csv").values.tolist() == [0.9, 0.7]
     assert only("runs/a2/try0/summary.csv").values.tolist() == [0.9]
 
@@ -137,9 +140,9 @@ def test_timm_summaries_of_a_folder_are_one_trial_each_by_the_last_epoch() -> No
 def test_a_trial_that_stopped_early_is_told() -> None:
     write("runs/seed0/summary.csv", TIMM.format(50.0, 79.0))
     write("runs/seed1/summary.csv", TIMM.format(50.0, 79.0).rpartition("1,5.0")[0])
-    arm = only("runs/")
-    assert arm.seeds == (0, 1)
-    assert "ended at different epochs, the longest at 1: runs/seed1/summary.csv (0)" in arm.notes[0]
+    group = only("runs/")
+    assert group.seeds == (0, 1)
+    assert "ended at different epochs, the longest at 1: runs/seed1/summary.csv (0)" in group.notes[0]
 
 
 def test_lightning_metrics_have_holes() -> None:
@@ -148,8 +151,8 @@ def test_lightning_metrics_have_holes() -> None:
     write("logs/version_0/hparams.yaml", "seed: 3\nobject: !!python/object:os.system {}\n")
     write("logs/version_1/metrics.csv", text.replace("0.8", "0.82"))
     write("logs/version_1/hparams.yaml", "seed: 4\n")
-    arm = only("logs/", unit="fraction")
-    assert (arm.seeds, arm.values.tolist()) == ((3, 4), pytest.approx([80.0, 82.0]))
+    group = only("logs/", unit="fraction")
+    assert (group.seeds, group.values.tolist()) == ((3, 4), pytest.approx([80.0, 82.0]))
     assert "percent or fraction" in refused("logs/")
 
 
@@ -159,8 +162,8 @@ def test_hugging_face_results_win_over_checkpoints() -> None:
         write(f"out/seed_{seed}/checkpoint-5/trainer_state.json", json.dumps(state))
         write(f"out/seed_{seed}/trainer_state.json", json.dumps(state))
         write(f"out/seed_{seed}/all_results.json", json.dumps({"epoch": 3.0, "eval_accuracy": accuracy}))
-    arm = only("out/", unit="fraction")
-    assert (arm.seeds, arm.values.tolist()) == ((0, 1), pytest.approx([91.0, 92.0]))
+    group = only("out/", unit="fraction")
+    assert (group.seeds, group.values.tolist()) == ((0, 1), pytest.approx([91.0, 92.0]))
 
 
 def test_hugging_face_state_by_its_last_evaluation() -> None:
@@ -177,8 +180,8 @@ def test_hugging_face_state_by_its_last_evaluation() -> None:
 
 def test_wandb_table_leaves_out_what_did_not_finish() -> None:
     write("wandb.csv", "Name,State,seed,val/acc1\nsun-1,finished,0,79.8\nsea-2,crashed,1,12.0\nsky-3,finished,2,79.7\n")
-    arm = only("wandb.csv")
-    assert (arm.seeds, arm.values.tolist(), arm.n_left_out) == ((0, 2), [79.8, 79.7], 1)
+    group = only("wandb.csv")
+    assert (group.seeds, group.values.tolist(), group.n_left_out) == ((0, 2), [79.8, 79.7], 1)
 
 
 def test_wandb_chart_has_a_column_per_trial() -> None:
@@ -218,8 +221,8 @@ def test_tensorboard_needs_an_extra_or_is_read(tmp_path: Path) -> None:
         with SummaryWriter(str(tmp_path / f"runs/seed{seed}")) as writer:
             for step, value in ((1, 0.5), (2, 0.8 + seed / 100)):
                 writer.add_scalar("val/acc", value, step)
-    arm = only("runs/", unit="fraction")
-    assert (arm.seeds, arm.values.tolist()) == ((0, 1), pytest.approx([80.0, 81.0]))
+    group = only("runs/", unit="fraction")
+    assert (group.seeds, group.values.tolist()) == ((0, 1), pytest.approx([80.0, 81.0]))
     broken = write("broken/events.out.tfevents.1.host", "no events here")
     assert "holds no scalar" in refused(broken) or "not a readable" in refused(broken)
 
@@ -233,14 +236,14 @@ def test_tensorboard_needs_an_extra_or_is_read(tmp_path: Path) -> None:
         ("x.txt", "79,5\n", 'x.txt, line 1: "79,5" is not a number; write 79.5.'),
         ("x.txt", "# nothing\n", "holds no number"),
         ("x.csv", "", "holds no number"),
-        ("x.csv", "seed,top1\n0,79.6\n0,79.7\n", "seed 0 stands in several rows"),
+        ("x.csv", "seed,top1\n0,79.6\n0,79.7\n", "seed 0 is in several rows"),
         ("x.csv", "seed,top1\n0,79.6\n1,\n", 'column "top1" is empty in trial 2 of 2'),
         ("x.csv", "seed,top1\n0,79.6\n1,oops\n", 'column "top1" holds "oops"'),
         ("x.csv", "seed,top1\n0,79.6\n1,nan\n", 'column "top1" is nan in trial 2 of 2'),
         ("x.csv", "seed,top1\n0,79.6\n1,inf\n", 'column "top1" is inf in trial 2 of 2'),
         ("x.csv", "seed,top1\n0,0.796\n", "percent or fraction?"),
-        ("x.csv", "seed,top1\n0,179.6\n", "179.6 is no accuracy"),
-        ("x.csv", "seed,val_acc,test_acc\n0,79.6,79.5\n", "say --metric val_acc or --metric test_acc"),
+        ("x.csv", "seed,top1\n0,179.6\n", "179.6 is not an accuracy"),
+        ("x.csv", "seed,val_acc,test_acc\n0,79.6,79.5\n", "use --metric val_acc or --metric test_acc"),
         ("x.csv", "seed,lr\n0,0.1\n", 'no column "top1"'),
         ("x.csv", 'seed,top1\n0,"79.6\n', "not a readable csv file"),
         ("x.csv", 'recipe,top1\n"a\x1b[31m2",79.6\n', "control characters"),

@@ -76,7 +76,7 @@ def test_rounded_values_are_told(cli: Cli) -> None:
     Path("a2.txt").write_text("79.8\n79.7\n")
     code, _, err = cli("import", "a2.txt", "-m", "resnet50", *IMAGENET)
     assert code == 0, err
-    assert "leave the number of right images open by ±25 of 50,000" in err
+    assert "leave the number of correct images open by ±25 of 50,000" in err
     assert ss.load_trials("results/main")["seed"].to_list() == [None, None]
     assert cli("summary", "a2", "--json")[0] == 0
 
@@ -95,15 +95,15 @@ def test_counts_are_taken_as_they_are(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["t.csv"], "t.csv: does not say which model; say --model"),
-        (["t.csv", "-m", "net"], "t.csv: does not say which data; say --data"),
+        (["t.csv"], "t.csv: does not say which model; give --model"),
+        (["t.csv", "-m", "net"], "t.csv: does not say which data; give --data"),
         (["t.csv", "-m", "net", "-d", "mine"], "how many images has val of mine?"),
         (["t.csv", "-m", "net", "-d", "mine", "--n-examples", "x"], '--n-examples "x": expected a number of images'),
-        (["t.csv", "-m", "net", "-d", "mine", "--n-examples", "7"], "is no whole number of 7 images"),
+        (["t.csv", "-m", "net", "-d", "mine", "--n-examples", "7"], "is not a whole number of 7 images"),
         (["t.csv", "-m", "../net", "-d", "mine", "--n-examples", "1000"], 'model "../net": use letters'),
         (["t.csv", "-r", "a b", "-m", "n", "-d", "m", "--n-examples", "1000"], 'recipe "a b": use letters'),
         (["t.csv", "t.csv", "-m", "n", "-d", "m", "--n-examples", "1000"], "stands in two of the files"),
-        (["l.csv", "--metric", "loss", "-m", "n", "-d", "m"], '"loss" is no accuracy'),
+        (["l.csv", "--metric", "loss", "-m", "n", "-d", "m"], '"loss" is not an accuracy'),
         (["nowhere"], "nowhere: cannot be read (no such file)"),
         (["folder"], "a folder is written with a slash"),
     ],
