@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from seedstudy.decide.summary import Source
     from seedstudy.engines.launch import Grid
     from seedstudy.store.store import Store
-    from seedstudy.study.study import Study, Trial
+    from seedstudy.study.study import Study
+    from seedstudy.study.trial import Trial
 
 Alpha = Annotated[float | None, typer.Option(help="Error rate of each claim, over all looks (default 0.05).")]
 
@@ -101,19 +102,20 @@ def race(
     else:
         if metric != "top1" or lower_is_better or unit is not None:
             raise StudyError("race: trials are raced by top1; other metrics come from files, with --replay.")
-        from seedstudy.cli.run import placement_of
-        from seedstudy.study.study import Placement, Study, check_name
+        from seedstudy.study.study import adjusted
 
         where = {"engine": engine, "workers": workers, "processes": processes, "cores": cores, "gpus": gpus}
-        blank = Study(
-            recipes=(),
+        blank = adjusted(
+            recipes=what,
             data=data,
             epochs=epochs,
             train_limit=train_limit,
-            name=check_name(study),
-            placement=placement_of(Placement(), where | {"stack": stack, "template": template}),
+            name=study,
+            vary=vary,
+            assignments=assignments,
+            placement=where | {"stack": stack, "template": template},
         )
-        arms = _arms(what, blank, model=model, vary=vary, assignments=assignments)
+        arms = _arms(what, blank, model=model)
         runner = _Runner(arms, results, data_dir, is_retry=retry_failed)
         ended = runner.race(given, eval_set=names[0] if names else "val", target=target)
     if as_json:
@@ -147,14 +149,11 @@ def _replay(
     return racing.replay_groups(groups, plan, target=target, lower_is_better=lower_is_better)
 
 
-def _arms(
-    what: Sequence[str], blank: Study, *, model: str | None, vary: str | None, assignments: Sequence[str] | None
-) -> dict[str, Study]:
+def _arms(what: Sequence[str], blank: Study, *, model: str | None) -> dict[str, Study]:
     """Return each arm's study: its label as tables call it, and what to train."""
     from dataclasses import replace
 
     from seedstudy.data import info
-    from seedstudy.study.seeds import parse_vary
 
     arms: dict[str, Study] = {}
     for name in what:
@@ -163,10 +162,7 @@ def _arms(
         label = f"{Path(recipe).stem if recipe.endswith('.toml') else recipe}@{chosen}"
         if label in arms:
             raise StudyError(f"race: {label} stands twice; every arm races once.")
-        changes: dict[str, Any] = {"recipes": (recipe,), "models": (chosen,), "assignments": tuple(assignments or ())}
-        if vary is not None:
-            changes["vary"] = parse_vary(vary.split(","))
-        arms[label] = replace(blank, **changes)
+        arms[label] = replace(blank, recipes=(recipe,), models=(chosen,))
     return arms
 
 

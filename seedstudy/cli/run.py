@@ -16,17 +16,15 @@ from seedstudy.cli.options import (
     Results,
     cache_dir,
     eval_names,
-    number_or_auto,
     print_json,
     summaries_of,
     tell,
-    words,
 )
 from seedstudy.errors import StudyError
 
 if TYPE_CHECKING:
     from seedstudy.decide.summary import Source
-    from seedstudy.study.study import Placement, Study
+    from seedstudy.study.study import Study
 
 
 def run(
@@ -66,16 +64,29 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train recipes across seeds; the same command goes on with what is missing."""
-    from dataclasses import replace
-
     from seedstudy.decide.summary import Source
     from seedstudy.engines.launch import resolve, train
     from seedstudy.store.store import Store
+    from seedstudy.study.study import adjusted, load_study
 
-    plan = _study_of(study_file, recipe, model, data, seeds, epochs, train_limit, assignments, vary, augment, study)
+    if study_file is None and recipe is None:
+        raise StudyError("nothing to train: name a recipe (--recipe a2) or a study file.")
     flags: dict[str, Any] = {"engine": engine, "workers": workers, "processes": processes, "cores": cores, "gpus": gpus}
     flags |= {"stack": stack, "trials_per_job": trials_per_job, "template": template}
-    plan = replace(plan, placement=placement_of(plan.placement, flags))
+    plan = adjusted(
+        None if study_file is None else load_study(study_file),
+        recipes=recipe,
+        models=model,
+        data=data,
+        seeds=seeds,
+        vary=vary,
+        epochs=epochs,
+        train_limit=train_limit,
+        assignments=assignments,
+        augment=augment,
+        name=study,
+        placement=flags,
+    )
     if detach and plan.placement.engine != "slurm":
         raise StudyError("--detach: only the jobs of --engine slurm go on without this process.")
     names = eval_names(eval_sets)
@@ -90,67 +101,6 @@ def run(
     _show_run(source, plan, states, as_json=as_json)
     if not {"ok", "diverged"}.issuperset(states.values()):
         raise typer.Exit(EXIT_FAILED)
-
-
-def placement_of(placement: Placement, flags: Mapping[str, Any]) -> Placement:
-    """Return where a study's trials are trained: what its file says, and what the flags say instead."""
-    from dataclasses import replace
-
-    from seedstudy.study.study import check_placement
-
-    given = {key: value for key, value in flags.items() if value is not None}
-    for key in given.keys() & {"workers", "stack"}:
-        given[key] = number_or_auto(given[key], f"--{key}")
-    return check_placement(replace(placement, **given), where="--")
-
-
-def _study_of(
-    file: Path | None,
-    recipe: str | None,
-    model: str | None,
-    data: str | None,
-    seeds: str | None,
-    epochs: int | None,
-    train_limit: int | None,
-    assignments: list[str] | None,
-    vary: str | None,
-    augment: str | None,
-    name: str | None,
-) -> Study:
-    """Return what a study file and the flags ask for; flags win."""
-    from dataclasses import replace
-
-    from seedstudy.study.seeds import parse_seeds, parse_vary
-    from seedstudy.study.study import Study, check_augmentation, check_name, load_study
-
-    if file is None and recipe is None:
-        raise StudyError("nothing to train: name a recipe (--recipe a2) or a study file.")
-    study = load_study(file) if file is not None else Study(recipes=())
-    changes: dict[str, Any] = {}
-    if recipe is not None:
-        changes |= {"recipes": words(recipe), "folder": Path()}
-    if model is not None:
-        changes["models"] = words(model)
-    if seeds is not None:
-        changes["seeds"] = parse_seeds(seeds)
-    if vary is not None:
-        changes["vary"] = parse_vary(vary.split(","))
-    if augment is not None:
-        changes["augment"] = check_augmentation(augment, where="--augment ")
-    if name is not None:
-        changes["name"] = check_name(name)
-    for key, value in (("data", data), ("epochs", epochs), ("train_limit", train_limit)):
-        if value is not None:
-            changes[key] = value
-    if assignments:
-        changes["assignments"] = (*study.assignments, *assignments)
-    study = replace(study, **changes)
-    if not study.recipes:
-        raise StudyError(f'{file}: names no recipe: write recipes = ["a2"] under [grid], or give --recipe.')
-    for key, value in (("--epochs", study.epochs), ("--train-limit", study.train_limit)):
-        if value is not None and value < 1:
-            raise StudyError(f"{key} {value}: must be at least 1.")
-    return study
 
 
 def _show_run(source: Source, plan: Study, states: Mapping[str, str], *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seedstudy.data import EVAL_SET_ORDER
+from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.stats.audit import (
     Cells,

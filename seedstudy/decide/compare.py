@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from seedstudy.data import EVAL_SET_ORDER
+from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.decide import summary as analysis
 from seedstudy.decide.summary import DEFAULT_RNG_SEED, Group, finite, interval
 from seedstudy.decide.verdict import Overall, Rule, Verdict, decide, overall

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from seedstudy.data import EVAL_SET_ORDER
+from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.arms import DEFAULT_METRIC, Wanted, parse_selector, read_arms
 from seedstudy.read.metrics import to_points

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from seedstudy.data import EVAL_SET_ORDER
+from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import StudyError, suggest
 from seedstudy.read.logs import IDENTITY, LAST, SEED, is_selector, read_trials
 from seedstudy.read.metrics import Values, is_accuracy, is_default, plain, to_points

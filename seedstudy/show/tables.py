@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from seedstudy.recipes.reader import Value, format_value
+from seedstudy.recipes.recipe import TABLE_2, Value, format_value
 from seedstudy.stats.result import decimals_of
 
 if TYPE_CHECKING:
@@ -266,38 +266,6 @@ def recipe_list(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
         gaps = [*row["missing"], *(["sizes and more by model"] if row["by_model"] else [])]
         table.add_row(row["name"], row["recipe_id"] or "–", row["title"], ", ".join(gaps))
     return table
-
-
-TABLE_2 = {
-    "train_size": "train res",
-    "test_size": "test res",
-    "epochs": "epochs",
-    "updates": "# of forward pass",
-    "batch_size": "batch size",
-    "optimizer": "optimizer",
-    "lr": "LR",
-    "schedule": "LR decay",
-    "weight_decay": "weight decay",
-    "warmup_epochs": "warmup epochs",
-    "label_smoothing": "label smoothing",
-    "dropout": "dropout",
-    "drop_path": "stoch. depth",
-    "repeated_augmentation": "repeated aug",
-    "clip_grad_norm": "gradient clip.",
-    "hflip": "H. flip",
-    "crop_scale": "RRC",
-    "randaugment": "Rand Augment",
-    "auto_augment": "Auto Augment",
-    "mixup_alpha": "mixup alpha",
-    "cutmix_alpha": "cutmix alpha",
-    "random_erasing": "erasing prob.",
-    "color_jitter": "ColorJitter",
-    "ema_decay": "EMA",
-    "test_crop": "test crop ratio",
-    "loss": "loss",
-    "precision": "mixed precision",
-}
-"""Key -> its row in RSB's Table 2, in the order of that table."""
 
 
 def recipe_diff(names: Sequence[str], rows: Iterable[tuple[str, Sequence[Value]]]) -> RenderableType:

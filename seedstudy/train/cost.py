@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from seedstudy.errors import StudyError, suggest
-from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.train.devices import name_of
 from seedstudy.train.models import build_model
 

@@ -18,7 +18,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 from torch import Tensor
 
-from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.recipe import Recipe
 
 _LONGEST_WAIT = timedelta(days=30)
 """A process waits for the others' next trial as long as it takes; torchrun notices those that die."""
