@@ -42,7 +42,7 @@ import sys, time
 from seedstudy.decide import summary as analysis, verdict
 from seedstudy import api
 from seedstudy.store import store
-from seedstudy.show import tables
+from seedstudy.show import compare, summary
 from seedstudy.cli import main
 import numpy, polars
 started, started_cpu = time.perf_counter(), time.process_time()
@@ -147,10 +147,10 @@ def make(folder: Path, study: str, n_arms: int, sets: dict[str, EvalSet]) -> Non
             )
             for seed in range(N_SEEDS)
         ]
-        if not all(store.is_done(trial.trial_id) for trial in trials):
+        if not all(store.has_result(trial.trial_id) for trial in trials):
             store.plan(Study(recipes=(arm_recipe.name,)), trials)
         for trial in trials:
-            if not store.is_done(trial.trial_id):
+            if not store.has_result(trial.trial_id):
                 store.publish(trial, drawn(sets, shift, rng), sets, "2026-01-01T00:00:00+00:00")
         n_done += N_SEEDS
         print(f"\r{study}: {n_done} trials, {time.monotonic() - started:.0f} s", end="", file=sys.stderr)

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from seedstudy import machine
 from seedstudy.errors import StoreError
 
 FORMAT = 2
@@ -75,7 +76,7 @@ def write_atomically(path: Path, content: bytes, *, is_first_only: bool = False,
 def opened(path: Path) -> Iterator[io.BufferedReader]:
     """Open a file for reading; a pipe or a device in its place is an error instead of an endless wait."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | machine.NON_BLOCKING | machine.BINARY)
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror}).") from error
     with os.fdopen(descriptor, "rb") as file:

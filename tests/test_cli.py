@@ -177,7 +177,7 @@ WRONG = [
     (["run", "-r", "a2", "--study", "../x"], "use letters, digits"),
     (["run", "nowhere.toml"], "nowhere.toml: cannot read the study file (No such file or directory)"),
     (["run", "-r", "broken.toml"], "broken.toml: not valid TOML"),
-    (["run", "-r", "a2", "-d", "cifar10", "--data-dir", "nowhere"], "nowhere"),
+    pytest.param(["run", "-r", "a2", "-d", "cifar10", "--data-dir", "nowhere"], "nowhere", marks=pytest.mark.train),
     (["run", "-r", "a2", "--bogus"], "No such option"),
     (["summary"], "results: no such results folder"),
     (["summary", "--level", "2"], "--level 2: must lie between 0 and 1"),

@@ -15,7 +15,7 @@ from seedstudy.cli import import_files as importing
 from seedstudy.cli import race as racing
 from seedstudy.cli import run as training
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
-from seedstudy.errors import SeedstudyError
+from seedstudy.errors import SeedstudyError, missing_extra
 
 app = typer.Typer(
     help="Is recipe B really better than recipe A, or did it get a lucky seed?",
@@ -43,6 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(app(args=arguments, standalone_mode=False))
     except SeedstudyError as error:
         print(f"seedstudy: {error}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+    except ModuleNotFoundError as error:
+        if (missing := missing_extra(error)) is None:
+            raise
+        print(f"seedstudy: {missing}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(EXIT_INTERRUPTED)

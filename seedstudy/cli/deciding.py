@@ -60,10 +60,10 @@ def power(
     if as_json:
         print_json(plan.to_dict())
     else:
-        from seedstudy.show import tables
-        from seedstudy.show.deciding import power_lines
+        from seedstudy.show.format import show
+        from seedstudy.show.plan import power_lines
 
-        tables.show(*power_lines(plan))
+        show(power_lines(plan))
     if save is not None:
         from seedstudy.show import plots
 
@@ -208,10 +208,10 @@ def audit(
     if as_json:
         print_json(answer.to_dict())
     else:
-        from seedstudy.show import tables
-        from seedstudy.show.deciding import audit_tables
+        from seedstudy.show.audit import audit_tables
+        from seedstudy.show.format import show
 
-        tables.show(*audit_tables(answer))
+        show(audit_tables(answer))
     if save is not None:
         from seedstudy.show import plots
 

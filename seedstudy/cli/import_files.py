@@ -85,9 +85,10 @@ def import_files(
     if as_json:
         print_json({"study": study, "imported": n_trials, "groups": [summary.to_dict() for summary in summaries]})
         return
-    from seedstudy.show import tables
+    from seedstudy.show.format import show
+    from seedstudy.show.summary import summary_table
 
-    tables.show(tables.summary_table(summaries))
+    show(summary_table(summaries))
 
 
 def _counts(text: str | None) -> Mapping[str, int]:

@@ -28,7 +28,8 @@ def cost(
     """Tell what networks cost without training them: parameters, multiply-adds, activations, latency, memory."""
     from dataclasses import asdict
 
-    from seedstudy.show import tables
+    from seedstudy.show.format import show
+    from seedstudy.show.networks import cost_table
     from seedstudy.train import cost as costs
 
     if batch < 2 or repeats < 1:
@@ -44,21 +45,9 @@ def cost(
     if as_json:
         print_json({"costs": rows})
         return
-    heads = ("model", "px", "params M", "GMACs", "act. M")
-    timed = () if counts_only else ("latency ms", f"images/s (batch {batch})", "training images/s", "peak MiB")
-    tables.show(tables.plain_table((*heads, *timed), [_cells(row) for row in rows]))
+    show(cost_table(rows, batch_size=batch))
     if not counts_only:
         print(f"median of {repeats} passes on {rows[0]['device']}, {rows[0]['precision']}; latency is of one image")
-
-
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    counts = (f"{row['n_params'] / 1e6:.2f}", f"{row['n_macs'] / 1e9:.2f}", f"{row['n_activations'] / 1e6:.2f}")
-    head = (row["model"], str(row["image_size"]), *counts)
-    if "latency_s" not in row:
-        return head
-    memory = "–" if row["peak_mem_bytes"] is None else f"{row['peak_mem_bytes'] / 2**20:,.0f}"
-    speeds = (f"{row['infer_images_per_s']:,.1f}", f"{row['train_images_per_s']:,.1f}")
-    return (*head, f"{1000 * row['latency_s']:.2f}", *speeds, memory)
 
 
 def evaluate(
@@ -84,7 +73,8 @@ def evaluate(
     from seedstudy import data as datasets
     from seedstudy.read.timm_results import figure
     from seedstudy.recipes.reader import load_recipe
-    from seedstudy.show import tables
+    from seedstudy.show.format import show
+    from seedstudy.show.networks import evaluation_table
     from seedstudy.store.evaluated import add, label_of
     from seedstudy.study.study import check_name
     from seedstudy.train.pretrained import judge
@@ -96,9 +86,8 @@ def evaluate(
         model,
         loaded,
         names,
-        carrier=load_recipe("a2"),
         weights=weights,
-        preprocessing=load_recipe(recipe) if recipe is not None else None,
+        recipe=load_recipe(recipe) if recipe is not None else None,
         size=size,
         crop=crop,
     )
@@ -131,8 +120,7 @@ def evaluate(
         where = {"size": shown.size, "crop": shown.crop, "interpolation": shown.interpolation}
         print_json({"model": base, "recipe": tag, "preprocessing": where, "evaluations": rows})
     else:
-        heads = ("eval set", "n", "top-1", "top-5", "published top-1", "difference")
-        tables.show(tables.plain_table(heads, [_figures(row) for row in rows]))
+        show(evaluation_table(rows))
     _doubt(judged, loaded)
     tell(f"{tag}@{base}: {'added to' if is_new else 'already in'} {results / study}")
 
@@ -145,12 +133,6 @@ def _asked_for(data: Dataset, names: tuple[str, ...] | None) -> tuple[str, ...]:
     if not chosen:
         raise StudyError(f"{data.name}: none of the eval sets asked for is there.")
     return chosen
-
-
-def _figures(row: dict[str, Any]) -> tuple[str, ...]:
-    known = row["published_top1"]
-    beside = ("–", "–") if known is None else (f"{known:.3f}", f"{row['top1'] - known:+.3f}")
-    return (row["eval_set"], f"{row['n_examples']:,}", f"{row['top1']:.3f}", f"{row['top5']:.3f}", *beside)
 
 
 def _doubt(judged: Judged, data: Dataset) -> None:

@@ -121,10 +121,10 @@ def race(
     if as_json:
         print_json(ended.to_dict())
     else:
-        from seedstudy.show import tables
-        from seedstudy.show.deciding import race_tables
+        from seedstudy.show.format import show
+        from seedstudy.show.race import race_tables
 
-        tables.show(*race_tables(ended))
+        show(race_tables(ended))
     if save is not None:
         from seedstudy.show import plots
 
@@ -233,7 +233,7 @@ class _Runner:
         }
         kept = self._store.race_rule()
         if kept is None:
-            done = [t for grid in self._grids.values() for t in grid.trials if self._store.is_done(t.trial_id)]
+            done = [t for grid in self._grids.values() for t in grid.trials if self._store.has_result(t.trial_id)]
             if done:
                 raise StudyError(
                     f"study {self._store.study}: {len(done)} trials of this race are finished already, and its rule "
@@ -272,7 +272,7 @@ class _Runner:
             raise
         self._is_retry = False
         for trial in trials:
-            if not self._store.is_done(trial.trial_id):
+            if not self._store.has_result(trial.trial_id):
                 tell(f"race: {trial.trial_id} failed, and a race skips no seed: --retry-failed trains it again.")
                 raise typer.Exit(EXIT_FAILED)
 
@@ -286,7 +286,7 @@ class _Runner:
             numbers: list[float] = []
             costs[label] = []
             for trial in grid.trials:
-                if not self._store.is_done(trial.trial_id):
+                if not self._store.has_result(trial.trial_id):
                     break
                 state, rows = self._store.read_trial(trial.trial_id)
                 numbers.append(self._accuracy(trial, rows) if state == "ok" else float("nan"))
@@ -315,14 +315,7 @@ def _identity(trial: Trial) -> dict[str, Any]:
 
 
 def _tell_look(race: Race) -> None:
-    """Say where each comparison stands."""
-    for pair in race.pairs:
-        look = pair.last
-        if look is None:
-            continue
-        needed = f"p {look.p_value:.2g} (needs {look.level:.2g}), " if look.level == look.level else ""
-        state = pair.verdict if pair.verdict != "inconclusive" else "go on" if race.needs else "undecided"
-        tell(
-            f"look at {look.round} seeds: {pair.b} - {pair.a} = {look.difference:+.3g} "
-            f"[{look.low:.3g}, {look.high:.3g}], {needed}{state}"
-        )
+    from seedstudy.show.race import look_lines
+
+    for line in look_lines(race):
+        tell(line)

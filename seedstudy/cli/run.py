@@ -111,8 +111,9 @@ def _show_run(source: Source, plan: Study, states: Mapping[str, str], *, as_json
         print_json({**document, "groups": [summary.to_dict() for summary in groups]})
         return
     if counts["ok"]:
-        from seedstudy.show import tables
+        from seedstudy.show.format import show
+        from seedstudy.show.summary import summary_table
 
-        tables.show(tables.summary_table(summaries_of((), source, level=0.95)))
+        show(summary_table(summaries_of((), source, level=0.95)))
     ended = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     tell(f"study {plan.name}: {len(states)} trials: {ended}; results in {source.results / plan.name}")

@@ -11,7 +11,6 @@ import typer
 from seedstudy.cli.options import AsJson, Results, cache_dir, number_or_auto, print_json, tell, tell_damaged
 
 if TYPE_CHECKING:
-    from seedstudy.engines.status import Standing
     from seedstudy.store.store import Store
 
 _WATCH_PAUSE_S = 2.0
@@ -69,7 +68,8 @@ def status(
 
 def _show_status(store: Store, study: str, *, as_json: bool) -> None:
     from seedstudy.engines import status as standing
-    from seedstudy.show import tables
+    from seedstudy.show.format import show
+    from seedstudy.show.status import status_table, time_left_line, trial_lines
     from seedstudy.store import outside as imported
 
     stands = standing.standings(store)
@@ -88,40 +88,16 @@ def _show_status(store: Store, study: str, *, as_json: bool) -> None:
         print_json({**head, "time_left_s": left_s, "trials": unfinished})
         return
     if groups:
-        tables.show(tables.status_table(groups))
+        show(status_table(groups))
     n_imported = imported.read(store.root)[0]["trial_id"].n_unique()
     if n_imported:
         trials = "1 imported trial" if n_imported == 1 else f"{n_imported} imported trials"
         print(f"{trials}, trained elsewhere: `seedstudy summary` shows them.")
-    for each in stands:
-        if line := _line(each):
-            print(f"{each.trial_id}: {line}")
+    for line in trial_lines(stands):
+        print(line)
     if left_s is not None:
-        print(f"time left: about {_duration(left_s)}")
+        print(time_left_line(left_s))
     tell_damaged(damaged)
-
-
-def _line(each: Standing) -> str:
-    """Return what is to be said of one trial beside the table, or nothing."""
-    match each.state:
-        case "running":
-            since = "" if each.since is None else f" for {_duration(time.time() - each.since)}"
-            epoch = "" if each.epoch is None else f", epoch {each.epoch}/{each.epochs}"
-            left = "" if each.left_s is None else f", {_duration(each.left_s)} left"
-            return f"running on {each.where}{since}{epoch}{left}"
-        case "failed" | "diverged":
-            return each.reason + (f" ({each.log})" if each.log and each.state == "failed" else "")
-        case "lost" | "interrupted":
-            epoch = "" if each.epoch is None else f" after epoch {each.epoch}"
-            return f"{each.state} on {each.where}{epoch}: {each.reason} ({each.log or 'no log'})"
-        case _:
-            return ""
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
 def cancel(study: Study = "main", results: Results = Path("results")) -> None:

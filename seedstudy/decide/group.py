@@ -6,8 +6,8 @@ Accuracy becomes percentage points ("pp") here: everything a reader sees is in p
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,40 +19,90 @@ from seedstudy.read.arms import DEFAULT_METRIC, Wanted, parse_selector, read_arm
 from seedstudy.read.metrics import to_points
 from seedstudy.read.tables import read_table
 from seedstudy.store.schema import TRIALS, validate
-from seedstudy.store.store import open_study
+from seedstudy.store.store import Scan, open_study
 from seedstudy.study.group import Group, Moments, Values
 
+Selector = str | Sequence[float] | Values
+"""``RECIPE``, ``RECIPE@MODEL``, ``STUDY:RECIPE@MODEL``, a file, ``"79.5±0.1 n=5"``, or one number per seed."""
+What = Sequence[pl.DataFrame | Selector]
+"""Selectors, looked up in studies and files; or a TRIALS frame and selectors of its recipes."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+_MARGIN = "margin"
+"""Column of a TRIALS frame in memory: what its study declared as the smallest difference of interest."""
+
+
+@dataclass(kw_only=True, slots=True)
 class Source:
-    """Where selectors are looked up, and which metric and eval sets are asked for."""
+    """Where selectors are looked up, and which metric and eval sets are asked for.
+
+    A study is read once, however many selectors name it.
+    """
 
     results: Path = Path("results")
     study: str = "main"
     eval_sets: tuple[str, ...] | None = None
     metric: str = DEFAULT_METRIC
     unit: str | None = None
-    """Unit of plain numbers: ``percent`` or ``fraction``; needed only where it cannot be told."""
+    """Unit of plain numbers: ``percent`` or ``fraction``; needed only where the numbers do not tell."""
+    _scans: dict[str, Scan] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a unit that does not exist."""
+        if self.unit not in (None, "percent", "fraction"):
+            raise StudyError(f'--unit "{self.unit}": expected percent or fraction.')
+
+    def trials(self, study: str = "") -> pl.DataFrame:
+        """Return a study's TRIALS frame, and what it declared as its margin."""
+        name = study or self.study
+        store = open_study(self.results, name)
+        if name not in self._scans:
+            self._scans[name] = store.scan()
+        margin = store.rule().get("margin")
+        return self._scans[name].trials.with_columns(pl.lit(margin, dtype=pl.Float64).alias(_MARGIN))
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """One sentence per damaged trial of the studies that were read; the other trials were used."""
+        return tuple(sentence for scan in self._scans.values() for sentence in scan.damaged.values())
 
 
-def select_groups(what: Sequence[str], source: Source) -> list[Group]:
-    """Return every group the selectors name (all of the study where there are none), by recipe, then eval set."""
+def select(what: What, source: Source) -> list[list[Group]]:
+    """Return for each selector everything that it names; all recipes of the study or frame where there is none."""
+    if what and isinstance(what[0], pl.DataFrame):
+        groups = groups_of_trials(what[0], source)
+        return [_matching(groups, str(each), "these trials") for each in what[1:]] or [groups]
     if not what:
-        return _groups_of_study(source.study, source)
-    return [group for arm in told_apart([_select(selector, source) for selector in what]) for group in arm]
+        return [groups_of_trials(source.trials(), source)]
+    letters = iter("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    arms = []
+    for given in what:
+        if isinstance(given, str):
+            arms.append(_named(given, source))
+            continue
+        if isinstance(given, pl.DataFrame):
+            raise StudyError("a TRIALS frame comes first, then selectors of its recipes: ss.compare(trials, 'a3').")
+        label = next(letters, "")
+        if not label:
+            raise StudyError("up to 26 lists of numbers have names; give files for more.")
+        arms.append([group_of_numbers(given, label, source)])
+    return arms
 
 
-def select_arms(selectors: Sequence[str], source: Source) -> list[list[Group]]:
-    """Return for each selector the groups of the one recipe that it names, labels told apart."""
-    return told_apart([select_one(selector, source) for selector in selectors])
+def select_arms(what: What, source: Source) -> list[list[Group]]:
+    """Return for each selector the groups, one per eval set, of the one recipe, model and data set that it names.
+
+    Raises
+    ------
+    StudyError
+        A selector names nothing, or several things; the message lists the candidates.
+
+    """
+    given = what[1:] if what and isinstance(what[0], pl.DataFrame) else what
+    arms = select(what, source) if given else []
+    return with_distinct_labels([_only(groups, str(name)) for groups, name in zip(arms, given, strict=True)])
 
 
-def select_all(selectors: Sequence[str], source: Source) -> list[list[Group]]:
-    """Return for each selector everything that it names, on however many data sets."""
-    return [_select(selector, source) for selector in selectors]
-
-
-def told_apart(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
+def with_distinct_labels(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
     """Return the arms with longer labels where files in different folders, or studies, have recipes of one name."""
     origins: dict[str, set[str]] = {}
     for group in (group for arm in arms for group in arm if group.origin):
@@ -60,35 +110,31 @@ def told_apart(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
     longer: dict[tuple[str, str], str] = {}
     for label, files in origins.items():
         if len(files) > 1:
-            longer |= {(label, file): f"{place}{label}" for file, place in _places(files).items()}
+            longer |= {(label, file): f"{place}{label}" for file, place in _folders(files).items()}
     return [[replace(g, label=longer.get((g.label, g.origin), g.label)) for g in arm] for arm in arms]
 
 
-def _places(files: set[str]) -> dict[str, str]:
-    """Return for each file as much of its folder, "/" at the end, as tells the files apart."""
+def _folders(files: set[str]) -> dict[str, str]:
+    """Return for each file as much of its folder, "/" at the end, as distinguishes the files."""
     parts = {file: Path(file).parent.parts for file in sorted(files)}
     for depth in range(1, max(map(len, parts.values())) + 1):
-        found = {file: "".join(f"{part}/" for part in places[-depth:]) for file, places in parts.items()}
-        if len(set(found.values())) == len(files):
-            return found
+        folders = {file: "".join(f"{part}/" for part in places[-depth:]) for file, places in parts.items()}
+        if len(set(folders.values())) == len(files):
+            return folders
     return {file: f"{file}:" for file in files}
 
 
-def select_one(selector: str, source: Source) -> list[Group]:
-    """Return the groups of exactly one recipe on one model and data set, one per eval set.
-
-    Raises
-    ------
-    StudyError
-        The selector names nothing, or several things; lists the candidates.
-
-    """
-    return _only(_select(selector, source), selector)
+def by_eval_set(groups: Iterable[Group]) -> dict[str, Group]:
+    """Return the groups of one arm by the name of their eval set."""
+    return {group.eval_set: group for group in groups}
 
 
-def one_of(groups: Sequence[Group], selector: str, where: str) -> list[Group]:
-    """Return what a selector names among the groups, like :func:`select_one`."""
-    return _only(_matching(groups, selector, where), selector)
+def on_one_eval_set(groups: Iterable[Group], source: Source) -> Group:
+    """Return an arm's group on the eval set asked for: by default val, or else the first."""
+    by_name = by_eval_set(groups)
+    if source.eval_sets:
+        return by_name[source.eval_sets[0]]
+    return by_name.get(EVAL_SET_ORDER[0]) or next(iter(by_name.values()))
 
 
 def _only(groups: list[Group], selector: str) -> list[Group]:
@@ -106,23 +152,16 @@ def _only(groups: list[Group], selector: str) -> list[Group]:
     )
 
 
-def studies_of(what: Sequence[str], source: Source) -> tuple[str, ...]:
-    """Return the names of the studies that selectors speak of; none for files and published numbers."""
-    if not what:
-        return (source.study,)
-    named = [text for text in what if parse_selector(text) is None and not _PUBLISHED.fullmatch(text.strip())]
-    return tuple(dict.fromkeys(text.rpartition(":")[0] or source.study for text in named))
-
-
-def _select(selector: str, source: Source) -> list[Group]:
+def _named(selector: str, source: Source) -> list[Group]:
     published = _published(selector, source)
     if published is not None:
         return [published]
     if parse_selector(selector) is not None:
         return _groups_of_files(selector, source)
-    study, _, rest = selector.rpartition(":")
-    found = _matching(_groups_of_study(study or source.study, source), rest, f'study "{study or source.study}"')
-    return [replace(group, origin=study or source.study) for group in found]
+    prefix, _, rest = selector.rpartition(":")
+    study = prefix or source.study
+    groups = _matching(groups_of_trials(source.trials(study), source), rest, f'study "{study}"')
+    return [replace(group, origin=study) for group in groups]
 
 
 def _matching(groups: Sequence[Group], selector: str, where: str) -> list[Group]:
@@ -138,13 +177,8 @@ def _matching(groups: Sequence[Group], selector: str, where: str) -> list[Group]
     ]
     if not chosen:
         known = {group.label for group in groups} | {group.recipe for group in groups}
-        raise StudyError(f'nothing is called "{selector}" in {where}.{suggest(selector, known)}')
+        raise StudyError(f'no "{selector}" in {where}.{suggest(selector, known)}')
     return chosen
-
-
-def _groups_of_study(study: str, source: Source) -> list[Group]:
-    store = open_study(source.results, study)
-    return groups_of_trials(store.scan().trials, source)
 
 
 def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
@@ -156,6 +190,7 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
         raise StudyError("no trial has finished yet: `seedstudy status` says what is planned or failed.")
     names = _eval_sets(finished, source)
     several_data = finished["data"].n_unique() > 1
+    declared = _MARGIN in trials.columns
     keys = ["recipe", "model", "data", "recipe_id", "pool_key"]
     groups = []
     for (recipe, model, data, recipe_id, key), rows in finished.group_by(keys, maintain_order=True):
@@ -184,6 +219,7 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     step=100.0 / of_set["n_examples"][0] if of_set["n_examples"].n_unique() == 1 else None,
                     pool_key=str(key),
                     recipe_id=str(recipe_id),
+                    declared_margin=of_set[_MARGIN][0] if declared else None,
                 )
             )
     return sorted(groups, key=lambda group: (group.data or "", group.model or "", group.recipe, group.pool_key))

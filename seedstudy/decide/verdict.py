@@ -12,7 +12,7 @@ from seedstudy.stats.comparison import Comparison
 from seedstudy.stats.doubt import Claim, safe_p, sizes_differ
 from seedstudy.stats.permutation import floor_paired, floor_two_sample
 from seedstudy.stats.power import more_seeds, smallest
-from seedstudy.stats.result import Estimate
+from seedstudy.stats.result import Estimate, format_p, p_equals
 from seedstudy.stats.sample import check_margin
 from seedstudy.stats.welch import TDistance, welch
 
@@ -143,7 +143,7 @@ def _borderline(
     shapes = "skewed, or vary more in the smaller arm" if sizes_differ(n_a, n_b) else "skewed in opposite directions"
     standing = f"only p < {safe:.2g} would stand even then" if safe > 0.0 else "no p would be small enough then"
     return (
-        f"borderline: {seeds} seeds cannot show whether seeds are {shapes}; {standing}, and here p = {_p(found)}: "
+        f"borderline: {seeds} seeds cannot show whether seeds are {shapes}; {standing}, and here {p_equals(found)}: "
         "train more seeds before relying on it",
     )
 
@@ -200,7 +200,7 @@ class _Told:
 
     def p(self, p: float) -> str:
         adjusted = f", adjusted for {self.n_family} comparisons" if self.n_family > 1 else ""
-        return f"p = {_p(p)}{adjusted}"
+        return f"{p_equals(p)}{adjusted}"
 
 
 def _reasons_equivalent(
@@ -227,7 +227,7 @@ def _reasons_detected(comparison: Comparison, told: _Told, p: float, word: str) 
         reasons.append(f"whether the difference exceeds the margin of {rule.margin:g}{told.unit} is not settled")
     if comparison.permutation_p is not None and comparison.permutation_p >= rule.alpha:
         reasons.append(
-            f"relabelling the seeds gives p = {_p(comparison.permutation_p)}"
+            f"relabelling the seeds gives {p_equals(comparison.permutation_p)}"
             + (
                 ", the smallest possible with so few seeds"
                 if comparison.permutation_p <= (comparison.permutation_floor or 0.0) * (1 + 1e-9)
@@ -258,7 +258,7 @@ def _reasons_inconclusive(comparison: Comparison, told: _Told, p: float) -> tupl
     if comparison.method == "permutation" and (comparison.permutation_floor or 0.0) >= told.rule.alpha:
         first = (
             f"no spread between seeds and too few of them: the smallest possible p is "
-            f"{_p(comparison.permutation_floor or 1.0)}"
+            f"{format_p(comparison.permutation_floor or 1.0)}"
         )
     else:
         size = abs(comparison.difference.value)
@@ -311,11 +311,3 @@ def _seeds_without_spread(comparison: Comparison, rule: Rule) -> int | None:
         return (floor_paired(n_a) if c.paired else floor_two_sample(n_a, n_b)) < rule.alpha
 
     return smallest(can_settle, at_least=1)
-
-
-def _p(p: float) -> str:
-    """Return a p-value for prose; never "0"."""
-    if p < 1e-4:
-        exponent = math.floor(math.log10(p))
-        return f"{p / 10.0**exponent:.1f}e{exponent}" if exponent > -300 else "less than 1e-300"
-    return f"{p:.2g}"

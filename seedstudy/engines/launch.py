@@ -15,7 +15,7 @@ from seedstudy.engines.progress import StudyProgress
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.engines.watch import Cancelled, Engine, watch
-from seedstudy.errors import SeedstudyError, StudyError
+from seedstudy.errors import SeedstudyError, StudyError, require_extra
 from seedstudy.recipes import reader as recipes
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
@@ -53,6 +53,7 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell)
     files = [recipes.read_recipe(_locate(name, study.folder)) for name in study.recipes]
     pairs = [(model, file) for model in models for file in files]
     complete = [file.for_model(model, given=given) for model, file in pairs]
+    require_extra("train")  # before minutes go into preparing the data
     prepared = datasets.prepare(study.data, data_dir=data_dir, cache_dir=cache_dir, progress=tell)
     data = datasets.load(prepared, train_limit=study.train_limit)
     for name, sentence in data.missing.items():
@@ -173,7 +174,7 @@ def train(
         with progress:
             watch(engine, store, missing, progress)
     except (KeyboardInterrupt, Cancelled) as error:
-        n_done = sum(store.is_done(trial_id) for trial_id in by_id)
+        n_done = sum(store.has_result(trial_id) for trial_id in by_id)
         is_left = engine.outlives_launcher and isinstance(error, KeyboardInterrupt)
         rest = "its jobs go on: `seedstudy status` tells, `seedstudy cancel` ends them" if is_left else ""
         tell(
@@ -222,5 +223,5 @@ def _missing(
     if failed:
         tell(f"{len(failed)} trials failed earlier and are left alone: --retry-failed trains them again.")
     if is_retry:
-        store.forget_failures(missing)
+        store.clear_failures(missing)
     return missing, rows

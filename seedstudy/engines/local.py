@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from seedstudy import machine
 from seedstudy.engines.stack import fair_shares, kind_of
 from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE
 from seedstudy.errors import SeedstudyError, StudyError
@@ -186,7 +187,7 @@ class LocalEngine:
 
     def _start(self, slot: int, trial_ids: Sequence[str]) -> Worker:
         self._n_started += 1
-        job = f"local:{os.uname().nodename}:{os.getpid()}.{self._n_started}"
+        job = f"local:{machine.host()}:{os.getpid()}.{self._n_started}"
         command = trial_command(self._store, trial_ids, self._prepared, self._placement)
         return Worker(command, {**self._environments[slot], JOB: job})
 
@@ -238,14 +239,14 @@ def default_slots(placement: Placement) -> int:
     n_devices = len(_chips() or _gpus())
     if n_devices and per_trial:
         return max(1, int(n_devices / per_trial))
-    return max(1, len(os.sched_getaffinity(0)) // (placement.cores * placement.processes))
+    return max(1, machine.cores() // (placement.cores * placement.processes))
 
 
 def slot_environments(n_slots: int, placement: Placement) -> list[dict[str, str]]:
     """Return the environment of each slot: its threads on CPUs, its GPUs or its TPU chip, set before any import."""
     outer = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN) and key not in _RANKS}
     n_training = n_slots * placement.processes
-    outer.setdefault(LOADERS, str(max(1, len(os.sched_getaffinity(0)) // n_training)))
+    outer.setdefault(LOADERS, str(max(1, machine.cores() // n_training)))
     if placement.gpus == 0:
         outer.pop("PJRT_DEVICE", None)
         return [{**outer, **cpu_environment(placement.cores), "CUDA_VISIBLE_DEVICES": ""}] * n_slots

@@ -10,7 +10,7 @@ from typing import Any
 
 from seedstudy.engines.local import cpu_environment, trial_command
 from seedstudy.engines.worker import MAX_ATTEMPTS
-from seedstudy.errors import SeedstudyError
+from seedstudy.errors import require_extra
 from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store
 from seedstudy.study.placement import Placement
@@ -25,10 +25,9 @@ class RayEngine:
     pause_s = 1.0
 
     def __init__(self, store: Store, placement: Placement, *, prepared: Path, tell: Callable[[str], None]) -> None:
-        try:
-            import ray
-        except ImportError as error:
-            raise SeedstudyError('--engine ray needs Ray: pip install "seedstudy[ray]".') from error
+        require_extra("ray")
+        import ray
+
         self._ray, self._store, self._placement, self._prepared, self._tell = ray, store, placement, prepared, tell
         self._tasks: dict[Any, Sequence[str]] = {}
         if not ray.is_initialized():

@@ -67,7 +67,7 @@ class SlurmEngine:
             alive = [i for i in range(len(array)) if states.get(f"{job}_{i}", "COMPLETED") not in _GONE]
             self._held.update(trial_id for i in alive for trial_id in array[i])
             if not alive:
-                self._store.forget_job(job)
+                self._store.remove_job(job)
                 del self._jobs[job]
         return self._held
 

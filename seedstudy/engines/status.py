@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from seedstudy import machine
 from seedstudy.store import lease
 from seedstudy.store.store import Store
 
@@ -48,8 +49,7 @@ def standings(store: Store) -> list[Standing]:
     }
     reasons = dict(scan.trials.select("trial_id", "reason").iter_rows())
     return [
-        _standing(store, trial_id, scan.states.get(trial_id, "damaged"), reasons, queued, scan.damaged)
-        for trial_id in store.trial_ids()
+        _standing(store, trial_id, scan.states[trial_id], reasons, queued, scan.damaged) for trial_id in scan.states
     ]
 
 
@@ -127,10 +127,10 @@ def interrupt(stands: Iterable[Standing], store: Store) -> int:
     n_sent = 0
     for each in stands:
         holder = store.holder(each.trial_id) if each.state == "running" else None
-        if holder is None or holder.boot != lease.boot():
+        if holder is None or holder.boot != machine.boot_id():
             continue
-        with suppress(OSError):  # it has just ended, or is another user's
-            if b"seedstudy" in Path(f"/proc/{holder.pid}/cmdline").read_bytes():  # numbers differ between containers
+        if machine.runs_seedstudy(holder.pid):
+            with suppress(OSError):  # it has just ended, or is another user's
                 os.kill(holder.pid, signal.SIGTERM)
                 n_sent += 1
     return n_sent
@@ -148,7 +148,7 @@ def leftovers(store: Store) -> dict[Path, int]:
         if store.is_running(trial_id):
             continue
         found += folder.glob(".*.tmp")
-        if store.is_done(trial_id):
+        if store.has_result(trial_id):
             found += [store.checkpoint(trial_id), folder / "progress.json", folder / "lock"]
         elif not store.has_ended(trial_id) and not store.checkpoint(trial_id).exists():
             found += [folder / "progress.json", folder / "lock"]

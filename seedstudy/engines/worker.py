@@ -28,6 +28,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from seedstudy import machine
 from seedstudy.engines.stack import StackSizes, kind_of
 from seedstudy.errors import SeedstudyError
 from seedstudy.store.lease import JOB, Lease
@@ -238,14 +239,14 @@ class _Worker:
             lease = self._leases[trial_id] = held.enter_context(self._store.claim(trial_id))
             if lease is None:
                 return EXIT_OK
-        if self._store.is_done(trial_id):
+        if self._store.has_result(trial_id):
             return EXIT_OK
         if self._store.has_ended(trial_id):
             return EXIT_FAILED
         taken = self._leases.get(trial_id)
         if taken is not None and taken.holder.n_lost >= MAX_ATTEMPTS:
             reason = f"its process died {MAX_ATTEMPTS} times in a row without getting on"
-            self._store.record_failure(trial_id, reason, traceback="", host=os.uname().nodename)
+            self._store.record_failure(trial_id, reason, traceback="", host=machine.host())
             return EXIT_FAILED
         return None
 
@@ -331,7 +332,7 @@ class _Worker:
             traceback.format_exc(),
             epoch=position[0] + 1,
             update=position[1] + 1,
-            host=os.uname().nodename,
+            host=machine.host(),
             job=os.environ.get(JOB, ""),
             attempt=1 + (holder.n_lost if holder else 0),
         )
@@ -349,7 +350,7 @@ class _Speedometer:
         if not self._is_main:
             return
         with suppress(SeedstudyError):  # a full disk: worth no trial
-            self._store.tell_progress(
+            self._store.write_progress(
                 self._trial.trial_id,
                 epoch=report.epoch,
                 epochs=self._trial.recipe.total_epochs,

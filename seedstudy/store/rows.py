@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER
+from seedstudy.errors import require_extra
 from seedstudy.store.schema import CURVES, PREDICTIONS, STATUSES, TRIALS
 from seedstudy.study.trial import Trial, TrialResult
 
@@ -164,8 +165,11 @@ def read_parquet(content: bytes) -> pl.DataFrame:
     ------
     ValueError
         Not a Parquet file, or one that contradicts itself.
+    MissingExtraError
+        Arrow is not installed.
 
     """
+    require_extra("parquet")
     import pyarrow as pa
     import pyarrow.parquet as pq
 

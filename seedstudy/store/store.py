@@ -48,22 +48,48 @@ from seedstudy.store.schema import CURVES, PREDICTIONS, TRIALS, validate
 from seedstudy.study.study import Study, check_name
 from seedstudy.study.trial import Trial, TrialResult, trial_id_of
 
-State = Literal["planned", "running", "ok", "diverged", "failed", "interrupted"]
+State = Literal["planned", "running", "ok", "diverged", "failed", "interrupted", "damaged"]
+"""Of a planned trial, by the files in its folder:
 
+planned        a spec, and no process has started it
+running        a process holds its lease
+ok, diverged   there is a result
+failed         training raised an exception; it is trained again only when asked for
+interrupted    it was started, no process holds it and there is neither a result nor a failure
+damaged        a file cannot be read, or is not what was written
+"""
+
+_LABEL = ("recipe", "model", "data")
 _ROWS_AT_ONCE = 10_000
 """Rows held as Python objects before they become a frame."""
 
 
+Label = tuple[str, str, str]
+"""Recipe, model and data of a trial."""
+_UNKNOWN: Label = ("?", "?", "?")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scan:
-    """What a study's folder holds."""
+    """Everything that a study's folder held at one moment; a command reads the folder once and passes this on."""
 
     trials: pl.DataFrame
     """TRIALS rows of every attempted trial, and of the imported ones."""
     states: Mapping[str, State]
-    """Trial id -> where it stands, planned ones too."""
+    """Every planned trial's state, in the order of the trial ids; imported trials have none."""
+    labels: Mapping[str, Label]
+    """Every planned trial's recipe, model and data; question marks where its spec is damaged."""
     damaged: Mapping[str, str]
-    """Trial id -> one line that names the file that cannot be read and why; such a trial has no rows."""
+    """Trial id, or name of an imported file -> one line that says what is wrong with which file; it has no rows."""
+
+    def rows_of(self, trial_ids: Iterable[str]) -> pl.DataFrame:
+        """Return the TRIALS rows of these trials alone."""
+        return self.trials.filter(pl.col("trial_id").is_in(list(trial_ids)))
+
+    @property
+    def n_imported(self) -> int:
+        """How many trials were imported or evaluated from weights, rather than trained here."""
+        return self.trials["trial_id"].n_unique() - len(self.states.keys() & set(self.trials["trial_id"]))
 
 
 class Store:
@@ -168,14 +194,14 @@ class Store:
     def log(self, trial_id: str) -> Path:
         return self.folder(trial_id) / "log.txt"
 
-    def tell_progress(self, trial_id: str, **progress: Any) -> None:
+    def write_progress(self, trial_id: str, **progress: Any) -> None:
         """Write how far a training is: ``epoch`` of ``epochs``, and what its speed can be reckoned from."""
         path = self.folder(trial_id) / "progress.json"
         with writing(path):
             write_atomically(path, to_json(progress), is_durable=False)
 
     def progress(self, trial_id: str) -> dict[str, Any]:
-        """Return what :meth:`tell_progress` wrote last; empty where nothing was."""
+        """Return what :meth:`write_progress` wrote last; empty where nothing was."""
         path = self.folder(trial_id) / "progress.json"
         try:
             return read_json(path)
@@ -195,7 +221,7 @@ class Store:
         records = [read_record(path) for path in sorted((self.root / "jobs").glob("*.json"))]
         return {record["job"]: record["tasks"] for record in records if record["engine"] == engine}
 
-    def forget_job(self, job: str) -> None:
+    def remove_job(self, job: str) -> None:
         (self.root / "jobs" / f"{check_name(job, 'job')}.json").unlink(missing_ok=True)
 
     def mark_cancelled(self) -> None:
@@ -216,16 +242,16 @@ class Store:
     def is_planned(self, trial_id: str) -> bool:
         return (self.folder(trial_id) / "spec.json").exists()
 
-    def is_begun(self, trial_id: str) -> bool:
+    def was_started(self, trial_id: str) -> bool:
         """Say whether some process ever held the trial."""
         return (self.folder(trial_id) / "lock").exists()
 
-    def is_done(self, trial_id: str) -> bool:
+    def has_result(self, trial_id: str) -> bool:
         return (self.folder(trial_id) / "trial.json").exists()
 
     def has_ended(self, trial_id: str) -> bool:
         """Say whether a trial has a result or a failure; such a trial is not trained again by itself."""
-        return self.is_done(trial_id) or (self.folder(trial_id) / "failure.json").exists()
+        return self.has_result(trial_id) or (self.folder(trial_id) / "failure.json").exists()
 
     def publish(self, trial: Trial, result: TrialResult, label_sets: Mapping[str, Any], started_at: str) -> None:
         """Write a finished trial; the first result wins and is never written over.
@@ -237,7 +263,7 @@ class Store:
 
         """
         folder = self.folder(trial.trial_id)
-        if self.is_done(trial.trial_id):
+        if self.has_result(trial.trial_id):
             return
         with writing(folder):
             digests = {
@@ -283,7 +309,7 @@ class Store:
         """Return what :meth:`record_failure` wrote."""
         return read_record(self.folder(trial_id) / "failure.json")
 
-    def forget_failures(self, trial_ids: Iterable[str]) -> None:
+    def clear_failures(self, trial_ids: Iterable[str]) -> None:
         """Let failed trials be trained again."""
         with writing(self._trials):
             for trial_id in trial_ids:
@@ -326,22 +352,28 @@ class Store:
     def scan(self) -> Scan:
         """Read every trial; a damaged one is named and the others are still read.
 
-        Trials whose files are as they were when they were last read come from the index, in one piece.
+        Trials whose files are as they were when they were last read come from the index, without opening a file.
         """
         seen = index.survey(self._trials)
         known = index.read(self.root)
         signatures = dict(known.select("trial_id", "signature").unique().iter_rows())
         is_known = {trial_id: signatures.get(trial_id) == each.signature for trial_id, each in seen.items()}
         kept = known.filter(pl.col("trial_id").is_in([trial_id for trial_id, same in is_known.items() if same]))
-        states: dict[str, State] = dict(kept.select("trial_id", "status").unique().iter_rows())
+        states: dict[str, State] = {}
+        labels: dict[str, Label] = {}
+        for trial_id, status, *label in kept.select("trial_id", "status", *_LABEL).unique().iter_rows():
+            states[trial_id], labels[trial_id] = status, (label[0], label[1], label[2])
         damaged: dict[str, str] = {}
         parts: list[pl.DataFrame] = [kept]
         rows: list[dict[str, Any]] = []
         for trial_id in (trial_id for trial_id, same in is_known.items() if not same):
+            labels[trial_id] = _UNKNOWN
             try:
-                states[trial_id], of_trial = self.read_trial(trial_id)
+                trial = self.read_spec(trial_id)
+                labels[trial_id] = trial.recipe.name, trial.model, trial.data
+                states[trial_id], of_trial = self._state_and_rows(trial_id, trial)
             except SeedstudyError as error:
-                damaged[trial_id] = str(error)
+                states[trial_id], damaged[trial_id] = "damaged", str(error)
                 continue
             rows.extend({**row, "signature": seen[trial_id].signature} for row in of_trial)
             if len(rows) > _ROWS_AT_ONCE:
@@ -354,9 +386,12 @@ class Store:
         if not to_keep.equals(known):
             index.write(self.root, to_keep)
         elsewhere, unusable = imported.read(self.root)
-        damaged |= unusable
-        trials = pl.concat([validate(frame.drop("signature"), TRIALS, where=str(self.root)), elsewhere])
-        return Scan(trials=trials, states={key: states[key] for key in seen if key in states}, damaged=damaged)
+        return Scan(
+            trials=pl.concat([validate(frame.drop("signature"), TRIALS, where=str(self.root)), elsewhere]),
+            states={trial_id: states[trial_id] for trial_id in seen},
+            labels={trial_id: labels[trial_id] for trial_id in seen},
+            damaged=damaged | unusable,
+        )
 
     def predictions(self, trial_id: str) -> pl.DataFrame:
         """Return a trial's PREDICTIONS; a table that differs from its digest is an error."""
@@ -402,9 +437,18 @@ class Store:
             )
 
     def read_trial(self, trial_id: str) -> tuple[State, list[dict[str, Any]]]:
-        """Return where a trial stands and its TRIALS rows (none unless it was attempted); checks every digest."""
+        """Return a trial's state and its TRIALS rows (none unless it was attempted); checks every digest.
+
+        Raises
+        ------
+        SeedstudyError
+            The trial is damaged.
+
+        """
+        return self._state_and_rows(trial_id, self.read_spec(trial_id))
+
+    def _state_and_rows(self, trial_id: str, trial: Trial) -> tuple[State, list[dict[str, Any]]]:
         folder = self.folder(trial_id)
-        trial = self.read_spec(trial_id)
         head = head_of(self.study, trial) | {"trial_id": trial_id}  # of an older format, it has its old id
         if (folder / "trial.json").exists():
             record = read_record(folder / "trial.json")

@@ -12,16 +12,15 @@ import torch
 from PIL import Image, ImageOps
 from timm.data.auto_augment import NAME_TO_OP
 from timm.data.random_erasing import RandomErasing
-from timm.data.transforms_factory import transforms_imagenet_eval, transforms_imagenet_train
+from timm.data.transforms_factory import transforms_imagenet_train
 from torch import Tensor
 from torchvision.transforms import Compose, InterpolationMode, TrivialAugmentWide
 
 from seedstudy.data.base import Dataset
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.train.augment.pipeline import BatchedAugmenter, Chance
+from seedstudy.train.preprocessing import Normaliser
 from seedstudy.train.random_state import RandomStream
-
-Images = npt.NDArray[np.uint8]
 
 
 def epoch_order(n_train: int, recipe: Recipe, *, seed: int) -> npt.NDArray[np.int64]:
@@ -90,7 +89,7 @@ class PilAugmenter:
     def __init__(self, recipe: Recipe, data: Dataset) -> None:
         self._images = data.train_images
         self._transform = image_transform(recipe, data)
-        self._normalise = Normaliser(data)
+        self._normalise = Normaliser(data.mean, data.std).in_one_step
         self._erase = (
             RandomErasing(recipe.random_erasing, mode=recipe.random_erasing_fill, device="cpu")
             if recipe.random_erasing
@@ -165,44 +164,6 @@ def image_transform(recipe: Recipe, data: Dataset) -> Any:
         mode = "bilinear" if recipe.train_interpolation == "random" else recipe.train_interpolation
         trivial = [TrivialAugmentWide(interpolation=InterpolationMode(mode))]
     return Compose([crop_and_flip, *trivial, policy, to_tensor])
-
-
-class Normaliser:
-    """Maps uint8 (n, 3, h, w) to floats with the data set's mean and std taken out."""
-
-    def __init__(self, data: Dataset) -> None:
-        self._scale = 1.0 / (255.0 * torch.tensor(data.std).view(1, 3, 1, 1))
-        self._shift = -(torch.tensor(data.mean) / torch.tensor(data.std)).view(1, 3, 1, 1)
-
-    def __call__(self, batch: Tensor) -> Tensor:
-        return torch.addcmul(self._shift, batch.float(), self._scale)
-
-
-class EvalImages:
-    """The images of one evaluation array in batches, resized and centre-cropped as the recipe says."""
-
-    def __init__(self, images: Images, recipe: Recipe, data: Dataset, *, batch_size: int = 500) -> None:
-        self._images, self._batch_size, self._normalise = images, batch_size, Normaliser(data)
-        is_native = recipe.test_size == images.shape[1] == images.shape[2] and recipe.test_crop == 1.0
-        self._transform = (
-            None
-            if is_native
-            else transforms_imagenet_eval(
-                recipe.test_size,
-                crop_pct=recipe.test_crop,
-                interpolation=recipe.test_interpolation,
-                use_prefetcher=True,  # ends in uint8
-            )
-        )
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for start in range(0, len(self._images), self._batch_size):
-            chunk = self._images[start : start + self._batch_size]
-            if self._transform is None:
-                batch = torch.tensor(chunk).permute(0, 3, 1, 2)  # in memory as convolutions want it
-            else:
-                batch = torch.stack([self._transform(Image.fromarray(image)) for image in chunk])
-            yield self._normalise(batch)
 
 
 def micro_batches(

@@ -14,16 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from timm.data.random_erasing import RandomErasing
-from timm.data.transforms_factory import transforms_imagenet_eval
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from seedstudy import machine
 from seedstudy.data.base import Dataset
 from seedstudy.data.encoded import EncodedImages
 from seedstudy.errors import DataError
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
 from seedstudy.train.feed import epoch_order, image_transform
+from seedstudy.train.preprocessing import Normaliser, Preprocessing
 from seedstudy.train.processes import Share, of_slot, stream_name
 from seedstudy.train.random_state import RandomStream
 
@@ -40,7 +41,7 @@ Item = tuple[int, int, int]
 def n_loaders() -> int:
     """Return how many worker processes decode: what the launcher says, else one per core this process may use."""
     given = os.environ.get(LOADERS)
-    return int(given) if given is not None else len(os.sched_getaffinity(0))
+    return int(given) if given is not None else machine.cores()
 
 
 class _Decoder:
@@ -100,7 +101,7 @@ class TrainStream:
     def __init__(self, data: Dataset, recipe: Recipe, share: Share, device: torch.device) -> None:
         self._data, self._recipe, self._share = data, recipe, share
         self._loader = _Loader(data.stored["train"], image_transform(recipe, data), device)
-        self._normalise = Normaliser(data, device)
+        self._normalise = Normaliser(data.mean, data.std, device).in_two_steps
         self._erase = (
             RandomErasing(recipe.random_erasing, mode=recipe.random_erasing_fill, device=device)
             if recipe.random_erasing
@@ -144,32 +145,15 @@ class TrainStream:
 
 
 class EvalStream:
-    """Some images of a stored eval set in order, resized and centre-cropped as the recipe says."""
+    """Some images of a stored eval set in order, preprocessed for a network, in batches."""
 
     def __init__(
-        self, images: EncodedImages, rows: npt.NDArray[np.int64], recipe: Recipe, data: Dataset, device: torch.device
+        self, images: EncodedImages, rows: npt.NDArray[np.int64], preprocessing: Preprocessing, device: torch.device
     ) -> None:
         self._chunks = [[(int(row), -1, 0) for row in rows[at : at + CHUNK]] for at in range(0, len(rows), CHUNK)]
-        transform = transforms_imagenet_eval(
-            recipe.test_size,
-            crop_pct=recipe.test_crop,
-            interpolation=recipe.test_interpolation,
-            use_prefetcher=True,  # ends in uint8
-        )
-        self._loader = _Loader(images, transform, device)
-        self._normalise = Normaliser(data, device)
+        self._loader = _Loader(images, preprocessing.transform(), device)
+        self._normalise = Normaliser(preprocessing.mean, preprocessing.std, device).in_two_steps
 
     def __iter__(self) -> Iterator[Tensor]:
         for chunk in self._loader.load(self._chunks):
             yield self._normalise(chunk)
-
-
-class Normaliser:
-    """uint8 images on the device -> floats with the data set's mean and std taken out."""
-
-    def __init__(self, data: Dataset, device: torch.device) -> None:
-        self._mean = 255.0 * torch.tensor(data.mean, device=device).view(1, 3, 1, 1)
-        self._std = 255.0 * torch.tensor(data.std, device=device).view(1, 3, 1, 1)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        return images.float().sub_(self._mean).div_(self._std)

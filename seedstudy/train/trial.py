@@ -23,7 +23,7 @@ from seedstudy.study.trial import TRAINING_VERSION, EpochReport, Trial, TrialRes
 from seedstudy.train import devices
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
 from seedstudy.train.cost import of_trial
-from seedstudy.train.evaluate import evaluate_all
+from seedstudy.train.evaluate import evaluate_by_recipe
 from seedstudy.train.feed import Augmenter, build_augmenter, micro_batches
 from seedstudy.train.models import build_model
 from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule
@@ -153,9 +153,9 @@ def train_trial(
         is_last = epoch + 1 == recipe.total_epochs
         on_val = None
         if not is_last and (epoch + 1) % eval_every == 0:
-            on_val = evaluate_all(evaluated, data, recipe, device, (data.watched,), share)[data.watched]
+            on_val = evaluate_by_recipe(evaluated, data, (data.watched,), recipe, device, share)[data.watched]
         if is_last:
-            evaluations = evaluate_all(evaluated, data, recipe, device, tuple(data.eval_sets), share)
+            evaluations = evaluate_by_recipe(evaluated, data, tuple(data.eval_sets), recipe, device, share)
             on_val = evaluations[data.watched]
         report = EpochReport(
             epoch=epoch + 1,

@@ -17,6 +17,8 @@ from seedstudy.errors import DataError
 from seedstudy.study.study import Study
 from tests.imagenet_tree import CLASSES, jpeg, make_tree, pack, remove, val_numbers, write
 
+pytestmark = pytest.mark.train  # timm knows the classes
+
 LABELS = [0, 1, 217, 491, 999]
 
 

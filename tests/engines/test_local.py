@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from seedstudy import machine
 from seedstudy.engines import local
 from seedstudy.engines.local import slot_environments
 from seedstudy.errors import StudyError
@@ -214,7 +215,7 @@ def test_each_slot_has_a_tpu_chip_of_its_own(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_room_on_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=True)
+    monkeypatch.setattr(machine, "cores", lambda: 8)
     assert local.default_slots(Placement()) == 8
     assert local.default_slots(Placement(cores=2, processes=2)) == 2
     with pytest.raises(StudyError, match="this machine has no GPU"):

@@ -39,12 +39,12 @@ def study(make_store: MakeStore, make_trial: MakeTrial) -> tuple[Store, dict[str
     store.record_failure(ids["failed"], "RuntimeError: boom", "Traceback …", epoch=3)
     store.log(ids["failed"]).write_text("RuntimeError: boom\n")
     with store.claim(ids["interrupted"]):
-        store.tell_progress(ids["interrupted"], epoch=4, epochs=10, epoch_s=1.0, images_per_s=9.0, at=0.0)
+        store.write_progress(ids["interrupted"], epoch=4, epochs=10, epoch_s=1.0, images_per_s=9.0, at=0.0)
     with pytest.raises(MemoryError), store.claim(ids["lost"]):
         raise MemoryError
     (store.folder(ids["damaged"]) / "trial.json").write_text("{")
     elsewhere(store, ids["running"])
-    store.tell_progress(ids["running"], epoch=3, epochs=10, epoch_s=60.0, images_per_s=9.0, at=time.time())
+    store.write_progress(ids["running"], epoch=3, epochs=10, epoch_s=60.0, images_per_s=9.0, at=time.time())
     return store, ids
 
 
@@ -95,7 +95,7 @@ def test_time_left_counts_what_waits(cli: Cli, make_store: MakeStore, make_trial
     assert json.loads(cli("status", "--json")[1])["time_left_s"] is None  # nothing runs
     elsewhere(store, trials[0].trial_id)
     assert json.loads(cli("status", "--json")[1])["time_left_s"] is None  # its speed is not known
-    store.tell_progress(trials[0].trial_id, epoch=3, epochs=5, epoch_s=5.0, images_per_s=9.0, at=time.time())
+    store.write_progress(trials[0].trial_id, epoch=3, epochs=5, epoch_s=5.0, images_per_s=9.0, at=time.time())
     assert 10 < json.loads(cli("status", "--json")[1])["time_left_s"] <= 12
 
 

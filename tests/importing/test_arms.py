@@ -95,7 +95,7 @@ def test_rows_are_picked_by_columns() -> None:
     assert 'column "pool" holds max, blur: which rows are seeds of one recipe?' in refused("nette.csv", unit="fraction")
 
 
-@pytest.mark.parametrize("kind", ["json", "jsonl", "parquet", "tsv", "csv"])
+@pytest.mark.parametrize("kind", ["json", "jsonl", pytest.param("parquet", marks=pytest.mark.train), "tsv", "csv"])
 def test_every_format_gives_the_same_arm(kind: str) -> None:
     rows = [{"seed": 0, "top1": 79.8, "note": {"nested": [1]}}, {"seed": 1, "top1": 79.7, "note": None}]
     frame = pl.DataFrame([{"seed": row["seed"], "top1": row["top1"]} for row in rows])
@@ -251,7 +251,7 @@ def test_tensorboard_needs_an_extra_or_is_read(tmp_path: Path) -> None:
         ("x.json", "[]", "expected a list of numbers"),
         ("x.json", '{"a2": [1.0], "name": ["x", "y"]}', "different lengths"),
         ("x.jsonl", '{"top1": 79.6}\n{oops}\n', "x.jsonl, line 2: not a readable json file"),
-        ("x.parquet", "PAR1 not", "not a readable parquet file"),
+        pytest.param("x.parquet", "PAR1 not", "not a readable parquet file", marks=pytest.mark.train),
     ],
     ids=range(22),
 )

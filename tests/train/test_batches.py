@@ -10,7 +10,9 @@ from seedstudy.data.base import Dataset
 from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import AUGMENTATIONS, Augmentation
-from seedstudy.train.feed import EvalImages, MicroBatch, Normaliser, build_augmenter, epoch_order
+from seedstudy.train.evaluate import EvalImages
+from seedstudy.train.feed import MicroBatch, build_augmenter, epoch_order
+from seedstudy.train.preprocessing import Normaliser, Preprocessing
 from seedstudy.train.random_state import RandomStream
 
 
@@ -69,12 +71,18 @@ def test_augmented_batch_has_the_recipes_size_and_scale(kind: Augmentation, data
 def test_normaliser_takes_out_mean_and_std(data: Dataset) -> None:
     pixels = torch.tensor([0, 127, 255], dtype=torch.uint8).view(1, 3, 1, 1)
     expected = (torch.tensor([0.0, 127 / 255, 1.0]) - 0.5) / 0.25
-    assert torch.allclose(Normaliser(data)(pixels).flatten(), expected, atol=1e-6)
+    normaliser = Normaliser(data.mean, data.std)
+    assert torch.allclose(normaliser.in_one_step(pixels).flatten(), expected, atol=1e-6)
+    assert torch.allclose(normaliser.in_two_steps(pixels).flatten(), expected, atol=1e-6)
+
+
+def shown(recipe: Recipe, data: Dataset) -> Preprocessing:
+    return Preprocessing.from_recipe(recipe, mean=data.mean, std=data.std)
 
 
 def test_native_test_images_are_not_touched(data: Dataset, tiny_recipe: Recipe) -> None:
     images = data.images["val"]
-    batches = list(EvalImages(images, tiny_recipe, data, batch_size=7))
+    batches = list(EvalImages(images, shown(tiny_recipe, data), batch_size=7))
     assert [len(batch) for batch in batches] == [7] * 5 + [5]
     restored = torch.cat(batches) * 0.25 + 0.5
     assert torch.allclose(restored.permute(0, 2, 3, 1), torch.from_numpy(images / 255).float(), atol=1e-6)
@@ -82,4 +90,4 @@ def test_native_test_images_are_not_touched(data: Dataset, tiny_recipe: Recipe) 
 
 def test_other_test_sizes_are_resized_and_cropped(data: Dataset, tiny_recipe: Recipe) -> None:
     recipe = replace(tiny_recipe, test_size=20, test_crop=0.9)
-    assert next(iter(EvalImages(data.images["val"], recipe, data))).shape == (40, 3, 20, 20)
+    assert next(iter(EvalImages(data.images["val"], shown(recipe, data)))).shape == (40, 3, 20, 20)

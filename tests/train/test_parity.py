@@ -36,8 +36,8 @@ from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.study.seeds import Streams
 from seedstudy.train.devices import accelerator_of
-from seedstudy.train.evaluate import evaluate_all
-from seedstudy.train.feed import EvalImages, PilAugmenter, epoch_order, image_transform
+from seedstudy.train.evaluate import EvalImages, evaluate_by_recipe
+from seedstudy.train.feed import PilAugmenter, epoch_order, image_transform
 from seedstudy.train.models import build_model
 from seedstudy.train.parts import (
     WeightAverage,
@@ -47,6 +47,7 @@ from seedstudy.train.parts import (
     build_schedule,
     weight_decay_groups,
 )
+from seedstudy.train.preprocessing import Preprocessing
 from seedstudy.train.processes import Share
 from seedstudy.train.random_state import RandomStream
 from seedstudy.train.trial import epoch_batches, epoch_streams, train_trial
@@ -576,7 +577,8 @@ def test_evaluation_images_are_pixel_equal_to_timm_and_torchvision(
 ) -> None:
     image, like_imagenet = photograph(data)
     recipe = rs(name, model)
-    ours = next(iter(EvalImages(image[None], recipe, like_imagenet)))[0]
+    shown = Preprocessing.from_recipe(recipe, mean=like_imagenet.mean, std=like_imagenet.std)
+    ours = next(iter(EvalImages(image[None], shown)))[0]
     timms = create_transform(
         (3, size, size),
         interpolation=interpolation,
@@ -678,7 +680,7 @@ def test_a_whole_trial_is_timms_loop(data: Dataset, make_trial: Any, tiny_recipe
             average.update(model, step=n_done)
             schedule.step_update(n_done)
         schedule.step(epoch + 1)
-    theirs = evaluate_all(average.module, data, recipe, device, tuple(data.eval_sets))
+    theirs = evaluate_by_recipe(average.module, data, tuple(data.eval_sets), recipe, device)
     assert n_done == 8
     for name, evaluation in theirs.items():
         np.testing.assert_array_equal(evaluation.confidence, ours.evaluations[name].confidence)

@@ -23,6 +23,7 @@ from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
 from seedstudy.study.trial import Trial, TrialResult
 from seedstudy.train.checkpoint import Checkpoints, Stopped
+from seedstudy.train.preprocessing import Preprocessing
 from seedstudy.train.processes import Share
 from seedstudy.train.streaming import EvalStream, TrainStream
 from seedstudy.train.trial import epoch_streams, train_trial
@@ -118,7 +119,8 @@ def test_an_epoch_goes_on_in_its_middle(stored: Dataset, recipe: Recipe) -> None
 def test_eval_images_are_timms_to_the_pixel(values: list[str], stored: Dataset, recipe: Recipe) -> None:
     recipe = with_values(recipe, values)
     images = stored.stored["val"]
-    batch = torch.cat(list(EvalStream(images, np.arange(len(images)), recipe, stored, CPU)))
+    shown = Preprocessing.from_recipe(recipe, mean=stored.mean, std=stored.std)
+    batch = torch.cat(list(EvalStream(images, np.arange(len(images)), shown, CPU)))
     transform = create_transform(
         (3, recipe.test_size, recipe.test_size),
         is_training=False,

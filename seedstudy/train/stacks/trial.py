@@ -23,7 +23,7 @@ from seedstudy.study.seeds import Streams
 from seedstudy.study.trial import EpochReport, Evaluation, Trial, TrialResult
 from seedstudy.train.checkpoint import Stopped
 from seedstudy.train.devices import accelerator_of
-from seedstudy.train.evaluate import evaluate_all
+from seedstudy.train.evaluate import evaluate_by_recipe
 from seedstudy.train.feed import build_augmenter
 from seedstudy.train.models import build_model
 from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule
@@ -217,7 +217,7 @@ def train_stacked(
             if reason := divergence(own_losses, epoch):
                 seed.result = end(seed, epochs=epoch, reason=reason)
                 continue
-            evaluations = evaluate_all(network, data, recipe, device, names)
+            evaluations = evaluate_by_recipe(network, data, names, recipe, device)
             on_val = evaluations.get(data.watched)
             report = EpochReport(
                 epoch=epoch + 1,

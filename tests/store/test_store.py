@@ -30,6 +30,7 @@ def publish(store: Store, trial: Trial, data: Dataset, **changes: str) -> None:
     store.publish(trial, drawn_result(data, 0.7, np.random.default_rng(trial.seed), **changes), data.eval_sets, STARTED)
 
 
+@pytest.mark.train  # Arrow reads Parquet
 def test_what_is_written_is_read(make_store: MakeStore, data: Dataset) -> None:
     store = make_store(n_seeds=2, a2=0.8)
     scan = store.scan()
@@ -214,7 +215,7 @@ def test_names_become_folders_only_after_a_check(name: str, tmp_path: Path) -> N
 
 # --- formats --------------------------------------------------------------------------------------------
 
-FORMAT_1 = Path(__file__).parent / "fixtures" / "format_1"
+FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "format_1"
 
 
 @pytest.fixture
@@ -224,6 +225,7 @@ def old_store(tmp_path: Path) -> Store:
     return Store(tmp_path / "old", "format_1")
 
 
+@pytest.mark.train  # Arrow reads Parquet
 def test_format_1_is_read(old_store: Store) -> None:
     scan = old_store.scan()
     assert scan.damaged == {}

@@ -37,13 +37,13 @@ def store(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> Store:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the list that the ids of all trials read from their folders go to."""
     ids: list[str] = []
-    whole = Store.read_trial
+    read = Store.read_spec
 
     def noted(self: Store, trial_id: str) -> object:
         ids.append(trial_id)
-        return whole(self, trial_id)
+        return read(self, trial_id)
 
-    monkeypatch.setattr(Store, "read_trial", noted)
+    monkeypatch.setattr(Store, "read_spec", noted)
     return ids
 
 
@@ -155,7 +155,7 @@ def test_another_version_of_the_code_derives_the_rows_anew(store: Store, monkeyp
 
 def test_the_rows_of_stored_records_are_those_of_this_version(tmp_path: Path) -> None:
     """Where this fails, equal records give other rows: raise ``ROWS_VERSION`` and write the file anew."""
-    fixtures = Path(__file__).parent / "fixtures"
+    fixtures = Path(__file__).parents[1] / "fixtures"
     shutil.copytree(fixtures / "format_1", tmp_path / "format_1")
     rows = Store(tmp_path, "format_1").scan().trials.sort("trial_id", "eval_set")
     text = "".join(f"{json.dumps(row, default=str, sort_keys=True)}\n" for row in rows.iter_rows(named=True))
