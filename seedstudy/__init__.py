@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.decide.plan import power
     from seedstudy.decide.racing import race_replay
-    from seedstudy.recipes.reader import Recipe, load_recipe
+    from seedstudy.recipes.reader import load_recipe
+    from seedstudy.recipes.recipe import Recipe
     from seedstudy.show.plots import distributions as plot_distributions
     from seedstudy.show.plots import estimation as plot_estimation
     from seedstudy.show.plots import fits as plot_fits
@@ -47,7 +48,7 @@ __all__ = [
 _HOMES = {
     "Answer": "decide.compare.Answer",
     "Comparisons": "decide.compare.Comparisons",
-    "Recipe": "recipes.reader.Recipe",
+    "Recipe": "recipes.recipe.Recipe",
     "Study": "study.study.Study",
     "audit": "decide.audit.audit",
     "best_of": "stats.audit.best_of",

@@ -9,7 +9,8 @@ import pytest
 import seedstudy as ss
 from seedstudy.errors import SeedstudyError, StatisticsError, StudyError
 from seedstudy.store.store import Store
-from seedstudy.study.study import Study, Trial
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
 from tests.conftest import drawn_result
 
 MakeStore = Callable[..., Store]

@@ -11,7 +11,7 @@ from seedstudy.cli.options import AsJson, DataDir, EvalSets, Results, cache_dir,
 from seedstudy.errors import StudyError
 
 if TYPE_CHECKING:
-    from seedstudy.data import Dataset
+    from seedstudy.data.base import Dataset
     from seedstudy.train.pretrained import Judged
 
 Models = Annotated[list[str], typer.Argument(metavar="MODEL...", help="timm names, e.g. resnet50 or resnet50.a1_in1k.")]

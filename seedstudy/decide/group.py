@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from seedstudy.data import EVAL_SET_ORDER
+from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import StudyError, suggest
 from seedstudy.read.groups import Request, group_of_numbers, read_groups
 from seedstudy.read.logs import parse_selector

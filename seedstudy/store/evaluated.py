@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from seedstudy.data import Dataset, EvalSet
+from seedstudy.data.base import Dataset, EvalSet
 from seedstudy.files import write_atomically, writing
 from seedstudy.store import outside as imported
 from seedstudy.store.schema import PREDICTIONS, TRIALS, validate
 
 if TYPE_CHECKING:
-    from seedstudy.study.study import Evaluation
+    from seedstudy.study.trial import Evaluation
 
 FOLDER = "evaluated"
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from seedstudy.data import EVAL_SET_ORDER
+from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import require_extra
 from seedstudy.store.schema import CURVES, PREDICTIONS, STATUSES, TRIALS
-from seedstudy.study.study import Trial, TrialResult
+from seedstudy.study.trial import Trial, TrialResult
 
 _POOL_KEYS = ("training_version", "device_type", "n_processes", "precision", "augment")
 """Provenance that must agree before trials pool, beside recipe, model, data, streams and torch/timm versions."""

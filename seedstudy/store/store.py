@@ -45,7 +45,8 @@ from seedstudy.store import outside as imported
 from seedstudy.store.lease import Lease
 from seedstudy.store.rows import curves_of, head_of, predictions_of, read_parquet, rows_of
 from seedstudy.store.schema import CURVES, PREDICTIONS, TRIALS, validate
-from seedstudy.study.study import Study, Trial, TrialResult, check_name, trial_id_of
+from seedstudy.study.study import Study, check_name
+from seedstudy.study.trial import Trial, TrialResult, trial_id_of
 
 State = Literal["planned", "running", "ok", "diverged", "failed", "interrupted", "damaged"]
 """Of a planned trial, by the files in its folder:
@@ -258,7 +259,7 @@ class Store:
         Parameters
         ----------
         label_sets
-            Eval set -> the data set's :class:`~seedstudy.data.EvalSet`: example ids and labels.
+            Eval set -> the data set's :class:`~seedstudy.data.base.EvalSet`: example ids and labels.
 
         """
         folder = self.folder(trial.trial_id)

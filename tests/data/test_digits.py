@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from seedstudy import data as datasets
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 
 
 @pytest.fixture(scope="module")

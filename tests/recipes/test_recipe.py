@@ -8,8 +8,10 @@ import pytest
 
 from seedstudy.errors import RecipeError
 from seedstudy.recipes import reader as recipes
-from seedstudy.recipes.reader import Recipe, diff, load_recipe, parse_recipe, read_recipe, with_values
+from seedstudy.recipes.reader import diff, load_recipe, parse_recipe, read_recipe, with_values
+from seedstudy.recipes.recipe import KEYS, TABLE_2, Recipe, upgraded
 from seedstudy.recipes.scaling import scale
+from tests.recipes import key_table
 
 HEAD = 'format = 1\nname = "mine"\nbase = "a2"\n'
 
@@ -240,3 +242,28 @@ def test_scaling_keeps_the_shape_of_step_schedules_and_of_the_average() -> None:
     assert short.ema_every == 1
     assert (1 - short.ema_decay) * new == pytest.approx((1 - average.ema_decay) * old)  # type: ignore[operator]
     assert short.ema_start_epochs == pytest.approx(5 / 600 * 12)
+
+
+# --- the declaration of the keys ------------------------------------------------------------------------
+
+
+def test_documented_keys_are_the_declared_ones() -> None:
+    _, documented, _ = key_table.parts()
+    assert documented == key_table.table(), "python -m tests.recipes.key_table rewrites the table"
+
+
+def test_every_key_says_what_it_means_and_a_later_one_what_was_before() -> None:
+    values = load_recipe("a2").values()
+    assert all(key.meaning.endswith(".") for key in KEYS.values())
+    later = [name for name, key in KEYS.items() if key.since > 1]
+    assert len(later) == 14
+    old = {name: value for name, value in values.items() if name not in {*later, "decay_norm", "decay_bias"}}
+    assert upgraded({**old, "decay_bias_and_norm": True}).keys() == values.keys()
+    assert upgraded({**old, "decay_bias_and_norm": True})["decay_norm"] is True
+    assert upgraded(old)["ema_every"] == 1
+
+
+def test_the_rows_of_table_2_are_in_the_order_of_the_paper() -> None:
+    assert list(TABLE_2.values())[:5] == ["train res", "test res", "epochs", "# of forward pass", "batch size"]
+    assert len(TABLE_2) == 27
+    assert TABLE_2.keys() - KEYS.keys() == {"updates"}

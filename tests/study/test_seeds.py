@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,20 +54,34 @@ def test_streams_are_those_of_every_release() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seeds"),
-    [("3", (0, 1, 2)), ("0-3", (0, 1, 2, 3)), ("5-5", (5,)), ("3,5,8", (3, 5, 8)), ("0-1,7", (0, 1, 7))],
+    ("given_seeds", "seeds"),
+    [
+        ("3", (0, 1, 2)),
+        (3, (0, 1, 2)),
+        ([3], (3,)),
+        (range(2, 4), (2, 3)),
+        ("0-3", (0, 1, 2, 3)),
+        ("5-5", (5,)),
+        ("3,5,8", (3, 5, 8)),
+        ("0-1,7", (0, 1, 7)),
+    ],
 )
-def test_seeds_in_three_ways(text: str, seeds: tuple[int, ...]) -> None:
-    assert parse_seeds(text) == seeds
+def test_seeds_as_count_range_or_list(given_seeds: str | int | Iterable[int], seeds: tuple[int, ...]) -> None:
+    assert parse_seeds(given_seeds) == seeds
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("-3", "seeds are not negative"),
+        (-3, "seeds are not negative"),
+        ([], "is not a seed"),
+        ([1.5], "is not a seed"),
+        (1.5, "is not a seed"),
+        (range(1_000_001), "at most 1,000,000 seeds"),
         ("9-3", "runs backwards: write 3-9"),
         ("0", "at least one seed"),
-        ("1,1", "seed 1 is named twice"),
+        ("1,1", "seed 1 is given twice"),
         ("a", '"a" is not a seed or a range'),
         ("1-", '"1-" is not a seed or a range'),
         ("", '"" is not a seed or a range'),
@@ -73,7 +89,7 @@ def test_seeds_in_three_ways(text: str, seeds: tuple[int, ...]) -> None:
         ("99999999999", "at most 1,000,000 seeds"),
     ],
 )
-def test_wrong_seeds_are_one_line(text: str, expected: str) -> None:
+def test_wrong_seeds_are_one_line(text: str | int | Iterable[int], expected: str) -> None:
     with pytest.raises(StudyError) as caught:
         parse_seeds(text)
     assert expected in str(caught.value)
@@ -84,4 +100,4 @@ def test_vary_keeps_a_fixed_order_and_suggests() -> None:
     with pytest.raises(StudyError, match="Did you mean"):
         parse_vary(["initt"])
     with pytest.raises(StudyError, match="names no stream"):
-        parse_vary([""])
+        parse_vary([])

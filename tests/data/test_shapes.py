@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seedstudy import data as datasets
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.data.shapes import VAL_DIFFICULTY, outlines, render
 from seedstudy.data.shapes.scenes import Difficulty
 

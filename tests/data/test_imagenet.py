@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from seedstudy import data as datasets
-from seedstudy.data import Dataset, imagefiles, imagenet
+from seedstudy.data import imagefiles, imagenet
+from seedstudy.data.base import Dataset
 from seedstudy.engines.launch import resolve
 from seedstudy.errors import DataError
 from seedstudy.study.study import Study
