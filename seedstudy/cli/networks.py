@@ -29,6 +29,9 @@ def cost(
     from dataclasses import asdict
 
     from seedstudy.show import tables
+    from seedstudy.train import check_extra
+
+    check_extra()
     from seedstudy.train import cost as costs
 
     if batch < 2 or repeats < 1:
@@ -87,6 +90,9 @@ def evaluate(
     from seedstudy.show import tables
     from seedstudy.store.evaluated import add, label_of
     from seedstudy.study.study import check_name
+    from seedstudy.train import check_extra
+
+    check_extra()
     from seedstudy.train.pretrained import judge
 
     check_name(study)

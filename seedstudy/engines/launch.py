@@ -21,6 +21,7 @@ from seedstudy.recipes.reader import Recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.store.store import Store
 from seedstudy.study.study import Augmentation, Placement, Study, Trial, check_layout
+from seedstudy.train import check_extra
 
 Tell = Callable[[str], None]
 """Takes one line for the user."""
@@ -43,8 +44,9 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell)
     Raises
     ------
     SeedstudyError
-        Unknown recipe or data set, a wrong value, data that cannot be read.
+        The extra ``train`` is not installed; unknown recipe or data set, a wrong value, data that cannot be read.
     """
+    check_extra()
     info = datasets.info(study.data)
     models = study.models or (info.default_model,)
     given = recipes.parse_assignments(study.assignments)  # what is wrong is told before the data are read

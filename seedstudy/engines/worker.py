@@ -32,6 +32,7 @@ from seedstudy.engines.stack import StackSizes, kind_of
 from seedstudy.errors import SeedstudyError
 from seedstudy.store.lease import JOB, Lease
 from seedstudy.store.store import Store
+from seedstudy.train import check_extra
 
 if TYPE_CHECKING:
     from seedstudy.data import Dataset
@@ -92,6 +93,7 @@ def main(
         Seeds trained side by side at most; None: as many as pay.
 
     """
+    check_extra()
     requests: Requests = queue.SimpleQueue()
     stop = Stop(requests)
     _name_job()
