@@ -41,6 +41,7 @@ def on_macos(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(machine, name, tmp_path / "proc" / name)
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux has an affinity")
 def test_cores_are_those_this_process_may_use() -> None:
     script = "import os; from seedstudy import machine\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
     shown = subprocess.run([sys.executable, "-c", f"{script}print(machine.cores())"], capture_output=True, check=True)
@@ -56,7 +57,9 @@ def test_the_launcher_counts_cores_on_macos(monkeypatch: pytest.MonkeyPatch) -> 
     assert environment[local.LOADERS] == "2"
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can reset the peak")
 def test_peak_memory_follows_what_is_used_and_can_be_reset() -> None:
+    assert machine.reset_peak_memory()
     before = machine.peak_memory()
     block = np.ones(64 * 2**20, dtype=np.uint8)
     during = machine.peak_memory()

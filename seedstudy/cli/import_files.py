@@ -50,7 +50,7 @@ def import_files(
 
     from seedstudy.read.arms import Wanted, parse_selector, read_arms
     from seedstudy.read.counts import trials_of
-    from seedstudy.store import outside as imported
+    from seedstudy.store import outside
     from seedstudy.store.store import Store
 
     store = Store(results, study)
@@ -75,7 +75,7 @@ def import_files(
         frames.append(frame)
         doubts += notes
     together = pl.concat(frames)
-    is_new = imported.write(store.root, together)
+    is_new = outside.add(store.root, together)
     n_trials = together["trial_id"].n_unique() if is_new else 0
     where = f"study {study}, {store.root}"
     tell(f"{n_trials} trials imported into {where}" if is_new else f"imported before into {where}: nothing to do")

@@ -70,7 +70,7 @@ def _show_status(store: Store, study: str, *, as_json: bool) -> None:
     from seedstudy.engines import status as standing
     from seedstudy.show.format import show
     from seedstudy.show.status import status_table, time_left_line, trial_lines
-    from seedstudy.store import outside as imported
+    from seedstudy.store import outside
 
     stands = standing.standings(store)
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
@@ -89,7 +89,7 @@ def _show_status(store: Store, study: str, *, as_json: bool) -> None:
         return
     if groups:
         show(status_table(groups))
-    n_imported = imported.read(store.root)[0]["trial_id"].n_unique()
+    n_imported = outside.read(store.root)[0]["trial_id"].n_unique()
     if n_imported:
         trials = "1 imported trial" if n_imported == 1 else f"{n_imported} imported trials"
         print(f"{trials}, trained elsewhere: `seedstudy summary` shows them.")

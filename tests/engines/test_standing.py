@@ -71,7 +71,7 @@ def test_status_tells_every_state(cli: Cli, study: tuple[Store, dict[str, str]])
     assert 410 < running["left_s"] <= 420
     assert by_state["queued"]["where"] == "slurm:77"
     assert by_state["failed"]["log"] == str(store.log(ids["failed"]).relative_to(Path.cwd()))
-    assert by_state["interrupted"]["reason"] == "stopped in order before the result"
+    assert by_state["interrupted"]["reason"] == "stopped before the result"
     assert by_state["lost"]["reason"] == "the process ended before the result"
 
 
