@@ -80,14 +80,14 @@ def test_peak_memory_is_in_bytes_on_macos_and_cannot_be_reset(monkeypatch: pytes
 
 
 def test_a_process_of_another_program_is_not_ours() -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as other:
-        assert not machine.runs_seedstudy(other.pid)
-        other.kill()
-    assert not machine.runs_seedstudy(other.pid)
-    script = "import sys, time; time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", script, "seedstudy"]) as ours:
-        assert machine.runs_seedstudy(ours.pid)
-        ours.kill()
+    for words, is_ours in (((), False), (("seedstudy",), True)):
+        command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)", *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            assert machine.runs_seedstudy(process.pid) == is_ours
+            process.kill()
+        assert not machine.runs_seedstudy(process.pid)
 
 
 @pytest.mark.usefixtures("on_macos")
