@@ -13,8 +13,17 @@ import seedstudy as ss
 from seedstudy.decide.audit import Noise
 from seedstudy.decide.plan import Spread, curve
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.audit import Cells, best_spread, compare_pairs, pair_p, prob_best, rank_intervals, shrink, worth
-from seedstudy.stats.audit import normal_best
+from seedstudy.stats.audit import (
+    Cells,
+    best_spread,
+    compare_pairs,
+    normal_best,
+    pair_p,
+    prob_best,
+    rank_intervals,
+    shrink,
+    worth,
+)
 from seedstudy.stats.power import difference_power, estimated_df_power, fractional_seeds
 from seedstudy.stats.welch import two_sided_p, welch
 

@@ -102,7 +102,7 @@ def test_counts_are_taken_as_they_are(cli: Cli) -> None:
         (["t.csv", "-m", "net", "-d", "mine", "--n-examples", "7"], "is not a whole number of 7 images"),
         (["t.csv", "-m", "../net", "-d", "mine", "--n-examples", "1000"], 'model "../net": use letters'),
         (["t.csv", "-r", "a b", "-m", "n", "-d", "m", "--n-examples", "1000"], 'recipe "a b": use letters'),
-        (["t.csv", "t.csv", "-m", "n", "-d", "m", "--n-examples", "1000"], "stands in two of the files"),
+        (["t.csv", "t.csv", "-m", "n", "-d", "m", "--n-examples", "1000"], "is in two of the files"),
         (["l.csv", "--metric", "loss", "-m", "n", "-d", "m"], '"loss" is not an accuracy'),
         (["nowhere"], "nowhere: cannot be read (no such file)"),
         (["folder"], "a folder is written with a slash"),

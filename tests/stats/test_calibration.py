@@ -2,8 +2,12 @@ import math
 
 import numpy as np
 import pytest
+from seedstudy.stats.resample import bca_limits
 
 from seedstudy.stats import doubt
+from seedstudy.stats.compare import compare
+from seedstudy.stats.doubt import has_long_tails, is_coarse, is_skewed, safe_p
+from seedstudy.stats.welch import two_sided_p
 from studies.calibration import designs, run
 from studies.calibration.__main__ import main
 from studies.calibration.borderline import borderline, caveats, claims
@@ -14,10 +18,6 @@ from studies.calibration.report import tables
 from studies.calibration.rows import brunner_munzel_rows, permutation_rows, rank_rows, welch_rows
 from studies.calibration.run import calibrate
 from studies.calibration.wrong import sizes_of
-from seedstudy.stats.compare import compare
-from seedstudy.stats.doubt import has_long_tails, is_coarse, is_skewed, safe_p
-from seedstudy.stats.resample import bca_limits
-from seedstudy.stats.welch import two_sided_p
 
 NORMAL = designs.SHAPES["normal"]
 
@@ -190,7 +190,6 @@ def test_ratio_limits_of_many_samples_are_those_of_each():
 
 def test_the_ratio_by_its_formula():
     from scipy import stats
-
     from seedstudy.stats.spread import compare_spread
 
     rng = np.random.default_rng(1)

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.compare import compare
-from seedstudy.stats.many import across_eval_sets, max_t
 from seedstudy.stats.many import (
+    across_eval_sets,
     adjust,
     against_baseline,
     all_pairs,
     compact_letters,
     dunnett_p,
+    max_t,
     omnibus,
 )
 

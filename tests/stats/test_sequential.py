@@ -8,7 +8,6 @@ from scipy import integrate, special, stats
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats import boundaries, confidence_sequence
-from seedstudy.stats.race import nominal_levels, spent
 from seedstudy.stats.race import (
     EQUIVALENT,
     FUTILE,
@@ -19,8 +18,10 @@ from seedstudy.stats.race import (
     Plan,
     adjusted_difference,
     chance_of_decision,
+    nominal_levels,
     planned,
     race_rows,
+    spent,
 )
 from seedstudy.stats.welch import TDistance
 

@@ -13,16 +13,15 @@ import pytest
 
 from seedstudy.decide.verdict import Rule, decide
 from seedstudy.errors import StatisticsError
+from seedstudy.stats.across import pool_differences, rank_recipes
 from seedstudy.stats.audit import expected_best
 from seedstudy.stats.compare import compare, compare_summaries
-from seedstudy.stats.across import pool_differences, rank_recipes
 from seedstudy.stats.describe import against_target, describe, rank_of
-from seedstudy.stats.many import across_eval_sets
-from seedstudy.stats.variance import split_variance
 from seedstudy.stats.fit import density, fit
 from seedstudy.stats.grid import two_way
-from seedstudy.stats.many import against_baseline, all_pairs, omnibus
+from seedstudy.stats.many import across_eval_sets, against_baseline, all_pairs, omnibus
 from seedstudy.stats.sample import as_sample, by_seed, in_pairs
+from seedstudy.stats.variance import split_variance
 
 FOLDER = Path(__file__).parent / "whole"
 A3 = [78.01, 78.10, 78.19, 78.07, 78.15]
