@@ -6,15 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from seedstudy.data.base import EVAL_SET_ORDER
-from seedstudy.errors import StatisticsError
-from seedstudy.read.published import Table, read_published_table
+from seedstudy.decide.group import by_eval_set
+from seedstudy.decide.plan import sd_over_seeds
+from seedstudy.document import fields_of, finite
+from seedstudy.errors import StatisticsError, StudyError, suggest
+from seedstudy.read.published import Table, reference_stds
 from seedstudy.stats.audit import (
     Cells,
     Pair,
@@ -25,6 +27,7 @@ from seedstudy.stats.audit import (
     shrink,
     worth,
 )
+from seedstudy.study.group import Group
 
 SENSITIVITY = (0.5, 1.0, 1.5, 2.0, 3.0)
 """Factors of the assumed std for which the decided pairs are counted again."""
@@ -80,15 +83,17 @@ class Audit:
     disagreements: tuple[tuple[str, str, int, int], ...]
     """Of two eval sets: pairs of rows they order differently, and of these decided by both."""
     warnings: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    """One sentence per damaged trial of the sweep that gave the noise, which it does not include."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``audit --json`` prints."""
+        """Return the document of ``audit --json``."""
         return {
             "table": self.table.name,
             "cells": str(self.cells),
             "alpha": self.alpha,
             "sd_source": self.noise.source,
-            "sd_df": None if math.isinf(self.noise.df) else self.noise.df,
+            "sd_df": finite(self.noise.df),
             "columns": [self._column_dict(column) for column in self.columns],
             "across_columns": {
                 "n_pairs": len(self.across),
@@ -105,6 +110,7 @@ class Audit:
                 for a, b, n, decided in self.disagreements
             ],
             "warnings": list(self.warnings),
+            "left_out": list(self.left_out),
         }
 
     def is_decided(self, pair: Pair) -> bool:
@@ -139,19 +145,61 @@ class Audit:
         }
 
     def _pair_dict(self, pair: Pair, names: Sequence[str]) -> dict[str, Any]:
-        return {
-            "a": names[pair.a],
-            "b": names[pair.b],
-            "difference": pair.difference,
-            "p_value": pair.p_value,
-            "p_adjusted": pair.p_adjusted,
-            "is_decided": self.is_decided(pair),
-        }
+        named = {"a": names[pair.a], "b": names[pair.b]}
+        return fields_of(pair) | named | {"is_decided": self.is_decided(pair)}
+
+
+def noise_of(sd: float | str | Mapping[str, float], columns: Sequence[str]) -> Noise:
+    """Return the noise of a table's columns.
+
+    Parameters
+    ----------
+    sd
+        Standard deviation over seeds in the unit of the table, of every column or by column; as text "0.1",
+        "val=0.1,v2=0.23", or "rsb" for the 100 seeds of ResNet-50 A2 by eval set.
+
+    Raises
+    ------
+    StudyError
+        A text that is no number, or a column that is not judged.
+
+    """
+    if isinstance(sd, Mapping):
+        return Noise(sd=dict(sd))
+    if not isinstance(sd, str):
+        return Noise(sd=dict.fromkeys(columns, float(sd)))
+    if sd == "rsb":
+        known = {reference.eval_set: reference.std for reference in reference_stds().values()}
+        source = "RSB, 100 seeds of ResNet-50 A2"
+        return Noise(sd={name: known[name] for name in columns if name in known}, df=99.0, source=source)
+    noise: dict[str, float] = {}
+    for part in sd.split(","):
+        name, is_named, text = part.strip().rpartition("=")
+        if is_named and name not in columns:
+            raise StudyError(f'--sd {part}: no column "{name}" is judged.{suggest(name, columns)}')
+        try:
+            number = float(text)
+        except ValueError:
+            raise StudyError(f'--sd "{sd}": expected 0.1, val=0.1,v2=0.23 or rsb.') from None
+        noise |= {name: number} if is_named else dict.fromkeys(columns, number)
+    return Noise(sd=noise)
+
+
+def noise_of_sweep(groups: Sequence[Group], columns: Sequence[str]) -> Noise:
+    """Return the std of a sweep over seeds: of the column's own eval set where it is one, else of val."""
+    by_name = by_eval_set(groups)
+    default = by_name.get(EVAL_SET_ORDER[0]) or groups[0]
+    if default.n < 2:
+        raise StudyError(
+            f"--reference {default.label}: {default.n} seed says nothing about the spread; at least 2 are needed."
+        )
+    sds = {name: sd_over_seeds(by_name.get(name, default)) for name in columns}
+    return Noise(sd=sds, df=default.n - 1.0, source=f"{default.label}, {default.n} seeds")
 
 
 def audit(
-    table: Table | str | Path,
-    noise: Noise | float,
+    table: Table,
+    noise: Noise,
     *,
     cells: Cells = Cells(),
     alpha: float = 0.05,
@@ -162,12 +210,8 @@ def audit(
 
     Parameters
     ----------
-    table
-        A table, or the path of a CSV file with one row per model or recipe.
-    noise
-        Standard deviation over seeds of a single run, in percentage points for accuracies.
     cells
-        What stands behind each number: a single run, the mean of n seeds, or the best of n.
+        What each number is: a single run, the mean of n seeds, or the best of n.
     is_ladder
         Compare each row with the one before it, instead of all pairs.
 
@@ -180,16 +224,12 @@ def audit(
     ------
     StatisticsError
         No std for a column, or one that is no positive number.
-    StudyError
-        A table that cannot be read.
 
     Notes
     -----
     Seed noise only: the test set, which all rows share, adds doubt about new images that no number of seeds removes.
 
     """
-    table = table if isinstance(table, Table) else read_published_table(Path(table))
-    noise = noise if isinstance(noise, Noise) else Noise(sd=dict.fromkeys(table.columns, float(noise)))
     for column in table.columns:
         sd = noise.sd.get(column)
         if sd is None:

@@ -40,21 +40,22 @@ class Source(Request):
 
     results: Path = Path("results")
     study: str = "main"
-    _scans: dict[str, Scan] = field(default_factory=dict, init=False, repr=False)
+    scans: dict[str, Scan] = field(default_factory=dict, repr=False)
+    """Study -> what was read of it; grows as studies are asked for."""
 
     def trials(self, study: str = "") -> pl.DataFrame:
         """Return a study's TRIALS frame, and what it declared as its margin."""
         name = study or self.study
         store = open_study(self.results, name)
-        if name not in self._scans:
-            self._scans[name] = store.scan()
+        if name not in self.scans:
+            self.scans[name] = store.scan()
         margin = store.rule().get("margin")
-        return self._scans[name].trials.with_columns(pl.lit(margin, dtype=pl.Float64).alias(_MARGIN))
+        return self.scans[name].trials.with_columns(pl.lit(margin, dtype=pl.Float64).alias(_MARGIN))
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """One sentence per damaged trial of the studies that were read; the other trials were used."""
-        return tuple(sentence for scan in self._scans.values() for sentence in scan.damaged.values())
+        return tuple(sentence for scan in self.scans.values() for sentence in scan.damaged.values())
 
 
 def select(what: What, source: Source) -> list[list[Group]]:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from seedstudy import machine
 from seedstudy.engines.stack import StackSizes, kind_of
-from seedstudy.errors import SeedstudyError
+from seedstudy.errors import SeedstudyError, require_extra
 from seedstudy.store.lease import JOB, Lease
 from seedstudy.store.store import Store
 
@@ -93,6 +93,7 @@ def main(
         Seeds trained side by side at most; None: as many as pay.
 
     """
+    require_extra("train")
     requests: Requests = queue.SimpleQueue()
     stop = Stop(requests)
     _name_job()
