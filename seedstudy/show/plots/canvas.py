@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
-    from seedstudy.decide.summary import Group
+    from seedstudy.study.group import Group
 
 _SUFFIXES = (".png", ".pdf", ".svg")
 _DPI = 150

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from seedstudy.decide.compare import Answer
-    from seedstudy.decide.summary import Group, Values
+    from seedstudy.study.group import Group, Values
     from seedstudy.stats.result import Estimate
 
 # The estimation plot: a row per recipe, in units of rows (y grows downwards); sizes in inches.

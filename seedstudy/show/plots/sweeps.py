@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
-    from seedstudy.decide.summary import Summary, Values
+    from seedstudy.decide.summary import Summary
+    from seedstudy.study.group import Values
 
 _FAR_APART = 4
 """Recipes share one axis up to this many times the width of the widest."""
