@@ -65,9 +65,10 @@ def power(
 
         show(power_lines(plan))
     if save is not None:
-        from seedstudy.show import plots
+        from seedstudy.show.plots.canvas import save_picture
+        from seedstudy.show.plots.power import plot_power
 
-        plots.save(plots.power(plan, planning.curve(plan)), save)
+        save_picture(plot_power(plan), save)
 
 
 def _pilots(selectors: Sequence[str], source: Source) -> list[Group]:
@@ -213,9 +214,10 @@ def audit(
 
         show(audit_tables(answer))
     if save is not None:
-        from seedstudy.show import plots
+        from seedstudy.show.plots.audit import plot_audit
+        from seedstudy.show.plots.canvas import save_picture
 
-        plots.save(plots.audit(answer), save)
+        save_picture(plot_audit(answer), save)
 
 
 def _noise(sd: str, columns: Sequence[str]) -> Noise:

@@ -21,7 +21,6 @@ from seedstudy.cli.options import (
     Unit,
     check_choice,
     check_level,
-    check_picture,
     damaged_trials,
     declared_margin,
     print_json,
@@ -31,6 +30,7 @@ from seedstudy.cli.options import (
     words,
 )
 from seedstudy.errors import StudyError
+from seedstudy.show.plots import check_picture
 
 if TYPE_CHECKING:
     from seedstudy.decide.summary import Source
@@ -51,7 +51,8 @@ def summary(
     as_json: AsJson = False,
 ) -> None:
     """Show n, mean, std, min, max and seed 0 per eval set, each with its interval (the RSB table)."""
-    check_picture(save)
+    if save is not None:
+        check_picture(save)
     source = source_of(results, study, eval_sets, metric, unit)
     damaged = damaged_trials(what or (), source)
     summaries = summaries_of(what or (), source, level=level)
@@ -63,9 +64,10 @@ def summary(
 
         show(summary_table(summaries))
     if save is not None:
-        from seedstudy.show import plots
+        from seedstudy.show.plots.canvas import save_picture
+        from seedstudy.show.plots.distributions import plot_distributions
 
-        plots.save(plots.distributions(summaries), save)
+        save_picture(plot_distributions(summaries), save)
     if damaged:
         tell_damaged(damaged)
         raise typer.Exit(EXIT_USAGE)
@@ -88,7 +90,8 @@ def fit(
 ) -> None:
     """Describe the distribution over seeds: families, goodness of fit, histogram with Gaussian fit (RSB Figure 2)."""
     check_level(level)
-    check_picture(save)
+    if save is not None:
+        check_picture(save)
     from seedstudy.api import Fits
     from seedstudy.decide import summary as analysis
 
@@ -108,9 +111,10 @@ def fit(
 
         show(fit_table(fits.groups))
     if save is not None:
-        from seedstudy.show import plots
+        from seedstudy.show.plots.canvas import save_picture
+        from seedstudy.show.plots.fits import plot_fits
 
-        plots.save(plots.fits(fits.groups), save)
+        save_picture(plot_fits(fits.groups), save)
     if damaged:
         tell_damaged(damaged)
         raise typer.Exit(EXIT_USAGE)
@@ -161,7 +165,8 @@ def compare(
         check_choice("--fail-on", gate, VERDICTS, what="verdict")
     check_choice("--correction", correction, CORRECTIONS, what="correction")
     check_level(level)
-    check_picture(save)
+    if save is not None:
+        check_picture(save)
     source = source_of(results, study, eval_sets, metric, unit)
     if grid:
         if gates or save is not None or all_pairs or paired or across_data:
@@ -205,9 +210,10 @@ def compare(
 
         show(comparison_table(comparisons) if pooled is None else across_data_tables(pooled))
     if save is not None:
-        from seedstudy.show import plots
+        from seedstudy.show.plots.canvas import save_picture
+        from seedstudy.show.plots.estimation import plot_estimation
 
-        plots.save(plots.estimation(comparisons.answers), save)
+        save_picture(plot_estimation(comparisons.answers), save)
     if damaged:
         tell_damaged(damaged)
         raise typer.Exit(EXIT_USAGE)

@@ -16,7 +16,6 @@ from seedstudy.errors import StudyError, suggest
 if TYPE_CHECKING:
     from seedstudy.decide.summary import Source
 
-PICTURES = (".png", ".pdf", ".svg")
 EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 Results = Annotated[Path, typer.Option("--results", help="Folder that holds the studies.")]
@@ -63,14 +62,6 @@ def summaries_of(what: Sequence[str], source: Source, *, level: float) -> list[A
 def check_choice(option: str, given: str, known: Sequence[str], *, what: str) -> None:
     if given not in known:
         raise StudyError(f'{option} "{given}" is no {what}.{suggest(given, known)}')
-
-
-def check_picture(path: Path | None) -> None:
-    """Refuse a picture's name before anything is computed."""
-    if path is not None and path.suffix.lower() not in PICTURES:
-        raise StudyError(f"{path}: a picture's name ends in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}.")
-    if path is not None and not path.absolute().parent.is_dir():
-        raise StudyError(f"{path}: no such folder; make it, or choose another place.")
 
 
 def check_level(level: float) -> None:

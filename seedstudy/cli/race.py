@@ -124,9 +124,10 @@ def race(
 
         show(race_tables(ended))
     if save is not None:
-        from seedstudy.show import plots
+        from seedstudy.show.plots.canvas import save_picture
+        from seedstudy.show.plots.race import plot_race
 
-        plots.save(plots.race(ended), save)
+        save_picture(plot_race(ended), save)
 
 
 def _replay(

@@ -21,6 +21,7 @@ from seedstudy.errors import StudyError, suggest
 from seedstudy.read.metrics import direction_of
 from seedstudy.stats import welch
 from seedstudy.stats.comparison import Comparison
+from seedstudy.stats.describe import mean_interval, mean_interval_of
 from seedstudy.stats.eval_sets import max_t
 from seedstudy.stats.many import adjust, compact_letters
 from seedstudy.stats.result import Estimate
@@ -62,6 +63,11 @@ class Answer:
     n_family: int
     """Number of comparisons that are adjusted together with this one."""
     correction: Correction
+
+    @property
+    def means(self) -> tuple[Estimate, Estimate]:
+        """The mean of A and the mean of B, each with its own t interval."""
+        return _mean(self.a, self.comparison.level), _mean(self.b, self.comparison.level)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -124,6 +130,12 @@ class Answer:
             "reasons": list(v.reasons),
             "warnings": list(dict.fromkeys((*self.warnings, *self.doubts, *c.hedges_g.warnings))),
         }
+
+
+def _mean(group: Group, level: float) -> Estimate:
+    if group.moments is not None:
+        return mean_interval_of(group.moments.mean, group.moments.sd, group.moments.n, level=level)
+    return mean_interval(group.values, level=level)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
