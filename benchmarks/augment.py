@@ -25,7 +25,7 @@ from timm.data.transforms_factory import transforms_imagenet_train
 from torchvision.transforms import v2
 
 from seedstudy.recipes.reader import Recipe, load_recipe
-from seedstudy.train.augment.pipeline import BatchedAugmenter
+from seedstudy.train.augment import BatchedAugmenter
 
 # As the engine starts its workers: memory that was freed is kept.
 MALLOC = {

@@ -25,7 +25,7 @@ from seedstudy.recipes.reader import Recipe, load_recipe, with_values
 from seedstudy.recipes.scaling import scale
 from seedstudy.study.seeds import PURPOSES
 from seedstudy.study.study import Trial
-from seedstudy.train.stacks.trial import train_stacked
+from seedstudy.train.stacks import train_stacked
 from seedstudy.train.trial import train_trial
 
 
