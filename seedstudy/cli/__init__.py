@@ -15,7 +15,7 @@ from seedstudy.cli import import_files as importing
 from seedstudy.cli import race as racing
 from seedstudy.cli import run as training
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
-from seedstudy.errors import SeedstudyError
+from seedstudy.errors import SeedstudyError, missing_extra
 
 app = typer.Typer(
     help="Is recipe B really better than recipe A, or did it get a lucky seed?",
@@ -38,11 +38,16 @@ app.add_typer(catalogue.data_app, name="data")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit; a user's mistake is one line on stderr and exit code 2."""
+    """Run the command line and exit; what goes wrong is one line on stderr and an exit code."""
     try:
         sys.exit(app(args=arguments, standalone_mode=False))
     except SeedstudyError as error:
         print(f"seedstudy: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if (missing := missing_extra(error)) is None:
+            raise
+        print(f"seedstudy: {missing}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(EXIT_INTERRUPTED)

@@ -10,7 +10,8 @@ from seedstudy.cli.options import EXIT_FAILED, AsJson, DataDir, print_json
 from seedstudy.errors import RecipeError
 
 if TYPE_CHECKING:
-    from seedstudy.recipes.reader import Recipe, RecipeFile
+    from seedstudy.recipes.reader import RecipeFile
+    from seedstudy.recipes.recipe import Recipe
 
 recipes_app = typer.Typer(help="The recipes as data: list, show, diff, models.", no_args_is_help=True)
 data_app = typer.Typer(help="Data sets: what is on disk, what is missing and how to get it.", no_args_is_help=True)
@@ -26,7 +27,8 @@ ForData = Annotated[str | None, typer.Option("-d", "--data", help="Show it scale
 def recipes_list(as_json: AsJson = False) -> None:
     """List the recipes that come with seedstudy, and what they lack."""
     from seedstudy.recipes import reader as recipe
-    from seedstudy.show import tables
+    from seedstudy.show.format import show
+    from seedstudy.show.recipes import recipe_list
 
     rows = []
     for name in recipe.packaged_names():
@@ -46,7 +48,7 @@ def recipes_list(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"recipes": rows})
         return
-    tables.show(tables.recipe_list(rows))
+    show(recipe_list(rows))
 
 
 @recipes_app.command("show")
@@ -59,7 +61,8 @@ def recipes_show(
 ) -> None:
     """Show every value of a recipe, and what it lacks."""
     from seedstudy.recipes import reader as recipe
-    from seedstudy.show import tables
+    from seedstudy.show.format import show
+    from seedstudy.show.recipes import recipe_table
 
     file = recipe.read_recipe(name)
     values, where, recipe_id = file.described(model), {**file.sources, **file.missing}, None
@@ -72,7 +75,7 @@ def recipes_show(
         print_json({**document, "recipe_id": recipe_id, "sources": where, "models": models})
         return
     heading = f"{recipe_id or file.name}: {file.title}"
-    tables.show(tables.recipe_table(heading, values, where if sources or data is not None else None))
+    show(recipe_table(heading, values, where if sources or data is not None else None))
 
 
 @recipes_app.command("diff")
@@ -85,8 +88,10 @@ def recipes_diff(
 ) -> None:
     """Show side by side in which values recipes differ, in the rows and order of RSB's Table 2."""
     from seedstudy.recipes import reader as recipe
+    from seedstudy.recipes.recipe import KEYS
     from seedstudy.recipes.scaling import imagenet_updates
-    from seedstudy.show import tables
+    from seedstudy.show.format import show
+    from seedstudy.show.recipes import recipe_diff
 
     if len(names) < 2:
         raise RecipeError("recipes diff needs two recipes or more, for example: seedstudy recipes diff a1 a2.")
@@ -94,7 +99,7 @@ def recipes_diff(
     shown = [file.described(model) if data is None else _scaled(file, model, data).values() for file in files]
     rows = [
         (key, [values[key] for values in shown])
-        for key in recipe.VALUE_TYPES
+        for key in KEYS
         if everything or len({values[key] for values in shown}) > 1
     ]
     labels = [file.name for file in files]
@@ -106,7 +111,7 @@ def recipes_diff(
         return
     if data is None and any(key in ("epochs", "batch_size") for key, _ in rows):
         rows.append(("updates", [imagenet_updates(values) for values in shown]))
-    tables.show(tables.recipe_diff(labels, rows))
+    show(recipe_diff(labels, rows))
 
 
 def _differences(names: list[str], rows: list[tuple[str, list[Any]]]) -> dict[str, Any]:
@@ -122,7 +127,8 @@ def recipes_models(
 ) -> None:
     """List the networks whose training the recipes' sources report, with their sizes."""
     from seedstudy.recipes import reader as recipe
-    from seedstudy.show import tables
+    from seedstudy.show.format import show
+    from seedstudy.show.recipes import model_list
 
     rows = []
     for name in names or recipe.packaged_names():
@@ -135,7 +141,7 @@ def recipes_models(
     if as_json:
         print_json({"models": rows})
         return
-    tables.show(tables.model_list(rows) if rows else "No recipe here names a network.")
+    show(model_list(rows) if rows else "No recipe here names a network.")
 
 
 def _scaled(file: RecipeFile, model: str | None, data: str | None) -> Recipe:
@@ -160,15 +166,15 @@ def _scaled(file: RecipeFile, model: str | None, data: str | None) -> Recipe:
 def data_list(as_json: AsJson = False) -> None:
     """List the data sets."""
     from seedstudy import data as datasets
-    from seedstudy.show import tables
+    from seedstudy.show.format import show
+    from seedstudy.show.recipes import data_list as table_of_data
 
     infos = [datasets.info(name) for name in datasets.names()]
     if as_json:
         fields = ("name", "title", "n_train", "image_size", "n_classes", "default_model", "note")
         print_json({"data": [{field: getattr(info, field) for field in fields} for info in infos]})
         return
-    rows = [(i.name, f"{i.n_train:,}", str(i.image_size), str(i.n_classes), i.default_model, i.note) for i in infos]
-    tables.show(tables.plain_table(("data", "train images", "px", "classes", "default model", "note"), rows))
+    show(table_of_data(infos))
 
 
 @data_app.command("check")
@@ -179,14 +185,14 @@ def data_check(
 ) -> None:
     """Say which parts of a data set are on disk, what is missing and how to get it."""
     from seedstudy import data as datasets
-    from seedstudy.show import tables
+    from seedstudy.show.format import show
+    from seedstudy.show.recipes import data_parts
 
     findings = datasets.check(name, data_dir)
     if as_json:
         fields = ("part", "status", "where", "note")
         print_json({"data": name, "parts": [{field: getattr(f, field) for field in fields} for f in findings]})
     else:
-        rows = [(f.part, f.status, f.where, f.note) for f in findings]
-        tables.show(tables.plain_table(("part", "status", "where", "note"), rows))
+        show(data_parts(findings))
     if any(finding.status == "damaged" for finding in findings):
         raise typer.Exit(EXIT_FAILED)

@@ -60,10 +60,10 @@ def power(
     if as_json:
         print_json(plan.to_dict())
     else:
-        from seedstudy.show import tables
-        from seedstudy.show.deciding import power_lines
+        from seedstudy.show.format import show
+        from seedstudy.show.plan import power_lines
 
-        tables.show(*power_lines(plan))
+        show(power_lines(plan))
     if save is not None:
         from seedstudy.show import plots
 
@@ -184,6 +184,7 @@ def audit(
 ) -> None:
     """Say which differences of a published table of single runs exceed seed noise."""
     from seedstudy.decide import audit as auditing
+    from seedstudy.read.published import read_published_table
     from seedstudy.stats.audit import Cells
 
     if unit not in (None, "percent", "fraction", "none"):
@@ -194,7 +195,7 @@ def audit(
         raise StudyError(
             f"{table}: a table of single runs does not tell its seed noise: give --sd 0.1, or --reference STUDY:RECIPE."
         )
-    read = auditing.read_table(table, columns=words(columns) if columns else None, label=label, unit=unit)
+    read = read_published_table(table, columns=words(columns) if columns else None, label=label, unit=unit)
     source = source_of(results, study, None, metric, None if unit == "none" else unit)
     noise = _noise_of_sweep(reference, read.columns, source) if reference else _noise(str(sd), read.columns)
     answer = auditing.audit(
@@ -208,10 +209,10 @@ def audit(
     if as_json:
         print_json(answer.to_dict())
     else:
-        from seedstudy.show import tables
-        from seedstudy.show.deciding import audit_tables
+        from seedstudy.show.audit import audit_tables
+        from seedstudy.show.format import show
 
-        tables.show(*audit_tables(answer))
+        show(audit_tables(answer))
     if save is not None:
         from seedstudy.show import plots
 

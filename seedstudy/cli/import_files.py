@@ -48,13 +48,14 @@ def import_files(
     counts = _counts(n_examples)
     import polars as pl
 
-    from seedstudy.read.arms import Wanted, parse_selector, read_arms
     from seedstudy.read.counts import trials_of
+    from seedstudy.read.groups import Request, read_groups
+    from seedstudy.read.logs import parse_selector
     from seedstudy.store import outside as imported
     from seedstudy.store.store import Store
 
     store = Store(results, study)
-    wanted = Wanted(metric=metric, eval_sets=eval_names(eval_sets), unit=unit)
+    request = Request(metric=metric, eval_sets=eval_names(eval_sets), unit=unit)
     source = source_of(results, study, eval_sets, "top1", unit)
     frames, doubts = [], list[str]()
     for name in files:
@@ -64,7 +65,7 @@ def import_files(
             )
             raise StudyError(f"{name}: cannot be read ({missing}).")
         frame, notes = trials_of(
-            read_arms(name, wanted),
+            read_groups(name, request),
             study=study,
             recipe=recipe,
             model=model,
@@ -85,9 +86,10 @@ def import_files(
     if as_json:
         print_json({"study": study, "imported": n_trials, "groups": [summary.to_dict() for summary in summaries]})
         return
-    from seedstudy.show import tables
+    from seedstudy.show.format import show
+    from seedstudy.show.summary import summary_table
 
-    tables.show(tables.summary_table(summaries))
+    show(summary_table(summaries))
 
 
 def _counts(text: str | None) -> Mapping[str, int]:

@@ -58,9 +58,10 @@ def summary(
     if as_json:
         print_json({"groups": [row.to_dict() for row in summaries]})
     else:
-        from seedstudy.show import tables
+        from seedstudy.show.format import show
+        from seedstudy.show.summary import summary_table
 
-        tables.show(tables.summary_table(summaries))
+        show(summary_table(summaries))
     if save is not None:
         from seedstudy.show import plots
 
@@ -102,9 +103,10 @@ def fit(
     if as_json:
         print_json(fits.to_dict())
     else:
-        from seedstudy.show import tables
+        from seedstudy.show.format import show
+        from seedstudy.show.summary import fit_table
 
-        tables.show(tables.fit_table(fits.groups))
+        show(fit_table(fits.groups))
     if save is not None:
         from seedstudy.show import plots
 
@@ -198,10 +200,10 @@ def compare(
     if as_json:
         print_json(comparisons.to_dict() if pooled is None else pooled.to_dict())
     else:
-        from seedstudy.show import tables
-        from seedstudy.show.wider import across_data_tables
+        from seedstudy.show.compare import across_data_tables, comparison_table
+        from seedstudy.show.format import show
 
-        tables.show(*([tables.comparison_table(comparisons)] if pooled is None else across_data_tables(pooled)))
+        show(comparison_table(comparisons) if pooled is None else across_data_tables(pooled))
     if save is not None:
         from seedstudy.show import plots
 
@@ -222,10 +224,10 @@ def _grid(what: list[str], source: Source, *, level: float, as_json: bool) -> No
     if as_json:
         print_json({"grids": [answer.to_dict() for answer in answers]})
     else:
-        from seedstudy.show import tables
-        from seedstudy.show.wider import grid_tables
+        from seedstudy.show.compare import grid_tables
+        from seedstudy.show.format import show
 
-        tables.show(*grid_tables(answers))
+        show(grid_tables(answers))
     if damaged:
         tell_damaged(damaged)
         raise typer.Exit(EXIT_USAGE)

@@ -11,7 +11,7 @@ from seedstudy.cli.options import AsJson, DataDir, EvalSets, Results, cache_dir,
 from seedstudy.errors import StudyError
 
 if TYPE_CHECKING:
-    from seedstudy.data import Dataset
+    from seedstudy.data.base import Dataset
     from seedstudy.train.pretrained import Judged
 
 Models = Annotated[list[str], typer.Argument(metavar="MODEL...", help="timm names, e.g. resnet50 or resnet50.a1_in1k.")]
@@ -28,10 +28,8 @@ def cost(
     """Tell what networks cost without training them: parameters, multiply-adds, activations, latency, memory."""
     from dataclasses import asdict
 
-    from seedstudy.show import tables
-    from seedstudy.train import check_extra
-
-    check_extra()
+    from seedstudy.show.format import show
+    from seedstudy.show.networks import cost_table
     from seedstudy.train import cost as costs
 
     if batch < 2 or repeats < 1:
@@ -47,21 +45,9 @@ def cost(
     if as_json:
         print_json({"costs": rows})
         return
-    heads = ("model", "px", "params M", "GMACs", "act. M")
-    timed = () if counts_only else ("latency ms", f"images/s (batch {batch})", "training images/s", "peak MiB")
-    tables.show(tables.plain_table((*heads, *timed), [_cells(row) for row in rows]))
+    show(cost_table(rows, batch_size=batch))
     if not counts_only:
         print(f"median of {repeats} passes on {rows[0]['device']}, {rows[0]['precision']}; latency is of one image")
-
-
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    counts = (f"{row['n_params'] / 1e6:.2f}", f"{row['n_macs'] / 1e9:.2f}", f"{row['n_activations'] / 1e6:.2f}")
-    head = (row["model"], str(row["image_size"]), *counts)
-    if "latency_s" not in row:
-        return head
-    memory = "–" if row["peak_mem_bytes"] is None else f"{row['peak_mem_bytes'] / 2**20:,.0f}"
-    speeds = (f"{row['infer_images_per_s']:,.1f}", f"{row['train_images_per_s']:,.1f}")
-    return (*head, f"{1000 * row['latency_s']:.2f}", *speeds, memory)
 
 
 def evaluate(
@@ -85,14 +71,12 @@ def evaluate(
 ) -> None:
     """Evaluate published or own weights on val, ReaL and V2; the result stands beside trained trials."""
     from seedstudy import data as datasets
-    from seedstudy.read.timm_results import figure
+    from seedstudy.read.published import timm_top1
     from seedstudy.recipes.reader import load_recipe
-    from seedstudy.show import tables
-    from seedstudy.store.evaluated import add, label_of
+    from seedstudy.show.format import show
+    from seedstudy.show.networks import evaluation_table
+    from seedstudy.store.outside import add_evaluated, recipe_and_model
     from seedstudy.study.study import check_name
-    from seedstudy.train import check_extra
-
-    check_extra()
     from seedstudy.train.pretrained import judge
 
     check_name(study)
@@ -107,7 +91,7 @@ def evaluate(
         size=size,
         crop=crop,
     )
-    tag, base = label_of(model, weights)
+    tag, base = recipe_and_model(model, weights)
     shown = judged.preprocessing
     rows = [
         {
@@ -117,15 +101,15 @@ def evaluate(
             "top5": 100 * found.n_correct_top5 / found.n_examples,
             "published_top1": None
             if published is None
-            else figure(published, name, model, size=shown.size, crop=shown.crop),
+            else timm_top1(published, name, model, size=shown.size, crop=shown.crop),
         }
         for name, found in judged.evaluations.items()
     ]
-    is_new = add(
+    is_new = add_evaluated(
         results / study,
         judged.evaluations,
         loaded,
-        how=f"{shown.size} px, crop {shown.crop:g}, {shown.interpolation}",
+        preprocessing=f"{shown.size} px, crop {shown.crop:g}, {shown.interpolation}",
         recipe=tag,
         model=base,
         seed=seed,
@@ -136,8 +120,7 @@ def evaluate(
         where = {"size": shown.size, "crop": shown.crop, "interpolation": shown.interpolation}
         print_json({"model": base, "recipe": tag, "preprocessing": where, "evaluations": rows})
     else:
-        heads = ("eval set", "n", "top-1", "top-5", "published top-1", "difference")
-        tables.show(tables.plain_table(heads, [_figures(row) for row in rows]))
+        show(evaluation_table(rows))
     _doubt(judged, loaded)
     tell(f"{tag}@{base}: {'added to' if is_new else 'already in'} {results / study}")
 
@@ -150,12 +133,6 @@ def _asked_for(data: Dataset, names: tuple[str, ...] | None) -> tuple[str, ...]:
     if not chosen:
         raise StudyError(f"{data.name}: none of the eval sets asked for is there.")
     return chosen
-
-
-def _figures(row: dict[str, Any]) -> tuple[str, ...]:
-    known = row["published_top1"]
-    beside = ("–", "–") if known is None else (f"{known:.3f}", f"{row['top1'] - known:+.3f}")
-    return (row["eval_set"], f"{row['n_examples']:,}", f"{row['top1']:.3f}", f"{row['top5']:.3f}", *beside)
 
 
 def _doubt(judged: Judged, data: Dataset) -> None:

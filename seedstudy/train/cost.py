@@ -5,10 +5,8 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -18,10 +16,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from seedstudy import machine
 from seedstudy.document import FLAT, fields_of
 from seedstudy.errors import StudyError, suggest
-from seedstudy.recipes.reader import Recipe
-from seedstudy.train.devices import name_of
+from seedstudy.recipes.recipe import Recipe
+from seedstudy.train.devices import name_of, peak_mem_bytes
 from seedstudy.train.models import build_model
 
 N_TIMED = 10
@@ -177,7 +176,7 @@ def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int 
     is_mixed = device.type == "cuda"
     try:
         network = _create(name, side).to(device).to(memory_format=torch.channels_last)
-        _reset_peak(device)
+        is_reset = _reset_peak(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=is_mixed):
             images = torch.randn(batch_size, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
             one_s = latency(network, images[:1], n_timed=n_timed)
@@ -195,27 +194,16 @@ def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int 
         batch_size=batch_size,
         infer_images_per_s=batch_size / infer_s,
         train_images_per_s=batch_size / train_s,
-        peak_mem_bytes=_peak_mem_bytes(device),
+        peak_mem_bytes=peak_mem_bytes(device) if is_reset else None,
     )
 
 
-def _peak_mem_bytes(device: torch.device) -> int | None:
-    """Return the most memory in use since the last reset: the device's on GPUs, else the process's on Linux."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return None
-    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-
-
-def _reset_peak(device: torch.device) -> None:
+def _reset_peak(device: torch.device) -> bool:
+    """Let the peak of memory start again from the present use; False where the system cannot."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    else:
-        with suppress(OSError):  # Linux: forget the peak; elsewhere no peak is told
-            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        return True
+    return machine.reset_peak_memory()
 
 
 def _unfit(name: str, side: int, error: Exception) -> StudyError:

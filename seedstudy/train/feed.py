@@ -17,10 +17,10 @@ from timm.data.transforms_factory import transforms_imagenet_train
 from torch import Tensor
 from torchvision.transforms import Compose, InterpolationMode, TrivialAugmentWide
 
-from seedstudy.data import Dataset
-from seedstudy.recipes.reader import Recipe
+from seedstudy.data.base import Dataset
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
-from seedstudy.study.study import Augmentation
+from seedstudy.study.trial import Augmentation
 from seedstudy.train.augment import BatchedAugmenter, Chance
 from seedstudy.train.preprocessing import Normaliser
 from seedstudy.train.processes import Shard

@@ -13,9 +13,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from seedstudy.data import Dataset
-from seedstudy.recipes.reader import Recipe
-from seedstudy.study.study import TRAINING_VERSION, EpochReport, Evaluation, Trial, TrialResult
+from seedstudy.data.base import Dataset
+from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.trial import TRAINING_VERSION, EpochReport, Evaluation, Trial, TrialResult
 from seedstudy.train import devices
 from seedstudy.train.cost import cost_of_trial
 

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from seedstudy.data import Dataset
+from seedstudy import machine
+from seedstudy.data.base import Dataset
 from seedstudy.data.encoded import EncodedImages
 from seedstudy.errors import DataError
-from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
 from seedstudy.train.feed import Batch, build_erasing, epoch_order, image_transform
 from seedstudy.train.preprocessing import Normaliser, Preprocessing
@@ -39,7 +40,7 @@ Item = tuple[int, int, int]
 def n_loaders() -> int:
     """Return how many worker processes decode: as the launcher set it, else one per core this process may use."""
     given = os.environ.get(LOADERS)
-    return int(given) if given is not None else len(os.sched_getaffinity(0))
+    return int(given) if given is not None else machine.cores()
 
 
 class _Decoder:

@@ -8,9 +8,9 @@ from contextlib import nullcontext
 
 import torch
 
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.study.seeds import Streams
-from seedstudy.study.study import EpochReport, Evaluation, Trial, TrialResult
+from seedstudy.study.trial import EpochReport, Evaluation, Trial, TrialResult
 from seedstudy.train import devices
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
 from seedstudy.train.evaluate import evaluate_by_recipe

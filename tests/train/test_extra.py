@@ -23,7 +23,9 @@ WITHOUT_EXTRA = """
 import contextlib, io, json, sys
 from importlib.machinery import PathFinder
 
-from seedstudy.train import PACKAGES
+from seedstudy.errors import EXTRAS
+
+PACKAGES = EXTRAS["train"]
 
 class Core(PathFinder):
     @classmethod

@@ -23,6 +23,7 @@ from seedstudy.show.plots.canvas import (
 )
 from seedstudy.show.plots.sweeps import draw_histogram, edges_of, legend_handles, limits_of_seeds
 from seedstudy.stats.fit import density
+from seedstudy.stats.result import p_equals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +66,7 @@ def _draw_histogram(axes: Axes, found: FittedGroup) -> None:
         best = found.fit.families[0]
         x = np.linspace(*limits, 400)
         width = float(np.diff(edges_of(group.values))[0])
-        curve = group.n * width * density(best, x, whole=found.whole)
+        curve = group.n * width * density(best, x, whole=found.largest)
         axes.plot(x, curve, color=_BEST, linewidth=1.3)
         bottom, top = axes.get_ylim()
         axes.set_ylim(bottom, max(top, 1.28 * float(curve.max())))
@@ -84,7 +85,7 @@ def _draw_quantiles(axes: Axes, found: FittedGroup) -> None:
     line = description.mean.value + description.std.value * x
     axes.plot(x, line, color="0.45", linewidth=1)
     axes.plot(x, qq.observed, color=BARS, marker="o", markersize=3.5, linestyle="none", alpha=BARS_ALPHA + 0.3)
-    p_values = ", ".join(f"{test.test} p = {test.p_value:.2g}" for test in found.fit.normality[:2])
+    p_values = ", ".join(f"{test.test} {p_equals(test.p_value)}" for test in found.fit.normality[:2])
     axes.set_title(f"normal quantile plot\n{p_values}")
     axes.set_xlabel("normal quantile (std from the mean)")
     axes.set_ylabel(axis_label(group, group.eval_set))
