@@ -188,7 +188,7 @@ def data_check(
     from seedstudy.show.format import show
     from seedstudy.show.recipes import data_parts
 
-    findings = datasets.check(name, data_dir)
+    findings = datasets.check(name, data_dir).parts
     if as_json:
         fields = ("part", "status", "where", "note")
         print_json({"data": name, "parts": [{field: getattr(f, field) for field in fields} for f in findings]})
