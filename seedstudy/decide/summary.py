@@ -11,9 +11,9 @@ import polars as pl
 
 from seedstudy.document import FLAT, HIDDEN, document, fields_of
 from seedstudy.errors import StudyError
-from seedstudy.stats.describe import Description, Rank, describe, rank_of
-from seedstudy.stats.fit import Fit, fit
-from seedstudy.study.group import Group
+from seedstudy.stats.describe import Description, DescriptionDetails, Rank, describe, describe_details, rank_of
+from seedstudy.stats.fit import Fit, FittedFamily, density, fit
+from seedstudy.study.group import Group, Values
 
 DEFAULT_RNG_SEED = 0
 
@@ -43,9 +43,15 @@ class Summary:
         """Confidence level of every interval."""
         return self.description.mean.level
 
+    @property
+    def details(self) -> DescriptionDetails:
+        """What the table leaves out; computed when asked for."""
+        return describe_details(self.group.values, level=self.level, name=self.group.label)
+
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of ``summary --json``."""
-        return fields_of(self) | {"seed0": self.group.seed0, "level": self.level}
+        more = {"seed0": self.group.seed0, "level": self.level, "details": document(self.details)}
+        return fields_of(self) | more
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +99,10 @@ class FittedGroup:
     def largest(self) -> float | None:
         """The value at which every image is right, in the group's unit; None where the metric has no such value."""
         return 100.0 if self.group.unit == "pp" else None
+
+    def density(self, family: FittedFamily, x: Values) -> Values:
+        """Return the density of one of the fitted families at the values `x`, per unit of the group."""
+        return density(family, x, whole=self.largest)
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of ``fit --json``."""

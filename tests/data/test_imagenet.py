@@ -217,7 +217,7 @@ def test_train_limit_takes_the_first_of_each_class(tree: Path, tmp_path: Path) -
 def test_a_recipe_is_not_called_scaled_where_nothing_is(tree: Path, tmp_path: Path) -> None:
     study = Study(recipes=("a2",), data="imagenet", seeds=(0,), assignments=("batch_size=4", "micro_batch=4"))
     told: list[str] = []
-    resolve(study, data_dir=tree, cache_dir=tmp_path / "cache", tell=told.append)
+    resolve(study, data_dir=tree, cache_dir=tmp_path / "cache", say=told.append)
     assert told[-1].startswith("a2 on imagenet: 300 epochs, batch 4")
 
 

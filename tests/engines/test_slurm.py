@@ -53,7 +53,7 @@ def make(tmp_path: Path, queue: Queue) -> Callable[..., SlurmEngine]:
         store = Store(tmp_path / folder, "main")
         store.root.mkdir(parents=True, exist_ok=True)
         placement = Placement(engine="slurm", **values)  # type: ignore[arg-type]
-        return SlurmEngine(store, placement, prepared=tmp_path / "da ta", tell=lambda text: None)
+        return SlurmEngine(store, placement, prepared=tmp_path / "da ta", say=lambda text: None)
 
     return make
 
