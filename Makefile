@@ -6,7 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled bytecode makes every later start of torch and timm seconds faster.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo check test slow slow-fuzz slow-soak slow-lowest slow-tpu notebook clean
+.PHONY: help install demo check core dist test coverage slow slow-fuzz slow-soak slow-lowest slow-tpu notebook clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test   install, run every test"
 	@echo "make slow   hours: a throw-away Slurm or Ray (docs/cluster.md), fuzzing, faults, XLA, oldest versions"
 	@echo "make check  format, lint, types, import contracts, fast tests"
+	@echo "make core   the package without its extras, from a wheel: its size, and the fast tests that need no torch"
 	@echo "make clean  remove what make installed and cached (results stay)"
 
 install: .venv/.installed
@@ -40,6 +41,27 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -m "not slow and not gpu" -n 2
+
+# The wheel in an environment of its own, without torch: what `pip install seedstudy` gives.
+core: | $(filter .uv/bin/uv,$(UV))
+	rm -rf .core
+	$(UV) build --quiet --wheel --out-dir .core/dist .
+	$(UV) venv --quiet --python $(PYTHON) .core/venv
+	$(UV) pip install --quiet --python .core/venv .core/dist/*.whl
+	@megabytes=$$(du -sm .core/venv | cut -f1); echo "core: $$megabytes MB"; test $$megabytes -le 750
+	printf '79.1\n79.3\n79.2\n' > .core/a.txt
+	printf '79.6\n79.7\n79.8\n' > .core/b.txt
+	cd .core && venv/bin/seedstudy compare a.txt b.txt --margin 0.1
+	$(UV) pip install --quiet --python .core/venv pytest pytest-xdist hypothesis
+	.core/venv/bin/pytest -m "not slow and not gpu and not cluster" -n 2
+
+# The wheel and the source distribution; a tag of the repository publishes them (.github/workflows/release.yml).
+dist: | $(filter .uv/bin/uv,$(UV))
+	rm -rf dist
+	$(UV) build --quiet --out-dir dist .
+
+coverage: install
+	$(BIN)/pytest -m "not slow and not gpu and not cluster" -n 2 --cov=seedstudy --cov-branch --cov-report=term:skip-covered
 
 test: install
 	$(BIN)/pytest -n 2
@@ -68,4 +90,4 @@ slow-tpu: install
 	PJRT_DEVICE=CPU XLA_FLAGS=--xla_backend_optimization_level=0 .venv-tpu/bin/pytest -W default tests/train/test_tpu.py
 
 clean:
-	rm -rf .venv .venv-lowest .venv-tpu .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-tpu .core dist .coverage .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -25,12 +25,13 @@ from pathlib import Path
 
 import numpy as np
 
-from seedstudy.data import EvalSet
+from seedstudy.data.base import EvalSet
 from seedstudy.recipes import reader as recipes
 from seedstudy.store import index
 from seedstudy.store.store import Store
 from seedstudy.study.seeds import PURPOSES
-from seedstudy.study.study import Evaluation, Study, Trial, TrialResult
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Evaluation, Trial, TrialResult
 
 ACCURACY = {"val": (0.7972, 0.0010), "real": (0.8537, 0.0008), "v2": (0.6799, 0.0023)}
 """Mean and std over seeds."""
@@ -41,7 +42,7 @@ import sys, time
 from seedstudy.decide import summary as analysis, verdict
 from seedstudy import api
 from seedstudy.store import store
-from seedstudy.show import tables
+from seedstudy.show import compare, summary
 from seedstudy.cli import main
 import numpy, polars
 started, started_cpu = time.perf_counter(), time.process_time()
@@ -146,10 +147,10 @@ def make(folder: Path, study: str, n_arms: int, sets: dict[str, EvalSet]) -> Non
             )
             for seed in range(N_SEEDS)
         ]
-        if not all(store.is_done(trial.trial_id) for trial in trials):
+        if not all(store.has_result(trial.trial_id) for trial in trials):
             store.plan(Study(recipes=(arm_recipe.name,)), trials)
         for trial in trials:
-            if not store.is_done(trial.trial_id):
+            if not store.has_result(trial.trial_id):
                 store.publish(trial, drawn(sets, shift, rng), sets, "2026-01-01T00:00:00+00:00")
         n_done += N_SEEDS
         print(f"\r{study}: {n_done} trials, {time.monotonic() - started:.0f} s", end="", file=sys.stderr)

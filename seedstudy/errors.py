@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from importlib.util import find_spec
+
+EXTRAS = {
+    "train": ("torch", "torchvision", "timm", "accelerate", "datasets", "sklearn", "pyarrow"),
+    "parquet": ("pyarrow",),
+    "ray": ("ray",),
+    "tensorboard": ("tensorboard",),
+}
+"""The optional dependencies of pyproject.toml: extra -> the modules that it installs."""
 
 
 class SeedstudyError(Exception):
-    """Wrong input, a damaged file or an unusable folder; the command line prints it and exits 2.
+    """Wrong input, a damaged file or an unusable folder; the command line prints it and exits with `exit_code`.
 
     The message is one line with three parts: what is wrong, where (file, key, trial), how to fix it.
     """
+
+    exit_code = 2
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
@@ -39,8 +50,41 @@ class StoreError(SeedstudyError):
     """A results folder that cannot be read or written."""
 
 
+class TrialFailed(SeedstudyError):
+    """A trial that ended without the result that was needed."""
+
+    exit_code = 1
+
+
 class StatisticsError(SeedstudyError):
     """Numbers that no honest answer can be given for (too few, not finite, of different kinds)."""
+
+
+class MissingExtraError(SeedstudyError):
+    """Optional dependencies are needed that are not installed."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(f"{module} is not installed; this needs an extra: pip install 'seedstudy[{extra}]'")
+
+
+def require_extra(extra: str) -> None:
+    """Raise where a module of an extra is not installed, without importing any.
+
+    Raises
+    ------
+    MissingExtraError
+        Names the module and the command that installs it.
+
+    """
+    for module in EXTRAS[extra]:
+        if find_spec(module) is None:
+            raise MissingExtraError(module, extra)
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """Return the error for a user where an import failed because an extra is not installed, else None."""
+    module = (error.name or "").partition(".")[0]
+    return next((MissingExtraError(module, extra) for extra, modules in EXTRAS.items() if module in modules), None)
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -2,23 +2,68 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from seedstudy.data import Dataset, EvalSet
+from seedstudy.data.base import Dataset, EvalSet
 from seedstudy.recipes import reader as recipes
-from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.store.store import Store
 from seedstudy.study.seeds import PURPOSES
-from seedstudy.study.study import EpochReport, Evaluation, Study, Trial, TrialResult
+from seedstudy.study.study import Study
+from seedstudy.study.trial import EpochReport, Evaluation, Trial, TrialResult
 
 N_CLASSES = 4
+
+# --- environments without an extra ------------------------------------------------------------------------------
+
+_OPTIONAL = ("torch", "torchvision", "timm", "accelerate", "datasets", "sklearn", "pyarrow", "nbclient")
+_ABSENT = {name for name in _OPTIONAL if find_spec(name) is None}
+_left_out: set[str] = set()
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out test files that import, at their top, what is not installed (`make core` runs without torch)."""
+    if not _ABSENT or collection_path.suffix != ".py":
+        return None
+    imported: set[str] = set()
+    for node in ast.parse(collection_path.read_text()).body:
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported |= {f"{node.module}.{alias.name}" for alias in node.names}
+    needed = {name.partition(".")[0] for name in imported}
+    if any(name.startswith("seedstudy.train.") for name in imported):
+        needed.add("torch")
+    if needed & _ABSENT:
+        _left_out.add(collection_path.name)
+        return True
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip single tests that need the extra `train`."""
+    if "torch" in _ABSENT:
+        for item in items:
+            if item.get_closest_marker("train"):
+                item.add_marker(pytest.mark.skip(reason="needs the extra train"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _left_out:
+        missing, files = ", ".join(sorted(_ABSENT)), ", ".join(sorted(_left_out))
+        terminalreporter.write_line(f"not installed: {missing}; left out: {files}")
+
+
+# --- small parts ----------------------------------------------------------------------------------------------
 
 
 def make_dataset(*, n_train: int = 64, n_val: int = 40, size: int = 16, seed: int = 0) -> Dataset:

@@ -12,12 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from seedstudy import machine
 from seedstudy.engines.stack import fair_shares, kind_of
 from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store
-from seedstudy.study.study import Placement, Trial
+from seedstudy.study.placement import Placement
+from seedstudy.study.trial import Trial
 
 _STOP_WAIT_S = 30.0
 """So long a worker may take to end its update and write its state before it is killed."""
@@ -106,9 +108,9 @@ class LocalEngine:
     pause_s = 0.2
 
     def __init__(
-        self, store: Store, placement: Placement, *, prepared: Path, n_slots: int, tell: Callable[[str], None]
+        self, store: Store, placement: Placement, *, prepared: Path, n_slots: int, say: Callable[[str], None]
     ) -> None:
-        self._store, self._placement, self._prepared, self._tell = store, placement, prepared, tell
+        self._store, self._placement, self._prepared, self._say = store, placement, prepared, say
         self._environments = slot_environments(n_slots, placement)
         self._trial_ids: list[str] = []
         self._stack_sizes: dict[str, int] = {}
@@ -125,7 +127,7 @@ class LocalEngine:
             answer = self._workers[0].check(trials, n_classes, n_train, shares=shares)
             self._stack_sizes = answer["sizes"]
             for note in answer["notes"]:
-                self._tell(note)
+                self._say(note)
         else:
             check(self._store, trials, n_classes, n_train)
 
@@ -162,11 +164,11 @@ class LocalEngine:
                 self._give_work(slot)
         elif trial_id is not None:
             if code != EXIT_STOPPED:
-                self._tell(f"{trial_id}: its worker died ({words}); trying again")
+                self._say(f"{trial_id}: its worker died ({words}); trying again")
             self._n_named.pop(slot, None)
             self._give_work(slot)
         elif code != EXIT_STOPPED:
-            self._tell(f"a worker ended before it began a trial ({words})")
+            self._say(f"a worker ended before it began a trial ({words})")
 
     def _give_work(self, slot: int) -> None:
         if self._placement.processes > 1:
@@ -185,7 +187,7 @@ class LocalEngine:
 
     def _start(self, slot: int, trial_ids: Sequence[str]) -> Worker:
         self._n_started += 1
-        job = f"local:{os.uname().nodename}:{os.getpid()}.{self._n_started}"
+        job = f"local:{machine.host()}:{os.getpid()}.{self._n_started}"
         command = trial_command(self._store, trial_ids, self._prepared, self._placement)
         return Worker(command, {**self._environments[slot], JOB: job})
 
@@ -237,14 +239,14 @@ def default_slots(placement: Placement) -> int:
     n_devices = len(_chips() or _gpus())
     if n_devices and per_trial:
         return max(1, int(n_devices / per_trial))
-    return max(1, len(os.sched_getaffinity(0)) // (placement.cores * placement.processes))
+    return max(1, machine.cores() // (placement.cores * placement.processes))
 
 
 def slot_environments(n_slots: int, placement: Placement) -> list[dict[str, str]]:
     """Return the environment of each slot: its threads on CPUs, its GPUs or its TPU chip, set before any import."""
     outer = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN) and key not in _RANKS}
     n_training = n_slots * placement.processes
-    outer.setdefault(LOADERS, str(max(1, len(os.sched_getaffinity(0)) // n_training)))
+    outer.setdefault(LOADERS, str(max(1, machine.cores() // n_training)))
     if placement.gpus == 0:
         outer.pop("PJRT_DEVICE", None)
         return [{**outer, **cpu_environment(placement.cores), "CUDA_VISIBLE_DEVICES": ""}] * n_slots

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from seedstudy.study.study import Trial
+from seedstudy.study.trial import Trial
 
 LARGEST = 16
 """Seeds of a stack, where their number is not given."""
@@ -47,7 +47,7 @@ class StackSizes:
             return 1
         kind = kind_of(trial)
         if kind not in self.known:
-            from seedstudy.train.stacks.trial import choose_size
+            from seedstudy.train.stacks import choose_size
 
             n_updates = trial.recipe.total_epochs * (n_train // trial.recipe.batch_size)
             self.known[kind], note = choose_size(

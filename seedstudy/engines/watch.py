@@ -84,7 +84,7 @@ class _Watched:
         """Take note of what has ended and how far the others are; return those that no process trains now."""
         idle = []
         for trial_id in list(self.open):
-            if not self._store.is_begun(trial_id):
+            if not self._store.was_started(trial_id):
                 idle.append(trial_id)
             elif self._store.has_ended(trial_id):
                 self._end(trial_id)

@@ -28,14 +28,15 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from seedstudy import machine
 from seedstudy.engines.stack import StackSizes, kind_of
-from seedstudy.errors import SeedstudyError
+from seedstudy.errors import SeedstudyError, require_extra
 from seedstudy.store.lease import JOB, Lease
 from seedstudy.store.store import Store
 
 if TYPE_CHECKING:
-    from seedstudy.data import Dataset
-    from seedstudy.study.study import EpochReport, Trial
+    from seedstudy.data.base import Dataset
+    from seedstudy.study.trial import EpochReport, Trial
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 0, 1, 2, 75
 
@@ -92,6 +93,7 @@ def main(
         Seeds trained side by side at most; None: as many as pay.
 
     """
+    require_extra("train")
     requests: Requests = queue.SimpleQueue()
     stop = Stop(requests)
     _name_job()
@@ -153,7 +155,7 @@ class _Worker:
         self, specs: Sequence[dict[str, Any]], n_classes: int, n_train: int, shares: Mapping[str, int]
     ) -> dict[str, Any]:
         """Say whether every model exists and can be trained by its recipe, and how many seeds to stack."""
-        from seedstudy.study.study import Trial
+        from seedstudy.study.trial import Trial
         from seedstudy.train.models import check_model
 
         try:
@@ -238,14 +240,14 @@ class _Worker:
             lease = self._leases[trial_id] = held.enter_context(self._store.claim(trial_id))
             if lease is None:
                 return EXIT_OK
-        if self._store.is_done(trial_id):
+        if self._store.has_result(trial_id):
             return EXIT_OK
         if self._store.has_ended(trial_id):
             return EXIT_FAILED
         taken = self._leases.get(trial_id)
         if taken is not None and taken.holder.n_lost >= MAX_ATTEMPTS:
             reason = f"its process died {MAX_ATTEMPTS} times in a row without getting on"
-            self._store.record_failure(trial_id, reason, traceback="", host=os.uname().nodename)
+            self._store.record_failure(trial_id, reason, traceback="", host=machine.host())
             return EXIT_FAILED
         return None
 
@@ -287,7 +289,7 @@ class _Worker:
     def _train_stacked(self, trials: Sequence[Trial], data: Dataset) -> int:
         """Train several seeds side by side and publish each; what stops them all is not held against any of them."""
         from seedstudy.train.checkpoint import Stopped
-        from seedstudy.train.stacks.trial import train_stacked
+        from seedstudy.train.stacks import train_stacked
 
         started_at = datetime.now(UTC).isoformat()
         tell_epoch = {trial.trial_id: _Speedometer(self._store, trial, is_main=True) for trial in trials}
@@ -331,7 +333,7 @@ class _Worker:
             traceback.format_exc(),
             epoch=position[0] + 1,
             update=position[1] + 1,
-            host=os.uname().nodename,
+            host=machine.host(),
             job=os.environ.get(JOB, ""),
             attempt=1 + (holder.n_lost if holder else 0),
         )
@@ -349,7 +351,7 @@ class _Speedometer:
         if not self._is_main:
             return
         with suppress(SeedstudyError):  # a full disk: worth no trial
-            self._store.tell_progress(
+            self._store.write_progress(
                 self._trial.trial_id,
                 epoch=report.epoch,
                 epochs=self._trial.recipe.total_epochs,

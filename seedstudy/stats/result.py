@@ -55,7 +55,29 @@ def honest_p(p: float) -> float:
 
 def decimals_of(estimate: Estimate) -> int:
     """Return the decimals the interval supports: two digits of its half-width, at least 2, at most 6."""
-    half = (estimate.high - estimate.low) / 2
-    if not math.isfinite(half) or half <= 0:
+    return decimals_for((estimate.high - estimate.low) / 2)
+
+
+def decimals_for(uncertainty: float) -> int:
+    """Return the decimals that show two digits of an uncertainty (a half-width, a standard error): 2 to 6."""
+    if not math.isfinite(uncertainty) or uncertainty <= 0:
         return 2
-    return min(6, max(2, 1 - math.floor(math.log10(half))))
+    return min(6, max(2, 1 - math.floor(math.log10(uncertainty))))
+
+
+def format_p(p: float) -> str:
+    """Return a p-value with two digits, never 0: "0.031", "1.2e-7", "<1e-300"; a dash where there is none."""
+    if not math.isfinite(p):
+        return "–"
+    if p >= 1e-4:
+        return f"{p:.2g}"
+    if p < 1e-300:
+        return "<1e-300"
+    digits, exponent = f"{p:.1e}".split("e")
+    return f"{digits}e{int(exponent)}"
+
+
+def p_equals(p: float) -> str:
+    """Return a p-value for a sentence: "p = 0.031", "p < 1e-300"."""
+    text = format_p(p)
+    return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"

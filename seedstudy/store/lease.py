@@ -11,7 +11,6 @@ one trial, both do the same computation and the store keeps the first result.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import threading
@@ -20,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+from seedstudy import machine
 
 BEAT_S = 15.0
 STALE_S = 120.0
@@ -74,7 +75,8 @@ class Lease:
     def _write(self) -> None:
         content = json.dumps(asdict(self.holder)).encode() + b"\n"
         os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, content, 0)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        os.write(self._descriptor, content)
         os.fsync(self._descriptor)
 
     def _beat(self) -> None:
@@ -89,15 +91,15 @@ class Lease:
 
 def take(path: Path, *, mark: int = 0) -> Lease | None:
     """Take the lease of a trial, or return None where another process holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | machine.BINARY, 0o644)
     try:
-        is_locked_by_us = _lock(descriptor, fcntl.LOCK_EX, patience=(0.0, 0.05, 0.2))
+        is_locked_by_us = _lock(descriptor)
         earlier = read(path)
         if is_locked_by_us is False or _is_beating(path, earlier, is_judged_by_kernel=is_locked_by_us is True):
             os.close(descriptor)
             return None
         lease = Lease(path, descriptor, _next_holder(earlier, mark))
-        if earlier is not None and not earlier.is_released and earlier.boot != boot():
+        if earlier is not None and not earlier.is_released and earlier.boot != machine.boot_id():
             time.sleep(_SETTLE_S)
             if read(path) != lease.holder:
                 lease.close()
@@ -134,36 +136,29 @@ def read(path: Path) -> Holder | None:
 def is_live(path: Path) -> bool:
     """Say whether some process holds the lease."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | machine.BINARY)
     except FileNotFoundError:
         return False
     try:
-        is_free = _lock(descriptor, fcntl.LOCK_SH, patience=(0.0,))
+        is_free = machine.try_lock(descriptor, is_shared=True)
         return is_free is False or _is_beating(path, read(path), is_judged_by_kernel=is_free is True)
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, how: int, *, patience: tuple[float, ...]) -> bool | None:
-    """Lock without waiting; False where another process has it, None where the file system knows no locks.
-
-    A `status` may hold it for an instant, hence the pauses.
-    """
-    for pause_s in patience:
+def _lock(descriptor: int) -> bool | None:
+    """Lock as :func:`machine.try_lock` does; with pauses, for a `status` may hold the lock for an instant."""
+    for pause_s in (0.0, 0.05, 0.2):
         time.sleep(pause_s)
-        try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        except OSError:
-            return None
-        return True
+        is_ours = machine.try_lock(descriptor)
+        if is_ours is not False:
+            return is_ours
     return False
 
 
 def _is_beating(path: Path, holder: Holder | None, *, is_judged_by_kernel: bool) -> bool:
     """Say whether a holder whose lock we do not see is alive, by its heartbeat."""
-    if holder is None or holder.is_released or (is_judged_by_kernel and holder.boot == boot()):
+    if holder is None or holder.is_released or (is_judged_by_kernel and holder.boot == machine.boot_id()):
         return False
     clock = path.with_name(f".clock.{os.getpid()}.tmp")  # the file system's own clock: ours may differ from it
     try:
@@ -180,8 +175,8 @@ def _next_holder(earlier: Holder | None, mark: int) -> Holder:
     if earlier is not None and not earlier.is_released:
         n_lost = 1 if mark != earlier.mark else earlier.n_lost + 1
     return Holder(
-        host=os.uname().nodename,
-        boot=boot(),
+        host=machine.host(),
+        boot=machine.boot_id(),
         pid=os.getpid(),
         job=os.environ.get(JOB, ""),
         since=time.time(),
@@ -189,11 +184,3 @@ def _next_holder(earlier: Holder | None, mark: int) -> Holder:
         mark=mark,
         is_released=False,
     )
-
-
-def boot() -> str:
-    """Return the identity of the running kernel."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:  # not Linux
-        return os.uname().nodename

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +17,8 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 from torch import Tensor
 
-from seedstudy.recipes.reader import Recipe
+from seedstudy import machine
+from seedstudy.recipes.recipe import Recipe
 
 _LONGEST_WAIT = timedelta(days=30)
 """A process waits for the others' next trial as long as it takes; torchrun notices those that die."""
@@ -88,7 +88,7 @@ def peak_mem_bytes(device: torch.device) -> int:
     """Return the peak of device memory on GPUs, of this process's resident memory elsewhere."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return machine.peak_memory()
 
 
 def runtime(device: torch.device) -> dict[str, Any]:

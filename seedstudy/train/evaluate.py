@@ -1,26 +1,51 @@
-"""Logits -> per-image predictions -> integer counts."""
+"""Test images -> logits -> per-image predictions -> integer counts."""
 
 from __future__ import annotations
 
 import copy
 import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from timm.models.resnet import ResNet
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from seedstudy.data import Dataset, EvalSet
-from seedstudy.recipes.reader import Recipe
-from seedstudy.study.study import Evaluation
+from seedstudy.data.base import Dataset, EvalSet
+from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.trial import Evaluation
 from seedstudy.train.devices import run_recorded
-from seedstudy.train.feed import EvalImages
 from seedstudy.train.models import CifarResNet
-from seedstudy.train.processes import Share, gather
+from seedstudy.train.preprocessing import Normaliser, Preprocessing
+from seedstudy.train.processes import Shard, gather
 from seedstudy.train.streaming import EvalStream
+
+Probability = Literal["softmax", "sigmoid"]
+"""How a network's logits become probabilities: sigmoid where it was trained with BCE."""
+
+
+class EvalImages:
+    """The images of one evaluation array, (n, h, w, 3) uint8, preprocessed for a network, in batches."""
+
+    def __init__(self, images: npt.NDArray[np.uint8], preprocessing: Preprocessing, *, batch_size: int = 500) -> None:
+        self._images, self._batch_size = images, batch_size
+        self._normalise = Normaliser(preprocessing.mean, preprocessing.std).in_one_step
+        is_native = preprocessing.size == images.shape[1] == images.shape[2] and preprocessing.crop == 1.0
+        self._transform = None if is_native else preprocessing.transform()
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for start in range(0, len(self._images), self._batch_size):
+            chunk = self._images[start : start + self._batch_size]
+            if self._transform is None:
+                batch = torch.tensor(chunk).permute(0, 3, 1, 2)  # in memory as convolutions want it
+            else:
+                batch = torch.stack([self._transform(Image.fromarray(image)) for image in chunk])
+            yield self._normalise(batch)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +55,7 @@ class Outputs:
     top5: npt.NDArray[np.int32]
     """Classes by falling logit, shape (n, 5), or (n, n_classes) where there are fewer; the first is the prediction."""
     confidence: npt.NDArray[np.float32]
-    """Probability of the prediction, shape (n,): sigmoid for a network trained with BCE, softmax otherwise."""
+    """Probability of the prediction, shape (n,)."""
     log_probs: npt.NDArray[np.float32]
     """Log-softmax of the logits, shape (n, n_classes)."""
 
@@ -57,26 +82,27 @@ def folded(model: nn.Module) -> nn.Module:
     return copied.to(memory_format=torch.channels_last)
 
 
-def predict(model: nn.Module, images: EvalImages | EvalStream, recipe: Recipe, device: torch.device) -> Outputs:
-    """Run the network over some images."""
+def predict(model: nn.Module, batches: Iterable[Tensor], device: torch.device, probability: Probability) -> Outputs:
+    """Run the network over batches of preprocessed images."""
     model.eval()
     tops, confidences, log_probs = [], [], []
     is_xla, n_batch = device.type == "xla", 0
     with torch.no_grad() if is_xla else torch.inference_mode():  # XLA's linear layer fails in the latter
-        for batch in images:
+        for batch in batches:
             n_images = len(batch)
             n_batch = n_batch or n_images
             if is_xla:  # the last batch is filled up: another shape would be compiled anew
                 batch = torch.cat([batch, batch.new_zeros(n_batch - n_images, *batch.shape[1:])])
             logits = model(batch.to(device).contiguous(memory_format=torch.channels_last)).float()
             top = logits.topk(min(5, logits.shape[1]), dim=1).indices
-            probability = (logits.sigmoid() if recipe.loss == "bce" else logits.softmax(1)).gather(1, top[:, :1])[:, 0]
+            probabilities = logits.sigmoid() if probability == "sigmoid" else logits.softmax(1)
+            confidence = probabilities.gather(1, top[:, :1])[:, 0]
             log_prob = logits.log_softmax(1)
             run_recorded(device)
             if is_xla:  # what was filled up is cut off where cutting compiles nothing
-                top, probability, log_prob = top.cpu(), probability.cpu(), log_prob.cpu()
+                top, confidence, log_prob = top.cpu(), confidence.cpu(), log_prob.cpu()
             tops.append(top[:n_images])
-            confidences.append(probability[:n_images])
+            confidences.append(confidence[:n_images])
             log_probs.append(log_prob[:n_images])
     return Outputs(top5=_joined(tops).astype(np.int32), confidence=_joined(confidences), log_probs=_joined(log_probs))
 
@@ -86,8 +112,8 @@ def _joined(parts: list[Tensor]) -> npt.NDArray[np.float32]:
     return array
 
 
-def evaluate(outputs: Outputs, eval_set: EvalSet) -> Evaluation:
-    """Judge the outputs by an eval set's label sets."""
+def _counted(outputs: Outputs, eval_set: EvalSet) -> Evaluation:
+    """Compare the outputs with an eval set's label sets."""
     top5 = outputs.top5[eval_set.rows]
     is_correct = eval_set.is_correct(top5)
     owners = np.repeat(eval_set.rows, np.diff(eval_set.label_offsets))
@@ -103,41 +129,58 @@ def evaluate(outputs: Outputs, eval_set: EvalSet) -> Evaluation:
     )
 
 
-def evaluate_all(
+def evaluate(
     model: nn.Module,
     data: Dataset,
-    recipe: Recipe,
-    device: torch.device,
     names: tuple[str, ...],
-    share: Share | None = None,
+    preprocessing: Preprocessing,
+    device: torch.device,
+    *,
+    probability: Probability = "softmax",
+    shard: Shard | None = None,
 ) -> dict[str, Evaluation]:
-    """Evaluate on the named sets; sets that share images (val and real) share one pass over them.
+    """Evaluate a network on the named sets; sets that share images (val and real) share one pass over them.
 
     Several processes take equal shares of the images, one image more or less: no image is padded, none counts twice.
     """
-    if device.type != "xla":  # another copy would be compiled at each evaluation
+    shard = shard or Shard()
+    if names and device.type != "xla":  # XLA would compile each new copy
         model = folded(model)
     outputs: dict[str, Outputs] = {}
     result = {}
     for name in names:
         eval_set = data.eval_sets[name]
-        if eval_set.images not in outputs:
-            outputs[eval_set.images] = _predict_all(model, eval_set.images, data, recipe, device, share or Share())
-        result[name] = evaluate(outputs[eval_set.images], eval_set)
+        key = eval_set.images
+        if key not in outputs:
+            n_images = len(data.stored[key]) if data.stored else len(data.images[key])
+            rows = np.array_split(np.arange(n_images), shard.n_processes)[shard.rank]
+            batches: EvalStream | EvalImages
+            if data.stored:
+                batches = EvalStream(data.stored[key], rows, preprocessing, device)
+            else:
+                batches = EvalImages(data.images[key][rows[0] : rows[-1] + 1], preprocessing)
+            outputs[key] = _of_all_processes(predict(model, batches, device, probability), shard)
+        result[name] = _counted(outputs[key], eval_set)
     return result
 
 
-def _predict_all(
-    model: nn.Module, key: str, data: Dataset, recipe: Recipe, device: torch.device, share: Share
-) -> Outputs:
-    """Return what the network says of every image under ``key``, on every process."""
-    n_images = len(data.stored[key]) if data.stored else len(data.images[key])
-    rows = np.array_split(np.arange(n_images), share.n_processes)[share.rank]
-    if data.stored:
-        part = predict(model, EvalStream(data.stored[key], rows, recipe, data, device), recipe, device)
-    else:
-        part = predict(model, EvalImages(data.images[key][rows[0] : rows[-1] + 1], recipe, data), recipe, device)
-    if share.n_processes == 1:
+def evaluate_by_recipe(
+    model: nn.Module,
+    data: Dataset,
+    names: tuple[str, ...],
+    recipe: Recipe,
+    device: torch.device,
+    shard: Shard | None = None,
+) -> dict[str, Evaluation]:
+    """Evaluate a network that was trained by a recipe as the recipe tests it."""
+    preprocessing = Preprocessing.from_recipe(recipe, mean=data.mean, std=data.std)
+    probability: Probability = "sigmoid" if recipe.loss == "bce" else "softmax"
+    return evaluate(model, data, names, preprocessing, device, probability=probability, shard=shard)
+
+
+def _of_all_processes(part: Outputs, shard: Shard) -> Outputs:
+    """Return the outputs for every image, on every process."""
+    if shard.n_processes == 1:
         return part
-    parts = gather(part, share.n_processes)
+    parts = gather(part, shard.n_processes)
     return Outputs(**{field.name: np.concatenate([getattr(p, field.name) for p in parts]) for field in fields(Outputs)})

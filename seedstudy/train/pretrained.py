@@ -4,30 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import timm
 import torch
 from timm.data import resolve_model_data_config
 from torch import nn
 
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.errors import StudyError, suggest
-from seedstudy.recipes.reader import Recipe
-from seedstudy.study.study import Evaluation
+from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.trial import Evaluation
 from seedstudy.train.devices import name_of
-from seedstudy.train.evaluate import evaluate_all
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Preprocessing:
-    """How an image is shown to a network at test."""
-
-    size: int
-    crop: float
-    interpolation: Literal["bilinear", "bicubic"]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+from seedstudy.train.evaluate import evaluate
+from seedstudy.train.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,53 +34,42 @@ def judge(
     data: Dataset,
     eval_sets: tuple[str, ...],
     *,
-    carrier: Recipe,
     weights: Path | None,
-    preprocessing: Recipe | None,
+    recipe: Recipe | None,
     size: int | None,
     crop: float | None,
 ) -> Judged:
     """Evaluate a timm model (``resnet50.a1_in1k``, ``hf-hub:user/name``) on a data set's eval sets.
 
+    Confidences are the softmax's, whatever loss the weights were trained with.
+
     Parameters
     ----------
-    carrier
-        Any recipe: its evaluation values are replaced, its training values are not looked at.
     weights
         A file (.safetensors, or .pth read without unpickling objects) instead of timm's own download.
-    preprocessing
-        The recipe whose test size, crop and interpolation are used; None: those the weights come with.
+    recipe
+        Its test size, crop and interpolation are used; None: those that the weights come with.
+    size, crop
+        Take the place of either, where they are given.
 
     Raises
     ------
     StudyError
-        Unknown model, weights that cannot be had or do not fit.
+        Unknown model, weights that cannot be loaded or do not fit.
 
     """
     model = _load(name, weights, len(data.classes))
-    own = _own(model)
-    shown = own
-    if preprocessing is not None:
-        shown = replace(
-            own,
-            size=preprocessing.test_size,
-            crop=preprocessing.test_crop,
-            interpolation=preprocessing.test_interpolation,
-        )
-    shown = replace(shown, size=size or shown.size, crop=crop or shown.crop)
-    recipe = replace(
-        carrier,
-        test_size=shown.size,
-        test_crop=shown.crop,
-        test_interpolation=shown.interpolation,
-        loss="ce",  # confidence is the softmax's, whatever these weights were trained by
-    )
+    config = resolve_model_data_config(model)
+    if recipe is None:
+        preprocessing = Preprocessing.from_timm(config)
+    else:
+        preprocessing = Preprocessing.from_recipe(recipe, mean=tuple(config["mean"]), std=tuple(config["std"]))
+    preprocessing = replace(preprocessing, size=size or preprocessing.size, crop=crop or preprocessing.crop)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = model.to(device).to(memory_format=torch.channels_last)
-    of_weights = replace(data, mean=shown.mean, std=shown.std)
     return Judged(
-        preprocessing=shown,
-        evaluations=evaluate_all(model, of_weights, recipe, device, eval_sets),
+        preprocessing=preprocessing,
+        evaluations=evaluate(model, data, eval_sets, preprocessing, device),
         n_params=sum(parameter.numel() for parameter in model.parameters()),
         device=name_of(device),
     )
@@ -120,18 +98,3 @@ def _load(name: str, weights: Path | None, n_classes: int) -> nn.Module:
         raise StudyError(f"{name}: answers with {model.num_classes} classes, the data have {n_classes}.")
     made: nn.Module = model
     return made
-
-
-def _own(model: nn.Module) -> Preprocessing:
-    config: dict[str, Any] = resolve_model_data_config(model)
-    if config["interpolation"] not in ("bilinear", "bicubic"):
-        raise StudyError(
-            f"these weights are tested with {config['interpolation']} resizing; name a --recipe to test by."
-        )
-    return Preprocessing(
-        size=config["input_size"][-1],
-        crop=config["crop_pct"],
-        interpolation=config["interpolation"],
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-    )

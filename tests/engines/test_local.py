@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from seedstudy import machine
 from seedstudy.engines import local
 from seedstudy.engines.local import slot_environments
 from seedstudy.errors import StudyError
-from seedstudy.study.study import Placement
+from seedstudy.study.placement import Placement
 from tests.engines.places import WAIT_S, Local, Results, in_flight, kill, log, results, store, wait_for
 
 
@@ -87,7 +88,7 @@ def _planned(folder: Path, undisturbed: Results, cache: Path) -> None:
     from seedstudy.study.study import Study
 
     study = Study(recipes=("a3",), data="digits", seeds=(0, 1), epochs=6, train_limit=256)
-    grid = resolve(study, data_dir=None, cache_dir=cache, tell=lambda text: None)
+    grid = resolve(study, data_dir=None, cache_dir=cache, say=lambda text: None)
     assert {trial.trial_id for trial in grid.trials} == set(undisturbed)
     store(folder).plan(study, grid.trials)
 
@@ -214,7 +215,7 @@ def test_each_slot_has_a_tpu_chip_of_its_own(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_room_on_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=True)
+    monkeypatch.setattr(machine, "cores", lambda: 8)
     assert local.default_slots(Placement()) == 8
     assert local.default_slots(Placement(cores=2, processes=2)) == 2
     with pytest.raises(StudyError, match="this machine has no GPU"):

@@ -19,7 +19,8 @@ import pytest
 from seedstudy.engines import slurm
 from seedstudy.store import lease
 from seedstudy.store.store import Store
-from seedstudy.study.study import Study, Trial
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
 
 Cli = Callable[..., tuple[int, str, str]]
 MakeStore = Callable[..., Store]
@@ -38,12 +39,12 @@ def study(make_store: MakeStore, make_trial: MakeTrial) -> tuple[Store, dict[str
     store.record_failure(ids["failed"], "RuntimeError: boom", "Traceback …", epoch=3)
     store.log(ids["failed"]).write_text("RuntimeError: boom\n")
     with store.claim(ids["interrupted"]):
-        store.tell_progress(ids["interrupted"], epoch=4, epochs=10, epoch_s=1.0, images_per_s=9.0, at=0.0)
+        store.write_progress(ids["interrupted"], epoch=4, epochs=10, epoch_s=1.0, images_per_s=9.0, at=0.0)
     with pytest.raises(MemoryError), store.claim(ids["lost"]):
         raise MemoryError
     (store.folder(ids["damaged"]) / "trial.json").write_text("{")
     elsewhere(store, ids["running"])
-    store.tell_progress(ids["running"], epoch=3, epochs=10, epoch_s=60.0, images_per_s=9.0, at=time.time())
+    store.write_progress(ids["running"], epoch=3, epochs=10, epoch_s=60.0, images_per_s=9.0, at=time.time())
     return store, ids
 
 
@@ -71,7 +72,7 @@ def test_status_tells_every_state(cli: Cli, study: tuple[Store, dict[str, str]])
     assert 410 < running["left_s"] <= 420
     assert by_state["queued"]["where"] == "slurm:77"
     assert by_state["failed"]["log"] == str(store.log(ids["failed"]).relative_to(Path.cwd()))
-    assert by_state["interrupted"]["reason"] == "stopped in order before the result"
+    assert by_state["interrupted"]["reason"] == "stopped before the result"
     assert by_state["lost"]["reason"] == "the process ended before the result"
 
 
@@ -83,7 +84,7 @@ def test_status_in_words(cli: Cli, study: tuple[Store, dict[str, str]]) -> None:
     assert lines[ids["running"]].startswith("running on node7 slurm:78_2 for 1:01:4")
     assert ", epoch 3/10, 0:0" in lines[ids["running"]]
     assert lines[ids["failed"]] == f"RuntimeError: boom ({store.log(ids['failed']).relative_to(Path.cwd())})"
-    assert "after epoch 4: stopped in order" in lines[ids["interrupted"]]
+    assert "after epoch 4: stopped before the result" in lines[ids["interrupted"]]
     assert "trial.json: damaged" in err
 
 
@@ -94,7 +95,7 @@ def test_time_left_counts_what_waits(cli: Cli, make_store: MakeStore, make_trial
     assert json.loads(cli("status", "--json")[1])["time_left_s"] is None  # nothing runs
     elsewhere(store, trials[0].trial_id)
     assert json.loads(cli("status", "--json")[1])["time_left_s"] is None  # its speed is not known
-    store.tell_progress(trials[0].trial_id, epoch=3, epochs=5, epoch_s=5.0, images_per_s=9.0, at=time.time())
+    store.write_progress(trials[0].trial_id, epoch=3, epochs=5, epoch_s=5.0, images_per_s=9.0, at=time.time())
     assert 10 < json.loads(cli("status", "--json")[1])["time_left_s"] <= 12
 
 

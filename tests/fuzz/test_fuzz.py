@@ -63,6 +63,7 @@ def check(name: str, content: bytes) -> None:
         shutil.rmtree(folder)
 
 
+@pytest.mark.train  # Arrow reads Parquet
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_right_file_is_read(name: str, tmp_path: Path) -> None:
     read, right = TARGETS[name]

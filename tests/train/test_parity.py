@@ -30,13 +30,14 @@ from torch import Tensor, nn
 from torchvision import transforms
 from torchvision.ops._utils import split_normalization_params
 
-from seedstudy.data import Dataset
-from seedstudy.recipes.reader import Recipe, load_recipe, packaged_names, read_recipe, with_values
+from seedstudy.data.base import Dataset
+from seedstudy.recipes.reader import load_recipe, packaged_names, read_recipe, with_values
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.study.seeds import Streams
 from seedstudy.train.devices import accelerator_of
-from seedstudy.train.evaluate import evaluate_all
-from seedstudy.train.feed import EvalImages, PilAugmenter, epoch_order, image_transform
+from seedstudy.train.evaluate import EvalImages, evaluate_by_recipe
+from seedstudy.train.feed import ArrayFeed, epoch_order, image_transform, mixed
 from seedstudy.train.models import build_model
 from seedstudy.train.parts import (
     WeightAverage,
@@ -46,9 +47,10 @@ from seedstudy.train.parts import (
     build_schedule,
     weight_decay_groups,
 )
-from seedstudy.train.processes import Share
-from seedstudy.train.random_state import RandomStream
-from seedstudy.train.trial import epoch_batches, epoch_streams, train_trial
+from seedstudy.train.preprocessing import Preprocessing
+from seedstudy.train.processes import Shard
+from seedstudy.train.random_state import RandomStream, epoch_streams
+from seedstudy.train.trial import train_trial
 
 Array = npt.NDArray[np.float64]
 
@@ -575,7 +577,8 @@ def test_evaluation_images_are_pixel_equal_to_timm_and_torchvision(
 ) -> None:
     image, like_imagenet = photograph(data)
     recipe = rs(name, model)
-    ours = next(iter(EvalImages(image[None], recipe, like_imagenet)))[0]
+    shown = Preprocessing.from_recipe(recipe, mean=like_imagenet.mean, std=like_imagenet.std)
+    ours = next(iter(EvalImages(image[None], shown)))[0]
     timms = create_transform(
         (3, size, size),
         interpolation=interpolation,
@@ -661,12 +664,13 @@ def test_a_whole_trial_is_timms_loop(data: Dataset, make_trial: Any, tiny_recipe
     loss_of = BinaryCrossEntropy(target_threshold=0.2, smoothing=0.0)
     average = timm.utils.ModelEmaV3(model, decay=0.8)
     mix = build_mixing(recipe, 4)
+    shard = Shard()
+    feed = ArrayFeed(data, recipe, shard, device, trial.augment)
     n_done = 0
     for epoch in range(n_epochs):
         model.train()
-        random = epoch_streams(streams, epoch, Share())
-        augment = PilAugmenter(recipe, data)
-        for update in epoch_batches(data, recipe, augment, mix, streams, epoch, device, random=random):
+        random = epoch_streams(streams, epoch, shard.micro_batches)
+        for update in mixed(feed.epoch(streams, epoch, random), mix, shard, random, device):
             optimizer.zero_grad()
             for images, targets in update:
                 with random["drop"].active():
@@ -677,7 +681,7 @@ def test_a_whole_trial_is_timms_loop(data: Dataset, make_trial: Any, tiny_recipe
             average.update(model, step=n_done)
             schedule.step_update(n_done)
         schedule.step(epoch + 1)
-    theirs = evaluate_all(average.module, data, recipe, device, tuple(data.eval_sets))
+    theirs = evaluate_by_recipe(average.module, data, tuple(data.eval_sets), recipe, device)
     assert n_done == 8
     for name, evaluation in theirs.items():
         np.testing.assert_array_equal(evaluation.confidence, ours.evaluations[name].confidence)

@@ -16,15 +16,18 @@ from PIL import Image
 from timm.data import create_transform
 
 from seedstudy import data as datasets
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.errors import DataError
-from seedstudy.recipes.reader import Recipe, load_recipe, with_values
+from seedstudy.recipes.reader import load_recipe, with_values
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
-from seedstudy.study.study import Trial, TrialResult
+from seedstudy.study.trial import Trial, TrialResult
 from seedstudy.train.checkpoint import Checkpoints, Stopped
-from seedstudy.train.processes import Share
-from seedstudy.train.streaming import EvalStream, TrainStream
-from seedstudy.train.trial import epoch_streams, train_trial
+from seedstudy.train.preprocessing import Preprocessing
+from seedstudy.train.processes import Shard
+from seedstudy.train.random_state import epoch_streams
+from seedstudy.train.streaming import EvalStream, StreamFeed
+from seedstudy.train.trial import train_trial
 from tests.imagenet_tree import CLASSES, make_tree
 
 CPU = torch.device("cpu")
@@ -56,10 +59,10 @@ def recipe() -> Recipe:
 
 
 def epoch_of(data: Dataset, recipe: Recipe, seed: int = 0, epoch: int = 0, **options: int) -> list[torch.Tensor]:
-    share, streams = Share(slots=range(2)), Streams(seed=seed)
-    stream = TrainStream(data, recipe, share, CPU)
-    random = epoch_streams(streams, epoch, share)
-    return [batch for update in stream.epoch(streams, epoch, random, **options) for pair in update for batch in pair]
+    shard, streams = Shard(micro_batches=range(2)), Streams(seed=seed)
+    feed = StreamFeed(data, recipe, shard, CPU)
+    random = epoch_streams(streams, epoch, shard.micro_batches)
+    return [batch for update in feed.epoch(streams, epoch, random, **options) for pair in update for batch in pair]
 
 
 def outcome(result: TrialResult) -> tuple[bytes, ...]:
@@ -117,7 +120,8 @@ def test_an_epoch_goes_on_in_its_middle(stored: Dataset, recipe: Recipe) -> None
 def test_eval_images_are_timms_to_the_pixel(values: list[str], stored: Dataset, recipe: Recipe) -> None:
     recipe = with_values(recipe, values)
     images = stored.stored["val"]
-    batch = torch.cat(list(EvalStream(images, np.arange(len(images)), recipe, stored, CPU)))
+    shown = Preprocessing.from_recipe(recipe, mean=stored.mean, std=stored.std)
+    batch = torch.cat(list(EvalStream(images, np.arange(len(images)), shown, CPU)))
     transform = create_transform(
         (3, recipe.test_size, recipe.test_size),
         is_training=False,

@@ -1,0 +1,354 @@
+"""`cifar10`: the hub's parquet files from a folder or a download; val, real (CIFAR-10H), v2 (CIFAR-10.1 v6)."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress
+from seedstudy.data.encoded import decoded, first_line
+from seedstudy.errors import DataError
+from seedstudy.files import sha256
+from seedstudy.machine import cores
+
+if TYPE_CHECKING:
+    from seedstudy.data.base import Images
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+IMAGE_SHAPE = (32, 32, 3)
+N_TRAIN, N_TEST, N_V6 = 50_000, 10_000, 2_000
+
+HUB_ID = "uoft-cs/cifar10"
+
+REAL_SHARE_PERCENT = 20
+"""A class is in an image's label set when at least this share of its annotators named it."""
+LEAST_AGREEMENT = 0.9
+"""In test order, most annotators name the test label of 99.2 % of the images; in any other order of about 10 %."""
+
+_PARQUET = {"train": "train-00000-of-00001.parquet", "val": "test-00000-of-00001.parquet"}
+_COUNTS = "cifar10h-counts.npy"
+_V6_IMAGES, _V6_LABELS = "cifar10.1_v6_data.npy", "cifar10.1_v6_labels.npy"
+_HOW = {
+    "real": f"real needs {_COUNTS} (CIFAR-10H: jcpeterson/cifar-10h on GitHub, folder data) in the --data-dir folder.",
+    "v2": f"v2 needs {_V6_IMAGES} and {_V6_LABELS} (CIFAR-10.1: modestyachts/CIFAR-10.1 on GitHub, "
+    "folder datasets) in the --data-dir folder.",
+}
+_HOW_PARQUET = (
+    f"give --data-dir a folder with {_PARQUET['train']} and {_PARQUET['val']} "
+    f"(folder plain_text of the hub's data set {HUB_ID})"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Files:
+    """Where the parts lie in the user's folder; None where a part is absent."""
+
+    train: Path
+    val: Path
+    counts: Path | None
+    v6_images: Path | None
+    v6_labels: Path | None
+
+
+class Cifar10:
+    """val: the test images; real: CIFAR-10H; v2: CIFAR-10.1 v6."""
+
+    info = DataInfo(
+        name="cifar10",
+        title="CIFAR-10",
+        n_train=N_TRAIN,
+        image_size=IMAGE_SHAPE[0],
+        n_classes=len(CLASSES),
+        epoch_ratio=0.1,
+        default_model="resnet8",
+        note="val: test images, real: CIFAR-10H, v2: CIFAR-10.1 v6; from --data-dir, else downloaded.",
+    )
+
+    def source_key(self, data_dir: Path | None) -> str:
+        """Return a digest of all files; the hub's id for a download."""
+        if data_dir is None:
+            return f"hub {HUB_ID}"
+        files = _files(data_dir)
+        parts = (files.train, files.val, files.counts, files.v6_images, files.v6_labels)
+        return hashlib.sha256(" ".join("-" if part is None else sha256(part) for part in parts).encode()).hexdigest()
+
+    def build(self, data_dir: Path | None, progress: Progress) -> Content:
+        """Decode train and test images and read whatever eval sets the folder has."""
+        files = None if data_dir is None else _files(data_dir)
+        # The small files first: a wrong one is reported before the long decoding.
+        counts = None if files is None or files.counts is None else _read_counts(files.counts)
+        v6 = None if files is None else _read_v6(files)
+        if files is None:
+            progress(f"cifar10: downloading {HUB_ID}")
+            tables, where = _download()
+        else:
+            where = {"train": str(files.train), "val": str(files.val)}
+            tables = {split: _read_parquet(Path(path)) for split, path in where.items()}
+        encoded, labels = {}, {}
+        for split, n_expected in (("train", N_TRAIN), ("val", N_TEST)):
+            encoded[split], labels[split] = _columns(tables[split], where[split], n_expected)
+        val = EvalSet.of_labels("val", labels["val"], _ids("test", N_TEST))
+        eval_sets = {"val": val}
+        if files is not None and counts is not None:
+            eval_sets["real"] = _real(counts, val, files.counts)
+        if v6 is not None:
+            eval_sets["v2"] = EvalSet.of_labels("v2", v6[1], _ids("v6", N_V6))
+        decoder = _Decoder(n_total=N_TRAIN + N_TEST, progress=progress)
+        images = {split: decoder.decode(encoded[split], where[split]) for split in ("train", "val")}
+        return Content(
+            classes=CLASSES,
+            train_images=images["train"],
+            train_labels=labels["train"],
+            images={"val": images["val"]} | ({} if v6 is None else {"v2": v6[0]}),
+            eval_sets=tuple(eval_sets.values()),
+            missing={name: how for name, how in _HOW.items() if name not in eval_sets},
+        )
+
+    def check(self, data_dir: Path | None) -> list[Finding]:
+        """Look for each file and open its header."""
+        if data_dir is None:
+            downloads = [
+                Finding(part=part, status="missing", where=HUB_ID, note=f"downloaded on first use; or {_HOW_PARQUET}")
+                for part in _PARQUET
+            ]
+            return downloads + [Finding(part=part, status="missing", where="", note=how) for part, how in _HOW.items()]
+        return [
+            _found_parquet("train", data_dir, N_TRAIN),
+            _found_parquet("val", data_dir, N_TEST),
+            _found_arrays("real", data_dir, (_COUNTS,)),
+            _found_arrays("v2", data_dir, (_V6_IMAGES, _V6_LABELS)),
+        ]
+
+
+# --- finding files ----------------------------------------------------------------------------------------
+
+
+def _files(data_dir: Path) -> _Files:
+    if not data_dir.is_dir():
+        raise DataError(f"{data_dir}: no such folder; {_HOW_PARQUET}")
+    train, val = (_find(data_dir, name) for name in _PARQUET.values())
+    for name, path in zip(_PARQUET.values(), (train, val), strict=True):
+        if path is None:
+            raise DataError(f"{data_dir}: {name} is missing there and in its subfolders; {_HOW_PARQUET}")
+    assert train is not None
+    assert val is not None
+    return _Files(
+        train=train,
+        val=val,
+        counts=_find(data_dir, _COUNTS),
+        v6_images=_find(data_dir, _V6_IMAGES),
+        v6_labels=_find(data_dir, _V6_LABELS),
+    )
+
+
+def _find(data_dir: Path, name: str) -> Path | None:
+    """Return the file in the folder itself or, first by name, in one of its direct subfolders."""
+    try:
+        candidates = [data_dir / name, *sorted(data_dir.glob(f"*/{name}"))]
+        return next((path for path in candidates if path.is_file()), None)
+    except OSError as error:
+        raise DataError(f"{data_dir}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+# --- parquet ------------------------------------------------------------------------------------------------
+
+
+def _read_parquet(path: Path) -> Any:
+    """Return the PyArrow table of one file."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        # One ParquetFile, not a dataset: a folder named "train=1" must not become a column.
+        return pyarrow.parquet.ParquetFile(path).read()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not a readable parquet file ({first_line(error)}); get it again") from error
+
+
+def _download() -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the tables of train and val from the hub (or from HF datasets' own cache) and their names."""
+    import datasets
+
+    try:
+        hub = datasets.load_dataset(HUB_ID)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise DataError(f"cifar10: cannot download {HUB_ID} ({first_line(error)}); {_HOW_PARQUET}") from error
+    tables, where = {}, {}
+    for split, hub_split in (("train", "train"), ("val", "test")):
+        if hub_split not in hub:
+            raise DataError(f"{HUB_ID}: no split {hub_split}; {_HOW_PARQUET}")
+        # decode=False keeps the encoded bytes, as the parquet files hold them.
+        undecoded = hub[hub_split].cast_column("img", datasets.Image(decode=False))
+        tables[split], where[split] = undecoded.with_format("arrow")[:], f"{HUB_ID} ({hub_split})"
+    return tables, where
+
+
+def _columns(table: Any, where: str, n_expected: int) -> tuple[list[bytes | None], NDArray[np.int64]]:
+    """Return (encoded images, labels) of a table; DataError where it is not CIFAR-10."""
+    for name in ("img", "label"):
+        if name not in table.column_names:
+            found = ", ".join(table.column_names)
+            raise DataError(f"{where}: no column {name} (found: {found}); {_HOW_PARQUET}")
+    if table.num_rows != n_expected:
+        raise DataError(f"{where}: {table.num_rows} rows, expected {n_expected}; get the complete file")
+    cells = table["img"].to_pylist()
+    if not all(isinstance(cell, dict) and "bytes" in cell for cell in cells):
+        raise DataError(f"{where}: column img does not hold encoded images (bytes, path); {_HOW_PARQUET}")
+    labels = np.asarray(table["label"].to_numpy())
+    return [cell["bytes"] for cell in cells], _checked_labels(labels, where)
+
+
+def _checked_labels(labels: NDArray[Any], where: str) -> NDArray[np.int64]:
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise DataError(f"{where}: labels are not a column of whole numbers; get the file again")
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(CLASSES)))
+    if len(wrong) > 0:
+        raise DataError(
+            f"{where}: row {wrong[0]} has label {labels[wrong[0]]}, expected 0 to {len(CLASSES) - 1}; "
+            "get the file again"
+        )
+    return labels.astype(np.int64)
+
+
+# --- decoding -----------------------------------------------------------------------------------------------
+
+
+class _Decoder:
+    """Decodes with one thread per core (Pillow lets go of the interpreter lock) and reports progress."""
+
+    _BATCH = 500
+
+    def __init__(self, *, n_total: int, progress: Progress) -> None:
+        self._n_total = n_total
+        self._progress = progress
+        self._n_done = 0
+
+    def decode(self, encoded: list[bytes | None], where: str) -> Images:
+        """Return (n, 32, 32, 3) uint8; the first image that does not decode is a DataError with its row."""
+        images: Images = np.empty((len(encoded), *IMAGE_SHAPE), dtype=np.uint8)
+
+        def decode_batch(start: int) -> int:
+            batch = encoded[start : start + self._BATCH]
+            for row, content in enumerate(batch, start):
+                images[row] = _decoded(content, where, row)
+            return len(batch)
+
+        with ThreadPoolExecutor(max_workers=min(cores(), 8)) as pool:
+            try:
+                for n in pool.map(decode_batch, range(0, len(encoded), self._BATCH)):
+                    self._report(n)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # an error or Ctrl-C does not wait for the rest
+                raise
+        return images
+
+    def _report(self, n: int) -> None:
+        tenths = 10 * self._n_done // self._n_total
+        self._n_done += n
+        if 10 * self._n_done // self._n_total > tenths:  # a line every 10 %
+            self._progress(f"cifar10: {self._n_done:,} of {self._n_total:,} images decoded")
+
+
+def _decoded(content: bytes | None, where: str, row: int) -> Images:
+    try:
+        image, _ = decoded(content or b"")
+    except ValueError as error:
+        raise DataError(f"{where}: the image in row {row} does not decode; get the file again") from error
+    pixels = np.asarray(image)
+    if pixels.shape != IMAGE_SHAPE:
+        height, width = pixels.shape[:2]
+        raise DataError(f"{where}: the image in row {row} is {width} x {height} pixels, expected 32 x 32")
+    return pixels
+
+
+# --- eval sets ----------------------------------------------------------------------------------------------
+
+
+def _real(counts: NDArray[np.int64], val: EvalSet, path: Path | None) -> EvalSet:
+    """Return val judged by the classes that enough of its annotators named; counts: (n, n_classes)."""
+    agreement = float((counts.argmax(axis=1) == val.label_values).mean())
+    if agreement < LEAST_AGREEMENT:
+        raise DataError(
+            f"{path}: its rows are not in the order of the test images (most annotators agree with the label of only "
+            f"{agreement:.0%}); use the original file and the original test order"
+        )
+    # Whole numbers: 20 % of 50 annotators is exactly 10 of them.
+    belongs = counts * 100 >= counts.sum(axis=1, keepdims=True) * REAL_SHARE_PERCENT
+    return val.with_label_sets("real", [np.flatnonzero(row) for row in belongs])
+
+
+def _ids(prefix: str, n: int) -> NDArray[np.str_]:
+    return np.array([f"{prefix}-{row:05d}" for row in range(n)])
+
+
+def _read_counts(path: Path) -> NDArray[np.int64]:
+    counts = _read_array(path)
+    if counts.shape != (N_TEST, len(CLASSES)) or counts.dtype.kind not in "iu":
+        raise DataError(
+            f"{path}: {counts.dtype} array of shape {counts.shape}, expected whole numbers of shape "
+            f"({N_TEST}, {len(CLASSES)}); use the original file"
+        )
+    if counts.min() < 0 or counts.sum(axis=1).min() == 0:
+        raise DataError(f"{path}: negative counts or images without annotators; use the original file")
+    return counts.astype(np.int64)
+
+
+def _read_v6(files: _Files) -> tuple[Images, NDArray[np.int64]] | None:
+    """Return images and labels of CIFAR-10.1 v6; None where one of its two files is absent."""
+    if files.v6_images is None or files.v6_labels is None:
+        return None
+    images = _read_array(files.v6_images)
+    if images.shape != (N_V6, *IMAGE_SHAPE) or images.dtype != np.uint8:
+        raise DataError(
+            f"{files.v6_images}: {images.dtype} array of shape {images.shape}, expected uint8 of shape "
+            f"{(N_V6, *IMAGE_SHAPE)}; use the original file"
+        )
+    labels = _checked_labels(_read_array(files.v6_labels), str(files.v6_labels))
+    if len(labels) != len(images):
+        raise DataError(f"{files.v6_labels}: {len(labels)} labels for {len(images)} images; use the v6 file")
+    return images, labels
+
+
+def _read_array(path: Path) -> NDArray[Any]:
+    """Read an .npy file; pickled objects are refused, since reading them would run code from the file."""
+    try:
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: not a readable .npy array ({first_line(error)}); get it again") from error
+    return array
+
+
+# --- what is on disk ------------------------------------------------------------------------------------------
+
+
+def _found_parquet(part: str, data_dir: Path, n_rows: int) -> Finding:
+    import pyarrow
+    import pyarrow.parquet
+
+    path = _find(data_dir, _PARQUET[part])
+    if path is None:
+        return Finding(part=part, status="missing", where=str(data_dir), note=_HOW_PARQUET)
+    try:
+        header = pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        return Finding(part=part, status="damaged", where=str(path), note=first_line(error))
+    found = header.metadata.num_rows
+    status: Any = "found" if found == n_rows else "damaged"
+    return Finding(part=part, status=status, where=str(path), note=f"{found:,} of {n_rows:,} images")
+
+
+def _found_arrays(part: str, data_dir: Path, file_names: tuple[str, ...]) -> Finding:
+    paths = [path for path in (_find(data_dir, name) for name in file_names) if path is not None]
+    if len(paths) < len(file_names):
+        return Finding(part=part, status="missing", where=str(data_dir), note=_HOW[part])
+    try:
+        shapes = [_read_array(path).shape for path in paths]
+    except DataError as error:
+        return Finding(part=part, status="damaged", where=str(paths[0]), note=str(error))
+    return Finding(part=part, status="found", where=str(paths[0]), note=f"{shapes[0][0]:,} rows")

@@ -1,0 +1,122 @@
+"""How a number, an interval, a verdict and a table look: one form each, for every table and picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from seedstudy.decide.verdict import Word
+    from seedstudy.stats.result import Estimate
+
+VERDICT_COLOURS: Mapping[Word, str] = {
+    "better": "green",
+    "worse": "red",
+    "equivalent": "cyan",
+    "inconclusive": "yellow",
+}
+UNKNOWN = "–"
+"""Stands where a number cannot be given."""
+PIPE_WIDTH = 200
+"""Columns where stdout is not a terminal: wide enough that no row wraps."""
+
+
+def show(*parts: RenderableType) -> None:
+    """Print to stdout: as wide as the terminal, or `PIPE_WIDTH` columns into a pipe or file."""
+    # No markup: a "[" in a file's name is a "[".
+    console = Console(markup=False, emoji=False)
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH, markup=False, emoji=False)
+    for part in parts:
+        console.print(part, highlight=False)
+
+
+# --- numbers --------------------------------------------------------------------------------------------
+
+
+def number(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}f}" if math.isfinite(value) else UNKNOWN
+
+
+def interval(estimate: Estimate, decimals: int) -> str:
+    """Return "[low, high]", or a dash where neither end is known."""
+    return ends(estimate.low, estimate.high, decimals)
+
+
+def ends(low: float, high: float, decimals: int, *, sign: str = "") -> str:
+    """Return "[low, high]"; with ``sign="+"`` positive ends have their sign too."""
+    if not math.isfinite(low) and not math.isfinite(high):
+        return UNKNOWN
+    return f"[{low:{sign}.{decimals}f}, {high:{sign}.{decimals}f}]"
+
+
+def mean_and_std(mean: float, std: float, decimals: int) -> str:
+    """Return "mean ± std"; the mean alone where one seed shows no spread."""
+    return f"{mean:.{decimals}f}" + (f" ± {std:.{decimals}f}" if math.isfinite(std) else "")
+
+
+def seeds_of(n_a: int, n_b: int) -> str:
+    """Return the seeds of both arms: "5", or "3 | 100" where they differ."""
+    return str(n_a) if n_a == n_b else f"{n_a} | {n_b}"
+
+
+def percent(level: float) -> str:
+    return f"{100 * level:.6g}%"
+
+
+def ci_heading(level: float) -> str:
+    return f"{percent(level)} CI"
+
+
+def duration(seconds: float) -> str:
+    """Return hours:minutes:seconds."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
+
+
+# --- lines and tables -----------------------------------------------------------------------------------
+
+
+def verdict_line(subject: str, verdict: Word, rest: str) -> Text:
+    """Return "subject: verdict: rest" with the verdict in its colour."""
+    return Text(f"{subject}: ").append(verdict, style=VERDICT_COLOURS[verdict]).append(f": {rest}")
+
+
+def small_print(text: str) -> Text:
+    return Text(text, style="dim")
+
+
+def notes(warnings: Iterable[tuple[str, Iterable[str]]]) -> list[Text]:
+    """Return each warning once, after the labels of everything it applies to."""
+    labels_of: dict[str, list[str]] = {}
+    for label, texts in warnings:
+        for text in texts:
+            labels = labels_of.setdefault(text, [])
+            if label not in labels:
+                labels.append(label)
+    return [small_print(f"note ({'; '.join(labels)}): {text}") for text, labels in labels_of.items()]
+
+
+def table(text: Sequence[str], numbers: Sequence[str] = ()) -> Table:
+    """Return an empty table: columns of text on the left, columns of numbers (aligned right) behind them."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in text:
+        made.add_column(heading, overflow="fold")
+    for heading in numbers:
+        made.add_column(heading, justify="right")
+    return made
+
+
+def filled_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Return a table of text cells."""
+    made = table(headings)
+    for row in rows:
+        made.add_row(*row)
+    return made

@@ -1,0 +1,133 @@
+"""What `summary` and `fit` print."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from seedstudy.show.format import UNKNOWN, ci_heading, interval, notes, number, small_print, table
+from seedstudy.stats.result import decimals_of, format_p, p_equals
+
+if TYPE_CHECKING:
+    from seedstudy.decide.summary import FittedGroup, Summary
+    from seedstudy.stats.result import Estimate
+
+_FEWEST_FOR_A_SHAPE = 10
+
+
+def summary_tables(summaries: Sequence[Summary], *, with_details: bool) -> RenderableType:
+    """Render the RSB table: one row per recipe and eval set, each number with its interval."""
+    ci = ci_heading(summaries[0].description.mean.level)
+    rows = table(["recipe", "eval set"], ["n", "mean", ci, "std", ci, "min", "max", "seed 0"])
+    for summary in summaries:
+        d, g = summary.description, summary.group
+        decimals = decimals_of(d.mean)
+        seed0 = UNKNOWN if g.seed0 is None else f"{g.seed0:.{decimals}f}"
+        if summary.seed0_rank is not None:
+            seed0 += f" (#{summary.seed0_rank.n_above + 1})"
+        rows.add_row(
+            g.label,
+            g.eval_set,
+            str(d.n),
+            f"{d.mean.value:.{decimals}f}",
+            interval(d.mean, decimals),
+            number(d.std.value, decimals),
+            interval(d.std, decimals),
+            f"{d.min:.{decimals}f}",
+            f"{d.max:.{decimals}f}",
+            seed0,
+        )
+    unit = "top-1 in %" if summaries[0].group.unit == "pp" else summaries[0].group.metric
+    return Group(
+        rows,
+        *([_details_table(summaries)] if with_details else []),
+        small_print(
+            f"{unit}, last epoch; std over seeds (n - 1); CI of the mean by t, of the std by chi-square; "
+            "# is seed 0's rank"
+        ),
+        *notes((summary.group.label, summary.warnings) for summary in summaries),
+    )
+
+
+def _details_table(summaries: Sequence[Summary]) -> RenderableType:
+    """Render what decides nothing: median, a new seed, and an interval of the std for seeds that are not normal."""
+    ci = ci_heading(summaries[0].level)
+    rows = table(["recipe", "eval set"], ["median", ci, f"a new seed, {ci}", f"std, robust {ci}"])
+    for summary in summaries:
+        details, decimals = summary.details, decimals_of(summary.description.mean)
+        rows.add_row(
+            summary.group.label,
+            summary.group.eval_set,
+            number(details.median.value, decimals),
+            interval(details.median, decimals),
+            interval(details.new_seed, decimals),
+            interval(details.std_robust, decimals),
+        )
+    return rows
+
+
+def fit_table(groups: Sequence[FittedGroup]) -> RenderableType:
+    """Render per eval set what the distribution over seeds looks like, in numbers and in words."""
+    parts: list[RenderableType] = [part for group in groups for part in _fit(group)]
+    if any(group.fit.families for group in groups):
+        parts.append(
+            small_print(
+                "Weight: share of the support that these families get from the seeds (Akaike), not a probability of "
+                "being true. p fits: how often seeds drawn from that family would fit it no better (parametric "
+                "bootstrap); small means it does not fit. All of it describes; no test is chosen by it."
+            )
+        )
+    return Group(*parts, *notes((f"{x.group.label}, {x.group.eval_set}", x.fit.warnings) for x in groups))
+
+
+def _fit(fitted: FittedGroup) -> Iterator[RenderableType]:
+    group, fit = fitted.group, fitted.fit
+    decimals = decimals_of(fit.mean)
+    seeds = "seed" if fit.n == 1 else "seeds"
+    yield Text(f"{group.label}, {group.eval_set}: ", style="bold").append(
+        f"n = {fit.n} {seeds}, mean {fit.mean.value:.{decimals}f} {interval(fit.mean, decimals)}, "
+        f"std {number(fit.std.value, decimals)} {interval(fit.std, decimals)}, "
+        f"skewness {_signed(fit.skewness)}, excess kurtosis {_signed(fit.excess_kurtosis)} "
+        f"({ci_heading(fit.mean.level)})",
+        style="not bold",
+    )
+    if fit.families:
+        rows = table(["family", "parameters"], ["AICc above the best", "weight", "p fits"])
+        for family in fit.families:
+            params = ", ".join(f"{name} {value:.5g}" for name, value in family.params.items())
+            above = f"{family.aicc - fit.families[0].aicc:.1f}"
+            rows.add_row(family.name, params, above, f"{family.weight:.2f}", format_p(family.gof_p))
+        yield rows
+    yield Text(_shape_in_words(fitted))
+
+
+def _signed(estimate: Estimate) -> str:
+    if not math.isfinite(estimate.value):
+        return UNKNOWN
+    return f"{estimate.value:+.2f}" + ("" if not estimate.has_interval else f" {interval(estimate, 2)}")
+
+
+def _shape_in_words(fitted: FittedGroup) -> str:
+    """Say whether the seeds look normal, and which families describe them equally well."""
+    fit = fitted.fit
+    if not fit.normality:
+        return "All seeds gave the same value: there is no shape to describe."
+    tests = ", ".join(f"{test.test} {p_equals(test.p_value)}" for test in fit.normality)
+    rejected = [test.p_value < 0.05 for test in fit.normality]
+    if not any(rejected):
+        few = f"{fit.n} seeds hardly show a shape; n" if fit.n < _FEWEST_FOR_A_SHAPE else "N"
+        words = f"{few}othing speaks against normal seeds ({tests})"
+    elif all(rejected):
+        words = f"The seeds do not look normal ({tests})"
+    else:
+        words = f"The tests disagree whether the seeds look normal ({tests})"
+    close = [family.name for family in fit.families if family.aicc - fit.families[0].aicc < 2.0]
+    if len(close) == 1:
+        words += f"; {close[0]} describes them best"
+    elif close:
+        words += f"; equally good descriptions (AICc within 2): {', '.join(close)}"
+    return words + "."
