@@ -8,25 +8,26 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from seedstudy.decide.racing import race_replay
+import seedstudy as ss
+from seedstudy.decide.race import Race
 from seedstudy.stats.race import EQUIVALENT, GREATER, METHODS, SMALLER, Plan, Stops, race_rows
 from studies.calibration import designs
 from studies.calibration.designs import Draw, Rows
-from studies.calibration.rows import check
+from studies.calibration.rows import NO_ACCURACY, check
 
 ALPHA, MARGIN = 0.05, 1.0
 BUDGETS, STEPS = (10, 30, 100), (1, 3, 5)
 DIFFERENCES = (0.0, 0.5, 1.0, 2.0)
 FIRST = 3
 _CHECKED = 2
-"""Races of each figure that are held against `seedstudy.race_replay`."""
+"""Races of each figure that are held against `seedstudy.race`."""
 _ERRORS = 3
 """Monte-Carlo standard errors that a rate may exceed its promise by before it is printed bold."""
 
@@ -71,7 +72,7 @@ class _Stop:
 
 
 def run(a: Rows, b: Rows, plan: Plan, difference: float) -> _Stop:
-    """Race on simulated seeds, the true difference being this; some races are held against `seedstudy.race_replay`."""
+    """Race on simulated seeds, the true difference being this; some races are held against `seedstudy.race`."""
     stops = race_rows(a, b + difference, plan)
     for row in range(_CHECKED):
         _check_race(stops, row, a[row], b[row] + difference, plan)
@@ -83,11 +84,16 @@ def run(a: Rows, b: Rows, plan: Plan, difference: float) -> _Stop:
 
 def _check_race(stops: Stops, row: int, a: Rows, b: Rows, plan: Plan) -> None:
     """Refuse to go on where a race of many differs from the one that users run on the same seeds."""
-    pair = race_replay(a, b, **asdict(plan), metric="val_loss").pairs[0]
+    pair = _replayed((a, b), plan).pairs[0]
     look, words = pair.looks[-1], {GREATER: "better", SMALLER: "worse", EQUIVALENT: "equivalent"}
     check("outcome", [words.get(int(stops.outcome[row]), "inconclusive") == pair.verdict], [True])
     printed = (look.round, look.difference, look.low, look.high)
     check("stop", [(stops.n[row], stops.difference[row], stops.low[row], stops.high[row])], [printed])
+
+
+def _replayed(arms: Iterable[Rows], plan: Plan) -> Race:
+    given = asdict(plan)
+    return ss.race(*arms, replay=True, margin=given.pop("margin"), plan=given, **NO_ACCURACY)
 
 
 def measure(
@@ -150,7 +156,7 @@ def several_arms(replicates: int, rng: np.random.Generator) -> Iterator[tuple[in
             share = replace(plan, alpha=ALPHA / len(pairs))
             outcomes = [race_rows(arms[a], arms[b], share).outcome for a, b in pairs]
             wrong = np.isin(outcomes, (GREATER, SMALLER)).any(axis=0)
-            replayed = [race_replay(*arms[:, row], **asdict(plan), metric="val_loss") for row in range(_CHECKED)]
+            replayed = [_replayed(arms[:, row], plan) for row in range(_CHECKED)]
             check("several arms", wrong, [any(p.verdict in ("better", "worse") for p in r.pairs) for r in replayed])
             yield n_arms, method, float(wrong.mean())
 

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from seedstudy.decide.verdict import Rule, decide
+import seedstudy as ss
 from seedstudy.stats import doubt, effect, rank, variance, welch
-from seedstudy.stats.compare import compare, details
 from seedstudy.stats.permutation import Labelled, floor_paired, floor_two_sample, label_arms, studentised
 from seedstudy.stats.welch import TDistance
 from studies.calibration.designs import ALPHA, LEVEL, Rows
@@ -20,6 +19,8 @@ from studies.calibration.designs import ALPHA, LEVEL, Rows
 CHECKED = 10
 """Replicates of each figure that are held against the public functions."""
 _EXACT_UP_TO, _RANDOM_LABELLINGS = 1_000, 999
+NO_ACCURACY: dict[str, Any] = {"metric": "value", "lower_is_better": False}
+"""For `seedstudy.compare`: simulated numbers are not percentages."""
 Flags = NDArray[np.bool_]
 
 
@@ -29,9 +30,11 @@ class Deviation(Exception):
 
 def check(what: str, rows: Any, public: Any) -> None:
     """Refuse to go on where the first rows are not what the public function says of them."""
-    first = np.asarray(rows)[: len(public)]
-    if not np.allclose(np.asarray(first, dtype=float), np.asarray(public, dtype=float), 1e-6, 1e-9, equal_nan=True):
-        raise Deviation(f"{what}: {first.tolist()} here, {list(public)} by the public function")
+    if not len(public):
+        return
+    first, expected = np.asarray(rows)[: len(public)].astype(float), np.asarray(public).astype(float)
+    if not np.allclose(first, expected, rtol=1e-6, atol=1e-9, equal_nan=True):
+        raise Deviation(f"{what}: {first.tolist()} here, {expected.tolist()} by the public function")
 
 
 class Comparisons:
@@ -158,7 +161,7 @@ class Comparisons:
         return np.array(counts) / labelled.n_total
 
     def check(self) -> None:
-        """Hold what was computed so far against `compare`, `details` and `decide`.
+        """Hold what was computed so far against `seedstudy.compare` and the functions behind its details.
 
         Raises
         ------
@@ -168,8 +171,10 @@ class Comparisons:
         """
         done = self.__dict__
         pairs = list(zip(self.a[:CHECKED], self.b[:CHECKED], strict=True))
-        rng = np.random.default_rng(0)
-        ones = [compare(a, b, rng=rng, margin=self.margin, paired=self.paired, resamples=19) for a, b in pairs]
+        answers = [
+            ss.compare(a, b, **NO_ACCURACY, margin=self.margin, level=LEVEL, paired=self.paired)[0] for a, b in pairs
+        ]
+        ones = [answer.comparison for answer in answers]
         for name in ("p_value", "equivalence_p", "single_run_error"):
             if name in done:
                 check(name, done[name], [getattr(one, name) for one in ones])
@@ -181,19 +186,16 @@ class Comparisons:
                     [(getattr(one, field).low, getattr(one, field).high) for one in ones],
                 )
         if "verdict" in done:
-            verdicts = [decide(one, Rule(margin=self.margin, alpha=ALPHA)) for one in ones]
-            check("verdict", self.verdict[:CHECKED] == [verdict.word for verdict in verdicts], [True] * len(ones))
+            check("verdict", self.verdict[:CHECKED] == [x.verdict.word for x in answers], [True] * len(ones))
             if "is_borderline" in done:
-                check("borderline", self.is_borderline, [bool(verdict.warnings) for verdict in verdicts])
-        if {"mann_whitney_p", "brunner_munzel_p", "sd_ratio"} & set(done):
-            more = [details(a, b, level=LEVEL) for a, b in pairs]
-            if min(self.n_a, self.n_b) >= 30:  # exact for fewer
-                for name in ("mann_whitney_p", "brunner_munzel_p"):
-                    if name in done:
-                        check(name, done[name], [getattr(one, name) or 0.0 for one in more])
+                check("borderline", self.is_borderline, [bool(x.verdict.warnings) for x in answers])
+        if min(self.n_a, self.n_b) >= 30:  # exact for fewer
+            for name, public in (("mann_whitney_p", rank.mann_whitney_p), ("brunner_munzel_p", rank.brunner_munzel_p)):
+                if name in done:
+                    check(name, done[name], [public(a, b) or 0.0 for a, b in pairs])
+        if "sd_ratio" in done:
             # A ratio that is not offered (no spread in an arm) has no row here either.
-            ratios = [one.sd_ratio for one in more]
+            ratios = [variance.sd_ratio(a, b, level=LEVEL) for a, b in pairs]
             shown = [i for i, ratio in enumerate(ratios) if ratio is not None]
-            if "sd_ratio" in done and shown:
-                limits = [(ratios[i].low, ratios[i].high) for i in shown]  # type: ignore[union-attr]
-                check("sd_ratio", np.transpose(done["sd_ratio"])[shown], limits)
+            limits = [(ratio.low, ratio.high) for ratio in ratios if ratio is not None]
+            check("sd_ratio", np.transpose(done["sd_ratio"])[shown], limits)

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from seedstudy.decide.compare import Design, judge
-from seedstudy.decide.group import Source, group_of_numbers
-from seedstudy.decide.verdict import Rule
+import seedstudy as ss
 from seedstudy.stats import grid, welch
 from seedstudy.stats.many import adjust
 from studies.calibration.designs import ALPHA, LEVEL, Rows, blocks
-from studies.calibration.rows import check
+from studies.calibration.rows import NO_ACCURACY, check
 
 _CHECKED = 3
 
@@ -61,10 +59,8 @@ def family_error(k: int, n: int, unequal: bool, *, replicates: int, rng: np.rand
 
 
 def _smallest_p(arms: Rows) -> float:
-    """Return the smallest adjusted p-value that `compare` gives for all pairs."""
-    groups = [[group_of_numbers(arm, f"r{i}", Source(metric="val_loss"))] for i, arm in enumerate(arms)]
-    answers = judge(groups, Rule(alpha=ALPHA), level=LEVEL, design=Design(all_pairs=True)).answers
-    return min(answer.p_adjusted for answer in answers)
+    """Return the smallest adjusted p-value that `seedstudy.compare` gives for all pairs."""
+    return min(x.p_adjusted for x in ss.compare(*arms, **NO_ACCURACY, all_pairs=True, level=LEVEL).answers)
 
 
 def _interaction_p(cells: Rows) -> float:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from seedstudy.decide import plan
+import seedstudy as ss
 from seedstudy.stats import doubt, effect, rank, variance
-from seedstudy.stats.compare import details
 from studies.calibration.designs import ALPHA, LEVEL, Design, Rows, blocks, lattice, mirrored, normal, skewed
 from studies.calibration.rows import CHECKED, Comparisons, check
 
@@ -108,9 +107,10 @@ def coverages_of(design: Design, shift: float, *, replicates: int, rng: np.rando
         ]
         if is_first:
             rows.check()
-            more = [details(a, b, level=LEVEL).hodges_lehmann for a, b in zip(rows.a[:CHECKED], rows.b, strict=False)]
             if is_shift:
-                check("hodges_lehmann", by_rank, [x is not None and x.low <= shift <= x.high for x in more])
+                pairs = zip(rows.a[:CHECKED], rows.b, strict=False)
+                printed = [rank.hodges_lehmann(a, b, level=LEVEL) for a, b in pairs]
+                check("hodges_lehmann", by_rank, [x.low <= shift <= x.high for x in printed])
     difference, hedges_g, prob_b_greater, hodges_lehmann, ratio = map(float, counts / replicates)
     return Coverages(
         design=design,
@@ -179,7 +179,7 @@ def power_of(n: int, shift: float, *, replicates: int, rng: np.random.Generator,
     return Power(
         n=n,
         shift=shift,
-        planned=plan.power(1.0, difference=shift, n=n, alpha=ALPHA).power if shift else math.nan,
+        planned=ss.power(1.0, difference=shift, n=n, alpha=ALPHA).power if shift else math.nan,
         detected=detected,
         permutation=permutation,
         mann_whitney=mann_whitney,
