@@ -27,7 +27,7 @@ BUDGETS, STEPS = (10, 30, 100), (1, 3, 5)
 DIFFERENCES = (0.0, 0.5, 1.0, 2.0)
 FIRST = 3
 _CHECKED = 2
-"""Races of each figure that are held against `seedstudy.race`."""
+"""Races of each figure that are compared with `seedstudy.race`."""
 _ERRORS = 3
 """Monte-Carlo standard errors that a rate may exceed its promise by before it is printed bold."""
 
@@ -72,7 +72,7 @@ class _Stop:
 
 
 def run(a: Rows, b: Rows, plan: Plan, difference: float) -> _Stop:
-    """Race on simulated seeds, the true difference being this; some races are held against `seedstudy.race`."""
+    """Race on simulated seeds, the true difference being this; some races are compared with `seedstudy.race`."""
     stops = race_rows(a, b + difference, plan)
     for row in range(_CHECKED):
         _check_race(stops, row, a[row], b[row] + difference, plan)

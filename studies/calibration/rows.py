@@ -1,4 +1,4 @@
-"""Many comparisons at once, one per row, held against what users call."""
+"""Many comparisons at once, one per row, checked against what users call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seedstudy.stats.welch import TDistance
 from studies.calibration.designs import ALPHA, LEVEL, Rows
 
 CHECKED = 10
-"""Replicates of each figure that are held against the public functions."""
+"""Replicates of each figure that are compared with the public functions."""
 _EXACT_UP_TO, _RANDOM_LABELLINGS = 1_000, 999
 NO_ACCURACY: dict[str, Any] = {"metric": "value", "lower_is_better": False}
 """For `seedstudy.compare`: simulated numbers are not percentages."""
@@ -161,7 +161,7 @@ class Comparisons:
         return np.array(counts) / labelled.n_total
 
     def check(self) -> None:
-        """Hold what was computed so far against `seedstudy.compare` and the functions behind its details.
+        """Compare what was computed so far with `seedstudy.compare` and the functions behind its details.
 
         Raises
         ------

@@ -74,7 +74,7 @@ def calibrate(
         Called with one line before each figure.
 
     """
-    chosen = [design for design in designs() if min(design.n_a, design.n_b) in sizes]
+    chosen = list(designs(sizes))
 
     def stream(*name: object) -> np.random.Generator:
         if progress:

@@ -1,4 +1,4 @@
-"""How often equal recipes are told apart among several."""
+"""How often a difference is shown among several equal recipes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHECKED = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FamilyError:
-    """Share of replicates of k equal recipes in which at least one pair is told apart."""
+    """Share of replicates of k equal recipes in which a difference is shown for at least one pair."""
 
     k: int
     n: int

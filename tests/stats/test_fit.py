@@ -62,7 +62,7 @@ def test_beta_is_fitted_to_the_share():
     from scipy import stats
 
     values = np.random.default_rng(2).beta(40, 10, 80)
-    result = fit(100 * values, rng=rng(), whole=100, resamples=19)
+    result = fit(100 * values, rng=rng(), largest=100, resamples=19)
     beta = next(family for family in result.families if family.name == "beta")
     a, b, *_ = stats.beta.fit(values, floc=0, fscale=1)
     assert (beta.params["a"], beta.params["b"]) == pytest.approx((a, b), rel=1e-3)
