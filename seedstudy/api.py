@@ -486,10 +486,10 @@ def power(
     source = _source(results, study, None if eval_set is None else (eval_set,), metric, unit)
     groups = [on_one_eval_set(arm, source) for arm in select_arms(pilots, source)]
     spread = plan.spread_of(sd, groups)
-    hours = (
-        [plan.gpu_hours_of(cost)] if cost is not None else [group.train_s and group.train_s / 3600 for group in groups]
-    )
-    known = [each for each in hours if each is not None]
+    if cost is not None:
+        hours = [plan.gpu_hours_of(cost)] * 2
+    else:
+        hours = [group.train_s / 3600.0 for group in groups if group.train_s is not None]
     answer = plan.plan_seeds(
         spread,
         difference=difference,
