@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -20,9 +19,7 @@ from seedstudy.cli.options import (
     source_of,
     summaries_of,
     tell,
-    words,
 )
-from seedstudy.errors import StudyError
 
 
 def import_files(
@@ -45,37 +42,17 @@ def import_files(
     Reads CSV, Parquet, JSON, plain numbers, timm's summary.csv, Lightning's metrics.csv, Hugging Face's
     all_results.json and trainer_state.json, exports of Weights & Biases, and TensorBoard event files.
     """
-    counts = _counts(n_examples)
-    import polars as pl
-
-    from seedstudy.read.counts import trials_of
-    from seedstudy.read.groups import Request, read_groups
-    from seedstudy.read.logs import parse_selector
+    from seedstudy.read.counts import trials_of_files
+    from seedstudy.read.groups import Request
     from seedstudy.store import outside as imported
     from seedstudy.store.store import Store
 
     store = Store(results, study)
     request = Request(metric=metric, eval_sets=eval_names(eval_sets), unit=unit)
     source = source_of(results, study, eval_sets, "top1", unit)
-    frames, doubts = [], list[str]()
-    for name in files:
-        if parse_selector(name) is None:
-            missing = (
-                "not a file of results; a folder is written with a slash" if Path(name).exists() else "no such file"
-            )
-            raise StudyError(f"{name}: cannot be read ({missing}).")
-        frame, notes = trials_of(
-            read_groups(name, request),
-            study=study,
-            recipe=recipe,
-            model=model,
-            data=data,
-            n_examples=counts,
-            where=name,
-        )
-        frames.append(frame)
-        doubts += notes
-    together = pl.concat(frames)
+    together, doubts = trials_of_files(
+        files, request, study=study, recipe=recipe, model=model, data=data, n_examples=n_examples
+    )
     is_new = imported.write(store.root, together)
     n_trials = together["trial_id"].n_unique() if is_new else 0
     where = f"study {study}, {store.root}"
@@ -90,14 +67,3 @@ def import_files(
     from seedstudy.show.summary import summary_table
 
     show(summary_table(summaries))
-
-
-def _counts(text: str | None) -> Mapping[str, int]:
-    """Return images per eval set; "" stands for every set."""
-    found = {}
-    for word in words(text or ""):
-        eval_set, _, number = word.rpartition("=")
-        if not number.isdecimal() or not 0 < int(number) < 10**12:
-            raise StudyError(f'--n-examples "{word}": expected a number of images, such as 10000 or val=10000.')
-        found[eval_set.strip()] = int(number)
-    return found
