@@ -75,7 +75,7 @@ def evaluate(
     from seedstudy.recipes.reader import load_recipe
     from seedstudy.show.format import show
     from seedstudy.show.networks import evaluation_table
-    from seedstudy.store.evaluated import add, label_of
+    from seedstudy.store.outside import add_evaluated, recipe_and_model
     from seedstudy.study.study import check_name
     from seedstudy.train.pretrained import judge
 
@@ -91,7 +91,7 @@ def evaluate(
         size=size,
         crop=crop,
     )
-    tag, base = label_of(model, weights)
+    tag, base = recipe_and_model(model, weights)
     shown = judged.preprocessing
     rows = [
         {
@@ -105,11 +105,11 @@ def evaluate(
         }
         for name, found in judged.evaluations.items()
     ]
-    is_new = add(
+    is_new = add_evaluated(
         results / study,
         judged.evaluations,
         loaded,
-        how=f"{shown.size} px, crop {shown.crop:g}, {shown.interpolation}",
+        preprocessing=f"{shown.size} px, crop {shown.crop:g}, {shown.interpolation}",
         recipe=tag,
         model=base,
         seed=seed,

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from seedstudy.data import EVAL_SET_ORDER
+from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import DataError, StudyError, suggest
 from seedstudy.read.groups import Request, group_of_numbers
 from seedstudy.read.metrics import to_points

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from seedstudy.errors import StudyError, require_extra
-from seedstudy.store.rows import read_parquet
+from seedstudy.store.schema import read_parquet
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".txt")
 VALUE = "value"

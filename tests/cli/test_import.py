@@ -64,7 +64,7 @@ def test_the_same_file_twice_is_there_once_and_other_numbers_are_refused(cli: Cl
     [
         (["t.csv"], "t.csv: does not say which model; give --model"),
         (["t.csv", "-m", "net", "-d", "mine", "--n-examples", "x"], '--n-examples "x": expected a number of images'),
-        (["t.csv", "t.csv", "-m", "n", "-d", "m", "--n-examples", "1000"], "stands in two of the files"),
+        (["t.csv", "t.csv", "-m", "n", "-d", "m", "--n-examples", "1000"], "is in two of the files"),
         (["l.csv", "--metric", "loss", "-m", "n", "-d", "m"], '"loss" is not an accuracy'),
         (["nowhere"], "nowhere: cannot be read (no such file)"),
     ],

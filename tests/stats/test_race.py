@@ -7,8 +7,7 @@ import pytest
 from scipy import integrate, special, stats
 
 from seedstudy.errors import StatisticsError
-from seedstudy.stats import boundaries, confidence_sequence
-from seedstudy.stats.race import nominal_levels, spent
+from seedstudy.stats import race
 from seedstudy.stats.race import (
     EQUIVALENT,
     FUTILE,
@@ -19,8 +18,11 @@ from seedstudy.stats.race import (
     Plan,
     adjusted_difference,
     chance_of_decision,
+    nominal_levels,
     planned,
     race_rows,
+    sequence_reach,
+    spent,
 )
 from seedstudy.stats.welch import TDistance
 
@@ -79,7 +81,7 @@ def test_normal_steps_continue_the_exact_ones(monkeypatch):
     looks = (101, 110, 120, 130)
     information, df = tuple(n / 2 for n in looks), tuple(2 * n - 2 for n in looks)
     normal = nominal_levels.__wrapped__(information, df, 0.05, "obrien-fleming")
-    monkeypatch.setattr(boundaries, "_NORMAL_FROM", 1_000_000)
+    monkeypatch.setattr(race, "_NORMAL_FROM", 1_000_000)
     assert normal == pytest.approx(nominal_levels.__wrapped__(information, df, 0.05, "obrien-fleming"), rel=6e-3)
 
 
@@ -87,7 +89,7 @@ def test_fewer_nodes_are_enough_for_later_looks(monkeypatch):
     looks = (16, 17, 20, 31, 46)
     information, df = tuple(n / 2 for n in looks), tuple(2 * n - 2 for n in looks)
     few = nominal_levels.__wrapped__(information, df, 0.05, "pocock")
-    monkeypatch.setattr(boundaries, "_NODES_LATER", 24)
+    monkeypatch.setattr(race, "_NODES_LATER", 24)
     assert few == pytest.approx(nominal_levels.__wrapped__(information, df, 0.05, "pocock"), rel=2e-5)
 
 
@@ -120,23 +122,20 @@ def test_boundaries_refuse_looks_that_add_nothing():
         nominal_levels((1.0, 1.0), (4, 5), 0.05, "pocock")
 
 
-def test_the_evidence_is_the_likelihood_ratio_of_t_under_the_mixture():
-    t, df, information = 2.3, 6, 2.0
-    sd = confidence_sequence.EFFECT_SD
+def test_the_sequence_ends_where_the_likelihood_ratio_of_the_mixture_is_one_over_alpha():
+    def evidence(t: float, df: int, information: float) -> float:
+        """Return the likelihood ratio of t under a difference of N(0, EFFECT_SD^2) against no difference."""
 
-    def under(effect: float) -> float:
-        return stats.nct.pdf(t, df, effect * math.sqrt(information)) * stats.norm.pdf(effect, scale=sd)
+        def under(effect: float) -> float:
+            shift = effect * math.sqrt(information)
+            return stats.nct.pdf(t, df, shift) * stats.norm.pdf(effect, scale=race.EFFECT_SD)
 
-    mixture, _ = integrate.quad(under, -20, 20, limit=200)
-    expected = mixture / stats.t.pdf(t, df)
-    assert confidence_sequence.evidence(t, df, information) == pytest.approx(expected, rel=1e-5)
+        return integrate.quad(under, -20, 20, limit=200)[0] / stats.t.pdf(t, df)
 
-
-def test_the_sequence_ends_where_the_evidence_reaches_one_over_alpha():
-    for n in (4, 5, 10, 100):
-        reach = float(confidence_sequence.reach(2 * n - 2, n / 2, 0.05))
-        assert confidence_sequence.evidence(reach, 2 * n - 2, n / 2) == pytest.approx(20.0)
-    assert math.isinf(confidence_sequence.reach(2, 1.0, 0.05))
+    for n in (4, 5, 10):
+        reach = float(sequence_reach(2 * n - 2, n / 2, 0.05))
+        assert evidence(reach, 2 * n - 2, n / 2) == pytest.approx(20.0, rel=1e-5)
+    assert math.isinf(sequence_reach(2, 1.0, 0.05))
 
 
 def test_the_sequence_counts_information_per_pair_and_claims_nothing_without_spread():
