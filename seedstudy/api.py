@@ -632,7 +632,7 @@ def import_files(
         data=data,
         n_examples=n_examples,
     )
-    is_new = outside.write(store.root, trials)
+    is_new = outside.add(store.root, trials)
     return ImportAnswer(
         study=study,
         folder=store.root,

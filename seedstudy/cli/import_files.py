@@ -53,7 +53,7 @@ def import_files(
     together, doubts = trials_of_files(
         files, request, study=study, recipe=recipe, model=model, data=data, n_examples=n_examples
     )
-    is_new = imported.write(store.root, together)
+    is_new = imported.add(store.root, together)
     n_trials = together["trial_id"].n_unique() if is_new else 0
     where = f"study {study}, {store.root}"
     tell(f"{n_trials} trials imported into {where}" if is_new else f"imported before into {where}: nothing to do")
