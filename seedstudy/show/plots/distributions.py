@@ -34,13 +34,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
-    from seedstudy.decide.summary import Summary, Values
+    from seedstudy.decide.summary import Summary
+    from seedstudy.study.group import Values
 
 _FAR_APART = 4
 """Recipes share one axis up to this many times the width of the widest."""
 
 
-def distributions(summaries: Sequence[Summary]) -> Figure:
+def plot_distributions(summaries: Sequence[Summary]) -> Figure:
     """Draw RSB's Figure 2: per recipe and eval set the histogram over seeds, a Gaussian and seed 0.
 
     The Gaussian has the sample's mean and standard deviation; its area is that of the bars. Recipes share the

@@ -10,35 +10,34 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from seedstudy.show.format import ends, percent
 from seedstudy.show.plots.canvas import (
     ARMS,
     SMALL,
     axis_label,
     identity,
     limits_of,
-    percent,
     plain_ticks,
     row_label,
     rows_of,
     set_gaps,
     styled,
 )
-from seedstudy.stats.describe import describe, mean_interval_of
 from seedstudy.stats.result import decimals_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from seedstudy.decide.compare import Answer
-    from seedstudy.decide.summary import Group, Values
     from seedstudy.stats.result import Estimate
+    from seedstudy.study.group import Values
 
 # The estimation plot: a row per recipe, in units of rows (y grows downwards); sizes in inches.
 _PANEL_WIDTH, _ROW_HEIGHT, _PANEL_OVERHEAD = 3.3, 0.68, 0.62
 _TEXT_Y, _DOTS_Y, _BAR_Y, _DOTS_HALF_HEIGHT = -0.33, 0.0, 0.33, 0.18
 
 
-def estimation(answers: Sequence[Answer]) -> Figure:
+def plot_estimation(answers: Sequence[Answer]) -> Figure:
     """Draw an estimation plot: every seed, the means with their intervals, and below the differences with theirs.
 
     One column per eval set, one row per recipe with the baseline on top; the band is the declared margin. Answers
@@ -88,9 +87,9 @@ def _by_baseline(answers: Sequence[Answer]) -> dict[int, list[Answer]]:
 
 def _seeds(axes: Axes, answers: dict[int, Answer], n_rows: int) -> None:
     """Draw every seed as a dot, and below the dots the mean with its interval."""
-    level = next(iter(answers.values())).comparison.level
-    arms = {0: next(iter(answers.values())).a} | {row + 1: answer.b for row, answer in answers.items()}
-    means = {row: _mean_of(arm, level) for row, arm in arms.items()}
+    first = next(iter(answers.values()))
+    arms = {0: first.a} | {row + 1: answer.b for row, answer in answers.items()}
+    means = {0: first.means[0]} | {row + 1: answer.means[1] for row, answer in answers.items()}
     _open_rows(axes, n_rows)
     limits = limits_of(
         [np.array([mean.value]) if not arms[row].values.size else arms[row].values for row, mean in means.items()],
@@ -115,16 +114,10 @@ def _seeds(axes: Axes, answers: dict[int, Answer], n_rows: int) -> None:
         decimals = decimals_of(means[row])
         text = f"{means[row].value:.{decimals}f}"
         if means[row].has_interval:
-            text += f" [{means[row].low:.{decimals}f}, {means[row].high:.{decimals}f}]"
+            text += f" {ends(means[row].low, means[row].high, decimals)}"
         _row_text(axes, row, f"{text}, n = {arm.n}")
     axes.set_title(arms[0].eval_set, size=10, weight="bold")
     axes.set_xlabel(axis_label(arms[0]))
-
-
-def _mean_of(arm: Group, level: float) -> Estimate:
-    if arm.moments is not None:
-        return mean_interval_of(arm.moments.mean, arm.moments.sd, arm.moments.n, level=level)
-    return describe(arm.values, level=level).mean
 
 
 def _differences(axes: Axes, answers: dict[int, Answer], n_rows: int) -> None:
@@ -132,10 +125,11 @@ def _differences(axes: Axes, answers: dict[int, Answer], n_rows: int) -> None:
     some = next(iter(answers.values()))
     margin = some.rule.margin
     _open_rows(axes, n_rows)
-    found = [answer.interval_adjusted for answer in answers.values()]
-    ends = [end for estimate in found for end in (estimate.value, estimate.low, estimate.high)]
-    around = [0.0] if margin is None else [-margin, margin]
-    axes.set_xlim(limits_of([np.array([0.0])], [(end, 0.0) for end in (*ends, *around)], some.a.unit))
+    shown = [0.0] if margin is None else [-margin, margin]
+    for answer in answers.values():
+        difference = answer.interval_adjusted
+        shown += [difference.value, difference.low, difference.high]
+    axes.set_xlim(limits_of([np.array([0.0])], [(end, 0.0) for end in shown], some.a.unit))
     for row, answer in answers.items():
         difference = answer.interval_adjusted
         # Both stop below the words: lines through them would make them hard to read.
@@ -147,7 +141,7 @@ def _differences(axes: Axes, answers: dict[int, Answer], n_rows: int) -> None:
         decimals = decimals_of(difference)
         text = f"{difference.value:+.{decimals}f}"
         if difference.has_interval:
-            text += f" [{difference.low:+.{decimals}f}, {difference.high:+.{decimals}f}]"
+            text += f" {ends(difference.low, difference.high, decimals, sign='+')}"
         _row_text(axes, row, text.replace("-", "−"))
         axes.text(
             1, row + _TEXT_Y, answer.verdict.word, transform=axes.get_yaxis_transform(), ha="right", va="center",
