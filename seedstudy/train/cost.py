@@ -29,7 +29,7 @@ _MATMULS = ("convolution", "addmm", "mm", "bmm", "baddbmm")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Size:
-    """What the architecture alone decides, for one image."""
+    """What follows from the architecture alone, for one image."""
 
     n_params: int
     n_macs: int
@@ -39,11 +39,9 @@ class Size:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cost:
-    """Size and speed of one network on this machine."""
+class Speed:
+    """Times and memory of one network on this machine."""
 
-    model: str
-    image_size: int
     device: str
     precision: str
     latency_s: float
@@ -54,11 +52,21 @@ class Cost:
     train_images_per_s: float
     """Forward, backward and a plain SGD step on images that are already on the device."""
     peak_mem_bytes: int | None
-    """Device memory of these passes on GPUs; resident memory of the whole process on CPUs (Linux)."""
+    """Device memory of these passes on GPUs; on CPUs resident memory of the process, where the system counts it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """Size and speed of one network."""
+
+    model: str
+    image_size: int
     size: Size = field(metadata=FLAT)
+    speed: Speed | None = field(metadata=FLAT)
+    """None where nothing was timed."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the keys of ``cost --json``."""
+        """Return an entry of ``cost --json``."""
         return fields_of(self)
 
 
@@ -77,10 +85,9 @@ class _Activations(TorchDispatchMode):
 
 
 def size_of(model: nn.Module, image_size: int) -> Size:
-    """Count parameters, multiply-adds and activations of one image's forward pass; nothing is computed.
+    """Count parameters, multiply-adds and activations of one image's forward pass on the meta device.
 
-    The network is moved to the meta device. Attention must be written out in matrix products, as :func:`sizes`
-    builds it: a fused kernel shows no activations.
+    Attention must consist of matrix products, as in :func:`size_built_by`: a fused kernel shows no activations.
     """
     model = model.to("meta").eval()
     image = torch.zeros(1, 3, image_size, image_size, device="meta")
@@ -95,7 +102,7 @@ def size_of(model: nn.Module, image_size: int) -> Size:
 
 
 def size_built_by(build: Callable[[], nn.Module], image_size: int) -> Size:
-    """Return the size of the network a constructor makes; where it can be, no weight is drawn."""
+    """Return the size of the network that a constructor makes, without initialising weights where it allows that."""
     is_fused = use_fused_attn()
     set_fused_attn(False)
     try:
@@ -108,13 +115,13 @@ def _without_weights(build: Callable[[], nn.Module]) -> nn.Module:
     try:
         with torch.device("meta"):
             return build()
-    except NotImplementedError:  # RegNet's constructor reads values; torch 2.9 and older have none to read there
+    except NotImplementedError:  # RegNet's constructor reads values, which torch 2.9 and older cannot do on meta
         return build()
 
 
 @cache
 def _size_of_trial(model: str, recipe: Recipe, n_classes: int) -> Size:
-    # What is dropped while training costs nothing at test; rates would be read from tensors without content here.
+    # Stochastic depth and dropout cost nothing at test, and timm reads their rates from tensors, which are empty here.
     plain = replace(recipe, drop_path=0.0, dropout=0.0)
     return size_built_by(lambda: build_model(model, plain, n_classes, seed=0), recipe.test_size)
 
@@ -122,7 +129,7 @@ def _size_of_trial(model: str, recipe: Recipe, n_classes: int) -> Size:
 def cost_of_trial(
     model: str, recipe: Recipe, n_classes: int, network: nn.Module, device: torch.device
 ) -> dict[str, Any]:
-    """Return what one trial's network costs at the recipe's test size; other trials may share the machine."""
+    """Return size and latency of a trial's network at the recipe's test size; other trials may share the machine."""
     facts: dict[str, Any] = asdict(_size_of_trial(model, recipe, n_classes))
     if device.type != "xla":  # another shape would be compiled
         image = torch.zeros(1, 3, recipe.test_size, recipe.test_size, device=device)
@@ -131,7 +138,7 @@ def cost_of_trial(
 
 
 def latency(network: nn.Module, image: Tensor, *, n_timed: int = N_TIMED) -> float:
-    """Return the median seconds of a forward pass, in evaluation mode, which is left as it was."""
+    """Return the median seconds of a forward pass in evaluation mode; the network's mode is restored."""
     was_training = network.training
     network.eval()
     with torch.inference_mode():
@@ -141,7 +148,7 @@ def latency(network: nn.Module, image: Tensor, *, n_timed: int = N_TIMED) -> flo
 
 
 def count(name: str, image_size: int | None) -> tuple[int, Size]:
-    """Return the side of the images and the size of a timm model there; nothing is timed.
+    """Return the side of the images in pixels and the size of a timm model at that side.
 
     Raises
     ------
@@ -158,12 +165,14 @@ def count(name: str, image_size: int | None) -> tuple[int, Size]:
 
 
 def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int = N_TIMED) -> Cost:
-    """Measure a timm model with fresh weights on this machine's first device.
+    """Count and time a timm model with fresh weights on this machine's first device.
 
     Parameters
     ----------
     image_size
-        Side in pixels; the model's own where it is None.
+        Side in pixels; None: the model's own.
+    n_timed
+        Passes that are timed; 0: time nothing.
 
     Raises
     ------
@@ -172,25 +181,29 @@ def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int 
 
     """
     side, size = count(name, image_size)
+    speed = None
+    if n_timed:
+        try:
+            speed = _speed(_create(name, side), side, batch_size, n_timed)
+        except (RuntimeError, AssertionError, TypeError, ValueError) as error:
+            raise _unfit(name, side, error) from error
+    return Cost(model=name, image_size=side, size=size, speed=speed)
+
+
+def _speed(network: nn.Module, side: int, batch_size: int, n_timed: int) -> Speed:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.to(device).to(memory_format=torch.channels_last)
     is_mixed = device.type == "cuda"
-    try:
-        network = _create(name, side).to(device).to(memory_format=torch.channels_last)
-        is_reset = _reset_peak(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=is_mixed):
-            images = torch.randn(batch_size, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
-            one_s = latency(network, images[:1], n_timed=n_timed)
-            infer_s = latency(network, images, n_timed=n_timed)
-            train_s = _training_step_s(network, images, n_timed)
-    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-        raise _unfit(name, side, error) from error
-    return Cost(
-        model=name,
-        image_size=side,
-        size=size,
+    is_reset = _reset_peak(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=is_mixed):
+        images = torch.randn(batch_size, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
+        latency_s = latency(network, images[:1], n_timed=n_timed)
+        infer_s = latency(network, images, n_timed=n_timed)
+        train_s = _training_step_s(network, images, n_timed)
+    return Speed(
         device=name_of(device),
         precision="bfloat16" if is_mixed else "float32",
-        latency_s=one_s,
+        latency_s=latency_s,
         batch_size=batch_size,
         infer_images_per_s=batch_size / infer_s,
         train_images_per_s=batch_size / train_s,
@@ -199,7 +212,7 @@ def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int 
 
 
 def _reset_peak(device: torch.device) -> bool:
-    """Let the peak of memory start again from the present use; False where the system cannot."""
+    """Reset the memory peak to what is in use now; False where the system cannot."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return True
