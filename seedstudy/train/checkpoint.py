@@ -18,14 +18,13 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from timm.scheduler.scheduler import Scheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from seedstudy.files import write_atomically
 from seedstudy.study.trial import TRAINING_VERSION, EpochReport
-from seedstudy.train.processes import mean_over_processes
+from seedstudy.train.processes import gather, mean_over_processes
 from seedstudy.train.random_state import RandomStream
 
 FORMAT = 1
@@ -98,7 +97,6 @@ class TrainingState:
         states: dict[str, Any] = {name: stream.state_dict() for name, stream in self.streams.items()}
         if self.accelerator.device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state(self.accelerator.device)
-        states_by_rank = gather_object([states]) if self.accelerator.num_processes > 1 else [states]
         scaler = self.accelerator.scaler
         return {
             "model": self.accelerator.unwrap_model(self.model).state_dict(),
@@ -106,7 +104,7 @@ class TrainingState:
             "schedule": self.schedule.state_dict(),
             "ema": self.ema.state_dict() if self.ema is not None else None,
             "scaler": scaler.state_dict() if scaler is not None else None,
-            "streams": states_by_rank,
+            "streams": gather(states, self.accelerator.num_processes),
             "losses": mean_over_processes(self.losses, self.accelerator),
             "epoch": self.epoch,
             "step": self.step,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 from datetime import timedelta
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -89,10 +88,3 @@ def peak_mem_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     return machine.peak_memory()
-
-
-def runtime(device: torch.device) -> dict[str, Any]:
-    """Return the packages besides torch that the device's numbers depend on, with their versions."""
-    from importlib.metadata import version
-
-    return {"torch_xla": version("torch_xla")} if device.type == "xla" else {}
