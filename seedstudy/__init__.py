@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.decide.plan import power
     from seedstudy.decide.racing import race_replay
-    from seedstudy.recipes.reader import Recipe, load_recipe
+    from seedstudy.recipes.reader import load_recipe
+    from seedstudy.recipes.recipe import Recipe
     from seedstudy.show.plots import distributions as plot_distributions
     from seedstudy.show.plots import estimation as plot_estimation
     from seedstudy.show.plots import fits as plot_fits
     from seedstudy.show.plots import save as save_picture
-    from seedstudy.stats.best_of import best_of
+    from seedstudy.stats.audit import best_of
     from seedstudy.study.study import Study, load_study
 
 __all__ = [
@@ -47,10 +48,10 @@ __all__ = [
 _HOMES = {
     "Answer": "decide.compare.Answer",
     "Comparisons": "decide.compare.Comparisons",
-    "Recipe": "recipes.reader.Recipe",
+    "Recipe": "recipes.recipe.Recipe",
     "Study": "study.study.Study",
     "audit": "decide.audit.audit",
-    "best_of": "stats.best_of.best_of",
+    "best_of": "stats.audit.best_of",
     "compare": "api.compare",
     "fit": "api.fit",
     "grid": "api.grid",

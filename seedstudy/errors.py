@@ -16,10 +16,12 @@ _EXTRAS = {
 
 
 class SeedstudyError(Exception):
-    """Wrong input, a damaged file or an unusable folder; the command line prints it and exits 2.
+    """Wrong input, a damaged file or an unusable folder; the command line prints it and exits with `exit_code`.
 
     The message is one line with three parts: what is wrong, where (file, key, trial), how to fix it.
     """
+
+    exit_code = 2
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
@@ -46,6 +48,12 @@ class DataError(SeedstudyError):
 
 class StoreError(SeedstudyError):
     """A results folder that cannot be read or written."""
+
+
+class TrialFailed(SeedstudyError):
+    """A trial that ended without the result that was needed."""
+
+    exit_code = 1
 
 
 class StatisticsError(SeedstudyError):

@@ -18,7 +18,9 @@ from seedstudy import machine
 from seedstudy.engines import local
 from seedstudy.store import lease
 from seedstudy.store.store import Store
-from seedstudy.study.study import Placement, Study, Trial
+from seedstudy.study.placement import Placement
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
 
 AS_ON_WINDOWS = """
 import asyncio, os, signal, sys

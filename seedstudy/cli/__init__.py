@@ -38,12 +38,12 @@ app.add_typer(catalogue.data_app, name="data")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit; a user's mistake is one line on stderr and exit code 2."""
+    """Run the command line and exit; what goes wrong is one line on stderr and an exit code."""
     try:
         sys.exit(app(args=arguments, standalone_mode=False))
     except SeedstudyError as error:
         print(f"seedstudy: {error}", file=sys.stderr)
-        sys.exit(EXIT_USAGE)
+        sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         if (missing := missing_extra(error)) is None:
             raise

@@ -10,7 +10,8 @@ from seedstudy.cli.options import EXIT_FAILED, AsJson, DataDir, print_json
 from seedstudy.errors import RecipeError
 
 if TYPE_CHECKING:
-    from seedstudy.recipes.reader import Recipe, RecipeFile
+    from seedstudy.recipes.reader import RecipeFile
+    from seedstudy.recipes.recipe import Recipe
 
 recipes_app = typer.Typer(help="The recipes as data: list, show, diff, models.", no_args_is_help=True)
 data_app = typer.Typer(help="Data sets: what is on disk, what is missing and how to get it.", no_args_is_help=True)
@@ -87,6 +88,7 @@ def recipes_diff(
 ) -> None:
     """Show side by side in which values recipes differ, in the rows and order of RSB's Table 2."""
     from seedstudy.recipes import reader as recipe
+    from seedstudy.recipes.recipe import KEYS
     from seedstudy.recipes.scaling import imagenet_updates
     from seedstudy.show.format import show
     from seedstudy.show.recipes import recipe_diff
@@ -97,7 +99,7 @@ def recipes_diff(
     shown = [file.described(model) if data is None else _scaled(file, model, data).values() for file in files]
     rows = [
         (key, [values[key] for values in shown])
-        for key in recipe.VALUE_TYPES
+        for key in KEYS
         if everything or len({values[key] for values in shown}) > 1
     ]
     labels = [file.name for file in files]

@@ -184,6 +184,7 @@ def audit(
 ) -> None:
     """Say which differences of a published table of single runs exceed seed noise."""
     from seedstudy.decide import audit as auditing
+    from seedstudy.read.published import read_published_table
     from seedstudy.stats.audit import Cells
 
     if unit not in (None, "percent", "fraction", "none"):
@@ -194,7 +195,7 @@ def audit(
         raise StudyError(
             f"{table}: a table of single runs does not tell its seed noise: give --sd 0.1, or --reference STUDY:RECIPE."
         )
-    read = auditing.read_table(table, columns=words(columns) if columns else None, label=label, unit=unit)
+    read = read_published_table(table, columns=words(columns) if columns else None, label=label, unit=unit)
     source = source_of(results, study, None, metric, None if unit == "none" else unit)
     noise = _noise_of_sweep(reference, read.columns, source) if reference else _noise(str(sd), read.columns)
     answer = auditing.audit(

@@ -48,13 +48,14 @@ def import_files(
     counts = _counts(n_examples)
     import polars as pl
 
-    from seedstudy.read.arms import Wanted, parse_selector, read_arms
     from seedstudy.read.counts import trials_of
+    from seedstudy.read.groups import Request, read_groups
+    from seedstudy.read.logs import parse_selector
     from seedstudy.store import outside
     from seedstudy.store.store import Store
 
     store = Store(results, study)
-    wanted = Wanted(metric=metric, eval_sets=eval_names(eval_sets), unit=unit)
+    request = Request(metric=metric, eval_sets=eval_names(eval_sets), unit=unit)
     source = source_of(results, study, eval_sets, "top1", unit)
     frames, doubts = [], list[str]()
     for name in files:
@@ -64,7 +65,7 @@ def import_files(
             )
             raise StudyError(f"{name}: cannot be read ({missing}).")
         frame, notes = trials_of(
-            read_arms(name, wanted),
+            read_groups(name, request),
             study=study,
             recipe=recipe,
             model=model,
@@ -75,7 +76,7 @@ def import_files(
         frames.append(frame)
         doubts += notes
     together = pl.concat(frames)
-    is_new = outside.add(store.root, together)
+    is_new = outside.write(store.root, together)
     n_trials = together["trial_id"].n_unique() if is_new else 0
     where = f"study {study}, {store.root}"
     tell(f"{n_trials} trials imported into {where}" if is_new else f"imported before into {where}: nothing to do")

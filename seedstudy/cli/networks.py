@@ -11,7 +11,7 @@ from seedstudy.cli.options import AsJson, DataDir, EvalSets, Results, cache_dir,
 from seedstudy.errors import StudyError
 
 if TYPE_CHECKING:
-    from seedstudy.data import Dataset
+    from seedstudy.data.base import Dataset
     from seedstudy.train.pretrained import Judged
 
 Models = Annotated[list[str], typer.Argument(metavar="MODEL...", help="timm names, e.g. resnet50 or resnet50.a1_in1k.")]
@@ -71,11 +71,11 @@ def evaluate(
 ) -> None:
     """Evaluate published or own weights on val, ReaL and V2; the result stands beside trained trials."""
     from seedstudy import data as datasets
-    from seedstudy.read.timm_results import figure
+    from seedstudy.read.published import timm_top1
     from seedstudy.recipes.reader import load_recipe
     from seedstudy.show.format import show
     from seedstudy.show.networks import evaluation_table
-    from seedstudy.store.outside import add_evaluated, recipe_and_model
+    from seedstudy.store.outside import add_evaluated, label_of
     from seedstudy.study.study import check_name
     from seedstudy.train.pretrained import judge
 
@@ -91,7 +91,7 @@ def evaluate(
         size=size,
         crop=crop,
     )
-    tag, base = recipe_and_model(model, weights)
+    tag, base = label_of(model, weights)
     shown = judged.preprocessing
     rows = [
         {
@@ -101,7 +101,7 @@ def evaluate(
             "top5": 100 * found.n_correct_top5 / found.n_examples,
             "published_top1": None
             if published is None
-            else figure(published, name, model, size=shown.size, crop=shown.crop),
+            else timm_top1(published, name, model, size=shown.size, crop=shown.crop),
         }
         for name, found in judged.evaluations.items()
     ]

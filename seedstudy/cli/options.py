@@ -42,7 +42,7 @@ def source_of(results: Path, study: str, eval_sets: str | None, metric: str, uni
 
 
 def eval_names(text: str | None) -> tuple[str, ...] | None:
-    from seedstudy.data import EVAL_SET_ORDER
+    from seedstudy.data.base import EVAL_SET_ORDER
 
     if text is None:
         return None

@@ -18,7 +18,6 @@ from seedstudy.cli.options import (
     eval_names,
     number_or_auto,
     print_json,
-    summaries_of,
     tell,
     words,
 )
@@ -26,6 +25,7 @@ from seedstudy.errors import StudyError
 
 if TYPE_CHECKING:
     from seedstudy.decide.summary import Source
+    from seedstudy.engines.launch import RunOutcome
     from seedstudy.study.study import Placement, Study
 
 
@@ -69,26 +69,27 @@ def run(
     from dataclasses import replace
 
     from seedstudy.decide.summary import Source
-    from seedstudy.engines.launch import resolve, train
-    from seedstudy.store.store import Store
+    from seedstudy.engines import launch
 
     plan = _study_of(study_file, recipe, model, data, seeds, epochs, train_limit, assignments, vary, augment, study)
     flags: dict[str, Any] = {"engine": engine, "workers": workers, "processes": processes, "cores": cores, "gpus": gpus}
     flags |= {"stack": stack, "trials_per_job": trials_per_job, "template": template}
     plan = replace(plan, placement=placement_of(plan.placement, flags))
-    if detach and plan.placement.engine != "slurm":
-        raise StudyError("--detach: only the jobs of --engine slurm go on without this process.")
     names = eval_names(eval_sets)
-    grid = resolve(plan, data_dir=data_dir, cache_dir=cache_dir(), tell=tell)
-    store = Store(results, plan.name)
-    train(store, plan, grid, is_retry=retry_failed, tell=tell, is_detached=detach)
+    outcome = launch.run(
+        plan,
+        results=results,
+        cache_dir=cache_dir(),
+        data_dir=data_dir,
+        is_retry=retry_failed,
+        is_detached=detach,
+        say=tell,
+    )
     if detach:
-        tell(f"study {plan.name}: submitted; `seedstudy status {plan.name}` tells where its trials stand.")
+        tell(f"study {plan.name}: submitted; `seedstudy status {plan.name}` shows the state of its trials.")
         return
-    states = {trial.trial_id: store.read_trial(trial.trial_id)[0] for trial in grid.trials}
-    source = Source(results=results, study=plan.name, eval_sets=names)
-    _show_run(source, plan, states, as_json=as_json)
-    if not {"ok", "diverged"}.issuperset(states.values()):
+    _show_run(outcome, Source(results=results, study=plan.name, eval_sets=names), as_json=as_json)
+    if not outcome.is_complete:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -153,17 +154,19 @@ def _study_of(
     return study
 
 
-def _show_run(source: Source, plan: Study, states: Mapping[str, str], *, as_json: bool) -> None:
-    counts = {state: list(states.values()).count(state) for state in ("ok", "diverged", "failed")}
+def _show_run(outcome: RunOutcome, source: Source, *, as_json: bool) -> None:
+    from seedstudy.decide.summary import groups_of_trials, summarise
+
+    groups = groups_of_trials(outcome.scan.trials, source) if outcome.counts["ok"] else []
+    summaries = [summarise(group) for group in groups]
     if as_json:
-        groups = summaries_of((), source, level=0.95) if counts["ok"] else []
-        document = {"study": plan.name, "planned": len(states), **counts}
-        print_json({**document, "groups": [summary.to_dict() for summary in groups]})
+        document = {"study": outcome.study, "planned": len(outcome.states), **outcome.counts}
+        print_json({**document, "groups": [summary.to_dict() for summary in summaries]})
         return
-    if counts["ok"]:
+    if summaries:
         from seedstudy.show.format import show
         from seedstudy.show.summary import summary_table
 
-        show(summary_table(summaries_of((), source, level=0.95)))
-    ended = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    tell(f"study {plan.name}: {len(states)} trials: {ended}; results in {source.results / plan.name}")
+        show(summary_table(summaries))
+    ended = ", ".join(f"{count} {state}" for state, count in outcome.counts.items() if count)
+    tell(f"study {outcome.study}: {len(outcome.states)} trials: {ended}; results in {outcome.folder}")

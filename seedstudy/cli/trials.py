@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seedstudy.cli.options import AsJson, Results, cache_dir, number_or_auto, print_json, tell, tell_damaged
 
 if TYPE_CHECKING:
-    from seedstudy.store.store import Store
+    from seedstudy.engines.status import StudyStatus
 
 _WATCH_PAUSE_S = 2.0
 
@@ -47,76 +47,56 @@ def trial(
 def status(
     study: Study = "main",
     results: Results = Path("results"),
-    watch: Annotated[bool, typer.Option("--watch", help="Show it anew every two seconds, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say where every trial of a study stands: queued, running (where, since when, time left), ok, failed (why), …."""
+    """Show the state of every trial of a study: queued, running (where, since when, time left), ok, failed (why), …."""
+    from seedstudy.engines.status import study_status
     from seedstudy.store.store import open_study
 
     store = open_study(results, study)
-    if not watch or as_json:
-        _show_status(store, study, as_json=as_json)
+    if as_json:
+        print_json(study_status(store).to_dict())
+        return
+    if not watch:
+        _show_status(study_status(store))
         return
     from rich.console import Console
 
     console = Console()
     while True:
+        answer = study_status(store)
         console.clear()
-        _show_status(store, study, as_json=False)
+        _show_status(answer)
         time.sleep(_WATCH_PAUSE_S)
 
 
-def _show_status(store: Store, study: str, *, as_json: bool) -> None:
-    from seedstudy.engines import status as standing
+def _show_status(answer: StudyStatus) -> None:
+    from seedstudy.document import document
     from seedstudy.show.format import show
     from seedstudy.show.status import status_table, time_left_line, trial_lines
-    from seedstudy.store import outside
 
-    stands = standing.standings(store)
-    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for each in stands:
-        key = store.label(each.trial_id)
-        row = rows.setdefault(key, dict(zip(("recipe", "model", "data"), key, strict=True)))
-        row[each.state] = row.get(each.state, 0) + 1
-    groups = [{**dict.fromkeys(standing.STATES, 0), **row} for _, row in sorted(rows.items())]
-    failures = {each.trial_id: each.reason for each in stands if each.state in ("failed", "diverged")}
-    damaged = {each.trial_id: each.reason for each in stands if each.state == "damaged"}
-    left_s = standing.time_left(store, stands)
-    if as_json:
-        unfinished = [standing.to_dict(each) for each in stands if each.state != "ok"]
-        head = {"study": study, "groups": groups, "reasons": failures, "damaged": damaged}
-        print_json({**head, "time_left_s": left_s, "trials": unfinished})
-        return
-    if groups:
-        show(status_table(groups))
-    n_imported = outside.read(store.root)[0]["trial_id"].n_unique()
-    if n_imported:
-        trials = "1 imported trial" if n_imported == 1 else f"{n_imported} imported trials"
+    if answer.groups:
+        show(status_table(document(answer.groups)))
+    if answer.n_imported:
+        trials = "1 imported trial" if answer.n_imported == 1 else f"{answer.n_imported} imported trials"
         print(f"{trials}, trained elsewhere: `seedstudy summary` shows them.")
-    for line in trial_lines(stands):
+    for line in trial_lines(answer.trials):
         print(line)
-    if left_s is not None:
-        print(time_left_line(left_s))
-    tell_damaged(damaged)
+    if answer.time_left_s is not None:
+        print(time_left_line(answer.time_left_s))
+    tell_damaged(answer.damaged)
 
 
 def cancel(study: Study = "main", results: Results = Path("results")) -> None:
     """Stop a study's trials, wherever they run; each keeps its state, and `seedstudy run` goes on with it."""
-    from seedstudy.engines import slurm
-    from seedstudy.engines import status as standing
+    from seedstudy.engines import status as engine_status
     from seedstudy.store.store import open_study
 
-    store = open_study(results, study)
-    stands = standing.standings(store)
-    store.mark_cancelled()  # first: a launcher must not start anew what the signals below stop
-    jobs = store.jobs("slurm")
-    if jobs:
-        slurm.cancel(jobs)
-    n_sent = standing.interrupt(stands, store)
-    n_running = sum(each.state == "running" for each in stands)
+    done = engine_status.cancel(open_study(results, study))
     tell(
-        f"study {study}: {n_running} running trials asked to stop ({n_sent} of them on this machine), {len(jobs)} jobs "
-        "taken from the queue; launchers on other machines follow within seconds."
+        f"study {study}: {done.n_running} running trials asked to stop ({done.n_signalled} of them on this machine), "
+        f"{done.n_jobs} jobs taken from the queue; launchers on other machines follow within seconds."
     )
 
 
@@ -126,7 +106,7 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Remove what finished trials left behind: checkpoints, leases nobody holds, temporary files. Results stay."""
-    from seedstudy.engines.status import leftovers
+    from seedstudy.engines.status import leftovers, remove
     from seedstudy.store.store import open_study
 
     found = leftovers(open_study(results, study))
@@ -137,6 +117,5 @@ def clean(
         print(f"{path} ({size:,} bytes)")
     if not yes:
         typer.confirm(f"Remove these {len(found)} files ({sum(found.values()) / 1e6:.1f} MB)?", abort=True, err=True)
-    for path in found:
-        path.unlink(missing_ok=True)
+    remove(found)
     tell(f"study {study}: {len(found)} files removed.")

@@ -35,8 +35,8 @@ from seedstudy.store.lease import JOB, Lease
 from seedstudy.store.store import Store
 
 if TYPE_CHECKING:
-    from seedstudy.data import Dataset
-    from seedstudy.study.study import EpochReport, Trial
+    from seedstudy.data.base import Dataset
+    from seedstudy.study.trial import EpochReport, Trial
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 0, 1, 2, 75
 
@@ -154,7 +154,7 @@ class _Worker:
         self, specs: Sequence[dict[str, Any]], n_classes: int, n_train: int, shares: Mapping[str, int]
     ) -> dict[str, Any]:
         """Say whether every model exists and can be trained by its recipe, and how many seeds to stack."""
-        from seedstudy.study.study import Trial
+        from seedstudy.study.trial import Trial
         from seedstudy.train.models import check_model
 
         try:

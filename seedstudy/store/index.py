@@ -12,7 +12,6 @@ and is made anew.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import time
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ import polars as pl
 
 from seedstudy.errors import StoreError
 from seedstudy.files import read_record, write_atomically, write_record
-from seedstudy.store.schema import TRIALS, to_parquet
+from seedstudy.store.schema import TRIALS, from_parquet, to_parquet
 
 TABLE, RECORD = "trials.parquet", "index.json"
 CONTENT = ("spec.json", "trial.json", "failure.json", "predictions.parquet", "curves.parquet")
@@ -94,7 +93,7 @@ def read(root: Path) -> pl.DataFrame:
             record.get("sha256") == hashlib.sha256(content).hexdigest()
             and {key: record.get(key) for key in _MADE_BY} == _MADE_BY
         ):
-            return pl.read_parquet(io.BytesIO(content))
+            return from_parquet(content)
     return nothing
 
 

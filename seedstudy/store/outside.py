@@ -17,12 +17,12 @@ from pathlib import Path
 
 import polars as pl
 
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.errors import StoreError
 from seedstudy.files import damaged, opened, write_atomically, writing
 from seedstudy.store.rows import counts_of, predictions_of
-from seedstudy.store.schema import PREDICTIONS, TRIALS, read_parquet, to_parquet, validate
-from seedstudy.study.study import Evaluation
+from seedstudy.store.schema import PREDICTIONS, TRIALS, from_parquet, to_parquet, validate
+from seedstudy.study.trial import Evaluation
 
 IMPORTED, EVALUATED = "imported", "evaluated"
 _DIGITS = 16
@@ -31,7 +31,7 @@ _DIGITS = 16
 # --- imported rows ------------------------------------------------------------------------------------
 
 
-def add(root: Path, rows: pl.DataFrame) -> bool:
+def write(root: Path, rows: pl.DataFrame) -> bool:
     """Add TRIALS rows to a study's folder; returns False where exactly these were added before.
 
     Raises
@@ -63,15 +63,11 @@ def read(root: Path) -> tuple[pl.DataFrame, dict[str, str]]:
 
 
 def _read(path: Path) -> pl.DataFrame:
-    remedy = "remove it and import again"
     with opened(path) as file:
         content = file.read()
     if hashlib.sha256(content).hexdigest()[:_DIGITS] != path.stem:
-        raise damaged(path, "its content is not what was imported", remedy)
-    try:
-        return validate(read_parquet(content), TRIALS, where=str(path))
-    except ValueError as error:
-        raise damaged(path, str(error), remedy) from error
+        raise damaged(path, "its content is not what was imported", "remove it and import again")
+    return validate(from_parquet(content), TRIALS, where=str(path))
 
 
 def _check_seeds(rows: pl.DataFrame, known: pl.DataFrame, folder: Path) -> None:
@@ -97,8 +93,8 @@ def _check_seeds(rows: pl.DataFrame, known: pl.DataFrame, folder: Path) -> None:
 # --- weights evaluated here ---------------------------------------------------------------------------
 
 
-def recipe_and_model(name: str, weights: Path | None) -> tuple[str, str]:
-    """Return what selectors call a network: resnet50.a1_in1k is ("a1_in1k", "resnet50").
+def label_of(name: str, weights: Path | None) -> tuple[str, str]:
+    """Return the recipe and model by which selectors name a network: resnet50.a1_in1k is ("a1_in1k", "resnet50").
 
     Parameters
     ----------
@@ -134,7 +130,7 @@ def add_evaluated(
     Raises
     ------
     StoreError
-        As :func:`add`.
+        As :func:`write`.
 
     """
     digests = [hashlib.sha256(each.predicted.tobytes()).hexdigest() for each in evaluations.values()]
@@ -168,4 +164,4 @@ def add_evaluated(
     predictions = predictions_of(trial_id, evaluations, data.eval_sets)
     with writing(path):
         write_atomically(path, to_parquet(validate(predictions, PREDICTIONS, where=str(path))))
-    return add(root, pl.DataFrame(rows, schema=dict(TRIALS), orient="row"))
+    return write(root, pl.DataFrame(rows, schema=dict(TRIALS), orient="row"))

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from seedstudy.data import EVAL_SET_ORDER, EvalSet
+from seedstudy.data.base import EVAL_SET_ORDER, EvalSet
 from seedstudy.store.schema import CURVES, PREDICTIONS, STATUSES, TRIALS
-from seedstudy.study.study import Evaluation, Trial, TrialResult
+from seedstudy.study.trial import Evaluation, Trial, TrialResult
 
 COUNTS = tuple(field.name for field in fields(Evaluation) if field.name in TRIALS)
 """Of one evaluation: fields of the result, keys of the record and columns of TRIALS alike."""

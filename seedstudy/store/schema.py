@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from seedstudy.errors import StoreError
+from seedstudy.errors import StoreError, require_extra
 
 STATUSES = ("ok", "diverged", "failed", "interrupted")
 
@@ -104,6 +104,11 @@ def to_parquet(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
+def from_parquet(content: bytes) -> pl.DataFrame:
+    """Return the frame that :func:`to_parquet` was given; the content's digest must have been checked."""
+    return pl.read_parquet(io.BytesIO(content))
+
+
 def read_parquet(content: bytes) -> pl.DataFrame:
     """Return the table in a Parquet file that anybody may have written.
 
@@ -113,8 +118,11 @@ def read_parquet(content: bytes) -> pl.DataFrame:
     ------
     ValueError
         Not a Parquet file, or one that contradicts itself.
+    MissingExtraError
+        Arrow is not installed.
 
     """
+    require_extra("parquet")
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -37,7 +37,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from seedstudy.data import EvalSet
+from seedstudy.data.base import EvalSet
 from seedstudy.errors import SeedstudyError, StoreError, suggest
 from seedstudy.files import (
     damaged,
@@ -54,7 +54,8 @@ from seedstudy.store import index, lease, outside
 from seedstudy.store.lease import Lease
 from seedstudy.store.rows import curves_of, head_of, predictions_of, record_of, rows_of
 from seedstudy.store.schema import CURVES, PREDICTIONS, TRIALS, Schema, read_parquet, to_parquet, validate
-from seedstudy.study.study import Study, Trial, TrialResult, check_name, trial_id_of
+from seedstudy.study.study import Study, check_name
+from seedstudy.study.trial import Trial, TrialResult, trial_id_of
 
 State = Literal["planned", "running", "ok", "diverged", "failed", "interrupted", "damaged"]
 """Of a planned trial, by the files in its folder:

@@ -19,7 +19,8 @@ import pytest
 from seedstudy.engines import slurm
 from seedstudy.store import lease
 from seedstudy.store.store import Store
-from seedstudy.study.study import Study, Trial
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
 
 Cli = Callable[..., tuple[int, str, str]]
 MakeStore = Callable[..., Store]

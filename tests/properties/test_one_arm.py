@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from seedstudy.stats.best_of import expected_best
+from seedstudy.stats.audit import expected_best
 from seedstudy.stats.describe import describe, rank_of
 
 quick = settings(max_examples=40, deadline=None)

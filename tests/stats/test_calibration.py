@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from seedstudy.stats import doubt
-from seedstudy.stats.calibration import designs, run
-from seedstudy.stats.calibration.__main__ import main
-from seedstudy.stats.calibration.borderline import borderline, caveats, claims
-from seedstudy.stats.calibration.coverage import coverages_of
-from seedstudy.stats.calibration.designs import Design
-from seedstudy.stats.calibration.one_recipe import one_arm
-from seedstudy.stats.calibration.report import tables
-from seedstudy.stats.calibration.rows import brunner_munzel_rows, permutation_rows, rank_rows, welch_rows
-from seedstudy.stats.calibration.run import calibrate
-from seedstudy.stats.calibration.wrong import sizes_of
+from studies.calibration import designs, run
+from studies.calibration.__main__ import main
+from studies.calibration.borderline import borderline, caveats, claims
+from studies.calibration.coverage import coverages_of
+from studies.calibration.designs import Design
+from studies.calibration.one_recipe import one_arm
+from studies.calibration.report import tables
+from studies.calibration.rows import brunner_munzel_rows, permutation_rows, rank_rows, welch_rows
+from studies.calibration.run import calibrate
+from studies.calibration.wrong import sizes_of
 from seedstudy.stats.compare import compare
 from seedstudy.stats.doubt import has_long_tails, is_coarse, is_skewed, safe_p
 from seedstudy.stats.resample import bca_limits

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.data_sets import pool_differences, rank_recipes
+from seedstudy.stats.across import pool_differences, rank_recipes
 from seedstudy.stats.result import Estimate
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.example_noise import split_variance
+from seedstudy.stats.variance import split_variance
 
 
 def test_seeds_that_err_independently_show_no_distribution_wise_variance():

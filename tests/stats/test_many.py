@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.compare import compare
-from seedstudy.stats.eval_sets import across_eval_sets, max_t
+from seedstudy.stats.many import across_eval_sets, max_t
 from seedstudy.stats.many import (
     adjust,
     against_baseline,

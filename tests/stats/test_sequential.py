@@ -8,8 +8,8 @@ from scipy import integrate, special, stats
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats import boundaries, confidence_sequence
-from seedstudy.stats.boundaries import nominal_levels, spent
-from seedstudy.stats.sequential import (
+from seedstudy.stats.race import nominal_levels, spent
+from seedstudy.stats.race import (
     EQUIVALENT,
     FUTILE,
     GREATER,

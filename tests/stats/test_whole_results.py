@@ -13,12 +13,12 @@ import pytest
 
 from seedstudy.decide.verdict import Rule, decide
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.best_of import expected_best
+from seedstudy.stats.audit import expected_best
 from seedstudy.stats.compare import compare, compare_summaries
-from seedstudy.stats.data_sets import pool_differences, rank_recipes
+from seedstudy.stats.across import pool_differences, rank_recipes
 from seedstudy.stats.describe import against_target, describe, rank_of
-from seedstudy.stats.eval_sets import across_eval_sets
-from seedstudy.stats.example_noise import split_variance
+from seedstudy.stats.many import across_eval_sets
+from seedstudy.stats.variance import split_variance
 from seedstudy.stats.fit import density, fit
 from seedstudy.stats.grid import two_way
 from seedstudy.stats.many import against_baseline, all_pairs, omnibus

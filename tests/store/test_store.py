@@ -13,11 +13,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.errors import StoreError
 from seedstudy.store.schema import CURVES, PREDICTIONS, TRIALS, validate
 from seedstudy.store.store import Store, open_study
-from seedstudy.study.study import Study, Trial
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
 from tests.conftest import drawn_result
 
 MakeStore = Callable[..., Store]

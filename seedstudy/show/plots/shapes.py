@@ -66,7 +66,7 @@ def _draw_histogram(axes: Axes, found: FittedGroup) -> None:
         best = found.fit.families[0]
         x = np.linspace(*limits, 400)
         width = float(np.diff(edges_of(group.values))[0])
-        curve = group.n * width * density(best, x, whole=found.whole)
+        curve = group.n * width * density(best, x, whole=found.largest)
         axes.plot(x, curve, color=_BEST, linewidth=1.3)
         bottom, top = axes.get_ylim()
         axes.set_ylim(bottom, max(top, 1.28 * float(curve.max())))
