@@ -62,7 +62,7 @@ def open_to_write(path: Path, flags: int) -> int:
 def write_atomically(
     path: Path, content: bytes | memoryview, *, is_first_only: bool = False, is_durable: bool = True
 ) -> None:
-    """Write a file completely or not at all; its folder is made where it is missing.
+    """Write a file completely or not at all, in a folder that exists.
 
     Parameters
     ----------
@@ -72,7 +72,6 @@ def write_atomically(
         Wait until the disk has it; unnecessary for a file that can be made again.
 
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)  # left by a killed process with the same number
     try:

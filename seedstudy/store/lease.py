@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from seedstudy import machine
+from seedstudy.files import open_to_write
 
 BEAT_S = 15.0
 STALE_S = 120.0
@@ -91,7 +92,7 @@ class Lease:
 
 def take(path: Path, *, mark: int = 0) -> Lease | None:
     """Take the lease of a trial, or return None where another process holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | machine.BINARY, 0o644)
+    descriptor = open_to_write(path, os.O_RDWR | os.O_CREAT)
     try:
         is_locked_by_us = _lock(descriptor)
         earlier = read(path)

@@ -47,6 +47,7 @@ def write(root: Path, rows: pl.DataFrame) -> bool:
     _check_seeds(rows, read(root)[0], path.parent)
     with writing(path):
         (root / "trials").mkdir(parents=True, exist_ok=True)  # what makes a folder a study
+        path.parent.mkdir(exist_ok=True)
         write_atomically(path, content)
     return True
 
@@ -163,5 +164,6 @@ def add_evaluated(
     path = root / EVALUATED / f"{trial_id}.parquet"
     predictions = predictions_of(trial_id, evaluations, data.eval_sets)
     with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, to_parquet(validate(predictions, PREDICTIONS, where=str(path))))
     return write(root, pl.DataFrame(rows, schema=dict(TRIALS), orient="row"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
 import sys
 import time
@@ -24,6 +23,7 @@ from timm.scheduler.scheduler import Scheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
+from seedstudy.files import write_atomically
 from seedstudy.study.trial import TRAINING_VERSION, EpochReport
 from seedstudy.train.processes import mean_over_processes
 from seedstudy.train.random_state import RandomStream
@@ -219,16 +219,10 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
     """Write tensors, numbers, texts and containers of them so that the file is there whole or not at all."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.write(hashlib.sha256(buffer.getbuffer()).digest())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    digest = hashlib.sha256(buffer.getbuffer()).digest()
+    buffer.seek(0, io.SEEK_END)
+    buffer.write(digest)
+    write_atomically(path, buffer.getbuffer())
 
 
 def read(path: Path) -> dict[str, Any]:

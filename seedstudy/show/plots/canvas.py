@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,6 +19,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from seedstudy.errors import StudyError
+from seedstudy.files import write_atomically
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -73,13 +73,8 @@ def save(figure: Figure, path: str | Path) -> None:
     buffer = io.BytesIO()
     with styled():
         figure.savefig(buffer, format=kind[1:], dpi=_DPI, metadata=undated)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        try:
-            temporary.write_bytes(buffer.getvalue())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(path, buffer.getbuffer(), is_durable=False)
     except OSError as error:
         raise StudyError(f"{path}: the picture cannot be written ({error.strerror}); choose another place.") from error
 
