@@ -12,10 +12,20 @@ from scipy import stats
 import seedstudy as ss
 from seedstudy.decide.audit import Noise
 from seedstudy.decide.plan import Spread, curve
-from seedstudy.errors import StatisticsError
-from seedstudy.stats.audit import Cells, best_spread, compare_pairs, pair_p, prob_best, rank_intervals, shrink, worth
-from seedstudy.stats.audit import normal_best
-from seedstudy.stats.power import difference_power, estimated_df_power, fractional_seeds
+from seedstudy.errors import SeedstudyError, StatisticsError
+from seedstudy.read.published import gpu_hours, reference_stds
+from seedstudy.stats.audit import (
+    Cells,
+    best_spread,
+    compare_pairs,
+    normal_best,
+    pair_p,
+    prob_best,
+    rank_intervals,
+    shrink,
+    worth,
+)
+from seedstudy.stats.power import difference_power, estimated_df_power
 from seedstudy.stats.welch import two_sided_p, welch
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -122,7 +132,7 @@ def test_the_interval_of_the_best_of_several_holds_it():
 def test_power_equals_that_of_r():
     # power.t.test(n = 20, delta = 1, sd = 1); power.t.test(power = .90, delta = 1); and n at 80 % power.
     assert difference_power(welch(0, 1, 20, 1, 1, 20), 0.05) == pytest.approx(0.8689530, abs=1e-6)
-    assert fractional_seeds(1.0, 1.0, 1.0, power=0.9) == pytest.approx(22.02109, abs=1e-4)
+    assert difference_power(welch(0, 1, 22.02109, 1, 1, 22.02109), 0.05) == pytest.approx(0.9, abs=1e-6)
     for difference, n in (
         (0.2, 393.41),
         (0.5, 63.77),
@@ -132,7 +142,7 @@ def test_power_equals_that_of_r():
         (2.0, 5.09),
         (3.0, 3.07),
     ):
-        assert fractional_seeds(difference, 1.0, 1.0) == pytest.approx(n, abs=0.006)
+        assert difference_power(welch(0, 1, n, difference, 1, n), 0.05) == pytest.approx(0.8, abs=3e-4)
         assert ss.power(1.0, difference=difference).n_per_arm == math.ceil(n)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from seedstudy.decide.racing import replay, run
 
 import seedstudy as ss
 from seedstudy.decide.race import RaceRule
-from seedstudy.decide.racing import replay, run
 from seedstudy.errors import StudyError
 from seedstudy.stats.race import Plan
 

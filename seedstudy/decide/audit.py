@@ -117,6 +117,14 @@ class Audit:
         """Whether the difference exceeds seed noise."""
         return pair.p_adjusted < self.alpha
 
+    def best_first(self, column: ColumnAudit) -> list[int]:
+        """Return the positions of a column's rows, the best number first."""
+        return sorted(range(len(column.rows)), key=lambda i: column.values[i], reverse=not self.lower_is_better)
+
+    def noise_between_equals(self, column: ColumnAudit) -> float:
+        """Return what two of a column's numbers differ by at most in 95 % of cases, were their recipes equal."""
+        return 1.96 * math.sqrt(2.0) * self.cells.spread * column.sd
+
     def _column_dict(self, c: ColumnAudit) -> dict[str, Any]:
         ranks: Sequence[tuple[int, int] | None] = c.ranks or [None] * len(c.rows)
         return {

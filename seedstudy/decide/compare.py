@@ -21,6 +21,7 @@ from seedstudy.document import document, ends, fields_of, finite
 from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.metrics import direction_of
 from seedstudy.stats.compare import Comparison, Details, compare, compare_summaries, details
+from seedstudy.stats.describe import mean_interval, mean_interval_of
 from seedstudy.stats.many import adjust, compact_letters, max_t
 from seedstudy.stats.result import Estimate
 from seedstudy.stats.sample import by_seed, in_pairs, mean_of, sd_of
@@ -67,6 +68,11 @@ class Answer:
     n_family: int
     """Number of comparisons that are adjusted together with this one."""
     correction: Correction
+
+    @property
+    def means(self) -> tuple[Estimate, Estimate]:
+        """The mean of A and the mean of B, each with its own t interval."""
+        return _mean(self.a, self.comparison.level), _mean(self.b, self.comparison.level)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -117,6 +123,12 @@ class Answer:
             "details": document(self.details),
             "warnings": list(dict.fromkeys((*self.warnings, *self.doubts, *c.hedges_g.warnings))),
         }
+
+
+def _mean(group: Group, level: float) -> Estimate:
+    if group.moments is not None:
+        return mean_interval_of(group.moments.mean, group.moments.sd, group.moments.n, level=level)
+    return mean_interval(group.values, level=level)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

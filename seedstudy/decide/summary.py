@@ -12,8 +12,8 @@ import polars as pl
 from seedstudy.document import FLAT, HIDDEN, document, fields_of
 from seedstudy.errors import StudyError
 from seedstudy.stats.describe import Description, DescriptionDetails, Rank, describe, describe_details, rank_of
-from seedstudy.stats.fit import Fit, fit
-from seedstudy.study.group import Group
+from seedstudy.stats.fit import Fit, FittedFamily, density, fit
+from seedstudy.study.group import Group, Values
 
 DEFAULT_RNG_SEED = 0
 
@@ -99,6 +99,10 @@ class FittedGroup:
     def largest(self) -> float | None:
         """The value at which every image is right, in the group's unit; None where the metric has no such value."""
         return 100.0 if self.group.unit == "pp" else None
+
+    def density(self, family: FittedFamily, x: Values) -> Values:
+        """Return the density of one of the fitted families at the values `x`, per unit of the group."""
+        return density(family, x, whole=self.largest)
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of ``fit --json``."""

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from seedstudy.data import info
-from seedstudy.decide.race import Race, RaceRule
-from seedstudy.decide.racing import replay
+from seedstudy.decide.race import Race, RaceRule, replay
 from seedstudy.engines.launch import ResolvedStudy, Say, resolve, train
 from seedstudy.errors import SeedstudyError, StudyError, TrialFailed, suggest
 from seedstudy.stats.race import Plan
 from seedstudy.store.store import Scan, Store
 from seedstudy.study.group import Values
-from seedstudy.study.study import Study, Trial
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
 
 
 def arms_of(names: Sequence[str], study: Study) -> dict[str, Study]:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from seedstudy import machine
 from seedstudy.engines.stack import StackSizes, kind_of
-from seedstudy.errors import SeedstudyError
+from seedstudy.errors import SeedstudyError, require_extra
 from seedstudy.files import open_to_write
 from seedstudy.store.lease import JOB, Lease
 from seedstudy.store.store import Store
@@ -94,6 +94,7 @@ def main(
         Seeds trained side by side at most; None: as many as pay.
 
     """
+    require_extra("train")
     requests: Requests = queue.SimpleQueue()
     stop = Stop(requests)
     _name_job()
@@ -289,7 +290,7 @@ class _Worker:
     def _train_stacked(self, trials: Sequence[Trial], data: Dataset) -> int:
         """Train several seeds side by side and publish each; what stops them all is not held against any of them."""
         from seedstudy.train.checkpoint import Stopped
-        from seedstudy.train.stacks.trial import train_stacked
+        from seedstudy.train.stacks import train_stacked
 
         started_at = datetime.now(UTC).isoformat()
         tell_epoch = {trial.trial_id: _Speedometer(self._store, trial, is_main=True) for trial in trials}

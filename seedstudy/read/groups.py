@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from seedstudy.data import EVAL_SET_ORDER
+from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.logs import IDENTITY, LAST_EPOCH, SEED, STATUS, UNFINISHED, parse_selector, read_trials
 from seedstudy.read.metrics import DEFAULT_METRIC, is_accuracy, is_default, plain, rounding_note, to_points

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from seedstudy.data import EVAL_SET_ORDER
+from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import DataError, StudyError, suggest
 from seedstudy.read.groups import Request, group_of_numbers
 from seedstudy.read.metrics import to_points
@@ -134,6 +134,8 @@ def read_published_table(
     if np.isnan(values).all():
         raise StudyError(f"{path}: no number in {', '.join(chosen)}.")
     steps = [min((_step(text) for text in texts(name) if text), default=1.0) for name in chosen]
+    if unit != "none":
+        values = to_points(values, unit, where=str(path), other_metric="use --unit none for another metric")
     small = np.argwhere(values <= 1.0)
     if unit is None and small.size and np.nanmax(values) > 1.0:
         i, j = small[0]
@@ -141,8 +143,6 @@ def read_published_table(
             f'{path}, row "{rows[i]}": {chosen[j]} = {values[i, j]:g} among percentages: percent and fraction are '
             "mixed; write all in percent."
         )
-    if unit != "none":
-        values = to_points(values, unit, where=str(path), other_metric="use --unit none for another metric")
     scale = 100.0 if unit == "fraction" else 1.0
     return Table(name=path.name, rows=rows, columns=chosen, values=values, steps=tuple(scale * step for step in steps))
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from seedstudy.errors import StudyError
+from seedstudy.errors import StudyError, require_extra
 from seedstudy.store.schema import read_parquet
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".txt")
@@ -28,7 +28,7 @@ def is_events(path: Path) -> bool:
 
 
 def read_table(path: Path) -> pl.DataFrame:
-    """Return a file's rows; text and numbers only, nested JSON values are left out.
+    """Return a file's rows, without nested values.
 
     Raises
     ------
@@ -149,9 +149,11 @@ def _as_numbers(column: pl.Series) -> pl.Series:
 
 def _read_parquet(path: Path) -> pl.DataFrame:
     try:
-        return read_parquet(path.read_bytes())
+        table = read_parquet(path.read_bytes())
     except ValueError as error:
         raise StudyError(f"{path}: not a readable parquet file ({_first_line(error)}).") from error
+    table = table.select(name for name, kind in table.schema.items() if not kind.is_nested())
+    return table.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
 
 
 def _read_json_lines(path: Path) -> pl.DataFrame:
@@ -247,13 +249,9 @@ def _scalar(value: Any) -> Any:
 
 def _read_events(path: Path) -> pl.DataFrame:
     """Read the scalars of a TensorBoard event file, one row per step."""
-    try:
-        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    except ImportError as error:
-        raise StudyError(
-            f"{path}: reading TensorBoard event files needs an extra: pip install 'seedstudy[tensorboard]'"
-        ) from error
+    require_extra("tensorboard")
     from google.protobuf.message import DecodeError
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
     nothing = dict.fromkeys(("images", "audio", "histograms", "compressedHistograms"), 1)

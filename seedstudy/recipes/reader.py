@@ -140,11 +140,6 @@ def parse_file(text: str, *, where: str) -> RecipeFile:
     return _parse(text, where=where, folder=None, above=())
 
 
-def parse_recipe(text: str, *, where: str) -> Recipe:
-    """Read one complete recipe from TOML text."""
-    return parse_file(text, where=where).for_model(None)
-
-
 @cache
 def _packaged(name: str) -> RecipeFile:
     file = resources.files("seedstudy") / "recipes" / "packaged" / f"{name}.toml"
@@ -308,12 +303,3 @@ def _parse_word(text: str) -> object:
         return parse_toml(f"value = {text}")["value"]
     except ValueError:
         return text
-
-
-# --- comparing ----------------------------------------------------------------------------------------
-
-
-def diff(a: Recipe, b: Recipe) -> list[tuple[str, Value, Value]]:
-    """Return (key, value in ``a``, value in ``b``) where they differ, in the order of the class."""
-    old, new = a.values(), b.values()
-    return [(key, old[key], new[key]) for key in KEYS if old[key] != new[key]]

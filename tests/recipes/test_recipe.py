@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from seedstudy.errors import RecipeError
-from seedstudy.recipes import reader as recipes
-from seedstudy.recipes.reader import diff, load_recipe, parse_recipe, read_recipe, with_values
+from seedstudy.recipes.reader import load_recipe, parse_file, read_recipe, with_values
 from seedstudy.recipes.recipe import KEYS, TABLE_2, Recipe, upgraded
 from seedstudy.recipes.scaling import scale
 from tests.recipes import key_table
+from tests.recipes.changes import changes
 
 HEAD = 'format = 1\nname = "mine"\nbase = "a2"\n'
 
 
 def test_diff_of_a1_and_a2_reads_like_the_paper() -> None:
-    assert diff(load_recipe("a1"), load_recipe("a2")) == [
+    assert changes(load_recipe("a1"), load_recipe("a2")) == [
         ("epochs", 600, 300),
         ("weight_decay", 0.01, 0.02),
         ("label_smoothing", 0.1, 0.0),
@@ -26,8 +26,8 @@ def test_diff_of_a1_and_a2_reads_like_the_paper() -> None:
 
 
 def test_base_gives_what_is_not_given_and_keeps_its_sources() -> None:
-    mine = parse_recipe(HEAD + "[values]\ndrop_path = 0.1\n", where="mine.toml")
-    assert diff(load_recipe("a2"), mine) == [("drop_path", 0.05, 0.1)]
+    mine = parse_file(HEAD + "[values]\ndrop_path = 0.1\n", where="mine.toml").for_model(None)
+    assert changes(load_recipe("a2"), mine) == [("drop_path", 0.05, 0.1)]
     assert "drop_path" not in mine.sources
     assert mine.sources["epochs"] == load_recipe("a2").sources["epochs"]
 
@@ -36,7 +36,7 @@ def test_bases_may_stand_on_bases_but_not_in_a_circle(tmp_path: Path) -> None:
     (tmp_path / "first.toml").write_text(HEAD.replace("mine", "first") + "[values]\nepochs = 7\n")
     (tmp_path / "second.toml").write_text(HEAD.replace("mine", "second").replace("a2", "first") + "[values]\nlr = 1.0")
     second = load_recipe(str(tmp_path / "second.toml"))
-    assert [key for key, _, _ in diff(load_recipe("a2"), second)] == ["epochs", "lr"]
+    assert [key for key, _, _ in changes(load_recipe("a2"), second)] == ["epochs", "lr"]
     (tmp_path / "first.toml").write_text(HEAD.replace("mine", "first").replace("a2", "second"))
     with pytest.raises(RecipeError, match='base "second" builds on this recipe in turn'):
         load_recipe(str(tmp_path / "second.toml"))
@@ -98,7 +98,7 @@ def test_base_cannot_reach_outside_its_folder(tmp_path: Path, base: str) -> None
 
 
 def load_text(text: str, model: str) -> Recipe:
-    return recipes.parse_file(text, where="mine.toml").for_model(model)
+    return parse_file(text, where="mine.toml").for_model(model)
 
 
 def test_recipe_id_follows_values_not_words() -> None:
@@ -137,7 +137,7 @@ def test_recipe_id_follows_values_not_words() -> None:
 )
 def test_wrong_value_is_one_line_with_file_key_and_cure(lines: str, expected: str) -> None:
     with pytest.raises(RecipeError) as caught:
-        parse_recipe(HEAD + f"[values]\n{lines}\n", where="mine.toml")
+        parse_file(HEAD + f"[values]\n{lines}\n", where="mine.toml").for_model(None)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -161,7 +161,7 @@ def test_wrong_value_is_one_line_with_file_key_and_cure(lines: str, expected: st
 )
 def test_wrong_head_is_one_line(text: str, expected: str) -> None:
     with pytest.raises(RecipeError) as caught:
-        parse_recipe(text, where="mine.toml")
+        parse_file(text, where="mine.toml").for_model(None)
     assert expected in str(caught.value)
 
 
@@ -227,7 +227,7 @@ def test_on_imagenet_a_recipe_is_used_as_written() -> None:
     same = scale(a2, data="imagenet", n_train=1_281_167, image_size=None, epoch_ratio=1.0, epochs=None)
     assert same.recipe_id == a2.recipe_id
     short = scale(a2, data="imagenet", n_train=1_281_167, image_size=None, epoch_ratio=1.0, epochs=30)
-    assert [key for key, _, _ in diff(a2, short)] == ["epochs", "warmup_epochs"]
+    assert [key for key, _, _ in changes(a2, short)] == ["epochs", "warmup_epochs"]
     assert (short.epochs, short.warmup_epochs) == (30, 0.5)
 
 

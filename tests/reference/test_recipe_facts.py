@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from seedstudy.recipes.reader import RecipeFile, diff, packaged_names, parse_assignments, read_recipe
+from seedstudy.recipes.reader import RecipeFile, packaged_names, parse_assignments, read_recipe
 from seedstudy.recipes.recipe import KEYS
 from seedstudy.recipes.scaling import imagenet_updates
+from tests.recipes.changes import changes
 
 HERE = Path(__file__).parent
 LADDER = [f"rs{step:02d}" for step in range(11)]
@@ -104,7 +105,7 @@ def test_ladder_steps_differ_in_exactly_one_thing_each() -> None:
     steps = [file.for_model("resnet200", given={"micro_batch": 256}) for file in ladder()]
     for row, before, after in zip(table("resnet_rs_ladder.csv")[1:], steps, steps[1:], strict=False):
         (expected,) = parse_assignments([f"{row['key']}={row['value']}"]).items()
-        ((key, _, value),) = diff(before, after)
+        ((key, _, value),) = changes(before, after)
         assert (key, value) == expected
         assert row["change"] in after.title
 
@@ -121,7 +122,7 @@ def test_ladder_ends_at_resnet_rs() -> None:
     end = read_recipe("rs10").for_model("resnet200", given={"micro_batch": 256})
     published = read_recipe("resnet_rs").for_model("resnetrs200", given={"micro_batch": 256})
     # One builds the network up from a plain ResNet-200, the other names it; tests/train prove the networks equal.
-    assert {key for key, _, _ in diff(end, published)} == {"se_ratio", "resnet_d"}
+    assert {key for key, _, _ in changes(end, published)} == {"se_ratio", "resnet_d"}
 
 
 def test_ladder_starts_from_the_old_schedule() -> None:

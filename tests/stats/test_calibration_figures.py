@@ -9,6 +9,14 @@ from scipy import stats
 
 from seedstudy.decide.verdict import Rule, decide
 from seedstudy.stats import race_calibration
+from seedstudy.stats.compare import compare
+from seedstudy.stats.describe import describe
+from seedstudy.stats.doubt import safe_p
+from seedstudy.stats.effect import small_sample_factor
+from seedstudy.stats.grid import two_way
+from seedstudy.stats.many import against_baseline, all_pairs
+from seedstudy.stats.race import Plan, planned
+from seedstudy.stats.welch import TDistance, welch
 from studies.calibration import borderline, designs, report, run
 from studies.calibration.borderline import Borderline, Caveats, Claims, caveats, claims
 from studies.calibration.coverage import Coverages, coverages_of
@@ -18,14 +26,6 @@ from studies.calibration.one_recipe import OneArm, one_arm
 from studies.calibration.rows import permutation_rows
 from studies.calibration.several import FamilyError, family_error
 from studies.calibration.wrong import Sizes, sizes_of
-from seedstudy.stats.compare import compare
-from seedstudy.stats.describe import describe
-from seedstudy.stats.doubt import safe_p
-from seedstudy.stats.effect import small_sample_factor
-from seedstudy.stats.grid import two_way
-from seedstudy.stats.many import against_baseline, all_pairs
-from seedstudy.stats.race import Plan, planned
-from seedstudy.stats.welch import TDistance, welch
 
 NORMAL, LATTICE, SKEWED = SHAPES["normal"], SHAPES["lattice"], SHAPES["skewed"]
 

@@ -1,0 +1,440 @@
+"""timm's training pipeline on whole batches, in tensors: crop, flip, RandAugment or jitter, normalise, erase.
+
+What is drawn for each image comes from its batch's generator on the CPU, so that every device augments alike; several
+batches, of one seed or of many, are drawn and augmented in one go.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seedstudy.errors import RecipeError
+from seedstudy.recipes.recipe import Recipe
+from seedstudy.train import image_ops
+
+# --- RandAugment's vocabulary ---------------------------------------------------------------------------
+
+_TABLES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "AutoContrast": lambda images, _: image_ops.autocontrast_tables(images),
+    "Equalize": lambda images, _: image_ops.equalize_tables(images),
+    "Invert": lambda images, _: image_ops.invert_tables(images),
+    "Posterize": image_ops.posterize_tables,
+    "Solarize": image_ops.solarize_tables,
+    "SolarizeAdd": image_ops.solarize_add_tables,
+    "Brightness": image_ops.brightness_tables,
+    "Contrast": image_ops.contrast_tables,
+}
+_SHIFTS = ("ShearY", "TranslateY", "ShearX", "TranslateX")
+_BLENDS = {"Color": image_ops.color, "Sharpness": image_ops.sharpness}
+
+OPS = (*_TABLES, *_SHIFTS, "Rotate", *_BLENDS)
+"""timm's 15 operations (auto_augment.py, _RAND_INCREASING_TRANSFORMS), those of one kind side by side."""
+
+NO_OP = len(OPS)
+
+_SLOTS = [
+    *((name, False) for name in _TABLES),
+    *((name, is_bicubic) for is_bicubic in (False, True) for name in _SHIFTS),
+    ("Rotate", False),
+    ("Rotate", True),
+    *((name, False) for name in _BLENDS),
+]
+"""Operation and interpolation in the order in which images are sorted to be worked on together."""
+
+_SLOT_OF = torch.tensor(
+    [[_SLOTS.index((name, is_bicubic and (name, True) in _SLOTS)) for is_bicubic in (False, True)] for name in OPS]
+    + [[len(_SLOTS)] * 2]
+)
+
+_MAX_LEVEL = 10.0
+
+_IN_CACHE = 256
+"""Images of 32 px that crops and normalising work on together on a CPU, so that they stay in a core's cache."""
+
+_REACH = {"Rotate": 30.0, "ShearX": 0.3, "ShearY": 0.3, "TranslateX": 0.45, "TranslateY": 0.45}
+"""Largest argument to either side, at magnitude 10: degrees, pixels per pixel, share of the side."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RandAugment:
+    """A RandAugment string such as ``rand-m7-mstd0.5-inc1``, read as timm reads it."""
+
+    magnitude: float = _MAX_LEVEL
+    std: float = 0.0
+    """Of the magnitude's Gaussian noise; above 100 the magnitude is uniform from 0 to ``magnitude``."""
+    max_magnitude: float = _MAX_LEVEL
+    n_layers: int = 2
+    """Operations drawn for each image, with replacement."""
+    probability: float = 0.5
+    """That an operation, once drawn, is applied."""
+    is_increasing: bool = False
+    """Whether every operation grows more severe with the magnitude."""
+
+
+_KEYS: dict[str, tuple[str, Callable[[str], float]]] = {
+    "m": ("magnitude", int),
+    "mstd": ("std", float),
+    "mmax": ("max_magnitude", int),
+    "n": ("n_layers", int),
+    "p": ("probability", float),
+    "inc": ("is_increasing", lambda text: bool(int(text))),
+}
+
+
+def parse_randaugment(text: str) -> RandAugment:
+    """Read timm's RandAugment string.
+
+    Raises
+    ------
+    RecipeError
+        A section that timm does not know.
+
+    """
+    variant, *sections = text.split("-")
+    values = {}
+    for section in sections:
+        match = re.fullmatch(r"([a-z]+)(\d.*)", section)
+        try:
+            field, read = _KEYS[match[1]]  # type: ignore[index]  # no match: a TypeError, told below
+            values[field] = read(match[2])  # type: ignore[index]
+        except (KeyError, TypeError, ValueError):
+            raise RecipeError(f'randaugment = "{text}": timm does not know "{section}".') from None
+    if variant != "rand":
+        raise RecipeError(f'randaugment = "{text}" is not of the form "rand-m7-mstd0.5-inc1".')
+    return RandAugment(**values)  # type: ignore[arg-type]  # each read by its own type
+
+
+# --- what is drawn --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draws:
+    """Everything chance decides about ``n`` images, on the CPU."""
+
+    box: Tensor
+    """(n, 4) int64: top, left, height, width of the crop, in pixels of the image."""
+    is_bicubic: Tensor
+    """(n,) bool: how the crop is resized; otherwise bilinear."""
+    is_flipped: Tensor
+    """(n,) bool"""
+    op: Tensor
+    """(n, n_layers) int64: index into :data:`OPS`, or :data:`NO_OP`."""
+    argument: Tensor
+    """(n, n_layers) float32: the operation's own: degrees, pixels per pixel, share of the side, factor, level, bits."""
+    op_is_bicubic: Tensor
+    """(n, n_layers) bool: for operations that move pixels."""
+    erased: Tensor
+    """(n, 4) int64: top, left, height, width of the erased rectangle; height 0 erases nothing."""
+    noise: Tensor
+    """(number of images erased, 3, size, size) float32: what is put there, in the images' order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Where ``n`` images' draws come from: the size and the generator (on the CPU) of each batch they are in.
+
+    What a batch draws does not depend on the others.
+    """
+
+    batches: Sequence[tuple[int, torch.Generator]]
+
+    @property
+    def n(self) -> int:
+        """How many images there are."""
+        return sum(size for size, _ in self.batches)
+
+    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """Return float64 (n, *shape), uniform from ``low`` to ``high``."""
+        return self._joined(torch.rand, shape, dtype=torch.float64) * (high - low) + low
+
+    def is_below(self, probability: float, *shape: int) -> Tensor:
+        """Return bool (n, *shape), true with a probability."""
+        return self._joined(torch.rand, shape) < probability
+
+    def normal(self, *shape: int) -> Tensor:
+        """Return float64 (n, *shape), standard normal."""
+        return self._joined(torch.randn, shape, dtype=torch.float64)
+
+    def integers(self, end: int, *shape: int) -> Tensor:
+        """Return int64 (n, *shape) from 0 to ``end`` - 1."""
+        return self._joined(partial(torch.randint, end), shape)
+
+    def orders(self, n_things: int) -> Tensor:
+        """Return int64 (n, n_things), each row the numbers from 0 in random order."""
+        return self._joined(torch.rand, (n_things,)).argsort(1)
+
+    def noise(self, is_drawn: Tensor, *shape: int) -> Tensor:
+        """Return float32 (number drawn, *shape), standard normal, for the images of which ``is_drawn`` (n,) is true."""
+        counts = [int(part.sum()) for part in is_drawn.split([size for size, _ in self.batches])]
+        drawn = zip(counts, self.batches, strict=True)
+        return torch.cat([torch.randn((n, *shape), generator=generator) for n, (_, generator) in drawn])
+
+    def _joined(self, draw: Callable[..., Tensor], shape: tuple[int, ...], **options: Any) -> Tensor:
+        return torch.cat([draw((n, *shape), generator=generator, **options) for n, generator in self.batches])
+
+
+class BatchedAugmenter:
+    """The training augmentation of a recipe, in timm's order, with timm's probabilities and magnitudes.
+
+    Operations agree with PIL's within rounding (``pixels``). One difference remains: each is applied to the images
+    that drew it as one batch, from one generator, so single images cannot be compared with timm's by seed.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: torch.device,
+    ) -> None:
+        """Take the data set's ``mean`` and ``std`` per channel, on the 0-1 scale, and the device of the images."""
+        self._recipe, self._device = recipe, device
+        self._randaugment = None if recipe.randaugment is None else parse_randaugment(recipe.randaugment)
+        # timm leaves the colour jitter out where RandAugment is on.
+        self._jitter = (recipe.color_jitter or 0.0) if self._randaugment is None else 0.0
+        self._fill = torch.tensor([min(255, round(255 * value)) for value in mean], dtype=torch.uint8, device=device)
+        n = recipe.train_size**2
+        self._kinds = self._work_by_kind()
+        self._scale = (1.0 / (255.0 * torch.tensor(std))).repeat(n).to(device)
+        self._offset = -(torch.tensor(mean) / torch.tensor(std)).repeat(n).to(device)
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Map uint8 images (n, 3, h, w) to an augmented float batch (n, 3, train_size, train_size)."""
+        return self.apply(images, self.draw(Chance([(len(images), generator)]), images.shape[2], images.shape[3]))
+
+    # --- drawing ----------------------------------------------------------------------------------------
+
+    def draw(self, chance: Chance, height: int, width: int) -> Draws:
+        """Draw for images of ``height`` x ``width`` pixels."""
+        recipe, size = self._recipe, self._recipe.train_size
+        box = _draw_boxes(chance, height, width, recipe.crop_scale, recipe.crop_ratio)
+        is_bicubic = self._draw_interpolation(chance)
+        is_flipped = chance.is_below(recipe.hflip)
+        op, argument = self._draw_ops(chance)
+        op_is_bicubic = self._draw_interpolation(chance, op.shape[1])
+        if recipe.random_erasing:
+            erased = _draw_erased(chance, size, recipe.random_erasing)
+            is_erased = erased[:, 2] > 0
+            is_noise = recipe.random_erasing_fill == "pixel"  # the mean colour is 0 once normalised
+            shape = (3, size, size)
+            noise = chance.noise(is_erased, *shape) if is_noise else torch.zeros(int(is_erased.sum()), *shape)
+        else:
+            erased, noise = torch.zeros(chance.n, 4, dtype=torch.long), torch.zeros(0, 3, size, size)
+        return Draws(
+            box=box,
+            is_bicubic=is_bicubic,
+            is_flipped=is_flipped,
+            op=op,
+            argument=argument,
+            op_is_bicubic=op_is_bicubic,
+            erased=erased,
+            noise=noise,
+        )
+
+    def _draw_interpolation(self, chance: Chance, *shape: int) -> Tensor:
+        chosen = self._recipe.train_interpolation
+        if chosen == "random":
+            return chance.is_below(0.5, *shape)
+        return torch.full((chance.n, *shape), chosen == "bicubic")
+
+    def _draw_ops(self, chance: Chance) -> tuple[Tensor, Tensor]:
+        if self._randaugment is not None:
+            return _draw_randaugment(chance, self._randaugment)
+        if self._jitter:
+            return _draw_jitter(chance, self._jitter)
+        return torch.zeros(chance.n, 0, dtype=torch.long), torch.zeros(chance.n, 0)
+
+    def _work_by_kind(self) -> tuple[tuple[int, Callable[[Tensor, Tensor, list[int]], Tensor]], ...]:
+        """Return how many slots of :data:`_SLOTS` are worked on together, and how: (images, arguments, slot sizes)."""
+
+        def rotate(images: Tensor, argument: Tensor, _: list[int], *, is_bicubic: bool) -> Tensor:
+            return image_ops.rotate(images, argument, self._fill, is_bicubic=is_bicubic)
+
+        return (
+            (len(_TABLES), _apply_tables),
+            (len(_SHIFTS), partial(self._shift, is_bicubic=False)),
+            (len(_SHIFTS), partial(self._shift, is_bicubic=True)),
+            (1, partial(rotate, is_bicubic=False)),
+            (1, partial(rotate, is_bicubic=True)),
+            *((1, lambda images, argument, _, blend=blend: blend(images, argument)) for blend in _BLENDS.values()),
+        )
+
+    # --- applying ---------------------------------------------------------------------------------------
+
+    def apply(self, images: Tensor, draws: Draws) -> Tensor:
+        """Map uint8 images (n, 3, h, w) to floats (n, 3, train_size, train_size) as drawn; waits for no device."""
+        normal = self._normalised(self._apply_ops(self._cropped(images, draws), draws))
+        return self._erase(normal, draws) if len(draws.noise) else normal
+
+    def _cropped(self, images: Tensor, draws: Draws) -> Tensor:
+        def crop(part: Tensor, box: Tensor, is_bicubic: Tensor, is_flipped: Tensor) -> Tensor:
+            return image_ops.resized_crop(
+                part, box, self._recipe.train_size, is_bicubic=is_bicubic, is_flipped=is_flipped
+            )
+
+        drawn = [self._sent(part) for part in (draws.box, draws.is_bicubic, draws.is_flipped)]
+        parts = zip(*(each.split(self._at_once(images)) for each in (images, *drawn)), strict=True)
+        return torch.cat([crop(*part) for part in parts])
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        normal = torch.empty(images.shape, device=images.device, memory_format=torch.channels_last)  # for convolutions
+        n_at_once = self._at_once(images)
+        for part, levels in zip(normal.split(n_at_once), images.split(n_at_once), strict=True):
+            for plane, of_channel in zip(part.unbind(1), levels.unbind(1), strict=True):  # all at once takes longer
+                plane.copy_(of_channel)
+            part.permute(0, 2, 3, 1).view(len(part), -1).mul_(self._scale).add_(self._offset)
+        return normal
+
+    def _at_once(self, images: Tensor) -> int:
+        """Return how many images to work on together; on other devices a call is dearer than a cache's miss."""
+        return _IN_CACHE if images.device.type == "cpu" else len(images)
+
+    def _apply_ops(self, images: Tensor, draws: Draws) -> Tensor:
+        # Images are sorted by operation on the CPU: the device is told the sizes and never asked for them. They stay as
+        # one layer sorted them until the next one does.
+        slot = _SLOT_OF[draws.op, draws.op_is_bicubic.long()]
+        rows = torch.arange(len(images))
+        for layer in range(slot.shape[1]):
+            order = slot[rows, layer].argsort()
+            rows = rows[order]
+            counts = torch.bincount(slot[:, layer], minlength=len(_SLOTS)).tolist()[: len(_SLOTS)]
+            argument = self._sent(draws.argument[rows, layer])
+            images = self._apply_layer(images.index_select(0, self._sent(order)), argument, counts)
+        return images.index_select(0, self._sent(rows.argsort()))
+
+    def _apply_layer(self, images: Tensor, argument: Tensor, counts: list[int]) -> Tensor:
+        """Apply to images sorted by slot, ``counts`` of them in each; those with no operation are the last."""
+        parts, start, slot_start = [], 0, 0
+        for n_slots, work in self._kinds:
+            sizes = counts[slot_start : slot_start + n_slots]
+            rows = slice(start, start + sum(sizes))
+            if any(sizes):
+                parts.append(work(images[rows], argument[rows], sizes))
+            start, slot_start = rows.stop, slot_start + n_slots
+        return torch.cat([*parts, images[start:]])
+
+    def _shift(self, images: Tensor, argument: Tensor, sizes: list[int], *, is_bicubic: bool) -> Tensor:
+        """Apply shears and translations to images sorted as :data:`_SHIFTS`."""
+        side = images.shape[2]
+        n_upright = sizes[0] + sizes[1]
+        # Rows are shifted as the columns of the transposed images.
+        views = torch.cat([images[:n_upright], images[n_upright:].transpose(2, 3)])
+        centres = torch.arange(side, device=images.device) + 0.5
+        shears, shifts = (argument[:, None] * centres).split(sizes), (argument[:, None] * side).split(sizes)
+        columns = torch.cat([shears[0], shifts[1].expand(-1, side), shears[2], shifts[3].expand(-1, side)])
+        moved = image_ops.shift_columns(views, columns, self._fill, is_bicubic=is_bicubic)
+        return torch.cat([moved[:n_upright], moved[n_upright:].transpose(2, 3)])
+
+    def _erase(self, batch: Tensor, draws: Draws) -> Tensor:
+        size = batch.shape[2]
+        rows = draws.erased[:, 2].nonzero()[:, 0]
+        top, left, height, width = self._sent(draws.erased[rows]).T[..., None]
+        steps = torch.arange(size, device=batch.device)
+        is_down = (steps >= top) & (steps < top + height)
+        is_across = (steps >= left) & (steps < left + width)
+        is_erased = (is_down[:, :, None] & is_across[:, None, :])[:, None]
+        rows = self._sent(rows)
+        return batch.index_copy_(0, rows, torch.where(is_erased, self._sent(draws.noise), batch[rows]))
+
+    def _sent(self, drawn: Tensor) -> Tensor:
+        return drawn.to(self._device, non_blocking=True)
+
+
+def _apply_tables(images: Tensor, argument: Tensor, sizes: list[int]) -> Tensor:
+    """Apply lookup tables to images sorted as :data:`_TABLES`."""
+    parts = zip(_TABLES.values(), images.split(sizes), argument.split(sizes), strict=True)
+    tables = [make(chosen, arguments).expand(-1, 3, -1) for make, chosen, arguments in parts if len(chosen)]
+    return image_ops.look_up(images, torch.cat(tables))
+
+
+# --- drawing, as timm and torchvision draw ---------------------------------------------------------------
+
+
+def _draw_boxes(
+    chance: Chance, height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float]
+) -> Tensor:
+    """Draw the boxes of RandomResizedCrop, (n, 4) of top, left, height, width."""
+    area = tuple(share * height * width for share in scale)
+    across, down = _draw_sides(chance, area, ratio)
+    fits = (across <= width) & (down <= height)
+    first = fits.int().argmax(1, keepdim=True)  # of ten attempts
+    whole_height, whole_width = _central_box(height, width, ratio)
+    has_box = fits.any(1)
+    box_height = torch.where(has_box, down.gather(1, first)[:, 0], whole_height).clamp_(min=1)
+    box_width = torch.where(has_box, across.gather(1, first)[:, 0], whole_width).clamp_(min=1)
+    place = chance.uniform(2)
+    top = torch.where(has_box, (place[:, 0] * (height - box_height + 1)).floor(), (height - box_height).div(2).floor())
+    left = torch.where(has_box, (place[:, 1] * (width - box_width + 1)).floor(), (width - box_width).div(2).floor())
+    return torch.stack([top, left, box_height, box_width], 1).long()
+
+
+def _central_box(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:
+    """Return the height and width of what is cropped where ten attempts found no box."""
+    if width / height < ratio[0]:
+        return round(width / ratio[0]), width
+    if width / height > ratio[1]:
+        return height, round(height * ratio[1])
+    return height, width
+
+
+def _draw_erased(chance: Chance, size: int, probability: float) -> Tensor:
+    """Draw the rectangles of timm's RandomErasing, (n, 4) of top, left, height, width; height 0: none."""
+    down, across = _draw_sides(chance, (0.02 * size * size, size * size / 3), (0.3, 1 / 0.3))
+    fits = (across < size) & (down < size)
+    first = fits.int().argmax(1, keepdim=True)
+    height, width = down.gather(1, first)[:, 0], across.gather(1, first)[:, 0]
+    place = chance.uniform(3)
+    top, left = (place[:, 0] * (size - height + 1)).floor(), (place[:, 1] * (size - width + 1)).floor()
+    is_erased = fits.any(1) & (place[:, 2] < probability)
+    return (torch.stack([top, left, height, width], 1) * is_erased[:, None]).long()
+
+
+def _draw_sides(chance: Chance, area: tuple[float, ...], ratio: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """Draw ten rectangles for each image: the sides that grow and shrink with the aspect ratio, each (n, 10)."""
+    areas = chance.uniform(10, low=area[0], high=area[1])
+    aspects = chance.uniform(10, low=math.log(ratio[0]), high=math.log(ratio[1])).exp()
+    return (areas * aspects).sqrt().round(), (areas / aspects).sqrt().round()
+
+
+def _draw_randaugment(chance: Chance, config: RandAugment) -> tuple[Tensor, Tensor]:
+    """Draw operations and their arguments, each (n, n_layers)."""
+    n_layers = config.n_layers
+    op = chance.integers(len(OPS), n_layers)
+    is_applied = chance.uniform(n_layers) < config.probability
+    level = config.magnitude + config.std * chance.normal(n_layers)
+    if config.std > 100:
+        level = chance.uniform(n_layers, high=config.magnitude)
+    share = level.clamp(0, config.max_magnitude) / _MAX_LEVEL
+    sign = torch.where(chance.is_below(0.5, n_layers), 1, -1)
+    arguments = _arguments(share, sign, is_increasing=config.is_increasing)
+    argument = arguments.gather(0, op[None])[0]
+    return torch.where(is_applied, op, NO_OP), argument.float()
+
+
+def _arguments(share: Tensor, sign: Tensor, *, is_increasing: bool) -> Tensor:
+    """Return the argument every operation takes at a magnitude of ``share``, shape (len(OPS), *share.shape)."""
+    bits, threshold = (share * 4).trunc(), (share * 256).trunc().clamp(max=256)
+    factor = (1 + sign * share * 0.9).clamp(min=0.1) if is_increasing else share * 1.8 + 0.1
+    by_name = {
+        "Posterize": 4 - bits if is_increasing else bits,
+        "Solarize": 256 - threshold if is_increasing else threshold,
+        "SolarizeAdd": (share * 110).trunc().clamp(max=128),
+        **dict.fromkeys(("Brightness", "Contrast", "Color", "Sharpness"), factor),
+        **{name: sign * share * reach for name, reach in _REACH.items()},
+    }
+    return torch.stack([by_name.get(name, torch.zeros_like(share)) for name in OPS])
+
+
+def _draw_jitter(chance: Chance, strength: float) -> tuple[Tensor, Tensor]:
+    """Draw torchvision's ColorJitter of brightness, contrast and saturation, in random order."""
+    ops = torch.tensor([OPS.index(name) for name in ("Brightness", "Contrast", "Color")])
+    op = ops[chance.orders(3)]
+    return op, chance.uniform(3, low=max(0.0, 1 - strength), high=1 + strength).float()
