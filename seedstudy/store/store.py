@@ -336,14 +336,6 @@ class Store:
         """Return every planned trial, in the order of their names."""
         return tuple(index.survey(self._trials))
 
-    def label(self, trial_id: str) -> tuple[str, str, str]:
-        """Return recipe, model and data of a planned trial; question marks where its spec is damaged."""
-        try:
-            trial = self.read_spec(trial_id)
-        except SeedstudyError:
-            return "?", "?", "?"
-        return trial.recipe.name, trial.model, trial.data
-
     def scan(self) -> Scan:
         """Read every trial; a damaged one is named and the others are still read.
 
