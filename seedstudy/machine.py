@@ -40,12 +40,6 @@ def host() -> str:
     return platform.node()
 
 
-def cache_dir() -> Path:
-    """Return where prepared data sets are kept: SEEDSTUDY_CACHE, or a folder in the user's cache folder."""
-    given = os.environ.get("SEEDSTUDY_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seedstudy"
-
-
 def boot_id() -> str:
     """Return an identity of the running kernel; the host's name where the system has none (macOS, Windows).
 

@@ -31,7 +31,7 @@ _DIGITS = 16
 # --- imported rows ------------------------------------------------------------------------------------
 
 
-def write(root: Path, rows: pl.DataFrame) -> bool:
+def add(root: Path, rows: pl.DataFrame) -> bool:
     """Add TRIALS rows to a study's folder; returns False where exactly these were added before.
 
     Raises
@@ -94,7 +94,7 @@ def _check_seeds(rows: pl.DataFrame, known: pl.DataFrame, folder: Path) -> None:
 # --- weights evaluated here ---------------------------------------------------------------------------
 
 
-def label_of(name: str, weights: Path | None) -> tuple[str, str]:
+def recipe_and_model(name: str, weights: Path | None) -> tuple[str, str]:
     """Return the recipe and model by which selectors name a network: resnet50.a1_in1k is ("a1_in1k", "resnet50").
 
     Parameters
@@ -131,7 +131,7 @@ def add_evaluated(
     Raises
     ------
     StoreError
-        As :func:`write`.
+        As :func:`add`.
 
     """
     digests = [hashlib.sha256(each.predicted.tobytes()).hexdigest() for each in evaluations.values()]
@@ -166,4 +166,4 @@ def add_evaluated(
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, to_parquet(validate(predictions, PREDICTIONS, where=str(path))))
-    return write(root, pl.DataFrame(rows, schema=dict(TRIALS), orient="row"))
+    return add(root, pl.DataFrame(rows, schema=dict(TRIALS), orient="row"))
