@@ -100,14 +100,15 @@ def damaged(path: Path, why: str, remedy: str = "") -> StoreError:
 
 @contextmanager
 def opened(path: Path, *, remedy: str = "") -> Iterator[io.BufferedReader]:
-    """Open a file for reading; a pipe or a device in its place is an error instead of an endless wait."""
+    """Open a file for reading; a folder, pipe or device in its place is an error of one line."""
     try:
         descriptor = os.open(path, os.O_RDONLY | machine.NON_BLOCKING | machine.BINARY)
     except OSError as error:
         raise _unreadable(path, error, remedy) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise damaged(path, "not a regular file", remedy)
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise damaged(path, "not a regular file", remedy)
         try:
             yield file
         except OSError as error:
