@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from seedstudy import machine
 from seedstudy.engines.stack import StackSizes, kind_of
 from seedstudy.errors import SeedstudyError, require_extra
+from seedstudy.files import open_to_write
 from seedstudy.store.lease import JOB, Lease
 from seedstudy.store.store import Store
 
@@ -365,7 +366,7 @@ class _Speedometer:
 def _printing_to(path: Path) -> Iterator[None]:
     """Append all that this process and its libraries print to a file."""
     kept = os.dup(1), os.dup(2)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    file = open_to_write(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         sys.stdout.flush()
         os.dup2(file, 1)
