@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from importlib.util import find_spec
 
-_EXTRAS = {
+EXTRAS = {
     "train": ("torch", "torchvision", "timm", "accelerate", "datasets", "sklearn", "pyarrow"),
     "parquet": ("pyarrow",),
     "ray": ("ray",),
@@ -76,7 +76,7 @@ def require_extra(extra: str) -> None:
         Names the module and the command that installs it.
 
     """
-    for module in _EXTRAS[extra]:
+    for module in EXTRAS[extra]:
         if find_spec(module) is None:
             raise MissingExtraError(module, extra)
 
@@ -84,7 +84,7 @@ def require_extra(extra: str) -> None:
 def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
     """Return the error for a user where an import failed because an extra is not installed, else None."""
     module = (error.name or "").partition(".")[0]
-    return next((MissingExtraError(module, extra) for extra, modules in _EXTRAS.items() if module in modules), None)
+    return next((MissingExtraError(module, extra) for extra, modules in EXTRAS.items() if module in modules), None)
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

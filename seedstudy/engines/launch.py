@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedstudy import data as datasets
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.engines import local
 from seedstudy.engines.local import LocalEngine
 from seedstudy.engines.progress import StudyProgress
@@ -16,10 +16,12 @@ from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.engines.watch import Cancelled, Engine, watch
 from seedstudy.errors import StoreError, StudyError, require_extra
 from seedstudy.recipes import reader as recipes
-from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.store.store import Scan, State, Store
-from seedstudy.study.study import Augmentation, Placement, Study, Trial, check_layout
+from seedstudy.study.placement import Placement, check_layout
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Augmentation, Trial
 
 Say = Callable[[str], None]
 """Shows one line to the user."""

@@ -18,7 +18,8 @@ from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_US
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store
-from seedstudy.study.study import Placement, Trial
+from seedstudy.study.placement import Placement
+from seedstudy.study.trial import Trial
 
 _STOP_WAIT_S = 30.0
 """So long a worker may take to end its update and write its state before it is killed."""

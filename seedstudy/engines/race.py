@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from seedstudy.data import info
-from seedstudy.decide.race import Race, RaceRule
-from seedstudy.decide.racing import replay
+from seedstudy.decide.race import Race, RaceRule, replay
 from seedstudy.engines.launch import ResolvedStudy, Say, resolve, train
 from seedstudy.errors import SeedstudyError, StudyError, TrialFailed, suggest
-from seedstudy.stats.sequential import Plan
+from seedstudy.stats.race import Plan
 from seedstudy.store.store import Scan, Store
 from seedstudy.study.group import Values
-from seedstudy.study.study import Study, Trial
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
 
 
 def arms_of(names: Sequence[str], study: Study) -> dict[str, Study]:
@@ -65,7 +65,7 @@ def race(
     arms
         Label -> study of one recipe and one model, as :func:`arms_of` returns them; the first is the baseline.
     given
-        Values of :class:`~seedstudy.stats.sequential.Plan` that were asked for; the others are the declared ones, or
+        Values of :class:`~seedstudy.stats.race.Plan` that were asked for; the others are the declared ones, or
         the defaults.
     target
         A fixed number to race one arm against.

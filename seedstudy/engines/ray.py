@@ -13,7 +13,7 @@ from seedstudy.engines.worker import MAX_ATTEMPTS
 from seedstudy.errors import require_extra
 from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store
-from seedstudy.study.study import Placement
+from seedstudy.study.placement import Placement
 
 _STOP_WAIT_S = 30.0
 

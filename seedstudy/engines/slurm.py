@@ -13,7 +13,7 @@ from pathlib import Path
 from seedstudy.engines.local import cpu_environment, trial_command
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.store.store import Store
-from seedstudy.study.study import Placement
+from seedstudy.study.placement import Placement
 
 _CALL_TIMEOUT_S = 60.0
 _SECONDS_TO_STOP = 120

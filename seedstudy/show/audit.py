@@ -38,7 +38,6 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
 
 
 def _ranks(column: ColumnAudit, audit: Audit) -> RenderableType:
-    order = sorted(range(len(column.rows)), key=lambda i: column.values[i], reverse=not audit.lower_is_better)
     rows = [
         [
             column.rows[i],
@@ -48,7 +47,7 @@ def _ranks(column: ColumnAudit, audit: Audit) -> RenderableType:
             f"{column.prob_best[i]:.2f}" if column.prob_best[i] >= 0.005 else "·",
             f"{column.shrunken[i]:.2f}",
         ]
-        for place, i in enumerate(order, start=1)
+        for place, i in enumerate(audit.best_first(column), start=1)
     ]
     level = percent(1 - audit.alpha)
     return filled_table((column.column, "number", "rank", f"{level} rank interval", "P(best)", "shrunken"), rows)

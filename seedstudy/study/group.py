@@ -48,6 +48,8 @@ class Group:
     """The files it was read from, or the study; empty where nobody asks for it."""
     step: float | None = None
     """Distance between possible values, in ``unit``: one image; None where the number of images is not known."""
+    declared_margin: float | None = None
+    """Smallest difference of interest that the study declared, in ``unit``; None for files."""
     moments: Moments | None = None
     """All that is known where `values` is empty: a published mean and std."""
 
@@ -55,8 +57,8 @@ class Group:
     def n(self) -> int:
         return len(self.values) if self.moments is None else self.moments.n
 
-    def identity(self) -> dict[str, str | None]:
-        """Return what every JSON entry says of a group."""
+    def to_dict(self) -> dict[str, str | None]:
+        """Return what identifies a group in every JSON document."""
         return {
             "recipe": self.recipe,
             "model": self.model,

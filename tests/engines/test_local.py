@@ -14,7 +14,7 @@ from seedstudy import machine
 from seedstudy.engines import local
 from seedstudy.engines.local import slot_environments
 from seedstudy.errors import StudyError
-from seedstudy.study.study import Placement
+from seedstudy.study.placement import Placement
 from tests.engines.places import WAIT_S, Local, Results, in_flight, kill, log, results, store, wait_for
 
 

@@ -13,7 +13,7 @@ from seedstudy.engines import slurm
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.store.store import Store
-from seedstudy.study.study import Placement
+from seedstudy.study.placement import Placement
 
 
 class Queue:

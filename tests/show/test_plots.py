@@ -18,11 +18,21 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from seedstudy.decide import compare as judgement
-from seedstudy.decide.summary import Group, Summary
+from seedstudy.decide.audit import Table, audit
+from seedstudy.decide.plan import Spread, power
+from seedstudy.decide.racing import race_replay
+from seedstudy.decide.summary import Summary, fit_group
 from seedstudy.decide.verdict import Rule
 from seedstudy.errors import StudyError
-from seedstudy.show import plots
+from seedstudy.show.plots.audit import plot_audit
+from seedstudy.show.plots.canvas import save_picture
+from seedstudy.show.plots.distributions import plot_distributions
+from seedstudy.show.plots.estimation import plot_estimation
+from seedstudy.show.plots.fits import plot_fits
+from seedstudy.show.plots.power import plot_power
+from seedstudy.show.plots.race import plot_race
 from seedstudy.stats.describe import describe
+from seedstudy.study.group import Group
 
 LONG = "a2@resnet8_nano@cifar10"
 
@@ -87,7 +97,7 @@ def caption(figure: Figure) -> str:
 
 
 def test_distributions_has_a_panel_per_recipe_and_eval_set_that_says_mean_std_and_n() -> None:
-    figure = plots.distributions(
+    figure = plot_distributions(
         summaries(
             group("a3", [79.0, 79.2, 79.4], "val"),
             group("a3", [67.0, 67.5], "v2"),
@@ -110,7 +120,7 @@ def test_distributions_has_a_panel_per_recipe_and_eval_set_that_says_mean_std_an
 
 
 def test_recipes_share_the_axis_of_their_eval_set() -> None:
-    figure = plots.distributions(
+    figure = plot_distributions(
         summaries(*(drawn(name, 9, e, mean=m) for name, m in (("a3", 79.5), ("a22", 79.9)) for e in ("val", "v2")))
     )
     top_val, top_v2, val, v2 = panels(figure)
@@ -120,7 +130,7 @@ def test_recipes_share_the_axis_of_their_eval_set() -> None:
 
 
 def test_recipes_very_far_apart_get_axes_of_one_scale() -> None:
-    figure = plots.distributions(summaries(drawn("a3", 20, mean=40.0), drawn("a22", 20, mean=80.0, std=0.2)))
+    figure = plot_distributions(summaries(drawn("a3", 20, mean=40.0), drawn("a22", 20, mean=80.0, std=0.2)))
     first, second = (axes.get_xlim() for axes in panels(figure))
     assert first[1] - first[0] == pytest.approx(second[1] - second[0])
     assert first[1] < second[0]
@@ -128,7 +138,7 @@ def test_recipes_very_far_apart_get_axes_of_one_scale() -> None:
 
 
 def test_seed_0_is_marked_at_its_value() -> None:
-    figure = plots.distributions(summaries(group("a2", [79.9, 79.1, 79.5], seeds=(2, 0, 1))))
+    figure = plot_distributions(summaries(group("a2", [79.9, 79.1, 79.5], seeds=(2, 0, 1))))
     (axes,) = panels(figure)
     (line,) = [line for line in axes.lines if line.get_linestyle() == "--"]
     assert list(line.get_xdata()) == [79.1, 79.1]
@@ -136,7 +146,7 @@ def test_seed_0_is_marked_at_its_value() -> None:
 
 
 def test_without_a_seed_0_nothing_is_marked() -> None:
-    figure = plots.distributions(summaries(group("a2", [79.9, 79.1, 79.5], seeds=(3, 4, 5))))
+    figure = plot_distributions(summaries(group("a2", [79.9, 79.1, 79.5], seeds=(3, 4, 5))))
     (axes,) = panels(figure)
     assert not words(axes)
     assert not [line for line in axes.lines if line.get_linestyle() == "--"]
@@ -146,7 +156,7 @@ def test_without_a_seed_0_nothing_is_marked() -> None:
 @pytest.mark.parametrize("n", [2, 3, 5, 20, 100])
 def test_bars_hold_all_seeds_and_the_curve_has_their_area(n: int) -> None:
     summary = summaries(drawn("a2", n))[0]
-    (axes,) = panels(plots.distributions([summary]))
+    (axes,) = panels(plot_distributions([summary]))
     heights = [bar.get_height() for bar in axes.patches]
     assert sum(heights) == n
     (curve,) = [line for line in axes.lines if line.get_linestyle() == "-"]
@@ -163,13 +173,13 @@ def test_bars_hold_all_seeds_and_the_curve_has_their_area(n: int) -> None:
 def test_every_bin_holds_equally_many_possible_accuracies() -> None:
     """Eight neighbouring counts of 512 images, five seeds each: a bin that held two of them would stick out."""
     values = np.repeat(100 * np.arange(300, 308) / 512, 5)
-    (axes,) = panels(plots.distributions(summaries(group("a2", list(values)))))
+    (axes,) = panels(plot_distributions(summaries(group("a2", list(values)))))
     assert [bar.get_height() for bar in axes.patches] == [5] * 8
 
 
 @pytest.mark.parametrize(("values", "title"), [([79.0], "value 79.00 %, n = 1 seed"), ([79.0] * 5, "79.00 ± 0.00 %")])
 def test_without_spread_there_is_one_bar_and_no_curve(values: list[float], title: str) -> None:
-    figure = plots.distributions(summaries(group("a2", values)))
+    figure = plot_distributions(summaries(group("a2", values)))
     (axes,) = panels(figure)
     assert title in axes.get_title()
     (bar,) = axes.patches
@@ -181,14 +191,14 @@ def test_without_spread_there_is_one_bar_and_no_curve(values: list[float], title
 
 
 def test_another_metric_has_its_own_name_and_no_percent() -> None:
-    figure = plots.distributions(summaries(group("new", [0.011, 0.012, 0.014], metric="loss", unit=None)))
+    figure = plot_distributions(summaries(group("new", [0.011, 0.012, 0.014], metric="loss", unit=None)))
     (axes,) = panels(figure)
     assert axes.get_xlabel() == "loss on val"
     assert "%" not in axes.get_title()
 
 
 def test_two_files_of_one_name_get_a_panel_each() -> None:
-    figure = plots.distributions(summaries(group("top1", [79.0, 79.1]), group("top1", [80.0, 80.1])))
+    figure = plot_distributions(summaries(group("top1", [79.0, 79.1]), group("top1", [80.0, 80.1])))
     assert [axes.get_title().split("\n")[1][:18] for axes in panels(figure)] == [
         "mean ± std 79.05 ±",
         "mean ± std 80.05 ±",
@@ -196,7 +206,7 @@ def test_two_files_of_one_name_get_a_panel_each() -> None:
 
 
 def test_the_words_beside_seed_0_stand_above_bars_and_curve() -> None:
-    figure = plots.distributions(summaries(drawn("a2", 100), drawn("a33", 2), group("a1", [79.5])))
+    figure = plot_distributions(summaries(drawn("a2", 100), drawn("a33", 2), group("a1", [79.5])))
     figure.draw_without_rendering()
     for axes in panels(figure):
         (text,) = axes.texts
@@ -212,7 +222,7 @@ def test_the_words_beside_seed_0_stand_above_bars_and_curve() -> None:
 def test_estimation_draws_every_seed_the_means_and_the_difference(n: int) -> None:
     a, b = drawn("a3", n), drawn("a22", n + 1, mean=80.0)
     (answer,) = answers([a], [b])
-    seeds, difference = panels(plots.estimation([answer]))
+    seeds, difference = panels(plot_estimation([answer]))
 
     assert [len(of_arm) for of_arm in dots(seeds)] == [n, n + 1]
     for row, (of_arm, arm) in enumerate(zip(dots(seeds), (a, b), strict=True)):
@@ -232,7 +242,7 @@ def test_estimation_draws_every_seed_the_means_and_the_difference(n: int) -> Non
 
 def test_dots_do_not_cover_each_other_where_there_is_room() -> None:
     arms = drawn("a3", 20), drawn("a22", 20, mean=79.8)
-    figure = plots.estimation(answers([arms[0]], [arms[1]]))
+    figure = plot_estimation(answers([arms[0]], [arms[1]]))
     figure.draw_without_rendering()
     axes = panels(figure)[0]
     for of_arm in dots(axes):
@@ -245,7 +255,7 @@ def test_the_margin_is_a_band_and_the_verdict_stands_beside_the_difference() -> 
     a = group("a3", [79.0, 79.1, 79.2, 79.1, 79.0])
     b = group("a2", [80.0, 80.1, 80.2, 80.1, 80.0])
     close = group("a1", [79.0, 79.12, 79.2, 79.1, 79.0])
-    figure = plots.estimation(answers([a], [b], [close], margin=0.25))
+    figure = plot_estimation(answers([a], [b], [close], margin=0.25))
     _, difference = panels(figure)
     bands = [c.get_paths()[0].get_extents() for c in difference.collections if isinstance(c, PolyCollection)]
     assert [(band.x0, band.x1) for band in bands] == [(-0.25, 0.25)] * 2
@@ -262,29 +272,29 @@ def test_the_margin_is_a_band_and_the_verdict_stands_beside_the_difference() -> 
 
 def test_the_thick_part_is_the_interval_that_decides_equivalence() -> None:
     (answer,) = answers([drawn("a3", 5)], [drawn("a22", 5)], margin=0.2)
-    difference = panels(plots.estimation([answer]))[1]
+    difference = panels(plot_estimation([answer]))[1]
     thick = max(difference.lines, key=lambda line: line.get_linewidth())
     inner = answer.comparison.equivalence_interval
     assert list(thick.get_xdata()) == [inner.low, inner.high]
     assert inner.level == 0.9
-    assert "thick part (90% interval)" in caption(plots.estimation([answer]))
+    assert "thick part (90% interval)" in caption(plot_estimation([answer]))
 
 
 def test_without_a_margin_there_is_no_band() -> None:
-    figure = plots.estimation(answers([drawn("a3", 5)], [drawn("a22", 5)]))
+    figure = plot_estimation(answers([drawn("a3", 5)], [drawn("a22", 5)]))
     assert not panels(figure)[1].collections
     assert "no margin was declared" in caption(figure)
 
 
 def test_where_lower_is_better_the_arrow_points_left() -> None:
     arms = [[group(name, values, metric="loss", unit=None)] for name, values in (("a", [3, 4, 5]), ("b", [1, 2, 3]))]
-    seeds, difference = panels(plots.estimation(answers(*arms, margin=0.5, lower_is_better=True)))
+    seeds, difference = panels(plot_estimation(answers(*arms, margin=0.5, lower_is_better=True)))
     assert difference.get_xlabel() == "difference, ← better"
     assert seeds.get_xlabel() == "loss"
 
 
 def test_without_spread_there_is_no_interval_and_the_caption_says_so() -> None:
-    figure = plots.estimation(answers([group("a3", [79.0] * 4)], [group("a2", [79.5] * 4)], margin=0.1))
+    figure = plot_estimation(answers([group("a3", [79.0] * 4)], [group("a2", [79.5] * 4)], margin=0.1))
     seeds, difference = panels(figure)
     assert [bars(axes) for axes in (seeds, difference)] == [[], []]
     assert diamonds(difference) == [0.5]
@@ -296,7 +306,7 @@ def test_a_recipe_without_an_eval_set_keeps_its_row() -> None:
     a = [drawn("a3", 5, e) for e in ("val", "v2")]
     b, c = [drawn("a22", 5, "val")], [drawn("a111", 5, e, mean=80.0) for e in ("val", "v2")]
     found = answers(a, b, c)
-    val, v2, difference_val, difference_v2 = panels(plots.estimation(found))
+    val, v2, difference_val, difference_v2 = panels(plot_estimation(found))
     assert [axes.get_title() for axes in (val, v2)] == ["val", "v2"]
     assert len(dots(val)) == 3
     assert [round(float(of_arm[:, 1].mean())) for of_arm in dots(v2)] == [0, 2]
@@ -307,7 +317,7 @@ def test_a_recipe_without_an_eval_set_keeps_its_row() -> None:
 
 def test_each_baseline_gets_a_block_of_its_own() -> None:
     a, b, c = drawn("a3", 5), drawn("a22", 5), drawn("a111", 5)
-    shown = panels(plots.estimation([*answers([a], [b]), *answers([c], [b])]))
+    shown = panels(plot_estimation([*answers([a], [b]), *answers([c], [b])]))
     names = [[label.get_text() for label in axes.get_yticklabels()] for axes in shown]
     assert names == [["a3\n(baseline)", "a22"], ["a22\n− a3"], ["a111\n(baseline)", "a22"], ["a22\n− a111"]]
 
@@ -315,8 +325,24 @@ def test_each_baseline_gets_a_block_of_its_own() -> None:
 # --- both -----------------------------------------------------------------------------------------------
 
 
-def texts(figure: Figure) -> list[Text]:
-    return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+def assert_words_are_readable(figure: Figure) -> None:
+    """No text is clipped by the page or lies on another one."""
+    figure.draw_without_rendering()
+    # Ticks outside the axis are made but not drawn.
+    hidden = {text for axes in figure.axes if not axes.get_visible() for text in axes.findobj(Text)}
+    for axes in panels(figure):
+        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, sorted(axes.get_ylim()))):
+            hidden |= {t.label1 for t in axis.get_major_ticks() if not low <= t.get_loc() <= high}
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts if text not in hidden]
+    page = figure.bbox
+    for text, box in boxes:
+        assert page.x0 <= box.x0, text
+        assert box.x1 <= page.x1, text
+        assert page.y0 <= box.y0, text
+        assert box.y1 <= page.y1, text
+    for (first, one), (second, other) in itertools.combinations(boxes, 2):
+        assert not one.padded(2, 1).overlaps(other.padded(2, 1)), f"{first!r} on {second!r}"
 
 
 @pytest.mark.parametrize(
@@ -326,26 +352,31 @@ def texts(figure: Figure) -> list[Text]:
 def test_words_are_neither_clipped_nor_on_top_of_each_other(n: int, n_recipes: int, eval_sets: tuple[str, ...]) -> None:
     labels = [LONG, f"{LONG}_of_a_file_with_a_name_that_goes_on_and_on", "a1", "a0"][:n_recipes]
     arms = [[drawn(label, n + i, e) for e in eval_sets] for i, label in enumerate(labels)]
-    for figure in (
-        plots.distributions(summaries(*(g for arm in arms for g in arm))),
-        plots.estimation(answers(*arms, margin=0.1)),
-    ):
-        figure.draw_without_rendering()
-        # Ticks outside the axis are made but not drawn.
-        shown = [axes for axes in figure.axes if not axes.get_visible()]
-        hidden = {text for axes in shown for text in axes.findobj(Text)}
-        for axes in panels(figure):
-            for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, sorted(axes.get_ylim()))):
-                hidden |= {t.label1 for t in axis.get_major_ticks() if not low <= t.get_loc() <= high}
-        boxes = [(t.get_text(), t.get_window_extent()) for t in texts(figure) if t not in hidden]
-        page = figure.bbox
-        for text, box in boxes:
-            assert page.x0 <= box.x0, text
-            assert box.x1 <= page.x1, text
-            assert page.y0 <= box.y0, text
-            assert box.y1 <= page.y1, text
-        for (first, one), (second, other) in itertools.combinations(boxes, 2):
-            assert not one.padded(2, 1).overlaps(other.padded(2, 1)), f"{first!r} on {second!r}"
+    assert_words_are_readable(plot_distributions(summaries(*(g for arm in arms for g in arm))))
+    assert_words_are_readable(plot_estimation(answers(*arms, margin=0.1)))
+
+
+@pytest.mark.parametrize("seed0", [78.9, 79.6, 80.2])
+def test_words_of_a_fit_are_readable(seed0: float) -> None:
+    flat = np.linspace(79.0, 80.5, 60)  # uniform: another family than the normal one fits best
+    figure = plot_fits([fit_group(group(LONG, [seed0, *flat]))])
+    assert "best family by AICc" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert_words_are_readable(figure)
+
+
+@pytest.mark.parametrize(("is_ladder", "columns"), [(True, ("val",)), (False, ("val", "v2"))])
+def test_words_of_an_audit_are_readable(is_ladder: bool, columns: tuple[str, ...]) -> None:
+    rows = tuple(f"Increase training epochs (to {i}50)" for i in range(6))
+    values = 79.0 + np.arange(6.0)[:, None] / 5 + np.zeros(len(columns))
+    table = Table(name="t", rows=rows, columns=columns, values=values, steps=(0.01,) * len(columns))
+    assert_words_are_readable(plot_audit(audit(table, 0.1, is_ladder=is_ladder)))
+
+
+def test_words_of_a_race_and_of_a_plan_are_readable() -> None:
+    arms = [drawn("a3", 20).values, drawn("a22", 20, mean=79.8).values, drawn("a111", 20).values]
+    assert_words_are_readable(plot_race(race_replay(*arms, names=[LONG, "a22", "a111"], margin=0.1)))
+    assert_words_are_readable(plot_power(power(Spread(sd_a=0.1, sd_b=0.1, n_a=5, n_b=5), difference=0.1)))
+    assert_words_are_readable(plot_power(power(0.1, margin=0.001)))  # no reachable number of seeds: nothing is marked
 
 
 def test_long_numbers_leave_room_for_the_verdict() -> None:
@@ -353,7 +384,7 @@ def test_long_numbers_leave_room_for_the_verdict() -> None:
         group(name, [1234567.8 + shift, 1234000.1, 1235555.5, 1233333.3], metric="images_per_s", unit=None)
         for name, shift in (("fp32", 0.0), ("bf16", 99.9))
     ]
-    figure = plots.estimation(answers([arms[0]], [arms[1]]))
+    figure = plot_estimation(answers([arms[0]], [arms[1]]))
     figure.draw_without_rendering()
     number, verdict = panels(figure)[1].texts
     assert len(number.get_text()) >= len("+24.97 [−1610.42, +1660.37]")
@@ -363,29 +394,29 @@ def test_long_numbers_leave_room_for_the_verdict() -> None:
 
 def test_panels_stand_apart_so_that_their_words_do_not_read_as_one_line() -> None:
     arms = [[drawn(label, 5, e) for e in ("val", "real", "v2")] for label in ("a3", "a22")]
-    figure = plots.estimation(answers(*arms))
+    figure = plot_estimation(answers(*arms))
     figure.draw_without_rendering()
     val, real = (axes.get_window_extent() for axes in panels(figure)[:2])
     assert (real.x0 - val.x1) / figure.dpi * 72 > 10  # points
 
 
 def test_a_dollar_in_a_name_is_a_dollar(tmp_path: Path) -> None:
-    figure = plots.distributions(summaries(group("$bf16^$", [79.0, 79.1])))
+    figure = plot_distributions(summaries(group("$bf16^$", [79.0, 79.1])))
     assert panels(figure)[0].get_title().startswith("$bf16^$")
-    plots.save(figure, tmp_path / "x.png")  # as a formula it would not parse
+    save_picture(figure, tmp_path / "x.png")  # as a formula it would not parse
 
 
 def draw(kind: str) -> Figure:
     arms = drawn("a3", 7), drawn("a22", 6)
-    return plots.distributions(summaries(*arms)) if kind == "distributions" else plots.estimation(answers(*zip(arms)))
+    return plot_distributions(summaries(*arms)) if kind == "distributions" else plot_estimation(answers(*zip(arms)))
 
 
 @pytest.mark.parametrize("kind", ["distributions", "estimation"])
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_equal_input_gives_equal_files_whatever_the_users_settings(tmp_path: Path, kind: str, suffix: str) -> None:
-    plots.save(draw(kind), tmp_path / f"1{suffix}")
+    save_picture(draw(kind), tmp_path / f"1{suffix}")
     with mpl.rc_context({"font.size": 20, "axes.facecolor": "red", "svg.hashsalt": None, "savefig.bbox": "tight"}):
-        plots.save(draw(kind), tmp_path / f"2{suffix}")
+        save_picture(draw(kind), tmp_path / f"2{suffix}")
     first, second = ((tmp_path / f"{i}{suffix}").read_bytes() for i in (1, 2))
     assert first == second
     assert first.startswith({".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[suffix])
@@ -398,7 +429,7 @@ def settings() -> dict[str, Any]:
 def test_drawing_leaves_no_global_state(tmp_path: Path) -> None:
     before = settings()
     for kind in ("distributions", "estimation"):
-        plots.save(draw(kind), tmp_path / "x.PNG")
+        save_picture(draw(kind), tmp_path / "x.PNG")
     assert plt.get_fignums() == []
     assert settings() == before
     assert [path.name for path in tmp_path.iterdir()] == ["x.PNG"]
@@ -407,14 +438,18 @@ def test_drawing_leaves_no_global_state(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["x.doc", "x", "x.png.bak"])
 def test_another_suffix_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(StudyError, match=r"x.*: a picture's name ends in \.png, \.pdf or \.svg\.$"):
-        plots.save(draw("distributions"), tmp_path / name)
+        save_picture(draw("distributions"), tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder.png").mkdir()
-    for path in (tmp_path / "none" / "x.png", tmp_path / "file" / "x.png", tmp_path / "folder.png"):
-        with pytest.raises(StudyError, match=r"^[^\n]*\.png: the picture cannot be written \([^\n]+$"):
-            plots.save(draw("distributions"), path)
+    for path, problem in (
+        (tmp_path / "none" / "x.png", "no such folder; "),
+        (tmp_path / "file" / "x.png", "no such folder; "),
+        (tmp_path / "folder.png", r"the picture cannot be written \("),
+    ):
+        with pytest.raises(StudyError, match=rf"^[^\n]*\.png: {problem}[^\n]+$"):
+            save_picture(draw("distributions"), path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"], "nothing half-written stays"

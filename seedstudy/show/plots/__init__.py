@@ -1,9 +1,24 @@
-"""Pictures of what tables say: seaborn draws, nothing is computed here that is not in a table (the curve excepted)."""
+"""Pictures, one file each; seaborn and matplotlib are imported by those files alone."""
 
-from seedstudy.show.plots.canvas import save
-from seedstudy.show.plots.deciding import audit, power, race
-from seedstudy.show.plots.differences import estimation
-from seedstudy.show.plots.shapes import fits
-from seedstudy.show.plots.sweeps import distributions
+from __future__ import annotations
 
-__all__ = ["audit", "distributions", "estimation", "fits", "power", "race", "save"]
+from pathlib import Path
+
+from seedstudy.errors import StudyError
+
+SUFFIXES = (".png", ".pdf", ".svg")
+
+
+def check_picture(path: Path) -> None:
+    """Refuse a picture's path before anything is computed or drawn.
+
+    Raises
+    ------
+    StudyError
+        Another suffix, or a folder that does not exist.
+
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise StudyError(f"{path}: a picture's name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+    if not path.absolute().parent.is_dir():
+        raise StudyError(f"{path}: no such folder; make it, or choose another place.")

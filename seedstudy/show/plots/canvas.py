@@ -1,10 +1,9 @@
-"""What every picture shares: style, colours, labels, axes, and the way to a file."""
+"""What all pictures share: style, colours, labels, axes, and writing to a file."""
 
 from __future__ import annotations
 
 import io
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,21 +19,22 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from seedstudy.errors import StudyError
+from seedstudy.files import write_atomically
+from seedstudy.show.plots import check_picture
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
-    from seedstudy.decide.summary import Group
+    from seedstudy.study.group import Group
 
-_SUFFIXES = (".png", ".pdf", ".svg")
 _DPI = 150
 
 _PALETTE = sns.color_palette("colorblind")
 BARS, MARK = _PALETTE[0], _PALETTE[3]
 BARS_ALPHA, DASHES = 0.5, (0, (4, 2))
 ARMS = [_PALETTE[i] for i in (0, 1, 2, 4)]
-"""Baseline first. Told apart by position too; the colours only help."""
+"""Baseline first. Arms differ in position too; colour is never the only difference."""
 
 _STYLE = {
     **sns.axes_style("ticks"),
@@ -55,31 +55,25 @@ TITLE_CHARS, _LABEL_CHARS = 40, 30
 """Where labels wrap, in characters: the width of a panel's title, and of a row's name."""
 
 
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a picture as .png, .pdf or .svg; the file is there whole or not at all.
+def save_picture(figure: Figure, path: str | Path) -> None:
+    """Write a picture as .png, .pdf or .svg: the whole file or none; equal pictures give equal files.
 
     Raises
     ------
     StudyError
-        Another suffix, or a folder that cannot be written.
+        Another suffix, no such folder, or a file that cannot be written.
 
     """
     path = Path(path)
+    check_picture(path)
     kind = path.suffix.lower()
-    if kind not in _SUFFIXES:
-        raise StudyError(f"{path}: a picture's name ends in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}.")
-    # The time of writing, which PDF and SVG would hold, would make equal pictures differ.
+    # PDF and SVG would hold the time of writing.
     undated = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}[kind]
     buffer = io.BytesIO()
     with styled():
         figure.savefig(buffer, format=kind[1:], dpi=_DPI, metadata=undated)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        try:
-            temporary.write_bytes(buffer.getvalue())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(path, buffer.getvalue(), is_durable=False)
     except OSError as error:
         raise StudyError(f"{path}: the picture cannot be written ({error.strerror}); choose another place.") from error
 
@@ -133,10 +127,6 @@ def limits_of(
         return low - half, high + half
     pad = 0.05 * (high - low)
     return low - pad, high + pad
-
-
-def percent(level: float) -> str:
-    return f"{100 * level:.6g}%"
 
 
 def set_gaps(figure: Figure) -> None:
