@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seedstudy import machine
-from seedstudy.engines.stack import fair_shares, kind_of
-from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE
+from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, fair_shares, kind_of
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store
