@@ -10,10 +10,9 @@ from seedstudy import data as datasets
 from seedstudy.data.base import Dataset
 from seedstudy.engines import local
 from seedstudy.engines.local import LocalEngine
-from seedstudy.engines.progress import StudyProgress
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
-from seedstudy.engines.watch import Cancelled, Engine, watch
+from seedstudy.engines.watch import Cancelled, Engine, StudyProgress, watch
 from seedstudy.errors import StoreError, StudyError, require_extra
 from seedstudy.recipes import reader as recipes
 from seedstudy.recipes.recipe import Recipe

@@ -279,7 +279,7 @@ class _Worker:
     def _train_stacked(self, trials: Sequence[Trial], data: Dataset) -> int:
         """Train several seeds side by side and publish each; after an exception, train them one at a time."""
         from seedstudy.train.checkpoint import Stopped
-        from seedstudy.train.stacks.trial import train_stacked
+        from seedstudy.train.stacks import train_stacked
 
         started_at = datetime.now(UTC).isoformat()
         writers = {trial.trial_id: _ProgressWriter(self._store, trial, is_main=True) for trial in trials}
@@ -409,7 +409,7 @@ class StackSizes:
             return 1
         kind = kind_of(trial)
         if kind not in self.known:
-            from seedstudy.train.stacks.trial import choose_size
+            from seedstudy.train.stacks import choose_size
 
             n_updates = trial.recipe.total_epochs * (n_train // trial.recipe.batch_size)
             self.known[kind], note = choose_size(
