@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from seedstudy.data import Dataset
-from seedstudy.decide.race import Race
-from seedstudy.decide.racing import replay
+from seedstudy.decide.race import Race, replay
 from seedstudy.engines import race as live
 from seedstudy.engines.launch import ResolvedStudy
 from seedstudy.errors import StudyError, TrialFailed
 from seedstudy.store.store import Scan, Store
-from seedstudy.study.study import Study, Trial
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
 from tests.conftest import drawn_result
 
 Cli = Callable[..., tuple[int, str, str]]
