@@ -120,7 +120,7 @@ def test_failed_trials_are_trained_again_only_when_asked_for(
     store = make_store(n_seeds=1, a2=0.8)
     trial = make_trial(1, name="a2")
     store.plan(STUDY, [trial])
-    store.record_failure(trial.trial_id, "RuntimeError: boom", "")
+    failing(store, "RuntimeError: boom")(trial.trial_id)
     lines: list[str] = []
     assert run(say=lines.append).counts == {"ok": 1, "diverged": 0, "failed": 1}
     assert lines == ["1 of 2 trials failed earlier and are left alone; --retry-failed trains them again."]
