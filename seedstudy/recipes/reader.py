@@ -33,7 +33,7 @@ from typing import Any
 
 from seedstudy.errors import RecipeError, suggest
 from seedstudy.files import parse_toml, read_short_text
-from seedstudy.recipes.recipe import KEYS, Recipe, Value, build, checked
+from seedstudy.recipes.recipe import KEYS, Recipe, Value, build, checked, with_changes
 
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,39}")
@@ -289,10 +289,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Value]:
 
 def with_values(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
     """Return the recipe after ``key=value`` assignments; its ``recipe_id`` changes with them."""
-    changed = parse_assignments(assignments)
-    sources = {**recipe.sources, **dict.fromkeys(changed, "set on the command line")}
-    where = f"{recipe.name} with --set " + " --set ".join(assignments)
-    return build(recipe.name, recipe.title, {**recipe.values(), **changed}, sources=sources, where=where)
+    return with_changes(recipe, parse_assignments(assignments), how="changed with --set " + " --set ".join(assignments))
 
 
 def _parse_word(text: str) -> object:

@@ -387,6 +387,14 @@ def build(name: str, title: str, values: Mapping[str, Value], *, sources: Mappin
     return recipe
 
 
+def with_changes(recipe: Recipe, changes: Mapping[str, Value], *, how: str) -> Recipe:
+    """Return the recipe with other values, checked; ``how`` they came about is their new source."""
+    old = recipe.values()
+    sources = {key: f"{how} from {format_value(old[key])}" for key, value in changes.items() if value != old[key]}
+    where = f"{recipe.name}, {how}"
+    return build(recipe.name, recipe.title, {**old, **changes}, sources={**recipe.sources, **sources}, where=where)
+
+
 _NEEDED = {
     "lamb": ("betas", "optimizer_eps"),
     "adamw": ("betas", "optimizer_eps"),
