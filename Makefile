@@ -6,7 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled bytecode makes every later start of torch and timm seconds faster.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo check core test coverage slow slow-fuzz slow-soak slow-lowest slow-tpu notebook clean
+.PHONY: help install demo check core dist test coverage slow slow-fuzz slow-soak slow-lowest slow-tpu notebook clean
 .DEFAULT_GOAL := help
 
 help:
@@ -55,6 +55,11 @@ core: | $(filter .uv/bin/uv,$(UV))
 	$(UV) pip install --quiet --python .core/venv pytest pytest-xdist hypothesis
 	.core/venv/bin/pytest -m "not slow and not gpu and not cluster" -n 2
 
+# The wheel and the source distribution; a tag of the repository publishes them (.github/workflows/release.yml).
+dist: | $(filter .uv/bin/uv,$(UV))
+	rm -rf dist
+	$(UV) build --quiet --out-dir dist .
+
 coverage: install
 	$(BIN)/pytest -m "not slow and not gpu and not cluster" -n 2 --cov=seedstudy --cov-branch --cov-report=term:skip-covered
 
@@ -85,4 +90,4 @@ slow-tpu: install
 	PJRT_DEVICE=CPU XLA_FLAGS=--xla_backend_optimization_level=0 .venv-tpu/bin/pytest -W default tests/train/test_tpu.py
 
 clean:
-	rm -rf .venv .venv-lowest .venv-tpu .core .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-tpu .core dist .coverage .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -20,7 +20,8 @@ from typing import Any
 
 import torch
 
-from seedstudy.recipes.reader import Recipe, read_recipe
+from seedstudy.recipes.reader import read_recipe
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.train.models import build_model
 from seedstudy.train.parts import build_loss, build_mixing, build_optimizer
 

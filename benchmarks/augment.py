@@ -24,7 +24,8 @@ from sklearn.datasets import load_sample_images
 from timm.data.transforms_factory import transforms_imagenet_train
 from torchvision.transforms import v2
 
-from seedstudy.recipes.reader import Recipe, load_recipe
+from seedstudy.recipes.reader import load_recipe
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.train.augment.pipeline import BatchedAugmenter
 
 # As the engine starts its workers: memory that was freed is kept.

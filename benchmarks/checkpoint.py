@@ -19,10 +19,10 @@ from pathlib import Path
 import torch
 
 from seedstudy import data as datasets
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.scaling import scale
-from seedstudy.study.study import Trial
+from seedstudy.study.trial import Trial
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
 from seedstudy.train.trial import train_trial
 

@@ -19,7 +19,8 @@ from pathlib import Path
 import torch
 
 from seedstudy import data as datasets
-from seedstudy.recipes.reader import Recipe, load_recipe
+from seedstudy.recipes.reader import load_recipe
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
 from seedstudy.train.cost import count
 from seedstudy.train.devices import accelerator_of, name_of

@@ -25,12 +25,13 @@ from pathlib import Path
 
 import numpy as np
 
-from seedstudy.data import EvalSet
+from seedstudy.data.base import EvalSet
 from seedstudy.recipes import reader as recipes
 from seedstudy.store import index
 from seedstudy.store.store import Store
 from seedstudy.study.seeds import PURPOSES
-from seedstudy.study.study import Evaluation, Study, Trial, TrialResult
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Evaluation, Trial, TrialResult
 
 ACCURACY = {"val": (0.7972, 0.0010), "real": (0.8537, 0.0008), "v2": (0.6799, 0.0023)}
 """Mean and std over seeds."""

@@ -20,11 +20,12 @@ from pathlib import Path
 import torch
 
 from seedstudy import data as datasets
-from seedstudy.data import Dataset
-from seedstudy.recipes.reader import Recipe, load_recipe, with_values
+from seedstudy.data.base import Dataset
+from seedstudy.recipes.reader import load_recipe, with_values
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.study.seeds import PURPOSES
-from seedstudy.study.study import Trial
+from seedstudy.study.trial import Trial
 from seedstudy.train.stacks.trial import train_stacked
 from seedstudy.train.trial import train_trial
 

@@ -35,7 +35,7 @@ import polars
 from PIL import Image
 
 from seedstudy import data as datasets
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.scaling import scale
 

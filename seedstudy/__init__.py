@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from seedstudy.api import compare, fit, grid, load_predictions, load_trials, summary
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.decide.plan import power
     from seedstudy.decide.racing import race_replay
-    from seedstudy.recipes.reader import Recipe, load_recipe
+    from seedstudy.recipes.reader import load_recipe
+    from seedstudy.recipes.recipe import Recipe
     from seedstudy.show.plots.audit import plot_audit
     from seedstudy.show.plots.canvas import save_picture
     from seedstudy.show.plots.distributions import plot_distributions
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from seedstudy.show.plots.fits import plot_fits
     from seedstudy.show.plots.power import plot_power
     from seedstudy.show.plots.race import plot_race
-    from seedstudy.stats.best_of import best_of
+    from seedstudy.stats.audit import best_of
     from seedstudy.study.study import Study, load_study
 
 __all__ = [
@@ -53,10 +54,10 @@ __all__ = [
 _HOMES = {
     "Answer": "decide.compare.Answer",
     "Comparisons": "decide.compare.Comparisons",
-    "Recipe": "recipes.reader.Recipe",
+    "Recipe": "recipes.recipe.Recipe",
     "Study": "study.study.Study",
     "audit": "decide.audit.audit",
-    "best_of": "stats.best_of.best_of",
+    "best_of": "stats.audit.best_of",
     "compare": "api.compare",
     "fit": "api.fit",
     "grid": "api.grid",

@@ -1,227 +1,883 @@
-"""What `import seedstudy as ss` offers, and what every command calls: one function, one typed answer."""
+"""What `import seedstudy as ss` offers, and the one thing that every command calls: a function per question.
+
+Each function returns one typed answer, whose ``to_dict()`` is the document of the command's ``--json``. Everything
+heavy is imported where it is used, so that no question pays for the needs of another.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy.typing as npt
-import polars as pl
+from seedstudy import machine
+from seedstudy.document import FLAT, HIDDEN, fields_of
+from seedstudy.errors import StudyError, require_extra, suggest
 
-from seedstudy.decide import compare as judgement
-from seedstudy.decide import summary as analysis
-from seedstudy.decide.compare import Comparisons, Correction, Design
-from seedstudy.decide.summary import DEFAULT_RNG_SEED, FittedGroup, Group, Source, Summary
-from seedstudy.decide.verdict import Rule
-from seedstudy.decide.wider import GridAnswer, analyse_grid
-from seedstudy.errors import StoreError, StudyError
-from seedstudy.read.arms import DEFAULT_METRIC
-from seedstudy.store.store import open_study
+if TYPE_CHECKING:
+    import polars as pl
 
-Selector = str | Sequence[float] | npt.NDArray[Any]
-"""``RECIPE``, ``RECIPE@MODEL``, ``STUDY:RECIPE@MODEL``, the path of a file, or one number per seed."""
+    from seedstudy.data.base import Dataset
+    from seedstudy.decide.across import AcrossData
+    from seedstudy.decide.audit import Audit
+    from seedstudy.decide.compare import Comparisons, Correction
+    from seedstudy.decide.grid import Grids
+    from seedstudy.decide.group import Selector, Source
+    from seedstudy.decide.plan import PowerPlan
+    from seedstudy.decide.race import Race
+    from seedstudy.decide.summary import Fits, Summaries
+    from seedstudy.engines.status import Cancellation, StudyStatus
+    from seedstudy.study.study import Study
+    from seedstudy.train.cost import Cost
+    from seedstudy.train.pretrained import Judged, Preprocessing
+
+Say = Callable[[str], None]
+"""Receives one line at a time: progress, and what a user must know beside the answer."""
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+# --- studies: train, and where it stands ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunAnswer:
+    """What `run` trained: how many trials ended how, and their accuracies."""
+
+    study: str
+    folder: Path = field(metadata=HIDDEN)
+    planned: int
+    """Trials that were asked for."""
+    counts: Mapping[str, int] = field(metadata=FLAT)
+    """Those of them that are ok, diverged or failed."""
+    is_complete: bool = field(metadata=HIDDEN)
+    """Whether every trial has a result; a diverged training is one."""
+    summaries: Summaries | None = field(metadata=HIDDEN)
+    """Of every recipe in the study; None where no trial has finished."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``run --json``."""
+        groups = self.summaries.to_dict() if self.summaries else {"groups": []}
+        return {**fields_of(self), **groups}
+
+
+def run(
+    study: str | Path | Study | None = None,
+    *,
+    recipes: str | Sequence[str] | None = None,
+    results: str | Path = "results",
+    data_dir: str | Path | None = None,
+    is_retry: bool = False,
+    is_detached: bool = False,
+    eval_sets: Sequence[str] | None = None,
+    say: Say = _say,
+    **given: Any,
+) -> RunAnswer:
+    """Train what is missing of a study, and wait for it; the same call goes on after an interruption.
+
+    Parameters
+    ----------
+    study
+        A study file or a :class:`~seedstudy.study.study.Study`; None: only what is given here.
+    recipes, given
+        Values in place of the study's own: ``seeds=10``, ``models="resnet20"``, ``placement={"workers": 2}`` …; see
+        :func:`~seedstudy.study.study.adjusted`.
+    is_retry
+        Train failed trials again.
+    is_detached
+        Submit to a queue and return.
+    eval_sets
+        Those whose accuracies are shown.
+
+    """
+    from seedstudy.engines import launch
+    from seedstudy.study.study import Study, adjusted, load_study
+
+    if study is None and recipes is None:
+        raise StudyError("nothing to train: name a recipe (--recipe a2) or a study file.")
+    start = study if isinstance(study, Study | None) else load_study(Path(study))
+    plan = adjusted(start, recipes=recipes, **given)
+    outcome = launch.run(
+        plan,
+        results=Path(results),
+        cache_dir=machine.cache_dir(),
+        data_dir=None if data_dir is None else Path(data_dir),
+        is_retry=is_retry,
+        is_detached=is_detached,
+        say=say,
+    )
+    summaries = None
+    if outcome.counts["ok"]:
+        source = _source(results, plan.name, eval_sets, scans={plan.name: outcome.scan})
+        summaries = _summaries((), source, level=0.95)
+    return RunAnswer(
+        study=plan.name,
+        folder=outcome.folder,
+        planned=len(outcome.states),
+        counts=outcome.counts,
+        is_complete=outcome.is_complete,
+        summaries=summaries,
+    )
+
+
+def status(study: str = "main", *, results: str | Path = "results") -> StudyStatus:
+    """Return the state of every trial of a study."""
+    from seedstudy.engines.status import study_status
+    from seedstudy.store.store import open_study
+
+    return study_status(open_study(Path(results), study))
+
+
+def cancel(study: str = "main", *, results: str | Path = "results") -> Cancellation:
+    """Stop a study's trials, wherever they run; each keeps its state, and `run` goes on with it."""
+    from seedstudy.engines import status
+    from seedstudy.store.store import open_study
+
+    return status.cancel(open_study(Path(results), study))
+
+
+def leftovers(study: str = "main", *, results: str | Path = "results") -> dict[Path, int]:
+    """Return the files, with their sizes in bytes, that `clean` removes; none of them holds a result."""
+    from seedstudy.engines import status
+    from seedstudy.store.store import open_study
+
+    return status.leftovers(open_study(Path(results), study))
+
+
+def clean(paths: Iterable[Path]) -> None:
+    """Remove files that :func:`leftovers` returned."""
+    from seedstudy.engines import status
+
+    status.remove(paths)
+
+
+# --- numbers in, answers out ----------------------------------------------------------------------------
 
 
 def load_trials(path: str | Path = "results/main") -> pl.DataFrame:
-    """Return a study's TRIALS frame, one row per trial and eval set.
+    """Return a study's TRIALS frame, one row per trial and eval set, and the margin that the study declared.
+
+    Damaged trials are left out, with a warning that names the file, as every command leaves them out with a note.
 
     Raises
     ------
     StoreError
-        No such folder, or a damaged file (its name is in the message).
+        No such folder.
 
     """
+    import warnings
+
     path = Path(path)
-    scan = open_study(path.parent, path.name).scan()
-    for problem in scan.damaged.values():
-        raise StoreError(problem)
-    return scan.trials
+    source = _source(path.parent, path.name)
+    trials = source.trials()
+    for sentence in source.left_out:
+        warnings.warn(f"left out: {sentence}", stacklevel=2)
+    return trials
 
 
 def load_predictions(path: str | Path, trial_id: str) -> pl.DataFrame:
     """Return one trial's PREDICTIONS frame, one row per eval set and image."""
+    from seedstudy.store.store import open_study
+
     path = Path(path)
     return open_study(path.parent, path.name).predictions(trial_id)
 
 
-SUMMARY: Mapping[str, pl.DataType] = {
-    **dict.fromkeys(("recipe", "model", "data", "eval_set", "metric", "unit"), pl.String()),
-    "n": pl.Int64(),
-    **dict.fromkeys(
-        ("mean", "mean_low", "mean_high", "std", "std_low", "std_high", "min", "max", "seed0", "level"), pl.Float64()
-    ),
-    "warnings": pl.List(pl.String()),
-}
-"""Columns of :meth:`Summaries.to_frame`; intervals have the row's level."""
+def summary(
+    *what: pl.DataFrame | Selector,
+    results: str | Path = "results",
+    study: str = "main",
+    eval_sets: Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    level: float = 0.95,
+) -> Summaries:
+    """Describe recipes on every eval set: n, mean, std, min, max, seed 0, each with its interval.
 
+    Parameters
+    ----------
+    what
+        Selectors, or a TRIALS frame and selectors of its recipes, as in :func:`compare`; none: the whole study.
 
-class Summaries(tuple[Summary, ...]):
-    """One row per recipe and eval set, and the same facts as a frame or a document."""
-
-    __slots__ = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the document of ``summary --json``."""
-        return {"groups": [row.to_dict() for row in self]}
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the columns of :data:`SUMMARY`, accuracies in percentage points."""
-        flat = []
-        for row in self:
-            facts = row.to_dict()
-            for name in ("mean", "std"):
-                facts[f"{name}_low"], facts[f"{name}_high"] = facts.pop(f"{name}_ci") or (None, None)
-            flat.append({name: facts[name] for name in SUMMARY})
-        return pl.DataFrame(flat, schema=dict(SUMMARY))
-
-
-def summary(trials: pl.DataFrame, *, eval_sets: Sequence[str] | None = None, level: float = 0.95) -> Summaries:
-    """Describe every recipe of a TRIALS frame on every eval set."""
-    source = Source(eval_sets=None if eval_sets is None else tuple(eval_sets))
-    groups = analysis.groups_of_trials(trials, source)
-    return Summaries(analysis.summarise(group, level=level) for group in groups)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fits:
-    """The fits of one recipe, one per eval set."""
-
-    groups: tuple[FittedGroup, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the document of ``fit --json``: the facts of the first eval set, and all of them under "groups"."""
-        entries = [group.to_dict() for group in self.groups]
-        return {**entries[0], "groups": entries}
-
-    def __getitem__(self, index: int) -> FittedGroup:
-        return self.groups[index]
-
-    def __len__(self) -> int:
-        return len(self.groups)
+    """
+    return _summaries(what, _source(results, study, eval_sets, metric, unit), level=level)
 
 
 def fit(
-    what: pl.DataFrame | Selector,
-    selector: str | None = None,
-    *,
-    level: float = 0.95,
+    *what: pl.DataFrame | Selector,
+    results: str | Path = "results",
+    study: str = "main",
     eval_sets: Sequence[str] | None = None,
-    metric: str = DEFAULT_METRIC,
+    metric: str = "top1",
     unit: str | None = None,
+    level: float = 0.95,
     n_examples: int | None = None,
-    rng_seed: int = DEFAULT_RNG_SEED,
+    rng_seed: int = 0,
 ) -> Fits:
     """Fit distributions to the seeds of one recipe; descriptive only, it never chooses a test.
 
     Parameters
     ----------
-    what, selector
-        ``(trials, "a2")`` with a TRIALS frame, one number per seed, or a file selector; see :func:`compare`.
+    what
+        One selector, ``(trials, "a2")`` with a TRIALS frame, or one number per seed; see :func:`compare`.
     level
         Confidence level of all intervals.
     n_examples
         Images of the eval set, where the numbers do not say: accuracies come in steps of one image.
 
-    Returns
-    -------
-    Fits
-        One :class:`~seedstudy.decide.summary.FittedGroup` per eval set; ``to_dict()`` is what ``fit --json`` prints.
-
     """
-    source = Source(eval_sets=None if eval_sets is None else tuple(eval_sets), metric=metric, unit=unit)
-    given = [what] if selector is None else [what, selector]
-    arms = _arms(given, source)
+    from seedstudy.decide.group import select_arms
+    from seedstudy.decide.summary import Fits, fit_group
+
+    source = _source(results, study, eval_sets, metric, unit)
+    _check_level(level)
+    arms = select_arms(what, source)
     if len(arms) != 1:
         raise StudyError("fit needs one recipe, for example ss.fit(trials, 'a2').")
-    return Fits(
-        groups=tuple(
-            analysis.fit_group(group, level=level, n_examples=n_examples, rng_seed=rng_seed) for group in arms[0]
-        )
-    )
+    groups = tuple(fit_group(group, level=level, n_examples=n_examples, rng_seed=rng_seed) for group in arms[0])
+    return Fits(groups=groups, left_out=source.left_out)
 
 
 def compare(
     *what: pl.DataFrame | Selector,
+    results: str | Path = "results",
+    study: str = "main",
+    eval_sets: Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
     margin: float | None = None,
     level: float = 0.95,
-    eval_sets: Sequence[str] | None = None,
-    metric: str = DEFAULT_METRIC,
-    unit: str | None = None,
     lower_is_better: bool | None = None,
     all_pairs: bool = False,
     paired: bool = False,
     primary: str | None = None,
     correction: Correction = "holm",
-    rng_seed: int = DEFAULT_RNG_SEED,
+    rng_seed: int = 0,
 ) -> Comparisons:
     """Compare recipes: every further one against the first, or all pairs.
 
     Parameters
     ----------
     what
-        ``(trials, "a3", "a2")`` with a TRIALS frame; ``([78.0, 78.1], [79.6, 79.7])`` with one number per seed; or file
-        selectors and published means such as ``("old.csv", "79.5±0.1 n=5")``.
-    margin
-        Smallest difference of interest in the metric's unit (percentage points for accuracies).
+        Selectors ``("a3", "a2")`` of the study, ``"STUDY:RECIPE@MODEL"``, files, published means such as
+        ``"79.5±0.1 n=5"``; one number per seed ``([78.0, 78.1], [79.6, 79.7])``; or a TRIALS frame and selectors of
+        its recipes ``(trials, "a3", "a2")``.
+    results, study
+        Folder of all studies, and the study in which plain recipe names are looked up.
+    eval_sets
+        None: all that both have.
     unit
-        ``percent`` or ``fraction``, where plain accuracies do not tell.
+        ``percent`` or ``fraction``, where plain accuracies leave it open.
+    margin
+        Smallest difference of interest in the metric's unit (percentage points for accuracies); None: as the study
+        declared.
     lower_is_better
         None: as the metric's name says (``val_loss``: lower), or an error where it does not.
     all_pairs, paired, primary, correction
         See :class:`~seedstudy.decide.compare.Design`.
 
-    Returns
-    -------
-    Comparisons
-        ``to_dict()`` is what ``seedstudy compare --json`` prints.
-
     """
-    source = Source(eval_sets=None if eval_sets is None else tuple(eval_sets), metric=metric, unit=unit)
-    arms = _arms(what, source)
+    from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
+    from seedstudy.decide.group import select_arms
+
+    if correction not in CORRECTIONS:
+        raise StudyError(f'--correction "{correction}" is no correction.{suggest(correction, CORRECTIONS)}')
+    source = _source(results, study, eval_sets, metric, unit)
+    _check_level(level)
+    arms = select_arms(what, source)
     if len(arms) < 2:
-        raise StudyError("compare needs two: A (the baseline) and B, for example ss.compare(trials, 'a3', 'a2').")
-    rule = Rule(
-        margin=margin, alpha=1.0 - level, lower_is_better=judgement.lower_is_better(arms[0][0], lower_is_better)
-    )
+        raise StudyError("compare needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
+    rule = rule_for(_flat(arms), margin=margin, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
-    return judgement.judge(arms, rule, level=level, design=design, rng_seed=rng_seed)
-
-
-def _arms(what: Sequence[pl.DataFrame | Selector], source: Source) -> list[list[Group]]:
-    if what and isinstance(what[0], pl.DataFrame):
-        groups = analysis.groups_of_trials(what[0], source)
-        return [analysis.one_of(groups, str(selector), "these trials") for selector in what[1:]]
-    names = iter("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    arms = []
-    for given in what:
-        if isinstance(given, str):
-            arms.append(analysis.select_one(given, source))
-        else:
-            label = next(names, "")
-            if not label:
-                raise StudyError("compare takes up to 26 lists of numbers; give files for more.")
-            arms.append([analysis.group_of_numbers(given, label, source)])  # type: ignore[arg-type]  # no frame here
-    return analysis.told_apart(arms)
+    return replace(judge(arms, rule, design=design, rng_seed=rng_seed), left_out=source.left_out)
 
 
 def grid(
-    trials: pl.DataFrame, *recipes: str, level: float = 0.95, eval_sets: Sequence[str] | None = None
-) -> list[GridAnswer]:
+    *what: pl.DataFrame | Selector,
+    results: str | Path = "results",
+    study: str = "main",
+    eval_sets: Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    level: float = 0.95,
+) -> Grids:
     """Read architecture difference, recipe difference and seed noise from one table, one per eval set.
 
     Parameters
     ----------
-    trials
-        A TRIALS frame with every combination of at least two models and two recipes.
-    recipes
-        Selectors; all recipes of the frame where none is given.
-    level
-        Confidence level of all intervals.
+    what
+        As in :func:`compare`, with every combination of at least two models and two recipes; none: the whole study.
 
     """
-    source = Source(eval_sets=None if eval_sets is None else tuple(eval_sets))
-    groups = analysis.groups_of_trials(trials, source)
-    chosen = [group for group in groups if not recipes or group.recipe in recipes or group.label in recipes]
-    return analyse_grid(chosen, level=level)
+    from seedstudy.decide.grid import Grids, analyse_grid
+    from seedstudy.decide.group import select
+
+    source = _source(results, study, eval_sets, metric, unit)
+    _check_level(level)
+    return Grids(grids=analyse_grid(_flat(select(what, source)), level=level), left_out=source.left_out)
+
+
+def across_data(
+    *what: pl.DataFrame | Selector,
+    results: str | Path = "results",
+    study: str = "main",
+    eval_sets: Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    margin: float | None = None,
+    level: float = 0.95,
+    lower_is_better: bool | None = None,
+    rng_seed: int = 0,
+) -> AcrossData:
+    """Compare every further recipe with the first on each data set that all have, pool the differences, and rank all.
+
+    See :func:`compare` for the parameters.
+    """
+    from seedstudy.decide import across
+    from seedstudy.decide.compare import rule_for
+    from seedstudy.decide.group import select
+
+    source = _source(results, study, eval_sets, metric, unit)
+    _check_level(level)
+    arms = select(what, source) if what else []
+    if len(arms) < 2:
+        raise StudyError("--across-data needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
+    rule = rule_for(_flat(arms), margin=margin, level=level, lower_is_better=lower_is_better)
+    answer = across.across_data(arms, rule, rng_seed=rng_seed)
+    return replace(answer, comparisons=replace(answer.comparisons, left_out=source.left_out))
+
+
+def race(
+    *what: pl.DataFrame | Selector,
+    replay: bool = False,
+    margin: float | None = None,
+    target: float | None = None,
+    eval_set: str | None = None,
+    results: str | Path = "results",
+    study: str = "main",
+    metric: str = "top1",
+    unit: str | None = None,
+    lower_is_better: bool | None = None,
+    plan: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    data_dir: str | Path | None = None,
+    is_retry: bool = False,
+    rng_seed: int = 0,
+    on_look: Callable[[Race], None] | None = None,
+    say: Say = _say,
+) -> Race:
+    """Add seeds, round by round, until the question is decided; or replay a race on results that are there.
+
+    Parameters
+    ----------
+    what
+        Recipes to train, ``RECIPE`` or ``RECIPE@MODEL``; with `replay` anything that :func:`compare` takes, in the
+        order of the seeds.
+    replay
+        Train nothing.
+    margin
+        Smallest difference of interest; None: as the study declared.
+    target
+        Race one recipe against this number.
+    eval_set
+        The one that decides; None: val.
+    lower_is_better
+        As in :func:`compare`.
+    plan
+        Values of :class:`~seedstudy.stats.race.Plan`: ``alpha``, ``method``, ``first``, ``every``, ``most``,
+        ``futility``; the defaults for the others, with `replay` the shortest arm as the budget.
+    training
+        What the arms share, for example ``{"data": "cifar10", "epochs": 10}``; see
+        :func:`~seedstudy.study.study.adjusted`.
+    on_look
+        Receives the race after each look of a live race.
+
+    """
+    from seedstudy.decide.compare import rule_for
+    from seedstudy.decide.group import on_one_eval_set, select_arms
+    from seedstudy.decide.race import replay_groups
+
+    given = {key: value for key, value in (plan or {}).items() if value is not None}
+    if replay:
+        source = _source(results, study, None if eval_set is None else (eval_set,), metric, unit)
+        groups = [on_one_eval_set(arm, source) for arm in select_arms(what, source)]
+        if not groups:
+            raise StudyError("race needs two recipes: A (the baseline) and B, for example `seedstudy race a3 a2`.")
+        rule = rule_for(groups, margin=margin, level=0.95, lower_is_better=lower_is_better)
+        answer = replay_groups(
+            groups,
+            given,
+            margin=rule.margin,
+            lower_is_better=rule.lower_is_better,
+            target=target,
+            rng_seed=rng_seed,
+        )
+        return replace(answer, left_out=source.left_out)
+    if metric != "top1" or lower_is_better or unit is not None:
+        raise StudyError("race: trials are raced by top1; other metrics come from files, with --replay.")
+    from seedstudy.engines import race as live
+    from seedstudy.store.store import Store
+    from seedstudy.study.study import adjusted
+
+    recipes = [str(name) for name in what]
+    if margin is None:
+        margin = Store(Path(results), study).rule().get("margin")
+    return live.race(
+        live.arms_of(recipes, adjusted(recipes=recipes, name=study, **(training or {}))),
+        given if margin is None else {**given, "margin": margin},
+        results=Path(results),
+        cache_dir=machine.cache_dir(),
+        data_dir=None if data_dir is None else Path(data_dir),
+        eval_set=eval_set or "val",
+        target=target,
+        is_retry=is_retry,
+        say=say,
+        on_look=on_look or (lambda race: None),
+    )
+
+
+# --- before training, and other people's tables ---------------------------------------------------------
+
+
+def power(
+    sd: float | tuple[float, float] | str | None = None,
+    *,
+    pilots: Sequence[Selector] = (),
+    difference: float | None = None,
+    n: int | None = None,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    margin: float | None = None,
+    cost: float | str | None = None,
+    results: str | Path = "results",
+    study: str = "main",
+    eval_set: str | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+) -> PowerPlan:
+    """Plan a comparison of two recipes: seeds for a difference, or the smallest difference that n seeds detect.
+
+    Parameters
+    ----------
+    sd
+        Standard deviation over seeds, of both arms or of each; or the name of a published one (``"rsb-val"``).
+    pilots
+        Instead of `sd`: one selector for both arms, or one for each.
+    difference
+        True difference to plan for. With `n` missing the seeds per arm are computed; with a `margin` it is 0 by default.
+    n
+        Seeds per arm. With `difference` missing the smallest detectable one is computed; with both, the power.
+    margin
+        Plan to show equivalence within it, instead of a difference.
+    cost
+        GPU-hours per seed, or ``"MODEL@RECIPE"`` of RSB's Table 3; None: as measured in the pilots' studies.
+
+    """
+    from seedstudy.decide import plan
+    from seedstudy.decide.group import on_one_eval_set, select_arms
+
+    source = _source(results, study, None if eval_set is None else (eval_set,), metric, unit)
+    groups = [on_one_eval_set(arm, source) for arm in select_arms(pilots, source)]
+    spread = plan.spread_of(sd, groups)
+    hours = [plan.gpu_hours_of(cost)] if cost is not None else [group.gpu_hours for group in groups]
+    known = [each for each in hours if each is not None]
+    answer = plan.plan_seeds(
+        spread,
+        difference=difference,
+        n=n,
+        power=power,
+        alpha=alpha,
+        margin=margin,
+        gpu_hours_per_seed=(known[0], known[-1]) if known and len(known) == len(hours) else None,
+    )
+    return replace(answer, left_out=source.left_out)
+
+
+def audit(
+    table: str | Path,
+    *,
+    sd: float | str | Mapping[str, float] | None = None,
+    reference: Selector | None = None,
+    columns: Sequence[str] | None = None,
+    label: str | None = None,
+    n_seeds: int = 1,
+    best_of: int | None = None,
+    is_ladder: bool = False,
+    alpha: float = 0.05,
+    results: str | Path = "results",
+    study: str = "main",
+    metric: str = "top1",
+    unit: str | None = None,
+    lower_is_better: bool | None = None,
+) -> Audit:
+    """Say which differences of a published table of single runs exceed seed noise.
+
+    Parameters
+    ----------
+    table
+        A CSV file with one row per model or recipe and one column per recipe or eval set.
+    sd
+        Standard deviation over seeds of a single run: of every column, by column, or ``"rsb"``.
+    reference
+        Instead of `sd`: a sweep over seeds whose std is taken.
+    columns, label, unit
+        See :func:`~seedstudy.read.published.read_published_table`.
+    n_seeds, best_of
+        Each number of the table is the mean, or the best, of so many seeds.
+    is_ladder
+        Compare each row with the one before it, instead of all pairs.
+    lower_is_better
+        None: as the names of metric and columns say.
+
+    """
+    from seedstudy.decide import audit as audits
+    from seedstudy.decide.compare import is_lower_better
+    from seedstudy.decide.group import select_arms
+    from seedstudy.read.published import read_published_table
+    from seedstudy.stats.audit import Cells
+
+    if unit not in (None, "percent", "fraction", "none"):
+        raise StudyError(f'--unit "{unit}": expected percent, fraction or none.')
+    if best_of is not None and n_seeds != 1:
+        raise StudyError("--seeds and --best-of: each number is a mean or a best, not both.")
+    if (sd is None) == (reference is None):
+        raise StudyError(
+            f"{table}: a table of single runs does not say its seed noise: give --sd 0.1, or --reference STUDY:RECIPE."
+        )
+    published = read_published_table(Path(table), columns=columns, label=label, unit=unit)
+    source = _source(results, study, None, metric, None if unit == "none" else unit)
+    if reference is not None:
+        noise = audits.noise_of_sweep(select_arms([reference], source)[0], published.columns)
+    else:
+        assert sd is not None
+        noise = audits.noise_of(sd, published.columns)
+    if lower_is_better is None:
+        names = published.columns if metric == "top1" else (metric,)
+        directions = {is_lower_better(name, None if unit == "none" else "pp") for name in names}
+        if len(directions) > 1:
+            raise StudyError(f"{table}: higher is better in some columns and lower in others: judge them one by one.")
+        lower_is_better = directions.pop()
+    answer = audits.audit(
+        published,
+        noise,
+        cells=Cells(n=n_seeds) if best_of is None else Cells(kind="best", n=best_of),
+        alpha=alpha,
+        lower_is_better=lower_is_better,
+        is_ladder=is_ladder,
+    )
+    return replace(answer, left_out=source.left_out)
+
+
+# --- trials and networks from elsewhere -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportAnswer:
+    """What an import added to a study."""
+
+    study: str
+    folder: Path = field(metadata=HIDDEN)
+    imported: int
+    """Trials that were added; 0 where the same files were imported before."""
+    notes: tuple[str, ...] = field(metadata=HIDDEN)
+    """What the files left unclear."""
+    summaries: Summaries = field(metadata=FLAT)
+    """Of every recipe in the study."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``import --json``."""
+        return fields_of(self)
+
+
+def import_files(
+    *files: str | Path,
+    results: str | Path = "results",
+    study: str = "main",
+    recipe: str | None = None,
+    model: str | None = None,
+    data: str | None = None,
+    n_examples: int | str | Mapping[str, int] | None = None,
+    eval_sets: Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+) -> ImportAnswer:
+    """Put trials that were trained elsewhere into a study, so that every other question can be asked of them.
+
+    Parameters
+    ----------
+    files
+        Tables, logs, folders (with a slash at the end) or patterns.
+    recipe, model, data
+        Where the files do not say.
+    n_examples
+        Images of every eval set, or by eval set.
+
+    """
+    import polars as pl
+
+    from seedstudy.read.counts import image_counts, trials_of
+    from seedstudy.read.groups import Request, read_groups
+    from seedstudy.read.logs import parse_selector
+    from seedstudy.store import outside
+    from seedstudy.store.store import Store
+
+    counts = image_counts(n_examples)
+    store = Store(Path(results), study)
+    request = Request(metric=metric, eval_sets=None if eval_sets is None else tuple(eval_sets), unit=unit)
+    frames, notes = [], list[str]()
+    for name in map(str, files):
+        if parse_selector(name) is None:
+            missing = "not a file of results; a folder is written with a slash" if Path(name).exists() else "no such file"
+            raise StudyError(f"{name}: cannot be read ({missing}).")
+        frame, doubts = trials_of(
+            read_groups(name, request),
+            study=study,
+            recipe=recipe,
+            model=model,
+            data=data,
+            n_examples=counts,
+            where=name,
+        )
+        frames.append(frame)
+        notes += doubts
+    together = pl.concat(frames)
+    is_new = outside.write(store.root, together)
+    return ImportAnswer(
+        study=study,
+        folder=store.root,
+        imported=together["trial_id"].n_unique() if is_new else 0,
+        notes=tuple(notes),
+        summaries=_summaries((), _source(results, study, eval_sets, "top1", unit), level=0.95),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluatedSet:
+    """One network on one eval set."""
+
+    eval_set: str
+    n_examples: int
+    top1: float
+    """Percent, as the next two."""
+    top5: float
+    published_top1: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluateAnswer:
+    """Weights trained elsewhere, evaluated here."""
+
+    model: str
+    recipe: str
+    preprocessing: Preprocessing
+    evaluations: tuple[EvaluatedSet, ...]
+    is_new: bool = field(metadata=HIDDEN)
+    """Whether the study did not hold these evaluations yet."""
+    folder: Path = field(metadata=HIDDEN)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``evaluate --json``."""
+        return fields_of(self)
+
+
+def evaluate(
+    model: str,
+    *,
+    weights: str | Path | None = None,
+    data: str = "imagenet",
+    data_dir: str | Path | None = None,
+    eval_sets: Sequence[str] | None = None,
+    recipe: str | None = None,
+    size: int | None = None,
+    crop: float | None = None,
+    seed: int | None = None,
+    published: str | Path | None = None,
+    results: str | Path = "results",
+    study: str = "evaluated",
+    say: Say = _say,
+) -> EvaluateAnswer:
+    """Evaluate published or own weights, and add the result to a study.
+
+    Parameters
+    ----------
+    model
+        timm model with weights (``resnet50.a1_in1k``), or ``hf-hub:user/name``.
+    weights
+        A weights file instead of timm's.
+    recipe
+        Preprocess as this recipe tests; None: as the weights say.
+    size, crop
+        Side in pixels and share of the centre crop, instead.
+    seed
+        Seed these weights were trained with, where it is known.
+    published
+        timm's folder ``results``: its figures stand beside ours.
+
+    """
+    from seedstudy import data as datasets
+    from seedstudy.read.published import timm_top1
+    from seedstudy.recipes.reader import load_recipe
+    from seedstudy.store import outside
+    from seedstudy.study.trial import check_name
+
+    check_name(study)
+    require_extra("train")
+    from seedstudy.train.pretrained import judge
+
+    prepared = datasets.prepare(
+        data, data_dir=None if data_dir is None else Path(data_dir), cache_dir=machine.cache_dir(), progress=say
+    )
+    loaded = datasets.load(prepared)
+    judged = judge(
+        model,
+        loaded,
+        _available(loaded, eval_sets, say),
+        weights=None if weights is None else Path(weights),
+        recipe=load_recipe(recipe) if recipe is not None else None,
+        size=size,
+        crop=crop,
+    )
+    shown = judged.preprocessing
+    tag, base = outside.label_of(model, None if weights is None else Path(weights))
+    is_new = outside.add_evaluated(
+        Path(results) / study,
+        judged.evaluations,
+        loaded,
+        how=f"{shown.size} px, crop {shown.crop:g}, {shown.interpolation}",
+        recipe=tag,
+        model=base,
+        seed=seed,
+        n_params=judged.n_params,
+        device=judged.device,
+    )
+    _warn_of_wrong_folders(judged, loaded, say)
+    return EvaluateAnswer(
+        model=base,
+        recipe=tag,
+        preprocessing=shown,
+        evaluations=tuple(
+            EvaluatedSet(
+                eval_set=name,
+                n_examples=each.n_examples,
+                top1=100 * each.n_correct / each.n_examples,
+                top5=100 * each.n_correct_top5 / each.n_examples,
+                published_top1=None
+                if published is None
+                else timm_top1(Path(published), name, model, size=shown.size, crop=shown.crop),
+            )
+            for name, each in judged.evaluations.items()
+        ),
+        is_new=is_new,
+        folder=Path(results) / study,
+    )
+
+
+def _available(data: Dataset, eval_sets: Sequence[str] | None, say: Say) -> tuple[str, ...]:
+    """Return the eval sets asked for that are there; say which are not."""
+    for name, sentence in data.missing.items():
+        if name != "train" and (eval_sets is None or name in eval_sets):
+            say(f"{data.name}: no {name}: {sentence}")
+    chosen = tuple(name for name in data.eval_sets if eval_sets is None or name in eval_sets)
+    if not chosen:
+        raise StudyError(f"{data.name}: none of the eval sets asked for is there.")
+    return chosen
+
+
+def _warn_of_wrong_folders(judged: Judged, data: Dataset, say: Say) -> None:
+    """Say so where V2 is at chance and val is not: labels sorted as text look like that."""
+    share = {name: each.n_correct / each.n_examples for name, each in judged.evaluations.items()}
+    for name in share:
+        if name.startswith("v2") and share.get("val", 0.0) > 0.2 and share[name] < 0.05 * share["val"]:
+            say(f"{data.name}: {name} is at chance while val is not: its folders do not hold the classes they say.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Costs(Sequence["Cost"]):
+    """Size and, where it was timed, speed of networks."""
+
+    costs: tuple[Cost, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``cost --json``."""
+        return fields_of(self)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.costs[index]
+
+    def __len__(self) -> int:
+        return len(self.costs)
+
+
+def cost(
+    *models: str, size: int | None = None, batch: int = 32, repeats: int = 10, counts_only: bool = False, say: Say = _say
+) -> Costs:
+    """Count and time networks without training them: parameters, multiply-adds, activations, latency, memory.
+
+    Parameters
+    ----------
+    size
+        Side of the images in pixels; None: the model's own.
+    batch
+        Images at a time, where more than one is timed.
+    repeats
+        Passes that are timed; the median is given.
+    counts_only
+        Time nothing.
+
+    """
+    require_extra("train")
+    from seedstudy.train import cost as costs
+
+    if batch < 2 or repeats < 1:
+        raise StudyError("--batch must be at least 2 (batch norm needs two images) and --repeats at least 1.")
+    rows = []
+    for name in models:
+        say(f"{name}: counting" if counts_only else f"{name}: counting and timing")
+        rows.append(costs.measure(name, image_size=size, batch_size=batch, n_timed=0 if counts_only else repeats))
+    return Costs(costs=tuple(rows))
+
+
+# --- shared steps -----------------------------------------------------------------------------------------
+
+
+def _source(
+    results: str | Path,
+    study: str,
+    eval_sets: Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    *,
+    scans: Mapping[str, Any] | None = None,
+) -> Source:
+    from seedstudy.decide.group import Source
+
+    return Source(
+        results=Path(results),
+        study=study,
+        eval_sets=None if eval_sets is None else tuple(eval_sets),
+        metric=metric,
+        unit=unit,
+        scans=dict(scans or {}),
+    )
+
+
+def _summaries(what: Sequence[Any], source: Source, *, level: float) -> Summaries:
+    from seedstudy.decide.group import select, with_distinct_labels
+    from seedstudy.decide.summary import Summaries, summarise
+
+    _check_level(level)
+    groups = _flat(with_distinct_labels(select(what, source)))
+    return Summaries(groups=tuple(summarise(group, level=level) for group in groups), left_out=source.left_out)
+
+
+def _check_level(level: float) -> None:
+    if not 0.0 < level < 1.0:
+        raise StudyError(f"--level {level:g}: must lie between 0 and 1, for example 0.95.")
+
+
+def _flat(arms: Iterable[Sequence[Any]]) -> list[Any]:
+    return [group for arm in arms for group in arm]

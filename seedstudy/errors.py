@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from importlib.util import find_spec
 
-_EXTRAS = {
+EXTRAS = {
     "train": ("torch", "torchvision", "timm", "accelerate", "datasets", "sklearn", "pyarrow"),
     "parquet": ("pyarrow",),
     "ray": ("ray",),
@@ -16,10 +16,12 @@ _EXTRAS = {
 
 
 class SeedstudyError(Exception):
-    """Wrong input, a damaged file or an unusable folder; the command line prints it and exits 2.
+    """Wrong input, a damaged file or an unusable folder; the command line prints it and exits with `exit_code`.
 
     The message is one line with three parts: what is wrong, where (file, key, trial), how to fix it.
     """
+
+    exit_code = 2
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
@@ -48,6 +50,12 @@ class StoreError(SeedstudyError):
     """A results folder that cannot be read or written."""
 
 
+class TrialFailed(SeedstudyError):
+    """A trial that ended without the result that was needed."""
+
+    exit_code = 1
+
+
 class StatisticsError(SeedstudyError):
     """Numbers that no honest answer can be given for (too few, not finite, of different kinds)."""
 
@@ -68,7 +76,7 @@ def require_extra(extra: str) -> None:
         Names the module and the command that installs it.
 
     """
-    for module in _EXTRAS[extra]:
+    for module in EXTRAS[extra]:
         if find_spec(module) is None:
             raise MissingExtraError(module, extra)
 
@@ -76,7 +84,7 @@ def require_extra(extra: str) -> None:
 def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
     """Return the error for a user where an import failed because an extra is not installed, else None."""
     module = (error.name or "").partition(".")[0]
-    return next((MissingExtraError(module, extra) for extra, modules in _EXTRAS.items() if module in modules), None)
+    return next((MissingExtraError(module, extra) for extra, modules in EXTRAS.items() if module in modules), None)
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

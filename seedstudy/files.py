@@ -1,7 +1,7 @@
-"""Files that are there whole or not at all, and say themselves whether they are still what was written.
+"""Files that are written completely or not at all, and whose damage is noticed when they are read.
 
-A record is a JSON object with a ``format`` and a ``seal``: the digest of the rest. A table has its digest in the record
-beside it. History of the format of records:
+A record is a JSON object with a ``format`` and a ``seal``: the digest of everything else. A table's digest is in the
+record beside it. History of the format of records:
 
 2   sealed
 1   not sealed; still read
@@ -28,37 +28,56 @@ READABLE_FORMATS = (1, 2)
 LARGEST_TOML = 2**20
 """Bytes; a file of recipes or studies has a few thousand."""
 LARGEST_RECORD = 64 * 2**20
-"""Bytes; no record of ours comes near it, and a file that does would fill the memory."""
+"""Bytes; our records are far smaller, and a file of this size would fill the memory."""
+
+
+# --- writing ------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn a full disk, a read-only folder or a file in the way into one line."""
+    """Turn a full disk, a read-only folder or a file in the way into a StoreError of one line."""
     try:
         yield
     except OSError as error:
         raise StoreError(
             f"{error.filename or path}: cannot write results ({error.strerror or error}); finished trials are safe: "
-            "mend it, or choose another folder with --results, and give the same command again."
+            "make room or check the folder's permissions, or choose another folder with --results, and run the same "
+            "command again."
         ) from error
 
 
-def write_atomically(path: Path, content: bytes, *, is_first_only: bool = False, is_durable: bool = True) -> None:
-    """Write a file so that it is there whole or not at all.
+def open_to_write(path: Path, flags: int) -> int:
+    """Return a descriptor; the only place where files of a study are opened to be written.
+
+    Parameters
+    ----------
+    flags
+        As of ``os.open``: ``os.O_WRONLY | os.O_CREAT``, say.
+
+    """
+    return os.open(path, flags | machine.BINARY, 0o666)
+
+
+def write_atomically(
+    path: Path, content: bytes | memoryview, *, is_first_only: bool = False, is_durable: bool = True
+) -> None:
+    """Write a file completely or not at all; its folder is made where it is missing.
 
     Parameters
     ----------
     is_first_only
-        Keep a file that is there already.
+        Keep a file that exists already.
     is_durable
-        Wait until the disk has it; a file that can be made again needs no waiting.
+        Wait until the disk has it; unnecessary for a file that can be made again.
 
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)  # of a killed process with the same number
+    temporary.unlink(missing_ok=True)  # left by a killed process with the same number
     try:
-        with temporary.open("xb") as file:  # "x" follows no link that somebody put there
+        # O_EXCL follows no link that somebody put there.
+        with os.fdopen(open_to_write(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
             file.write(content)
             file.flush()
             if is_durable:
@@ -72,30 +91,48 @@ def write_atomically(path: Path, content: bytes, *, is_first_only: bool = False,
         temporary.unlink(missing_ok=True)
 
 
+# --- reading ------------------------------------------------------------------------------------------
+
+
+def damaged(path: Path, why: str, remedy: str = "") -> StoreError:
+    """Return the error that says which file is damaged, why, and what to do."""
+    return StoreError(f"{path}: damaged ({why})" + (f"; {remedy}." if remedy else "."))
+
+
 @contextmanager
-def opened(path: Path) -> Iterator[io.BufferedReader]:
+def opened(path: Path, *, remedy: str = "") -> Iterator[io.BufferedReader]:
     """Open a file for reading; a pipe or a device in its place is an error instead of an endless wait."""
     try:
         descriptor = os.open(path, os.O_RDONLY | machine.NON_BLOCKING | machine.BINARY)
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise _unreadable(path, error, remedy) from error
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise StoreError(f"{path}: damaged (not a regular file).")
+            raise damaged(path, "not a regular file", remedy)
         try:
             yield file
         except OSError as error:
-            raise StoreError(f"{path}: cannot be read ({error.strerror}).") from error
+            raise _unreadable(path, error, remedy) from error
 
 
-def sha256(path: Path) -> str:
+def _unreadable(path: Path, error: OSError, remedy: str) -> StoreError:
+    how = remedy if remedy and isinstance(error, FileNotFoundError) else "check its permissions"
+    return StoreError(f"{path}: cannot be read ({error.strerror}); {how}.")
+
+
+def sha256(path: Path, *, remedy: str = "") -> str:
     """Return the digest of a file's content, read in pieces."""
-    with opened(path) as file:
+    with opened(path, remedy=remedy) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *, remedy: str = "") -> dict[str, Any]:
     """Return the JSON object in a file, unchecked.
+
+    Parameters
+    ----------
+    remedy
+        What the user can do about a damaged file; the end of the error's sentence.
 
     Raises
     ------
@@ -103,28 +140,28 @@ def read_json(path: Path) -> dict[str, Any]:
         The file cannot be read, or holds no JSON object.
 
     """
-    with opened(path) as file:
+    with opened(path, remedy=remedy) as file:
         content = file.read(LARGEST_RECORD + 1)
     try:
         if len(content) > LARGEST_RECORD:
             raise ValueError("too long")
         document = json.loads(content.decode())
     except (ValueError, RecursionError) as error:
-        raise StoreError(f"{path}: damaged (not valid JSON).") from error
+        raise damaged(path, "not valid JSON", remedy) from error
     if not isinstance(document, dict):
-        raise StoreError(f"{path}: damaged (not a JSON object).")
+        raise damaged(path, "not a JSON object", remedy)
     return document
 
 
 def read_short_text(path: Path) -> str:
-    """Return a file that a person wrote.
+    """Return the text of a file that a person wrote.
 
     Raises
     ------
     OSError
         The file cannot be read.
     UnicodeDecodeError
-        It is not UTF-8; also where it is longer than anybody writes (a device without end).
+        It is not UTF-8, or longer than a megabyte (an endless device).
 
     """
     with path.open("rb") as file:
@@ -142,36 +179,34 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise ValueError("nested too deep") from None
 
 
+# --- records ------------------------------------------------------------------------------------------
+
+
 def write_record(path: Path, record: Mapping[str, Any], *, is_first_only: bool = False) -> None:
     """Write a record with its format and its seal."""
     with_format = {"format": FORMAT, **record}
     write_atomically(path, to_json({**with_format, "seal": _seal(with_format)}), is_first_only=is_first_only)
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """Return what :func:`write_record` wrote, of this or an older format.
+def read_record(path: Path, *, remedy: str = "") -> dict[str, Any]:
+    """Return what :func:`write_record` wrote, in this or an older format; ``remedy`` as in :func:`read_json`.
 
     Raises
     ------
     StoreError
-        The file cannot be read, is damaged, or is of a newer format.
+        The file cannot be read, is damaged, or has a newer format.
 
     """
-    record = read_json(path)
-    check_format(path, record, READABLE_FORMATS)
-    seal = record.pop("seal", None)
-    if seal != _seal(record) and (seal is not None or record["format"] != 1):
-        raise StoreError(f"{path}: damaged (its content is not what was written).")
-    return record
-
-
-def check_format(path: Path, record: Mapping[str, Any], readable: tuple[int, ...]) -> None:
-    """Raise StoreError unless this version reads the record's format."""
-    if record.get("format") not in readable:
+    record = read_json(path, remedy=remedy)
+    if record.get("format") not in READABLE_FORMATS:
         raise StoreError(
             f"{path}: format {record.get('format', 'none')}, this version of seedstudy reads "
-            f"{' and '.join(map(str, readable))}: use the version that wrote it."
+            f"{' and '.join(map(str, READABLE_FORMATS))}: use the version that wrote it."
         )
+    seal = record.pop("seal", None)
+    if seal != _seal(record) and (seal is not None or record["format"] != 1):
+        raise damaged(path, "its content is not what was written", remedy)
+    return record
 
 
 def to_json(record: Mapping[str, Any]) -> bytes:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seedstudy.data import Dataset, EvalSet
+from seedstudy.data.base import Dataset, EvalSet
 from seedstudy.recipes import reader as recipes
-from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.store.store import Store
 from seedstudy.study.seeds import PURPOSES
-from seedstudy.study.study import EpochReport, Evaluation, Study, Trial, TrialResult
+from seedstudy.study.study import Study
+from seedstudy.study.trial import EpochReport, Evaluation, Trial, TrialResult
 
 N_CLASSES = 4
 

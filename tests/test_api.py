@@ -9,7 +9,8 @@ import pytest
 import seedstudy as ss
 from seedstudy.errors import SeedstudyError, StatisticsError, StudyError
 from seedstudy.store.store import Store
-from seedstudy.study.study import Study, Trial
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
 from tests.conftest import drawn_result
 
 MakeStore = Callable[..., Store]
@@ -86,7 +87,7 @@ def test_lower_is_better_turns_the_verdict_only() -> None:
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [([0.78, 0.79], "percent or fraction"), ([-1.0, 5.0], "is no accuracy"), ([101.0, 5.0], "is no accuracy")],
+    [([0.78, 0.79], "percent or fraction"), ([-1.0, 5.0], "is not an accuracy"), ([101.0, 5.0], "is not an accuracy")],
 )
 def test_unit_of_plain_accuracies_is_never_guessed(values: list[float], expected: str) -> None:
     with pytest.raises(StatisticsError, match=expected):

@@ -11,12 +11,10 @@ import pytest
 import timm
 import torch
 
-from seedstudy.read.timm_results import figure
 from seedstudy.store.schema import PREDICTIONS, validate
-from tests.imagenet_tree import SHARED, make_tree
+from tests.imagenet_tree import make_tree
 
 Cli = Callable[..., tuple[int, str, str]]
-TIMM_RESULTS = SHARED / "reference" / "timm_results"
 
 
 @pytest.fixture
@@ -85,16 +83,6 @@ def test_wrong_weights_are_one_line(cli: Cli, tree: Path, weights: Path, tmp_pat
         assert out == ""
         assert message in err.splitlines()[-1]
     assert not Path("results").exists()
-
-
-@pytest.mark.skipif(not TIMM_RESULTS.is_dir(), reason="needs timm's results tables (timm_results)")
-def test_published_figures_are_found_by_model_size_and_crop() -> None:
-    """The same weights stand in several rows: the name alone is no key."""
-    for size, crop, val, real, v2 in ((224, 0.95, 80.382, 85.712, 68.47), (288, 1.0, 81.24, 86.579, 69.69)):
-        found = [figure(TIMM_RESULTS, name, "resnet50.a1_in1k", size=size, crop=crop) for name in ("val", "real", "v2")]
-        assert found == [val, real, v2]
-    assert figure(TIMM_RESULTS, "val", "resnet50.a1_in1k", size=224, crop=0.875) is None
-    assert figure(TIMM_RESULTS, "v2_top", "resnet50.a1_in1k", size=224, crop=0.95) is None
 
 
 def test_cost_counts_without_training(cli: Cli) -> None:

@@ -18,7 +18,9 @@ from seedstudy import machine
 from seedstudy.engines import local
 from seedstudy.store import lease
 from seedstudy.store.store import Store
-from seedstudy.study.study import Placement, Study, Trial
+from seedstudy.study.placement import Placement
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
 
 AS_ON_WINDOWS = """
 import asyncio, os, signal, sys
@@ -41,6 +43,7 @@ def on_macos(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(machine, name, tmp_path / "proc" / name)
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux has an affinity")
 def test_cores_are_those_this_process_may_use() -> None:
     script = "import os; from seedstudy import machine\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
     shown = subprocess.run([sys.executable, "-c", f"{script}print(machine.cores())"], capture_output=True, check=True)
@@ -56,7 +59,9 @@ def test_the_launcher_counts_cores_on_macos(monkeypatch: pytest.MonkeyPatch) -> 
     assert environment[local.LOADERS] == "2"
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can reset the peak")
 def test_peak_memory_follows_what_is_used_and_can_be_reset() -> None:
+    assert machine.reset_peak_memory()
     before = machine.peak_memory()
     block = np.ones(64 * 2**20, dtype=np.uint8)
     during = machine.peak_memory()
@@ -77,14 +82,14 @@ def test_peak_memory_is_in_bytes_on_macos_and_cannot_be_reset(monkeypatch: pytes
 
 
 def test_a_process_of_another_program_is_not_ours() -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as other:
-        assert not machine.runs_seedstudy(other.pid)
-        other.kill()
-    assert not machine.runs_seedstudy(other.pid)
-    script = "import sys, time; time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", script, "seedstudy"]) as ours:
-        assert machine.runs_seedstudy(ours.pid)
-        ours.kill()
+    for words, is_ours in (((), False), (("seedstudy",), True)):
+        command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)", *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            assert machine.runs_seedstudy(process.pid) == is_ours
+            process.kill()
+        assert not machine.runs_seedstudy(process.pid)
 
 
 @pytest.mark.usefixtures("on_macos")

@@ -15,9 +15,10 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from seedstudy.data import EvalSet
+from seedstudy.data.base import EvalSet
 from seedstudy.store.store import Store
-from seedstudy.study.study import Study, Trial
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
 from tests.conftest import drawn_result, make_dataset
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"

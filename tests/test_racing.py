@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from seedstudy.decide.racing import replay, run
 
 import seedstudy as ss
 from seedstudy.decide.race import RaceRule
-from seedstudy.decide.racing import replay, run
 from seedstudy.errors import StudyError
-from seedstudy.stats.sequential import Plan
+from seedstudy.stats.race import Plan
 
 N14 = "3.2774 3.2782 3.2796 3.2815 3.276 3.2777 3.2784 3.2795 3.281 3.2802 3.2767 3.2772 3.28 3.2786"
 N10A = "3.2781 3.2792 3.2765 3.2796 3.2803 3.2801 3.2787 3.2798 3.2787 3.2786"

@@ -1,4 +1,4 @@
-"""The command line: parse, one call, print. Everything heavy is imported inside the command that needs it."""
+"""The command line: parse, one call of the API, print. Everything heavy is imported inside the command that needs it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,21 @@ from typing import Annotated
 import typer
 
 from seedstudy import __version__
-from seedstudy.cli import catalogue, deciding, judging, networks, trials
-from seedstudy.cli import import_files as importing
-from seedstudy.cli import race as racing
-from seedstudy.cli import run as training
+from seedstudy.cli.audit import audit
+from seedstudy.cli.compare import compare
+from seedstudy.cli.cost import cost
+from seedstudy.cli.data import data_app
+from seedstudy.cli.evaluate import evaluate
+from seedstudy.cli.fit import fit
+from seedstudy.cli.import_files import import_files
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
+from seedstudy.cli.power import power
+from seedstudy.cli.race import race
+from seedstudy.cli.recipes import recipes_app
+from seedstudy.cli.run import run
+from seedstudy.cli.status import cancel, clean, status
+from seedstudy.cli.summary import summary
+from seedstudy.cli.trial import trial
 from seedstudy.errors import SeedstudyError, missing_extra
 
 app = typer.Typer(
@@ -24,26 +34,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    *(training.run, trials.status, trials.cancel, trials.clean),
-    *(judging.summary, judging.fit, judging.compare),
-    *(racing.race, deciding.power, deciding.audit),
-    *(networks.evaluate, networks.cost),
-):
+for command in (run, status, cancel, clean, summary, fit, compare, race, power, audit, evaluate, cost):
     app.command()(command)
-app.command("import")(importing.import_files)
-app.command(hidden=True)(trials.trial)
-app.add_typer(catalogue.recipes_app, name="recipes")
-app.add_typer(catalogue.data_app, name="data")
+app.command("import")(import_files)
+app.command(hidden=True)(trial)
+app.add_typer(recipes_app, name="recipes")
+app.add_typer(data_app, name="data")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit; a user's mistake is one line on stderr and exit code 2."""
+    """Run the command line and exit; what goes wrong is one line on stderr and an exit code."""
     try:
         sys.exit(app(args=arguments, standalone_mode=False))
     except SeedstudyError as error:
         print(f"seedstudy: {error}", file=sys.stderr)
-        sys.exit(EXIT_USAGE)
+        sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         if (missing := missing_extra(error)) is None:
             raise

@@ -1,47 +1,138 @@
-"""The options and checks that several commands share."""
+"""The options that several commands share, in groups, and how every command ends."""
 
 from __future__ import annotations
 
+import inspect
 import json
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from seedstudy.errors import StudyError, suggest
 
-if TYPE_CHECKING:
-    from seedstudy.decide.summary import Source
-
+PICTURES = (".png", ".pdf", ".svg")
 EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 Results = Annotated[Path, typer.Option("--results", help="Folder that holds the studies.")]
 StudyName = Annotated[str, typer.Option("--study", help="Name of the study inside the results folder.")]
+StudyArgument = Annotated[str, typer.Argument(metavar="[STUDY]", help="Name of the study.")]
 AsJson = Annotated[bool, typer.Option("--json", help="The same facts for machines, on stdout.")]
 EvalSets = Annotated[str | None, typer.Option("--eval", help="Eval sets, e.g. val,real,v2 (default: all there are).")]
+EvalSet = Annotated[str | None, typer.Option("--eval", help="The one eval set that counts (default: val).")]
 Metric = Annotated[str, typer.Option("--metric", help="Metric, or column of a file.")]
-Unit = Annotated[str | None, typer.Option("--unit", help="percent or fraction, where plain accuracies do not tell.")]
+Unit = Annotated[
+    str | None, typer.Option("--unit", help="percent or fraction, where plain accuracies leave it open.")
+]
+LowerIsBetter = Annotated[
+    bool | None,
+    typer.Option("--lower-is-better/--higher-is-better", help="For metrics whose name leaves it open."),
+]
 Level = Annotated[float, typer.Option("--level", help="Confidence level of the intervals.")]
+Details = Annotated[bool, typer.Option("--details", help="Also what decides nothing: medians, a new seed, ranks…")]
+RngSeed = Annotated[int, typer.Option("--rng-seed", help="Seed of permutations and bootstrap.")]
 Save = Annotated[Path | None, typer.Option("--save", help="Also write the picture (.png, .pdf or .svg).")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder the data set lies in.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the data set.")]
 Margin = Annotated[
     float | None, typer.Option("--margin", help="Smallest difference of interest, in points (default: the study's).")
 ]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")]
 
 
-def source_of(results: Path, study: str, eval_sets: str | None, metric: str, unit: str | None) -> Source:
-    from seedstudy.decide.summary import Source
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where results are looked up, and which number of theirs is meant."""
 
-    if unit not in (None, "percent", "fraction"):
-        raise StudyError(f'--unit "{unit}": expected percent or fraction.')
-    return Source(results=results, study=study, eval_sets=eval_names(eval_sets), metric=metric, unit=unit)
+    results: Results = Path("results")
+    study: StudyName = "main"
+    metric: Metric = "top1"
+    unit: Unit = None
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What is trained, beside recipes and seeds."""
+
+    data: Annotated[str | None, typer.Option("-d", "--data", help="Data set (default: the embedded shapes).")] = None
+    epochs: Annotated[int | None, typer.Option(help="Train for so many epochs instead of the recipe's.")] = None
+    train_limit: Annotated[int | None, typer.Option(help="Only the first N training images, class-balanced.")] = None
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value: change a recipe value (repeatable).")
+    ] = None
+    vary: Annotated[str | None, typer.Option(help="Streams that follow the seed: init,order,augment,mix,drop.")] = None
+    augment: Annotated[
+        str | None, typer.Option(help="Who augments: batched (tensors on the device, default) or pil (timm's own).")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where trials are trained, and with what."""
+
+    engine: Annotated[str | None, typer.Option(help="Where trials are trained: local, slurm or ray.")] = None
+    workers: Annotated[str | None, typer.Option(help="Trials at a time: a number, or auto.")] = None
+    processes: Annotated[int | None, typer.Option(help="Processes that train one trial together.")] = None
+    cores: Annotated[int | None, typer.Option(help="Cores for each process.")] = None
+    gpus: Annotated[float | None, typer.Option(help="GPUs for each process; 0.25 shares one among four.")] = None
+    stack: Annotated[
+        str | None,
+        typer.Option(help="Seeds of a small model trained side by side: a number (default: 1), or auto (timed)."),
+    ] = None
+    trials_per_job: Annotated[int | None, typer.Option(help="Trials that one job of a queue trains in turn.")] = None
+    template: Annotated[
+        Path | None, typer.Option(help="Slurm: a script that begins each job (#SBATCH lines, modules).")
+    ] = None
+
+
+def grouped[**P](command: Callable[P, None]) -> Callable[..., None]:
+    """Return a command whose parameters of a dataclass above are spread into that class's options."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {}
+    parameters: list[inspect.Parameter] = []
+
+    def add(name: str, kind: Any, default: Any) -> None:
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind))
+
+    for parameter in inspect.signature(command).parameters.values():
+        kind = hints[parameter.name]
+        if not (isinstance(kind, type) and is_dataclass(kind)):
+            add(parameter.name, kind, parameter.default)
+            continue
+        groups[parameter.name] = kind
+        of_group = get_type_hints(kind, include_extras=True)
+        for option in fields(kind):
+            add(option.name, of_group[option.name], option.default)
+
+    def call(**given: Any) -> None:
+        for name, kind in groups.items():
+            given[name] = kind(**{option.name: given.pop(option.name) for option in fields(kind)})
+        command(**given)  # type: ignore[call-arg]  # spread above
+
+    call.__name__, call.__doc__ = command.__name__, command.__doc__
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call
+
+
+def values(group: Any) -> dict[str, Any]:
+    """Return the options of a group by name."""
+    return {option.name: getattr(group, option.name) for option in fields(group)}
+
+
+# --- words of options ------------------------------------------------------------------------------------
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Return the words of a list with commas."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def eval_names(text: str | None) -> tuple[str, ...] | None:
-    from seedstudy.data import EVAL_SET_ORDER
+    """Return the eval sets of a list with commas; None for all."""
+    from seedstudy.data.base import EVAL_SET_ORDER
 
     if text is None:
         return None
@@ -52,68 +143,52 @@ def eval_names(text: str | None) -> tuple[str, ...] | None:
     return names
 
 
-def summaries_of(what: Sequence[str], source: Source, *, level: float) -> list[Any]:
-    from seedstudy.decide import summary as analysis
+def one_eval_set(text: str | None) -> str | None:
+    """Return the name of one eval set; None for the default."""
+    names = eval_names(text)
+    if names is not None and len(names) != 1:
+        raise StudyError(f"--eval {text}: name one eval set.")
+    return names[0] if names else None
 
-    check_level(level)
-    return [analysis.summarise(group, level=level) for group in analysis.select_groups(what, source)]
 
-
-def check_choice(option: str, given: str, known: Sequence[str], *, what: str) -> None:
+def check_choice(option: str, given: str, known: Iterable[str], *, what: str) -> None:
+    """Refuse a word that is not among the known ones."""
     if given not in known:
         raise StudyError(f'{option} "{given}" is no {what}.{suggest(given, known)}')
 
 
-def check_level(level: float) -> None:
-    if not 0.0 < level < 1.0:
-        raise StudyError(f"--level {level:g}: must lie between 0 and 1, for example 0.95.")
+def check_picture(path: Path | None) -> None:
+    """Refuse a picture's name before anything is computed."""
+    if path is not None and path.suffix.lower() not in PICTURES:
+        raise StudyError(f"{path}: a picture's name ends in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}.")
+    if path is not None and not path.absolute().parent.is_dir():
+        raise StudyError(f"{path}: no such folder; make it, or choose another place.")
 
 
-def damaged_trials(what: Sequence[str], source: Source) -> dict[str, str]:
-    """Return the damaged trials of every study that is asked for; the others are still read."""
-    from seedstudy.decide.summary import studies_of
-    from seedstudy.store.store import Store
-
-    studies = studies_of(what, source)
-    return {key: text for name in studies for key, text in Store(source.results, name).scan().damaged.items()}
+# --- how a command ends ----------------------------------------------------------------------------------
 
 
-def tell_damaged(damaged: Mapping[str, str]) -> None:
-    for sentence in damaged.values():
+def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> None:
+    """Print an answer to stdout: as a document for machines, or as a table."""
+    if as_json:
+        from seedstudy.document import document
+
+        print(json.dumps(document(answer), indent=1, allow_nan=False))
+        return
+    from seedstudy.show.format import show
+
+    show(render())
+
+
+def name_left_out(sentences: Iterable[str] | Mapping[str, str]) -> None:
+    """Name what is damaged, on stderr, and exit as for wrong usage where there is any."""
+    found = list(sentences.values() if isinstance(sentences, Mapping) else sentences)
+    for sentence in found:
         tell(f"left out: {sentence}")
-
-
-def declared_margin(source: Source) -> float | None:
-    """Return the margin the study declared before its numbers, if it has one."""
-    from seedstudy.store.store import Store
-
-    return Store(source.results, source.study).rule().get("margin")
-
-
-def words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def cache_dir() -> Path:
-    """Return where decoded data sets are kept: SEEDSTUDY_CACHE, or the user's cache folder."""
-    given = os.environ.get("SEEDSTUDY_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seedstudy"
+    if found:
+        raise typer.Exit(EXIT_USAGE)
 
 
 def tell(text: str) -> None:
     """Say one line on stderr."""
     print(text, file=sys.stderr)
-
-
-def print_json(document: dict[str, Any]) -> None:
-    """Print a document for machines on stdout."""
-    print(json.dumps(document, indent=1, allow_nan=False))
-
-
-def number_or_auto(text: str, option: str) -> int | None:
-    """Return a whole number of at least 1, or None for ``auto``."""
-    if text == "auto":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise StudyError(f"{option} {text}: expected a whole number of at least 1, or auto.")
-    return int(text)

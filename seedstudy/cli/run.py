@@ -1,10 +1,9 @@
-"""`run`."""
+"""`run`: train recipes across seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,157 +12,65 @@ from seedstudy.cli.options import (
     AsJson,
     DataDir,
     EvalSets,
+    Placement,
     Results,
-    cache_dir,
+    RetryFailed,
+    Training,
     eval_names,
-    number_or_auto,
-    print_json,
-    summaries_of,
+    grouped,
+    name_left_out,
+    print_answer,
     tell,
-    words,
+    values,
 )
-from seedstudy.errors import StudyError
-
-if TYPE_CHECKING:
-    from seedstudy.decide.summary import Source
-    from seedstudy.study.study import Placement, Study
 
 
+@grouped
 def run(
     study_file: Annotated[Path | None, typer.Argument(metavar="[STUDY.toml]", help="A study file.")] = None,
     recipe: Annotated[str | None, typer.Option("-r", "--recipe", help="Recipes, e.g. a2,a3 (names or files).")] = None,
     model: Annotated[str | None, typer.Option("-m", "--model", help="Any timm model, resnet8, resnet20, …")] = None,
-    data: Annotated[str | None, typer.Option("-d", "--data", help="Data set (default: the embedded shapes).")] = None,
     seeds: Annotated[str | None, typer.Option(help="100 (seeds 0 to 99), 0-9 or 3,5,8.")] = None,
+    *,
+    training: Training,
     data_dir: DataDir = None,
-    epochs: Annotated[int | None, typer.Option(help="Train for so many epochs instead of the recipe's.")] = None,
-    train_limit: Annotated[int | None, typer.Option(help="Only the first N training images, class-balanced.")] = None,
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value: change a recipe value (repeatable).")
-    ] = None,
-    vary: Annotated[str | None, typer.Option(help="Streams that follow the seed: init,order,augment,mix,drop.")] = None,
-    augment: Annotated[
-        str | None, typer.Option(help="Who augments: batched (tensors on the device, default) or pil (timm's own).")
-    ] = None,
-    workers: Annotated[str | None, typer.Option(help="Trials at a time: a number, or auto.")] = None,
-    engine: Annotated[str | None, typer.Option(help="Where trials are trained: local, slurm or ray.")] = None,
-    processes: Annotated[int | None, typer.Option(help="Processes that train one trial together.")] = None,
-    cores: Annotated[int | None, typer.Option(help="Cores for each process.")] = None,
-    gpus: Annotated[float | None, typer.Option(help="GPUs for each process; 0.25 shares one among four.")] = None,
-    stack: Annotated[
-        str | None,
-        typer.Option(help="Seeds of a small model trained side by side: a number (default: 1), or auto (timed)."),
-    ] = None,
-    trials_per_job: Annotated[int | None, typer.Option(help="Trials that one job of a queue trains in turn.")] = None,
-    template: Annotated[
-        Path | None, typer.Option(help="Slurm: script that stands at the top of each job (#SBATCH lines, modules).")
-    ] = None,
+    placement: Placement,
     detach: Annotated[bool, typer.Option("--detach", help="Slurm: submit and leave.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")] = False,
+    retry_failed: RetryFailed = False,
     results: Results = Path("results"),
     study: Annotated[str | None, typer.Option("--study", help="Name of the study (default: main).")] = None,
     eval_sets: EvalSets = None,
     as_json: AsJson = False,
 ) -> None:
     """Train recipes across seeds; the same command goes on with what is missing."""
-    from dataclasses import replace
+    from seedstudy import api
 
-    from seedstudy.decide.summary import Source
-    from seedstudy.engines.launch import resolve, train
-    from seedstudy.store.store import Store
-
-    plan = _study_of(study_file, recipe, model, data, seeds, epochs, train_limit, assignments, vary, augment, study)
-    flags: dict[str, Any] = {"engine": engine, "workers": workers, "processes": processes, "cores": cores, "gpus": gpus}
-    flags |= {"stack": stack, "trials_per_job": trials_per_job, "template": template}
-    plan = replace(plan, placement=placement_of(plan.placement, flags))
-    if detach and plan.placement.engine != "slurm":
-        raise StudyError("--detach: only the jobs of --engine slurm go on without this process.")
-    names = eval_names(eval_sets)
-    grid = resolve(plan, data_dir=data_dir, cache_dir=cache_dir(), tell=tell)
-    store = Store(results, plan.name)
-    train(store, plan, grid, is_retry=retry_failed, tell=tell, is_detached=detach)
+    answer = api.run(
+        study_file,
+        recipes=recipe,
+        models=model,
+        seeds=seeds,
+        name=study,
+        **values(training),
+        placement=values(placement),
+        results=results,
+        data_dir=data_dir,
+        is_retry=retry_failed,
+        is_detached=detach,
+        eval_sets=eval_names(eval_sets),
+        say=tell,
+    )
     if detach:
-        tell(f"study {plan.name}: submitted; `seedstudy status {plan.name}` tells where its trials stand.")
+        tell(f"study {answer.study}: submitted; `seedstudy status {answer.study}` shows the state of its trials.")
         return
-    states = {trial.trial_id: store.read_trial(trial.trial_id)[0] for trial in grid.trials}
-    source = Source(results=results, study=plan.name, eval_sets=names)
-    _show_run(source, plan, states, as_json=as_json)
-    if not {"ok", "diverged"}.issuperset(states.values()):
-        raise typer.Exit(EXIT_FAILED)
-
-
-def placement_of(placement: Placement, flags: Mapping[str, Any]) -> Placement:
-    """Return where a study's trials are trained: what its file says, and what the flags say instead."""
-    from dataclasses import replace
-
-    from seedstudy.study.study import check_placement
-
-    given = {key: value for key, value in flags.items() if value is not None}
-    for key in given.keys() & {"workers", "stack"}:
-        given[key] = number_or_auto(given[key], f"--{key}")
-    return check_placement(replace(placement, **given), where="--")
-
-
-def _study_of(
-    file: Path | None,
-    recipe: str | None,
-    model: str | None,
-    data: str | None,
-    seeds: str | None,
-    epochs: int | None,
-    train_limit: int | None,
-    assignments: list[str] | None,
-    vary: str | None,
-    augment: str | None,
-    name: str | None,
-) -> Study:
-    """Return what a study file and the flags ask for; flags win."""
-    from dataclasses import replace
-
-    from seedstudy.study.seeds import parse_seeds, parse_vary
-    from seedstudy.study.study import Study, check_augmentation, check_name, load_study
-
-    if file is None and recipe is None:
-        raise StudyError("nothing to train: name a recipe (--recipe a2) or a study file.")
-    study = load_study(file) if file is not None else Study(recipes=())
-    changes: dict[str, Any] = {}
-    if recipe is not None:
-        changes |= {"recipes": words(recipe), "folder": Path()}
-    if model is not None:
-        changes["models"] = words(model)
-    if seeds is not None:
-        changes["seeds"] = parse_seeds(seeds)
-    if vary is not None:
-        changes["vary"] = parse_vary(vary.split(","))
-    if augment is not None:
-        changes["augment"] = check_augmentation(augment, where="--augment ")
-    if name is not None:
-        changes["name"] = check_name(name)
-    for key, value in (("data", data), ("epochs", epochs), ("train_limit", train_limit)):
-        if value is not None:
-            changes[key] = value
-    if assignments:
-        changes["assignments"] = (*study.assignments, *assignments)
-    study = replace(study, **changes)
-    if not study.recipes:
-        raise StudyError(f'{file}: names no recipe: write recipes = ["a2"] under [grid], or give --recipe.')
-    for key, value in (("--epochs", study.epochs), ("--train-limit", study.train_limit)):
-        if value is not None and value < 1:
-            raise StudyError(f"{key} {value}: must be at least 1.")
-    return study
-
-
-def _show_run(source: Source, plan: Study, states: Mapping[str, str], *, as_json: bool) -> None:
-    counts = {state: list(states.values()).count(state) for state in ("ok", "diverged", "failed")}
-    if as_json:
-        groups = summaries_of((), source, level=0.95) if counts["ok"] else []
-        document = {"study": plan.name, "planned": len(states), **counts}
-        print_json({**document, "groups": [summary.to_dict() for summary in groups]})
-        return
-    if counts["ok"]:
-        from seedstudy.show.format import show
+    if as_json or answer.summaries:
         from seedstudy.show.summary import summary_table
 
-        show(summary_table(summaries_of((), source, level=0.95)))
-    ended = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    tell(f"study {plan.name}: {len(states)} trials: {ended}; results in {source.results / plan.name}")
+        print_answer(answer, lambda: summary_table(answer.summaries or ()), as_json=as_json)
+    if not as_json:
+        ended = ", ".join(f"{count} {state}" for state, count in answer.counts.items() if count)
+        tell(f"study {answer.study}: {answer.planned} trials: {ended}; results in {answer.folder}")
+    if not answer.is_complete:
+        raise typer.Exit(EXIT_FAILED)
+    if answer.summaries:
+        name_left_out(answer.summaries.left_out)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seedstudy.data import EVAL_SET_ORDER
+from seedstudy.data.base import EVAL_SET_ORDER
+from seedstudy.decide.group import by_eval_set
+from seedstudy.decide.plan import sd_over_seeds
+from seedstudy.document import fields_of, finite
 from seedstudy.errors import StatisticsError, StudyError, suggest
+from seedstudy.read.published import Table, reference_stds
 from seedstudy.stats.audit import (
     Cells,
     Pair,
@@ -25,23 +27,11 @@ from seedstudy.stats.audit import (
     shrink,
     worth,
 )
+from seedstudy.study.group import Group
 
 SENSITIVITY = (0.5, 1.0, 1.5, 2.0, 3.0)
 """Factors of the assumed std for which the decided pairs are counted again."""
 CLAIMS = (Cells(n=1), Cells(n=3), Cells(kind="best", n=5))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
-    """Numbers of a published table, in percent for accuracies."""
-
-    name: str
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    values: npt.NDArray[np.float64]
-    """Shape (n_rows, n_columns); nan where a cell is empty."""
-    steps: tuple[float, ...]
-    """What the numbers of each column are rounded to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,15 +83,17 @@ class Audit:
     disagreements: tuple[tuple[str, str, int, int], ...]
     """Of two eval sets: pairs of rows they order differently, and of these decided by both."""
     warnings: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    """One sentence per damaged trial of the sweep that gave the noise, which it does not include."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``audit --json`` prints."""
+        """Return the document of ``audit --json``."""
         return {
             "table": self.table.name,
             "cells": str(self.cells),
             "alpha": self.alpha,
             "sd_source": self.noise.source,
-            "sd_df": None if math.isinf(self.noise.df) else self.noise.df,
+            "sd_df": finite(self.noise.df),
             "columns": [self._column_dict(column) for column in self.columns],
             "across_columns": {
                 "n_pairs": len(self.across),
@@ -118,6 +110,7 @@ class Audit:
                 for a, b, n, decided in self.disagreements
             ],
             "warnings": list(self.warnings),
+            "left_out": list(self.left_out),
         }
 
     def is_decided(self, pair: Pair) -> bool:
@@ -160,19 +153,61 @@ class Audit:
         }
 
     def _pair_dict(self, pair: Pair, names: Sequence[str]) -> dict[str, Any]:
-        return {
-            "a": names[pair.a],
-            "b": names[pair.b],
-            "difference": pair.difference,
-            "p_value": pair.p_value,
-            "p_adjusted": pair.p_adjusted,
-            "is_decided": self.is_decided(pair),
-        }
+        named = {"a": names[pair.a], "b": names[pair.b]}
+        return fields_of(pair) | named | {"is_decided": self.is_decided(pair)}
+
+
+def noise_of(sd: float | str | Mapping[str, float], columns: Sequence[str]) -> Noise:
+    """Return the noise of a table's columns.
+
+    Parameters
+    ----------
+    sd
+        Standard deviation over seeds in the unit of the table, of every column or by column; as text "0.1",
+        "val=0.1,v2=0.23", or "rsb" for the 100 seeds of ResNet-50 A2 by eval set.
+
+    Raises
+    ------
+    StudyError
+        A text that is no number, or a column that is not judged.
+
+    """
+    if isinstance(sd, Mapping):
+        return Noise(sd=dict(sd))
+    if not isinstance(sd, str):
+        return Noise(sd=dict.fromkeys(columns, float(sd)))
+    if sd == "rsb":
+        known = {reference.eval_set: reference.std for reference in reference_stds().values()}
+        source = "RSB, 100 seeds of ResNet-50 A2"
+        return Noise(sd={name: known[name] for name in columns if name in known}, df=99.0, source=source)
+    noise: dict[str, float] = {}
+    for part in sd.split(","):
+        name, is_named, text = part.strip().rpartition("=")
+        if is_named and name not in columns:
+            raise StudyError(f'--sd {part}: no column "{name}" is judged.{suggest(name, columns)}')
+        try:
+            number = float(text)
+        except ValueError:
+            raise StudyError(f'--sd "{sd}": expected 0.1, val=0.1,v2=0.23 or rsb.') from None
+        noise |= {name: number} if is_named else dict.fromkeys(columns, number)
+    return Noise(sd=noise)
+
+
+def noise_of_sweep(groups: Sequence[Group], columns: Sequence[str]) -> Noise:
+    """Return the std of a sweep over seeds: of the column's own eval set where it is one, else of val."""
+    by_name = by_eval_set(groups)
+    default = by_name.get(EVAL_SET_ORDER[0]) or groups[0]
+    if default.n < 2:
+        raise StudyError(
+            f"--reference {default.label}: {default.n} seed says nothing about the spread; at least 2 are needed."
+        )
+    sds = {name: sd_over_seeds(by_name.get(name, default)) for name in columns}
+    return Noise(sd=sds, df=default.n - 1.0, source=f"{default.label}, {default.n} seeds")
 
 
 def audit(
-    table: Table | str | Path,
-    noise: Noise | float,
+    table: Table,
+    noise: Noise,
     *,
     cells: Cells = Cells(),
     alpha: float = 0.05,
@@ -183,12 +218,8 @@ def audit(
 
     Parameters
     ----------
-    table
-        A table, or the path of a CSV file with one row per model or recipe.
-    noise
-        Standard deviation over seeds of a single run, in percentage points for accuracies.
     cells
-        What stands behind each number: a single run, the mean of n seeds, or the best of n.
+        What each number is: a single run, the mean of n seeds, or the best of n.
     is_ladder
         Compare each row with the one before it, instead of all pairs.
 
@@ -201,16 +232,12 @@ def audit(
     ------
     StatisticsError
         No std for a column, or one that is no positive number.
-    StudyError
-        A table that cannot be read.
 
     Notes
     -----
     Seed noise only: the test set, which all rows share, adds doubt about new images that no number of seeds removes.
 
     """
-    table = table if isinstance(table, Table) else read_table(Path(table))
-    noise = noise if isinstance(noise, Noise) else Noise(sd=dict.fromkeys(table.columns, float(noise)))
     for column in table.columns:
         sd = noise.sd.get(column)
         if sd is None:
@@ -332,119 +359,3 @@ def _warnings(table: Table, noise: Noise) -> tuple[str, ...]:
                 f"({step / noise.sd[column]:.2g} std)"
             )
     return tuple(found)
-
-
-# --- reading ------------------------------------------------------------------------------------------
-
-
-def read_table(
-    path: Path, *, columns: Sequence[str] | None = None, label: str | None = None, unit: str | None = None
-) -> Table:
-    """Read a CSV file with one row per model or recipe and one column per recipe or eval set.
-
-    Parameters
-    ----------
-    columns
-        Columns to judge; by default those called like eval sets, else those that start with ``top1``, else all that
-        hold numbers.
-    label
-        Column with the names of the rows; the first by default.
-    unit
-        ``percent`` or ``fraction`` for accuracies that do not tell; ``none`` for any other metric.
-
-    Raises
-    ------
-    StudyError
-        A file that cannot be read, text in a number's place, percentages and fractions mixed.
-
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            records = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise StudyError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from error
-    if len(records) < 3:
-        raise StudyError(f"{path}: a table needs a line of column names and at least two rows.")
-    head, *body = records
-    ragged = [line for line, row in enumerate(body, start=2) if len(row) != len(head)]
-    if ragged:
-        raise StudyError(f"{path}, line {ragged[0]}: {len(body[ragged[0] - 2])} cells where the head has {len(head)}.")
-    for name in (*(columns or ()), *([label] if label else [])):
-        if name not in head:
-            raise StudyError(f'{path}: no column "{name}".{suggest(name, head)}')
-    named = label or head[0]
-    chosen = list(columns or _default_columns(head, body, named))
-    rows = tuple(row[head.index(named)].strip() for row in body)
-    doubled = {row for row in rows if rows.count(row) > 1}
-    if doubled:
-        raise StudyError(f'{path}: "{sorted(doubled)[0]}" names several rows of column {named}: give --label.')
-    cells = [[_number(path, rows[i], name, row[head.index(name)]) for name in chosen] for i, row in enumerate(body)]
-    values = np.array(cells, dtype=np.float64).reshape(len(body), len(chosen))
-    steps = [
-        min((_step(row[head.index(name)]) for row in body if row[head.index(name)].strip()), default=1.0)
-        for name in chosen
-    ]
-    scale = _scale(path, rows, chosen, values, unit)
-    return Table(
-        name=path.name,
-        rows=rows,
-        columns=tuple(chosen),
-        values=values * scale,
-        steps=tuple(step * scale for step in steps),
-    )
-
-
-def _default_columns(head: Sequence[str], body: Sequence[Sequence[str]], label: str) -> list[str]:
-    def holds_numbers(name: str) -> bool:
-        return any(_is_number(row[head.index(name)]) for row in body)
-
-    others = [name for name in head if name != label and holds_numbers(name)]
-    of_sets = [name for name in others if name in EVAL_SET_ORDER]
-    return of_sets or [name for name in others if name.startswith("top1")] or others
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
-
-
-def _number(path: Path, row: str, column: str, text: str) -> float:
-    if not text.strip():
-        return math.nan
-    if not _is_number(text):
-        raise StudyError(
-            f'{path}, row "{row}": {column} = "{text.strip()}" is not a number; leave the cell empty, or name the '
-            "columns to judge with --columns."
-        )
-    return float(text)
-
-
-def _step(text: str) -> float:
-    """Return what a printed number is rounded to."""
-    _, _, decimals = text.strip().lower().partition(".")
-    return 10.0 ** -len(decimals) if decimals.isdigit() else 1.0 if text.strip().lstrip("-").isdigit() else 0.0
-
-
-def _scale(
-    path: Path, rows: Sequence[str], columns: Sequence[str], values: npt.NDArray[np.float64], unit: str | None
-) -> float:
-    """Return what makes accuracies percentages; a table that mixes both is refused."""
-    if unit is not None:
-        return {"percent": 1.0, "fraction": 100.0, "none": 1.0}[unit]
-    known = values[np.isfinite(values)]
-    if not known.size:
-        raise StudyError(f"{path}: no number in {', '.join(columns)}.")
-    if known.min() < 0.0 or known.max() > 100.0:
-        raise StudyError(f"{path}: {known.max():g} is no accuracy: say --unit none for another metric.")
-    small = np.argwhere(np.isfinite(values) & (values <= 1.0))
-    if small.size and known.max() > 1.0:
-        row, column = small[0]
-        raise StudyError(
-            f'{path}, row "{rows[row]}": {columns[column]} = {values[row, column]:g} among percentages: percent and '
-            "fraction are mixed; write all in percent."
-        )
-    if known.max() <= 1.0:
-        raise StudyError(f"{path}: percent or fraction? Every number is at most 1: say --unit percent or fraction.")
-    return 1.0

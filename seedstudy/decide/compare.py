@@ -8,26 +8,31 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from seedstudy.data import EVAL_SET_ORDER
-from seedstudy.decide import summary as analysis
-from seedstudy.decide.summary import DEFAULT_RNG_SEED, Group, finite, interval
+from seedstudy.data.base import EVAL_SET_ORDER
+from seedstudy.decide.group import by_eval_set
+from seedstudy.decide.summary import DEFAULT_RNG_SEED, doubts_of
 from seedstudy.decide.verdict import Overall, Rule, Verdict, decide, overall
-from seedstudy.errors import StudyError, suggest
+from seedstudy.document import document, ends, fields_of, finite
+from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.metrics import direction_of
-from seedstudy.stats import welch
-from seedstudy.stats.comparison import Comparison
+from seedstudy.stats.compare import Comparison, Details, compare, compare_summaries, details
 from seedstudy.stats.describe import mean_interval, mean_interval_of
-from seedstudy.stats.eval_sets import max_t
-from seedstudy.stats.many import adjust, compact_letters
+from seedstudy.stats.many import adjust, compact_letters, max_t
 from seedstudy.stats.result import Estimate
+from seedstudy.stats.sample import by_seed, in_pairs, mean_of, sd_of
+from seedstudy.study.group import Group, Values
 
 Correction = Literal["holm", "max-t", "none"]
 CORRECTIONS: tuple[Correction, ...] = ("holm", "max-t", "none")
+_NOT_IN_JSON = (
+    *("name_a", "name_b", "prob_b_greater", "prob_b_greater_ci", "p_above_minus_margin", "p_below_plus_margin"),
+)
+"""Fields of a comparison that its verdict says in the metric's direction, or its groups by name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,54 +85,42 @@ class Answer:
         prob = self.comparison.prob_b_greater
         return (*self.comparison.difference.warnings, *(prob.warnings if prob else ()))
 
+    @property
+    def details(self) -> Details | None:
+        """What the table leaves out, computed when asked for; None where an arm is a published mean."""
+        if self.a.moments is not None or self.b.moments is not None:
+            return None
+        paired = self.comparison.paired
+        a, b = _pairs(self.a, self.b) if paired else (self.a.values, self.b.values)
+        return details(a, b, level=self.comparison.level, paired=paired, names=(self.a.label, self.b.label))
+
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of ``compare --json``."""
         c, v = self.comparison, self.verdict
-        prob = v.prob_b_better
-        paired = {} if c.correlation is None else {
-            "correlation": finite(c.correlation.value),
-            "correlation_ci": interval(c.correlation),
-        }  # fmt: skip
+        numbers = fields_of(c)
+        for name in _NOT_IN_JSON:
+            numbers.pop(name, None)
+        numbers["ci"] = numbers.pop("difference_ci")
+        if c.correlation is None:
+            del numbers["correlation"]
         return {
             "a": self.a.label,
             "b": self.b.label,
-            "data": self.a.data,
-            "eval_set": self.a.eval_set,
-            "metric": self.a.metric,
-            "unit": self.a.unit,
-            "n_a": c.n_a,
-            "n_b": c.n_b,
-            "mean_a": c.mean_a,
-            "mean_b": c.mean_b,
-            "sd_a": finite(c.sd_a),
-            "sd_b": finite(c.sd_b),
-            "difference": c.difference.value,
-            "ci": interval(c.difference),
+            **{key: value for key, value in self.a.to_dict().items() if key not in ("recipe", "model")},
+            **numbers,
             "level": c.level,
-            "method": c.method,
             "statistic": finite(c.statistic),
-            "df": finite(c.df),
-            "p_value": finite(c.p_value),
             "p_adjusted": finite(self.p_adjusted),
-            "ci_adjusted": interval(self.interval_adjusted),
+            "ci_adjusted": ends(self.interval_adjusted),
             "correction": self.correction,
             "family": "primary" if self.is_primary else "secondary",
             "family_size": self.n_family,
-            "hedges_g": finite(c.hedges_g.value),
-            "hedges_g_ci": interval(c.hedges_g),
-            "prob_b_better": None if prob is None else finite(prob.value),
-            "prob_b_better_ci": None if prob is None else interval(prob),
-            "permutation_p": finite(c.permutation_p),
-            "permutation_floor": finite(c.permutation_floor),
-            "margin": c.margin,
             "equivalence_p": finite(c.equivalence_p),
             "equivalence_p_adjusted": finite(self.equivalence_p_adjusted),
-            "single_run_error": finite(v.single_run_error),
-            "more_seeds": v.more_seeds,
             "paired": c.paired,
-            **paired,
-            "verdict": v.word,
-            "reasons": list(v.reasons),
+            "prob_b_better_ci": None,  # where there is no such estimate
+            **fields_of(v),
+            "details": document(self.details),
             "warnings": list(dict.fromkeys((*self.warnings, *self.doubts, *c.hedges_g.warnings))),
         }
 
@@ -144,20 +137,19 @@ class Comparisons:
 
     answers: tuple[Answer, ...]
     letters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Eval set -> recipe -> letters, for all pairs: recipes that share a letter were not told apart."""
+    """Eval set -> recipe -> letters, for all pairs: recipes that share a letter were not distinguished."""
+    left_out: tuple[str, ...] = ()
+    """One sentence per damaged trial, which no comparison includes."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``compare --json``."""
-        document: dict[str, Any] = {"comparisons": [answer.to_dict() for answer in self.answers]}
         together = self.overall()
-        if together:
-            document["overall"] = [
-                {"a": a, "b": b, "verdict": found.word, "eval_set": found.primary, "reasons": list(found.reasons)}
-                for (a, b), found in together.items()
-            ]
-        if self.letters:
-            document["letters"] = {name: dict(letters) for name, letters in self.letters.items()}
-        return document
+        return {
+            "comparisons": document(self.answers),
+            **({"overall": [{"a": a, "b": b, **fields_of(v)} for (a, b), v in together.items()]} if together else {}),
+            **({"letters": document(self.letters)} if self.letters else {}),
+            "left_out": list(self.left_out),
+        }
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -184,24 +176,47 @@ class Comparisons:
         return len(self.answers)
 
 
-def lower_is_better(group: Group, declared: bool | None) -> bool:
-    """Return the metric's direction: as declared, or as its name says beyond doubt.
+def rule_for(groups: Sequence[Group], *, margin: float | None, level: float, lower_is_better: bool | None) -> Rule:
+    """Return the rule by which groups are judged: as given, or as the studies declared and the metric's name says.
+
+    Parameters
+    ----------
+    margin
+        None: the margin that the studies of the groups declared, if any.
+    lower_is_better
+        None: the direction that the metric's name says beyond doubt; accuracies are better where higher.
 
     Raises
     ------
     StudyError
-        Nobody said, and the name does not tell.
+        Studies that declare different margins, or a metric whose direction nobody knows.
 
     """
-    if declared is not None:
-        return declared
-    if group.unit == "pp":
+    if margin is None:
+        declared = sorted({group.declared_margin for group in groups if group.declared_margin is not None})
+        if len(declared) > 1:
+            margins = " and ".join(f"{each:g}" for each in declared)
+            raise StudyError(f"these studies declare different margins ({margins}): say which with --margin.")
+        margin = declared[0] if declared else None
+    if lower_is_better is None:
+        lower_is_better = is_lower_better(groups[0].metric, groups[0].unit)
+    return Rule(margin=margin, level=level, lower_is_better=lower_is_better)
+
+
+def is_lower_better(metric: str, unit: str | None) -> bool:
+    """Return the direction of a metric, as its name says beyond doubt.
+
+    Raises
+    ------
+    StudyError
+        The name does not say.
+
+    """
+    if unit == "pp":
         return False
-    direction = direction_of(group.metric)
+    direction = direction_of(metric)
     if direction is None:
-        raise StudyError(
-            f'metric "{group.metric}": is higher or lower better? Say --higher-is-better or --lower-is-better.'
-        )
+        raise StudyError(f'metric "{metric}": is higher or lower better? Say --higher-is-better or --lower-is-better.')
     return direction == "lower"
 
 
@@ -209,7 +224,6 @@ def judge(
     arms: Sequence[Sequence[Group]],
     rule: Rule,
     *,
-    level: float,
     design: Design | None = None,
     rng_seed: int = DEFAULT_RNG_SEED,
 ) -> Comparisons:
@@ -221,8 +235,6 @@ def judge(
         Per recipe its groups, one per eval set; the first recipe is the baseline.
     rule : Rule
         The declared rule.
-    level : float
-        Confidence level of single intervals; the simultaneous ones hold together with it.
     design : Design, optional
         What is compared with what.
     rng_seed : int
@@ -241,14 +253,13 @@ def judge(
         pairs = list(itertools.combinations(range(len(arms)), 2))
     else:
         pairs = [(0, i) for i in range(1, len(arms))]
-    return judge_pairs([(arms[i], arms[j]) for i, j in pairs], rule, level=level, design=design, rng_seed=rng_seed)
+    return judge_pairs([(arms[i], arms[j]) for i, j in pairs], rule, design=design, rng_seed=rng_seed)
 
 
 def judge_pairs(
     pairs: Sequence[tuple[Sequence[Group], Sequence[Group]]],
     rule: Rule,
     *,
-    level: float,
     design: Design | None = None,
     rng_seed: int = DEFAULT_RNG_SEED,
 ) -> Comparisons:
@@ -258,7 +269,7 @@ def judge_pairs(
         (
             a,
             b,
-            analysis.compare_groups(a, b, level=level, margin=rule.margin, paired=design.paired, rng_seed=rng_seed),
+            compare_groups(a, b, rule, paired=design.paired, rng_seed=rng_seed),
         )
         for first, second in pairs
         for a, b in _on_shared_eval_sets(first, second)
@@ -269,14 +280,14 @@ def judge_pairs(
         family = [index for index, (a, _, _) in enumerate(matched) if (a.eval_set == primary) == is_primary]
         if family:
             members = [matched[index] for index in family]
-            judged = _family(members, rule, level, design, is_primary=is_primary, rng_seed=rng_seed)
+            judged = _family(members, rule, design, is_primary=is_primary, rng_seed=rng_seed)
             answers |= dict(zip(family, judged, strict=True))
     ordered = tuple(answers[index] for index in range(len(matched)))
     return Comparisons(answers=ordered, letters=_letters(ordered, rule) if design.all_pairs else {})
 
 
 def _on_shared_eval_sets(first: Sequence[Group], second: Sequence[Group]) -> list[tuple[Group, Group]]:
-    baseline = analysis.by_eval_set(first)
+    baseline = by_eval_set(first)
     shared = [(baseline[group.eval_set], group) for group in second if group.eval_set in baseline]
     if not shared:
         raise StudyError(f"{first[0].label} and {second[0].label} have no eval set in common.")
@@ -294,7 +305,6 @@ def _primary(design: Design, eval_sets: Sequence[str]) -> str:
 def _family(
     members: Sequence[tuple[Group, Group, Comparison]],
     rule: Rule,
-    level: float,
     design: Design,
     *,
     is_primary: bool,
@@ -321,7 +331,7 @@ def _family(
             ),
             p_adjusted=p,
             equivalence_p_adjusted=equal,
-            interval_adjusted=_simultaneous(c.difference, c, level, n),
+            interval_adjusted=_simultaneous(c, n),
             is_primary=is_primary,
             n_family=n,
             correction=correction if n > 1 else "none",
@@ -334,20 +344,12 @@ def _adjusted(p_values: Sequence[float], correction: Correction) -> list[float]:
     return list(p_values) if correction == "none" else list(adjust(p_values))
 
 
-def _simultaneous(single: Estimate, c: Comparison, level: float, n: int) -> Estimate:
+def _simultaneous(c: Comparison, n: int) -> Estimate:
     """Return the interval at level 1 - (1 - level) / n: n of them hold together with the level, whatever links them."""
-    if n == 1 or not single.has_interval:
-        return single
-    t = welch.TDistance(single.value, c.se, c.df)
-    low, high = welch.interval(t, 1 - (1 - level) / n)
-    return Estimate(
-        value=single.value,
-        low=float(low),
-        high=float(high),
-        level=level,
-        n=single.n,
-        method=f"{single.method}-bonferroni",
-    )
+    if n == 1 or not c.difference.has_interval:
+        return c.difference
+    single = c.interval_at(1 - (1 - c.level) / n)
+    return replace(single, level=c.level, method=f"{single.method}-bonferroni", warnings=())
 
 
 def _max_t(members: Sequence[tuple[Group, Group, Comparison]], rng_seed: int) -> list[float]:
@@ -377,3 +379,45 @@ def _letters(answers: Sequence[Answer], rule: Rule) -> dict[str, dict[str, str]]
         different = {(x.a.label, x.b.label) for x in of_set if x.p_adjusted < rule.alpha}
         found[eval_set] = compact_letters(means, different)
     return found
+
+
+# --- one pair -------------------------------------------------------------------------------------------
+
+
+def compare_groups(
+    a: Group, b: Group, rule: Rule, *, paired: bool = False, rng_seed: int = DEFAULT_RNG_SEED
+) -> Comparison:
+    """Compare B against A in their unit; both must be of one metric, one eval set and one data set."""
+    if (a.metric, a.unit) != (b.metric, b.unit):
+        raise StatisticsError(f"{a.label} is {a.metric}, {b.label} is {b.metric}: compare numbers of one metric.")
+    if a.data != b.data:
+        raise StatisticsError(f"{a.label} is on {a.data}, {b.label} is on {b.data}: compare on one data set.")
+    names = (a.label, b.label)
+    if a.moments is not None or b.moments is not None:
+        if paired:
+            raise StudyError(f"{names[0]} and {names[1]}: mean and std alone cannot be paired; leave --paired out.")
+        first, second = _moments(a), _moments(b)
+        return compare_summaries(*first, *second, level=rule.level, margin=rule.margin, names=names)
+    first_values, second_values = _pairs(a, b) if paired else (a.values, b.values)
+    rng = np.random.default_rng(rng_seed)
+    comparison = compare(
+        first_values, second_values, rng=rng, level=rule.level, margin=rule.margin, paired=paired, names=names
+    )
+    doubts = [f"{group.label}: {doubt}" for group in (a, b) for doubt in doubts_of(group)]
+    return replace(comparison, warnings=(*comparison.warnings, *doubts))
+
+
+def _moments(group: Group) -> tuple[float, float, int]:
+    if group.moments is not None:
+        return group.moments.mean, group.moments.sd, group.moments.n
+    return mean_of(group.values), sd_of(group.values), group.n
+
+
+def _pairs(a: Group, b: Group) -> tuple[Values, Values]:
+    """Return both arms aligned by seed; by position where neither knows its seeds."""
+    if a.seeds is None and b.seeds is None:
+        return a.values, b.values
+    if a.seeds is None or b.seeds is None:
+        blind = a if a.seeds is None else b
+        raise StudyError(f'{blind.label}: pairing needs the seed of each value; give the file a column "seed".')
+    return in_pairs(by_seed(a.seeds, a.values, name=a.label), by_seed(b.seeds, b.values, name=b.label))

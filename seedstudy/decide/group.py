@@ -5,23 +5,22 @@ Accuracy becomes percentage points ("pp") here: everything a reader sees is in p
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
-from seedstudy.data import EVAL_SET_ORDER
-from seedstudy.errors import StatisticsError, StudyError, suggest
-from seedstudy.read.arms import DEFAULT_METRIC, Wanted, parse_selector, read_arms
-from seedstudy.read.metrics import to_points
+from seedstudy.data.base import EVAL_SET_ORDER
+from seedstudy.errors import StudyError, suggest
+from seedstudy.read.groups import Request, group_of_numbers, read_groups
+from seedstudy.read.logs import parse_selector
+from seedstudy.read.metrics import DEFAULT_METRIC
+from seedstudy.read.published import group_of_mean_and_std, is_mean_and_std
 from seedstudy.read.tables import read_table
 from seedstudy.store.schema import TRIALS, validate
 from seedstudy.store.store import Scan, open_study
-from seedstudy.study.group import Group, Moments, Values
-
+from seedstudy.study.group import Group, Values
 
 Selector = str | Sequence[float] | Values
 """``RECIPE``, ``RECIPE@MODEL``, ``STUDY:RECIPE@MODEL``, a file, ``"79.5±0.1 n=5"``, or one number per seed."""
@@ -32,39 +31,31 @@ _MARGIN = "margin"
 """Column of a TRIALS frame in memory: what its study declared as the smallest difference of interest."""
 
 
-@dataclass(kw_only=True, slots=True)
-class Source:
-    """Where selectors are looked up, and which metric and eval sets are asked for.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source(Request):
+    """Which results to read, and the study in which recipes are looked up.
 
     A study is read once, however many selectors name it.
     """
 
     results: Path = Path("results")
     study: str = "main"
-    eval_sets: tuple[str, ...] | None = None
-    metric: str = DEFAULT_METRIC
-    unit: str | None = None
-    """Unit of plain numbers: ``percent`` or ``fraction``; needed only where the numbers do not tell."""
-    _scans: dict[str, Scan] = field(default_factory=dict, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Refuse a unit that does not exist."""
-        if self.unit not in (None, "percent", "fraction"):
-            raise StudyError(f'--unit "{self.unit}": expected percent or fraction.')
+    scans: dict[str, Scan] = field(default_factory=dict, repr=False)
+    """Study -> what was read of it; grows as studies are asked for."""
 
     def trials(self, study: str = "") -> pl.DataFrame:
         """Return a study's TRIALS frame, and what it declared as its margin."""
         name = study or self.study
         store = open_study(self.results, name)
-        if name not in self._scans:
-            self._scans[name] = store.scan()
+        if name not in self.scans:
+            self.scans[name] = store.scan()
         margin = store.rule().get("margin")
-        return self._scans[name].trials.with_columns(pl.lit(margin, dtype=pl.Float64).alias(_MARGIN))
+        return self.scans[name].trials.with_columns(pl.lit(margin, dtype=pl.Float64).alias(_MARGIN))
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """One sentence per damaged trial of the studies that were read; the other trials were used."""
-        return tuple(sentence for scan in self._scans.values() for sentence in scan.damaged.values())
+        return tuple(sentence for scan in self.scans.values() for sentence in scan.damaged.values())
 
 
 def select(what: What, source: Source) -> list[list[Group]]:
@@ -154,9 +145,8 @@ def _only(groups: list[Group], selector: str) -> list[Group]:
 
 
 def _named(selector: str, source: Source) -> list[Group]:
-    published = _published(selector, source)
-    if published is not None:
-        return [published]
+    if is_mean_and_std(selector):
+        return [group_of_mean_and_std(selector, source)]
     if parse_selector(selector) is not None:
         return _groups_of_files(selector, source)
     prefix, _, rest = selector.rpartition(":")
@@ -237,28 +227,6 @@ def _eval_sets(finished: pl.DataFrame, source: Source) -> list[str]:
     return list(source.eval_sets)
 
 
-# --- numbers from anywhere ----------------------------------------------------------------------------
-
-
-def group_of_numbers(values: Sequence[float] | Values, label: str, source: Source) -> Group:
-    """Return a group made of plain numbers, accuracies in percent or fractions, or any other metric."""
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1:
-        raise StatisticsError(f"{label}: expected one number per seed, got an array of shape {array.shape}.")
-    is_share = source.metric == DEFAULT_METRIC or source.unit is not None
-    return Group(
-        label=label,
-        recipe=label,
-        model=None,
-        data=None,
-        eval_set=source.eval_sets[0] if source.eval_sets else EVAL_SET_ORDER[0],
-        metric=source.metric,
-        unit="pp" if is_share else None,
-        seeds=None,
-        values=to_points(array, source.unit, where=label) if is_share else array,
-    )
-
-
 def _groups_of_files(selector: str, source: Source) -> list[Group]:
     """Return the groups of a file, a folder or a pattern; a file of trials is read as a study is."""
     files, pick = parse_selector(selector) or (selector, None)
@@ -267,49 +235,4 @@ def _groups_of_files(selector: str, source: Source) -> list[Group]:
         if "trial_id" in table.columns:
             groups = groups_of_trials(validate(table, TRIALS, where=files), source)
             return groups if pick is None else _matching(groups, pick, files)
-    wanted = Wanted(metric=source.metric, eval_sets=source.eval_sets, unit=source.unit)
-    return [
-        Group(
-            label=arm.label,
-            recipe=arm.recipe,
-            model=arm.model,
-            data=arm.data,
-            eval_set=arm.eval_set,
-            metric=arm.metric,
-            unit=arm.unit,
-            seeds=arm.seeds,
-            values=arm.values,
-            n_left_out=arm.n_left_out,
-            notes=arm.notes,
-            origin=files,
-            step=100.0 / arm.n_examples if arm.n_examples else None,
-        )
-        for arm in read_arms(selector, wanted)
-    ]
-
-
-_PUBLISHED = re.compile(
-    r"(?:(?P<label>[^:]+):\s*)?(?P<mean>[+-]?[\d.]+(?:e[+-]?\d+)?)\s*(?:±|\+-|\+/-)\s*(?P<sd>[\d.]+(?:e[+-]?\d+)?)"
-    r"(?:[\s,(]*n\s*=\s*(?P<n>\d+)\)?)?",
-    re.IGNORECASE,
-)
-
-
-def _published(selector: str, source: Source) -> Group | None:
-    """Return the group of a published "mean ± std, n = seeds"; None where the selector is none."""
-    found = _PUBLISHED.fullmatch(selector.strip())
-    if found is None:
-        return None
-    if found["n"] is None:
-        raise StudyError(
-            f'"{selector}": a mean without its number of seeds cannot be compared; write "{selector} n=5".'
-        )
-    try:
-        mean, sd, n = float(found["mean"]), float(found["sd"]), int(found["n"])
-    except ValueError:
-        raise StudyError(f'"{selector}": not two numbers; write it like "79.5±0.1 n=5".') from None
-    label = found["label"] or selector.strip()
-    group = group_of_numbers([mean], label, source)
-    scale = 100.0 if source.unit == "fraction" else 1.0
-    moments = Moments(mean=float(group.values[0]), sd=sd * scale, n=n)
-    return replace(group, values=np.empty(0), moments=moments)
+    return read_groups(selector, source)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seedstudy.errors import StatisticsError
-from seedstudy.stats.describe import sd_factors
+from seedstudy.document import HIDDEN, document, fields_of
+from seedstudy.errors import StatisticsError, StudyError
+from seedstudy.read.published import gpu_hours, reference_stds
 from seedstudy.stats.power import (
     MOST_SEEDS,
     detectable_difference,
@@ -20,8 +22,10 @@ from seedstudy.stats.power import (
     seeds_for_equivalence,
     seeds_per_arm,
 )
-from seedstudy.stats.sample import check_margin
+from seedstudy.stats.sample import check_margin, sd_of
+from seedstudy.stats.variance import sd_factors
 from seedstudy.stats.welch import welch
+from seedstudy.study.group import Group
 
 BAND = 0.6
 """Level of the interval of a pilot's std: its ends are the one-sided 80 % limits (Browne 1995)."""
@@ -57,7 +61,7 @@ class PowerPlan:
     n_per_arm: int | None
     """None where no number of seeds up to `MOST_SEEDS` would do."""
     difference: float
-    spread: Spread
+    spread: Spread = field(metadata=HIDDEN)
     alpha: float
     power: float
     """Asked for, or (question ``power``, or seeds rounded up) reached."""
@@ -75,30 +79,88 @@ class PowerPlan:
         return self.n_per_arm * sum(self.gpu_hours_per_seed)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``power --json`` prints."""
-        limits = self.spread.band
+        """Return the document of ``power --json``."""
+        spread = self.spread
         return {
-            "question": self.question,
-            "n_per_arm": self.n_per_arm,
-            "difference": self.difference,
-            "sd_a": self.spread.sd_a,
-            "sd_b": self.spread.sd_b,
-            "alpha": self.alpha,
-            "power": self.power,
-            "margin": self.margin,
+            **fields_of(self),
+            "sd_a": spread.sd_a,
+            "sd_b": spread.sd_b,
             "method": "welch" if self.margin is None else "two one-sided welch tests",
-            "sd_source": self.spread.source,
-            "sd_n": None if self.spread.n_a is None else [self.spread.n_a, self.spread.n_b],
-            "sd_band": None if limits is None else [list(limits[0]), list(limits[1])],
-            "band": None if self.band is None else list(self.band),
-            "gpu_hours_per_seed": None if self.gpu_hours_per_seed is None else list(self.gpu_hours_per_seed),
+            "sd_source": spread.source,
+            "sd_n": None if spread.n_a is None else [spread.n_a, spread.n_b],
+            "sd_band": document(spread.band),
             "gpu_hours": self.gpu_hours,
-            "warnings": list(self.warnings),
         }
 
 
-def power(
-    sd: float | tuple[float, float] | Spread,
+def spread_of(sd: float | tuple[float, float] | str | None, pilots: Sequence[Group] = ()) -> Spread:
+    """Return the spread to plan with.
+
+    Parameters
+    ----------
+    sd
+        Standard deviation of both arms, or of each; as text also "0.1,0.2", or the name of a published one (rsb-val).
+    pilots
+        One group for both arms, or one for each, instead of `sd`.
+
+    Raises
+    ------
+    StudyError
+        Both or neither are given, a text that is no number, or a pilot of one seed.
+
+    """
+    if (sd is None) == (not pilots):
+        raise StudyError("power needs the spread over seeds, once: --sd 0.1, --sd rsb-val, or --pilot STUDY:RECIPE.")
+    if pilots:
+        if len(pilots) > 2:
+            raise StudyError(f"--pilot: {len(pilots)} pilots given; one serves both arms, two serve one each.")
+        for pilot in pilots:
+            if pilot.n < 2:
+                raise StudyError(
+                    f"--pilot {pilot.label}: {pilot.n} seed says nothing about the spread; train at least 2."
+                )
+        a, b = pilots[0], pilots[-1]
+        names = " and ".join(dict.fromkeys(group.label for group in pilots))
+        return Spread(sd_a=sd_over_seeds(a), sd_b=sd_over_seeds(b), n_a=a.n, n_b=b.n, source=f"{names}, {a.eval_set}")
+    if isinstance(sd, tuple):
+        return Spread(sd_a=sd[0], sd_b=sd[1])
+    if not isinstance(sd, str):
+        assert sd is not None
+        return Spread(sd_a=float(sd), sd_b=float(sd))
+    presets = reference_stds()
+    if sd in presets:
+        known = presets[sd]
+        source = f"RSB, {known.n} seeds of ResNet-50 A2, {known.eval_set}"
+        return Spread(sd_a=known.std, sd_b=known.std, n_a=known.n, n_b=known.n, source=source)
+    try:
+        numbers = [float(part) for part in sd.split(",")]
+    except ValueError:
+        raise StudyError(f'--sd "{sd}": expected a number, two (0.1,0.2) or one of {", ".join(presets)}.') from None
+    if len(numbers) not in (1, 2):
+        raise StudyError(f'--sd "{sd}": expected one number for both arms, or two.')
+    return Spread(sd_a=numbers[0], sd_b=numbers[-1])
+
+
+def sd_over_seeds(group: Group) -> float:
+    """Return a group's standard deviation with n - 1, measured or published."""
+    return sd_of(group.values) if group.moments is None else group.moments.sd
+
+
+def gpu_hours_of(cost: float | str) -> float:
+    """Return GPU-hours per seed: a number, or what RSB's Table 3 says of MODEL@RECIPE (resnet50@a2)."""
+    if isinstance(cost, str) and "@" in cost:
+        model, _, recipe = cost.partition("@")
+        return gpu_hours(model, recipe)
+    try:
+        return float(cost)
+    except ValueError:
+        raise StudyError(
+            f'--cost "{cost}": expected GPU-hours per seed, or MODEL@RECIPE such as resnet50@a2.'
+        ) from None
+
+
+def plan_seeds(
+    spread: Spread,
     *,
     difference: float | None = None,
     n: int | None = None,
@@ -111,8 +173,8 @@ def power(
 
     Parameters
     ----------
-    sd
-        Standard deviation over seeds, of both arms or of each, in the unit of the difference; or a :class:`Spread`.
+    spread
+        Standard deviation over seeds of both arms, in the unit of the difference.
     difference
         True difference to plan for. With `n` missing the seeds per arm are found; with a `margin` it is 0 by default.
     n
@@ -138,7 +200,9 @@ def power(
     Welch's test where few seeds make its estimated degrees of freedom matter.
 
     """
-    spread = _spread(sd)
+    for sd in (spread.sd_a, spread.sd_b):
+        if not (sd > 0.0 and math.isfinite(sd)):
+            raise StatisticsError(f"sd {sd:g}: a standard deviation over seeds is a positive number")
     check_margin(margin)
     for name, rate in (("alpha", alpha), ("power", power)):
         if not 0.0 < rate < 1.0:
@@ -214,17 +278,6 @@ class _Ask:
         if self.margin is not None:
             return equivalence_power(t, self.margin, self.alpha)
         return difference_power(t, self.alpha)
-
-
-def _spread(sd: float | tuple[float, float] | Spread) -> Spread:
-    spread = sd if isinstance(sd, Spread) else Spread(sd_a=sd, sd_b=sd) if isinstance(sd, float | int) else None
-    if spread is None:
-        assert isinstance(sd, tuple)
-        spread = Spread(sd_a=sd[0], sd_b=sd[1])
-    for value in (spread.sd_a, spread.sd_b):
-        if not (value > 0.0 and math.isfinite(value)):
-            raise StatisticsError(f"sd {value:g}: a standard deviation over seeds is a positive number")
-    return spread
 
 
 def _warnings(ask: _Ask, difference: float, n: int | None, spread: Spread, reached: float) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import polars as pl
 
 from seedstudy.document import FLAT, HIDDEN, document, fields_of
 from seedstudy.errors import StudyError
-from seedstudy.stats.describe import Description, Rank, describe, rank_of
+from seedstudy.stats.describe import Description, DescriptionDetails, Rank, describe, describe_details, rank_of
 from seedstudy.stats.fit import Fit, FittedFamily, density, fit
 from seedstudy.study.group import Group, Values
 
@@ -43,9 +43,15 @@ class Summary:
         """Confidence level of every interval."""
         return self.description.mean.level
 
+    @property
+    def details(self) -> DescriptionDetails:
+        """What the table leaves out; computed when asked for."""
+        return describe_details(self.group.values, level=self.level, name=self.group.label)
+
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of ``summary --json``."""
-        return fields_of(self) | {"seed0": self.group.seed0, "level": self.level}
+        more = {"seed0": self.group.seed0, "level": self.level, "details": document(self.details)}
+        return fields_of(self) | more
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
+from seedstudy.document import shown_as
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.comparison import Comparison
+from seedstudy.stats.compare import Comparison
 from seedstudy.stats.doubt import Claim, safe_p, sizes_differ
 from seedstudy.stats.permutation import floor_paired, floor_two_sample
 from seedstudy.stats.power import more_seeds, smallest
@@ -25,8 +26,8 @@ class Rule:
 
     margin: float | None = None
     """Smallest difference that matters, in the metric's unit; without one nothing can be called equivalent."""
-    alpha: float = 0.05
-    """Error rate of each claim: of "better" or "worse" when the arms are equal, of "equivalent" at the margin."""
+    level: float = 0.95
+    """Confidence level of every interval."""
     lower_is_better: bool = False
     power: float = 0.8
     """Power at which `more_seeds` is counted."""
@@ -34,18 +35,23 @@ class Rule:
     def __post_init__(self) -> None:
         """Refuse numbers that are not rates or a margin."""
         check_margin(self.margin)
-        for name, rate in (("alpha", self.alpha), ("power", self.power)):
+        for name, rate in (("level", self.level), ("power", self.power)):
             if not 0.0 < rate < 1.0:
-                raise StatisticsError(f"rule: {name} = {rate:g} must lie between 0 and 1; write 0.05 for 5 %")
+                raise StatisticsError(f"--{name} {rate:g}: must lie between 0 and 1, for example 0.95.")
+
+    @property
+    def alpha(self) -> float:
+        """Error rate of each claim: of "better" or "worse" when the arms are equal, of "equivalent" at the margin."""
+        return 1.0 - self.level
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """What the rule says of B against A; it knows the metric's direction."""
 
-    word: Word
+    word: Word = field(metadata=shown_as("verdict"))
     reasons: tuple[str, ...]
-    """Plain words, the deciding one first."""
+    """In plain words, the deciding one first."""
     prob_b_better: Estimate | None
     """Chance that a new seed of B is better than a new seed of A; None for summaries."""
     single_run_error: float
@@ -86,33 +92,23 @@ def decide(
     unit : str
         Word behind differences in the reasons, such as "points".
 
-    Raises
-    ------
-    StatisticsError
-        The comparison was made with another margin than the rule declares.
-
     """
-    if comparison.margin != rule.margin:
-        raise StatisticsError(
-            f"{comparison.name_b} against {comparison.name_a}: compared with margin {comparison.margin}, "
-            f"but the rule declares {rule.margin}; compare again with the rule's margin"
-        )
+    assert comparison.margin == rule.margin
     p = comparison.p_value if p_adjusted is None else p_adjusted
     equivalence_p = comparison.equivalence_p if equivalence_p_adjusted is None else equivalence_p_adjusted
     is_detected = p < rule.alpha
-    told = _Told(rule=rule, n_family=n_family, unit=f" {unit}" if unit else "")
+    words = _Words(rule=rule, n_family=n_family, unit=f" {unit}" if unit else "")
     if equivalence_p is not None and equivalence_p < rule.alpha:
         word: Word = "equivalent"
-        reasons = _reasons_equivalent(comparison, told, equivalence_p, is_detected)
+        reasons = _reasons_equivalent(comparison, words, equivalence_p, is_detected)
     elif is_detected:
         word = "better" if _gain(comparison, rule) > 0 else "worse"
-        reasons = _reasons_detected(comparison, told, p, word)
+        reasons = _reasons_detected(comparison, words, p, word)
     else:
         word = "inconclusive"
-        reasons = _reasons_inconclusive(comparison, told, p)
-    # Bonferroni: with Holm a few seeds less may do.
-    at_family = replace(rule, alpha=rule.alpha / n_family)
-    missing = _more_seeds(comparison, at_family) if word == "inconclusive" else None
+        reasons = _reasons_inconclusive(comparison, words, p)
+    # Bonferroni: with Holm a few seeds fewer may do.
+    missing = _more_seeds(comparison, rule, rule.alpha / n_family) if word == "inconclusive" else None
     if word == "inconclusive":
         reasons = (*reasons, _reason_more_seeds(missing, comparison, rule))
     prob = comparison.prob_b_greater
@@ -152,9 +148,9 @@ def _borderline(
 class Overall:
     """What several eval sets say together."""
 
-    word: Word
+    word: Word = field(metadata=shown_as("verdict"))
     """The verdict on the primary eval set: the others never overrule it."""
-    primary: str
+    primary: str = field(metadata=shown_as("eval_set"))
     reasons: tuple[str, ...]
 
 
@@ -190,7 +186,7 @@ def _gain(comparison: Comparison, rule: Rule) -> float:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Told:
+class _Words:
     """What the reasons need beside the comparison."""
 
     rule: Rule
@@ -204,27 +200,27 @@ class _Told:
 
 
 def _reasons_equivalent(
-    comparison: Comparison, told: _Told, equivalence_p: float, is_detected: bool
+    comparison: Comparison, words: _Words, equivalence_p: float, is_detected: bool
 ) -> tuple[str, ...]:
     size = abs(comparison.difference.value)
     shown = (
-        f"the difference lies within the declared margin of {told.rule.margin:g}{told.unit} "
-        f"({told.p(equivalence_p)}, for equivalence)"
+        f"the difference lies within the declared margin of {words.rule.margin:g}{words.unit} "
+        f"({words.p(equivalence_p)}, for equivalence)"
     )
     if is_detected:
-        direction = "better" if _gain(comparison, told.rule) > 0 else "worse"
-        return (shown, f"{comparison.name_b} is detectably {direction} by {size:.3g}{told.unit}, inside the margin")
+        direction = "better" if _gain(comparison, words.rule) > 0 else "worse"
+        return (shown, f"{comparison.name_b} is detectably {direction} by {size:.3g}{words.unit}, inside the margin")
     return (shown,)
 
 
-def _reasons_detected(comparison: Comparison, told: _Told, p: float, word: str) -> tuple[str, ...]:
-    size, rule = abs(comparison.difference.value), told.rule
+def _reasons_detected(comparison: Comparison, words: _Words, p: float, word: str) -> tuple[str, ...]:
+    size, rule = abs(comparison.difference.value), words.rule
     reasons = [
-        f"{comparison.name_b} is {word} than {comparison.name_a} by {size:.3g}{told.unit}: were they equally good, "
-        f"the luck of the seeds alone would show so large a difference {_how_often(p)} ({told.p(p)})"
+        f"{comparison.name_b} is {word} than {comparison.name_a} by {size:.3g}{words.unit}: were they equally good, "
+        f"the luck of the seeds alone would show so large a difference {_how_often(p)} ({words.p(p)})"
     ]
     if rule.margin is not None and not _exceeds_margin(comparison, rule.margin):
-        reasons.append(f"whether the difference exceeds the margin of {rule.margin:g}{told.unit} is not settled")
+        reasons.append(f"whether the difference exceeds the margin of {rule.margin:g}{words.unit} is not settled")
     if comparison.permutation_p is not None and comparison.permutation_p >= rule.alpha:
         reasons.append(
             f"relabelling the seeds gives {p_equals(comparison.permutation_p)}"
@@ -254,8 +250,8 @@ def _exceeds_margin(comparison: Comparison, margin: float) -> bool:
     return interval.has_interval and (interval.low > margin or interval.high < -margin)
 
 
-def _reasons_inconclusive(comparison: Comparison, told: _Told, p: float) -> tuple[str, ...]:
-    if comparison.method == "permutation" and (comparison.permutation_floor or 0.0) >= told.rule.alpha:
+def _reasons_inconclusive(comparison: Comparison, words: _Words, p: float) -> tuple[str, ...]:
+    if comparison.method == "permutation" and (comparison.permutation_floor or 0.0) >= words.rule.alpha:
         first = (
             f"no spread between seeds and too few of them: the smallest possible p is "
             f"{format_p(comparison.permutation_floor or 1.0)}"
@@ -264,11 +260,11 @@ def _reasons_inconclusive(comparison: Comparison, told: _Told, p: float) -> tupl
         size = abs(comparison.difference.value)
         first = (
             f"these seeds cannot tell the two apart: were they equally good, the luck of the seeds alone would show a "
-            f"difference of {size:.3g}{told.unit} or more {_how_often(p)} ({told.p(p)})"
+            f"difference of {size:.3g}{words.unit} or more {_how_often(p)} ({words.p(p)})"
         )
-    if told.rule.margin is None:
+    if words.rule.margin is None:
         return (first, "no margin was declared, so equivalence cannot be shown either")
-    return (first, f"nor is the difference shown to lie within the margin of {told.rule.margin:g}{told.unit}")
+    return (first, f"nor is the difference shown to lie within the margin of {words.rule.margin:g}{words.unit}")
 
 
 def _reason_more_seeds(missing: int | None, comparison: Comparison, rule: Rule) -> str:
@@ -283,10 +279,10 @@ def _reason_more_seeds(missing: int | None, comparison: Comparison, rule: Rule) 
     )
 
 
-def _more_seeds(comparison: Comparison, rule: Rule) -> int | None:
+def _more_seeds(comparison: Comparison, rule: Rule, alpha: float) -> int | None:
     c = comparison
     if c.method == "permutation":
-        return _seeds_without_spread(c, rule)
+        return _seeds_without_spread(c, rule, alpha)
 
     def with_more(extra: int) -> TDistance:
         n_a, n_b = c.n_a + extra, c.n_b + extra
@@ -296,10 +292,10 @@ def _more_seeds(comparison: Comparison, rule: Rule) -> int | None:
         sd_b = c.sd_b if c.n_b > 1 else c.sd_a
         return welch(0.0, sd_a, n_a, c.difference.value, sd_b, n_b)
 
-    return more_seeds(with_more, pilot_df=c.df, margin=rule.margin, alpha=rule.alpha, power=rule.power)
+    return more_seeds(with_more, pilot_df=c.df, margin=rule.margin, alpha=alpha, power=rule.power)
 
 
-def _seeds_without_spread(comparison: Comparison, rule: Rule) -> int | None:
+def _seeds_without_spread(comparison: Comparison, rule: Rule, alpha: float) -> int | None:
     """Return the seeds after which relabelling alone could settle it, were there still no spread at all."""
     c = comparison
     is_equal = c.difference.value == 0.0
@@ -308,6 +304,6 @@ def _seeds_without_spread(comparison: Comparison, rule: Rule) -> int | None:
 
     def can_settle(extra: int) -> bool:
         n_a, n_b = c.n_a + extra, c.n_b + extra
-        return (floor_paired(n_a) if c.paired else floor_two_sample(n_a, n_b)) < rule.alpha
+        return (floor_paired(n_a) if c.paired else floor_two_sample(n_a, n_b)) < alpha
 
     return smallest(can_settle, at_least=1)

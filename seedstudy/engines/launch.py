@@ -1,33 +1,103 @@
-"""From a study to its trials, and from its trials to those that are still to be trained."""
+"""`run`: from a study to its trials, and on to those that still have to be trained."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from seedstudy import data as datasets
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.engines import local
 from seedstudy.engines.local import LocalEngine
 from seedstudy.engines.progress import StudyProgress
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.engines.watch import Cancelled, Engine, watch
-from seedstudy.errors import SeedstudyError, StudyError, require_extra
+from seedstudy.errors import StoreError, StudyError, require_extra
 from seedstudy.recipes import reader as recipes
-from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
-from seedstudy.store.store import Store
-from seedstudy.study.study import Augmentation, Placement, Study, Trial, check_layout
+from seedstudy.store.store import Scan, State, Store
+from seedstudy.study.placement import Placement, check_layout
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Augmentation, Trial
 
-Tell = Callable[[str], None]
-"""Takes one line for the user."""
+Say = Callable[[str], None]
+"""Shows one line to the user."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Grid:
+class RunOutcome:
+    """What `run` leaves behind."""
+
+    study: str
+    folder: Path
+    """Of the study."""
+    states: Mapping[str, State]
+    """State of each trial that was asked for, by trial id."""
+    scan: Scan
+    """The whole study, trials of earlier runs included."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of trials in each state in which a trial ends."""
+        states = list(self.states.values())
+        return {state: states.count(state) for state in ("ok", "diverged", "failed")}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every trial has a result; a diverged training is one."""
+        return {"ok", "diverged"}.issuperset(self.states.values())
+
+
+def run(
+    study: Study,
+    *,
+    results: Path,
+    cache_dir: Path,
+    data_dir: Path | None = None,
+    is_retry: bool = False,
+    is_detached: bool = False,
+    say: Say,
+) -> RunOutcome:
+    """Train what is missing of a study and wait for it.
+
+    Parameters
+    ----------
+    is_retry
+        Train failed trials again.
+    is_detached
+        Submit the trials and return at once; only to an engine whose jobs outlive this process.
+    say
+        Receives one line at a time: what is trained, on which data, what went wrong.
+
+    Raises
+    ------
+    SeedstudyError
+        A study that cannot be trained (nothing is written then), or a results folder that cannot be written.
+    KeyboardInterrupt
+        Interrupted or cancelled; everything finished is kept.
+
+    """
+    if is_detached and study.placement.engine != "slurm":
+        raise StudyError("--detach: only the jobs of --engine slurm go on without this process.")
+    resolved = resolve(study, data_dir=data_dir, cache_dir=cache_dir, say=say)
+    store = Store(results, study.name)
+    scan = train(store, study, resolved, store.scan(), is_retry=is_retry, is_detached=is_detached, say=say)
+    states: dict[str, State] = {}
+    for trial in resolved.trials:
+        if scan.states[trial.trial_id] == "damaged":
+            raise StoreError(scan.damaged[trial.trial_id])
+        states[trial.trial_id] = scan.states[trial.trial_id]
+    return RunOutcome(study=study.name, folder=store.root, states=states, scan=scan)
+
+
+# --- from words to trials -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResolvedStudy:
     """A study's trials and the prepared data they train on."""
 
     trials: tuple[Trial, ...]
@@ -37,8 +107,8 @@ class Grid:
     n_train: int
 
 
-def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell) -> Grid:
-    """Return the grid of a study: recipes read and scaled, data decoded, each trial with its identity.
+def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -> ResolvedStudy:
+    """Read and scale a study's recipes, decode its data and return its trials.
 
     Raises
     ------
@@ -47,27 +117,27 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell)
     """
     info = datasets.info(study.data)
     models = study.models or (info.default_model,)
-    given = recipes.parse_assignments(study.assignments)  # what is wrong is told before the data are read
+    given = recipes.parse_assignments(study.assignments)  # before the data, which may take minutes
     files = [recipes.read_recipe(_locate(name, study.folder)) for name in study.recipes]
     pairs = [(model, file) for model in models for file in files]
     complete = [file.for_model(model, given=given) for model, file in pairs]
     require_extra("train")  # before minutes go into preparing the data
-    prepared = datasets.prepare(study.data, data_dir=data_dir, cache_dir=cache_dir, progress=tell)
+    prepared = datasets.prepare(study.data, data_dir=data_dir, cache_dir=cache_dir, progress=say)
     data = datasets.load(prepared, train_limit=study.train_limit)
     for name, sentence in data.missing.items():
-        tell(f"{study.data}: no {name}: {sentence}")
+        say(f"{study.data}: no {name}: {sentence}")
     for part in ("train", data.watched):
         if part in data.missing:  # an eval set may be absent, but nothing can be trained or watched without these
             raise StudyError(f"{study.data}: {data.missing[part]}")
     scaled = []
     for (model, file), recipe in zip(pairs, complete, strict=True):
-        # What fills a gap is the recipe's own value, and scales with it; what changes a value is meant as it is.
+        # A value that fills a gap becomes the recipe's own and is scaled; one that changes a value is final.
         changes = [word for word in study.assignments if word.partition("=")[0].strip() not in file.gaps(model)]
         scaled.append(_scaled(recipe, study, changes, data, info.epoch_ratio))
     for recipe in scaled:
         check_layout(recipe, study.placement.processes)
-    for sentence in dict.fromkeys(_in_words(recipe, data) for recipe in scaled):
-        tell(sentence)
+    for line in dict.fromkeys(_in_words(recipe, data) for recipe in scaled):
+        say(line)
     trials = [
         Trial(
             recipe=recipe,
@@ -83,13 +153,13 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, tell: Tell)
         for (model, _), recipe in zip(pairs, scaled, strict=True)
     ]
     distinct = {trial.trial_id: trial for trial in trials}
-    return Grid(
+    return ResolvedStudy(
         trials=tuple(distinct.values()), prepared=prepared, n_classes=len(data.classes), n_train=len(data.train_labels)
     )
 
 
 def _locate(name: str, folder: Path) -> str:
-    """Return a recipe's name, or the path of its file, which starts at the study file."""
+    """Return a recipe's name, or the path of its file, relative to the study file."""
     return str(folder / name) if name.endswith(".toml") else name
 
 
@@ -114,7 +184,7 @@ def _scaled(recipe: Recipe, study: Study, changes: list[str], data: Dataset, epo
 
 
 def _augmentation(recipe: Recipe, study: Study, data: Dataset) -> Augmentation:
-    """Return who augments: timm's own code where tensors cannot, policies beside RandAugment and images to decode."""
+    """Return who augments: timm's own code where tensors cannot (policies other than RandAugment, encoded images)."""
     return "pil" if recipe.auto_augment is not None or data.stored else study.augment
 
 
@@ -127,55 +197,61 @@ def _in_words(recipe: Recipe, data: Dataset) -> str:
     )
 
 
+# --- training -------------------------------------------------------------------------------------------
+
+
 def train(
     store: Store,
     study: Study,
-    grid: Grid,
+    resolved: ResolvedStudy,
+    scan: Scan,
     *,
-    n_workers: int | None = None,
     is_retry: bool,
-    tell: Tell,
     is_detached: bool = False,
-) -> None:
-    """Train what is missing of a grid, with progress on stderr; interrupted, it says what is safe.
+    say: Say,
+) -> Scan:
+    """Train the missing trials of a study, with live progress on stderr.
 
-    Nothing is written before a worker has found every model trainable.
+    Nothing is written before a worker has confirmed that every model can be trained.
 
     Parameters
     ----------
-    n_workers
-        Trials at a time; None: what the study's placement says.
-    is_detached
-        Only submit, to an engine whose jobs outlive this process.
+    scan
+        The study as it is now.
+
+    Returns
+    -------
+    Scan
+        The study afterwards.
 
     """
-    placement = study.placement if n_workers is None else replace(study.placement, workers=n_workers)
-    by_id = {trial.trial_id: trial for trial in grid.trials}
-    missing, done_rows = _missing(store, list(by_id), is_retry=is_retry, tell=tell)
+    by_id = {trial.trial_id: trial for trial in resolved.trials}
+    missing = _missing(store, list(by_id), scan, is_retry=is_retry, say=say)
     if not missing:
-        return
+        return scan
     if len(missing) < len(by_id):
-        tell(f"study {study.name}: {len(missing)} of {len(by_id)} trials are missing")
+        say(f"study {study.name}: {len(missing)} of {len(by_id)} trials are missing")
+    done_rows = scan.rows_of(by_id.keys() - set(missing)).iter_rows(named=True)
     progress = StudyProgress({trial_id: by_id[trial_id].recipe.total_epochs for trial_id in missing}, done_rows)
-    engine = _engine(store, placement, grid, n_trials=len(missing), tell=progress.note)
+    engine = _engine(store, study.placement, resolved, n_trials=len(missing), say=progress.note)
     try:
         distinct = [by_id[trial_id] for trial_id in missing]
         if isinstance(engine, LocalEngine):
-            engine.check(distinct, grid.n_classes, grid.n_train)
+            engine.check(distinct, resolved.n_classes, resolved.n_train)
         else:
-            local.check(store, distinct, grid.n_classes, grid.n_train)
-        store.plan(study, grid.trials)
+            local.check(store, distinct, resolved.n_classes, resolved.n_train)
+        store.plan(study, resolved.trials)
         if is_detached:
             held = engine.poll()
             engine.submit([trial_id for trial_id in missing if trial_id not in held])
-            return
-        with progress:
-            watch(engine, store, missing, progress)
+        else:
+            with progress:
+                watch(engine, store, missing, progress)
     except (KeyboardInterrupt, Cancelled) as error:
         n_done = sum(store.has_result(trial_id) for trial_id in by_id)
-        is_left = engine.outlives_launcher and isinstance(error, KeyboardInterrupt)
-        rest = "its jobs go on: `seedstudy status` tells, `seedstudy cancel` ends them" if is_left else ""
-        tell(
+        go_on = engine.outlives_launcher and isinstance(error, KeyboardInterrupt)
+        rest = "its jobs go on: `seedstudy status` shows them, `seedstudy cancel` ends them" if go_on else ""
+        say(
             f"{'cancelled' if isinstance(error, Cancelled) else 'interrupted'}: {n_done} of {len(by_id)} trials are "
             f"finished and safe; {rest or 'the same command goes on'}."
         )
@@ -183,43 +259,34 @@ def train(
     finally:
         if not engine.outlives_launcher:
             engine.cancel()
+    return store.scan()
 
 
-def _engine(store: Store, placement: Placement, grid: Grid, *, n_trials: int, tell: Tell) -> Engine:
+def _engine(store: Store, placement: Placement, resolved: ResolvedStudy, *, n_trials: int, say: Say) -> Engine:
     """Start the engine that a placement names."""
     match placement.engine:
         case "slurm":
-            return SlurmEngine(store, placement, prepared=grid.prepared, tell=tell)
+            return SlurmEngine(store, placement, prepared=resolved.prepared, say=say)
         case "ray":
-            return RayEngine(store, placement, prepared=grid.prepared, tell=tell)
+            return RayEngine(store, placement, prepared=resolved.prepared, say=say)
         case "local":
             n_slots = min(placement.workers or local.default_slots(placement), n_trials)
-            return LocalEngine(store, placement, prepared=grid.prepared, n_slots=n_slots, tell=tell)
+            return LocalEngine(store, placement, prepared=resolved.prepared, n_slots=n_slots, say=say)
 
 
-def _missing(
-    store: Store, trial_ids: Sequence[str], *, is_retry: bool, tell: Tell
-) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the trials to train, and the rows of those that are done; damaged ones are set aside and named."""
-    missing, rows, failed = [], [], []
+def _missing(store: Store, trial_ids: Sequence[str], scan: Scan, *, is_retry: bool, say: Say) -> list[str]:
+    """Return the trials to train; damaged results are moved aside, and a line says so."""
+    missing, n_failed = [], 0
     for trial_id in trial_ids:
-        if not store.is_planned(trial_id):
+        state = scan.states.get(trial_id)
+        if state == "damaged" and store.is_planned(trial_id):
+            say(f"{scan.damaged[trial_id]} It is trained again; the damaged files are in {store.set_aside(trial_id)}.")
+        if state == "failed" and not is_retry:
+            n_failed += 1
+        elif state not in ("ok", "diverged"):
             missing.append(trial_id)
-            continue
-        try:
-            state, trial_rows = store.read_trial(trial_id)
-        except SeedstudyError as error:
-            tell(f"{error} It is trained again; what was there is kept in {store.set_aside(trial_id)}.")
-            missing.append(trial_id)
-            continue
-        if state in ("ok", "diverged"):
-            rows.extend(trial_rows)
-        elif state == "failed" and not is_retry:
-            failed.append(trial_id)
-        else:
-            missing.append(trial_id)
-    if failed:
-        tell(f"{len(failed)} trials failed earlier and are left alone: --retry-failed trains them again.")
+    if n_failed:
+        say(f"{n_failed} trials failed earlier and are left alone: --retry-failed trains them again.")
     if is_retry:
         store.clear_failures(missing)
-    return missing, rows
+    return missing

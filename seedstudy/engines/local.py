@@ -18,7 +18,8 @@ from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_US
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store
-from seedstudy.study.study import Placement, Trial
+from seedstudy.study.placement import Placement
+from seedstudy.study.trial import Trial
 
 _STOP_WAIT_S = 30.0
 """So long a worker may take to end its update and write its state before it is killed."""
@@ -107,9 +108,9 @@ class LocalEngine:
     pause_s = 0.2
 
     def __init__(
-        self, store: Store, placement: Placement, *, prepared: Path, n_slots: int, tell: Callable[[str], None]
+        self, store: Store, placement: Placement, *, prepared: Path, n_slots: int, say: Callable[[str], None]
     ) -> None:
-        self._store, self._placement, self._prepared, self._tell = store, placement, prepared, tell
+        self._store, self._placement, self._prepared, self._say = store, placement, prepared, say
         self._environments = slot_environments(n_slots, placement)
         self._trial_ids: list[str] = []
         self._stack_sizes: dict[str, int] = {}
@@ -126,7 +127,7 @@ class LocalEngine:
             answer = self._workers[0].check(trials, n_classes, n_train, shares=shares)
             self._stack_sizes = answer["sizes"]
             for note in answer["notes"]:
-                self._tell(note)
+                self._say(note)
         else:
             check(self._store, trials, n_classes, n_train)
 
@@ -163,11 +164,11 @@ class LocalEngine:
                 self._give_work(slot)
         elif trial_id is not None:
             if code != EXIT_STOPPED:
-                self._tell(f"{trial_id}: its worker died ({words}); trying again")
+                self._say(f"{trial_id}: its worker died ({words}); trying again")
             self._n_named.pop(slot, None)
             self._give_work(slot)
         elif code != EXIT_STOPPED:
-            self._tell(f"a worker ended before it began a trial ({words})")
+            self._say(f"a worker ended before it began a trial ({words})")
 
     def _give_work(self, slot: int) -> None:
         if self._placement.processes > 1:

@@ -13,7 +13,7 @@ from seedstudy.engines.worker import MAX_ATTEMPTS
 from seedstudy.errors import require_extra
 from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store
-from seedstudy.study.study import Placement
+from seedstudy.study.placement import Placement
 
 _STOP_WAIT_S = 30.0
 
@@ -24,11 +24,11 @@ class RayEngine:
     outlives_launcher = False
     pause_s = 1.0
 
-    def __init__(self, store: Store, placement: Placement, *, prepared: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, placement: Placement, *, prepared: Path, say: Callable[[str], None]) -> None:
         require_extra("ray")
         import ray
 
-        self._ray, self._store, self._placement, self._prepared, self._tell = ray, store, placement, prepared, tell
+        self._ray, self._store, self._placement, self._prepared, self._say = ray, store, placement, prepared, say
         self._tasks: dict[Any, Sequence[str]] = {}
         if not ray.is_initialized():
             ray.init(log_to_driver=False)
@@ -54,7 +54,7 @@ class RayEngine:
                 try:
                     self._ray.get(task)
                 except self._ray.exceptions.RayError as error:
-                    self._tell(f"{', '.join(ids)}: {str(error).splitlines()[0]}")
+                    self._say(f"{', '.join(ids)}: {str(error).splitlines()[0]}")
         return {trial_id for ids in self._tasks.values() for trial_id in ids}
 
     def cancel(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from seedstudy.engines.local import cpu_environment, trial_command
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.store.store import Store
-from seedstudy.study.study import Placement
+from seedstudy.study.placement import Placement
 
 _CALL_TIMEOUT_S = 60.0
 _SECONDS_TO_STOP = 120
@@ -31,10 +31,10 @@ class SlurmEngine:
     outlives_launcher = True
     pause_s = 5.0
 
-    def __init__(self, store: Store, placement: Placement, *, prepared: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, placement: Placement, *, prepared: Path, say: Callable[[str], None]) -> None:
         if placement.gpus is not None and placement.gpus % 1:
             raise StudyError(f"--gpus {placement.gpus:g}: Slurm gives whole GPUs; --engine ray or local shares them.")
-        self._store, self._placement, self._prepared, self._tell = store, placement, prepared, tell
+        self._store, self._placement, self._prepared, self._say = store, placement, prepared, say
         self._head = _head(placement.template)
         self._jobs = store.jobs("slurm")
         self._held: set[str] = set()
@@ -48,7 +48,7 @@ class SlurmEngine:
             job = _call(["sbatch", *self._options(len(array))], stdin=self._script(array)).strip().partition(";")[0]
             self._store.record_job(job, "slurm", array)
             self._jobs[job] = array
-            self._tell(f"slurm job {job}: {len(array)} tasks")
+            self._say(f"slurm job {job}: {len(array)} tasks")
 
     def poll(self) -> set[str]:
         """Return the trials that the queue still has; an answer that does not come changes nothing."""
@@ -58,7 +58,7 @@ class SlurmEngine:
             listed = _call(["squeue", "-h", "-r", "-t", "all", "-j", ",".join(self._jobs), "-o", "%i|%T|%r"])
         except SeedstudyError as error:
             if "Invalid job id" not in str(error):
-                self._tell(f"{error} Asking again.")
+                self._say(f"{error} Asking again.")
                 return self._held
             listed = ""  # the only one there was is too old to be known
         states = {task: state for task, state, _ in (line.split("|", 2) for line in listed.splitlines())}

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from seedstudy.study.study import Trial
+from seedstudy.study.trial import Trial
 
 LARGEST = 16
 """Seeds of a stack, where their number is not given."""

@@ -1,4 +1,4 @@
-"""Where every trial of a study stands, read from its folder alone; and tidying up there."""
+"""`status`, `cancel` and `clean`: where the trials of a study are, read from its folder alone."""
 
 from __future__ import annotations
 
@@ -6,30 +6,37 @@ import os
 import signal
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from seedstudy import machine
-from seedstudy.store import lease
-from seedstudy.store.store import Store
+from seedstudy.document import FLAT, HIDDEN, fields_of
+from seedstudy.engines import slurm
+from seedstudy.store.lease import Holder
+from seedstudy.store.store import Label, Store
+from seedstudy.store.store import State as StoredState
 
 State = Literal["planned", "queued", "running", "ok", "diverged", "failed", "interrupted", "lost", "damaged"]
-"""interrupted: stopped in order; lost: its process is gone without a word. Both go on with the next launcher."""
+"""interrupted: stopped at a signal; lost: its process vanished. The next launcher goes on with both."""
 
 STATES: tuple[State, ...] = get_args(State)
 
 
+# --- status ---------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class TrialStatus:
     """One trial."""
 
     trial_id: str
     state: State
-    where: str = ""
-    """Machine and engine's job, of a running trial; the job alone, of a queued one."""
+    where: str | None = None
+    """Machine and job of a running trial; the job alone of a queued one."""
     since: float | None = None
     """Seconds since 1970."""
     epoch: int | None = None
@@ -37,66 +44,103 @@ class Standing:
     epochs: int | None = None
     left_s: float | None = None
     """Seconds until a running trial ends, at the speed of this attempt; None: not known yet."""
-    reason: str = ""
+    reason: str | None = None
     log: Path | None = None
 
 
-def standings(store: Store) -> list[Standing]:
-    """Return where each planned trial stands, in the order of their names."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupStatus:
+    """The trials of one recipe, model and data set; question marks for trials whose spec is damaged."""
+
+    counts: Mapping[State, int] = field(metadata=FLAT)
+    """Number of trials in each of `STATES`."""
+    recipe: str
+    model: str
+    data: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyStatus:
+    """All trials of a study."""
+
+    study: str
+    groups: tuple[GroupStatus, ...]
+    reasons: Mapping[str, str]
+    """Why trials failed or diverged, by trial id."""
+    damaged: Mapping[str, str]
+    """What is damaged, by trial id."""
+    time_left_s: float | None
+    """Seconds until every trial has ended, at as many at a time as run now; None: not known."""
+    trials: tuple[TrialStatus, ...]
+    """Those that are not ok, in the order of their ids."""
+    n_imported: int = field(metadata=HIDDEN)
+    """Trials that were trained elsewhere."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``status --json``."""
+        return fields_of(self)
+
+
+def study_status(store: Store) -> StudyStatus:
+    """Return the state of every trial of a study."""
     scan = store.scan()
+    facts = scan.trials.select("trial_id", "reason", "train_s").unique("trial_id")
+    reasons = {**{trial_id: reason for trial_id, reason, _ in facts.iter_rows()}, **scan.damaged}
     queued = {
         trial_id: f"slurm:{job}" for job, tasks in store.jobs("slurm").items() for task in tasks for trial_id in task
     }
-    reasons = dict(scan.trials.select("trial_id", "reason").iter_rows())
-    return [
-        _standing(store, trial_id, scan.states[trial_id], reasons, queued, scan.damaged) for trial_id in scan.states
+    trials = [
+        _trial_status(store, trial_id, state, reasons.get(trial_id) or None, queued.get(trial_id))
+        for trial_id, state in scan.states.items()
     ]
+    states: dict[Label, Counter[State]] = {}
+    for trial in trials:
+        states.setdefault(scan.labels[trial.trial_id], Counter())[trial.state] += 1
+    return StudyStatus(
+        study=store.study,
+        groups=tuple(
+            GroupStatus(counts={state: counts[state] for state in STATES}, recipe=recipe, model=model, data=data)
+            for (recipe, model, data), counts in sorted(states.items())
+        ),
+        reasons={trial.trial_id: trial.reason or "" for trial in trials if trial.state in ("failed", "diverged")},
+        damaged={trial.trial_id: trial.reason or "" for trial in trials if trial.state == "damaged"},
+        time_left_s=_time_left_s(trials, facts["train_s"].drop_nulls().to_list()),
+        trials=tuple(trial for trial in trials if trial.state != "ok"),
+        n_imported=scan.n_imported,
+    )
 
 
-def _standing(
-    store: Store,
-    trial_id: str,
-    state: str,
-    reasons: Mapping[str, str],
-    queued: Mapping[str, str],
-    damaged: Mapping[str, str],
-) -> Standing:
+def _trial_status(store: Store, trial_id: str, state: StoredState, reason: str | None, job: str | None) -> TrialStatus:
     log = store.log(trial_id) if store.log(trial_id).exists() else None
     match state:
         case "running":
             return _running(store, trial_id, log)
-        case "planned" | "interrupted" if trial_id in queued:
-            return Standing(trial_id=trial_id, state="queued", where=queued[trial_id], log=log)
+        case "planned" | "interrupted" if job is not None:
+            return TrialStatus(trial_id=trial_id, state="queued", where=job, log=log)
         case "interrupted":
             holder = store.holder(trial_id)
-            is_lost = holder is None or not holder.is_released
-            epoch = store.progress(trial_id).get("epoch")
-            return Standing(
+            return TrialStatus(
                 trial_id=trial_id,
-                state="lost" if is_lost else "interrupted",
-                where="" if holder is None else _place(holder),
-                epoch=epoch,
-                reason=reasons.get(trial_id, ""),
+                state="interrupted" if holder is not None and holder.is_released else "lost",
+                where=_place(holder),
+                epoch=store.progress(trial_id).get("epoch"),
+                reason=reason,
                 log=log,
             )
-        case "damaged":
-            return Standing(trial_id=trial_id, state="damaged", reason=damaged.get(trial_id, ""), log=log)
-        case "planned" | "ok" | "diverged" | "failed":
-            return Standing(trial_id=trial_id, state=state, reason=reasons.get(trial_id, ""), log=log)
         case _:
-            raise AssertionError(state)
+            return TrialStatus(trial_id=trial_id, state=state, reason=reason, log=log)
 
 
-def _running(store: Store, trial_id: str, log: Path | None) -> Standing:
+def _running(store: Store, trial_id: str, log: Path | None) -> TrialStatus:
     holder, progress = store.holder(trial_id), store.progress(trial_id)
     epoch, epochs, epoch_s = (progress.get(key) for key in ("epoch", "epochs", "epoch_s"))
     left_s = None
     if epoch is not None and epochs is not None and epoch_s:
         left_s = max(0.0, (epochs - epoch) * epoch_s - (time.time() - progress["at"]))
-    return Standing(
+    return TrialStatus(
         trial_id=trial_id,
         state="running",
-        where="" if holder is None else _place(holder),
+        where=_place(holder),
         since=None if holder is None else holder.since,
         epoch=epoch,
         epochs=epochs,
@@ -105,65 +149,82 @@ def _running(store: Store, trial_id: str, log: Path | None) -> Standing:
     )
 
 
-def _place(holder: lease.Holder) -> str:
-    return f"{holder.host} {holder.job}".strip()
+def _place(holder: Holder | None) -> str | None:
+    return None if holder is None else f"{holder.host} {holder.job}".strip()
 
 
-def time_left(store: Store, stands: Iterable[Standing]) -> float | None:
-    """Return the seconds until the study is through, at as many trials at a time as run now; None: not known."""
-    stands = list(stands)
-    running = [each for each in stands if each.state == "running"]
-    waiting = [each for each in stands if each.state in ("planned", "queued", "interrupted", "lost")]
-    durations = store.scan().trials.drop_nulls("train_s").unique("trial_id")["train_s"].to_list()
-    if not running or (waiting and not durations) or any(each.left_s is None for each in running):
+def _time_left_s(trials: Iterable[TrialStatus], durations: list[float]) -> float | None:
+    states = Counter(trial.state for trial in trials)
+    left = [trial.left_s for trial in trials if trial.state == "running"]
+    known = [seconds for seconds in left if seconds is not None]
+    n_waiting = sum(states[state] for state in ("planned", "queued", "interrupted", "lost"))
+    if not left or len(known) < len(left) or (n_waiting and not durations):
         return None
-    in_work = sum(each.left_s or 0.0 for each in running)
-    ahead = len(waiting) * statistics.fmean(durations) if waiting else 0.0
-    return max((in_work + ahead) / len(running), *(each.left_s or 0.0 for each in running))
+    waiting_s = n_waiting * statistics.fmean(durations) if n_waiting else 0.0
+    return max((sum(known) + waiting_s) / len(known), *known)
 
 
-def interrupt(stands: Iterable[Standing], store: Store) -> int:
-    """Send the signal to stop to the trials that run on this machine; return how many there were."""
-    n_sent = 0
-    for each in stands:
-        holder = store.holder(each.trial_id) if each.state == "running" else None
-        if holder is None or holder.boot != machine.boot_id():
-            continue
-        if machine.runs_seedstudy(holder.pid):
-            with suppress(OSError):  # it has just ended, or is another user's
-                os.kill(holder.pid, signal.SIGTERM)
-                n_sent += 1
-    return n_sent
+# --- cancel ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cancellation:
+    """What was asked to stop."""
+
+    study: str
+    n_running: int
+    """Trials that ran somewhere."""
+    n_signalled: int
+    """Those of them that ran on this machine and got the signal."""
+    n_jobs: int
+    """Jobs that were taken from the queue."""
+
+
+def cancel(store: Store) -> Cancellation:
+    """Stop a study's trials, wherever they run; each keeps its state."""
+    scan = store.scan()
+    running = [trial_id for trial_id, state in scan.states.items() if state == "running"]
+    store.mark_cancelled()  # first: a launcher must not start again what the signals below stop
+    jobs = store.jobs("slurm")
+    if jobs:
+        slurm.cancel(jobs)
+    n_signalled = sum(_interrupt(store.holder(trial_id)) for trial_id in running)
+    return Cancellation(study=store.study, n_running=len(running), n_signalled=n_signalled, n_jobs=len(jobs))
+
+
+def _interrupt(holder: Holder | None) -> bool:
+    """Send the signal to stop to a process of this machine; return whether it was sent."""
+    if holder is None or holder.boot != machine.boot_id() or not machine.runs_seedstudy(holder.pid):
+        return False
+    with suppress(OSError):  # it has just ended, or belongs to another user
+        os.kill(holder.pid, signal.SIGTERM)
+        return True
+    return False
+
+
+# --- clean ----------------------------------------------------------------------------------------------
 
 
 def leftovers(store: Store) -> dict[Path, int]:
-    """Return what may be removed, with its size in bytes: nothing here is a result, or would be missed.
+    """Return the files that may be removed, with their sizes in bytes; none of them holds a result.
 
-    Checkpoints, progress and leases of trials that ended; the leases of trials that nobody holds and that have no
+    Checkpoints, progress and leases of trials that ended; leases of trials that nobody holds and that have no
     checkpoint; temporary files of killed processes.
     """
-    found: list[Path] = []
+    candidates: list[Path] = []
     for trial_id in store.trial_ids():
         folder = store.folder(trial_id)
         if store.is_running(trial_id):
             continue
-        found += folder.glob(".*.tmp")
+        candidates += folder.glob(".*.tmp")
         if store.has_result(trial_id):
-            found += [store.checkpoint(trial_id), folder / "progress.json", folder / "lock"]
+            candidates += [store.checkpoint(trial_id), folder / "progress.json", folder / "lock"]
         elif not store.has_ended(trial_id) and not store.checkpoint(trial_id).exists():
-            found += [folder / "progress.json", folder / "lock"]
-    return {path: path.stat().st_size for path in found if path.exists()}
+            candidates += [folder / "progress.json", folder / "lock"]
+    return {path: path.stat().st_size for path in candidates if path.exists()}
 
 
-def to_dict(each: Standing) -> dict[str, Any]:
-    return {
-        "trial_id": each.trial_id,
-        "state": each.state,
-        "where": each.where or None,
-        "since": each.since,
-        "epoch": each.epoch,
-        "epochs": each.epochs,
-        "left_s": each.left_s,
-        "reason": each.reason or None,
-        "log": None if each.log is None else str(each.log),
-    }
+def remove(paths: Iterable[Path]) -> None:
+    """Remove files, some of which may be gone already."""
+    for path in paths:
+        path.unlink(missing_ok=True)

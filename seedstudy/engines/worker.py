@@ -30,13 +30,13 @@ from typing import TYPE_CHECKING, Any
 
 from seedstudy import machine
 from seedstudy.engines.stack import StackSizes, kind_of
-from seedstudy.errors import SeedstudyError
+from seedstudy.errors import SeedstudyError, require_extra
 from seedstudy.store.lease import JOB, Lease
 from seedstudy.store.store import Store
 
 if TYPE_CHECKING:
-    from seedstudy.data import Dataset
-    from seedstudy.study.study import EpochReport, Trial
+    from seedstudy.data.base import Dataset
+    from seedstudy.study.trial import EpochReport, Trial
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 0, 1, 2, 75
 
@@ -93,6 +93,7 @@ def main(
         Seeds trained side by side at most; None: as many as pay.
 
     """
+    require_extra("train")
     requests: Requests = queue.SimpleQueue()
     stop = Stop(requests)
     _name_job()
@@ -154,7 +155,7 @@ class _Worker:
         self, specs: Sequence[dict[str, Any]], n_classes: int, n_train: int, shares: Mapping[str, int]
     ) -> dict[str, Any]:
         """Say whether every model exists and can be trained by its recipe, and how many seeds to stack."""
-        from seedstudy.study.study import Trial
+        from seedstudy.study.trial import Trial
         from seedstudy.train.models import check_model
 
         try:

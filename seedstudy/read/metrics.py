@@ -1,18 +1,23 @@
-"""What a metric's name says, and what it leaves open: direction, and percent or fraction."""
+"""What a metric's name says, and what it leaves open: its direction, and whether accuracies are percent or fractions.
+
+Accuracies become percentage points here and nowhere else.
+"""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from seedstudy.errors import StatisticsError
+from seedstudy.study.group import Values
 
-Values = npt.NDArray[np.float64]
 Direction = Literal["higher", "lower"]
+
+DEFAULT_METRIC = "top1"
 
 _LOWER = re.compile(
     r"(^|_)(loss|nll|err|error|errors|perplexity|ppl|mse|rmse|mae|fid|wer|cer|brier|ece|latency|time)(_|$)"
@@ -26,8 +31,11 @@ _DEFAULT = re.compile(
 )
 
 
+# --- names --------------------------------------------------------------------------------------------
+
+
 def plain(name: str) -> str:
-    """Return a metric's name in small letters with "_" between its words: ``val/Acc@1`` -> ``val_acc_1``."""
+    """Return a metric's name in lower case with "_" between its words: ``val/Acc@1`` -> ``val_acc_1``."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
@@ -41,7 +49,7 @@ def direction_of(metric: str) -> Direction | None:
 
 
 def is_accuracy(metric: str) -> bool:
-    """Return whether the name means a share of right answers, to be shown in percentage points."""
+    """Return whether the name means a share of correct answers, to be shown in percentage points."""
     name = plain(metric)
     return bool(_ACCURACY.search(name)) and not _LOWER.search(name)
 
@@ -51,27 +59,62 @@ def is_default(column: str) -> bool:
     return bool(_DEFAULT.fullmatch(plain(column)))
 
 
-def to_points(values: Iterable[float], unit: str | None, *, where: str) -> Values:
+# --- values -------------------------------------------------------------------------------------------
+
+
+def to_points(
+    values: npt.ArrayLike,
+    unit: str | None,
+    *,
+    where: str,
+    other_metric: str = "name the metric with --metric (and --lower-is-better)",
+) -> Values:
     """Return accuracies in percentage points; whether 0.8 is 80 % or 0.8 % is never guessed.
+
+    Parameters
+    ----------
+    values : array_like
+        Any shape; nan where a cell is empty.
+    unit : {"percent", "fraction"}, optional
+        Needed only where no number exceeds 1.
+    where : str
+        File or label that messages begin with.
+    other_metric : str
+        How to say that the numbers are not accuracies.
 
     Raises
     ------
     StatisticsError
-        Not an accuracy, or percent and fraction are both possible.
+        Not accuracies, or percent and fraction are both possible.
 
     """
-    array = np.asarray(list(values), dtype=np.float64)
+    array = np.asarray(values, dtype=np.float64)
+    known = array[~np.isnan(array)]
+    largest, smallest = (known.max(), known.min()) if known.size else (0.0, 0.0)
     if unit == "fraction":
-        if array.size and array.max() > 1.0:
-            raise StatisticsError(f"{where}: {array.max():g} is no fraction: say --unit percent.")
-        array = 100.0 * array
-    if array.size and (array.max() > 100.0 or array.min() < 0.0):
-        worst = array.max() if array.max() > 100.0 else array.min()
-        raise StatisticsError(
-            f"{where}: {worst:g} is no accuracy: name the metric with --metric (and --lower-is-better)."
-        )
-    if unit is None and not (array.size and array.max() > 1.0):
-        raise StatisticsError(
-            f"{where}: percent or fraction? Every number is at most 1: say --unit percent or fraction."
-        )
+        if largest > 1.0:
+            raise StatisticsError(f"{where}: {largest:g} is not a fraction: use --unit percent.")
+        array, largest, smallest = 100.0 * array, 100.0 * largest, 100.0 * smallest
+    if largest > 100.0 or smallest < 0.0:
+        worst = largest if largest > 100.0 else smallest
+        raise StatisticsError(f"{where}: {worst:g} is not an accuracy: {other_metric}.")
+    if unit is None and largest <= 1.0:
+        raise StatisticsError(f"{where}: percent or fraction? No number exceeds 1: use --unit percent or fraction.")
     return array
+
+
+def rounding(points: float) -> float:
+    """Return half a unit of the last decimal that a number shows: 79.8 -> 0.05.
+
+    A fraction times 100 has noise in its last digits: no more than nine decimals count.
+    """
+    decimals = repr(float(points)).partition("e")[0].partition(".")[2]
+    return 0.5 * 10.0 ** -min(len(decimals), 9)
+
+
+def rounding_note(points: Values, n_examples: int) -> str | None:
+    """Return what rounded accuracies leave open about the number of correct images; None where it is certain."""
+    n_open = max(map(rounding, points), default=0.0) / 100 * n_examples
+    if n_open <= 0.5:
+        return None
+    return f"rounded values leave the number of correct images open by ±{math.ceil(n_open)} of {n_examples:,}"

@@ -1,4 +1,4 @@
-"""One file -> a table of plain cells. Nothing is executed, and no other file is touched."""
+"""One file -> a table of plain cells. Files are untrusted: nothing in one is executed, and no other file is touched."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
-from seedstudy.errors import StudyError
-from seedstudy.store.rows import read_parquet
+from seedstudy.errors import StudyError, require_extra
+from seedstudy.store.schema import read_parquet
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".txt")
 VALUE = "value"
 """Column of a file that holds nothing but numbers."""
-EVENTS = "tfevents"
+_EVENTS = "tfevents"
 """Part of the name of every TensorBoard event file."""
-_EXTRA = "pip install 'seedstudy[tensorboard]'"
+_T = TypeVar("_T")
 
 
 def is_events(path: Path) -> bool:
-    return EVENTS in path.name
+    return _EVENTS in path.name
 
 
 def read_table(path: Path) -> pl.DataFrame:
-    """Return a file's rows; text and numbers only, nested JSON values are left out.
+    """Return a file's rows, without nested values.
 
     Raises
     ------
@@ -36,10 +36,26 @@ def read_table(path: Path) -> pl.DataFrame:
         No such file, not text, not of the format that its name says, or empty.
 
     """
-    if not path.exists():
-        raise StudyError(f"{path}: cannot be read (No such file or directory).")
-    if not path.is_file():  # a pipe or a device would never end
-        raise StudyError(f"{path}: cannot be read (not a file).")
+    table = _guarded(path, _read)
+    odd = [name for name in table.columns if not name.isprintable()]
+    if odd:
+        raise StudyError(f"{path}: column {odd[0]!r} holds control characters; rename it.")
+    return table
+
+
+def read_cells(path: Path) -> list[tuple[int, list[str]]]:
+    """Return the lines of a CSV or TSV file that hold anything: line number, and its cells as they are written.
+
+    Raises
+    ------
+    StudyError
+        No such file, not text, or cut short inside a quote.
+
+    """
+    return [(line, cells) for line, cells in _guarded(path, _csv_lines) if any(map(str.strip, cells))]
+
+
+def _read(path: Path) -> pl.DataFrame:
     readers: Mapping[str, Callable[[Path], pl.DataFrame]] = {
         ".csv": _read_csv,
         ".tsv": _read_csv,
@@ -51,16 +67,20 @@ def read_table(path: Path) -> pl.DataFrame:
     reader = _read_events if is_events(path) else readers.get(path.suffix.lower())
     if reader is None:
         raise StudyError(f"{path}: a file of results ends in {', '.join(SUFFIXES)}, or is a TensorBoard event file.")
+    return reader(path)
+
+
+def _guarded(path: Path, read: Callable[[Path], _T]) -> _T:
+    if not path.exists():
+        raise StudyError(f"{path}: cannot be read (No such file or directory).")
+    if not path.is_file():  # a pipe or a device would never end
+        raise StudyError(f"{path}: cannot be read (not a file).")
     try:
-        table = reader(path)
+        return read(path)
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror}).") from error
     except UnicodeEncodeError as error:  # JSON can spell what no text can hold
-        raise StudyError(f"{path}: holds half a character (a lone surrogate); write it anew as UTF-8.") from error
-    odd = [name for name in table.columns if not name.isprintable()]
-    if odd:
-        raise StudyError(f"{path}: column {odd[0]!r} holds control characters; rename it.")
-    return table
+        raise StudyError(f"{path}: holds half a character (a lone surrogate); save it as UTF-8.") from error
 
 
 def _text_of(path: Path) -> str:
@@ -70,8 +90,11 @@ def _text_of(path: Path) -> str:
         raise StudyError(f"{path}: cannot be read (not UTF-8 text at byte {error.start}).") from error
 
 
+# --- text ---------------------------------------------------------------------------------------------
+
+
 def _read_numbers(path: Path) -> pl.DataFrame:
-    """Read one number a line; empty lines and what follows a "#" do not count."""
+    """Read one number per line; empty lines and what follows a "#" do not count."""
     numbers = []
     for row, line in enumerate(_text_of(path).splitlines(), start=1):
         word = line.partition("#")[0].strip()
@@ -81,10 +104,10 @@ def _read_numbers(path: Path) -> pl.DataFrame:
             numbers.append(float(word))
         except ValueError:
             decimal_comma = re.fullmatch(r"[+-]?\d+,\d+", word)
-            how = f"write {word.replace(',', '.')}" if decimal_comma else "write one number a line"
+            how = f"write {word.replace(',', '.')}" if decimal_comma else "write one number per line"
             raise StudyError(f'{path}, line {row}: "{word[:40]}" is not a number; {how}.') from None
     if not numbers:
-        raise StudyError(f"{path}: holds no number; write one number a line.")
+        raise StudyError(f"{path}: holds no number; write one number per line.")
     return pl.DataFrame({VALUE: numbers})
 
 
@@ -92,29 +115,45 @@ def _read_csv(path: Path) -> pl.DataFrame:
     text = _text_of(path)
     if not text.strip():
         raise StudyError(f"{path}: holds no number; expected a line of column names, then one line per seed.")
-    head = text.split("\n", 1)[0]
-    separator = "\t" if path.suffix.lower() == ".tsv" else ";" if ";" in head and "," not in head else ","
+    _csv_lines(path)  # refuses a file cut short inside a quote, which Polars before 2 reads as if it were complete
     try:
-        for _ in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
-            pass  # a file cut short inside a quote, which Polars before 2 takes for whole
-        # All rows decide about a column's type: one word in the last line makes a text column, named later.
-        table = pl.read_csv(io.StringIO(text), separator=separator, infer_schema_length=None)
-    except (csv.Error, pl.exceptions.PolarsError) as error:
+        # All rows decide a column's type: one word in the last line makes a text column, named later.
+        table = pl.read_csv(io.StringIO(text), separator=_separator(path, text), infer_schema_length=None)
+    except pl.exceptions.PolarsError as error:
         raise StudyError(f"{path}: not a readable csv file ({_first_line(error)}).") from error
     return table.with_columns(_as_numbers(column) for column in table if column.dtype == pl.String)
 
 
+def _csv_lines(path: Path) -> list[tuple[int, list[str]]]:
+    text = _text_of(path)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(path, text), strict=True)
+    try:
+        return [(lines.line_num, cells) for cells in lines]
+    except csv.Error as error:
+        raise StudyError(f"{path}: not a readable csv file ({_first_line(error)}).") from error
+
+
+def _separator(path: Path, text: str) -> str:
+    head = text.split("\n", 1)[0]
+    return "\t" if path.suffix.lower() == ".tsv" else ";" if ";" in head and "," not in head else ","
+
+
 def _as_numbers(column: pl.Series) -> pl.Series:
-    """Return a column of words as numbers if all of them are: the CSV reader takes "nan" for text."""
+    """Return a text column as numbers if all its words are: Polars reads "nan" as text."""
     numbers = column.cast(pl.Float64, strict=False)
     return numbers if numbers.null_count() == column.null_count() < column.len() else column
 
 
+# --- Parquet, JSON ------------------------------------------------------------------------------------
+
+
 def _read_parquet(path: Path) -> pl.DataFrame:
     try:
-        return read_parquet(path.read_bytes())
+        table = read_parquet(path.read_bytes())
     except ValueError as error:
         raise StudyError(f"{path}: not a readable parquet file ({_first_line(error)}).") from error
+    table = table.select(name for name, kind in table.schema.items() if not kind.is_nested())
+    return table.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
 
 
 def _read_json_lines(path: Path) -> pl.DataFrame:
@@ -144,13 +183,13 @@ def _table_of(path: Path, document: Any) -> pl.DataFrame:
             document = history
         elif document and all(isinstance(value, list) for value in document.values()):
             return _columns(path, document)
-        elif document and all(name.isdecimal() for name in document) and all(map(_is_number, document.values())):
+        elif document and all(_is_seed(name) for name in document) and all(map(_is_number, document.values())):
             return _columns(path, {"seed": [int(name) for name in document], VALUE: list(document.values())})
         else:
             document = [document]
     if isinstance(document, list) and document:
         if all(map(_is_number, document)):
-            return pl.DataFrame({VALUE: [float(number) for number in document]})
+            return pl.DataFrame({VALUE: [_as(pl.Float64, number) for number in document]})
         if all(isinstance(record, dict) for record in document):
             names = dict.fromkeys(name for record in document for name in record)
             return _columns(path, {name: [_scalar(record.get(name)) for record in document] for name in names})
@@ -192,22 +231,27 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _is_seed(name: str) -> bool:
+    return name.isdecimal() and len(name) <= 18  # fits 64 bits
+
+
 def _fits_int(value: Any) -> bool:
     return value is None or (isinstance(value, int) and abs(value) < 2**62)
 
 
 def _scalar(value: Any) -> Any:
-    """Return a cell; nested values (lists, dictionaries) are no numbers per seed and are left out."""
+    """Return a cell, None for a nested value (list or dictionary)."""
     return value if isinstance(value, str | int | float) else None
+
+
+# --- TensorBoard --------------------------------------------------------------------------------------
 
 
 def _read_events(path: Path) -> pl.DataFrame:
     """Read the scalars of a TensorBoard event file, one row per step."""
-    try:
-        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    except ImportError as error:
-        raise StudyError(f"{path}: reading TensorBoard event files needs an extra: {_EXTRA}") from error
+    require_extra("tensorboard")
     from google.protobuf.message import DecodeError
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
     nothing = dict.fromkeys(("images", "audio", "histograms", "compressedHistograms"), 1)
@@ -222,7 +266,7 @@ def _read_events(path: Path) -> pl.DataFrame:
     except (DecodeError, ValueError, TypeError) as error:
         raise StudyError(f"{path}: not a readable TensorBoard event file ({_first_line(error)}).") from error
     if not points:
-        raise StudyError(f"{path}: holds no scalar; is it an event file of another process?")
+        raise StudyError(f"{path}: holds no scalar; does it belong to another process of the trial?")
     rows: dict[int, dict[str, Any]] = {}
     for tag, pairs in points.items():
         for step, value in pairs:

@@ -33,24 +33,7 @@ from typing import Any
 
 from seedstudy.errors import RecipeError, suggest
 from seedstudy.files import parse_toml, read_short_text
-from seedstudy.recipes.recipe import VALUE_TYPES, Recipe, Value, build, checked, format_value
-
-__all__ = [
-    "VALUE_TYPES",
-    "Recipe",
-    "RecipeFile",
-    "Value",
-    "build",
-    "diff",
-    "format_value",
-    "load_recipe",
-    "packaged_names",
-    "parse_assignments",
-    "parse_file",
-    "parse_recipe",
-    "read_recipe",
-    "with_values",
-]
+from seedstudy.recipes.recipe import KEYS, Recipe, Value, build, checked
 
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,39}")
@@ -76,12 +59,12 @@ class RecipeFile:
     def described(self, model: str | None) -> dict[str, Value]:
         """Return what is known of every key for a network; a gap reads ``missing`` or ``by model``."""
         known = {**self.values, **self.models.get(model or "", {})}
-        return {key: known.get(key, "missing" if key in self.missing else "by model") for key in VALUE_TYPES}
+        return {key: known.get(key, "missing" if key in self.missing else "by model") for key in KEYS}
 
     def gaps(self, model: str | None) -> tuple[str, ...]:
         """Return the keys that have no value for a network."""
         own = self.models.get(model or "", {})
-        return tuple(key for key in VALUE_TYPES if key not in self.values and key not in own)
+        return tuple(key for key in KEYS if key not in self.values and key not in own)
 
     def for_model(self, model: str | None, *, given: Mapping[str, Value] | None = None) -> Recipe:
         """Return the complete recipe for a network; ``given`` fills the gaps and changes nothing else.
@@ -157,11 +140,6 @@ def parse_file(text: str, *, where: str) -> RecipeFile:
     return _parse(text, where=where, folder=None, above=())
 
 
-def parse_recipe(text: str, *, where: str) -> Recipe:
-    """Read one complete recipe from TOML text."""
-    return parse_file(text, where=where).for_model(None)
-
-
 @cache
 def _packaged(name: str) -> RecipeFile:
     file = resources.files("seedstudy") / "recipes" / "packaged" / f"{name}.toml"
@@ -200,7 +178,7 @@ def _parse(text: str, *, where: str, folder: Path | None, above: tuple[Path, ...
         values = {**{key: value for key, value in base.values.items() if key not in missing}, **values}
     nowhere = [
         key
-        for key in VALUE_TYPES
+        for key in KEYS
         if key not in values and key not in missing and not any(key in own for own in models.values())
     ]
     if nowhere:
@@ -225,7 +203,7 @@ def _check_head(document: dict[str, Any], where: str) -> None:
     known = {"format", "name", "title", "base", "values", "models"}
     for key in document:
         if key not in known:
-            hint = " Put it under [values]." if key in VALUE_TYPES else suggest(key, known | set(VALUE_TYPES))
+            hint = " Put it under [values]." if key in KEYS else suggest(key, known | set(KEYS))
             raise RecipeError(f'{where}: unknown key "{key}".{hint}')
     if document.get("format") != FORMAT:
         found = document.get("format", "none")
@@ -245,8 +223,8 @@ def _parse_values(given: object, where: str) -> tuple[dict[str, Value], dict[str
     sources: dict[str, str] = {}
     missing: dict[str, str] = {}
     for key, raw in given.items():
-        if key not in VALUE_TYPES:
-            raise RecipeError(f'{where}: unknown key "{key}" in [values].{suggest(key, VALUE_TYPES)}')
+        if key not in KEYS:
+            raise RecipeError(f'{where}: unknown key "{key}" in [values].{suggest(key, KEYS)}')
         if not isinstance(raw, dict):
             values[key] = checked(key, raw, where)
         elif set(raw) == {"missing"} and isinstance(raw["missing"], str):
@@ -271,8 +249,8 @@ def _parse_models(given: object, where: str) -> tuple[dict[str, dict[str, Value]
         if not isinstance(raw, dict):
             raise RecipeError(f"{where}: {model} in [models] must be a table, such as {{ train_size = 240 }} or {{}}.")
         for key in raw:
-            if key not in VALUE_TYPES:
-                raise RecipeError(f'{where}: unknown key "{key}" of {model} in [models].{suggest(key, VALUE_TYPES)}')
+            if key not in KEYS:
+                raise RecipeError(f'{where}: unknown key "{key}" of {model} in [models].{suggest(key, KEYS)}')
         models[model] = {key: checked(key, value, where) for key, value in raw.items()}
     return models, given.get("source", "")
 
@@ -303,8 +281,8 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Value]:
         key = key.strip()
         if not equals:
             raise RecipeError(f"--set {assignment}: expected key=value, for example --set drop_path=0.1.")
-        if key not in VALUE_TYPES:
-            raise RecipeError(f'--set {assignment}: unknown key "{key}".{suggest(key, VALUE_TYPES)}')
+        if key not in KEYS:
+            raise RecipeError(f'--set {assignment}: unknown key "{key}".{suggest(key, KEYS)}')
         values[key] = checked(key, _parse_word(text.strip()), f"--set {assignment}")
     return values
 
@@ -325,12 +303,3 @@ def _parse_word(text: str) -> object:
         return parse_toml(f"value = {text}")["value"]
     except ValueError:
         return text
-
-
-# --- comparing ----------------------------------------------------------------------------------------
-
-
-def diff(a: Recipe, b: Recipe) -> list[tuple[str, Value, Value]]:
-    """Return (key, value in ``a``, value in ``b``) where they differ, in the order of the class."""
-    old, new = a.values(), b.values()
-    return [(key, old[key], new[key]) for key in VALUE_TYPES if old[key] != new[key]]

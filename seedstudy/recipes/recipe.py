@@ -1,4 +1,4 @@
-"""Every key of a recipe: its meaning, its type, what it may be, and the checks that need several keys at once."""
+"""Every key of a recipe, declared once: type, meaning, range, since when; and the checks that need several keys."""
 
 from __future__ import annotations
 
@@ -10,17 +10,55 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
 
 from seedstudy.errors import RecipeError
 
 Value = int | float | bool | str | tuple[float, float] | None
+Range = tuple[float, float]
+
+_AT_LEAST_ONE: Range = (1, math.inf)
+_SHARE: Range = (0.0, 1.0)
+_POSITIVE: Range = (math.ulp(0.0), math.inf)
+_NOT_NEGATIVE: Range = (0.0, math.inf)
+_BELOW_ONE: Range = (0.0, math.nextafter(1.0, 0.0))
+_NUMBER = r"\d+(\.\d+)?"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a recipe file, a check and a table need to know of one key."""
+
+    meaning: str
+    range: Range = (-math.inf, math.inf)
+    """Lowest and highest number allowed, both included."""
+    form: str = ""
+    """Regular expression of a text; ``example`` shows what it allows."""
+    example: str = ""
+    since: int = 1
+    """Format of trial specs that first had the key."""
+    before: Value = None
+    """The value by which trials were trained before there was the key."""
+    table_2: tuple[int, str] | None = None
+    """Row and name in Table 2 of RSB ("ResNet strikes back", arXiv 2110.00476)."""
+    type: Any = None
+    """Taken from the annotation."""
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether the key can be none."""
+        return type(None) in typing.get_args(self.type)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """How one network is trained and evaluated; equal values give an equal ``recipe_id``."""
+    """How one network is trained and evaluated; equal values give an equal ``recipe_id``.
+
+    The annotations are the declaration of the keys: :data:`KEYS` and with it the reader, the checks, the tables and the
+    list in docs/recipes.md are made from them. A new key needs ``since`` and ``before``, so that older trials stay
+    readable.
+    """
 
     name: str
     """Short name, used in file names and selectors."""
@@ -28,136 +66,259 @@ class Recipe:
     """One line for people."""
 
     # schedule
-    epochs: int
-    """Passes over the training set's length (with repeated augmentation each image is seen more often)."""
-    cooldown_epochs: int
-    """Epochs at ``min_lr`` added after ``epochs``."""
-    schedule: str
-    """Shape of the learning rate after the warm-up: ``cosine``, ``step-30-x0.1`` (times 0.1 every 30 epochs) or
-    ``steps-30,60,80-x0.1`` (times 0.1 at these epochs)."""
-    schedule_per: Literal["epoch", "update"]
-    """Whether the learning rate changes once an epoch or at every update."""
-    warmup_epochs: float
-    """Linear warm-up; it lies inside ``epochs``."""
-    warmup_prefix: bool
-    """Whether the schedule starts when the warm-up ends; otherwise it runs underneath, counted from epoch 0 (timm's
-    default). timm's script adds the warm-up to ``epochs`` where this is on; here ``epochs`` stays the total."""
-    warmup_lr: float
-    """Learning rate the warm-up starts from."""
-    min_lr: float
-    """Learning rate a cosine ends at."""
+    epochs: Annotated[
+        int,
+        Key(
+            "Passes over the training set's length (with repeated augmentation each image is seen more often).",
+            _AT_LEAST_ONE,
+            table_2=(3, "epochs"),
+        ),
+    ]
+    cooldown_epochs: Annotated[int, Key("Epochs at `min_lr` added after `epochs`.", _NOT_NEGATIVE)]
+    schedule: Annotated[
+        str,
+        Key(
+            "Shape of the learning rate after the warm-up: `cosine`, `step-30-x0.1` (times 0.1 every 30 epochs) or "
+            "`steps-30,60,80-x0.1` (times 0.1 at these epochs).",
+            form=rf"cosine|step-{_NUMBER}-x{_NUMBER}|steps-{_NUMBER}(,{_NUMBER})*-x{_NUMBER}",
+            example='"cosine", "step-30-x0.1" or "steps-30,60,80-x0.1"',
+            table_2=(8, "LR decay"),
+        ),
+    ]
+    schedule_per: Annotated[
+        Literal["epoch", "update"], Key("Whether the learning rate changes once an epoch or at every update.")
+    ]
+    warmup_epochs: Annotated[
+        float, Key("Linear warm-up, inside `epochs`.", _NOT_NEGATIVE, table_2=(10, "warmup epochs"))
+    ]
+    warmup_prefix: Annotated[
+        bool,
+        Key(
+            "Whether the schedule starts when the warm-up ends; otherwise it runs underneath, counted from epoch 0 "
+            "(timm's default). timm's script adds the warm-up to `epochs` where this is on; here `epochs` stays the "
+            "total.",
+            since=2,
+            before=False,
+        ),
+    ]
+    warmup_lr: Annotated[float, Key("Learning rate the warm-up starts from.", _NOT_NEGATIVE)]
+    min_lr: Annotated[float, Key("Learning rate a cosine ends at.", _NOT_NEGATIVE)]
 
     # optimiser
-    optimizer: Literal["lamb", "adamw", "sgd", "momentum", "rmsproptf"]
-    """timm's optimiser of that name: ``sgd`` is Nesterov momentum and ``momentum`` the plain one, as in timm;
-    ``rmsproptf`` is RMSProp as TensorFlow computes it."""
-    lr: float
-    """Peak learning rate at ``batch_size``."""
-    weight_decay: float
-    decay_norm: bool
-    """Whether the weights and biases of normalisation layers decay too."""
-    decay_bias: bool
-    """Whether all other biases and 1-D parameters decay too."""
-    betas: tuple[float, float] | None
-    """Running-average coefficients of LAMB and AdamW."""
-    optimizer_eps: float | None
-    """Term in the denominator of LAMB, AdamW and RMSProp."""
-    momentum: float | None
-    """Momentum of SGD and RMSProp."""
-    rms_decay: float | None
-    """Running-average coefficient of RMSProp's squared gradients."""
-    max_grad_norm: float | None
-    """Global norm LAMB clips gradients to inside its own step."""
-    clip_grad_norm: float | None
-    """Global norm gradients are clipped to before the optimiser's step."""
-    batch_size: int
-    """Images per update, over all processes and micro-batches."""
-    micro_batch: int
-    """Images batch norm sees at once; ``batch_size`` is a multiple of it."""
-    batch_norm_sync: Literal["none", "reduce"]
-    """Between processes: ``reduce`` averages running statistics at epoch ends (timm's ``dist_bn``)."""
-    batch_norm_momentum: float | None
-    """Share of a new batch in the running statistics (torch's convention: 0.01 is TensorFlow's 0.99)."""
-    batch_norm_eps: float | None
-    """Term in batch norm's denominator."""
-    precision: Literal["float32", "mixed", "bfloat16"]
-    """``mixed`` is bfloat16 autocast on accelerators and float32 on CPUs; ``bfloat16`` is autocast on CPUs too."""
-    ema_decay: float | None
-    """Exponential moving average of weights and batch-norm statistics, evaluated in their place."""
-    ema_every: int
-    """Updates of an epoch between two updates of the average."""
-    ema_start_epochs: float
-    """Until then the average is a copy of the weights."""
-    ema_warmup: bool
-    """Whether the decay after update n is at most (1 + n) / (10 + n), TensorFlow's ``num_updates``."""
+    optimizer: Annotated[
+        Literal["lamb", "adamw", "sgd", "momentum", "rmsproptf"],
+        Key(
+            "timm's optimiser of that name: `sgd` is Nesterov momentum and `momentum` the plain one, as in timm; "
+            "`rmsproptf` is RMSProp as TensorFlow computes it.",
+            table_2=(6, "optimizer"),
+        ),
+    ]
+    lr: Annotated[float, Key("Peak learning rate at `batch_size`.", _POSITIVE, table_2=(7, "LR"))]
+    weight_decay: Annotated[
+        float,
+        Key(
+            "Decay of the weights, as the optimiser applies it: decoupled in LAMB and AdamW, L2 in the others.",
+            _NOT_NEGATIVE,
+            table_2=(9, "weight decay"),
+        ),
+    ]
+    decay_norm: Annotated[
+        bool, Key("Whether the weights and biases of normalisation layers decay too.", since=2, before=False)
+    ]
+    decay_bias: Annotated[bool, Key("Whether all other biases and 1-D parameters decay too.", since=2, before=False)]
+    betas: Annotated[tuple[float, float] | None, Key("Running-average coefficients of LAMB and AdamW.", _BELOW_ONE)]
+    optimizer_eps: Annotated[float | None, Key("Term in the denominator of LAMB, AdamW and RMSProp.", _POSITIVE)]
+    momentum: Annotated[float | None, Key("Momentum of SGD and RMSProp.", _BELOW_ONE)]
+    rms_decay: Annotated[
+        float | None,
+        Key("Running-average coefficient of RMSProp's squared gradients.", _BELOW_ONE, since=2, before=None),
+    ]
+    max_grad_norm: Annotated[float | None, Key("Global norm LAMB clips gradients to inside its own step.", _POSITIVE)]
+    clip_grad_norm: Annotated[
+        float | None,
+        Key(
+            "Global norm gradients are clipped to before the optimiser's step.",
+            _POSITIVE,
+            table_2=(15, "gradient clip."),
+        ),
+    ]
+    batch_size: Annotated[
+        int,
+        Key("Images per update, over all processes and micro-batches.", _AT_LEAST_ONE, table_2=(5, "batch size")),
+    ]
+    micro_batch: Annotated[int, Key("Images batch norm sees at once; `batch_size` is a multiple of it.", _AT_LEAST_ONE)]
+    batch_norm_sync: Annotated[
+        Literal["none", "reduce"],
+        Key("Between processes: `reduce` averages running statistics at epoch ends (timm's `dist_bn`)."),
+    ]
+    batch_norm_momentum: Annotated[
+        float | None,
+        Key(
+            "Share of a new batch in the running statistics (torch's convention: 0.01 is TensorFlow's 0.99).",
+            _SHARE,
+            since=2,
+            before=None,
+        ),
+    ]
+    batch_norm_eps: Annotated[float | None, Key("Term in batch norm's denominator.", _POSITIVE, since=2, before=None)]
+    precision: Annotated[
+        Literal["float32", "mixed", "bfloat16"],
+        Key(
+            "`mixed` is bfloat16 autocast on accelerators and float32 on CPUs; `bfloat16` is autocast on CPUs too.",
+            table_2=(27, "mixed precision"),
+        ),
+    ]
+    ema_decay: Annotated[
+        float | None,
+        Key(
+            "Exponential moving average of weights and batch-norm statistics, evaluated in their place.",
+            _BELOW_ONE,
+            table_2=(24, "EMA"),
+        ),
+    ]
+    ema_every: Annotated[
+        int, Key("Updates of an epoch between two updates of the average.", _AT_LEAST_ONE, since=2, before=1)
+    ]
+    ema_start_epochs: Annotated[
+        float, Key("Until then the average is a copy of the weights.", _NOT_NEGATIVE, since=2, before=0.0)
+    ]
+    ema_warmup: Annotated[
+        bool,
+        Key(
+            "Whether the decay after update n is at most (1 + n) / (10 + n), TensorFlow's `num_updates`.",
+            since=2,
+            before=False,
+        ),
+    ]
 
     # loss
-    loss: Literal["bce", "ce"]
-    label_smoothing: float
-    bce_target_threshold: float | None
-    """Mixed targets above it become 1, others 0; without it BCE sees soft targets."""
-    bce_sum: bool
-    """Sum BCE over classes instead of averaging."""
+    loss: Annotated[Literal["bce", "ce"], Key("Binary or softmax cross-entropy.", table_2=(26, "loss"))]
+    label_smoothing: Annotated[
+        float,
+        Key("Share of the target spread evenly over all classes.", _BELOW_ONE, table_2=(11, "label smoothing")),
+    ]
+    bce_target_threshold: Annotated[
+        float | None, Key("Mixed targets above it become 1, others 0; without it BCE sees soft targets.", _SHARE)
+    ]
+    bce_sum: Annotated[bool, Key("Sum BCE over classes instead of averaging.")]
 
     # images
-    train_size: int
-    """Side of a training image in pixels."""
-    test_size: int
-    """Side of a test image in pixels."""
-    test_crop: float
-    """Share of the resized image the centre crop keeps at test."""
-    train_interpolation: Literal["random", "bilinear", "bicubic"]
-    test_interpolation: Literal["bilinear", "bicubic"]
-    crop_scale: tuple[float, float]
-    """Area range of RandomResizedCrop, as a share of the image."""
-    crop_ratio: tuple[float, float]
-    """Aspect-ratio range of RandomResizedCrop."""
-    hflip: float
-    """Probability of a horizontal flip."""
-    randaugment: str | None
-    """timm's RandAugment string, such as ``rand-m7-mstd0.5-inc1``."""
-    auto_augment: Literal["v0", "original", "trivial_wide"] | None
-    """A policy in RandAugment's place: timm's AutoAugment (``v0`` as in TensorFlow, ``original`` as in the paper) or
-    torchvision's TrivialAugmentWide."""
-    color_jitter: float | None
-    """Brightness, contrast and saturation jitter; timm leaves it out where RandAugment is on."""
-    random_erasing: float
-    """Probability of erasing a rectangle."""
-    random_erasing_fill: Literal["pixel", "const"]
-    """Noise drawn per pixel, or the data set's mean colour."""
-    repeated_augmentation: int
-    """Augmented copies of each drawn image; 1 is off. The epoch keeps its length."""
+    train_size: Annotated[int, Key("Side of a training image in pixels.", (8, 4096), table_2=(1, "train res"))]
+    test_size: Annotated[int, Key("Side of a test image in pixels.", (8, 4096), table_2=(2, "test res"))]
+    test_crop: Annotated[
+        float,
+        Key("Share of the resized image the centre crop keeps at test.", (0.05, 1.0), table_2=(25, "test crop ratio")),
+    ]
+    train_interpolation: Annotated[
+        Literal["random", "bilinear", "bicubic"],
+        Key("Resampling of training images; `random` draws bilinear or bicubic for each."),
+    ]
+    test_interpolation: Annotated[Literal["bilinear", "bicubic"], Key("Resampling of test images.")]
+    crop_scale: Annotated[
+        tuple[float, float],
+        Key("Area range of RandomResizedCrop, as a share of the image.", (0.001, 1.0), table_2=(17, "RRC")),
+    ]
+    crop_ratio: Annotated[tuple[float, float], Key("Aspect-ratio range of RandomResizedCrop.", (0.01, 100.0))]
+    hflip: Annotated[float, Key("Probability of a horizontal flip.", _SHARE, table_2=(16, "H. flip"))]
+    randaugment: Annotated[
+        str | None,
+        Key(
+            "timm's RandAugment string, such as `rand-m7-mstd0.5-inc1`.",
+            form=rf"rand(-(m{_NUMBER}|n\d+|p[01](\.\d+)?|mstd{_NUMBER}|mmax\d+|inc[01]|w0))+",
+            example='"rand-m7-mstd0.5-inc1"',
+            table_2=(18, "Rand Augment"),
+        ),
+    ]
+    auto_augment: Annotated[
+        Literal["v0", "original", "trivial_wide"] | None,
+        Key(
+            "A policy in RandAugment's place: timm's AutoAugment (`v0` as in TensorFlow, `original` as in the paper) "
+            "or torchvision's TrivialAugmentWide.",
+            since=2,
+            before=None,
+            table_2=(19, "Auto Augment"),
+        ),
+    ]
+    color_jitter: Annotated[
+        float | None,
+        Key(
+            "Brightness, contrast and saturation jitter; timm leaves it out where RandAugment is on.",
+            _NOT_NEGATIVE,
+            table_2=(23, "ColorJitter"),
+        ),
+    ]
+    random_erasing: Annotated[float, Key("Probability of erasing a rectangle.", _SHARE, table_2=(22, "erasing prob."))]
+    random_erasing_fill: Annotated[
+        Literal["pixel", "const"],
+        Key("Noise drawn per pixel, or the data set's mean colour.", since=2, before="pixel"),
+    ]
+    repeated_augmentation: Annotated[
+        int,
+        Key(
+            "Augmented copies of each drawn image; 1 is off. The epoch keeps its length.",
+            _AT_LEAST_ONE,
+            table_2=(14, "repeated aug"),
+        ),
+    ]
 
     # mixing
-    mixup_alpha: float
-    cutmix_alpha: float
-    mix_prob: float
-    """Probability that a batch (or pair, or element) is mixed at all."""
-    mix_switch_prob: float
-    """Probability of CutMix where both are on."""
-    mix_mode: Literal["batch", "pair", "elem"]
+    mixup_alpha: Annotated[
+        float,
+        Key(
+            "Parameter of the Beta distribution mixup draws from; 0 is off.", _NOT_NEGATIVE, table_2=(20, "mixup alpha")
+        ),
+    ]
+    cutmix_alpha: Annotated[float, Key("The same of CutMix; 0 is off.", _NOT_NEGATIVE, table_2=(21, "cutmix alpha"))]
+    mix_prob: Annotated[float, Key("Probability that a batch (or pair, or element) is mixed at all.", _SHARE)]
+    mix_switch_prob: Annotated[float, Key("Probability of CutMix where both are on.", _SHARE)]
+    mix_mode: Annotated[
+        Literal["batch", "pair", "elem"], Key("Whether mixing is drawn per batch, per pair of images or per image.")
+    ]
 
     # network
-    drop_path: float
-    """Stochastic-depth rate of the last block."""
-    drop_path_rule: Literal["block", "stage"]
-    """``block``: linear from 0 at the first block (timm); ``stage``: linear over a ResNet's four stages, the k-th of
-    which drops at (k + 1) / 5 of the rate (TensorFlow's ResNet-RS, which counts the stem as a first group)."""
-    dropout: float
-    """Dropout on the pooled features."""
-    zero_init_last: bool | None
-    """Zero the last batch-norm weight of every residual branch at initialisation; none leaves it to the network."""
-    se_ratio: float | None
-    """Squeeze-and-Excitation in every block of a plain ResNet: its hidden width as a share of the block's."""
-    resnet_d: bool
-    """Give a plain ResNet the stem and shortcuts of ResNet-D, with a strided 3x3 convolution for its max-pool."""
+    drop_path: Annotated[
+        float, Key("Stochastic-depth rate of the last block.", _BELOW_ONE, table_2=(13, "stoch. depth"))
+    ]
+    drop_path_rule: Annotated[
+        Literal["block", "stage"],
+        Key(
+            "`block`: linear from 0 at the first block (timm); `stage`: linear over a ResNet's four stages, the k-th "
+            "of which drops at (k + 1) / 5 of the rate (TensorFlow's ResNet-RS, which counts the stem as a group).",
+            since=2,
+            before="block",
+        ),
+    ]
+    dropout: Annotated[float, Key("Dropout on the pooled features.", _BELOW_ONE, table_2=(12, "dropout"))]
+    zero_init_last: Annotated[
+        bool | None,
+        Key(
+            "Zero the last batch-norm weight of every residual branch at initialisation; none leaves it to the network."
+        ),
+    ]
+    se_ratio: Annotated[
+        float | None,
+        Key(
+            "Squeeze-and-Excitation in every block of a plain ResNet: its hidden width as a share of the block's.",
+            (0.01, 1.0),
+            since=2,
+            before=None,
+        ),
+    ]
+    resnet_d: Annotated[
+        bool,
+        Key(
+            "Give a plain ResNet the stem and shortcuts of ResNet-D, with a strided 3x3 convolution for its max-pool.",
+            since=2,
+            before=False,
+        ),
+    ]
 
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, hash=False)
     """Key -> where its value comes from; says nothing about training, so it is not part of the id."""
 
     def values(self) -> dict[str, Value]:
-        """Return every value that decides how a network is trained, in the order of the class."""
-        return {key: getattr(self, key) for key in VALUE_TYPES}
+        """Return every value that decides how a network is trained, in the order of :data:`KEYS`."""
+        return {key: getattr(self, key) for key in KEYS}
 
     @property
     def recipe_id(self) -> str:
@@ -174,93 +335,72 @@ class Recipe:
         return {"name": self.name, "title": self.title, "values": self.values()}
 
 
-_TEXT_FIELDS = ("name", "title", "sources")
-VALUE_TYPES: dict[str, Any] = {
-    name: hint for name, hint in typing.get_type_hints(Recipe).items() if name not in _TEXT_FIELDS
-}
+def _declared() -> dict[str, Key]:
+    keys = {}
+    for name, hint in typing.get_type_hints(Recipe, include_extras=True).items():
+        if typing.get_origin(hint) is Annotated:
+            keys[name] = replace(hint.__metadata__[0], type=hint.__origin__)
+    return keys
 
-_AT_LEAST_ONE = (1, math.inf)
-_SHARE = (0.0, 1.0)
-_POSITIVE = (math.ulp(0.0), math.inf)
-_NOT_NEGATIVE = (0.0, math.inf)
-_BELOW_ONE = (0.0, math.nextafter(1.0, 0.0))
-_RANGES: dict[str, tuple[float, float]] = {
-    "epochs": _AT_LEAST_ONE,
-    "cooldown_epochs": _NOT_NEGATIVE,
-    "warmup_epochs": _NOT_NEGATIVE,
-    "warmup_lr": _NOT_NEGATIVE,
-    "min_lr": _NOT_NEGATIVE,
-    "lr": _POSITIVE,
-    "weight_decay": _NOT_NEGATIVE,
-    "betas": _BELOW_ONE,
-    "optimizer_eps": _POSITIVE,
-    "momentum": _BELOW_ONE,
-    "rms_decay": _BELOW_ONE,
-    "batch_norm_momentum": _SHARE,
-    "batch_norm_eps": _POSITIVE,
-    "max_grad_norm": _POSITIVE,
-    "clip_grad_norm": _POSITIVE,
-    "batch_size": _AT_LEAST_ONE,
-    "micro_batch": _AT_LEAST_ONE,
-    "ema_decay": _BELOW_ONE,
-    "ema_every": _AT_LEAST_ONE,
-    "ema_start_epochs": _NOT_NEGATIVE,
-    "label_smoothing": _BELOW_ONE,
-    "bce_target_threshold": _SHARE,
-    "train_size": (8, 4096),
-    "test_size": (8, 4096),
-    "test_crop": (0.05, 1.0),
-    "crop_scale": (0.001, 1.0),
-    "crop_ratio": (0.01, 100.0),
-    "hflip": _SHARE,
-    "color_jitter": _NOT_NEGATIVE,
-    "random_erasing": _SHARE,
-    "repeated_augmentation": _AT_LEAST_ONE,
-    "mixup_alpha": _NOT_NEGATIVE,
-    "cutmix_alpha": _NOT_NEGATIVE,
-    "mix_prob": _SHARE,
-    "mix_switch_prob": _SHARE,
-    "drop_path": _BELOW_ONE,
-    "dropout": _BELOW_ONE,
-    "se_ratio": (0.01, 1.0),
-}
-_NUMBER = r"\d+(\.\d+)?"
-_PATTERNS = {
-    "randaugment": (
-        re.compile(rf"rand(-(m{_NUMBER}|n\d+|p[01](\.\d+)?|mstd{_NUMBER}|mmax\d+|inc[01]|w0))+"),
-        '"rand-m7-mstd0.5-inc1"',
-    ),
-    "schedule": (
-        re.compile(rf"cosine|step-{_NUMBER}-x{_NUMBER}|steps-{_NUMBER}(,{_NUMBER})*-x{_NUMBER}"),
-        '"cosine", "step-30-x0.1" or "steps-30,60,80-x0.1"',
-    ),
-}
+
+KEYS: Mapping[str, Key] = _declared()
+"""Name -> key, in the order of the class."""
+
+
+def _table_2() -> dict[str, str]:
+    rows = [(*key.table_2, name) for name, key in KEYS.items() if key.table_2 is not None]
+    rows.append((4, "# of forward pass", "updates"))
+    return {name: row for _, row, name in sorted(rows)}
+
+
+TABLE_2: Mapping[str, str] = _table_2()
+"""Key -> its row in RSB's Table 2, in the order of that table; ``updates`` follows from epochs and batch size."""
 
 
 # --- checking -----------------------------------------------------------------------------------------
 
 
 def checked(key: str, raw: object, where: str) -> Value:
-    """Return ``raw`` as the type of ``key``; TOML has no null, so the word "none" stands for it."""
-    options = typing.get_args(VALUE_TYPES[key]) if _is_union(VALUE_TYPES[key]) else (VALUE_TYPES[key],)
-    if raw == "none" and type(None) in options:
+    """Return ``raw`` as the type of ``key``; TOML has no null, so the word "none" takes its place.
+
+    Raises
+    ------
+    RecipeError
+        Another type, out of range or of another form.
+
+    """
+    declared = KEYS[key]
+    if raw == "none" and declared.is_optional:
         return None
-    kind = next(option for option in options if option is not type(None))
-    value = _converted(kind, raw)
-    if value is None:
-        raise RecipeError(f"{where}: {key} = {raw!r} is wrong: expected {_in_words(kind, options)}.")
-    low, high = _RANGES.get(key, (-math.inf, math.inf))
-    numbers = value if isinstance(value, tuple) else (value,)
-    for number in numbers:
+    try:
+        value: Value = typed(declared.type, raw)
+    except ValueError as error:
+        none = ' or "none"' if declared.is_optional else ""
+        raise RecipeError(f"{where}: {key} = {raw!r} is wrong: {error}{none}.") from None
+    low, high = declared.range
+    for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, int | float) and not (math.isfinite(number) and low <= number <= high):
-            raise RecipeError(f"{where}: {key} = {raw!r} is impossible: expected {_range_in_words(low, high)}.")
-    if key in _PATTERNS and not _PATTERNS[key][0].fullmatch(str(value)):
-        raise RecipeError(f'{where}: {key} = "{value}" is not of the form {_PATTERNS[key][1]}.')
+            raise RecipeError(f"{where}: {key} = {raw!r} is impossible: expected {range_in_words(declared.range)}.")
+    if declared.form and not re.fullmatch(declared.form, str(value)):
+        raise RecipeError(f'{where}: {key} = "{value}" is not of the form {declared.example}.')
     return value
 
 
-def _is_union(hint: object) -> bool:
-    return typing.get_origin(hint) in (types.UnionType, typing.Union)
+def typed(hint: Any, raw: object) -> Any:
+    """Return what a TOML file or a flag holds as a value of a type, or raise ValueError with what was expected.
+
+    hint: bool, int, float, str, a Literal of texts, ``tuple[float, float]``, or one of these ``| None``
+    """
+    value = _converted(_kind(hint), raw)
+    if value is None:
+        raise ValueError(f"expected {type_in_words(hint)}")
+    return value
+
+
+def _kind(hint: Any) -> Any:
+    """Return a type without its ``| None``."""
+    options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+    return next(option for option in options if option is not type(None))
 
 
 def _converted(kind: Any, raw: object) -> Value:
@@ -282,41 +422,24 @@ def _converted(kind: Any, raw: object) -> Value:
     return raw if isinstance(raw, str) else None
 
 
-def _in_words(kind: Any, options: Iterable[object]) -> str:
+def type_in_words(hint: Any) -> str:
+    """Return what a value of a type looks like: ``a whole number``."""
+    kind = _kind(hint)
     if typing.get_origin(kind) is Literal:
-        text = "one of " + ", ".join(f'"{choice}"' for choice in typing.get_args(kind))
-    elif typing.get_origin(kind) is tuple:
-        text = "two numbers [a, b]"
-    else:
-        text = {bool: "true or false", float: "a number", int: "a whole number", str: "text"}[kind]
-    return text + (' or "none"' if type(None) in options else "")
+        return "one of " + ", ".join(f'"{choice}"' for choice in typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        return "two numbers [a, b]"
+    return {bool: "true or false", float: "a number", int: "a whole number", str: "text"}[kind]
 
 
-def _range_in_words(low: float, high: float) -> str:
+def range_in_words(bounds: Range) -> str:
+    """Return a range of numbers as errors and tables name it; empty where every number is allowed."""
+    low, high = bounds
     if low == _POSITIVE[0]:
         return "a number above 0"
     if math.isinf(high):
-        return f"at least {low:g}"
+        return f"at least {low:g}" if math.isfinite(low) else ""
     return f"{low:g} to below 1" if high == _BELOW_ONE[1] else f"{low:g} to {high:g}"
-
-
-_BEFORE: Mapping[str, Value] = {
-    "warmup_prefix": False,
-    "decay_norm": False,
-    "decay_bias": False,
-    "rms_decay": None,
-    "batch_norm_momentum": None,
-    "batch_norm_eps": None,
-    "ema_every": 1,
-    "ema_start_epochs": 0.0,
-    "ema_warmup": False,
-    "auto_augment": None,
-    "random_erasing_fill": "pixel",
-    "drop_path_rule": "block",
-    "se_ratio": None,
-    "resnet_d": False,
-}
-"""Key -> the value by which a trial planned before there was such a key was trained. Every new key needs its line."""
 
 
 def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -324,12 +447,12 @@ def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(values)
     if "decay_bias_and_norm" in values:  # one key in format 1
         values["decay_norm"] = values["decay_bias"] = values.pop("decay_bias_and_norm")
-    return {**_BEFORE, **values}
+    return {**{name: key.before for name, key in KEYS.items() if key.since > 1}, **values}
 
 
 def build(name: str, title: str, values: Mapping[str, Value], *, sources: Mapping[str, str], where: str) -> Recipe:
     """Return the recipe after the checks that need several values at once."""
-    if odd := sorted(set(VALUE_TYPES) ^ set(values)):
+    if odd := sorted(set(KEYS) ^ set(values)):
         raise RecipeError(f"{where}: written by another version of seedstudy, whose recipes differ in {odd[0]}.")
     recipe = Recipe(name=name, title=title, sources=sources, **values)  # type: ignore[arg-type]  # checked before
     for problem in _contradictions(recipe):

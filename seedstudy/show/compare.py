@@ -25,8 +25,9 @@ from seedstudy.show.format import (
 from seedstudy.stats.result import decimals_of, format_p, p_equals
 
 if TYPE_CHECKING:
+    from seedstudy.decide.across import AcrossData, PooledAnswer, RankedAnswer
     from seedstudy.decide.compare import Answer, Comparisons
-    from seedstudy.decide.wider import AcrossData, GridAnswer, PooledAnswer, RankedAnswer
+    from seedstudy.decide.grid import GridAnswer
 
 
 # --- B against A ----------------------------------------------------------------------------------------

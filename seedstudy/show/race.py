@@ -23,7 +23,7 @@ def look_lines(race: Race) -> Iterator[str]:
         if look is None:
             continue
         decimals = decimals_for(look.se)
-        needed = "" if math.isnan(look.level) else f"{p_equals(look.p_value)} (needs {format_p(look.level)}), "
+        needed = "" if math.isnan(look.p_needed) else f"{p_equals(look.p_value)} (needs {format_p(look.p_needed)}), "
         state = pair.verdict if pair.verdict != "inconclusive" else "go on" if race.needs else "undecided"
         yield (
             f"look at {look.round} seeds: {pair.b} - {pair.a} = {look.difference:+.{decimals}f} "
@@ -59,10 +59,10 @@ def _cells(look: Look, *, is_open_ended: bool, has_margin: bool) -> list[str]:
         ends(look.low, look.high, decimals),
         format_p(look.p_value),
     ]
-    cells += [] if is_open_ended else [format_p(look.level)]
+    cells += [] if is_open_ended else [format_p(look.p_needed)]
     if has_margin:
-        cells += [format_p(look.equivalence_p or math.nan), format_p(look.equivalence_level or math.nan)]
-    return [*cells, f"{look.chance:.2f}"]
+        cells += [format_p(look.equivalence_p or math.nan), format_p(look.equivalence_p_needed or math.nan)]
+    return [*cells, f"{look.chance_of_decision:.2f}"]
 
 
 def _verdict(pair: Pair, race: Race) -> Text:

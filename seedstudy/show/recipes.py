@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from seedstudy.recipes.reader import Value, format_value
+from seedstudy.recipes.recipe import TABLE_2, Value, format_value
 from seedstudy.show.format import UNKNOWN, filled_table, table
 
 if TYPE_CHECKING:
-    from seedstudy.data import DataInfo, Finding
+    from seedstudy.data.base import DataInfo, Finding
 
 
 def recipe_list(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
@@ -30,38 +30,6 @@ def recipe_table(heading: str, values: Mapping[str, Value], sources: Mapping[str
     for key, value in values.items():
         rows.add_row(key, format_value(value), *([] if sources is None else [sources.get(key, "")]))
     return Group(Text(heading), rows)
-
-
-TABLE_2 = {
-    "train_size": "train res",
-    "test_size": "test res",
-    "epochs": "epochs",
-    "updates": "# of forward pass",
-    "batch_size": "batch size",
-    "optimizer": "optimizer",
-    "lr": "LR",
-    "schedule": "LR decay",
-    "weight_decay": "weight decay",
-    "warmup_epochs": "warmup epochs",
-    "label_smoothing": "label smoothing",
-    "dropout": "dropout",
-    "drop_path": "stoch. depth",
-    "repeated_augmentation": "repeated aug",
-    "clip_grad_norm": "gradient clip.",
-    "hflip": "H. flip",
-    "crop_scale": "RRC",
-    "randaugment": "Rand Augment",
-    "auto_augment": "Auto Augment",
-    "mixup_alpha": "mixup alpha",
-    "cutmix_alpha": "cutmix alpha",
-    "random_erasing": "erasing prob.",
-    "color_jitter": "ColorJitter",
-    "ema_decay": "EMA",
-    "test_crop": "test crop ratio",
-    "loss": "loss",
-    "precision": "mixed precision",
-}
-"""Key -> its row in RSB's Table 2, in the order of that table."""
 
 
 def recipe_diff(names: Sequence[str], rows: Iterable[tuple[str, Sequence[Value]]]) -> RenderableType:

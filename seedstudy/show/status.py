@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from seedstudy.show.format import duration, table
 
 if TYPE_CHECKING:
-    from seedstudy.engines.status import Standing
+    from seedstudy.engines.status import TrialStatus
 
 _STATES = ("planned", "queued", "running", "ok", "diverged", "failed", "interrupted", "lost", "damaged")
 
@@ -25,12 +25,12 @@ def status_table(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
     return counts
 
 
-def trial_lines(trials: Iterable[Standing]) -> list[str]:
+def trial_lines(trials: Iterable[TrialStatus]) -> list[str]:
     """Say of each trial that runs, or ended without a result, what the table cannot: where, how long, why."""
     return [f"{trial.trial_id}: {line}" for trial in trials if (line := _line(trial))]
 
 
-def _line(trial: Standing) -> str:
+def _line(trial: TrialStatus) -> str:
     match trial.state:
         case "running":
             since = "" if trial.since is None else f" for {duration(time.time() - trial.since)}"
@@ -38,7 +38,7 @@ def _line(trial: Standing) -> str:
             left = "" if trial.left_s is None else f", {duration(trial.left_s)} left"
             return f"running on {trial.where}{since}{epoch}{left}"
         case "failed" | "diverged":
-            return trial.reason + (f" ({trial.log})" if trial.log and trial.state == "failed" else "")
+            return (trial.reason or "") + (f" ({trial.log})" if trial.log and trial.state == "failed" else "")
         case "lost" | "interrupted":
             epoch = "" if trial.epoch is None else f" after epoch {trial.epoch}"
             return f"{trial.state} on {trial.where}{epoch}: {trial.reason} ({trial.log or 'no log'})"

@@ -1,24 +1,126 @@
-"""Two recipes, B against A: one default answer, the facts that qualify it, and what these seeds cannot show."""
+"""Two recipes, B against A: the default answer (`compare`), and what is shown on demand (`details`)."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
 from seedstudy.errors import StatisticsError
-from seedstudy.stats import doubt, effect, rank, welch
-from seedstudy.stats.comparison import Comparison, Method
-from seedstudy.stats.describe import sd_factors
+from seedstudy.stats import doubt, effect, welch
+from seedstudy.stats.describe import median_interval, prediction_interval
 from seedstudy.stats.permutation import Permutation, permute, sign_flips, studentised
-from seedstudy.stats.resample import bootstrap_difference
 from seedstudy.stats.result import Estimate, honest_p
 from seedstudy.stats.sample import Sample, as_sample, check_level, check_margin, mean_of, sd_of
-from seedstudy.stats.spread import compare_spread
+from seedstudy.stats.variance import brown_forsythe_p, sd_factors, sd_ratio
+
+Method = Literal["welch", "paired-t", "single-run", "permutation"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """B against A, direction-agnostic: every difference is B minus A in the unit of the input."""
+
+    name_a: str
+    name_b: str
+    n_a: int
+    n_b: int
+    mean_a: float
+    mean_b: float
+    sd_a: float
+    """Standard deviation with n - 1; nan for one seed."""
+    sd_b: float
+    difference: Estimate
+    """Mean of B minus mean of A, with the interval of `method`."""
+    method: Method
+    """The test behind `p_value`. "welch"; "paired-t" when declared; "single-run" when an arm has one seed (the spread
+    of the other is assumed); "permutation" when no arm shows any spread."""
+    df: float
+    se: float
+    """Standard error of the difference; 0 where there is no spread."""
+    p_value: float
+    """Two-sided p-value of equal means; never 0."""
+    permutation_p: float | None
+    """None for summaries."""
+    permutation_floor: float | None
+    """Smallest two-sided permutation p that these numbers of seeds can give."""
+    hedges_g: Estimate
+    prob_b_greater: Estimate | None
+    """P(B > A) + P(B = A)/2 for one new seed of each; None for summaries."""
+    single_run_error: float
+    """Probability that one new seed of each comes out against the order of the means."""
+    margin: float | None
+    p_above_minus_margin: float | None
+    """One-sided p-value that supports "B is not lower than A by the margin" (non-inferiority if higher is better)."""
+    p_below_plus_margin: float | None
+    """One-sided p-value that supports "B is not higher than A by the margin" (non-inferiority if lower is better)."""
+    correlation: Estimate | None = None
+    """Pearson correlation of the pairs; None when unpaired."""
+    warnings: tuple[str, ...] = ()
+    """What a reader must know before believing the numbers above."""
+
+    @property
+    def level(self) -> float:
+        """Confidence level of `difference`."""
+        return self.difference.level
+
+    @property
+    def paired(self) -> bool:
+        """Whether position i of both arms was compared as a pair."""
+        return self.correlation is not None
+
+    @property
+    def statistic(self) -> float:
+        """The difference in standard errors; nan where there is no spread."""
+        return self.difference.value / self.se if self.se > 0.0 else math.nan
+
+    @property
+    def equivalence_p(self) -> float | None:
+        """The larger of the two one-sided p-values: supports "equal within the margin"."""
+        if self.p_above_minus_margin is None or self.p_below_plus_margin is None:
+            return None
+        return max(self.p_above_minus_margin, self.p_below_plus_margin)
+
+    @property
+    def equivalence_interval(self) -> Estimate:
+        """The difference at level 1 - 2 alpha: inside the margin exactly when `equivalence_p` < alpha = 1 - level."""
+        return self.interval_at(round(2.0 * self.level - 1.0, 12))
+
+    def interval_at(self, level: float) -> Estimate:
+        """Return the difference with its interval at another level."""
+        low = high = math.nan
+        if self.difference.has_interval:
+            low, high = map(float, welch.interval(welch.TDistance(self.difference.value, self.se, self.df), level))
+        return replace(self.difference, low=low, high=high, level=level)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Details:
+    """What `compare` leaves out because it decides nothing; B against A in the unit of the input."""
+
+    median_a: Estimate
+    median_b: Estimate
+    """Median with the interval of order statistics, valid for any distribution."""
+    new_seed_a: Estimate
+    new_seed_b: Estimate
+    """The mean with the prediction interval of one new seed, for normal seeds."""
+    sd_ratio: Estimate | None
+    """Standard deviation of B divided by that of A; None when paired, below 5 seeds per arm and without spread."""
+    brown_forsythe_p: float | None
+    """Two-sided p-value of equal spreads; None where `sd_ratio` is."""
+    hodges_lehmann: Estimate | None
+    """Median of all differences of a seed of B and one of A, with the Mann-Whitney interval; None when paired."""
+    mann_whitney_p: float | None
+    """Two-sided p-value of equal distributions, by ranks; None when paired."""
+    brunner_munzel_p: float | None
+    """Two-sided p-value of P(B > A) = 1/2, whatever the spreads; None when paired, with one seed in an arm, and for
+    many completely separated seeds."""
+    wilcoxon_p: float | None
+    """Two-sided p-value of differences symmetric about 0, by signed ranks; None when unpaired, and when all are 0."""
 
 
 def compare(
@@ -39,7 +141,7 @@ def compare(
     a, b : array_like, shapes (n_a,), (n_b,)
         One number per seed, both in the same unit.
     rng : numpy.random.Generator
-        Used for Monte-Carlo permutations and the bootstrap; small samples do not touch it.
+        Used for Monte-Carlo permutations; small samples do not touch it.
     level : float
         Confidence level of all intervals; tests are read at 1 - level.
     margin : float, optional
@@ -48,9 +150,9 @@ def compare(
         Position i of both arms shares the random streams, split or fold. Never assumed: the same seed number in two
         architectures gives independent draws.
     resamples : int
-        Monte-Carlo permutations, and bootstrap samples.
+        Monte-Carlo permutations.
     names : tuple of str
-        How messages call the two arms.
+        Names of the two arms in messages.
 
     Returns
     -------
@@ -64,21 +166,71 @@ def compare(
     Notes
     -----
     The method is chosen by the design alone (numbers of seeds, pairing), never by a test on the data. The one
-    exception is an arithmetic one: without any spread in either arm there is no t, and the permutation p stands in.
+    exception is an arithmetic one: without any spread in either arm there is no t, and the permutation p takes its
+    place.
 
     """
     check_level(level)
     check_margin(margin)
-    first = as_sample(a, name=names[0])
-    second = as_sample(b, name=names[1])
-    if not paired:
-        # In order, so that not even rounding or a random labelling depends on the order of the seeds.
-        first, second = np.sort(first), np.sort(second)
+    first, second = _samples(a, b, paired=paired, names=names)
     arms = _arms(first, second, names)
     asked = _Asked(level=level, margin=margin, resamples=resamples)
     if paired:
         return _compare_pairs(first, second, arms, asked, rng)
     return _compare_arms(first, second, arms, asked, rng)
+
+
+def details(
+    a: ArrayLike, b: ArrayLike, *, level: float = 0.95, paired: bool = False, names: tuple[str, str] = ("A", "B")
+) -> Details:
+    """Return what may be shown beside a comparison of the same arms; see :func:`compare` for the parameters.
+
+    Raises
+    ------
+    StatisticsError
+        As :func:`compare`.
+
+    """
+    from seedstudy.stats import rank  # scipy.stats costs most of a second, and the default answer does without
+
+    check_level(level)
+    first, second = _samples(a, b, paired=paired, names=names)
+    _check_sizes(first.size, second.size, paired=paired, names=names)
+    differences = second - first if paired else None
+    ratio = None if paired else sd_ratio(first, second, level=level)
+    return Details(
+        median_a=median_interval(first, level=level),
+        median_b=median_interval(second, level=level),
+        new_seed_a=prediction_interval(first, level=level),
+        new_seed_b=prediction_interval(second, level=level),
+        sd_ratio=ratio,
+        brown_forsythe_p=None if ratio is None else brown_forsythe_p(first, second),
+        hodges_lehmann=None if paired else rank.hodges_lehmann(first, second, level=level),
+        mann_whitney_p=None if paired else rank.mann_whitney_p(first, second),
+        brunner_munzel_p=None if paired else rank.brunner_munzel_p(first, second),
+        wilcoxon_p=None if differences is None else rank.wilcoxon_p(differences),
+    )
+
+
+def _samples(a: ArrayLike, b: ArrayLike, *, paired: bool, names: tuple[str, str]) -> tuple[Sample, Sample]:
+    first, second = as_sample(a, name=names[0]), as_sample(b, name=names[1])
+    if paired:
+        return first, second
+    # In order, so that not even rounding or a random labelling depends on the order of the seeds.
+    return np.sort(first), np.sort(second)
+
+
+def _check_sizes(n_a: int, n_b: int, *, paired: bool, names: tuple[str, str]) -> None:
+    if paired and (n_a != n_b or n_a < 2):
+        raise StatisticsError(
+            f"{names[0]} and {names[1]}: a paired comparison needs the same seeds in both arms, "
+            f"at least 2; got {n_a} and {n_b}; leave the pairing out or train the missing seeds"
+        )
+    if n_a + n_b < 3:
+        raise StatisticsError(
+            f"{names[0]} and {names[1]}: one seed each shows no spread to compare with; "
+            "train at least two seeds of both"
+        )
 
 
 def compare_summaries(
@@ -126,11 +278,6 @@ class _Asked(NamedTuple):
     margin: float | None
     resamples: int
 
-    @property
-    def equivalence_level(self) -> float:
-        """Level of the interval that decides two one-sided tests at alpha = 1 - level."""
-        return round(2.0 * self.level - 1.0, 12)
-
 
 class _Arms(NamedTuple):
     names: tuple[str, str]
@@ -154,16 +301,13 @@ class _Test(NamedTuple):
     """What the chosen test says; the fields have the names of `Comparison`."""
 
     difference: Estimate
-    equivalence_interval: Estimate
     method: Method
-    statistic: float
     df: float
     se: float
     p_value: float
     margin: float | None
     p_above_minus_margin: float | None
     p_below_plus_margin: float | None
-    equivalence_p: float | None
 
 
 def _arms(a: Sample, b: Sample, names: tuple[str, str]) -> _Arms:
@@ -182,11 +326,7 @@ def _check_summary(name: str, mean: float, sd: float, n: int) -> None:
 
 
 def _compare_arms(a: Sample, b: Sample, arms: _Arms, asked: _Asked, rng: np.random.Generator) -> Comparison:
-    if arms.n_a + arms.n_b < 3:
-        raise StatisticsError(
-            f"{arms.names[0]} and {arms.names[1]}: one seed each shows no spread to compare with; "
-            "train at least two seeds of both"
-        )
+    _check_sizes(arms.n_a, arms.n_b, paired=False, names=arms.names)
     n = (arms.n_a, arms.n_b)
     pooled = np.concatenate([a, b])
     permutation = permute(studentised(pooled), *n, rng=rng, resamples=asked.resamples)
@@ -210,21 +350,12 @@ def _compare_arms(a: Sample, b: Sample, arms: _Arms, asked: _Asked, rng: np.rand
         hedges_g=effect.hedges_g(*arms.moments, level=asked.level),
         prob=prob,
         single_run_error=single_run_error,
-        mann_whitney=rank.mann_whitney(a, b),
-        brunner_munzel=rank.brunner_munzel(a, b),
-        hodges_lehmann=rank.hodges_lehmann(a, b, level=asked.level),
-        bootstrap=bootstrap_difference(a, b, level=asked.level, resamples=asked.resamples, rng=rng),
-        spread=compare_spread(a, b, level=asked.level),
         warnings=_design_warnings(arms, asked.level, permutation.floor),
     )
 
 
 def _compare_pairs(a: Sample, b: Sample, arms: _Arms, asked: _Asked, rng: np.random.Generator) -> Comparison:
-    if a.size != b.size or a.size < 2:
-        raise StatisticsError(
-            f"{arms.names[0]} and {arms.names[1]}: a paired comparison needs the same seeds in both arms, "
-            f"at least 2; got {a.size} and {b.size}; leave the pairing out or train the missing seeds"
-        )
+    _check_sizes(arms.n_a, arms.n_b, paired=True, names=arms.names)
     n, differences = a.size, b - a
     permutation = sign_flips(differences, rng=rng, resamples=asked.resamples)
     prob = effect.prob_greater_paired(a, b, level=asked.level)
@@ -252,9 +383,7 @@ def _compare_pairs(a: Sample, b: Sample, arms: _Arms, asked: _Asked, rng: np.ran
         ),
         prob=prob,
         single_run_error=single_run_error,
-        paired=True,
         correlation=_correlation(a, b, asked.level),
-        wilcoxon=rank.wilcoxon_signed_rank(differences),
         warnings=_design_warnings(arms, asked.level, permutation.floor),
     )
 
@@ -278,32 +407,26 @@ def _comparison(
         sd_b=arms.sd_b,
         permutation_p=permutation.p_value if permutation else None,
         permutation_floor=permutation.floor if permutation else None,
-        permutation_method=permutation.method if permutation else None,
         prob_b_greater=prob,
-        cliffs_delta=effect.cliffs_delta(prob) if prob else None,
         **test._asdict(),
         **others,
     )
 
 
 def _t_test(t: welch.TDistance, method: Method, n: int | tuple[int, int], asked: _Asked) -> _Test:
-    above = below = both = None
+    above = below = None
     if asked.margin is not None:
         above = honest_p(welch.p_above(t, -asked.margin))
         below = honest_p(welch.p_below(t, asked.margin))
-        both = max(above, below)
     return _Test(
         difference=_t_estimate(t, asked.level, n, method),
-        equivalence_interval=_t_estimate(t, asked.equivalence_level, n, method),
         method=method,
-        statistic=float(t.statistic),
         df=float(t.df),
         se=float(t.se),
         p_value=honest_p(welch.two_sided_p(t)),
         margin=asked.margin,
         p_above_minus_margin=above,
         p_below_plus_margin=below,
-        equivalence_p=both,
     )
 
 
@@ -318,36 +441,28 @@ def _t_estimate(t: welch.TDistance, level: float, n: int | tuple[int, int], meth
 def _spreadless_test(arms: _Arms, permutation: Permutation, one_sided_floor: float, asked: _Asked) -> _Test:
     """Return what can be said when no arm shows any spread: the permutation p, and no interval."""
     difference = arms.mean_b - arms.mean_a
-    above = below = both = None
+    above = below = None
     if asked.margin is not None:
         # Shifted by the margin, the arms are completely separated: the smallest one-sided p there is.
         above = one_sided_floor if difference > -asked.margin else 1.0
         below = one_sided_floor if difference < asked.margin else 1.0
-        both = max(above, below)
-
-    def estimate(level: float) -> Estimate:
-        return Estimate(
+    return _Test(
+        difference=Estimate(
             value=difference,
             low=math.nan,
             high=math.nan,
-            level=level,
+            level=asked.level,
             n=(arms.n_a, arms.n_b),
             method="permutation",
             warnings=("no spread between seeds: no interval can be computed",),
-        )
-
-    return _Test(
-        difference=estimate(asked.level),
-        equivalence_interval=estimate(asked.equivalence_level),
+        ),
         method="permutation",
-        statistic=math.nan,
         df=math.nan,
         se=0.0,
         p_value=permutation.p_value,
         margin=asked.margin,
         p_above_minus_margin=above,
         p_below_plus_margin=below,
-        equivalence_p=both,
     )
 
 
@@ -365,24 +480,24 @@ def _correlation(a: Sample, b: Sample, level: float) -> Estimate:
 
 
 def _design_warnings(arms: _Arms, level: float, floor: float | None) -> tuple[str, ...]:
-    """Return what the numbers of seeds and the spreads alone tell a reader to be careful about."""
+    """Return the warnings that follow from the numbers of seeds and the spreads alone."""
     alpha = 1.0 - level
-    found = []
+    warnings = []
     for name, n, sd in ((arms.names[0], arms.n_a, arms.sd_a), (arms.names[1], arms.n_b, arms.sd_b)):
         if n == 1:
-            found.append(f"{name}: one seed shows no spread; the spread of the other arm is assumed for it")
+            warnings.append(f"{name}: one seed shows no spread; the spread of the other arm is assumed for it")
         elif sd == 0.0:
-            found.append(f"{name}: all {n} seeds gave the same value; its spread is unknown, not zero")
+            warnings.append(f"{name}: all {n} seeds gave the same value; its spread is unknown, not zero")
     smallest = min(arms.n_a, arms.n_b)
     if 1 < smallest < doubt.FEWEST_TO_JUDGE and not arms.no_spread:
         low, high = sd_factors(smallest, level)
-        found.append(
+        warnings.append(
             f"n = {smallest} seeds hardly show the spread: "
             f"the true std may be {low:.2g} to {high:.2g} times the printed one"
         )
     if floor is not None and floor > alpha:
-        found.append(
+        warnings.append(
             f"n = {arms.n_a} and {arms.n_b} seeds: the smallest attainable two-sided permutation p is {floor:.2g}, "
             "so relabelling seeds cannot confirm a difference"
         )
-    return tuple(found)
+    return tuple(warnings)

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = NDArray[np.float64]
+from seedstudy.stats.sample import Rows
+
 FEWEST_TO_JUDGE = 5
 """Fewer seeds in an arm say nothing about the shape of its distribution."""
 _SKEWED_MEAN = 0.25
@@ -139,11 +140,3 @@ def _excess_kurtosis(rows: Rows) -> Rows:
         ratio = n * (n + 1) * (n - 1) * fourth / ((n - 2) * (n - 3) * second**2)
     kurtosis: Rows = np.where(second > 0.0, ratio - 3 * (n - 1) ** 2 / ((n - 2) * (n - 3)), 0.0)
     return kurtosis
-
-
-def is_coarse(rows: Rows) -> Any:
-    """Return for each row whether ties show that values come in steps of at least half a standard deviation."""
-    gaps = np.diff(np.sort(rows, axis=1), axis=1)
-    step = np.min(np.where(gaps > 0.0, gaps, np.inf), axis=1)
-    has_ties = np.any(gaps == 0.0, axis=1) & np.isfinite(step)
-    return has_ties & (step >= 0.5 * np.std(rows, axis=1, ddof=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -14,9 +14,6 @@ from seedstudy.stats.doubt import has_long_tails, sizes_differ
 from seedstudy.stats.result import Estimate
 from seedstudy.stats.sample import Sample
 from seedstudy.stats.welch import TDistance, student, welch
-
-GAMMA = 0.75
-"""P(B > A) from which Bouthillier et al. (2021) call a significant difference meaningful."""
 
 
 def small_sample_factor(df: Any) -> Any:
@@ -193,34 +190,6 @@ def prob_greater_paired(a: Sample, b: Sample, *, level: float) -> Estimate:
     wins = float(np.sum(b > a) + 0.5 * np.sum(b == a))
     low, high = wilson_limits(wins, a.size, level)
     return Estimate(value=wins / a.size, low=float(low), high=float(high), level=level, n=a.size, method="wilson-pairs")
-
-
-def cliffs_delta(prob: Estimate) -> Estimate:
-    """Return Cliff's delta, 2 P - 1, with the interval of P(B > A) carried over."""
-    return Estimate(
-        value=2 * prob.value - 1,
-        low=2 * prob.low - 1,
-        high=2 * prob.high - 1,
-        level=prob.level,
-        n=prob.n,
-        method=f"cliffs-delta-{prob.method}",
-        warnings=prob.warnings,
-    )
-
-
-def meaning(
-    prob: Estimate, *, gamma: float = GAMMA
-) -> Literal["not significant", "significant, not meaningful", "significant and meaningful"]:
-    """Return the three-way conclusion of Bouthillier et al. (2021) for the arm that `prob` speaks for."""
-    if not prob.low > 0.5:
-        return "not significant"
-    return "significant and meaningful" if prob.high > gamma else "significant, not meaningful"
-
-
-def noether_n(*, gamma: float = GAMMA, alpha: float = 0.05, beta: float = 0.05) -> float:
-    """Return the seeds per arm of Noether (1987) as used by Bouthillier et al. (2021): 28.86 at the defaults."""
-    z = float(special.ndtri(1 - alpha) - special.ndtri(beta))
-    return (z / (math.sqrt(6.0) * (0.5 - gamma))) ** 2
 
 
 def contrary_order(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n_b: int) -> float:

@@ -1,4 +1,7 @@
-"""Which distributions describe the seeds of one recipe. Descriptive only: nothing here ever chooses a test."""
+"""Which distributions describe the seeds of one recipe. Descriptive only: no test is chosen by it.
+
+scipy.stats, which takes most of a second to import, is imported by the functions that need it.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.describe import mean_interval, std_interval
+from seedstudy.stats.describe import mean_interval
 from seedstudy.stats.families import BETA, NORMAL, ON_THE_LINE, Array, Family, anderson_darling, fit_rows
-from seedstudy.stats.resample import FEWEST_SEEDS
 from seedstudy.stats.result import Estimate
 from seedstudy.stats.sample import Sample, as_sample, check_level, is_constant, mean_of, sd_of
+from seedstudy.stats.variance import std_interval
 
 FEWEST_FOR_SHAPE = 10
 """Families with a shape parameter need this many seeds; below, the likelihood chases single values."""
+_FEWEST_FOR_BOOTSTRAP = 20
+"""Below, bootstrap intervals are too short."""
 _NORMALITY_DRAWS = 9999
 _COARSE = 0.25
 """Steps from this share of the std on enter the likelihood; finer ones change it by less than 0.3 % per seed."""
@@ -153,6 +158,8 @@ def density(family: FittedFamily, x: Array, *, whole: float | None = None) -> Ar
         As given to `fit`; the beta distribution needs it.
 
     """
+    from scipy import stats
+
     names = {
         "normal": stats.norm,
         "skew-normal": stats.skewnorm,
@@ -328,6 +335,8 @@ def _normality(sample: Sample, step: float | None, rng: np.random.Generator) -> 
 
 
 def _shapiro(sample: Sample, on_lattice: Array | None) -> NormalityTest:
+    from scipy import stats
+
     test = stats.shapiro(sample)
     value, p = float(test.statistic), float(test.pvalue)
     if on_lattice is not None:
@@ -350,13 +359,15 @@ def _kolmogorov(u: Array) -> Array:
 
 
 def _shape_moments(sample: Sample, level: float, rng: np.random.Generator) -> tuple[Estimate, Estimate]:
+    from scipy import stats
+
     n = sample.size
     found = []
     for name, order in (("skewness", 3), ("kurtosis", 4)):
         value = low = high = math.nan
         if n >= order and not is_constant(sample):
             value = float(_moment(sample, order))
-        if n >= FEWEST_SEEDS and not is_constant(sample):
+        if n >= _FEWEST_FOR_BOOTSTRAP and not is_constant(sample):
             interval = stats.bootstrap(
                 (sample,),
                 lambda rows, axis, order=order: _moment(rows, order, axis),
@@ -372,6 +383,8 @@ def _shape_moments(sample: Sample, level: float, rng: np.random.Generator) -> tu
 
 
 def _moment(rows: Any, order: int, axis: int = -1) -> Any:
+    from scipy import stats
+
     if order == 3:
         return stats.skew(rows, axis=axis, bias=False)
     return stats.kurtosis(rows, axis=axis, bias=False)

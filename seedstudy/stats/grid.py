@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import special
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats import welch
 from seedstudy.stats.many import adjust
 from seedstudy.stats.result import Estimate, honest_p
 from seedstudy.stats.sample import as_sample, check_level, mean_of, sd_of
+from seedstudy.stats.variance import chi2_quantile
 
 Vector = NDArray[np.float64]
 
@@ -191,6 +192,7 @@ def _source(name: str, matrix: Vector, means: Vector, variances: Vector, n: Vect
 
 def _noncentrality(statistic: float, df: float, df_noise: float, level: float) -> tuple[float, float]:
     """Return the noncentralities of F under which the observed one is just not extreme; 0 where none is."""
+    from scipy import optimize  # a tenth of a second that a comparison does not need
 
     def solve(probability: float) -> float:
         def gap(noncentrality: float) -> float:
@@ -214,8 +216,8 @@ def _seed_noise(variances: Vector, n: Vector, level: float) -> Estimate:
     sd = math.sqrt(mean_variance)
     return Estimate(
         value=sd,
-        low=sd * math.sqrt(df / float(stats.chi2.ppf(1 - tail, df))),
-        high=sd * math.sqrt(df / float(stats.chi2.ppf(tail, df))),
+        low=sd * math.sqrt(df / chi2_quantile(1 - tail, df)),
+        high=sd * math.sqrt(df / chi2_quantile(tail, df)),
         level=level,
         n=int(n.sum()),
         method="satterthwaite-chi2",

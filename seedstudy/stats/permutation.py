@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,6 @@ class Permutation:
     p_value: float
     floor: float
     """Smallest attainable two-sided p for these sample sizes, without ties."""
-    method: Literal["exact", "monte-carlo"]
 
 
 def floor_two_sample(n_a: int, n_b: int) -> float:
@@ -52,36 +51,25 @@ class Labelled:
     """The labelling that was seen, shape (1, n_seeds)."""
     blocks: Iterator[NDArray[np.float64]]
     """Labellings in blocks of bounded size; to be read once."""
-    method: Literal["exact", "monte-carlo"]
     n_counted_extra: int
     """1 for random labellings: the observed one counts as well, so p is never 0 (Phipson & Smyth 2010)."""
     n_total: int
 
 
-def label_arms(n_a: int, n_b: int, *, rng: np.random.Generator, resamples: int) -> Labelled:
-    """Return all labellings of n_a + n_b seeds if there are at most `EXACT_UP_TO`, else random ones."""
+def label_arms(
+    n_a: int, n_b: int, *, rng: np.random.Generator, resamples: int, exact_up_to: int = EXACT_UP_TO
+) -> Labelled:
+    """Return all labellings of n_a + n_b seeds if there are at most so many, else random ones."""
     observed = np.repeat([0.0, 1.0], [n_a, n_b])[None, :]
     total = math.comb(n_a + n_b, n_a)
-    if total <= EXACT_UP_TO:
-        return Labelled(
-            observed=observed, blocks=_all_labellings(n_a, n_b), method="exact", n_counted_extra=0, n_total=total
-        )
+    if total <= exact_up_to:
+        return Labelled(observed=observed, blocks=_all_labellings(n_a, n_b), n_counted_extra=0, n_total=total)
     return Labelled(
         observed=observed,
         blocks=_random_labellings(n_a, n_b, resamples, rng),
-        method="monte-carlo",
         n_counted_extra=1,
         n_total=resamples + 1,
     )
-
-
-def labellings(
-    n_a: int, n_b: int, *, rng: np.random.Generator, at_most: int, resamples: int
-) -> tuple[NDArray[np.float64], int]:
-    """Return the labellings as one array, all of them if there are at most so many, and how many to count extra."""
-    if math.comb(n_a + n_b, n_a) <= at_most:
-        return np.concatenate(list(_all_labellings(n_a, n_b))), 0
-    return np.concatenate(list(_random_labellings(n_a, n_b, resamples, rng))), 1
 
 
 def permute(statistic: Statistic, n_a: int, n_b: int, *, rng: np.random.Generator, resamples: int) -> Permutation:
@@ -102,7 +90,7 @@ def permute(statistic: Statistic, n_a: int, n_b: int, *, rng: np.random.Generato
     labelled = label_arms(n_a, n_b, rng=rng, resamples=resamples)
     bound = float(statistic(labelled.observed)[0]) - Labelled.TIE
     count = labelled.n_counted_extra + sum(int(np.sum(statistic(block) >= bound)) for block in labelled.blocks)
-    return Permutation(p_value=count / labelled.n_total, floor=floor_two_sample(n_a, n_b), method=labelled.method)
+    return Permutation(p_value=count / labelled.n_total, floor=floor_two_sample(n_a, n_b))
 
 
 def permute_all(statistic: Statistic, n_a: int, n_b: int) -> Permutation:
@@ -150,12 +138,12 @@ def sign_flips(differences: Sample, *, rng: np.random.Generator, resamples: int)
     if 2**n <= EXACT_UP_TO:
         signs = np.array(list(itertools.product((-1.0, 1.0), repeat=n)))
         count = int(np.sum(np.abs(signs @ z) / n >= bound))
-        return Permutation(p_value=count / 2**n, floor=floor_paired(n), method="exact")
+        return Permutation(p_value=count / 2**n, floor=floor_paired(n))
     count = 1
     for size in _blocks(resamples, n):
         signs = rng.integers(0, 2, (size, n)) * 2.0 - 1.0
         count += int(np.sum(np.abs(signs @ z) / n >= bound))
-    return Permutation(p_value=count / (resamples + 1), floor=floor_paired(n), method="monte-carlo")
+    return Permutation(p_value=count / (resamples + 1), floor=floor_paired(n))
 
 
 def _blocks(total: int, width: int) -> Iterator[int]:

@@ -3,80 +3,51 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from seedstudy.stats.effect import placements
+from seedstudy.stats.effect import placements, prob_greater_moments
 from seedstudy.stats.permutation import EXACT_UP_TO, Statistic, permute_all
 from seedstudy.stats.result import Estimate, honest_p
 from seedstudy.stats.sample import Sample
 
-Exactness = Literal["exact", "asymptotic"]
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RankTest:
-    """A rank test: its p-value and how it was obtained."""
-
-    name: str
-    statistic: float
-    p_value: float
-    method: Exactness
-    """"exact": all relabellings of these very values, ties included."""
-
-
-def _few(n_a: int, n_b: int) -> bool:
+def _can_enumerate(n_a: int, n_b: int) -> bool:
     return math.comb(n_a + n_b, n_a) <= EXACT_UP_TO
 
 
-def mann_whitney(a: Sample, b: Sample) -> RankTest:
-    """Test equal distributions by ranks: exact given the ties for few seeds, else normal with tie correction.
+def mann_whitney_p(a: Sample, b: Sample) -> float:
+    """Return the p-value of equal distributions: exact given the ties for few seeds, else normal with tie correction.
 
     It tests equality of distributions, not of means: with equal means and unequal spreads it rejects too often
     (Brunner-Munzel does not).
     """
-    n_a, n_b = a.size, b.size
     ranks = stats.rankdata(np.concatenate([a, b]))
-    u = float(ranks[n_a:].sum() - n_b * (n_b + 1) / 2)
     if np.ptp(ranks) == 0.0:
-        return RankTest(name="mann-whitney", statistic=u, p_value=1.0, method="exact")
-    if not _few(n_a, n_b):
-        p = float(stats.mannwhitneyu(b, a, method="asymptotic").pvalue)
-        return RankTest(name="mann-whitney", statistic=u, p_value=honest_p(p), method="asymptotic")
+        return 1.0
+    if not _can_enumerate(a.size, b.size):
+        return honest_p(float(stats.mannwhitneyu(b, a, method="asymptotic").pvalue))
 
     def extremity(labels: NDArray[np.float64]) -> NDArray[np.float64]:
         centred: NDArray[np.float64] = np.abs(labels @ (ranks - ranks.mean())) / ranks.size**2
         return centred
 
-    p = permute_all(extremity, n_a, n_b).p_value
-    return RankTest(name="mann-whitney", statistic=u, p_value=p, method="exact")
+    return permute_all(extremity, a.size, b.size).p_value
 
 
-def brunner_munzel(a: Sample, b: Sample) -> RankTest | None:
-    """Test P(B > A) = 1/2 whatever the spreads; permuted for few seeds (Neubert & Brunner 2007).
+def brunner_munzel_p(a: Sample, b: Sample) -> float | None:
+    """Return the p-value of P(B > A) = 1/2 whatever the spreads; permuted for few seeds (Neubert & Brunner 2007).
 
     None where an arm has one seed, and for many completely separated seeds, where the statistic is infinite.
     """
     if min(a.size, b.size) < 2:
         return None
-    below_a, below_b = placements(a, b)
-    variance = np.var(below_a, ddof=1) / a.size + np.var(below_b, ddof=1) / b.size
-    theta = float(below_b.mean())
-    if variance > 0.0:
-        statistic = (theta - 0.5) / math.sqrt(variance)
-    else:
-        statistic = 0.0 if theta == 0.5 else math.copysign(math.inf, theta - 0.5)
-    if _few(a.size, b.size):
-        p = permute_all(_studentised_ranks(np.concatenate([a, b])), a.size, b.size).p_value
-        return RankTest(name="brunner-munzel", statistic=statistic, p_value=p, method="exact")
-    if variance == 0.0:
-        return None
-    p = float(stats.brunnermunzel(a, b).pvalue)
-    return RankTest(name="brunner-munzel", statistic=statistic, p_value=honest_p(p), method="asymptotic")
+    if _can_enumerate(a.size, b.size):
+        return permute_all(_studentised_ranks(np.concatenate([a, b])), a.size, b.size).p_value
+    _, variance, _ = prob_greater_moments(*(side[None, :] for side in placements(a, b)))
+    return honest_p(float(stats.brunnermunzel(a, b).pvalue)) if variance[0] > 0.0 else None
 
 
 def _studentised_ranks(values: Sample) -> Statistic:
@@ -159,8 +130,8 @@ def _mann_whitney_counts(n_a: int, n_b: int) -> NDArray[np.int64]:
     return counts
 
 
-def wilcoxon_signed_rank(differences: Sample) -> RankTest | None:
-    """Test symmetry of paired differences about 0; None when all of them are 0."""
+def wilcoxon_p(differences: Sample) -> float | None:
+    """Return the signed-rank p-value of paired differences symmetric about 0; None when all of them are 0."""
     nonzero = differences[differences != 0.0]
     if nonzero.size == 0:
         return None
@@ -170,9 +141,7 @@ def wilcoxon_signed_rank(differences: Sample) -> RankTest | None:
         sums = np.zeros(1)
         for rank in ranks:
             sums = np.concatenate([sums - rank, sums + rank])
-        p = float(np.mean(np.abs(sums) >= abs(signed_sum) - 1e-9))
-        return RankTest(name="wilcoxon", statistic=signed_sum, p_value=p, method="exact")
+        return float(np.mean(np.abs(sums) >= abs(signed_sum) - 1e-9))
     # Normal with the variance of these very ranks (ties included) and a continuity correction.
     z = max(abs(signed_sum) - 1.0, 0.0) / math.sqrt(float(ranks @ ranks))
-    p = honest_p(2.0 * float(stats.norm.sf(z)))
-    return RankTest(name="wilcoxon", statistic=signed_sum, p_value=p, method="asymptotic")
+    return honest_p(2.0 * float(stats.norm.sf(z)))

@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from seedstudy.errors import StatisticsError
 
 Sample = NDArray[np.float64]
+"""One number per seed, shape (n_seeds,)."""
+Rows = NDArray[np.float64]
+"""Many samples at once, shape (n_samples, n_seeds): the calibration runs the formulas of the product on these."""
 
 
 def as_sample(values: ArrayLike, *, name: str = "sample", at_least: int = 1) -> Sample:
@@ -22,7 +25,7 @@ def as_sample(values: ArrayLike, *, name: str = "sample", at_least: int = 1) -> 
     values : array_like, shape (n_seeds,)
         One number per seed, any unit.
     name : str
-        How the sample is called in an error message.
+        Name of the sample in error messages.
     at_least : int
         Smallest number of seeds that makes sense to the caller.
 

@@ -25,7 +25,7 @@ import polars as pl
 
 from seedstudy.errors import StoreError
 from seedstudy.files import read_record, write_atomically, write_record
-from seedstudy.store.schema import TRIALS
+from seedstudy.store.schema import TRIALS, to_parquet
 
 TABLE, RECORD = "trials.parquet", "index.json"
 CONTENT = ("spec.json", "trial.json", "failure.json", "predictions.parquet", "curves.parquet")
@@ -100,9 +100,7 @@ def read(root: Path) -> pl.DataFrame:
 
 def write(root: Path, rows: pl.DataFrame) -> None:
     """Keep rows for the next reader; where that is impossible (a full disk, somebody else's folder), do without."""
-    buffer = io.BytesIO()
-    rows.write_parquet(buffer, compression="zstd")
-    content = buffer.getvalue()
+    content = to_parquet(rows)
     record: dict[str, Any] = {"sha256": hashlib.sha256(content).hexdigest(), **_MADE_BY}
     with suppress(OSError):
         write_atomically(root / TABLE, content, is_durable=False)

@@ -1,40 +1,50 @@
-"""Trials trained elsewhere, as TRIALS rows in a study's folder: ``imported/<digest>.parquet``, one file per import.
+"""Trials that were trained or evaluated elsewhere.
 
-The name is the digest of the content, so that the same file imported twice is there once, and a damaged one is seen.
+Their TRIALS rows are ``imported/<digest>.parquet`` in a study's folder, one file per import. The name is the digest of
+the content, so that a file imported twice is there once, and damage is noticed. The predictions of weights that were
+trained elsewhere and evaluated here are ``evaluated/<trial_id>.parquet``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
 
+from seedstudy.data.base import Dataset
 from seedstudy.errors import StoreError
-from seedstudy.files import write_atomically, writing
-from seedstudy.store.schema import TRIALS, validate
+from seedstudy.files import damaged, opened, write_atomically, writing
+from seedstudy.store.rows import counts_of, predictions_of
+from seedstudy.store.schema import PREDICTIONS, TRIALS, read_parquet, to_parquet, validate
+from seedstudy.study.trial import Evaluation
 
-FOLDER = "imported"
+IMPORTED, EVALUATED = "imported", "evaluated"
 _DIGITS = 16
 
 
-def write(root: Path, rows: pl.DataFrame) -> bool:
-    """Add rows to a study's folder; returns False where exactly these are there already.
+# --- imported rows ------------------------------------------------------------------------------------
+
+
+def add(root: Path, rows: pl.DataFrame) -> bool:
+    """Add TRIALS rows to a study's folder; returns False where exactly these were added before.
 
     Raises
     ------
     StoreError
-        Rows that are not of the schema, a seed that was imported before with another result, or no room to write.
+        Rows that do not fit the schema, a seed that was imported before with another result, or no room to write.
 
     """
-    buffer = io.BytesIO()
-    validate(rows, TRIALS, where=str(root)).write_parquet(buffer, compression="zstd")
-    content = buffer.getvalue()
-    path = root / FOLDER / f"{hashlib.sha256(content).hexdigest()[:_DIGITS]}.parquet"
+    content = to_parquet(validate(rows, TRIALS, where=str(root)))
+    path = root / IMPORTED / f"{hashlib.sha256(content).hexdigest()[:_DIGITS]}.parquet"
     if path.exists():
         return False
-    _check_new(rows, read(root)[0], path.parent)
+    _check_seeds(rows, read(root)[0], path.parent)
     with writing(path):
         (root / "trials").mkdir(parents=True, exist_ok=True)  # what makes a folder a study
         write_atomically(path, content)
@@ -42,36 +52,120 @@ def write(root: Path, rows: pl.DataFrame) -> bool:
 
 
 def read(root: Path) -> tuple[pl.DataFrame, dict[str, str]]:
-    """Return all imported rows, and for each file that cannot be used one line that says why."""
-    parts, damaged = [pl.DataFrame(schema=dict(TRIALS))], dict[str, str]()
-    for path in sorted((root / FOLDER).glob("*.parquet")) if (root / FOLDER).is_dir() else []:
+    """Return all rows, and for each file that cannot be used: name -> one line that says why."""
+    parts, unusable = [pl.DataFrame(schema=dict(TRIALS))], dict[str, str]()
+    for path in sorted((root / IMPORTED).glob("*.parquet")):
         try:
-            content = path.read_bytes()
-            # The digest comes first: damaged bytes never reach the Parquet reader.
-            if hashlib.sha256(content).hexdigest()[:_DIGITS] != path.stem:
-                raise StoreError(f"{path}: damaged (its content is not what was imported); remove it and import again.")
-            parts.append(validate(pl.read_parquet(io.BytesIO(content)), TRIALS, where=str(path)))
-        except OSError as error:
-            damaged[path.name] = f"{path}: cannot be read ({error.strerror})."
+            parts.append(_read(path))
         except StoreError as error:
-            damaged[path.name] = str(error)
-    return pl.concat(parts), damaged
+            unusable[path.name] = str(error)
+    return pl.concat(parts), unusable
 
 
-def _check_new(rows: pl.DataFrame, there: pl.DataFrame, folder: Path) -> None:
+def _read(path: Path) -> pl.DataFrame:
+    remedy = "remove it and import again"
+    with opened(path) as file:
+        content = file.read()
+    if hashlib.sha256(content).hexdigest()[:_DIGITS] != path.stem:
+        raise damaged(path, "its content is not what was imported", remedy)
+    try:
+        return validate(read_parquet(content), TRIALS, where=str(path))
+    except ValueError as error:
+        raise damaged(path, str(error), remedy) from error
+
+
+def _check_seeds(rows: pl.DataFrame, known: pl.DataFrame, folder: Path) -> None:
+    """Raise StoreError where a seed would count twice."""
     key = ["recipe", "model", "data", "seed", "eval_set"]
     with_seed = rows.filter(pl.col("seed").is_not_null())
     twice = with_seed.filter(with_seed.select(key).is_duplicated())
     if twice.height:
         row = twice.row(0, named=True)
         raise StoreError(
-            f"{row['recipe']}@{row['model']}, seed {row['seed']}, {row['eval_set']} stands in two of the files; "
+            f"{row['recipe']}@{row['model']}, seed {row['seed']}, {row['eval_set']} is in two of the files; "
             "a seed counts once: leave one out."
         )
-    again = with_seed.join(there, on=key, how="semi")
+    again = with_seed.join(known, on=key, how="semi")
     if again.height:
         row = again.row(0, named=True)
         raise StoreError(
             f"{folder}: {row['recipe']}@{row['model']}, seed {row['seed']}, {row['eval_set']} was imported before with "
             "another result; a seed counts once: remove that file, or choose another --study."
         )
+
+
+# --- weights evaluated here ---------------------------------------------------------------------------
+
+
+def recipe_and_model(name: str, weights: Path | None) -> tuple[str, str]:
+    """Return what selectors call a network: resnet50.a1_in1k is ("a1_in1k", "resnet50").
+
+    Parameters
+    ----------
+    name
+        timm's name of the model and its weights.
+    weights
+        A file that was given instead of timm's weights; its name is the recipe.
+
+    """
+    model, _, tag = name.rpartition("/")[2].partition(".")
+    return re.sub(r"[^A-Za-z0-9_.]", "_", weights.stem if weights is not None else tag or "default"), model
+
+
+def add_evaluated(
+    root: Path,
+    evaluations: Mapping[str, Evaluation],
+    data: Dataset,
+    *,
+    preprocessing: str,
+    recipe: str,
+    model: str,
+    seed: int | None,
+    n_params: int,
+    device: str,
+) -> bool:
+    """Add one network's evaluations to a study's folder; returns False where exactly these were added before.
+
+    Parameters
+    ----------
+    preprocessing
+        In words; part of the recipe_id.
+
+    Raises
+    ------
+    StoreError
+        As :func:`add`.
+
+    """
+    digests = [hashlib.sha256(each.predicted.tobytes()).hexdigest() for each in evaluations.values()]
+    identity = json.dumps([recipe, model, data.fingerprint, preprocessing, *digests])
+    trial_id = f"evaluated-{hashlib.sha256(identity.encode()).hexdigest()[:10]}"
+    if trial_id in read(root)[0]["trial_id"]:
+        return False
+    rows = [
+        {
+            **dict.fromkeys(TRIALS),
+            "study": root.name,
+            "recipe": recipe,
+            "recipe_id": f"{recipe} ({preprocessing})",
+            "model": model,
+            "data": data.name,
+            "seed": seed,
+            "trial_id": trial_id,
+            "status": "ok",
+            "reason": "",
+            "eval_set": name,
+            **counts_of(evaluation),
+            "n_params": n_params,
+            "device": device,
+            "pool_key": hashlib.sha256(f"evaluated|{data.fingerprint}|{preprocessing}".encode()).hexdigest()[:8],
+            "versions": json.dumps({package: version(package) for package in ("seedstudy", "timm", "torch")}),
+            "started_at": datetime.now(UTC),
+        }
+        for name, evaluation in evaluations.items()
+    ]
+    path = root / EVALUATED / f"{trial_id}.parquet"
+    predictions = predictions_of(trial_id, evaluations, data.eval_sets)
+    with writing(path):
+        write_atomically(path, to_parquet(validate(predictions, PREDICTIONS, where=str(path))))
+    return add(root, pl.DataFrame(rows, schema=dict(TRIALS), orient="row"))

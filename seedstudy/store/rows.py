@@ -1,24 +1,28 @@
-"""From a trial and its record to rows of the frames, and from a result to its tables."""
+"""From a trial's result to its record and tables, and from its record to rows of TRIALS."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from seedstudy.data import EVAL_SET_ORDER
-from seedstudy.errors import require_extra
+from seedstudy.data.base import EVAL_SET_ORDER, EvalSet
 from seedstudy.store.schema import CURVES, PREDICTIONS, STATUSES, TRIALS
-from seedstudy.study.study import Trial, TrialResult
+from seedstudy.study.trial import Evaluation, Trial, TrialResult
+
+COUNTS = tuple(field.name for field in fields(Evaluation) if field.name in TRIALS)
+"""Of one evaluation: fields of the result, keys of the record and columns of TRIALS alike."""
+FACTS = tuple(field.name for field in fields(TrialResult) if field.name in TRIALS)
+"""The same of one result."""
 
 _POOL_KEYS = ("training_version", "device_type", "n_processes", "precision", "augment")
-"""Provenance that must agree before trials pool, beside recipe, model, data, streams and torch/timm versions."""
+"""Provenance that must agree before trials pool, besides recipe, model, data, streams and torch/timm versions."""
 
 _PYTHON_TYPES: Mapping[pl.DataType, tuple[type, ...]] = {
     pl.String(): (str,),
@@ -27,6 +31,60 @@ _PYTHON_TYPES: Mapping[pl.DataType, tuple[type, ...]] = {
     pl.Datetime("us", "UTC"): (datetime,),
 }
 _ROW_TYPES = {name: _PYTHON_TYPES[kind] for name, kind in TRIALS.items()}
+
+
+# --- what a trial writes ------------------------------------------------------------------------------
+
+
+def record_of(trial: Trial, result: TrialResult, started_at: str) -> dict[str, Any]:
+    """Return the record of a result: all of it but the tables."""
+    return {
+        "trial_id": trial.trial_id,
+        **{name: getattr(result, name) for name in FACTS},
+        "evaluations": {name: counts_of(evaluation) for name, evaluation in result.evaluations.items()},
+        "provenance": result.provenance,
+        "started_at": started_at,
+    }
+
+
+def counts_of(evaluation: Evaluation) -> dict[str, Any]:
+    return {name: getattr(evaluation, name) for name in COUNTS}
+
+
+def predictions_of(
+    trial_id: str, evaluations: Mapping[str, Evaluation], eval_sets: Mapping[str, EvalSet]
+) -> pl.DataFrame:
+    """Return the PREDICTIONS of one network on its eval sets, which give the ids and labels of the images."""
+    frames = []
+    for name, evaluation in evaluations.items():
+        eval_set = eval_sets[name]
+        owners = np.repeat(np.arange(len(eval_set)), np.diff(eval_set.label_offsets))
+        labels = pl.DataFrame(
+            {"image": owners, "label": eval_set.label_values}, schema={"image": pl.Int64, "label": pl.Int32}
+        )
+        frames.append(
+            pl.DataFrame(
+                {
+                    "trial_id": [trial_id] * len(eval_set),
+                    "eval_set": [name] * len(eval_set),
+                    "example_id": eval_set.example_ids,
+                    "labels": labels.group_by("image", maintain_order=True).agg("label")["label"],
+                    "predicted": evaluation.predicted,
+                    "confidence": evaluation.confidence,
+                },
+                schema=dict(PREDICTIONS),
+            )
+        )
+    return pl.concat(frames) if frames else pl.DataFrame(schema=dict(PREDICTIONS))
+
+
+def curves_of(trial: Trial, result: TrialResult) -> pl.DataFrame:
+    """Return the CURVES of a result."""
+    rows = [{"trial_id": trial.trial_id, **asdict(report)} for report in result.curves]
+    return pl.DataFrame(rows, schema=dict(CURVES))
+
+
+# --- what TRIALS say of it ----------------------------------------------------------------------------
 
 
 def head_of(study: str, trial: Trial) -> dict[str, Any]:
@@ -55,13 +113,8 @@ def rows_of(head: dict[str, Any], trial: Trial, record: Mapping[str, Any]) -> li
     """
     provenance = record["provenance"]
     common = head | {
-        "status": record["status"],
-        "reason": record["reason"],
-        "best_epoch": record["best_epoch"],
-        "epochs": record["epochs"],
-        "train_s": record["train_s"],
-        "images_per_s": record["images_per_s"],
-        "n_params": record["n_params"],
+        **{name: record[name] for name in FACTS},
+        "best_n_correct": None,
         "device": provenance["device"],
         "peak_mem_bytes": provenance["peak_mem_bytes"],
         "pool_key": pool_key(trial, provenance),
@@ -75,7 +128,7 @@ def rows_of(head: dict[str, Any], trial: Trial, record: Mapping[str, Any]) -> li
     return [
         _checked(
             common
-            | {"eval_set": name, **{key: counts[key] for key in ("n_correct", "n_examples", "n_correct_top5", "loss")}}
+            | {"eval_set": name, **{key: counts[key] for key in COUNTS}}
             | {"best_n_correct": record["best_n_correct"] if name == "val" else None}
         )
         for name, counts in sorted(record["evaluations"].items(), key=lambda item: _place(item[0]))
@@ -91,7 +144,7 @@ def _checked(row: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise TypeError(name)
         if isinstance(value, str):
-            value.encode()  # half a surrogate pair is no text
+            value.encode()  # a lone surrogate is not text
         elif isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise ValueError(name)
     if row["status"] not in STATUSES:
@@ -111,7 +164,7 @@ def _place(eval_set: str) -> tuple[int, str]:
 
 
 def pool_key(trial: Trial, provenance: Mapping[str, Any]) -> str:
-    """Return a short hash of all that must agree before two trials count as seeds of one thing."""
+    """Return a short hash of everything that must agree before two trials count as seeds of the same thing."""
     versions = provenance["versions"]
     parts = [
         trial.recipe.recipe_id,
@@ -123,59 +176,3 @@ def pool_key(trial: Trial, provenance: Mapping[str, Any]) -> str:
         *(".".join(versions[name].split(".")[:2]) for name in ("torch", "timm")),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
-
-
-def predictions_of(trial: Trial, result: TrialResult, label_sets: Mapping[str, Any]) -> pl.DataFrame:
-    """Return the PREDICTIONS of a result; ``label_sets`` maps eval sets to ids and labels."""
-    frames = []
-    for name, evaluation in result.evaluations.items():
-        eval_set = label_sets[name]
-        owners = np.repeat(np.arange(len(eval_set)), np.diff(eval_set.label_offsets))
-        labels = pl.DataFrame(
-            {"image": owners, "label": eval_set.label_values}, schema={"image": pl.Int64, "label": pl.Int32}
-        )
-        frames.append(
-            pl.DataFrame(
-                {
-                    "trial_id": [trial.trial_id] * len(eval_set),
-                    "eval_set": [name] * len(eval_set),
-                    "example_id": eval_set.example_ids,
-                    "labels": labels.group_by("image", maintain_order=True).agg("label")["label"],
-                    "predicted": evaluation.predicted,
-                    "confidence": evaluation.confidence,
-                },
-                schema=dict(PREDICTIONS),
-            )
-        )
-    return pl.concat(frames) if frames else pl.DataFrame(schema=dict(PREDICTIONS))
-
-
-def curves_of(trial: Trial, result: TrialResult) -> pl.DataFrame:
-    """Return the CURVES of a result."""
-    rows = [{"trial_id": trial.trial_id, **asdict(report)} for report in result.curves]
-    return pl.DataFrame(rows, schema=dict(CURVES))
-
-
-def read_parquet(content: bytes) -> pl.DataFrame:
-    """Return the table in a Parquet file that anybody may have written.
-
-    Arrow reads it, and checks every offset and every text: at some damaged files Polars 2.1 ends the process.
-
-    Raises
-    ------
-    ValueError
-        Not a Parquet file, or one that contradicts itself.
-    MissingExtraError
-        Arrow is not installed.
-
-    """
-    require_extra("parquet")
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.ParquetFile(pa.BufferReader(content)).read()
-        table.validate(full=True)
-        return pl.DataFrame(table)
-    except (pa.ArrowException, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise ValueError((str(error).splitlines() or [type(error).__name__])[0]) from error

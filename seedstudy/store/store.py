@@ -1,6 +1,6 @@
 """The only reader and writer of results/.
 
-A study is a folder; each of its trials is a folder under ``trials/``, and these files are all the state there is::
+A study is a folder, and so is each of its trials under ``trials/``. These files are all the state there is::
 
     study.json            question and rule of the latest plan
     race.json             rule of the study's race, written before its first seed
@@ -10,24 +10,23 @@ A study is a folder; each of its trials is a folder under ``trials/``, and these
         checkpoint.pt     the state of an unfinished training (seedstudy.train.checkpoint)
         progress.json     the epoch it has reached; log.txt: what it printed
         predictions.parquet, curves.parquet
-        trial.json        the result with the digests of the two tables; written last, once
+        trial.json        the result, with the digests of the two tables; written last, once
         failure.json      an exception, instead of a result
     jobs/<job>.json       what a cluster's queue was given and still has
     cancelled             touched by `seedstudy cancel`
-    imported/             TRIALS rows of trials trained elsewhere (:mod:`seedstudy.store.outside`)
-    trials.parquet, index.json  derived (:mod:`seedstudy.store.index`): may be deleted at any time
+    imported/, evaluated/ trials that were trained or evaluated elsewhere (seedstudy.store.outside)
+    trials.parquet, index.json  derived (seedstudy.store.index): may be deleted at any time
 
-A trial is done exactly when ``trial.json`` is there. Whatever a killed process leaves behind before that is
-written over by the next attempt.
+A trial has a result exactly when ``trial.json`` exists. Whatever a killed process leaves behind before that is
+overwritten by the next attempt.
 
-A reader checks the digests of everything when it first sees a trial, and again when a file's size, times or inode
-have changed; the tables once more whenever their content is used.
+A reader checks the digests of all files when it first sees a trial, and again when a file's size, times or inode have
+changed; those of the tables also whenever their content is used.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -38,14 +37,25 @@ from typing import Any, Literal
 
 import polars as pl
 
+from seedstudy.data.base import EvalSet
 from seedstudy.errors import SeedstudyError, StoreError, suggest
-from seedstudy.files import read_json, read_record, sha256, to_json, write_atomically, write_record, writing
-from seedstudy.store import index, lease
-from seedstudy.store import outside as imported
+from seedstudy.files import (
+    damaged,
+    opened,
+    read_json,
+    read_record,
+    sha256,
+    to_json,
+    write_atomically,
+    write_record,
+    writing,
+)
+from seedstudy.store import index, lease, outside
 from seedstudy.store.lease import Lease
-from seedstudy.store.rows import curves_of, head_of, predictions_of, read_parquet, rows_of
-from seedstudy.store.schema import CURVES, PREDICTIONS, TRIALS, validate
-from seedstudy.study.study import Study, Trial, TrialResult, check_name, trial_id_of
+from seedstudy.store.rows import curves_of, head_of, predictions_of, record_of, rows_of
+from seedstudy.store.schema import CURVES, PREDICTIONS, TRIALS, Schema, read_parquet, to_parquet, validate
+from seedstudy.study.study import Study, check_name
+from seedstudy.study.trial import Trial, TrialResult, trial_id_of
 
 State = Literal["planned", "running", "ok", "diverged", "failed", "interrupted", "damaged"]
 """Of a planned trial, by the files in its folder:
@@ -61,6 +71,8 @@ damaged        a file cannot be read, or is not what was written
 _LABEL = ("recipe", "model", "data")
 _ROWS_AT_ONCE = 10_000
 """Rows held as Python objects before they become a frame."""
+_TRAIN_AGAIN = "the same `seedstudy run` command trains this trial again"
+_TABLES = ("predictions.parquet", "curves.parquet")
 
 
 Label = tuple[str, str, str]
@@ -82,7 +94,7 @@ class Scan:
     """Trial id, or name of an imported file -> one line that says what is wrong with which file; it has no rows."""
 
     def rows_of(self, trial_ids: Iterable[str]) -> pl.DataFrame:
-        """Return the TRIALS rows of these trials alone."""
+        """Return the TRIALS rows of these trials."""
         return self.trials.filter(pl.col("trial_id").is_in(list(trial_ids)))
 
     @property
@@ -103,42 +115,42 @@ class Store:
     # --- planning ---------------------------------------------------------------------------------------
 
     def plan(self, study: Study, trials: Iterable[Trial]) -> None:
-        """Write what is to be trained; trials that are there already are left as they are."""
+        """Write what is to be trained; trials that are planned already stay as they are."""
         with writing(self.root):
             rule = {"question": study.question, "margin": study.margin, "baseline": study.baseline}
             write_record(self.root / "study.json", rule)
             for trial in trials:
-                folder = self.folder(trial.trial_id)
-                if not (folder / "spec.json").exists():
-                    folder.mkdir(parents=True, exist_ok=True)
-                    write_atomically(folder / "spec.json", to_json(trial.to_dict()))
+                if not self.is_planned(trial.trial_id):
+                    write_atomically(self.folder(trial.trial_id) / "spec.json", to_json(trial.to_dict()))
 
     def rule(self) -> dict[str, Any]:
         """Return the question, margin and baseline of the latest plan; empty where the study has none."""
-        path = self.root / "study.json"
+        path, remedy = self.root / "study.json", "delete it, and declare the margin with --margin"
         if not path.exists():
             return {}
-        rule = read_record(path)
+        rule = read_record(path, remedy=remedy)
         if not isinstance(rule.get("margin"), float | int | None):
-            raise StoreError(f"{path}: damaged (the margin is no number); `seedstudy run` writes it again.")
+            raise damaged(path, "the margin is not a number", remedy)
         return rule
 
     def declare_race(self, rule: Mapping[str, Any]) -> None:
-        """Write the rule of the study's race; the first one stays."""
+        """Write the rule of the study's race; a rule that exists stays."""
         with writing(self.root):
             write_record(self._race, rule, is_first_only=True)
 
     def race_rule(self) -> dict[str, Any] | None:
         """Return the declared rule of the study's race; None where there is none."""
-        return read_record(self._race) if self._race.exists() else None
+        if not self._race.exists():
+            return None
+        return read_record(self._race, remedy="restore it from a copy: no race goes on without its declared rule")
 
     def raise_race_budget(self, rule: Mapping[str, Any]) -> None:
-        """Write the rule anew; for races whose errors are kept at any number of seeds."""
+        """Replace the rule; only for races whose error rates hold at any number of seeds."""
         with writing(self.root):
             write_record(self._race, rule)
 
     def withdraw_race(self) -> None:
-        """Forget a race of which no trial was planned."""
+        """Delete the rule of a race of which no trial was planned."""
         with writing(self.root):
             self._race.unlink(missing_ok=True)
             with suppress(OSError):
@@ -152,39 +164,37 @@ class Store:
 
         Raises
         ------
-        StoreError
+        SeedstudyError
             The file cannot be read, or its content does not belong to the folder's name.
 
         """
         path = self.folder(trial_id) / "spec.json"
-        spec = read_json(path)
+        spec = read_json(path, remedy=_TRAIN_AGAIN)
         try:
             trial = Trial.from_dict(spec, where=str(path))
             is_same = trial_id_of(spec) == trial_id
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-            raise StoreError(
-                f"{path}: a key is missing or of the wrong type ({error}); the file is damaged."
-            ) from error
+            raise damaged(path, f"a key is missing or of the wrong type: {error}", _TRAIN_AGAIN) from error
         if not is_same:
-            raise StoreError(f"{path}: damaged (its content does not belong to this folder).")
+            raise damaged(path, "its content does not belong to this folder", _TRAIN_AGAIN)
         return trial
 
     # --- training ---------------------------------------------------------------------------------------
 
     @contextmanager
     def claim(self, trial_id: str) -> Iterator[Lease | None]:
-        """Hold a trial while it is trained; yields None where another process holds it."""
+        """Hold a trial's lease while it is trained; yields None where another process holds it."""
         path, checkpoint = self.folder(trial_id) / "lock", self.checkpoint(trial_id)
         mark = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         with writing(path), lease.held(path, mark=mark) as held:
             yield held
 
     def is_running(self, trial_id: str) -> bool:
-        """Say whether a process holds the trial now."""
+        """Say whether a process holds the trial's lease now."""
         return lease.is_live(self.folder(trial_id) / "lock")
 
     def holder(self, trial_id: str) -> lease.Holder | None:
-        """Return who trains a trial, or did so last."""
+        """Return who trains a trial, or trained it last."""
         return lease.read(self.folder(trial_id) / "lock")
 
     def checkpoint(self, trial_id: str) -> Path:
@@ -194,37 +204,40 @@ class Store:
         return self.folder(trial_id) / "log.txt"
 
     def write_progress(self, trial_id: str, **progress: Any) -> None:
-        """Write how far a training is: ``epoch`` of ``epochs``, and what its speed can be reckoned from."""
+        """Write how far training is: ``epoch`` of ``epochs``, and what its speed is computed from."""
         path = self.folder(trial_id) / "progress.json"
         with writing(path):
             write_atomically(path, to_json(progress), is_durable=False)
 
     def progress(self, trial_id: str) -> dict[str, Any]:
-        """Return what :meth:`write_progress` wrote last; empty where nothing was."""
-        path = self.folder(trial_id) / "progress.json"
+        """Return what :meth:`write_progress` wrote last; empty where there is nothing readable: it is only shown."""
         try:
-            return read_json(path)
-        except StoreError:  # not there, or not whole: it decides nothing
+            return read_json(self.folder(trial_id) / "progress.json")
+        except StoreError:
             return {}
 
     # --- queues of clusters -------------------------------------------------------------------------------
 
     def record_job(self, job: str, engine: str, tasks: Sequence[Sequence[str]]) -> None:
-        """Write what was given to a queue: the trials of each task of ``job``."""
-        path = self.root / "jobs" / f"{check_name(job, 'job')}.json"
+        """Write what a queue was given: the trials of each task of ``job``."""
+        path = self._job(job)
         with writing(path):
             write_record(path, {"engine": engine, "job": job, "tasks": tasks, "at": _now()})
 
     def jobs(self, engine: str) -> dict[str, list[list[str]]]:
         """Return the recorded jobs of an engine: job -> the trials of each task."""
-        records = [read_record(path) for path in sorted((self.root / "jobs").glob("*.json"))]
+        paths = sorted((self.root / "jobs").glob("*.json"))
+        records = [read_record(path, remedy="delete it once this job has left the queue") for path in paths]
         return {record["job"]: record["tasks"] for record in records if record["engine"] == engine}
 
     def remove_job(self, job: str) -> None:
-        (self.root / "jobs" / f"{check_name(job, 'job')}.json").unlink(missing_ok=True)
+        self._job(job).unlink(missing_ok=True)
+
+    def _job(self, job: str) -> Path:
+        return self.root / "jobs" / f"{check_name(job, 'job')}.json"
 
     def mark_cancelled(self) -> None:
-        """Let every launcher of the study, wherever it runs, stop its trials in order."""
+        """Make every launcher of the study, on any machine, stop its trials at their next update."""
         path = self.root / "cancelled"
         with writing(path):
             write_atomically(path, f"{_now()}\n".encode())
@@ -242,71 +255,49 @@ class Store:
         return (self.folder(trial_id) / "spec.json").exists()
 
     def was_started(self, trial_id: str) -> bool:
-        """Say whether some process ever held the trial."""
+        """Say whether a process ever held the trial's lease."""
         return (self.folder(trial_id) / "lock").exists()
 
     def has_result(self, trial_id: str) -> bool:
+        """Say whether a trial was trained to its end: its state is ok or diverged."""
         return (self.folder(trial_id) / "trial.json").exists()
 
     def has_ended(self, trial_id: str) -> bool:
-        """Say whether a trial has a result or a failure; such a trial is not trained again by itself."""
+        """Say whether a trial has a result or a failure; such a trial is trained again only when asked for."""
         return self.has_result(trial_id) or (self.folder(trial_id) / "failure.json").exists()
 
-    def publish(self, trial: Trial, result: TrialResult, label_sets: Mapping[str, Any], started_at: str) -> None:
-        """Write a finished trial; the first result wins and is never written over.
+    def publish(self, trial: Trial, result: TrialResult, eval_sets: Mapping[str, EvalSet], started_at: str) -> None:
+        """Write a trial's result; the first result stays and is never overwritten.
 
         Parameters
         ----------
-        label_sets
-            Eval set -> the data set's :class:`~seedstudy.data.EvalSet`: example ids and labels.
+        eval_sets
+            The data set's, which give the ids and labels of the images.
 
         """
         folder = self.folder(trial.trial_id)
         if self.has_result(trial.trial_id):
             return
+        predictions = predictions_of(trial.trial_id, result.evaluations, eval_sets)
         with writing(folder):
             digests = {
-                "predictions.parquet": _write_frame(
-                    predictions_of(trial, result, label_sets), PREDICTIONS, folder / "predictions.parquet"
-                ),
+                "predictions.parquet": _write_frame(predictions, PREDICTIONS, folder / "predictions.parquet"),
                 "curves.parquet": _write_frame(curves_of(trial, result), CURVES, folder / "curves.parquet"),
             }
-            record = {
-                "trial_id": trial.trial_id,
-                "status": result.status,
-                "reason": result.reason,
-                "epochs": result.epochs,
-                "evaluations": {
-                    name: {
-                        "n_correct": e.n_correct,
-                        "n_examples": e.n_examples,
-                        "n_correct_top5": e.n_correct_top5,
-                        "loss": e.loss,
-                    }
-                    for name, e in result.evaluations.items()
-                },
-                "best_epoch": result.best_epoch,
-                "best_n_correct": result.best_n_correct,
-                "train_s": result.train_s,
-                "images_per_s": result.images_per_s,
-                "n_params": result.n_params,
-                "provenance": result.provenance,
-                "started_at": started_at,
-                "sha256": digests,
-            }
+            record = {**record_of(trial, result, started_at), "sha256": digests}
             write_record(folder / "trial.json", record, is_first_only=True)
             for name in ("failure.json", "checkpoint.pt", "progress.json"):
                 (folder / name).unlink(missing_ok=True)
 
     def record_failure(self, trial_id: str, reason: str, traceback: str, **where: Any) -> None:
-        """Write down why a trial raised, and where (epoch, update, host, …); it is not tried again unless asked for."""
+        """Write why a trial failed and where (epoch, update, host, …); it is trained again only when asked for."""
         path = self.folder(trial_id) / "failure.json"
         with writing(path):
             write_record(path, {"reason": reason, "traceback": traceback, "at": _now(), **where})
 
     def failure(self, trial_id: str) -> dict[str, Any]:
         """Return what :meth:`record_failure` wrote."""
-        return read_record(self.folder(trial_id) / "failure.json")
+        return read_record(self.folder(trial_id) / "failure.json", remedy=_TRAIN_AGAIN)
 
     def clear_failures(self, trial_ids: Iterable[str]) -> None:
         """Let failed trials be trained again."""
@@ -316,13 +307,13 @@ class Store:
                 (folder / "failure.json").unlink(missing_ok=True)
                 if (folder / "lock").exists():
                     with lease.held(folder / "lock"):
-                        pass  # given back in order: earlier deaths are forgotten
+                        pass  # released in order, so that earlier deaths no longer count
 
     def set_aside(self, trial_id: str) -> Path:
         """Move a damaged trial's files to ``damaged-<time>`` inside its folder, so that it is trained again."""
         folder = self.folder(trial_id)
         aside = folder / f"damaged-{time.time_ns()}"
-        names = ["trial.json", "predictions.parquet", "curves.parquet"]
+        names = ["trial.json", "failure.json", *_TABLES]
         try:
             self.read_spec(trial_id)
         except SeedstudyError:
@@ -351,7 +342,7 @@ class Store:
     def scan(self) -> Scan:
         """Read every trial; a damaged one is named and the others are still read.
 
-        Trials whose files are as they were when they were last read come from the index, without opening a file.
+        Trials whose files have not changed since they were last read come from the index; their files stay closed.
         """
         seen = index.survey(self._trials)
         known = index.read(self.root)
@@ -362,7 +353,7 @@ class Store:
         labels: dict[str, Label] = {}
         for trial_id, status, *label in kept.select("trial_id", "status", *_LABEL).unique().iter_rows():
             states[trial_id], labels[trial_id] = status, (label[0], label[1], label[2])
-        damaged: dict[str, str] = {}
+        problems: dict[str, str] = {}
         parts: list[pl.DataFrame] = [kept]
         rows: list[dict[str, Any]] = []
         for trial_id in (trial_id for trial_id, same in is_known.items() if not same):
@@ -372,7 +363,7 @@ class Store:
                 labels[trial_id] = trial.recipe.name, trial.model, trial.data
                 states[trial_id], of_trial = self._state_and_rows(trial_id, trial)
             except SeedstudyError as error:
-                states[trial_id], damaged[trial_id] = "damaged", str(error)
+                states[trial_id], problems[trial_id] = "damaged", str(error)
                 continue
             rows.extend({**row, "signature": seen[trial_id].signature} for row in of_trial)
             if len(rows) > _ROWS_AT_ONCE:
@@ -384,12 +375,12 @@ class Store:
         to_keep = frame.filter(pl.col("trial_id").is_in(lasting))
         if not to_keep.equals(known):
             index.write(self.root, to_keep)
-        elsewhere, unusable = imported.read(self.root)
+        elsewhere, unusable = outside.read(self.root)
         return Scan(
             trials=pl.concat([validate(frame.drop("signature"), TRIALS, where=str(self.root)), elsewhere]),
             states={trial_id: states[trial_id] for trial_id in seen},
             labels={trial_id: labels[trial_id] for trial_id in seen},
-            damaged=damaged | unusable,
+            damaged=problems | unusable,
         )
 
     def predictions(self, trial_id: str) -> pl.DataFrame:
@@ -413,27 +404,29 @@ class Store:
         """
         paths = []
         for trial_id in trial_ids:
-            folder = self.folder(trial_id)
-            self._check_digest(folder, "predictions.parquet", read_record(folder / "trial.json"))
-            paths.append(folder / "predictions.parquet")
+            self._check_digests(trial_id, self._record(trial_id), ("predictions.parquet",))
+            paths.append(self.folder(trial_id) / "predictions.parquet")
         return pl.scan_parquet(paths, schema=dict(PREDICTIONS)) if paths else pl.LazyFrame(schema=dict(PREDICTIONS))
 
-    def _table(self, trial_id: str, name: str, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
-        folder = self.folder(trial_id)
-        self._check_digest(folder, name, read_record(folder / "trial.json"))
+    def _table(self, trial_id: str, name: str, schema: Schema) -> pl.DataFrame:
+        path = self.folder(trial_id) / name
+        self._check_digests(trial_id, self._record(trial_id), (name,))
         try:
-            frame = read_parquet((folder / name).read_bytes())
-        except ValueError as error:  # another program sealed what is no Parquet
-            raise StoreError(f"{folder / name}: not a Parquet file ({str(error).splitlines()[0]}).") from error
-        return validate(frame, schema, where=str(folder / name))
+            with opened(path) as file:
+                frame = read_parquet(file.read())
+        except ValueError as error:  # another program wrote it, and its digest
+            raise damaged(path, f"not a Parquet file: {error}", _TRAIN_AGAIN) from error
+        return validate(frame, schema, where=str(path))
 
-    def _check_digest(self, folder: Path, name: str, record: Mapping[str, Any]) -> None:
+    def _record(self, trial_id: str) -> dict[str, Any]:
+        return read_record(self.folder(trial_id) / "trial.json", remedy=_TRAIN_AGAIN)
+
+    def _check_digests(self, trial_id: str, record: Mapping[str, Any], names: Iterable[str]) -> None:
         digests = record.get("sha256")
-        if not isinstance(digests, dict) or sha256(folder / name) != digests.get(name):
-            raise StoreError(
-                f"{folder / name}: damaged (its content is not what the trial wrote); "
-                "the same `seedstudy run` command trains this trial again."
-            )
+        for name in names:
+            path = self.folder(trial_id) / name
+            if not isinstance(digests, dict) or sha256(path, remedy=_TRAIN_AGAIN) != digests.get(name):
+                raise damaged(path, "its content is not what the trial wrote", _TRAIN_AGAIN)
 
     def read_trial(self, trial_id: str) -> tuple[State, list[dict[str, Any]]]:
         """Return a trial's state and its TRIALS rows (none unless it was attempted); checks every digest.
@@ -447,31 +440,26 @@ class Store:
         return self._state_and_rows(trial_id, self.read_spec(trial_id))
 
     def _state_and_rows(self, trial_id: str, trial: Trial) -> tuple[State, list[dict[str, Any]]]:
-        folder = self.folder(trial_id)
-        head = head_of(self.study, trial) | {"trial_id": trial_id}  # of an older format, it has its old id
-        if (folder / "trial.json").exists():
-            record = read_record(folder / "trial.json")
-            for name in ("predictions.parquet", "curves.parquet"):
-                self._check_digest(folder, name, record)
+        head = head_of(self.study, trial) | {"trial_id": trial_id}  # a trial of an older format has its old id
+        if self.has_result(trial_id):
+            record = self._record(trial_id)
+            self._check_digests(trial_id, record, _TABLES)
             try:
                 rows = rows_of(head, trial, record)
             except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-                raise StoreError(f"{folder / 'trial.json'}: damaged ({error!r} is missing or wrong).") from error
+                path = self.folder(trial_id) / "trial.json"
+                raise damaged(path, f"{error!r} is missing or wrong", _TRAIN_AGAIN) from error
             return rows[0]["status"], rows
-        if (folder / "failure.json").exists():
-            reason = str(read_record(folder / "failure.json").get("reason", ""))
-            return "failed", [head | {"status": "failed", "reason": reason}]
-        if not (folder / "lock").exists():
+        if self.has_ended(trial_id):
+            return "failed", [head | {"status": "failed", "reason": str(self.failure(trial_id).get("reason", ""))}]
+        if not self.was_started(trial_id):
             return "planned", []
         if self.is_running(trial_id):
             return "running", []
-        return "interrupted", [head | {"status": "interrupted", "reason": self._why_interrupted(trial_id)}]
-
-    def _why_interrupted(self, trial_id: str) -> str:
         holder = self.holder(trial_id)
-        if holder is not None and holder.is_released:
-            return "stopped in order before the result"
-        return "the process ended before the result"
+        is_released = holder is not None and holder.is_released
+        reason = "stopped before the result" if is_released else "the process ended before the result"
+        return "interrupted", [head | {"status": "interrupted", "reason": reason}]
 
 
 def open_study(results: Path, study: str) -> Store:
@@ -493,14 +481,9 @@ def open_study(results: Path, study: str) -> Store:
     return store
 
 
-# --- files --------------------------------------------------------------------------------------------
-
-
-def _write_frame(frame: pl.DataFrame, schema: Mapping[str, pl.DataType], path: Path) -> str:
+def _write_frame(frame: pl.DataFrame, schema: Schema, path: Path) -> str:
     """Write a table as Parquet and return the digest of the file."""
-    buffer = io.BytesIO()
-    validate(frame, schema, where=str(path)).write_parquet(buffer, compression="zstd")
-    content = buffer.getvalue()
+    content = to_parquet(validate(frame, schema, where=str(path)))
     write_atomically(path, content)
     return hashlib.sha256(content).hexdigest()
 

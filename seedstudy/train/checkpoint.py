@@ -24,7 +24,7 @@ from timm.scheduler.scheduler import Scheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from seedstudy.study.study import TRAINING_VERSION, EpochReport
+from seedstudy.study.trial import TRAINING_VERSION, EpochReport
 from seedstudy.train.processes import mean_over_processes
 from seedstudy.train.random_state import RandomStream
 

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from seedstudy import machine
 from seedstudy.errors import StudyError, suggest
-from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.train.devices import name_of, peak_mem_bytes
 from seedstudy.train.models import build_model
 

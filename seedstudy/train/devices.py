@@ -18,7 +18,7 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 from torch import Tensor
 
 from seedstudy import machine
-from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.recipe import Recipe
 
 _LONGEST_WAIT = timedelta(days=30)
 """A process waits for the others' next trial as long as it takes; torchrun notices those that die."""

@@ -16,9 +16,9 @@ from timm.models.resnet import ResNet
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from seedstudy.data import Dataset, EvalSet
-from seedstudy.recipes.reader import Recipe
-from seedstudy.study.study import Evaluation
+from seedstudy.data.base import Dataset, EvalSet
+from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.trial import Evaluation
 from seedstudy.train.devices import run_recorded
 from seedstudy.train.models import CifarResNet
 from seedstudy.train.preprocessing import Normaliser, Preprocessing

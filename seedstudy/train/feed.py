@@ -16,8 +16,8 @@ from timm.data.transforms_factory import transforms_imagenet_train
 from torch import Tensor
 from torchvision.transforms import Compose, InterpolationMode, TrivialAugmentWide
 
-from seedstudy.data import Dataset
-from seedstudy.recipes.reader import Recipe
+from seedstudy.data.base import Dataset
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.train.augment.pipeline import BatchedAugmenter, Chance
 from seedstudy.train.preprocessing import Normaliser
 from seedstudy.train.random_state import RandomStream

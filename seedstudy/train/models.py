@@ -14,7 +14,7 @@ from timm.models.resnet import BasicBlock, ResNet, downsample_conv
 from torch import Tensor, nn
 
 from seedstudy.errors import StudyError, suggest
-from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.recipe import Recipe
 
 SMALL_IMAGE = 64
 """Up to this side a ResNet gets a 3x3 stride-1 stem and no max-pool: timm's 7x7 stride-2 stem and pool leave a

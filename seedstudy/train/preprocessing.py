@@ -11,7 +11,7 @@ from timm.data.transforms_factory import transforms_imagenet_eval
 from torch import Tensor
 
 from seedstudy.errors import StudyError
-from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

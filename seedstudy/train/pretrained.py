@@ -10,10 +10,10 @@ import torch
 from timm.data import resolve_model_data_config
 from torch import nn
 
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.errors import StudyError, suggest
-from seedstudy.recipes.reader import Recipe
-from seedstudy.study.study import Evaluation
+from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.trial import Evaluation
 from seedstudy.train.devices import name_of
 from seedstudy.train.evaluate import evaluate
 from seedstudy.train.preprocessing import Preprocessing

@@ -18,9 +18,9 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.placement import check_layout
 from seedstudy.study.seeds import Streams
-from seedstudy.study.study import check_layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from seedstudy import machine
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.data.encoded import EncodedImages
 from seedstudy.errors import DataError
-from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
 from seedstudy.train.feed import epoch_order, image_transform
 from seedstudy.train.preprocessing import Normaliser, Preprocessing

@@ -16,10 +16,10 @@ from accelerate import Accelerator
 from timm.data.mixup import Mixup
 from torch import Tensor
 
-from seedstudy.data import Dataset
-from seedstudy.recipes.reader import Recipe
+from seedstudy.data.base import Dataset
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
-from seedstudy.study.study import TRAINING_VERSION, EpochReport, Trial, TrialResult
+from seedstudy.study.trial import TRAINING_VERSION, EpochReport, Trial, TrialResult
 from seedstudy.train import devices
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
 from seedstudy.train.cost import of_trial

@@ -14,7 +14,7 @@ from seedstudy import machine
 from seedstudy.engines import local
 from seedstudy.engines.local import slot_environments
 from seedstudy.errors import StudyError
-from seedstudy.study.study import Placement
+from seedstudy.study.placement import Placement
 from tests.engines.places import WAIT_S, Local, Results, in_flight, kill, log, results, store, wait_for
 
 
@@ -88,7 +88,7 @@ def _planned(folder: Path, undisturbed: Results, cache: Path) -> None:
     from seedstudy.study.study import Study
 
     study = Study(recipes=("a3",), data="digits", seeds=(0, 1), epochs=6, train_limit=256)
-    grid = resolve(study, data_dir=None, cache_dir=cache, tell=lambda text: None)
+    grid = resolve(study, data_dir=None, cache_dir=cache, say=lambda text: None)
     assert {trial.trial_id for trial in grid.trials} == set(undisturbed)
     store(folder).plan(study, grid.trials)
 

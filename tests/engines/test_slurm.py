@@ -13,7 +13,7 @@ from seedstudy.engines import slurm
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.store.store import Store
-from seedstudy.study.study import Placement
+from seedstudy.study.placement import Placement
 
 
 class Queue:
@@ -53,7 +53,7 @@ def make(tmp_path: Path, queue: Queue) -> Callable[..., SlurmEngine]:
         store = Store(tmp_path / folder, "main")
         store.root.mkdir(parents=True, exist_ok=True)
         placement = Placement(engine="slurm", **values)  # type: ignore[arg-type]
-        return SlurmEngine(store, placement, prepared=tmp_path / "da ta", tell=lambda text: None)
+        return SlurmEngine(store, placement, prepared=tmp_path / "da ta", say=lambda text: None)
 
     return make
 

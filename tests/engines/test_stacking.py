@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from seedstudy.engines.stack import StackSizes, fair_shares, kind_of
-from seedstudy.study.study import Trial
+from seedstudy.study.trial import Trial
 from seedstudy.train.stacks import trial as stacked
 from tests.engines.places import Local, log, store
 

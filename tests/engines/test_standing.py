@@ -19,7 +19,8 @@ import pytest
 from seedstudy.engines import slurm
 from seedstudy.store import lease
 from seedstudy.store.store import Store
-from seedstudy.study.study import Study, Trial
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
 
 Cli = Callable[..., tuple[int, str, str]]
 MakeStore = Callable[..., Store]
@@ -71,7 +72,7 @@ def test_status_tells_every_state(cli: Cli, study: tuple[Store, dict[str, str]])
     assert 410 < running["left_s"] <= 420
     assert by_state["queued"]["where"] == "slurm:77"
     assert by_state["failed"]["log"] == str(store.log(ids["failed"]).relative_to(Path.cwd()))
-    assert by_state["interrupted"]["reason"] == "stopped in order before the result"
+    assert by_state["interrupted"]["reason"] == "stopped before the result"
     assert by_state["lost"]["reason"] == "the process ended before the result"
 
 
@@ -83,7 +84,7 @@ def test_status_in_words(cli: Cli, study: tuple[Store, dict[str, str]]) -> None:
     assert lines[ids["running"]].startswith("running on node7 slurm:78_2 for 1:01:4")
     assert ", epoch 3/10, 0:0" in lines[ids["running"]]
     assert lines[ids["failed"]] == f"RuntimeError: boom ({store.log(ids['failed']).relative_to(Path.cwd())})"
-    assert "after epoch 4: stopped in order" in lines[ids["interrupted"]]
+    assert "after epoch 4: stopped before the result" in lines[ids["interrupted"]]
     assert "trial.json: damaged" in err
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.engines.watch import Cancelled, watch
 from seedstudy.store.store import Store
-from seedstudy.study.study import Study, Trial
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
 from tests.conftest import drawn_result
 
 MakeTrial = Callable[..., Trial]

@@ -86,6 +86,8 @@ def test_an_import_that_fails_is_a_missing_extra_or_a_fault() -> None:
 def test_what_is_absent_is_named_without_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     monkeypatch.setattr("seedstudy.errors.find_spec", lambda name: asked.append(name))
-    with pytest.raises(MissingExtraError, match=r"^ray is not installed; this needs an extra: pip install 'seedstudy\[ray\]'$"):
+    with pytest.raises(
+        MissingExtraError, match=r"^ray is not installed; this needs an extra: pip install 'seedstudy\[ray\]'$"
+    ):
         require_extra("ray")
     assert asked == ["ray"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from seedstudy.decide.verdict import Rule, decide
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.compare import compare, compare_summaries
+from seedstudy.stats.compare import compare, compare_summaries, details
 from seedstudy.stats.sample import by_seed, in_pairs
 
 quick = settings(max_examples=25, deadline=None)
@@ -45,10 +45,15 @@ def test_swapping_the_arms_mirrors_everything(a, b):
     assert same(ab.hedges_g.low, -ba.hedges_g.high, rel=1e-6, absolute=1e-6)
     assert ab.prob_b_greater.value + ba.prob_b_greater.value == pytest.approx(1.0)
     assert same(ab.prob_b_greater.low, 1 - ba.prob_b_greater.high)
-    assert same(ab.hodges_lehmann.low, -ba.hodges_lehmann.high)
-    assert same(ab.mann_whitney.p_value, ba.mann_whitney.p_value)
-    assert same(ab.brunner_munzel.p_value, ba.brunner_munzel.p_value)
     assert same(ab.single_run_error, ba.single_run_error)
+    ab_more, ba_more = details(a, b), details(b, a)
+    assert same(ab_more.hodges_lehmann.low, -ba_more.hodges_lehmann.high)
+    assert same(ab_more.mann_whitney_p, ba_more.mann_whitney_p)
+    assert same(ab_more.brunner_munzel_p, ba_more.brunner_munzel_p)
+    assert same(ab_more.median_a.low, ba_more.median_b.low)
+    if ab_more.sd_ratio is not None:
+        assert same(ab_more.sd_ratio.low, 1 / ba_more.sd_ratio.high)
+        assert same(ab_more.brown_forsythe_p, ba_more.brown_forsythe_p)
 
 
 @quick
@@ -83,6 +88,7 @@ def test_the_order_of_seeds_is_irrelevant(a, b, random):
     before, after = run(a, b, margin=1.0), run(shuffled_a, shuffled_b, margin=1.0)
     for field in dataclasses.fields(before):
         assert str(getattr(after, field.name)) == str(getattr(before, field.name)), field.name
+    assert str(details(shuffled_a, shuffled_b)) == str(details(a, b))
 
 
 @quick
@@ -90,8 +96,11 @@ def test_the_order_of_seeds_is_irrelevant(a, b, random):
 def test_a_higher_level_widens_every_interval(a, b, level):
     assume(has_spread(a, b))
     narrow, wide = run(a, b, level=level), run(a, b, level=level + 0.09)
-    for name in ("difference", "hedges_g", "prob_b_greater", "cliffs_delta", "hodges_lehmann"):
-        inner, outer = getattr(narrow, name), getattr(wide, name)
+    few, many = (details(a, b, level=at).hodges_lehmann for at in (level, level + 0.09))
+    for name, inner, outer in (
+        *((name, getattr(narrow, name), getattr(wide, name)) for name in ("difference", "hedges_g", "prob_b_greater")),
+        ("hodges_lehmann", few, many),
+    ):
         assert outer.low <= inner.low + 1e-9, name
         assert outer.high >= inner.high - 1e-9, name
     assert wide.difference.high - wide.difference.low > narrow.difference.high - narrow.difference.low
@@ -152,7 +161,8 @@ def test_no_p_is_zero_or_above_one_and_none_below_its_floor(a, b):
     floor = result.permutation_floor
     for p in (result.p_value, result.equivalence_p):
         assert 0 < p <= 1
-    for p in (result.permutation_p, result.mann_whitney.p_value, result.brunner_munzel.p_value):
+    more = details(a, b)
+    for p in (result.permutation_p, more.mann_whitney_p, more.brunner_munzel_p):
         assert floor * (1 - 1e-9) <= p <= 1
 
 
@@ -160,11 +170,11 @@ def test_no_p_is_zero_or_above_one_and_none_below_its_floor(a, b):
 @given(st.one_of(arm, coarse), st.one_of(arm, coarse))
 def test_every_interval_holds_its_value(a, b):
     result = run(a, b)
-    for name in ("difference", "prob_b_greater", "cliffs_delta", "hodges_lehmann"):
-        estimate = getattr(result, name)
+    more = details(a, b)
+    for estimate in (result.difference, result.prob_b_greater, more.hodges_lehmann, more.median_a, more.new_seed_b):
         if estimate.has_interval:
-            assert estimate.low <= estimate.value + 1e-12, name
-            assert estimate.value <= estimate.high + 1e-12, name
+            assert estimate.low <= estimate.value + 1e-12, estimate.method
+            assert estimate.value <= estimate.high + 1e-12, estimate.method
     assert 0 <= result.prob_b_greater.low < result.prob_b_greater.high <= 1
 
 

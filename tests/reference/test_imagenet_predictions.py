@@ -11,8 +11,8 @@ import csv
 import numpy as np
 import pytest
 
-from seedstudy.data import EvalSet, imagenet
-from seedstudy.data.base import single_labels
+from seedstudy.data import imagenet
+from seedstudy.data.base import EvalSet, single_labels
 from tests.imagenet_tree import SHARED
 
 FOLDER = SHARED / "reference" / "imagenetv2_predictions"

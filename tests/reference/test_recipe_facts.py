@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from seedstudy.recipes.reader import VALUE_TYPES, RecipeFile, diff, packaged_names, parse_assignments, read_recipe
+from seedstudy.recipes.reader import RecipeFile, packaged_names, parse_assignments, read_recipe
+from seedstudy.recipes.recipe import KEYS
 from seedstudy.recipes.scaling import imagenet_updates
+from tests.recipes.changes import changes
 
 HERE = Path(__file__).parent
 LADDER = [f"rs{step:02d}" for step in range(11)]
@@ -40,7 +42,7 @@ def test_the_facts_cover_every_key_of_rsb() -> None:
     not_in_rsb = {"momentum", "rms_decay", "batch_norm_momentum", "batch_norm_eps", "random_erasing_fill"}
     not_in_rsb |= {"ema_every", "ema_start_epochs", "ema_warmup", "se_ratio", "resnet_d"}
     with_fact = {row["key"] for row in FACTS if row["a2"]}
-    assert with_fact - {"updates"} == set(VALUE_TYPES) - not_in_rsb
+    assert with_fact - {"updates"} == set(KEYS) - not_in_rsb
 
 
 @pytest.mark.parametrize("name", packaged_names())
@@ -103,7 +105,7 @@ def test_ladder_steps_differ_in_exactly_one_thing_each() -> None:
     steps = [file.for_model("resnet200", given={"micro_batch": 256}) for file in ladder()]
     for row, before, after in zip(table("resnet_rs_ladder.csv")[1:], steps, steps[1:], strict=False):
         (expected,) = parse_assignments([f"{row['key']}={row['value']}"]).items()
-        ((key, _, value),) = diff(before, after)
+        ((key, _, value),) = changes(before, after)
         assert (key, value) == expected
         assert row["change"] in after.title
 
@@ -120,7 +122,7 @@ def test_ladder_ends_at_resnet_rs() -> None:
     end = read_recipe("rs10").for_model("resnet200", given={"micro_batch": 256})
     published = read_recipe("resnet_rs").for_model("resnetrs200", given={"micro_batch": 256})
     # One builds the network up from a plain ResNet-200, the other names it; tests/train prove the networks equal.
-    assert {key for key, _, _ in diff(end, published)} == {"se_ratio", "resnet_d"}
+    assert {key for key, _, _ in changes(end, published)} == {"se_ratio", "resnet_d"}
 
 
 def test_ladder_starts_from_the_old_schedule() -> None:

@@ -2,22 +2,22 @@ import math
 
 import numpy as np
 import pytest
+from seedstudy.stats.resample import bca_limits
 
 from seedstudy.stats import doubt
-from seedstudy.stats.calibration import designs, run
-from seedstudy.stats.calibration.__main__ import main
-from seedstudy.stats.calibration.borderline import borderline, caveats, claims
-from seedstudy.stats.calibration.coverage import coverages_of
-from seedstudy.stats.calibration.designs import Design
-from seedstudy.stats.calibration.one_recipe import one_arm
-from seedstudy.stats.calibration.report import tables
-from seedstudy.stats.calibration.rows import brunner_munzel_rows, permutation_rows, rank_rows, welch_rows
-from seedstudy.stats.calibration.run import calibrate
-from seedstudy.stats.calibration.wrong import sizes_of
 from seedstudy.stats.compare import compare
 from seedstudy.stats.doubt import has_long_tails, is_coarse, is_skewed, safe_p
-from seedstudy.stats.resample import bca_limits
 from seedstudy.stats.welch import two_sided_p
+from studies.calibration import designs, run
+from studies.calibration.__main__ import main
+from studies.calibration.borderline import borderline, caveats, claims
+from studies.calibration.coverage import coverages_of
+from studies.calibration.designs import Design
+from studies.calibration.one_recipe import one_arm
+from studies.calibration.report import tables
+from studies.calibration.rows import brunner_munzel_rows, permutation_rows, rank_rows, welch_rows
+from studies.calibration.run import calibrate
+from studies.calibration.wrong import sizes_of
 
 NORMAL = designs.SHAPES["normal"]
 
@@ -174,39 +174,6 @@ def test_doubts_begin_at_their_number_of_seeds_and_of_rows():
     assert is_coarse(np.array([[0.0, 0.0, 1.0, 3.85, 3.85]]))[0]
     assert not is_coarse(np.array([[0.0, 0.0, 1.0, 4.0, 4.0]]))[0]
     assert not is_coarse(np.array([[0.0, 0.0, 0.1, 0.4, 0.4]]))[0]
-
-
-def test_ratio_limits_of_many_samples_are_those_of_each():
-    from seedstudy.stats.spread import compare_spread, ratio_limits
-
-    rng = np.random.default_rng(0)
-    a = rng.gamma(2.0, 1.0, (3, 7)) * np.array([[1.0], [3.0], [9.0]])
-    b = rng.normal(5.0, 1.0, (3, 9))
-    low, high = ratio_limits(a, b, 0.9)
-    for i in range(3):
-        alone = compare_spread(a[i], b[i], level=0.9).ratio
-        assert (low[i], high[i]) == pytest.approx((alone.low, alone.high))
-
-
-def test_the_ratio_by_its_formula():
-    from scipy import stats
-
-    from seedstudy.stats.spread import compare_spread
-
-    rng = np.random.default_rng(1)
-    a, b = rng.gamma(2.0, 1.0, 12), rng.normal(5.0, 2.0, 9)
-
-    def fourth(x):
-        centre = stats.trim_mean(x, 1 / (2 * math.sqrt(x.size - 4)))
-        return np.sum((x - centre) ** 4) / x.var(ddof=1) ** 2
-
-    kurtosis = 21 * (fourth(a) + fourth(b)) / 19**2
-    se = math.sqrt((kurtosis - 9 / 12) / 11 + (kurtosis - 6 / 9) / 8)
-    z, t = stats.norm.ppf(0.975), stats.t.ppf(0.975, 19)
-    centre = math.log((9 / (9 - z)) / (12 / (12 - z)) * b.var(ddof=1) / a.var(ddof=1))
-    ratio = compare_spread(a, b, level=0.95).ratio
-    assert ratio.low == pytest.approx(math.exp((centre - t * se) / 2))
-    assert ratio.high == pytest.approx(math.exp((centre + t * se) / 2))
 
 
 OPPOSITE = {"draw_a": designs.mirrored(designs.skewed), "draw_b": designs.skewed}

@@ -9,23 +9,23 @@ from scipy import stats
 
 from seedstudy.decide.verdict import Rule, decide
 from seedstudy.stats import race_calibration
-from seedstudy.stats.calibration import borderline, designs, report, run
-from seedstudy.stats.calibration.borderline import Borderline, Caveats, Claims, caveats, claims
-from seedstudy.stats.calibration.coverage import Coverages, coverages_of
-from seedstudy.stats.calibration.designs import SHAPES, Design
-from seedstudy.stats.calibration.found import Power, power_of
-from seedstudy.stats.calibration.one_recipe import OneArm, one_arm
-from seedstudy.stats.calibration.rows import permutation_rows
-from seedstudy.stats.calibration.several import FamilyError, family_error
-from seedstudy.stats.calibration.wrong import Sizes, sizes_of
 from seedstudy.stats.compare import compare
 from seedstudy.stats.describe import describe
 from seedstudy.stats.doubt import safe_p
 from seedstudy.stats.effect import small_sample_factor
 from seedstudy.stats.grid import two_way
 from seedstudy.stats.many import against_baseline, all_pairs
-from seedstudy.stats.sequential import Plan, planned
+from seedstudy.stats.race import Plan, planned
 from seedstudy.stats.welch import TDistance, welch
+from studies.calibration import borderline, designs, report, run
+from studies.calibration.borderline import Borderline, Caveats, Claims, caveats, claims
+from studies.calibration.coverage import Coverages, coverages_of
+from studies.calibration.designs import SHAPES, Design
+from studies.calibration.found import Power, power_of
+from studies.calibration.one_recipe import OneArm, one_arm
+from studies.calibration.rows import permutation_rows
+from studies.calibration.several import FamilyError, family_error
+from studies.calibration.wrong import Sizes, sizes_of
 
 NORMAL, LATTICE, SKEWED = SHAPES["normal"], SHAPES["lattice"], SHAPES["skewed"]
 
@@ -490,7 +490,7 @@ def test_every_figure_has_a_random_stream_of_its_own(monkeypatch):
 
 
 def test_the_command_prints_or_replaces_the_tables_that_were_asked_for(monkeypatch, tmp_path, capsys):
-    from seedstudy.stats.calibration import __main__ as command
+    from studies.calibration import __main__ as command
 
     given = {}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.compare import compare, compare_summaries
+from seedstudy.stats.compare import compare, compare_summaries, details
 
 A3 = [78.01, 78.10, 78.19, 78.07, 78.15]
 A2 = [79.62, 79.71, 79.78, 79.66, 79.85]
@@ -105,7 +105,6 @@ def test_many_seeds_never_give_a_p_of_zero():
     rng = np.random.default_rng(1)
     result = run(rng.normal(0, 1e-9, 100), rng.normal(1e6, 1e-9, 100))
     assert 0.0 < result.p_value < 1e-300
-    assert result.permutation_method == "monte-carlo"
     assert result.permutation_p == pytest.approx(1e-4)
 
 
@@ -150,25 +149,63 @@ def test_spreads_are_compared_as_scipy_does_and_only_from_five_seeds_on():
     from scipy import stats
 
     a, b = [1.0, 2.0, 4.0, 7.0, 7.5, 9.0], [3.0, 3.2, 3.3, 3.1, 2.5]
-    spread = run(a, b).spread
-    expected = stats.levene(a, b, center="median")
-    assert spread.brown_forsythe == pytest.approx(expected.statistic)
-    assert spread.p_value == pytest.approx(expected.pvalue)
-    assert spread.ratio.value == pytest.approx(np.std(b, ddof=1) / np.std(a, ddof=1))
-    assert spread.ratio.low < spread.ratio.value < spread.ratio.high < 1
-    assert run(a[:4], b).spread is None
-    assert run([0.0] * 3 + [1.0] * 3, [0.0] * 3 + [2.0] * 3).spread is None
+    spread = details(a, b)
+    assert spread.brown_forsythe_p == pytest.approx(stats.levene(a, b, center="median").pvalue)
+    assert spread.sd_ratio.value == pytest.approx(np.std(b, ddof=1) / np.std(a, ddof=1))
+    assert spread.sd_ratio.low < spread.sd_ratio.value < spread.sd_ratio.high < 1
+    for first, second in ((a[:4], b), ([0.0] * 3 + [1.0] * 3, [0.0] * 3 + [2.0] * 3), ([1.0] * 5, b)):
+        none = details(first, second)
+        assert (none.sd_ratio, none.brown_forsythe_p) == (None, None)
 
 
-def test_the_bootstrap_waits_for_twenty_seeds():
-    rng = np.random.default_rng(2)
-    a, b = rng.normal(0, 1, 20), rng.normal(1, 2, 25)
-    result = run(a, b)
-    assert run(a[:19], b).bootstrap is None
-    assert result.bootstrap.low == pytest.approx(result.difference.low, abs=0.2)
-    assert result.bootstrap.high == pytest.approx(result.difference.high, abs=0.2)
-    assert result.bootstrap != result.difference
-    assert run(a, b).bootstrap == result.bootstrap
+def test_details_of_arms_and_of_pairs():
+    from seedstudy.stats import rank
+    from seedstudy.stats.describe import describe_details
+
+    found = details(A3, A2[:4], level=0.9)
+    one = describe_details(A2[:4], level=0.9)
+    assert (found.median_b, found.new_seed_b) == (one.median, one.new_seed)
+    assert found.new_seed_a == describe_details(A3, level=0.9).new_seed
+    first, second = np.array(A3), np.array(A2[:4])
+    assert found.hodges_lehmann == rank.hodges_lehmann(np.sort(first), np.sort(second), level=0.9)
+    assert found.mann_whitney_p == rank.mann_whitney_p(first, second)
+    assert found.brunner_munzel_p == rank.brunner_munzel_p(first, second)
+    assert found.wilcoxon_p is None
+    pairs = details(A3, A2, paired=True)
+    assert pairs.wilcoxon_p == rank.wilcoxon_p(np.array(A2) - np.array(A3)) == 2 / 2**5
+    assert (pairs.hodges_lehmann, pairs.sd_ratio, pairs.mann_whitney_p, pairs.brunner_munzel_p) == (None,) * 4
+
+
+def test_details_refuse_what_compare_refuses():
+    for a, b, paired in (([1.0], [2.0], False), (A3, A2[:4], True), ([1.0], [2.0], True), ([math.nan], A2, False)):
+        with pytest.raises(StatisticsError) as by_details:
+            details(a, b, paired=paired)
+        with pytest.raises(StatisticsError) as by_compare:
+            run(a, b, paired=paired)
+        assert str(by_details.value) == str(by_compare.value)
+
+
+def test_an_interval_at_another_level_is_what_that_level_gives():
+    for options in ({}, {"paired": True}):
+        wide = run(A3, A2, level=0.99, **options)
+        assert wide.interval_at(0.9) == run(A3, A2, level=0.9, **options).difference
+        assert wide.equivalence_interval == wide.interval_at(0.98)
+    assert not run([1.0] * 5, [2.0] * 5).interval_at(0.5).has_interval
+
+
+def test_a_comparison_starts_without_scipy_stats_and_statsmodels():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, numpy as np; from seedstudy.stats.compare import compare; from seedstudy.stats.many import max_t\n"
+        "from seedstudy.stats import describe, fit, grid, across, power\n"
+        "compare([1.0, 2.0, 4.0], [3.0, 5.0, 4.0], rng=np.random.default_rng(0), margin=1.0)\n"
+        "describe.describe_details([1.0, 2.0])\n"
+        "print([m for m in ('scipy.stats', 'scipy.optimize', 'statsmodels', 'torch', 'polars') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def warned(result, words):
@@ -228,7 +265,6 @@ def test_many_pairs_flip_signs_at_random():
     assert p(0, 999) != p(1, 999)
     assert round(p(0, 99) * 100) == pytest.approx(p(0, 99) * 100)
     exact = run(a, b, paired=True)
-    assert exact.permutation_method == "monte-carlo"
     assert exact.permutation_floor == 2.0**-39
     assert exact.permutation_p == pytest.approx(exact.p_value, abs=0.03)
 

@@ -6,7 +6,6 @@ from scipy import stats
 
 from seedstudy.stats import effect
 from seedstudy.stats.compare import compare
-from seedstudy.stats.result import Estimate
 
 
 def test_hedges_g_by_hand_and_its_interval_by_the_noncentral_t():
@@ -70,30 +69,6 @@ def test_pairs_won_and_tied():
     result = effect.prob_greater_paired(a, b, level=0.95)
     assert result.value == 2.5 / 4
     assert (result.low, result.high) == pytest.approx(effect.wilson_limits(2.5, 4, 0.95))
-
-
-def test_cliffs_delta_is_twice_the_distance_from_one_half():
-    prob = effect.prob_greater(np.arange(5.0), np.arange(5.0) + 2, level=0.95)
-    delta = effect.cliffs_delta(prob)
-    assert delta.value == pytest.approx(2 * prob.value - 1)
-    assert (delta.low, delta.high) == (2 * prob.low - 1, 2 * prob.high - 1)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [
-        (0.45, 0.9, "not significant"),
-        (0.5, 0.9, "not significant"),
-        (0.55, 0.7, "significant, not meaningful"),
-        (0.55, 0.75, "significant, not meaningful"),
-        (0.55, 0.9, "significant and meaningful"),
-    ],
-)
-def test_three_conclusions_of_bouthillier(low, high, expected):
-    prob = Estimate(value=0.65, low=low, high=high, level=0.95, n=(9, 9), method="x")
-    assert effect.meaning(prob) == expected
-    mirrored = prob.mirrored(0.5)
-    assert (mirrored.value, mirrored.low) == (pytest.approx(0.35), pytest.approx(1 - high))
 
 
 def test_single_run_error_is_the_chance_of_the_other_order_for_new_seeds():

@@ -207,7 +207,7 @@ def test_a_seed_beyond_all_others_counts_against_a_family_and_stays_finite():
 
 
 def test_the_simplex_finds_the_lowest_points_of_many_bowls():
-    from seedstudy.stats.simplex import minimise_rows
+    from seedstudy.stats.families import minimise_rows
 
     draws = np.random.default_rng(14)
     centres, widths = draws.normal(0, 3, (40, 3)), draws.uniform(0.2, 5.0, (40, 3))
@@ -242,7 +242,7 @@ def test_the_simplex_finds_the_lowest_points_of_many_bowls():
 
 
 def test_the_simplex_goes_uphill_around_a_banana():
-    from seedstudy.stats.simplex import minimise_rows
+    from seedstudy.stats.families import minimise_rows
 
     def rosenbrock(points, rows):
         x, y = points[:, 0], points[:, 1]

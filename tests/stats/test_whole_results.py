@@ -13,22 +13,19 @@ import pytest
 
 from seedstudy.decide.verdict import Rule, decide
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.best_of import expected_best
-from seedstudy.stats.compare import compare, compare_summaries
-from seedstudy.stats.data_sets import pool_differences, rank_recipes
-from seedstudy.stats.describe import against_target, describe, rank_of
-from seedstudy.stats.eval_sets import across_eval_sets
-from seedstudy.stats.example_noise import split_variance
+from seedstudy.stats.across import pool_differences, rank_recipes
+from seedstudy.stats.audit import expected_best
+from seedstudy.stats.compare import compare, compare_summaries, details
+from seedstudy.stats.describe import describe, describe_details, rank_of
 from seedstudy.stats.fit import density, fit
 from seedstudy.stats.grid import two_way
-from seedstudy.stats.many import against_baseline, all_pairs, omnibus
 from seedstudy.stats.sample import as_sample, by_seed, in_pairs
+from seedstudy.stats.variance import split_variance
 
 FOLDER = Path(__file__).parent / "whole"
 A3 = [78.01, 78.10, 78.19, 78.07, 78.15]
 A2 = [78.12, 78.21, 78.08, 78.26, 78.15, 78.30]
 FLAT = [78.1] * 4
-SETS = {"val": A2[:5], "real": A3, "v2": [67.9, 68.1, 68.0, 68.3, 67.8]}
 
 
 def rng():
@@ -71,12 +68,12 @@ def pooled():
 
 SCENARIOS = {
     "describe": lambda: [describe(A2[:1]), describe(FLAT), describe(A3[:3]), describe(A2), describe(long_arms()[1])],
-    "describe-other-level": lambda: [describe(A2, level=0.8, content=0.9)],
-    "rank-and-target": lambda: [
+    "describe-other-level": lambda: [describe(A2, level=0.8), describe_details(A2, level=0.8)],
+    "describe-details": lambda: [describe_details(values) for values in (A2[:1], FLAT, A3[:3], A2, long_arms()[1])],
+    "rank-and-best": lambda: [
         rank_of(78.12, A2),
         rank_of(78.12, A3, part_of_sweep=False),
         rank_of(78.1, FLAT),
-        against_target(A2, 78.1),
         expected_best(A2, 3),
     ],
     "compare-five": lambda: judged(A3, A2, margin=0.05),
@@ -95,18 +92,12 @@ SCENARIOS = {
     "compare-many": lambda: judged(*long_arms(), margin=0.05, resamples=999),
     "compare-summaries": lambda: summarised(margin=0.3),
     "compare-summaries-no-margin": lambda: summarised(level=0.9),
-    "all-pairs": lambda: [
-        all_pairs({"a": A3, "b": A2, "c": np.add(A3, 0.3), "d": FLAT}, rng=rng(), method=method)
-        for method in ("welch-holm", "games-howell")
-    ],
-    "against-baseline": lambda: [
-        against_baseline("b", {"a": A3, "b": A2, "c": np.add(A3, 0.3)}, rng=rng(), method=method)
-        for method in ("welch-holm", "dunnett")
-    ],
-    "omnibus": lambda: [omnibus({"a": A3, "b": A2}), omnibus({"a": A3, "d": FLAT})],
-    "eval-sets": lambda: [
-        across_eval_sets(SETS, {**SETS, "real": np.add(A3, 0.2)}, primary="val", rng=rng(), method=method)
-        for method in ("holm", "max-t")
+    "compare-details": lambda: [
+        details(A3, A2),
+        details(A3[:3], A2[:1]),
+        details(A3, A2[:5], paired=True),
+        details(FLAT, FLAT),
+        details(*long_arms(), level=0.9),
     ],
     "grid": lambda: [two_way(a_grid()), two_way({**a_grid(), ("x", "p"): FLAT}, level=0.9)],
     "data-sets": lambda: [pooled(), rank_recipes({"a": [1.0, 2.0, 3.0, 5.0], "b": [1.5, 2.1, 2.9, 7.0]})],
@@ -135,20 +126,18 @@ REFUSED = (
     lambda: by_seed([1, 2], [1.0], name="a2"),
     lambda: in_pairs({1: 1.0, 2: 2.0, 9: 3.0}, {1: 1.0, 3: 2.0, 9: 3.0}),
     lambda: describe(A2, level=95),
-    lambda: describe(A2, content=1.0),
     lambda: describe([math.inf]),
     lambda: rank_of(1.0, A2),
     lambda: rank_of(math.nan, A2),
     lambda: rank_of(78.1, [78.1]),
     lambda: rank_of(math.nan, []),
-    lambda: against_target(A2, math.inf, name="a2"),
-    lambda: against_target(FLAT, 1.0, name="a2"),
-    lambda: against_target([1.0], 1.0, name="a2"),
     lambda: compare([1.0], [2.0], rng=rng(), names=("a3", "a2")),
     lambda: compare(A2, A3, rng=rng(), paired=True, names=("a3", "a2")),
     lambda: compare([1.0], [2.0], rng=rng(), paired=True, names=("a3", "a2")),
     lambda: compare(A2, [math.nan], rng=rng(), names=("a3", "a2")),
     lambda: compare([math.nan], A2, rng=rng(), names=("a3", "a2")),
+    lambda: details([1.0], [2.0], names=("a3", "a2")),
+    lambda: details(A2, A3, paired=True, names=("a3", "a2")),
     lambda: compare(A2, A3, rng=rng(), margin=-0.1),
     lambda: compare(A2, A3, rng=rng(), margin=math.inf),
     lambda: compare(A2, A3, rng=rng(), level=0.0),
@@ -160,12 +149,6 @@ REFUSED = (
     lambda: decide(compare(A2, A3, rng=rng(), margin=0.1, names=("a3", "a2")), Rule()),
     lambda: Rule(alpha=5),
     lambda: Rule(power=0),
-    lambda: all_pairs({"a2": A2}, rng=rng()),
-    lambda: against_baseline("a9", {"a2": A2, "a3": A3}, rng=rng()),
-    lambda: against_baseline("a", {"a": FLAT, "b": FLAT}, rng=rng(), method="dunnett"),
-    lambda: omnibus({"a": FLAT, "b": FLAT}),
-    lambda: across_eval_sets(SETS, {"val": A2, "real": A3}, primary="val", rng=rng()),
-    lambda: across_eval_sets(SETS, {**SETS, "v2": A2}, primary="val", rng=rng()),
     lambda: two_way({("x", "p"): A2, ("y", "q"): A2}),
     lambda: two_way({("x", "p"): A2, ("x", "q"): A2}),
     lambda: two_way({(m, r): FLAT for m in "xy" for r in "pq"}),

@@ -18,7 +18,7 @@ import pytest
 from seedstudy.errors import StoreError
 from seedstudy.store import index
 from seedstudy.store.store import Store
-from seedstudy.study.study import Trial
+from seedstudy.study.trial import Trial
 
 MakeStore = Callable[..., Store]
 MakeTrial = Callable[..., Trial]

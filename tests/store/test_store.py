@@ -13,11 +13,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.errors import StoreError
 from seedstudy.store.schema import CURVES, PREDICTIONS, TRIALS, validate
 from seedstudy.store.store import Store, open_study
-from seedstudy.study.study import Study, Trial
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
 from tests.conftest import drawn_result
 
 MakeStore = Callable[..., Store]
@@ -113,7 +114,7 @@ def test_a_claim_is_exclusive_between_processes(make_store: MakeStore, make_tria
         ("trial.json", b"\xff\xfe", "trial.json: damaged (not valid JSON)"),
         ("predictions.parquet", b"PAR1", "predictions.parquet: damaged"),
         ("curves.parquet", b"", "curves.parquet: damaged"),
-        ("spec.json", b'{"format": 1}', "spec.json: a key is missing"),
+        ("spec.json", b'{"format": 1}', "spec.json: damaged (a key is missing"),
         ("spec.json", b'{"format": 7}', "spec.json: format 7"),
     ],
 )
@@ -158,6 +159,25 @@ def test_a_damaged_spec_is_set_aside_and_planned_anew(make_store: MakeStore, mak
     assert (store.set_aside(trial.trial_id) / "spec.json").exists()
     store.plan(Study(recipes=("a2",)), [trial])
     assert store.read_trial(trial.trial_id)[0] == "planned"
+
+
+def test_a_trial_whose_failure_is_damaged_can_be_trained_again(make_store: MakeStore, make_trial: MakeTrial) -> None:
+    store, trial = make_store(n_seeds=1, a2=0.8), make_trial(5, name="a2")
+    store.plan(Study(recipes=("a2",)), [trial])
+    (store.folder(trial.trial_id) / "failure.json").write_bytes(b"{")
+    assert store.scan().states[trial.trial_id] == "damaged"
+    store.set_aside(trial.trial_id)
+    assert not store.has_ended(trial.trial_id)
+    assert store.read_trial(trial.trial_id)[0] == "planned"
+
+
+def test_what_is_damaged_says_how_to_mend_it(make_store: MakeStore, make_trial: MakeTrial) -> None:
+    store, trial_id = make_store(n_seeds=1, a2=0.8), make_trial(0, name="a2").trial_id
+    for name in ("curves.parquet", "predictions.parquet", "trial.json", "spec.json"):
+        (store.folder(trial_id) / name).write_bytes(b"")
+        sentence = store.scan().damaged[trial_id]
+        assert sentence.startswith(f"{store.folder(trial_id) / name}: damaged (")
+        assert sentence.endswith("; the same `seedstudy run` command trains this trial again.")
 
 
 def test_leftovers_of_a_killed_attempt_count_for_nothing(

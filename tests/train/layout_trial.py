@@ -15,7 +15,7 @@ from accelerate import PartialState
 from seedstudy import data as datasets
 from seedstudy.recipes.reader import load_recipe, with_values
 from seedstudy.recipes.scaling import scale
-from seedstudy.study.study import Trial
+from seedstudy.study.trial import Trial
 from seedstudy.train.trial import train_trial
 from tests.conftest import make_dataset
 

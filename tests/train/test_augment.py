@@ -14,9 +14,10 @@ from timm.data import auto_augment
 from timm.data.random_erasing import RandomErasing
 from timm.data.transforms import RandomResizedCropAndInterpolation
 
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.errors import RecipeError
-from seedstudy.recipes.reader import Recipe, load_recipe
+from seedstudy.recipes.reader import load_recipe
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.train.augment import pipeline as augment
 from seedstudy.train.augment.pipeline import NO_OP, OPS, BatchedAugmenter, Chance, Draws, parse_randaugment
 from seedstudy.train.feed import MicroBatch, PilAugmenter, TensorAugmenter

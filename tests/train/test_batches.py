@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from seedstudy.data import Dataset
-from seedstudy.recipes.reader import Recipe, load_recipe
-from seedstudy.study.study import AUGMENTATIONS, Augmentation
+from seedstudy.data.base import Dataset
+from seedstudy.recipes.reader import load_recipe
+from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.trial import AUGMENTATIONS, Augmentation
 from seedstudy.train.evaluate import EvalImages
 from seedstudy.train.feed import MicroBatch, build_augmenter, epoch_order
 from seedstudy.train.preprocessing import Normaliser, Preprocessing

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from seedstudy.data import Dataset
-from seedstudy.recipes.reader import Recipe, with_values
-from seedstudy.study.study import Trial, TrialResult
+from seedstudy.data.base import Dataset
+from seedstudy.recipes.reader import with_values
+from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.trial import Trial, TrialResult
 from seedstudy.train import checkpoint
 from seedstudy.train.checkpoint import Checkpoints, Stopped
 from seedstudy.train.trial import train_trial

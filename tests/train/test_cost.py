@@ -12,9 +12,9 @@ import timm
 import torch
 from torch import nn
 
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.errors import StudyError
-from seedstudy.study.study import Trial
+from seedstudy.study.trial import Trial
 from seedstudy.train.cost import count, latency, measure, size_built_by
 from seedstudy.train.trial import train_trial
 from tests.imagenet_tree import SHARED

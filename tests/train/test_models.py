@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from seedstudy.errors import StudyError
-from seedstudy.recipes.reader import Recipe, with_values
+from seedstudy.recipes.reader import with_values
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.train.models import build_model, check_model
 
 

@@ -30,8 +30,9 @@ from torch import Tensor, nn
 from torchvision import transforms
 from torchvision.ops._utils import split_normalization_params
 
-from seedstudy.data import Dataset
-from seedstudy.recipes.reader import Recipe, load_recipe, packaged_names, read_recipe, with_values
+from seedstudy.data.base import Dataset
+from seedstudy.recipes.reader import load_recipe, packaged_names, read_recipe, with_values
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.study.seeds import Streams
 from seedstudy.train.devices import accelerator_of

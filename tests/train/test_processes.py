@@ -16,9 +16,10 @@ import torch
 from torch import nn
 
 from seedstudy.errors import StudyError
-from seedstudy.recipes.reader import Recipe, load_recipe
+from seedstudy.recipes.reader import load_recipe
+from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.placement import check_layout
 from seedstudy.study.seeds import Streams
-from seedstudy.study.study import check_layout
 from seedstudy.train.processes import RunningStatistics, Share, of_slot, whole
 from tests.imagenet_tree import make_tree
 

@@ -13,9 +13,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seedstudy.data import Dataset
-from seedstudy.recipes.reader import Recipe, with_values
-from seedstudy.study.study import Trial, TrialResult
+from seedstudy.data.base import Dataset
+from seedstudy.recipes.reader import with_values
+from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.trial import Trial, TrialResult
 from seedstudy.train import models, trial
 from seedstudy.train.checkpoint import Stopped
 from seedstudy.train.stacks import network as stacked_network

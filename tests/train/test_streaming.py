@@ -16,11 +16,12 @@ from PIL import Image
 from timm.data import create_transform
 
 from seedstudy import data as datasets
-from seedstudy.data import Dataset
+from seedstudy.data.base import Dataset
 from seedstudy.errors import DataError
-from seedstudy.recipes.reader import Recipe, load_recipe, with_values
+from seedstudy.recipes.reader import load_recipe, with_values
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
-from seedstudy.study.study import Trial, TrialResult
+from seedstudy.study.trial import Trial, TrialResult
 from seedstudy.train.checkpoint import Checkpoints, Stopped
 from seedstudy.train.preprocessing import Preprocessing
 from seedstudy.train.processes import Share

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from seedstudy.data import Dataset
-from seedstudy.recipes.reader import Recipe
-from seedstudy.study.study import Trial
+from seedstudy.data.base import Dataset
+from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.trial import Trial
 from seedstudy.train.trial import train_trial
 
 pytest.importorskip("torch_xla", reason="needs the extra tpu")

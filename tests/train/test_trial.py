@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from seedstudy.data import Dataset
-from seedstudy.recipes.reader import Recipe, load_recipe, with_values
+from seedstudy.data.base import Dataset
+from seedstudy.recipes.reader import load_recipe, with_values
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.study.seeds import PURPOSES
-from seedstudy.study.study import AUGMENTATIONS, Augmentation, EpochReport, Trial, TrialResult
+from seedstudy.study.trial import AUGMENTATIONS, Augmentation, EpochReport, Trial, TrialResult
 from seedstudy.train.parts import build_loss, build_mixing, build_optimizer, build_schedule
 from seedstudy.train.trial import epochs_between_evaluations, train_trial
 from tests.conftest import make_dataset

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from seedstudy.errors import RecipeError
-from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.train.augment import pixels
 
 # --- RandAugment's vocabulary ---------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from seedstudy.recipes.reader import Recipe
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.train.models import build_model
 
 TOLERANCE = 1e-3

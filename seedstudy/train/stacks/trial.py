@@ -17,10 +17,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from seedstudy.data import Dataset
-from seedstudy.recipes.reader import Recipe
+from seedstudy.data.base import Dataset
+from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
-from seedstudy.study.study import EpochReport, Evaluation, Trial, TrialResult
+from seedstudy.study.trial import EpochReport, Evaluation, Trial, TrialResult
 from seedstudy.train.checkpoint import Stopped
 from seedstudy.train.devices import accelerator_of
 from seedstudy.train.evaluate import evaluate_by_recipe

@@ -1,0 +1,70 @@
+"""`power`: how many seeds a question needs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from seedstudy.cli.options import (
+    AsJson,
+    EvalSet,
+    Save,
+    Where,
+    check_picture,
+    grouped,
+    name_left_out,
+    one_eval_set,
+    print_answer,
+    values,
+)
+
+
+@grouped
+def power(
+    difference: Annotated[float | None, typer.Option(help="Difference to plan for, in the unit of --sd.")] = None,
+    n: Annotated[int | None, typer.Option("--n", help="Seeds per arm.")] = None,
+    sd: Annotated[
+        str | None,
+        typer.Option("--sd", help="Std over seeds: 0.1, two of them (0.1,0.2), or rsb-val, rsb-real, rsb-v2."),
+    ] = None,
+    pilot: Annotated[
+        list[str] | None, typer.Option("--pilot", help="RECIPE, STUDY:RECIPE or a file: std from there (up to twice).")
+    ] = None,
+    power: Annotated[
+        float, typer.Option("--power", help="Probability with which the question is to be settled.")
+    ] = 0.8,
+    alpha: Annotated[float, typer.Option(help="Error rate of the claim.")] = 0.05,
+    margin: Annotated[float | None, typer.Option(help="Plan to show equivalence within it.")] = None,
+    cost: Annotated[
+        str | None, typer.Option(help="GPU-hours per seed: a number, or MODEL@RECIPE of RSB Table 3 (resnet50@a2).")
+    ] = None,
+    *,
+    where: Where,
+    eval_set: EvalSet = None,
+    save: Save = None,
+    as_json: AsJson = False,
+) -> None:
+    """Plan: seeds per arm for a difference, smallest detectable difference for n seeds, and their cost."""
+    check_picture(save)
+    from seedstudy import api
+    from seedstudy.show.plan import power_lines
+
+    answer = api.power(
+        sd,
+        pilots=pilot or (),
+        difference=difference,
+        n=n,
+        power=power,
+        alpha=alpha,
+        margin=margin,
+        cost=cost,
+        **values(where),
+        eval_set=one_eval_set(eval_set),
+    )
+    print_answer(answer, lambda: power_lines(answer), as_json=as_json)
+    if save is not None:
+        from seedstudy.show import plots
+
+        plots.save(plots.power(answer), save)
+    name_left_out(answer.left_out)

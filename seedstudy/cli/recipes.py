@@ -1,0 +1,69 @@
+"""`recipes list | show | diff | models`: the recipes as data."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from seedstudy.cli.options import AsJson, print_answer
+
+recipes_app = typer.Typer(help="The recipes as data: list, show, diff, models.", no_args_is_help=True)
+
+ForModel = Annotated[str | None, typer.Option("-m", "--model", help="With what the recipe says of this model.")]
+ForData = Annotated[str | None, typer.Option("-d", "--data", help="Show it scaled to this data set.")]
+
+
+@recipes_app.command("list")
+def recipes_list(as_json: AsJson = False) -> None:
+    """List the recipes that come with seedstudy, and what they lack."""
+    from seedstudy import api
+    from seedstudy.show.recipes import recipe_list
+
+    answer = api.recipes()
+    print_answer(answer, lambda: recipe_list(answer.recipes), as_json=as_json)
+
+
+@recipes_app.command("show")
+def recipes_show(
+    name: Annotated[str, typer.Argument(metavar="RECIPE", help="A name, or the path of a recipe file.")],
+    model: ForModel = None,
+    data: ForData = None,
+    sources: Annotated[bool, typer.Option("--sources", help="Say where each value comes from.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show every value of a recipe, and what it lacks."""
+    from seedstudy import api
+    from seedstudy.show.recipes import recipe_table
+
+    answer = api.recipe(name, model=model, data=data)
+    print_answer(answer, lambda: recipe_table(answer, with_sources=sources or data is not None), as_json=as_json)
+
+
+@recipes_app.command("diff")
+def recipes_diff(
+    names: Annotated[list[str], typer.Argument(metavar="RECIPE…", help="Names, or paths of recipe files.")],
+    model: ForModel = None,
+    data: ForData = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also show where they agree.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show side by side in which values recipes differ, in the rows and order of RSB's Table 2."""
+    from seedstudy import api
+    from seedstudy.show.recipes import recipe_diff
+
+    answer = api.recipe_differences(*names, model=model, data=data, everything=everything)
+    print_answer(answer, lambda: recipe_diff(answer), as_json=as_json)
+
+
+@recipes_app.command("models")
+def recipes_models(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[RECIPE…]", help="Only these (default: all).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the networks whose training the recipes' sources report, with their sizes."""
+    from seedstudy import api
+    from seedstudy.show.recipes import model_list
+
+    answer = api.recipe_models(*names or ())
+    print_answer(answer, lambda: model_list(answer.models), as_json=as_json)

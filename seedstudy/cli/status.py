@@ -1,0 +1,78 @@
+"""`status`, `cancel` and `clean`: the trials of a study, wherever they run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seedstudy.cli.options import AsJson, Results, StudyArgument, print_answer, tell
+
+if TYPE_CHECKING:
+    from seedstudy.engines.status import StudyStatus
+
+_WATCH_PAUSE_S = 2.0
+
+
+def status(
+    study: StudyArgument = "main",
+    results: Results = Path("results"),
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the state of every trial of a study: queued, running (where, since when, time left), ok, failed (why), …."""
+    from seedstudy import api
+
+    if not watch or as_json:
+        _print(api.status(study, results=results), as_json=as_json)
+        return
+    from rich.console import Console
+
+    console = Console()
+    while True:
+        answer = api.status(study, results=results)
+        console.clear()
+        _print(answer, as_json=False)
+        time.sleep(_WATCH_PAUSE_S)
+
+
+def _print(answer: StudyStatus, *, as_json: bool) -> None:
+    from seedstudy.show.status import status_tables
+
+    print_answer(answer, lambda: status_tables(answer), as_json=as_json)
+    if not as_json:
+        for sentence in answer.damaged.values():
+            tell(f"left out: {sentence}")
+
+
+def cancel(study: StudyArgument = "main", results: Results = Path("results")) -> None:
+    """Stop a study's trials, wherever they run; each keeps its state, and `seedstudy run` goes on with it."""
+    from seedstudy import api
+
+    done = api.cancel(study, results=results)
+    tell(
+        f"study {study}: {done.n_running} running trials asked to stop ({done.n_signalled} of them on this machine), "
+        f"{done.n_jobs} jobs taken from the queue; launchers on other machines follow within seconds."
+    )
+
+
+def clean(
+    study: StudyArgument = "main",
+    results: Results = Path("results"),
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove what finished trials left behind: checkpoints, leases nobody holds, temporary files. Results stay."""
+    from seedstudy import api
+
+    files = api.leftovers(study, results=results)
+    if not files:
+        tell(f"study {study}: nothing to remove.")
+        return
+    for path, size in files.items():
+        print(f"{path} ({size:,} bytes)")
+    if not yes:
+        typer.confirm(f"Remove these {len(files)} files ({sum(files.values()) / 1e6:.1f} MB)?", abort=True, err=True)
+    api.clean(files)
+    tell(f"study {study}: {len(files)} files removed.")

@@ -1,0 +1,127 @@
+"""Architectures x recipes: architecture difference, recipe difference and seed noise, read from one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seedstudy.decide.summary import doubts_of
+from seedstudy.document import ends, fields_of, finite
+from seedstudy.errors import StudyError
+from seedstudy.stats.grid import Grid, two_way
+from seedstudy.stats.result import Estimate
+from seedstudy.study.group import Group
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GridAnswer:
+    """One eval set of a grid: architecture difference, recipe difference and seed noise in one unit."""
+
+    eval_set: str
+    unit: str | None
+    cells: Mapping[tuple[str, str], Group]
+    """(architecture, recipe) to its seeds."""
+    grid: Grid
+    warnings: tuple[str, ...]
+
+    def rows(self) -> list[tuple[str, Estimate, float | None]]:
+        """Return the one table: what, its size beside the seed noise, and the p-value of no such difference."""
+        sources = [(f"{source.name} difference", source.spread, source.p_value) for source in self.grid.sources]
+        return [*sources, ("seed noise", self.grid.seed_noise, None)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one entry of ``compare --grid --json``."""
+        g = self.grid
+        return {
+            "eval_set": self.eval_set,
+            "unit": self.unit,
+            "architectures": list(g.architectures),
+            "recipes": list(g.recipes),
+            "n_seeds": g.n_seeds,
+            "cells": [
+                {"architecture": architecture, "recipe": recipe, "n": group.n, "mean": float(group.values.mean())}
+                for (architecture, recipe), group in self.cells.items()
+            ],
+            "sources": [
+                {
+                    "source": source.name,
+                    "size": source.spread.value,
+                    "size_ci": ends(source.spread),
+                    "f": finite(source.statistic),
+                    "df": [finite(source.df), finite(source.df_noise)],
+                    "p_value": source.p_value,
+                }
+                for source in g.sources
+            ],
+            "seed_noise": {"std": g.seed_noise.value, "ci": ends(g.seed_noise)},
+            "differences": [
+                {("ci" if key == "difference_ci" else key): value for key, value in fields_of(each).items()}
+                for each in g.differences
+            ],
+            "level": g.level,
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grids(Sequence[GridAnswer]):
+    """One table per eval set."""
+
+    grids: tuple[GridAnswer, ...]
+    left_out: tuple[str, ...] = ()
+    """One sentence per damaged trial, which no cell includes."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``compare --grid --json``."""
+        return fields_of(self)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.grids[index]
+
+    def __len__(self) -> int:
+        return len(self.grids)
+
+
+def analyse_grid(groups: Sequence[Group], *, level: float) -> tuple[GridAnswer, ...]:
+    """Return the grid analysis of every eval set.
+
+    Raises
+    ------
+    StudyError
+        Groups of several data sets or metrics, two groups in one cell, or a group without a model.
+    StatisticsError
+        A cell is missing or has one seed.
+
+    """
+    if not groups:
+        raise StudyError("a grid needs trials of at least two models and two recipes.")
+    for what, found in (("data sets", {g.data for g in groups}), ("metrics", {g.metric for g in groups})):
+        if len(found) > 1:
+            raise StudyError(
+                f"a grid is of one kind of number; these are of several {what}: {', '.join(map(str, found))}."
+            )
+    answers = []
+    for eval_set in dict.fromkeys(group.eval_set for group in groups):
+        cells: dict[tuple[str, str], Group] = {}
+        for group in (group for group in groups if group.eval_set == eval_set):
+            if group.model is None or group.moments is not None:
+                raise StudyError(f"{group.label}: a grid needs the model and every seed; import it with --model first.")
+            key = (group.model, group.recipe)
+            if key in cells:
+                raise StudyError(f"{group.label}: two groups of trials that do not pool are in one cell of the grid.")
+            cells[key] = group
+        # Sorted, so that the table does not depend on the order of the files.
+        cells = dict(sorted(cells.items()))
+        grid = two_way({key: group.values for key, group in cells.items()}, level=level)
+        doubts = [f"{group.label}: {doubt}" for group in cells.values() for doubt in doubts_of(group)]
+        answers.append(
+            GridAnswer(
+                eval_set=eval_set,
+                unit=groups[0].unit,
+                cells=cells,
+                grid=grid,
+                warnings=(*grid.warnings, *doubts),
+            )
+        )
+    return tuple(answers)

@@ -1,0 +1,206 @@
+"""A live race: rounds of training, each followed by a look, until the question is decided."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seedstudy.data import info
+from seedstudy.decide.race import Race, RaceRule, replay
+from seedstudy.engines.launch import ResolvedStudy, Say, resolve, train
+from seedstudy.errors import SeedstudyError, StudyError, TrialFailed, suggest
+from seedstudy.stats.race import Plan
+from seedstudy.store.store import Scan, Store
+from seedstudy.study.group import Values
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
+
+
+def arms_of(names: Sequence[str], study: Study) -> dict[str, Study]:
+    """Return the study of each arm by its label, ``RECIPE@MODEL``.
+
+    Parameters
+    ----------
+    names
+        ``RECIPE`` or ``RECIPE@MODEL``; a recipe may be the path of its file.
+    study
+        What the arms share; its first model is that of arms that name none.
+
+    """
+    arms: dict[str, Study] = {}
+    for name in names:
+        recipe, _, own_model = name.partition("@")
+        model = own_model or (study.models[0] if study.models else info(study.data).default_model)
+        label = f"{Path(recipe).stem if recipe.endswith('.toml') else recipe}@{model}"
+        if label in arms:
+            raise StudyError(f"race: {label} is given twice; every arm races once.")
+        arms[label] = replace(study, recipes=(recipe,), models=(model,))
+    return arms
+
+
+def race(
+    arms: Mapping[str, Study],
+    given: Mapping[str, Any],
+    *,
+    results: Path,
+    cache_dir: Path,
+    data_dir: Path | None = None,
+    eval_set: str = "val",
+    target: float | None = None,
+    is_retry: bool = False,
+    say: Say,
+    on_look: Callable[[Race], None],
+) -> Race:
+    """Train round by round until every comparison is decided or the budget is spent.
+
+    The rule is written into the study before the first seed; the same call goes on with an interrupted race.
+
+    Parameters
+    ----------
+    arms
+        Label -> study of one recipe and one model, as :func:`arms_of` returns them; the first is the baseline.
+    given
+        Values of :class:`~seedstudy.stats.race.Plan` that were asked for; the others are the declared ones, or
+        the defaults.
+    target
+        A fixed number to race one arm against.
+    on_look
+        Receives the race after each look.
+
+    Raises
+    ------
+    StudyError
+        The study has a race with another rule, or finished trials from before its rule.
+    TrialFailed
+        A trial has no result: a race skips no seed.
+
+    """
+    store = Store(results, next(iter(arms.values())).name)
+    rule = _rule(store, tuple(arms), given, eval_set, target)
+    resolved = {
+        label: resolve(
+            replace(arm, seeds=tuple(range(rule.plan.most))), data_dir=data_dir, cache_dir=cache_dir, say=say
+        )
+        for label, arm in arms.items()
+    }
+    _declare(store, rule, resolved)
+    study = replace(arms[rule.arms[0]], margin=rule.plan.margin, baseline=rule.arms[0].partition("@")[0])
+    scan = store.scan()
+    while True:
+        values, costs = _results(scan, resolved, eval_set)
+        found = replay(values, rule, costs=costs)
+        on_look(found)
+        if found.is_over:
+            return found
+        needed = [trial for label, n_seeds in found.needs.items() for trial in resolved[label].trials[:n_seeds]]
+        needed.sort(key=lambda trial: trial.seed)  # recipes in turn
+        round_ = replace(resolved[rule.arms[0]], trials=tuple(needed))
+        try:
+            scan = train(store, study, round_, scan, is_retry=is_retry, say=say)
+        except SeedstudyError:
+            if not store.trial_ids():
+                store.withdraw_race()
+            raise
+        is_retry = False
+        _check_finished(scan, needed)
+
+
+def _rule(
+    store: Store, arms: tuple[str, ...], given: Mapping[str, Any], eval_set: str, target: float | None
+) -> RaceRule:
+    """Return the declared rule, or a new one; what is given must agree with what was declared."""
+    kept = store.race_rule()
+    if kept is None:
+        return RaceRule(arms=arms, plan=Plan(**given), eval_set=eval_set, target=target)
+    declared = RaceRule.from_dict(kept, where=str(store.root / "race.json"))
+    wanted = RaceRule(arms=arms, plan=declared.plan, eval_set=eval_set, target=target)
+    for key in ("arms", "eval_set", "target"):
+        _check_unchanged(store, key, getattr(declared, key), getattr(wanted, key))
+    is_extended = declared.plan.method == "anytime" and given.get("most", 0) > declared.plan.most
+    for key, value in given.items():
+        if not (key == "most" and is_extended):
+            _check_unchanged(store, key, getattr(declared.plan, key), value)
+    return replace(declared, plan=replace(declared.plan, most=given["most"])) if is_extended else declared
+
+
+def _declare(store: Store, rule: RaceRule, resolved: Mapping[str, ResolvedStudy]) -> None:
+    """Write the rule before the first seed, with what defines the arms."""
+    trains = {label: _identity(arm.trials[0]) for label, arm in resolved.items()}
+    document = {**rule.to_dict(), "trains": trains}
+    kept = store.race_rule()
+    if kept is None:
+        n_done = sum(store.has_result(trial.trial_id) for arm in resolved.values() for trial in arm.trials)
+        if n_done:
+            raise StudyError(
+                f"study {store.study}: {n_done} trials of this race are finished already, and its rule must be written "
+                "before the first seed: race in a study of its own (--study NAME), or --replay."
+            )
+        store.declare_race(document)
+        return
+    for label, identity in trains.items():
+        for key, value in identity.items():
+            _check_unchanged(store, f"{label}: {key}", kept.get("trains", {}).get(label, {}).get(key), value)
+    if kept["plan"] != document["plan"]:
+        store.raise_race_budget(document)
+
+
+def _identity(trial: Trial) -> dict[str, Any]:
+    return {
+        "recipe_id": trial.recipe.recipe_id,
+        "model": trial.model,
+        "data": trial.data,
+        "data_fingerprint": trial.data_fingerprint,
+        "vary": list(trial.vary),
+    }
+
+
+def _check_unchanged(store: Store, key: str, declared: Any, wanted: Any) -> None:
+    if declared != wanted:
+        before, now = (", ".join(value) if isinstance(value, tuple) else value for value in (declared, wanted))
+        raise StudyError(
+            f"study {store.study}: its race was declared with {key} = {before}, now {key} = {now}: "
+            "the rule of a started race cannot be changed; start another one with --study NAME."
+        )
+
+
+def _results(
+    scan: Scan, resolved: Mapping[str, ResolvedStudy], eval_set: str
+) -> tuple[dict[str, Values], dict[str, list[float]]]:
+    """Return accuracies (in percent) and training seconds per arm, up to the first seed that has no result.
+
+    A diverged trial is nan.
+    """
+    rows: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    columns = ("trial_id", "eval_set", "n_correct", "n_examples", "train_s")
+    for row in scan.trials.select(columns).iter_rows(named=True):
+        rows[row["trial_id"]][row["eval_set"]] = row
+    values: dict[str, Values] = {}
+    costs: dict[str, list[float]] = {}
+    for label, arm in resolved.items():
+        numbers: list[float] = []
+        costs[label] = []
+        for trial_id in (trial.trial_id for trial in arm.trials):
+            state = scan.states.get(trial_id)
+            if state not in ("ok", "diverged"):
+                break
+            by_set = rows[trial_id]
+            if state == "ok" and eval_set not in by_set:
+                raise StudyError(f'{trial_id} was not evaluated on "{eval_set}".{suggest(eval_set, by_set)}')
+            costs[label].append(next(iter(by_set.values()))["train_s"])
+            counts = by_set[eval_set] if state == "ok" else None
+            numbers.append(100.0 * counts["n_correct"] / counts["n_examples"] if counts else float("nan"))
+        values[label] = np.array(numbers)
+    return values, costs
+
+
+def _check_finished(scan: Scan, trials: Iterable[Trial]) -> None:
+    for trial in trials:
+        if scan.states.get(trial.trial_id) not in ("ok", "diverged"):
+            raise TrialFailed(
+                f"race: {trial.trial_id} has no result, and a race skips no seed: --retry-failed trains it again."
+            )

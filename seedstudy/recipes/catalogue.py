@@ -1,0 +1,220 @@
+"""Answers about recipes: which there are, what one says, where several differ, which networks they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from seedstudy.document import document
+from seedstudy.errors import RecipeError
+from seedstudy.recipes.reader import RecipeFile, packaged_names, read_recipe
+from seedstudy.recipes.recipe import KEYS, Recipe, Value
+from seedstudy.recipes.scaling import imagenet_updates, scale
+
+
+class DataFacts(Protocol):
+    """What scaling needs to know of a data set; :class:`seedstudy.data.base.DataInfo` has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def n_train(self) -> int: ...
+    @property
+    def image_size(self) -> int | None: ...
+    @property
+    def epoch_ratio(self) -> float: ...
+
+
+# --- which there are --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CatalogueEntry:
+    """One packaged recipe."""
+
+    name: str
+    recipe_id: str | None
+    """None where values are missing."""
+    title: str
+    models: int
+    """Number of networks that its source trained."""
+    missing: tuple[str, ...]
+    """Keys that no source gives."""
+    by_model: tuple[str, ...]
+    """Keys that have a value for certain networks only."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Catalogue:
+    """The packaged recipes."""
+
+    recipes: tuple[CatalogueEntry, ...]
+
+
+def catalogue() -> Catalogue:
+    """Return the recipes that come with seedstudy, and what keeps them from being trained as they are."""
+    return Catalogue(recipes=tuple(_entry(read_recipe(name)) for name in packaged_names()))
+
+
+def _entry(file: RecipeFile) -> CatalogueEntry:
+    gaps = file.gaps(None)
+    return CatalogueEntry(
+        name=file.name,
+        recipe_id=None if gaps else file.for_model(None).recipe_id,
+        title=file.title,
+        models=len(file.models),
+        missing=tuple(key for key in gaps if key in file.missing),
+        by_model=tuple(key for key in gaps if key not in file.missing),
+    )
+
+
+# --- what one says ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """Every value of a recipe."""
+
+    name: str
+    title: str
+    values: Mapping[str, Value]
+    """A gap reads ``missing`` or ``by model``."""
+    missing: Mapping[str, str]
+    """Key -> why no source gives it."""
+    recipe_id: str | None
+    """None where values are missing."""
+    sources: Mapping[str, str]
+    """Key -> where its value comes from, what it was before scaling, or why it is missing."""
+    models: Mapping[str, Mapping[str, Value]]
+    """timm name -> what differs for that network."""
+
+
+def describe(name: str, model: str | None = None, *, data: DataFacts | None = None) -> Description:
+    """Return every value of a recipe, for a network and scaled to a data set where these are given.
+
+    Raises
+    ------
+    RecipeError
+        Unknown or unreadable recipe; with ``data``, a value that is missing.
+
+    """
+    file = read_recipe(name)
+    values, sources, recipe_id = file.described(model), {**file.sources, **file.missing}, None
+    if data is not None or not file.gaps(model):
+        recipe = _complete(file, model, data)
+        values, sources, recipe_id = recipe.values(), dict(recipe.sources), recipe.recipe_id
+    return Description(
+        name=file.name,
+        title=file.title,
+        values=values,
+        missing=file.missing,
+        recipe_id=recipe_id,
+        sources=sources,
+        models=file.models,
+    )
+
+
+def _complete(file: RecipeFile, model: str | None, data: DataFacts | None) -> Recipe:
+    recipe = file.for_model(model)
+    if data is None:
+        return recipe
+    return scale(
+        recipe,
+        data=data.name,
+        n_train=data.n_train,
+        image_size=data.image_size,
+        epoch_ratio=data.epoch_ratio,
+        epochs=None,
+    )
+
+
+# --- where several differ ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """One key and its value in each recipe."""
+
+    key: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Differences:
+    """Recipes side by side."""
+
+    recipes: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    """In the order of the keys."""
+    updates: tuple[Value, ...] | None
+    """Updates on ImageNet of each recipe; None where they cannot differ, or the recipes are scaled to other data."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``recipes diff --json``; two recipes have the short names ``a`` and ``b``."""
+        if len(self.recipes) > 2:
+            return {"recipes": list(self.recipes), "differences": document(self.differences)}
+        a, b = self.recipes
+        rows = [
+            {"key": row.key, "a": document(row.values[0]), "b": document(row.values[1])} for row in self.differences
+        ]
+        return {"a": a, "b": b, "differences": rows}
+
+
+def differences(
+    names: Sequence[str], model: str | None = None, *, data: DataFacts | None = None, everything: bool = False
+) -> Differences:
+    """Return in which values recipes differ, or all values, for a network and scaled where these are given."""
+    if len(names) < 2:
+        raise RecipeError("recipes diff needs two recipes or more, for example: seedstudy recipes diff a1 a2.")
+    files = [read_recipe(name) for name in names]
+    values = [file.described(model) if data is None else _complete(file, model, data).values() for file in files]
+    rows = [Difference(key=key, values=tuple(each[key] for each in values)) for key in KEYS]
+    shown = tuple(row for row in rows if everything or len(set(row.values)) > 1)
+    has_updates = data is None and any(row.key in ("epochs", "batch_size") for row in shown)
+    return Differences(
+        recipes=tuple(file.name for file in files),
+        differences=shown,
+        updates=tuple(imagenet_updates(each) for each in values) if has_updates else None,
+    )
+
+
+# --- which networks they name -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Network:
+    """A network that a recipe's source trained."""
+
+    model: str
+    """timm name."""
+    recipe: str
+    train_size: Value
+    """Pixels."""
+    test_size: Value
+    values: Mapping[str, Value]
+    """What else differs for this network."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Networks:
+    """Networks with the recipes that trained them."""
+
+    models: tuple[Network, ...]
+
+
+def networks(names: Sequence[str] = ()) -> Networks:
+    """Return the networks whose training the recipes' sources report; of all packaged recipes by default."""
+    files = [read_recipe(name) for name in names or packaged_names()]
+    return Networks(models=tuple(_network(file, model) for file in files for model in file.models))
+
+
+def _network(file: RecipeFile, model: str) -> Network:
+    known = file.described(model)
+    return Network(
+        model=model,
+        recipe=file.name,
+        train_size=known["train_size"],
+        test_size=known["test_size"],
+        values={key: value for key, value in file.models[model].items() if key not in ("train_size", "test_size")},
+    )

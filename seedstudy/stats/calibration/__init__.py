@@ -1,4 +1,0 @@
-"""Measure what the procedures promise: simulate seeds, apply the very formulas of the product, count the errors.
-
-``python -m seedstudy.stats.calibration`` writes the tables of `docs/calibration.md`.
-"""

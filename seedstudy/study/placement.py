@@ -1,0 +1,85 @@
+"""Where trials are trained, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+from seedstudy.errors import StudyError, suggest
+from seedstudy.recipes.recipe import Recipe, typed
+
+Engine = Literal["local", "slurm", "ray"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """Engine and resources. Beyond rounding, no result depends on them except through ``processes``."""
+
+    engine: Engine = "local"
+    workers: int | None = None
+    """Trials trained at a time; None: as many as there is room for."""
+    processes: int = 1
+    """Processes that train one trial together (torchrun)."""
+    cores: int = 1
+    """Per process."""
+    gpus: float | None = None
+    """Per process; a fraction shares a GPU between trials. None: one each where this machine has GPUs."""
+    trials_per_job: int = 1
+    """Trials that one job of a queue trains one after the other, to pay its start-up once."""
+    stack: int | None = 1
+    """Seeds of one recipe and model that a process trains side by side, at most; None: as many as a timing says pay."""
+    template: Path | None = None
+    """Script to put at the top of every Slurm job; never from a study file, because it is code."""
+
+
+_HINTS = get_type_hints(Placement)
+
+
+def placed(placement: Placement, given: Mapping[str, object], *, where: str = "") -> Placement:
+    """Return a placement with the given values in place of its own.
+
+    None is not given. ``workers`` and ``stack`` may also be ``"auto"`` or digits, as the command line has them.
+    ``where`` precedes the key in errors.
+
+    Raises
+    ------
+    StudyError
+        Unknown key, wrong type or impossible value.
+
+    """
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in _HINTS:
+            raise StudyError(f'{where}unknown key "{key}".{suggest(key, _HINTS)}')
+        if value is None:
+            continue
+        if key in ("workers", "stack") and isinstance(value, str):
+            if value != "auto" and not value.isdecimal():
+                raise StudyError(f"{where}{key} = {value}: expected a whole number of at least 1, or auto.")
+            value = None if value == "auto" else int(value)
+        try:
+            values[key] = value if value is None or key == "template" else typed(_HINTS[key], value)
+        except ValueError as error:
+            raise StudyError(f"{where}{key} = {value!r} is wrong: {error}.") from None
+        if isinstance(values[key], int) and values[key] < 1:
+            raise StudyError(f"{where}{key} = {value}: must be at least 1.")
+    changed = replace(placement, **values)
+    gpus = changed.gpus
+    if gpus is not None and not (gpus >= 0 and (gpus <= 1 or gpus.is_integer())):
+        raise StudyError(f"{where}gpus = {gpus:g}: must be a whole number, or a share below 1.")
+    if gpus is not None and 0 < gpus < 1 and changed.processes > 1:
+        raise StudyError(f"{where}gpus = {gpus:g}: the processes of one trial need a whole GPU each.")
+    return changed
+
+
+def check_layout(recipe: Recipe, n_processes: int) -> None:
+    """Raise StudyError where the processes of a trial cannot share the micro-batches of an update equally."""
+    n_micro = recipe.batch_size // recipe.micro_batch
+    if n_micro % n_processes:
+        raise StudyError(
+            f"recipe {recipe.name}: an update has {n_micro} micro-batches (batch_size = {recipe.batch_size}, "
+            f"micro_batch = {recipe.micro_batch}), which {n_processes} processes cannot share equally: choose another "
+            "--processes, or --set micro_batch=…"
+        )

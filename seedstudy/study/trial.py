@@ -1,0 +1,165 @@
+"""One trial: what is trained, what its id is made of, and what training leaves behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from seedstudy.errors import StudyError
+from seedstudy.recipes.recipe import Recipe, build, upgraded
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+SPEC_FORMAT = 2
+"""Of spec.json. 2: recipes have more keys. 1: still read."""
+
+TRAINING_VERSION = 3
+"""Raised whenever a change of the training code changes its numbers; trials of two versions do not pool.
+
+1: timm's augmentation, image by image. 2: the same in tensors, each micro-batch from a generator of its own. 3: shifts
+and rotations add in another order, which moves one pixel in a million by a grey level or two."""
+
+Augmentation = Literal["batched", "pil"]
+"""Where images are augmented: as tensors on the device, or image by image in timm's own pipeline."""
+AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
+
+
+# --- what is trained -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One recipe, one model, one data set, one seed: one network to train."""
+
+    recipe: Recipe
+    """The recipe as trained: already scaled to the data set."""
+    model: str
+    data: str
+    data_fingerprint: str
+    """Of the data set's content and the training limit."""
+    train_limit: int | None
+    vary: tuple[str, ...]
+    """Random streams that follow the seed."""
+    seed: int
+    augment: Augmentation = "batched"
+    training_version: int = TRAINING_VERSION
+    """Version of the training code it was planned for."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "format": SPEC_FORMAT,
+            "training_version": self.training_version,
+            "recipe": self.recipe.to_dict(),
+            "recipe_id": self.recipe.recipe_id,
+            "model": self.model,
+            "data": self.data,
+            "data_fingerprint": self.data_fingerprint,
+            "train_limit": self.train_limit,
+            "vary": list(self.vary),
+            "seed": self.seed,
+            "augment": self.augment,
+        }
+
+    @classmethod
+    def from_dict(cls, spec: Mapping[str, Any], *, where: str) -> Trial:
+        """Read what :meth:`to_dict` wrote, in this format or an older one; `where` names the file in errors."""
+        if spec.get("format") not in range(1, SPEC_FORMAT + 1):
+            raise StudyError(
+                f"{where}: format {spec.get('format')}, this version of seedstudy reads 1 to {SPEC_FORMAT}: "
+                "use the version that wrote it."
+            )
+        recipe = spec["recipe"]
+        values = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in upgraded(recipe["values"]).items()
+        }
+        return cls(
+            recipe=build(recipe["name"], recipe["title"], values, sources={}, where=where),
+            model=spec["model"],
+            data=spec["data"],
+            data_fingerprint=spec["data_fingerprint"],
+            train_limit=spec["train_limit"],
+            vary=tuple(spec["vary"]),
+            seed=spec["seed"],
+            augment=spec.get("augment", "pil"),  # the only way before training version 2
+            training_version=spec["training_version"],
+        )
+
+    @property
+    def trial_id(self) -> str:
+        """A readable folder name that equal trials, and only they, share."""
+        return trial_id_of(self.to_dict())
+
+
+def trial_id_of(spec: Mapping[str, Any]) -> str:
+    """Return the id of a spec exactly as its file has it, whichever version wrote it."""
+    canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(canonical.encode()).hexdigest()[:10]
+    slug = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{spec['recipe']['name']}-{spec['model']}-{spec['data']}")
+    return f"{slug}-s{spec['seed']}-{digest}"
+
+
+# --- what it leaves behind -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """One network on one eval set."""
+
+    n_examples: int
+    n_correct: int
+    """Images whose prediction is in their label set."""
+    n_correct_top5: int
+    """Images with one of the five most likely classes in their label set (as timm counts ReaL)."""
+    loss: float
+    """Mean of -log of the softmax probability of the label set."""
+    predicted: npt.NDArray[np.int32]
+    """Class of each image, shape (n_examples,)."""
+    confidence: npt.NDArray[np.float32]
+    """Softmax probability of that class, shape (n_examples,)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochReport:
+    """One row of the curves."""
+
+    epoch: int
+    """Counted from 1."""
+    lr: float
+    """Learning rate of the epoch's last update."""
+    train_loss: float
+    """Mean over the epoch's updates."""
+    images_per_s: float
+    """Training images (augmented copies) per second, evaluation not counted."""
+    n_correct: int | None
+    """Correct predictions on val after this epoch; None where val was not evaluated."""
+    n_examples: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialResult:
+    """Everything one trial leaves behind."""
+
+    status: Literal["ok", "diverged"]
+    reason: str
+    """Empty for ``ok``."""
+    epochs: int
+    """Completed epochs."""
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    """Eval set -> the **last** epoch's result; empty where the trial diverged."""
+    best_epoch: int | None = None
+    """Epoch with the most correct predictions on val, among those evaluated; for information only."""
+    best_n_correct: int | None = None
+    curves: tuple[EpochReport, ...] = ()
+    train_s: float
+    """Wall seconds of training and evaluation."""
+    images_per_s: float
+    """Training images per second, over all epochs."""
+    n_params: int
+    provenance: dict[str, Any]
+    """What else the numbers depend on: versions, device, precision, threads."""

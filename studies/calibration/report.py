@@ -1,0 +1,214 @@
+"""The figures as Markdown tables, and the way into a document."""
+
+from __future__ import annotations
+
+import math
+
+from studies.calibration.designs import (
+    ALPHA,
+    LEVEL,
+)
+from studies.calibration.run import Calibration
+
+
+def _cell(value: float, *, too_high: float | None = None, too_low: float | None = None) -> str:
+    """Return a figure; bold where it misses what is promised."""
+    if math.isnan(value):
+        return "·"
+    text = f"{value:.3f}".replace("0.", ".", 1) if value < 1 else "1.000"
+    misses = (too_high is not None and value > too_high) or (too_low is not None and value < too_low)
+    return f"**{text}**" if misses else text
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def tables(result: Calibration) -> dict[str, str]:
+    """Return the measured figures as Markdown tables by name."""
+    limit = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / result.replicates)
+    sizes = [
+        (
+            row.design.name,
+            f"{row.design.n_a} / {row.design.n_b}",
+            *(
+                _cell(value, too_high=limit)
+                for value in (
+                    row.welch,
+                    row.verdict,
+                    row.equivalent,
+                    row.permutation,
+                    row.mann_whitney,
+                    row.brunner_munzel,
+                )
+            ),
+            _cell(row.no_spread),
+        )
+        for row in result.sizes
+    ]
+    coverages = [
+        (
+            row.design.name,
+            f"{row.design.n_a} / {row.design.n_b}",
+            f"{row.shift:g}",
+            *(
+                _cell(value, too_low=LEVEL - 0.02)
+                for value in (row.difference, row.hedges_g, row.prob_b_greater, row.ratio, row.bootstrap)
+            ),
+            _cell(row.hodges_lehmann, too_low=row.hodges_lehmann_level - 0.02),
+            _cell(row.hodges_lehmann_level),
+        )
+        for row in result.coverages
+    ]
+    one = [
+        (
+            arm.shape,
+            str(arm.n),
+            *(_cell(value, too_low=LEVEL - 0.02) for value in (arm.mean, arm.std, arm.std_robust)),
+            _cell(arm.median, too_low=arm.median_level - 0.02),
+            _cell(arm.median_level),
+            *(_cell(value, too_low=LEVEL - 0.02) for value in (arm.new_seed, arm.tolerance)),
+            _cell(arm.warned),
+        )
+        for arm in result.one_arm
+    ]
+    families = [
+        (
+            str(row.k),
+            row.spreads,
+            str(row.n),
+            *(
+                _cell(value, too_high=limit)
+                for value in (row.welch_holm, row.games_howell, row.dunnett, row.interaction)
+            ),
+        )
+        for row in result.families
+    ]
+    powers = [
+        (
+            str(row.n),
+            f"{row.shift:g}",
+            *(
+                _cell(value)
+                for value in (
+                    row.planned,
+                    row.detected,
+                    row.permutation,
+                    row.mann_whitney,
+                    row.equivalent,
+                    row.inconclusive,
+                    row.wrong_direction,
+                    row.single_run_error,
+                    row.single_run_error_true,
+                )
+            ),
+        )
+        for row in result.powers
+    ]
+    claims = [
+        (
+            row.design.name,
+            f"{row.design.n_a} / {row.design.n_b}",
+            *(
+                _cell(value, too_high=limit)
+                for value in (row.difference, row.difference_unwarned, row.equivalence, row.equivalence_unwarned)
+            ),
+        )
+        for row in result.claims
+    ]
+    caveats: list[tuple[str, ...]] = [
+        (str(row.n), f"{row.shift:g}", _cell(row.detected), _cell(row.borderline)) for row in result.caveats
+    ]
+    borderline: list[tuple[str, ...]] = [
+        (
+            row.kind,
+            str(row.n),
+            f"{row.difference:.4f}",
+            f"{row.difference_used:.4f}",
+            f"{row.equivalence:.4f}",
+            f"{row.equivalence_used:.4f}",
+        )
+        for row in result.borderline
+    ]
+    return {
+        "sizes": _table(
+            (
+                "seeds drawn from",
+                "n_A / n_B",
+                "Welch",
+                "better or worse",
+                "equivalent",
+                "permutation",
+                "Mann-Whitney",
+                "Brunner-Munzel",
+                "no spread",
+            ),
+            sizes,
+        ),
+        "coverages": _table(
+            (
+                "seeds drawn from",
+                "n_A / n_B",
+                "difference / std",
+                "difference",
+                "Hedges g",
+                "P(B > A)",
+                "std ratio",
+                "bootstrap",
+                "Hodges-Lehmann",
+                "its level",
+            ),
+            coverages,
+        ),
+        "one arm": _table(
+            (
+                "seeds drawn from",
+                "n",
+                "mean",
+                "std",
+                "std robust",
+                "median",
+                "its level",
+                "new seed",
+                "tolerance",
+                "warned",
+            ),
+            one,
+        ),
+        "families": _table(
+            ("recipes", "spreads", "n", "Welch-Holm", "Games-Howell", "Dunnett", "interaction 2 x 2"), families
+        ),
+        "powers": _table(
+            (
+                "n",
+                "difference / std",
+                "planned",
+                "detected",
+                "permutation",
+                "Mann-Whitney",
+                "equivalent",
+                "inconclusive",
+                "wrong direction",
+                "printed single-run error",
+                "true",
+            ),
+            powers,
+        ),
+        "claims": _table(
+            ("seeds drawn from", "n_A / n_B", "better or worse", "without caveat", "equivalent", "without caveat"),
+            claims,
+        ),
+        "caveats": _table(("n", "difference / std", "detected", "of these borderline"), caveats),
+        "borderline": _table(
+            ("arms", "seeds (smaller arm)", "difference: p at 5 %", "used", "equivalence: p at 5 %", "used"), borderline
+        ),
+    }
+
+
+def replaced(text: str, name: str, table: str) -> str:
+    start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, _, rest = text.partition(start)
+    _, _, after = rest.partition(end)
+    return f"{before}{start}\n{table}\n{end}{after}"

@@ -1,0 +1,135 @@
+"""Every figure of the tables, each with a random stream of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from studies.calibration.borderline import SEEDS as BORDERLINE_SEEDS
+from studies.calibration.borderline import Borderline, Caveats, Claims, borderline, caveats, claims
+from studies.calibration.coverage import Coverages, coverages_of
+from studies.calibration.designs import (
+    SHAPES,
+    SIZES,
+    Design,
+    designs,
+)
+from studies.calibration.found import Power, power_of
+from studies.calibration.one_recipe import OneArm, one_arm
+from studies.calibration.several import FamilyError, family_error
+from studies.calibration.wrong import Sizes, sizes_of
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """Everything measured."""
+
+    replicates: int
+    rng_seed: int
+    sizes: tuple[Sizes, ...]
+    coverages: tuple[Coverages, ...]
+    one_arm: tuple[OneArm, ...]
+    families: tuple[FamilyError, ...]
+    powers: tuple[Power, ...]
+    claims: tuple[Claims, ...]
+    caveats: tuple[Caveats, ...]
+    borderline: tuple[Borderline, ...]
+
+
+PARTS = ("sizes", "coverages", "one arm", "families", "powers", "claims", "caveats", "borderline")
+"""Names of the tables."""
+
+
+def calibrate(
+    *,
+    replicates: int = 20_000,
+    rng_seed: int = 1,
+    sizes: tuple[int, ...] = SIZES,
+    parts: tuple[str, ...] = PARTS,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Measure size, coverage and power of every procedure.
+
+    Parameters
+    ----------
+    replicates : int
+        Simulated comparisons per figure.
+    rng_seed : int
+        Seed of the simulation; each figure has its own stream, so that figures do not depend on which others are run.
+    sizes : tuple of int
+        Seeds per arm.
+    parts : tuple of str
+        Which of `PARTS` to measure.
+    progress : callable, optional
+        Called with one line before each figure.
+
+    """
+    chosen = [design for design in designs() if min(design.n_a, design.n_b) in sizes]
+
+    def stream(*name: object) -> np.random.Generator:
+        if progress:
+            progress(" ".join(str(part) for part in name))
+        key = int.from_bytes(" ".join(str(part) for part in name).encode(), "big")
+        return np.random.default_rng([rng_seed, *_words(key)])
+
+    def cover(d: Design, shift: float) -> Coverages:
+        with_bootstrap = shift == 0.0 and max(d.n_a, d.n_b) <= 100
+        rng = stream("coverage", d, shift)
+        return coverages_of(d, shift, replicates=replicates, rng=rng, bootstrap=with_bootstrap)
+
+    measures: dict[str, Callable[[], Iterator[Any]]] = {
+        "sizes": lambda: (sizes_of(d, replicates=replicates, rng=stream("size", d)) for d in chosen),
+        "coverages": lambda: (cover(d, shift) for d in chosen for shift in (0.0, 1.0, 3.0)),
+        "one arm": lambda: (
+            one_arm(shape, n, replicates=replicates, rng=stream("one arm", shape, n)) for shape in SHAPES for n in sizes
+        ),
+        "families": lambda: (
+            family_error(k, n, unequal, replicates=replicates, rng=stream("family", k, n, unequal))
+            for k in (3, 6)
+            for unequal in (False, True)
+            for n in sizes
+        ),
+        "powers": lambda: (
+            power_of(n, shift, replicates=replicates, rng=stream("power", n, shift))
+            for n in sizes
+            for shift in (0.0, 0.5, 1.0, 2.0, 3.0)
+        ),
+    }
+    measures["claims"] = lambda: (claims(d, replicates=replicates, rng=stream("claims", d)) for d in chosen)
+    measures["caveats"] = lambda: (
+        caveats(n, shift, replicates=replicates, rng=stream("caveats", n, shift))
+        for n in sizes
+        for shift in (1.0, 2.0, 3.0, 5.0)
+    )
+    measures["borderline"] = lambda: (
+        borderline(kind, n, replicates=replicates, rng=stream("borderline", kind, n))
+        for kind in ("equal", "paired", "unequal")
+        for n in BORDERLINE_SEEDS
+        if n in sizes or sizes == SIZES
+    )
+    found = {name: tuple(measure()) if name in parts else () for name, measure in measures.items()}
+    return Calibration(
+        replicates=replicates,
+        rng_seed=rng_seed,
+        sizes=found["sizes"],
+        coverages=found["coverages"],
+        one_arm=found["one arm"],
+        families=found["families"],
+        powers=found["powers"],
+        claims=found["claims"],
+        caveats=found["caveats"],
+        borderline=found["borderline"],
+    )
+
+
+def _words(key: int) -> list[int]:
+    words = []
+    while key:
+        words.append(key & 0xFFFFFFFF)
+        key >>= 32
+    return words

@@ -1,0 +1,103 @@
+"""Published figures: tables of single runs, RSB's spread and cost, timm's results tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seedstudy.errors import SeedstudyError
+from seedstudy.read.groups import Request
+from seedstudy.read.published import (
+    gpu_hours,
+    group_of_mean_and_std,
+    is_mean_and_std,
+    read_published_table,
+    reference_stds,
+    timm_top1,
+)
+from seedstudy.study.group import Moments
+from tests.imagenet_tree import SHARED
+
+TIMM_RESULTS = SHARED / "reference" / "timm_results"
+
+
+def test_rsb_spread_and_cost() -> None:
+    assert gpu_hours("resnet50", "a2") == 220.0
+    assert gpu_hours("deit_tiny_patch16_224", "a1") == 392.0
+    v2 = reference_stds()["rsb-v2"]
+    assert (v2.eval_set, v2.n, v2.std) == ("v2", 100, 0.23)
+    with pytest.raises(SeedstudyError, match="resnet50"):
+        gpu_hours("resnet5O", "a2")
+    with pytest.raises(SeedstudyError, match='no published cost of recipe "a4"'):
+        gpu_hours("resnet50", "a4")
+
+
+def test_a_published_mean_and_std() -> None:
+    assert not any(map(is_mean_and_std, ("a2", "main:a2@resnet50", "79.5", "t.csv:a2")))
+    group = group_of_mean_and_std("RSB: 79.72 ± 0.1 (n = 100)", Request())
+    assert (group.label, group.n, group.values.size) == ("RSB", 100, 0)
+    assert group.moments == Moments(mean=79.72, sd=0.1, n=100)
+    as_fraction = group_of_mean_and_std("0.795±0.001 n=5", Request(unit="fraction"))
+    assert as_fraction.moments == Moments(mean=79.5, sd=0.1, n=5)
+    with pytest.raises(SeedstudyError, match=r'write "79\.5±0\.1 n=5"'):
+        group_of_mean_and_std("79.5±0.1", Request())
+    with pytest.raises(SeedstudyError, match="not two numbers"):
+        group_of_mean_and_std("79.5.1±0.1 n=5", Request())
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "message"),
+    [
+        ("model,val\na,80.1\n", None, "at least two rows"),
+        ("model,val\na,80.1\n\nb,80.3,7\n", None, "table.csv, line 4: 3 cells where the head has 2"),
+        ("model,val\na,80.1\nb,0.803\n", None, 'row "b": val = 0.803 among percentages'),
+        ("model,val\na,0.801\nb,0.803\n", None, "percent or fraction?"),
+        ("model,val\na,80.1\nb,80.3\n", "fraction", "80.3 is not a fraction"),
+        ("model,loss\na,-1.5\nb,2\n", None, "-1.5 is not an accuracy: use --unit none for another metric"),
+        ("model,val\na,80.1\nb,about 80\n", None, 'row "b": val = "about 80" is not a number'),
+        ("model,val\na,80.1\na,80.3\n", None, '"a" names several rows of column model'),
+        ("model,val\na,x\nb,y\n", None, "no number"),
+        ('model,val\na,80.1\nb,"80.3\n', None, "not a readable csv file"),
+    ],
+)
+def test_wrong_tables_are_refused_in_one_line(text: str, unit: str | None, message: str) -> None:
+    Path("table.csv").write_text(text)
+    with pytest.raises(SeedstudyError) as caught:
+        read_published_table(Path("table.csv"), unit=unit)
+    assert message in str(caught.value)
+
+
+def test_steps_are_what_is_printed_in_points() -> None:
+    Path("table.csv").write_text("model;val;real\na;0.8010;0.86\nb;0.8030;\n")
+    table = read_published_table(Path("table.csv"), unit="fraction")
+    assert table.steps == (0.01, 1.0)
+    np.testing.assert_allclose(table.values, [[80.1, 86.0], [80.3, np.nan]])
+
+
+def test_columns_are_found_by_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("model,hours,top1_a,top1_source\nx,3,80.1,paper\ny,4,80.3,code\n")
+    assert read_published_table(path).columns == ("top1_a",)
+    path.write_text("model,hours,val,v2\nx,3,80.1,60\ny,4,80.3,61\n")
+    table = read_published_table(path)
+    assert (table.columns, table.steps) == (("val", "v2"), (0.1, 1.0))
+
+
+@pytest.mark.skipif(not TIMM_RESULTS.is_dir(), reason="needs timm's results tables (timm_results)")
+def test_published_figures_are_found_by_model_size_and_crop() -> None:
+    """The same weights have several rows: their name alone is no key."""
+    for size, crop, val, real, v2 in ((224, 0.95, 80.382, 85.712, 68.47), (288, 1.0, 81.24, 86.579, 69.69)):
+        for eval_set, top1 in (("val", val), ("real", real), ("v2", v2)):
+            assert timm_top1(TIMM_RESULTS, eval_set, "resnet50.a1_in1k", size=size, crop=crop) == top1
+    assert timm_top1(TIMM_RESULTS, "val", "resnet50.a1_in1k", size=224, crop=0.875) is None
+    assert timm_top1(TIMM_RESULTS, "v2_top", "resnet50.a1_in1k", size=224, crop=0.95) is None
+
+
+def test_a_table_that_is_not_timms_is_refused() -> None:
+    with pytest.raises(SeedstudyError, match="--published needs timm's folder results"):
+        timm_top1(Path(), "val", "resnet50", size=224, crop=0.95)
+    Path("results-imagenet.csv").write_text("model,top1\nresnet50,80.4\n")
+    with pytest.raises(SeedstudyError, match=r'not one of .* \(no column "img_size"\)'):
+        timm_top1(Path(), "val", "resnet50", size=224, crop=0.95)

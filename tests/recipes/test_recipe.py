@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+
+from seedstudy.errors import RecipeError
+from seedstudy.recipes.reader import load_recipe, parse_file, read_recipe, with_values
+from seedstudy.recipes.recipe import KEYS, TABLE_2, Recipe, upgraded
+from seedstudy.recipes.scaling import scale
+from tests.recipes import key_table
+from tests.recipes.changes import changes
+
+HEAD = 'format = 1\nname = "mine"\nbase = "a2"\n'
+
+
+def test_diff_of_a1_and_a2_reads_like_the_paper() -> None:
+    assert changes(load_recipe("a1"), load_recipe("a2")) == [
+        ("epochs", 600, 300),
+        ("weight_decay", 0.01, 0.02),
+        ("label_smoothing", 0.1, 0.0),
+        ("mixup_alpha", 0.2, 0.1),
+    ]
+
+
+def test_base_gives_what_is_not_given_and_keeps_its_sources() -> None:
+    mine = parse_file(HEAD + "[values]\ndrop_path = 0.1\n", where="mine.toml").for_model(None)
+    assert changes(load_recipe("a2"), mine) == [("drop_path", 0.05, 0.1)]
+    assert "drop_path" not in mine.sources
+    assert mine.sources["epochs"] == load_recipe("a2").sources["epochs"]
+
+
+def test_bases_may_stand_on_bases_but_not_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "first.toml").write_text(HEAD.replace("mine", "first") + "[values]\nepochs = 7\n")
+    (tmp_path / "second.toml").write_text(HEAD.replace("mine", "second").replace("a2", "first") + "[values]\nlr = 1.0")
+    second = load_recipe(str(tmp_path / "second.toml"))
+    assert [key for key, _, _ in changes(load_recipe("a2"), second)] == ["epochs", "lr"]
+    (tmp_path / "first.toml").write_text(HEAD.replace("mine", "first").replace("a2", "second"))
+    with pytest.raises(RecipeError, match='base "second" builds on this recipe in turn'):
+        load_recipe(str(tmp_path / "second.toml"))
+
+
+MODELS = """
+[models]
+source = "a table"
+small = { train_size = 32, dropout = 0.5 }
+large = {}
+"""
+
+
+def test_a_recipe_may_differ_by_model() -> None:
+    text = HEAD + "[values]\ntrain_size = 64\n" + MODELS
+    assert load_text(text, "large").train_size == load_text(text, "unknown").train_size == 64
+    small = load_text(text, "small")
+    assert (small.train_size, small.dropout, small.sources["train_size"]) == (32, 0.5, "a table")
+    assert small.recipe_id != load_text(text, "large").recipe_id
+
+
+def test_a_value_of_ones_own_wins_over_what_the_base_says_of_models(tmp_path: Path) -> None:
+    (tmp_path / "first.toml").write_text(HEAD.replace("mine", "first") + MODELS)
+    (tmp_path / "mine.toml").write_text(HEAD.replace("a2", "first") + "[values]\ntrain_size = 48\n")
+    mine = load_recipe(str(tmp_path / "mine.toml"), "small")
+    assert (mine.train_size, mine.dropout) == (48, 0.5)
+
+
+def test_what_is_missing_is_told_and_can_be_given(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(HEAD + '[values]\nlr = { missing = "no source prints it" }\n')
+    file = read_recipe(str(path))
+    assert file.described(None)["lr"] == "missing"
+    with pytest.raises(RecipeError) as caught:
+        file.for_model(None)
+    assert "mine cannot be trained as published: no lr (no source prints it): give --set lr=…" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    given = file.for_model(None, given={"lr": 0.1, "epochs": 3})
+    assert (given.lr, given.epochs) == (0.1, 300)  # gaps are filled, nothing else changes
+    path.write_text(HEAD + "[values]\nepochs = 7\n")
+    assert load_recipe(str(path)).lr == 5e-3
+
+
+def test_a_value_for_certain_models_only_is_told_for_others() -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("efficientnet", "resnet50")
+    assert 'no train_size, test_size, dropout for model "resnet50": it gives them for efficientnet_b0' in str(
+        caught.value
+    )
+    assert load_recipe("efficientnet", "efficientnet_b7").train_size == 600
+
+
+@pytest.mark.parametrize("base", ["../a2", "/etc/passwd", "nowhere"])
+def test_base_cannot_reach_outside_its_folder(tmp_path: Path, base: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(HEAD.replace("a2", base))
+    with pytest.raises(RecipeError, match="unknown base"):
+        load_recipe(str(path))
+
+
+def load_text(text: str, model: str) -> Recipe:
+    return parse_file(text, where="mine.toml").for_model(model)
+
+
+def test_recipe_id_follows_values_not_words() -> None:
+    a2 = load_recipe("a2")
+    assert dataclasses.replace(a2, title="another title", sources={}).recipe_id == a2.recipe_id
+    assert with_values(a2, ["lr=0.0051"]).recipe_id != a2.recipe_id
+    assert a2.recipe_id.startswith("a2-")
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("drop_pth = 0.1", 'mine.toml: unknown key "drop_pth" in [values]. Did you mean "drop_path"'),
+        ('epochs = "many"', "mine.toml: epochs = 'many' is wrong: expected a whole number."),
+        ("epochs = 1.5", "mine.toml: epochs = 1.5 is wrong: expected a whole number."),
+        ("epochs = true", "mine.toml: epochs = True is wrong: expected a whole number."),
+        ("epochs = 0", "mine.toml: epochs = 0 is impossible: expected at least 1."),
+        ("lr = -1.0", "mine.toml: lr = -1.0 is impossible: expected a number above 0."),
+        ("lr = nan", "mine.toml: lr = nan is impossible: expected a number above 0."),
+        ("hflip = 1.5", "mine.toml: hflip = 1.5 is impossible: expected 0 to 1."),
+        (
+            'optimizer = "adam"',
+            'mine.toml: optimizer = \'adam\' is wrong: expected one of "lamb", "adamw", "sgd", "momentum", "rms',
+        ),
+        ("crop_scale = [1.0, 0.5]", "mine.toml: crop_scale = [1, 0.5] has its ends the wrong way round."),
+        ("crop_scale = [0.1]", "mine.toml: crop_scale = [0.1] is wrong: expected two numbers [a, b]."),
+        ('randaugment = "rand-x"', 'mine.toml: randaugment = "rand-x" is not of the form "rand-m7-mstd0.5-inc1".'),
+        ("warmup_epochs = 300", "mine.toml: warmup_epochs = 300 leaves nothing of epochs = 300."),
+        ("batch_size = 1000", "mine.toml: batch_size = 1000 is not a multiple of micro_batch = 512"),
+        ('optimizer = "sgd"', 'mine.toml: optimizer = "sgd" needs momentum.'),
+        ('loss = "ce"', 'mine.toml: loss = "ce" takes neither bce_target_threshold nor bce_sum.'),
+        ('schedule = "linear"', 'mine.toml: schedule = "linear" is not of the form "cosine", "step-30-x0.1" or'),
+        ('auto_augment = "v0"', "mine.toml: randaugment and auto_augment exclude each other"),
+        ("lr = { value = 1.0 }", 'mine.toml: lr must be a value, { value = …, source = "…" } or { missing = "why" }.'),
+    ],
+)
+def test_wrong_value_is_one_line_with_file_key_and_cure(lines: str, expected: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_file(HEAD + f"[values]\n{lines}\n", where="mine.toml").for_model(None)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("format = 1\nname = [", "not valid TOML"),
+        ('format = 2\nname = "mine"', "format is 2, this version reads format = 1"),
+        ('name = "mine"', "format is none"),
+        ('format = 1\nname = "../mine"', "name must be letters"),
+        ('format = 1\nname = "mine"\nepochs = 3', "Put it under [values]"),
+        ('format = 1\nname = "mine"\nbaze = "a2"', 'Did you mean "base"?'),
+        (HEAD + "[models]\nresnet50 = 3", "resnet50 in [models] must be a table"),
+        (
+            HEAD + "[models]\nresnet50 = { epoch = 3 }",
+            'unknown key "epoch" of resnet50 in [models]. Did you mean "epochs"',
+        ),
+        ('format = 1\nname = "mine"\n[values]\nepochs = 3', "a recipe without a base gives every value"),
+    ],
+)
+def test_wrong_head_is_one_line(text: str, expected: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_file(text, where="mine.toml").for_model(None)
+    assert expected in str(caught.value)
+
+
+def test_unknown_recipe_is_answered_with_a_suggestion() -> None:
+    with pytest.raises(RecipeError, match='unknown recipe "a22"'):
+        load_recipe("a22")
+    with pytest.raises(RecipeError, match=r"cannot read the recipe file \(No such file or directory\)"):
+        load_recipe("./a2.toml")
+
+
+def test_set_reads_numbers_words_pairs_and_none() -> None:
+    words = ["lr=0.1", "loss=ce", "bce_target_threshold=none", "crop_scale=0.2,1", "randaugment=none", "epochs=7"]
+    changed = with_values(load_recipe("a2"), words)
+    assert (changed.lr, changed.loss, changed.crop_scale, changed.randaugment, changed.epochs) == (
+        0.1,
+        "ce",
+        (0.2, 1.0),
+        None,
+        7,
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("lr", "expected key=value"), ("lrr=1", 'unknown key "lrr"'), ("lr=fast", "expected a number")],
+)
+def test_set_refuses_what_is_no_value(word: str, expected: str) -> None:
+    with pytest.raises(RecipeError, match=expected):
+        with_values(load_recipe("a2"), [word])
+
+
+def _scaled(name: str, *, n_train: int, epochs: int | None = None, ratio: float = 0.1) -> Recipe:
+    return scale(load_recipe(name), data="d", n_train=n_train, image_size=32, epoch_ratio=ratio, epochs=epochs)
+
+
+def test_scaling_follows_the_written_rule() -> None:
+    a3 = _scaled("a3", n_train=50_000)
+    assert (a3.epochs, a3.batch_size, a3.micro_batch) == (10, 128, 128)
+    assert (a3.train_size, a3.test_size, a3.test_crop) == (24, 32, 1.0)
+    assert a3.warmup_epochs / a3.epochs == pytest.approx(5 / 100)
+    assert a3.schedule_per == "update"
+    # sqrt(128/2048) for the batch, sqrt(62500 / 3900) for the updates; both by hand
+    assert a3.lr == pytest.approx(8e-3 * math.sqrt(128 / 2048 * 62_500 / 3_900))
+    assert a3.lr / a3.min_lr == pytest.approx(8e-3 / 1e-6)
+    assert a3.sources["lr"] == "scaled to d from 0.008"
+    unscaled = {"repeated_augmentation", "randaugment", "mixup_alpha", "drop_path", "loss", "weight_decay"}
+    assert {key: a3.values()[key] for key in unscaled} == {key: load_recipe("a3").values()[key] for key in unscaled}
+
+
+def test_scaling_bounds_the_learning_rate_and_the_batch() -> None:
+    short = _scaled("a2", n_train=1000, epochs=1)
+    assert short.lr == pytest.approx(10 * 5e-3)
+    assert _scaled("a2", n_train=100).batch_size == 64
+    assert _scaled("a2", n_train=1_281_167).batch_size == 2048
+
+
+def test_scaled_epochs_can_be_named() -> None:
+    assert _scaled("a2", n_train=5000, epochs=3).warmup_epochs == pytest.approx(5 / 300 * 3)
+
+
+def test_on_imagenet_a_recipe_is_used_as_written() -> None:
+    a2 = load_recipe("a2")
+    same = scale(a2, data="imagenet", n_train=1_281_167, image_size=None, epoch_ratio=1.0, epochs=None)
+    assert same.recipe_id == a2.recipe_id
+    short = scale(a2, data="imagenet", n_train=1_281_167, image_size=None, epoch_ratio=1.0, epochs=30)
+    assert [key for key, _, _ in changes(a2, short)] == ["epochs", "warmup_epochs"]
+    assert (short.epochs, short.warmup_epochs) == (30, 0.5)
+
+
+def test_scaling_keeps_the_shape_of_step_schedules_and_of_the_average() -> None:
+    rs00 = read_recipe("rs00").for_model("resnet200", given={"micro_batch": 256})
+    short = scale(rs00, data="d", n_train=50_000, image_size=32, epoch_ratio=0.1, epochs=None)
+    assert short.schedule == "steps-3,6,8-x0.1"
+    assert short.lr == pytest.approx(1.6 * 128 / 4096)  # linear in the batch
+    average = load_recipe("torchvision2")
+    short = scale(average, data="d", n_train=50_000, image_size=32, epoch_ratio=0.02, epochs=None)
+    old, new = 600 * (1_281_167 // 1024) / 32, 12 * (50_000 // 128) / 1  # updates of the average
+    assert short.ema_every == 1
+    assert (1 - short.ema_decay) * new == pytest.approx((1 - average.ema_decay) * old)  # type: ignore[operator]
+    assert short.ema_start_epochs == pytest.approx(5 / 600 * 12)
+
+
+# --- the declaration of the keys ------------------------------------------------------------------------
+
+
+def test_documented_keys_are_the_declared_ones() -> None:
+    _, documented, _ = key_table.parts()
+    assert documented == key_table.table(), "python -m tests.recipes.key_table rewrites the table"
+
+
+def test_every_key_says_what_it_means_and_a_later_one_what_was_before() -> None:
+    values = load_recipe("a2").values()
+    assert all(key.meaning.endswith(".") for key in KEYS.values())
+    later = [name for name, key in KEYS.items() if key.since > 1]
+    assert len(later) == 14
+    old = {name: value for name, value in values.items() if name not in {*later, "decay_norm", "decay_bias"}}
+    assert upgraded({**old, "decay_bias_and_norm": True}).keys() == values.keys()
+    assert upgraded({**old, "decay_bias_and_norm": True})["decay_norm"] is True
+    assert upgraded(old)["ema_every"] == 1
+
+
+def test_the_rows_of_table_2_are_in_the_order_of_the_paper() -> None:
+    assert list(TABLE_2.values())[:5] == ["train res", "test res", "epochs", "# of forward pass", "batch size"]
+    assert len(TABLE_2) == 27
+    assert TABLE_2.keys() - KEYS.keys() == {"updates"}

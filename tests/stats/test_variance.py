@@ -1,0 +1,69 @@
+import math
+
+import numpy as np
+import pytest
+
+from seedstudy.errors import StatisticsError
+from seedstudy.stats.variance import bonett_limits, ratio_limits, sd_ratio, split_variance, std_interval_robust
+
+
+def test_seeds_that_err_independently_show_no_distribution_wise_variance():
+    rng = np.random.default_rng(0)
+    chance = rng.uniform(0.2, 1.0, 500)
+    result = split_variance(rng.random((400, 500)) < chance)
+    assert result.on_test_set == pytest.approx(result.if_independent, rel=0.25)
+    assert abs(result.distribution_wise_raw) < 0.25 * result.if_independent
+    assert (result.n_seeds, result.n_examples) == (400, 500)
+
+
+def test_seeds_that_differ_as_a_whole_do():
+    rng = np.random.default_rng(1)
+    skill = rng.normal(0.8, 0.05, (300, 1))
+    result = split_variance(rng.random((300, 1000)) < skill)
+    assert result.distribution_wise == pytest.approx(0.05**2, rel=0.3)
+    assert result.distribution_wise == result.distribution_wise_raw
+    assert result.on_test_set > result.distribution_wise
+
+
+@pytest.mark.parametrize("bad", [[1, 0, 1], [[1, 0]], [[1], [0]], [[2, 0], [1, 0]], [[[1, 0], [0, 1]]]])
+def test_other_matrices_are_refused(bad):
+    with pytest.raises(StatisticsError, match="zeros and ones"):
+        split_variance(bad)
+    assert split_variance([[1, 0], [0, 1]]).n_seeds == 2
+
+
+def test_limits_of_many_samples_are_those_of_each():
+    rows = np.random.default_rng(0).gamma(2.0, 1.0, (3, 9)) * np.array([[1.0], [2.0], [5.0]])
+    low, high = bonett_limits(rows, 0.9)
+    for i in range(3):
+        alone = std_interval_robust(rows[i], level=0.9)
+        assert (low[i], high[i]) == pytest.approx((alone.low, alone.high))
+
+
+def test_ratio_limits_of_many_samples_are_those_of_each():
+    rng = np.random.default_rng(0)
+    a = rng.gamma(2.0, 1.0, (3, 7)) * np.array([[1.0], [3.0], [9.0]])
+    b = rng.normal(5.0, 1.0, (3, 9))
+    low, high = ratio_limits(a, b, 0.9)
+    for i in range(3):
+        alone = sd_ratio(a[i], b[i], level=0.9)
+        assert (low[i], high[i]) == pytest.approx((alone.low, alone.high))
+
+
+def test_the_ratio_by_its_formula():
+    from scipy import stats
+
+    rng = np.random.default_rng(1)
+    a, b = rng.gamma(2.0, 1.0, 12), rng.normal(5.0, 2.0, 9)
+
+    def fourth(x):
+        centre = stats.trim_mean(x, 1 / (2 * math.sqrt(x.size - 4)))
+        return np.sum((x - centre) ** 4) / x.var(ddof=1) ** 2
+
+    kurtosis = 21 * (fourth(a) + fourth(b)) / 19**2
+    se = math.sqrt((kurtosis - 9 / 12) / 11 + (kurtosis - 6 / 9) / 8)
+    z, t = stats.norm.ppf(0.975), stats.t.ppf(0.975, 19)
+    centre = math.log((9 / (9 - z)) / (12 / (12 - z)) * b.var(ddof=1) / a.var(ddof=1))
+    ratio = sd_ratio(a, b, level=0.95)
+    assert ratio.low == pytest.approx(math.exp((centre - t * se) / 2))
+    assert ratio.high == pytest.approx(math.exp((centre + t * se) / 2))
