@@ -26,7 +26,7 @@ from torchvision.transforms import v2
 
 from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.recipe import Recipe
-from seedstudy.train.augment.pipeline import BatchedAugmenter
+from seedstudy.train.augment import BatchedAugmenter
 
 # As the engine starts its workers: memory that was freed is kept.
 MALLOC = {

@@ -24,11 +24,12 @@ from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
 from seedstudy.train.cost import count
 from seedstudy.train.devices import accelerator_of, name_of
+from seedstudy.train.feed import mixed
 from seedstudy.train.models import build_model
 from seedstudy.train.parts import build_loss, build_mixing, build_optimizer
-from seedstudy.train.processes import RunningStatistics, whole
-from seedstudy.train.streaming import TrainStream, n_loaders
-from seedstudy.train.trial import epoch_batches, epoch_streams
+from seedstudy.train.processes import RunningStatistics, Shard
+from seedstudy.train.random_state import epoch_streams
+from seedstudy.train.streaming import StreamFeed, n_loaders
 
 MODEL, N_CLASSES = "resnet50", 1000
 WARM_UP = 2
@@ -39,21 +40,21 @@ class Training:
     """A2's update, without a schedule."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.recipe, self.share = recipe, whole(recipe)
+        self.recipe, self.shard = recipe, Shard.of_update(recipe)
         self.accelerator = accelerator_of(recipe)
         self.device = self.accelerator.device
         model = build_model(MODEL, recipe, N_CLASSES, seed=0).to(self.device).to(memory_format=torch.channels_last)
         optimizer = build_optimizer(model, recipe)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
-        self.statistics = RunningStatistics(self.model, recipe, self.share)
+        self.statistics = RunningStatistics(self.model, recipe, self.shard)
         self.mix = build_mixing(recipe, N_CLASSES)
         self.loss_of = build_loss(recipe, is_mixed=self.mix is not None)
 
     def update(self, micro_batches) -> None:
-        for place, (images, targets) in enumerate(micro_batches):
-            with self.statistics.of_micro_batch(place):
+        for n, (images, targets) in enumerate(micro_batches):
+            with self.statistics.micro_batch(n):
                 with self.accelerator.autocast():
-                    loss = self.loss_of(self.model(images), targets) / len(self.share.slots)
+                    loss = self.loss_of(self.model(images), targets) / len(self.shard.micro_batches)
                 self.accelerator.backward(loss)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -77,18 +78,17 @@ def on_device(training: Training):
     while True:
         yield (
             training.mix(images.clone(), labels) if training.mix is not None else (images, labels)
-            for _ in training.share.slots
+            for _ in training.shard.micro_batches
         )
 
 
 def from_disk(training: Training, data: datasets.Dataset):
-    stream = TrainStream(data, training.recipe, training.share, training.device)
+    shard, device = training.shard, training.device
+    feed = StreamFeed(data, training.recipe, shard, device)
     streams, epoch = Streams(seed=0), 0
     while True:
-        random = epoch_streams(streams, epoch, training.share)
-        yield from epoch_batches(
-            data, training.recipe, stream, training.mix, streams, epoch, training.device, random=random
-        )
+        random = epoch_streams(streams, epoch, shard.micro_batches)
+        yield from mixed(feed.epoch(streams, epoch, random), training.mix, shard, random, device)
         epoch += 1
 
 

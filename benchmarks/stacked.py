@@ -26,7 +26,7 @@ from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.study.seeds import PURPOSES
 from seedstudy.study.trial import Trial
-from seedstudy.train.stacks.trial import train_stacked
+from seedstudy.train.stacks import train_stacked
 from seedstudy.train.trial import train_trial
 
 

@@ -47,7 +47,7 @@ class StackSizes:
             return 1
         kind = kind_of(trial)
         if kind not in self.known:
-            from seedstudy.train.stacks.trial import choose_size
+            from seedstudy.train.stacks import choose_size
 
             n_updates = trial.recipe.total_epochs * (n_train // trial.recipe.batch_size)
             self.known[kind], note = choose_size(

@@ -289,7 +289,7 @@ class _Worker:
     def _train_stacked(self, trials: Sequence[Trial], data: Dataset) -> int:
         """Train several seeds side by side and publish each; what stops them all is not held against any of them."""
         from seedstudy.train.checkpoint import Stopped
-        from seedstudy.train.stacks.trial import train_stacked
+        from seedstudy.train.stacks import train_stacked
 
         started_at = datetime.now(UTC).isoformat()
         tell_epoch = {trial.trial_id: _Speedometer(self._store, trial, is_main=True) for trial in trials}

@@ -82,9 +82,8 @@ class TrainingState:
             torch.cuda.set_rng_state(self._stream_states["cuda"], self.accelerator.device)
         self._stream_states = None
 
-    def end_epoch(self, report: EpochReport, epoch_s: float) -> None:
+    def end_epoch(self, report: EpochReport) -> None:
         self.reports.append(report)
-        self.train_s += epoch_s
         self.epoch, self.step, self.epoch_s = self.epoch + 1, 0, 0.0
 
     def seconds_of_epoch(self) -> float:

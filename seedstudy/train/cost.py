@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from seedstudy import machine
+from seedstudy.document import FLAT, fields_of
 from seedstudy.errors import StudyError, suggest
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.train.devices import name_of, peak_mem_bytes
@@ -43,7 +44,6 @@ class Cost:
 
     model: str
     image_size: int
-    size: Size
     device: str
     precision: str
     latency_s: float
@@ -52,14 +52,14 @@ class Cost:
     """Images of the passes below."""
     infer_images_per_s: float
     train_images_per_s: float
-    """Forward, backward and a plain SGD step on images that are there already."""
+    """Forward, backward and a plain SGD step on images that are already on the device."""
     peak_mem_bytes: int | None
     """Device memory of these passes on GPUs; resident memory of the whole process on CPUs (Linux)."""
+    size: Size = field(metadata=FLAT)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the keys of ``cost --json``."""
-        flat = asdict(self)
-        return {**{key: value for key, value in flat.items() if key != "size"}, **flat["size"]}
+        return fields_of(self)
 
 
 class _Activations(TorchDispatchMode):
@@ -119,7 +119,9 @@ def _size_of_trial(model: str, recipe: Recipe, n_classes: int) -> Size:
     return size_built_by(lambda: build_model(model, plain, n_classes, seed=0), recipe.test_size)
 
 
-def of_trial(model: str, recipe: Recipe, n_classes: int, network: nn.Module, device: torch.device) -> dict[str, Any]:
+def cost_of_trial(
+    model: str, recipe: Recipe, n_classes: int, network: nn.Module, device: torch.device
+) -> dict[str, Any]:
     """Return what one trial's network costs at the recipe's test size; other trials may share the machine."""
     facts: dict[str, Any] = asdict(_size_of_trial(model, recipe, n_classes))
     if device.type != "xla":  # another shape would be compiled

@@ -22,7 +22,7 @@ from seedstudy.study.trial import Evaluation
 from seedstudy.train.devices import run_recorded
 from seedstudy.train.models import CifarResNet
 from seedstudy.train.preprocessing import Normaliser, Preprocessing
-from seedstudy.train.processes import Share, gather
+from seedstudy.train.processes import Shard, gather
 from seedstudy.train.streaming import EvalStream
 
 Probability = Literal["softmax", "sigmoid"]
@@ -137,14 +137,14 @@ def evaluate(
     device: torch.device,
     *,
     probability: Probability = "softmax",
-    share: Share | None = None,
+    shard: Shard | None = None,
 ) -> dict[str, Evaluation]:
     """Evaluate a network on the named sets; sets that share images (val and real) share one pass over them.
 
     Several processes take equal shares of the images, one image more or less: no image is padded, none counts twice.
     """
-    share = share or Share()
-    if device.type != "xla":  # another copy would be compiled at each evaluation
+    shard = shard or Shard()
+    if names and device.type != "xla":  # XLA would compile each new copy
         model = folded(model)
     outputs: dict[str, Outputs] = {}
     result = {}
@@ -153,13 +153,13 @@ def evaluate(
         key = eval_set.images
         if key not in outputs:
             n_images = len(data.stored[key]) if data.stored else len(data.images[key])
-            rows = np.array_split(np.arange(n_images), share.n_processes)[share.rank]
+            rows = np.array_split(np.arange(n_images), shard.n_processes)[shard.rank]
             batches: EvalStream | EvalImages
             if data.stored:
                 batches = EvalStream(data.stored[key], rows, preprocessing, device)
             else:
                 batches = EvalImages(data.images[key][rows[0] : rows[-1] + 1], preprocessing)
-            outputs[key] = _of_all_processes(predict(model, batches, device, probability), share)
+            outputs[key] = _of_all_processes(predict(model, batches, device, probability), shard)
         result[name] = _counted(outputs[key], eval_set)
     return result
 
@@ -170,17 +170,17 @@ def evaluate_by_recipe(
     names: tuple[str, ...],
     recipe: Recipe,
     device: torch.device,
-    share: Share | None = None,
+    shard: Shard | None = None,
 ) -> dict[str, Evaluation]:
     """Evaluate a network that was trained by a recipe as the recipe tests it."""
     preprocessing = Preprocessing.from_recipe(recipe, mean=data.mean, std=data.std)
     probability: Probability = "sigmoid" if recipe.loss == "bce" else "softmax"
-    return evaluate(model, data, names, preprocessing, device, probability=probability, share=share)
+    return evaluate(model, data, names, preprocessing, device, probability=probability, shard=shard)
 
 
-def _of_all_processes(part: Outputs, share: Share) -> Outputs:
+def _of_all_processes(part: Outputs, shard: Shard) -> Outputs:
     """Return the outputs for every image, on every process."""
-    if share.n_processes == 1:
+    if shard.n_processes == 1:
         return part
-    parts = gather(part, share.n_processes)
+    parts = gather(part, shard.n_processes)
     return Outputs(**{field.name: np.concatenate([getattr(p, field.name) for p in parts]) for field in fields(Outputs)})

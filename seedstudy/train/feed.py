@@ -1,16 +1,17 @@
-"""From uint8 images to the micro-batches of one epoch: order, repeated augmentation, augmentation."""
+"""From uint8 images to the micro-batches of one epoch: order, repeated augmentation, augmentation, mixing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, ImageOps
 from timm.data.auto_augment import NAME_TO_OP
+from timm.data.mixup import Mixup
 from timm.data.random_erasing import RandomErasing
 from timm.data.transforms_factory import transforms_imagenet_train
 from torch import Tensor
@@ -18,9 +19,17 @@ from torchvision.transforms import Compose, InterpolationMode, TrivialAugmentWid
 
 from seedstudy.data.base import Dataset
 from seedstudy.recipes.recipe import Recipe
-from seedstudy.train.augment.pipeline import BatchedAugmenter, Chance
+from seedstudy.study.seeds import Streams
+from seedstudy.study.trial import Augmentation
+from seedstudy.train.augment import BatchedAugmenter, Chance
 from seedstudy.train.preprocessing import Normaliser
-from seedstudy.train.random_state import RandomStream
+from seedstudy.train.processes import Shard
+from seedstudy.train.random_state import RandomStream, stream_name
+
+Batch = tuple[Tensor, Tensor]
+"""Images (n, 3, train_size, train_size) as floats, and their labels (n,) or mixed targets (n, n_classes)."""
+
+# --- order ----------------------------------------------------------------------------------------------
 
 
 def epoch_order(n_train: int, recipe: Recipe, *, seed: int) -> npt.NDArray[np.int64]:
@@ -38,6 +47,9 @@ def epoch_order(n_train: int, recipe: Recipe, *, seed: int) -> npt.NDArray[np.in
     return drawn.reshape(n_updates, recipe.micro_batch, n_micro).transpose(0, 2, 1)
 
 
+# --- augmentation ---------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MicroBatch:
     """One micro-batch to be augmented."""
@@ -46,55 +58,30 @@ class MicroBatch:
     """(n,) rows of the training images."""
     stream: RandomStream
     """What its augmentation is drawn from."""
-    place: tuple[int, int]
+    position: tuple[int, int]
     """Update of the epoch, micro-batch of the update."""
 
 
 class Augmenter(Protocol):
-    """Training images as a network sees them."""
+    """Augments training images."""
 
     updates_ahead: int
-    """Updates augmented in one go."""
+    """Updates augmented in one call."""
 
     def __call__(self, batches: Sequence[MicroBatch]) -> Sequence[Tensor]:
         """Return each micro-batch's images as floats (n, 3, train_size, train_size)."""
 
 
-def build_augmenter(kind: Literal["batched", "pil"], recipe: Recipe, data: Dataset, device: torch.device) -> Augmenter:
-    """Return timm's own pipeline (``pil``), or the same in tensors on the device (``batched``)."""
-    if kind == "pil":
-        return PilAugmenter(recipe, data)
-    # A TPU compiles every shape anew, and here shapes follow what was drawn.
-    return TensorAugmenter(recipe, data, torch.device("cpu") if device.type == "xla" else device)
-
-
-def posterize(image: Image.Image, bits_to_keep: int, **_: object) -> Image.Image:
-    """Keep the highest bits of each channel; at timm's strongest, of 0 bits, the image is black.
-
-    timm asks Pillow for 0 bits there, which Pillow refuses from version 13 on.
-    """
-    if bits_to_keep >= 8:
-        return image
-    return ImageOps.posterize(image, bits_to_keep) if bits_to_keep > 0 else Image.new(image.mode, image.size)
-
-
-NAME_TO_OP.update({name: posterize for name in NAME_TO_OP if name.startswith("Posterize")})
-
-
 class PilAugmenter:
     """timm's own per-image training pipeline (PIL): crop, flip, policy; then normalise and erase."""
 
-    updates_ahead = 1  # what is drawn depends on what was drawn before, and a checkpoint keeps just that
+    updates_ahead = 1  # draws follow one another, and a checkpoint keeps the state between two updates
 
     def __init__(self, recipe: Recipe, data: Dataset) -> None:
         self._images = data.train_images
         self._transform = image_transform(recipe, data)
         self._normalise = Normaliser(data.mean, data.std).in_one_step
-        self._erase = (
-            RandomErasing(recipe.random_erasing, mode=recipe.random_erasing_fill, device="cpu")
-            if recipe.random_erasing
-            else None
-        )
+        self._erase = build_erasing(recipe, torch.device("cpu"))
 
     def __call__(self, batches: Sequence[MicroBatch]) -> Sequence[Tensor]:
         return [self._augmented(batch) for batch in batches]
@@ -107,20 +94,22 @@ class PilAugmenter:
 
 
 class TensorAugmenter:
-    """The same on the device, whole batches at a time; the images lie there as they lie on disk, as uint8.
+    """The same pipeline on whole batches; on a GPU, where all training images are kept as uint8.
 
-    Each micro-batch is drawn from a generator of its own, seeded by its stream's seed and its place: what is drawn
-    does not depend on how many micro-batches are augmented in one go, nor on where a resumed epoch begins.
+    Each micro-batch has its own generator, seeded by its stream's seed and its position. The draws therefore do not
+    depend on how many micro-batches are augmented in one call, nor on where a resumed epoch begins.
     """
 
-    _IMAGES_AT_ONCE = 1024  # enough to make light of the price of a call
+    _IMAGES_AT_ONCE = 1024  # enough to make the cost of a call negligible
 
     def __init__(self, recipe: Recipe, data: Dataset, device: torch.device) -> None:
-        self._augment = BatchedAugmenter(recipe, data.mean, data.std, device)
-        self._device = device
+        # A TPU compiles every shape anew, and here shapes depend on the draws.
+        self._device = torch.device("cpu") if device.type == "xla" else device
+        self._augment = BatchedAugmenter(recipe, data.mean, data.std, self._device)
         self.updates_ahead = max(1, self._IMAGES_AT_ONCE // recipe.batch_size)
         self._images = data.train_images
-        self._on_device = None if device.type == "cpu" else torch.tensor(data.train_images, device=device)
+        is_cpu = self._device.type == "cpu"
+        self._on_device = None if is_cpu else torch.tensor(data.train_images, device=self._device)
 
     def __call__(self, batches: Sequence[MicroBatch]) -> Sequence[Tensor]:
         height, width = self._images.shape[1:3]
@@ -138,12 +127,12 @@ class TensorAugmenter:
 
 
 def _generator(batch: MicroBatch) -> torch.Generator:
-    seed = np.random.SeedSequence((batch.stream.seed, *batch.place)).generate_state(1, np.uint64)[0]
+    seed = np.random.SeedSequence((batch.stream.seed, *batch.position)).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(seed))
 
 
 def image_transform(recipe: Recipe, data: Dataset) -> Any:
-    """Return what happens to one PIL image; it ends in uint8, normalised later, a whole batch at once."""
+    """Return the training augmentation of one PIL image; the result is uint8, to be normalised by the batch."""
     is_trivial = recipe.auto_augment == "trivial_wide"
     crop_and_flip, policy, to_tensor = transforms_imagenet_train(
         recipe.train_size,
@@ -166,32 +155,94 @@ def image_transform(recipe: Recipe, data: Dataset) -> Any:
     return Compose([crop_and_flip, *trivial, policy, to_tensor])
 
 
-def micro_batches(
-    data: Dataset,
-    recipe: Recipe,
-    augment: Augmenter,
-    streams: Mapping[int, RandomStream],
-    *,
-    order_seed: int,
-    first_update: int = 0,
-) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """Yield, for each update of one epoch from ``first_update`` on, micro-batches of (images, labels).
+def build_erasing(recipe: Recipe, device: torch.device) -> RandomErasing | None:
+    """Return timm's random erasing of normalised images, or None where the recipe has none."""
+    if not recipe.random_erasing:
+        return None
+    return RandomErasing(recipe.random_erasing, mode=recipe.random_erasing_fill, device=device)
 
-    Parameters
-    ----------
-    streams
-        What each micro-batch's augmentation is drawn from, by its place in the update; only these are made.
 
+def posterize(image: Image.Image, bits_to_keep: int, **_: object) -> Image.Image:
+    """Keep the highest bits of each channel; at timm's strongest, of 0 bits, the image is black.
+
+    timm asks Pillow for 0 bits there, which Pillow refuses from version 13 on.
     """
-    order = epoch_order(len(data.train_labels), recipe, seed=order_seed)
-    for start in range(first_update, len(order), augment.updates_ahead):
-        places = [
-            (update, slot)
-            for update in range(start, min(start + augment.updates_ahead, len(order)))
-            for slot in streams
-        ]
-        images = augment([MicroBatch(rows=order[place], stream=streams[place[1]], place=place) for place in places])
-        labels = [torch.from_numpy(data.train_labels[order[place]]) for place in places]
-        made = list(zip(images, labels, strict=True))
-        for first in range(0, len(made), len(streams)):
-            yield made[first : first + len(streams)]
+    if bits_to_keep >= 8:
+        return image
+    return ImageOps.posterize(image, bits_to_keep) if bits_to_keep > 0 else Image.new(image.mode, image.size)
+
+
+NAME_TO_OP.update({name: posterize for name in NAME_TO_OP if name.startswith("Posterize")})
+
+
+# --- epochs ---------------------------------------------------------------------------------------------
+
+
+class ArrayFeed:
+    """The training images of a data set in memory, epoch by epoch."""
+
+    def __init__(
+        self, data: Dataset, recipe: Recipe, shard: Shard, device: torch.device, augmentation: Augmentation
+    ) -> None:
+        self._labels, self._recipe, self._shard = data.train_labels, recipe, shard
+        self._augment: Augmenter = (
+            PilAugmenter(recipe, data) if augmentation == "pil" else TensorAugmenter(recipe, data, device)
+        )
+
+    def epoch(
+        self, streams: Streams, epoch: int, random: Mapping[str, RandomStream], *, first_update: int = 0
+    ) -> Iterator[Iterable[Batch]]:
+        """Yield, for each update from ``first_update`` on, this process's micro-batches of (images, labels).
+
+        Parameters
+        ----------
+        random
+            The epoch's streams (:func:`~seedstudy.train.random_state.epoch_streams`).
+
+        """
+        order = epoch_order(len(self._labels), self._recipe, seed=streams.of("order", epoch))
+        ahead, n_micro = self._augment.updates_ahead, len(self._shard.micro_batches)
+        for start in range(first_update, len(order), ahead):
+            batches = [
+                MicroBatch(rows=order[update, n], stream=random[stream_name("augment", n)], position=(update, n))
+                for update in range(start, min(start + ahead, len(order)))
+                for n in self._shard.micro_batches
+            ]
+            labels = [torch.from_numpy(self._labels[batch.rows]) for batch in batches]
+            made = list(zip(self._augment(batches), labels, strict=True))
+            for first in range(0, len(made), n_micro):
+                yield made[first : first + n_micro]
+
+
+def mixed(
+    updates: Iterable[Iterable[Batch]],
+    mix: Mixup | None,
+    shard: Shard,
+    random: Mapping[str, RandomStream],
+    device: torch.device,
+) -> Iterator[Iterator[Batch]]:
+    """Yield each update's micro-batches on the device, mixed (mixup, CutMix) where the recipe mixes.
+
+    They are made one at a time: all of an update's must be used before the next update is asked for.
+    """
+    for update in updates:
+        yield (
+            _mixed(batch, mix, random[stream_name("mix", n)], device)
+            for n, batch in zip(shard.micro_batches, update, strict=True)
+        )
+
+
+def _mixed(batch: Batch, mix: Mixup | None, stream: RandomStream, device: torch.device) -> Batch:
+    if mix is None:
+        return _moved(batch, device)
+    if device.type != "xla":  # XLA would compile every rectangle of CutMix anew, so its batches are mixed on the CPU
+        batch = _moved(batch, device)
+    with stream.active():
+        batch = mix(*batch)
+    return _moved(batch, device)
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    images, targets = batch
+    images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
+    return images, targets.to(device, non_blocking=True)

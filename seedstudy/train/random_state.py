@@ -1,18 +1,21 @@
-"""timm, torchvision and torch draw from process-wide generators; here one purpose holds them at a time."""
+"""Random streams: timm, torchvision and torch draw from process-wide generators, here for one purpose at a time."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from seedstudy.study.seeds import Streams
+
 
 class RandomStream:
-    """The generators of Python, NumPy and torch (CPU) as one stream that is switched in while active."""
+    """The generators of Python, NumPy and torch (CPU) as one stream; code inside ``active`` draws from it."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -27,7 +30,7 @@ class RandomStream:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Draw from this stream inside the block; it goes on where it stopped at the next one."""
+        """Draw from this stream inside the block, going on where the last such block ended."""
         outer = _get_state()
         _set_state(self._state)
         try:
@@ -37,7 +40,7 @@ class RandomStream:
             _set_state(outer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the stream stands, in types that `torch.load(weights_only=True)` reads."""
+        """Return the stream's state in types that `torch.load(weights_only=True)` reads."""
         python_state, (name, keys, *rest), torch_state = self._state
         return {
             "python": python_state,
@@ -46,7 +49,7 @@ class RandomStream:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to where :meth:`state_dict` was called."""
+        """Set the state to one that :meth:`state_dict` returned."""
         name, keys, *rest = state["numpy"]
         self._state = state["python"], (name, keys.numpy().astype(np.uint32), *rest), state["torch"]
 
@@ -59,3 +62,25 @@ def _set_state(state: tuple[Any, Any, Any]) -> None:
     random.setstate(state[0])
     np.random.set_state(state[1])  # noqa: NPY002  # see RandomStream
     torch.set_rng_state(state[2])
+
+
+# --- the streams of micro-batches -----------------------------------------------------------------------
+
+
+def micro_batch_streams(streams: Streams, micro_batch: int) -> Streams:
+    """Return the streams of one of an update's micro-batches; those of the first one are the trial's own."""
+    return replace(streams, rank=micro_batch)
+
+
+def stream_name(purpose: str, micro_batch: int) -> str:
+    """Return the key of a micro-batch's stream: ``mix`` for the first one, then ``mix/1``, ``mix/2``, …"""
+    return f"{purpose}/{micro_batch}" if micro_batch else purpose
+
+
+def epoch_streams(streams: Streams, epoch: int, micro_batches: Iterable[int]) -> dict[str, RandomStream]:
+    """Return the streams that one epoch's micro-batches draw from, by name; the image order is drawn at once."""
+    return {
+        stream_name(purpose, n): RandomStream(micro_batch_streams(streams, n).of(purpose, epoch))
+        for purpose in ("augment", "mix", "drop")
+        for n in micro_batches
+    }

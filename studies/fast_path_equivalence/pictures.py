@@ -80,7 +80,7 @@ def main() -> None:
     for part in range(options.thousands):
         rows = np.arange(1000) + 1000 * (part % 5)
         for name, augment in pipelines.items():
-            (images,) = augment([MicroBatch(rows=rows, stream=streams[name], place=(part, 0))])
+            (images,) = augment([MicroBatch(rows=rows, stream=streams[name], position=(part, 0))])
             for what, values in statistics_of(images, fill).items():
                 seen[name][what].append(values)
     for what in seen["pil"]:

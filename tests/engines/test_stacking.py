@@ -10,7 +10,7 @@ import pytest
 
 from seedstudy.engines.stack import StackSizes, fair_shares, kind_of
 from seedstudy.study.trial import Trial
-from seedstudy.train.stacks import trial as stacked
+from seedstudy.train import stacks
 from tests.engines.places import Local, log, store
 
 MakeTrial = Callable[..., Trial]
@@ -25,7 +25,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         models.append(model)
         return min(4, limit), "four seeds stacked"
 
-    monkeypatch.setattr(stacked, "choose_size", choose_size)
+    monkeypatch.setattr(stacks, "choose_size", choose_size)
     return models
 
 

@@ -18,8 +18,8 @@ from seedstudy.data.base import Dataset
 from seedstudy.errors import RecipeError
 from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.recipe import Recipe
-from seedstudy.train.augment import pipeline as augment
-from seedstudy.train.augment.pipeline import NO_OP, OPS, BatchedAugmenter, Chance, Draws, parse_randaugment
+from seedstudy.train import augment
+from seedstudy.train.augment import NO_OP, OPS, BatchedAugmenter, Chance, Draws, parse_randaugment
 from seedstudy.train.feed import MicroBatch, PilAugmenter, TensorAugmenter
 from seedstudy.train.random_state import RandomStream
 
@@ -211,8 +211,8 @@ def test_each_operation_reaches_just_the_images_that_drew_it() -> None:
 def test_whole_pipeline_equals_timms_in_distribution(data: Dataset, tiny_recipe: Recipe) -> None:
     # Mean and spread of 2,000 augmented copies per channel; the standard error of a mean is 0.01 to 0.02.
     rows = np.arange(2000) % len(data.train_images)
-    theirs = PilAugmenter(tiny_recipe, data)([MicroBatch(rows=rows, stream=RandomStream(0), place=(0, 0))])[0]
-    ours = TensorAugmenter(tiny_recipe, data, CPU)([MicroBatch(rows=rows, stream=RandomStream(0), place=(0, 0))])[0]
+    theirs = PilAugmenter(tiny_recipe, data)([MicroBatch(rows=rows, stream=RandomStream(0), position=(0, 0))])[0]
+    ours = TensorAugmenter(tiny_recipe, data, CPU)([MicroBatch(rows=rows, stream=RandomStream(0), position=(0, 0))])[0]
     assert ours.shape == theirs.shape
     for of_images in (lambda x: x.mean((2, 3)), lambda x: x.std((2, 3)), lambda x: x[:, :, 0, 0]):
         for channel in range(3):
@@ -229,10 +229,10 @@ def test_same_generator_same_images_other_generator_others() -> None:
 
 def test_what_is_drawn_does_not_depend_on_how_much_is_augmented_in_one_go(data: Dataset, tiny_recipe: Recipe) -> None:
     stream, augmented = RandomStream(5), TensorAugmenter(tiny_recipe, data, CPU)
-    batches = [MicroBatch(rows=np.arange(16) + 16 * n, stream=stream, place=(n, 0)) for n in range(3)]
+    batches = [MicroBatch(rows=np.arange(16) + 16 * n, stream=stream, position=(n, 0)) for n in range(3)]
     for alone, together in zip([augmented([batch])[0] for batch in batches], augmented(batches), strict=True):
         assert (alone - together).abs().max() <= 1.01 / 255 / 0.25
-    moved = augmented([replace(batches[0], place=(7, 0))])[0]
+    moved = augmented([replace(batches[0], position=(7, 0))])[0]
     assert not torch.equal(moved, augmented([batches[0]])[0])
 
 

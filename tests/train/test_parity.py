@@ -37,7 +37,7 @@ from seedstudy.recipes.scaling import scale
 from seedstudy.study.seeds import Streams
 from seedstudy.train.devices import accelerator_of
 from seedstudy.train.evaluate import EvalImages, evaluate_by_recipe
-from seedstudy.train.feed import PilAugmenter, epoch_order, image_transform
+from seedstudy.train.feed import ArrayFeed, epoch_order, image_transform, mixed
 from seedstudy.train.models import build_model
 from seedstudy.train.parts import (
     WeightAverage,
@@ -48,9 +48,9 @@ from seedstudy.train.parts import (
     weight_decay_groups,
 )
 from seedstudy.train.preprocessing import Preprocessing
-from seedstudy.train.processes import Share
-from seedstudy.train.random_state import RandomStream
-from seedstudy.train.trial import epoch_batches, epoch_streams, train_trial
+from seedstudy.train.processes import Shard
+from seedstudy.train.random_state import RandomStream, epoch_streams
+from seedstudy.train.trial import train_trial
 
 Array = npt.NDArray[np.float64]
 
@@ -664,12 +664,13 @@ def test_a_whole_trial_is_timms_loop(data: Dataset, make_trial: Any, tiny_recipe
     loss_of = BinaryCrossEntropy(target_threshold=0.2, smoothing=0.0)
     average = timm.utils.ModelEmaV3(model, decay=0.8)
     mix = build_mixing(recipe, 4)
+    shard = Shard()
+    feed = ArrayFeed(data, recipe, shard, device, trial.augment)
     n_done = 0
     for epoch in range(n_epochs):
         model.train()
-        random = epoch_streams(streams, epoch, Share())
-        augment = PilAugmenter(recipe, data)
-        for update in epoch_batches(data, recipe, augment, mix, streams, epoch, device, random=random):
+        random = epoch_streams(streams, epoch, shard.micro_batches)
+        for update in mixed(feed.epoch(streams, epoch, random), mix, shard, random, device):
             optimizer.zero_grad()
             for images, targets in update:
                 with random["drop"].active():

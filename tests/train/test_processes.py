@@ -20,7 +20,8 @@ from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.placement import check_layout
 from seedstudy.study.seeds import Streams
-from seedstudy.train.processes import RunningStatistics, Share, of_slot, whole
+from seedstudy.train.processes import RunningStatistics, Shard
+from seedstudy.train.random_state import micro_batch_streams
 from tests.imagenet_tree import make_tree
 
 ROOT = Path(__file__).parents[2]
@@ -28,9 +29,9 @@ ROOT = Path(__file__).parents[2]
 
 def network_after(micro_batches: list[torch.Tensor], recipe: Recipe) -> nn.BatchNorm2d:
     model = nn.BatchNorm2d(3)
-    statistics = RunningStatistics(model, recipe, Share(slots=range(len(micro_batches))))
-    for place, images in enumerate(micro_batches):
-        with statistics.of_micro_batch(place):
+    statistics = RunningStatistics(model, recipe, Shard(micro_batches=range(len(micro_batches))))
+    for n, images in enumerate(micro_batches):
+        with statistics.micro_batch(n):
             model(images).sum().backward()
     return model
 
@@ -56,11 +57,13 @@ def test_reduce_is_devices_that_keep_their_own_statistics_until_the_epoch_ends()
     updates = [[level + torch.randn(8, 3, 4, 4, generator=generator) for level in (0.0, 3.0, -5.0)] for _ in range(5)]
     devices = [nn.BatchNorm2d(3) for _ in range(3)]
     ours = nn.BatchNorm2d(3)
-    statistics = RunningStatistics(ours, replace(load_recipe("a2"), batch_norm_sync="reduce"), Share(slots=range(3)))
+    statistics = RunningStatistics(
+        ours, replace(load_recipe("a2"), batch_norm_sync="reduce"), Shard(micro_batches=range(3))
+    )
     for update in updates:
-        for place, images in enumerate(update):
-            devices[place](images)
-            with statistics.of_micro_batch(place):
+        for n, images in enumerate(update):
+            devices[n](images)
+            with statistics.micro_batch(n):
                 ours(images)
     assert torch.allclose(ours.running_mean, torch.stack([d.running_mean for d in devices]).mean(0), atol=1e-6)
     assert torch.allclose(ours.running_var, torch.stack([d.running_var for d in devices]).mean(0), atol=1e-6)
@@ -83,14 +86,14 @@ def test_one_micro_batch_is_plain_batch_norm(micro_batches: list[torch.Tensor]) 
 
 def test_micro_batches_draw_from_streams_of_their_own() -> None:
     streams = Streams(seed=5)
-    drawn = {of_slot(streams, slot).of(purpose) for slot in range(4) for purpose in ("augment", "mix", "drop")}
+    drawn = {micro_batch_streams(streams, n).of(purpose) for n in range(4) for purpose in ("augment", "mix", "drop")}
     assert len(drawn) == 12
-    assert of_slot(streams, 0).of("mix") == streams.of("mix")
-    assert of_slot(streams, 3).of("init") == streams.of("init")
+    assert micro_batch_streams(streams, 0).of("mix") == streams.of("mix")
+    assert micro_batch_streams(streams, 3).of("init") == streams.of("init")
 
 
 def test_a_recipes_own_layout_is_four_micro_batches() -> None:
-    assert list(whole(load_recipe("a2")).slots) == [0, 1, 2, 3]
+    assert list(Shard.of_update(load_recipe("a2")).micro_batches) == [0, 1, 2, 3]
 
 
 def test_micro_batches_that_cannot_be_shared_equally_are_refused() -> None:

@@ -24,9 +24,10 @@ from seedstudy.study.seeds import Streams
 from seedstudy.study.trial import Trial, TrialResult
 from seedstudy.train.checkpoint import Checkpoints, Stopped
 from seedstudy.train.preprocessing import Preprocessing
-from seedstudy.train.processes import Share
-from seedstudy.train.streaming import EvalStream, TrainStream
-from seedstudy.train.trial import epoch_streams, train_trial
+from seedstudy.train.processes import Shard
+from seedstudy.train.random_state import epoch_streams
+from seedstudy.train.streaming import EvalStream, StreamFeed
+from seedstudy.train.trial import train_trial
 from tests.imagenet_tree import CLASSES, make_tree
 
 CPU = torch.device("cpu")
@@ -58,10 +59,10 @@ def recipe() -> Recipe:
 
 
 def epoch_of(data: Dataset, recipe: Recipe, seed: int = 0, epoch: int = 0, **options: int) -> list[torch.Tensor]:
-    share, streams = Share(slots=range(2)), Streams(seed=seed)
-    stream = TrainStream(data, recipe, share, CPU)
-    random = epoch_streams(streams, epoch, share)
-    return [batch for update in stream.epoch(streams, epoch, random, **options) for pair in update for batch in pair]
+    shard, streams = Shard(micro_batches=range(2)), Streams(seed=seed)
+    feed = StreamFeed(data, recipe, shard, CPU)
+    random = epoch_streams(streams, epoch, shard.micro_batches)
+    return [batch for update in feed.epoch(streams, epoch, random, **options) for pair in update for batch in pair]
 
 
 def outcome(result: TrialResult) -> tuple[bytes, ...]:

@@ -17,7 +17,8 @@ from seedstudy.recipes.scaling import scale
 from seedstudy.study.seeds import PURPOSES
 from seedstudy.study.trial import AUGMENTATIONS, Augmentation, EpochReport, Trial, TrialResult
 from seedstudy.train.parts import build_loss, build_mixing, build_optimizer, build_schedule
-from seedstudy.train.trial import epochs_between_evaluations, train_trial
+from seedstudy.train.result import eval_sets_after
+from seedstudy.train.trial import train_trial
 from tests.conftest import make_dataset
 
 MakeTrial = Callable[..., Trial]
@@ -139,9 +140,15 @@ def test_last_epoch_is_the_result_and_best_stands_beside_it(data: Dataset, make_
     assert result.best_epoch in (1, 2)
 
 
-def test_evaluation_never_costs_more_images_than_training() -> None:
-    assert epochs_between_evaluations(make_dataset(n_train=64, n_val=40)) == 1
-    assert epochs_between_evaluations(make_dataset(n_train=64, n_val=65)) == 2
+@pytest.mark.parametrize(("n_val", "evaluated"), [(40, [0, 1, 2, 3]), (65, [1, 3]), (200, [3])])
+def test_evaluation_never_costs_more_images_than_training(
+    n_val: int, evaluated: list[int], tiny_recipe: Recipe
+) -> None:
+    data, recipe = make_dataset(n_train=64, n_val=n_val), replace(tiny_recipe, epochs=4)
+    names = [eval_sets_after(epoch, recipe, data) for epoch in range(4)]
+    assert [epoch for epoch in range(4) if names[epoch]] == evaluated
+    assert set(names[:-1]) <= {("val",), ()}
+    assert names[-1] == ("val", "real")
 
 
 # --- parts, against what the recipes say ----------------------------------------------------------------

@@ -17,12 +17,9 @@ from seedstudy.data.base import Dataset
 from seedstudy.recipes.reader import with_values
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import Trial, TrialResult
-from seedstudy.train import models, trial
+from seedstudy.train import models, stacks, trial
 from seedstudy.train.checkpoint import Stopped
-from seedstudy.train.stacks import network as stacked_network
-from seedstudy.train.stacks import trial as stacked
-from seedstudy.train.stacks.network import why_not_stackable
-from seedstudy.train.stacks.trial import choose_size, train_stacked
+from seedstudy.train.stacks import choose_size, train_stacked, why_not_stackable
 from seedstudy.train.trial import train_trial
 from tests.conftest import make_dataset
 
@@ -63,7 +60,7 @@ class Builder:
 def builder(monkeypatch: pytest.MonkeyPatch) -> Builder:
     builder = Builder()
     monkeypatch.setattr(trial, "build_model", builder)
-    monkeypatch.setattr(stacked, "build_model", builder)
+    monkeypatch.setattr(stacks, "build_model", builder)
     return builder
 
 
@@ -210,7 +207,7 @@ def test_a_seed_that_diverges_later_keeps_what_was_seen(
     healthy = train_stacked(seeds, data)
     # Two seeds, four updates an epoch: call 12 is the second seed's at the sixth update.
     loss = NanAtCall(trial.build_loss(lively, is_mixed=True), call=12)
-    monkeypatch.setattr(stacked, "build_loss", lambda recipe, is_mixed: loss)
+    monkeypatch.setattr(stacks, "build_loss", lambda recipe, is_mixed: loss)
     first, second = train_stacked(seeds, data)
     assert outcome(first) == outcome(healthy[0])
     assert (second.status, second.epochs) == ("diverged", 1)
@@ -293,7 +290,7 @@ class Reshaping(nn.Module):
 def test_what_mixes_channels_unseen_is_found_by_running_it(
     network: type[nn.Module], reason: str, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stacked_network, "build_model", lambda *args, seed: network())
+    monkeypatch.setattr(stacks, "build_model", lambda *args, seed: network())
     assert why_not_stackable("own", tiny_recipe, 4).startswith(reason)
 
 
@@ -322,7 +319,7 @@ def test_size_is_chosen_by_time(
         while True:
             yield milliseconds[size] / 1000
 
-    monkeypatch.setattr(stacked, "_step_times", step_times)
+    monkeypatch.setattr(stacks, "_step_times", step_times)
     size, sentence = choose_size("resnet8_nano", tiny_recipe, 4, n_updates=n_updates, wish=None, limit=limit)
     assert size == expected
     gain = {1: "", 2: "1.7x", 4: "2.0x"}[size]
@@ -333,7 +330,7 @@ def test_size_is_chosen_by_time(
 def test_a_model_that_cannot_be_stacked_says_so(
     wish: int | None, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stacked, "_step_times", lambda *_: iter([0.1, 0.1]))
+    monkeypatch.setattr(stacks, "_step_times", lambda *_: iter([0.1, 0.1]))
     recipe = with_values(tiny_recipe, ["train_size=32"])
     assert choose_size("convnext_atto", recipe, 4, n_updates=8, wish=wish, limit=4) == (
         1,

@@ -1,7 +1,7 @@
 """PIL's image operations on whole batches: uint8 in, uint8 out, rounded where PIL rounds.
 
 Every function takes images (n, 3, h, w) and, per image, its own parameters. What PIL truncates is truncated here:
-most operations agree exactly, the others within the bounds that tests/train/test_pixels.py states. The formulas are
+most operations agree exactly, the others within the bounds that tests/train/test_image_ops.py states. The formulas are
 those of Pillow 13 (ImageOps.py, ImageEnhance.py, Blend.c, Filter.c, Geometry.c, Resample.c).
 """
 

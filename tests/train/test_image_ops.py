@@ -14,7 +14,7 @@ from timm.data import auto_augment
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
-from seedstudy.train.augment import pixels
+from seedstudy.train import image_ops
 
 N = 208
 SIDE = 32
@@ -56,22 +56,30 @@ def spread(low: float, high: float) -> Tensor:
 
 
 EXACT: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], PilOp, Tensor]] = {
-    "AutoContrast": (lambda x, _: pixels.autocontrast_tables(x), lambda i, _: ImageOps.autocontrast(i), spread(0, 0)),
-    "Equalize": (lambda x, _: pixels.equalize_tables(x), lambda i, _: ImageOps.equalize(i), spread(0, 0)),
-    "Invert": (lambda x, _: pixels.invert_tables(x), lambda i, _: ImageOps.invert(i), spread(0, 0)),
+    "AutoContrast": (
+        lambda x, _: image_ops.autocontrast_tables(x),
+        lambda i, _: ImageOps.autocontrast(i),
+        spread(0, 0),
+    ),
+    "Equalize": (lambda x, _: image_ops.equalize_tables(x), lambda i, _: ImageOps.equalize(i), spread(0, 0)),
+    "Invert": (lambda x, _: image_ops.invert_tables(x), lambda i, _: ImageOps.invert(i), spread(0, 0)),
     "Posterize": (
-        pixels.posterize_tables,
+        image_ops.posterize_tables,
         lambda i, bits: auto_augment.posterize(i, int(bits)),
         spread(1, 8).round(),  # PIL refuses 0 bits
     ),
-    "Solarize": (pixels.solarize_tables, lambda i, level: auto_augment.solarize(i, int(level)), spread(0, 256).round()),
+    "Solarize": (
+        image_ops.solarize_tables,
+        lambda i, level: auto_augment.solarize(i, int(level)),
+        spread(0, 256).round(),
+    ),
     "SolarizeAdd": (
-        pixels.solarize_add_tables,
+        image_ops.solarize_add_tables,
         lambda i, added: auto_augment.solarize_add(i, int(added)),
         spread(0, 128).round(),
     ),
-    "Brightness": (pixels.brightness_tables, auto_augment.brightness, spread(0.1, 1.9)),
-    "Contrast": (pixels.contrast_tables, auto_augment.contrast, spread(0.1, 1.9)),
+    "Brightness": (image_ops.brightness_tables, auto_augment.brightness, spread(0.1, 1.9)),
+    "Contrast": (image_ops.contrast_tables, auto_augment.contrast, spread(0.1, 1.9)),
 }
 
 
@@ -79,7 +87,7 @@ EXACT: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], PilOp, Tensor]] = {
 def test_operations_by_table_equal_pils(name: str, photographs: np.ndarray) -> None:
     tables_of, reference, arguments = EXACT[name]
     batch = batch_of(photographs)
-    ours = pixels.look_up(batch, tables_of(batch, arguments))
+    ours = image_ops.look_up(batch, tables_of(batch, arguments))
     assert differences(ours, photographs, reference, arguments).max() == 0
 
 
@@ -94,12 +102,12 @@ def test_operations_that_look_at_the_image_equal_pils_on_hard_ones(name: str) ->
     images[20:40, :16] = 3
     tables_of, reference, _ = EXACT[name]
     batch, arguments = batch_of(images), spread(0.1, 1.9)
-    ours = pixels.look_up(batch, tables_of(batch, arguments))
+    ours = image_ops.look_up(batch, tables_of(batch, arguments))
     assert differences(ours, images, reference, arguments).max() == 0
 
 
 @pytest.mark.parametrize(
-    ("ours", "reference"), [(pixels.color, auto_augment.color), (pixels.sharpness, auto_augment.sharpness)]
+    ("ours", "reference"), [(image_ops.color, auto_augment.color), (image_ops.sharpness, auto_augment.sharpness)]
 )
 def test_blends_equal_pils(ours: Callable[[Tensor, Tensor], Tensor], reference: PilOp, photographs: np.ndarray) -> None:
     factors = spread(0.1, 1.9)
@@ -107,7 +115,7 @@ def test_blends_equal_pils(ours: Callable[[Tensor, Tensor], Tensor], reference: 
 
 
 def _shifted(batch: Tensor, columns: Tensor, is_bicubic: bool) -> Tensor:
-    return pixels.shift_columns(batch, columns, torch.tensor(FILL, dtype=torch.uint8), is_bicubic=is_bicubic)
+    return image_ops.shift_columns(batch, columns, torch.tensor(FILL, dtype=torch.uint8), is_bicubic=is_bicubic)
 
 
 def _turned(batch: Tensor) -> Tensor:
@@ -129,7 +137,7 @@ MOVES: dict[str, tuple[Callable[[Tensor, Tensor, bool], Tensor], Callable[..., I
         0.45,
     ),
     "Rotate": (
-        lambda x, a, b: pixels.rotate(x, a, torch.tensor(FILL, dtype=torch.uint8), is_bicubic=b),
+        lambda x, a, b: image_ops.rotate(x, a, torch.tensor(FILL, dtype=torch.uint8), is_bicubic=b),
         auto_augment.rotate,
         30.0,
     ),
@@ -167,7 +175,7 @@ def test_resized_crops_equal_pils(size: int, is_bicubic: bool, photographs: np.n
         cropped = tvf.resized_crop(image, top, left, height, width, [size, size], mode)
         return tvf.hflip(cropped) if is_flipped[int(row)] else cropped
 
-    ours = pixels.resized_crop(
+    ours = image_ops.resized_crop(
         batch_of(photographs), boxes, size, is_bicubic=torch.full((N,), is_bicubic), is_flipped=is_flipped
     )
     off = differences(ours, photographs, reference, torch.arange(N))
@@ -183,6 +191,6 @@ def test_large_images_are_resized_alike_without_the_table_of_small_ones(monkeypa
     batch = torch.from_numpy(rng.integers(0, 256, (16, 3, SIDE, SIDE), dtype=np.uint8))
     boxes = torch.tensor([[3, 5, 20, 17]]).repeat(16, 1)
     choices = {"is_bicubic": torch.arange(16) % 2 == 0, "is_flipped": torch.arange(16) % 4 < 2}
-    expected = pixels.resized_crop(batch, boxes, 28, **choices)
-    monkeypatch.setattr(pixels, "_MAX_TABLE_BYTES", 0)
-    assert torch.equal(pixels.resized_crop(batch, boxes, 28, **choices), expected)
+    expected = image_ops.resized_crop(batch, boxes, 28, **choices)
+    monkeypatch.setattr(image_ops, "_MAX_TABLE_BYTES", 0)
+    assert torch.equal(image_ops.resized_crop(batch, boxes, 28, **choices), expected)

@@ -11,7 +11,7 @@ from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import AUGMENTATIONS, Augmentation
 from seedstudy.train.evaluate import EvalImages
-from seedstudy.train.feed import MicroBatch, build_augmenter, epoch_order
+from seedstudy.train.feed import MicroBatch, PilAugmenter, TensorAugmenter, epoch_order
 from seedstudy.train.preprocessing import Normaliser, Preprocessing
 from seedstudy.train.random_state import RandomStream
 
@@ -61,8 +61,9 @@ def test_random_stream_goes_on_where_it_stopped() -> None:
 @pytest.mark.parametrize("kind", AUGMENTATIONS)
 def test_augmented_batch_has_the_recipes_size_and_scale(kind: Augmentation, data: Dataset, tiny_recipe: Recipe) -> None:
     recipe = replace(tiny_recipe, train_size=12, random_erasing=1.0)
-    augment = build_augmenter(kind, recipe, data, torch.device("cpu"))
-    (batch,) = augment([MicroBatch(rows=np.arange(8), stream=RandomStream(0), place=(0, 0))])
+    is_pil = kind == "pil"
+    augment = PilAugmenter(recipe, data) if is_pil else TensorAugmenter(recipe, data, torch.device("cpu"))
+    (batch,) = augment([MicroBatch(rows=np.arange(8), stream=RandomStream(0), position=(0, 0))])
     assert batch.shape == (8, 3, 12, 12)
     assert batch.dtype == torch.float32
     assert 0.5 < float(batch.std()) < 2

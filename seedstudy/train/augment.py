@@ -18,22 +18,22 @@ from torch import Tensor
 
 from seedstudy.errors import RecipeError
 from seedstudy.recipes.recipe import Recipe
-from seedstudy.train.augment import pixels
+from seedstudy.train import image_ops
 
 # --- RandAugment's vocabulary ---------------------------------------------------------------------------
 
 _TABLES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "AutoContrast": lambda images, _: pixels.autocontrast_tables(images),
-    "Equalize": lambda images, _: pixels.equalize_tables(images),
-    "Invert": lambda images, _: pixels.invert_tables(images),
-    "Posterize": pixels.posterize_tables,
-    "Solarize": pixels.solarize_tables,
-    "SolarizeAdd": pixels.solarize_add_tables,
-    "Brightness": pixels.brightness_tables,
-    "Contrast": pixels.contrast_tables,
+    "AutoContrast": lambda images, _: image_ops.autocontrast_tables(images),
+    "Equalize": lambda images, _: image_ops.equalize_tables(images),
+    "Invert": lambda images, _: image_ops.invert_tables(images),
+    "Posterize": image_ops.posterize_tables,
+    "Solarize": image_ops.solarize_tables,
+    "SolarizeAdd": image_ops.solarize_add_tables,
+    "Brightness": image_ops.brightness_tables,
+    "Contrast": image_ops.contrast_tables,
 }
 _SHIFTS = ("ShearY", "TranslateY", "ShearX", "TranslateX")
-_BLENDS = {"Color": pixels.color, "Sharpness": pixels.sharpness}
+_BLENDS = {"Color": image_ops.color, "Sharpness": image_ops.sharpness}
 
 OPS = (*_TABLES, *_SHIFTS, "Rotate", *_BLENDS)
 """timm's 15 operations (auto_augment.py, _RAND_INCREASING_TRANSFORMS), those of one kind side by side."""
@@ -256,7 +256,7 @@ class BatchedAugmenter:
         """Return how many slots of :data:`_SLOTS` are worked on together, and how: (images, arguments, slot sizes)."""
 
         def rotate(images: Tensor, argument: Tensor, _: list[int], *, is_bicubic: bool) -> Tensor:
-            return pixels.rotate(images, argument, self._fill, is_bicubic=is_bicubic)
+            return image_ops.rotate(images, argument, self._fill, is_bicubic=is_bicubic)
 
         return (
             (len(_TABLES), _apply_tables),
@@ -276,7 +276,9 @@ class BatchedAugmenter:
 
     def _cropped(self, images: Tensor, draws: Draws) -> Tensor:
         def crop(part: Tensor, box: Tensor, is_bicubic: Tensor, is_flipped: Tensor) -> Tensor:
-            return pixels.resized_crop(part, box, self._recipe.train_size, is_bicubic=is_bicubic, is_flipped=is_flipped)
+            return image_ops.resized_crop(
+                part, box, self._recipe.train_size, is_bicubic=is_bicubic, is_flipped=is_flipped
+            )
 
         drawn = [self._sent(part) for part in (draws.box, draws.is_bicubic, draws.is_flipped)]
         parts = zip(*(each.split(self._at_once(images)) for each in (images, *drawn)), strict=True)
@@ -328,7 +330,7 @@ class BatchedAugmenter:
         centres = torch.arange(side, device=images.device) + 0.5
         shears, shifts = (argument[:, None] * centres).split(sizes), (argument[:, None] * side).split(sizes)
         columns = torch.cat([shears[0], shifts[1].expand(-1, side), shears[2], shifts[3].expand(-1, side)])
-        moved = pixels.shift_columns(views, columns, self._fill, is_bicubic=is_bicubic)
+        moved = image_ops.shift_columns(views, columns, self._fill, is_bicubic=is_bicubic)
         return torch.cat([moved[:n_upright], moved[n_upright:].transpose(2, 3)])
 
     def _erase(self, batch: Tensor, draws: Draws) -> Tensor:
@@ -350,7 +352,7 @@ def _apply_tables(images: Tensor, argument: Tensor, sizes: list[int]) -> Tensor:
     """Apply lookup tables to images sorted as :data:`_TABLES`."""
     parts = zip(_TABLES.values(), images.split(sizes), argument.split(sizes), strict=True)
     tables = [make(chosen, arguments).expand(-1, 3, -1) for make, chosen, arguments in parts if len(chosen)]
-    return pixels.look_up(images, torch.cat(tables))
+    return image_ops.look_up(images, torch.cat(tables))
 
 
 # --- drawing, as timm and torchvision draw ---------------------------------------------------------------

@@ -1,1 +1,0 @@
-"""Augmentation as timm draws it, in tensors."""

@@ -1,1 +1,0 @@
-"""Several seeds trained as one network."""
