@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from seedstudy.engines.status import Cancellation, StudyStatus
     from seedstudy.study.study import Study
     from seedstudy.train.cost import Cost
-    from seedstudy.train.pretrained import Judged, Preprocessing
+    from seedstudy.train.pretrained import EvaluatedSet, Judged, Preprocessing
 
 Say = Callable[[str], None]
 """Receives one line at a time: progress, and what a user must know beside the answer."""
@@ -656,18 +656,6 @@ def import_files(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluatedSet:
-    """One network on one eval set."""
-
-    eval_set: str
-    n_examples: int
-    top1: float
-    """Percent, as the next two."""
-    top5: float
-    published_top1: float | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluateAnswer:
     """Weights trained elsewhere, evaluated here."""
 
@@ -726,7 +714,7 @@ def evaluate(
 
     check_name(study)
     require_extra("train")
-    from seedstudy.train.pretrained import judge
+    from seedstudy.train.pretrained import EvaluatedSet, judge
 
     prepared = datasets.prepare(
         data, data_dir=None if data_dir is None else Path(data_dir), cache_dir=machine.cache_dir(), progress=say

@@ -19,7 +19,7 @@ from seedstudy.cli.options import (
     Save,
     Where,
     check_choice,
-    check_picture,
+    check_save,
     eval_names,
     grouped,
     name_left_out,
@@ -75,7 +75,7 @@ def compare(
     gates = words(fail_on or "")
     for gate in gates:
         check_choice("--fail-on", gate, VERDICTS, what="verdict")
-    check_picture(save)
+    check_save(save)
     from seedstudy import api
     from seedstudy.show.compare import across_data_tables, comparison_tables, grid_tables
 
@@ -109,9 +109,10 @@ def compare(
 
 def _end(comparisons: Comparisons, gates: tuple[str, ...], save: Path | None) -> None:
     if save is not None:
-        from seedstudy.show import plots
+        from seedstudy.show.plots.canvas import save_picture
+        from seedstudy.show.plots.estimation import plot_estimation
 
-        plots.save(plots.estimation(comparisons.answers), save)
+        save_picture(plot_estimation(comparisons.answers), save)
     name_left_out(comparisons.left_out)
     if any(answer.verdict.word in gates for answer in comparisons.answers):
         raise typer.Exit(EXIT_GATE)

@@ -14,7 +14,6 @@ import typer
 
 from seedstudy.errors import StudyError, suggest
 
-PICTURES = (".png", ".pdf", ".svg")
 EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 Results = Annotated[Path, typer.Option("--results", help="Folder that holds the studies.")]
@@ -157,12 +156,12 @@ def check_choice(option: str, given: str, known: Iterable[str], *, what: str) ->
         raise StudyError(f'{option} "{given}" is no {what}.{suggest(given, known)}')
 
 
-def check_picture(path: Path | None) -> None:
-    """Refuse a picture's name before anything is computed."""
-    if path is not None and path.suffix.lower() not in PICTURES:
-        raise StudyError(f"{path}: a picture's name ends in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}.")
-    if path is not None and not path.absolute().parent.is_dir():
-        raise StudyError(f"{path}: no such folder; make it, or choose another place.")
+def check_save(path: Path | None) -> None:
+    """Refuse the name of a picture before anything is computed."""
+    from seedstudy.show.plots import check_picture
+
+    if path is not None:
+        check_picture(path)
 
 
 # --- how a command ends ----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from seedstudy.cli.options import (
     Save,
     Training,
     Where,
-    check_picture,
+    check_save,
     grouped,
     name_left_out,
     one_eval_set,
@@ -61,7 +61,7 @@ def race(
     as_json: AsJson = False,
 ) -> None:
     """Add seeds, round by round, until the question is decided; the same command goes on."""
-    check_picture(save)
+    check_save(save)
     from seedstudy import api
     from seedstudy.show.race import look_lines, race_tables
 
@@ -93,7 +93,8 @@ def race(
     )
     print_answer(answer, lambda: race_tables(answer), as_json=as_json)
     if save is not None:
-        from seedstudy.show import plots
+        from seedstudy.show.plots.canvas import save_picture
+        from seedstudy.show.plots.race import plot_race
 
-        plots.save(plots.race(answer), save)
+        save_picture(plot_race(answer), save)
     name_left_out(answer.left_out)

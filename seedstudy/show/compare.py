@@ -17,6 +17,7 @@ from seedstudy.show.format import (
     mean_and_std,
     notes,
     number,
+    percent,
     seeds_of,
     small_print,
     table,
@@ -28,12 +29,13 @@ if TYPE_CHECKING:
     from seedstudy.decide.across import AcrossData, PooledAnswer, RankedAnswer
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.decide.grid import GridAnswer
+    from seedstudy.stats.result import Estimate
 
 
 # --- B against A ----------------------------------------------------------------------------------------
 
 
-def comparison_table(comparisons: Comparisons) -> RenderableType:
+def comparison_tables(comparisons: Comparisons, *, with_details: bool = False) -> RenderableType:
     """Render the comparisons, and below them the verdicts in words."""
     answers = comparisons.answers
     is_family = any(answer.n_family > 1 for answer in answers)
@@ -64,6 +66,7 @@ def comparison_table(comparisons: Comparisons) -> RenderableType:
         *_overall_in_words(comparisons),
         *_letters_in_words(comparisons),
         *_how_it_was_compared(answers),
+        *(_details(answers) if with_details else ()),
         *notes((f"{x.b.label}, {x.a.eval_set}", (*x.warnings, *x.doubts)) for x in answers),
     )
 
@@ -110,8 +113,7 @@ def _how_it_was_compared(answers: Sequence[Answer]) -> Iterator[Text]:
     for answer in answers:
         r = answer.comparison.correlation
         if r is not None:
-            shown = f"{number(r.value, 2)} {interval(r, 2)}" if r.has_interval else number(r.value, 2)
-            yield small_print(f"{answer.a.eval_set}: paired by seed, correlation r = {shown}.")
+            yield small_print(f"{answer.a.eval_set}: paired by seed, correlation r = {_with_interval(r, 2)}.")
 
 
 def _families(answers: Sequence[Answer]) -> Iterator[str]:
@@ -132,6 +134,50 @@ def _families(answers: Sequence[Answer]) -> Iterator[str]:
         n_sets = len({answer.a.eval_set for answer in answers})
         if len(answers) > n_sets or n_sets > 2:
             yield f"{len(answers)} comparisons, not adjusted for their number: a false finding among them is likelier."
+
+
+def _details(answers: Sequence[Answer]) -> Iterator[RenderableType]:
+    """Render what decides nothing: medians, one new seed, spreads, ranks."""
+    doubts = []
+    for answer in answers:
+        heads = [f"value, {percent(answer.comparison.level)} interval", "p"]
+        shown = table([f"{_pair(answer)}, {answer.a.eval_set}"], heads, is_compact=True)
+        estimates = []
+        for what, estimate, decimals, p in _detail_rows(answer):
+            if estimate is not None or p is not None:
+                shown.add_row(what, _with_interval(estimate, decimals), "" if p is None else format_p(p))
+                estimates += [estimate] if estimate is not None else []
+        yield shown
+        doubts.append(
+            (f"{answer.b.label}, {answer.a.eval_set}", [text for each in estimates for text in each.warnings])
+        )
+    yield small_print("None of these details decides, and their p-values are not adjusted for one another.")
+    yield from notes(doubts)
+
+
+def _detail_rows(answer: Answer) -> Iterator[tuple[str, Estimate | None, int, float | None]]:
+    """Yield name, value, decimals of the value, and p; a row without a value and a p is not shown."""
+    c, details = answer.comparison, answer.details
+    decimals = decimals_of(c.difference)
+    if details is not None:
+        yield "median of A", details.median_a, decimals, None
+        yield "median of B", details.median_b, decimals, None
+        yield "one new seed of A", details.new_seed_a, decimals, None
+        yield "one new seed of B", details.new_seed_b, decimals, None
+        yield "B - A: Hodges-Lehmann, Mann-Whitney", details.hodges_lehmann, decimals, details.mann_whitney_p
+        yield "B - A: signed ranks (Wilcoxon)", None, decimals, details.wilcoxon_p
+        yield "P(B > A) is 1/2: Brunner-Munzel", None, decimals, details.brunner_munzel_p
+        yield "std of B / std of A: Brown-Forsythe", details.sd_ratio, 2, details.brown_forsythe_p
+    yield "B - A: relabelled seeds", None, decimals, c.permutation_p
+    yield "B - A in std: Hedges' g", c.hedges_g, 2, None
+    yield "B not worse than A by the margin", None, decimals, answer.verdict.non_inferiority_p
+
+
+def _with_interval(estimate: Estimate | None, decimals: int) -> str:
+    if estimate is None:
+        return ""
+    value = number(estimate.value, decimals)
+    return f"{value} {interval(estimate, decimals)}" if estimate.has_interval else value
 
 
 # --- architectures x recipes ----------------------------------------------------------------------------
@@ -199,7 +245,7 @@ def _grid(answer: GridAnswer) -> Iterator[RenderableType]:
 def across_data_tables(answer: AcrossData) -> RenderableType:
     """Render the comparisons on each data set, and what they say together."""
     return Group(
-        comparison_table(answer.comparisons),
+        comparison_tables(answer.comparisons),
         *(_pooled(pooled) for pooled in answer.pooled),
         *(part for ranked in answer.ranked for part in _ranked(ranked)),
         *notes((pooled.eval_set, pooled.pooled.warnings) for pooled in answer.pooled if pooled.pooled),

@@ -2,43 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from seedstudy.show.format import UNKNOWN, filled_table
 
+if TYPE_CHECKING:
+    from seedstudy.train.cost import Cost
+    from seedstudy.train.pretrained import EvaluatedSet
 
-def cost_table(rows: Sequence[Mapping[str, Any]], *, batch_size: int) -> RenderableType:
-    """Render size, and where it was timed speed and memory, one row per network."""
+
+def cost_table(costs: Sequence[Cost], *, repeats: int) -> RenderableType:
+    """Render one row per network: its size, and where it was timed its speed and memory."""
+    first = costs[0]
     heads = ["model", "px", "params M", "GMACs", "act. M"]
-    if "latency_s" in rows[0]:
-        heads += ["latency ms", f"images/s (batch {batch_size})", "training images/s", "peak MiB"]
-    return filled_table(heads, [_cost_cells(row) for row in rows])
+    if first.latency_s is None:
+        return filled_table(heads, map(_size, costs))
+    heads += ["latency ms", f"images/s (batch {first.batch_size})", "training images/s", "peak MiB"]
+    return Group(
+        filled_table(heads, [_size(cost) + _speed(cost) for cost in costs]),
+        Text(f"median of {repeats} passes on {first.device}, {first.precision}; latency is of one image"),
+    )
 
 
-def _cost_cells(row: Mapping[str, Any]) -> list[str]:
-    counts = [f"{row['n_params'] / 1e6:.2f}", f"{row['n_macs'] / 1e9:.2f}", f"{row['n_activations'] / 1e6:.2f}"]
-    cells = [row["model"], str(row["image_size"]), *counts]
-    if "latency_s" in row:
-        memory = row["peak_mem_bytes"]
-        cells += [
-            f"{1000 * row['latency_s']:.2f}",
-            f"{row['infer_images_per_s']:,.1f}",
-            f"{row['train_images_per_s']:,.1f}",
-            UNKNOWN if memory is None else f"{memory / 2**20:,.0f}",
-        ]
-    return cells
+def _size(cost: Cost) -> list[str]:
+    size = cost.size
+    counts = [f"{size.n_params / 1e6:.2f}", f"{size.n_macs / 1e9:.2f}", f"{size.n_activations / 1e6:.2f}"]
+    return [cost.model, str(cost.image_size), *counts]
 
 
-def evaluation_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """Render top-1 and top-5 per eval set, and the published top-1 beside them where it is known."""
+def _speed(cost: Cost) -> list[str]:
+    return [
+        _number(None if cost.latency_s is None else 1000 * cost.latency_s, 2),
+        _number(cost.infer_images_per_s, 1),
+        _number(cost.train_images_per_s, 1),
+        _number(None if cost.peak_mem_bytes is None else cost.peak_mem_bytes / 2**20, 0),
+    ]
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return UNKNOWN if value is None else f"{value:,.{decimals}f}"
+
+
+def evaluation_table(evaluations: Sequence[EvaluatedSet]) -> RenderableType:
+    """Render top-1 and top-5 per eval set, and beside them the published top-1 where it is known."""
     heads = ("eval set", "n", "top-1", "top-5", "published top-1", "difference")
-    return filled_table(heads, [_evaluation_cells(row) for row in rows])
+    return filled_table(heads, map(_evaluation, evaluations))
 
 
-def _evaluation_cells(row: Mapping[str, Any]) -> list[str]:
-    published = row["published_top1"]
-    beside = [UNKNOWN] * 2 if published is None else [f"{published:.3f}", f"{row['top1'] - published:+.3f}"]
-    return [row["eval_set"], f"{row['n_examples']:,}", f"{row['top1']:.3f}", f"{row['top5']:.3f}", *beside]
+def _evaluation(each: EvaluatedSet) -> list[str]:
+    beside = [UNKNOWN] * 2
+    if each.published_top1 is not None:
+        beside = [f"{each.published_top1:.3f}", f"{each.top1 - each.published_top1:+.3f}"]
+    return [each.eval_set, f"{each.n_examples:,}", f"{each.top1:.3f}", f"{each.top5:.3f}", *beside]

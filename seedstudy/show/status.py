@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from seedstudy.show.format import duration, table
 
 if TYPE_CHECKING:
-    from seedstudy.engines.status import TrialStatus
-
-_STATES = ("planned", "queued", "running", "ok", "diverged", "failed", "interrupted", "lost", "damaged")
+    from seedstudy.engines.status import GroupStatus, StudyStatus, TrialStatus
 
 
-def status_table(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
-    """Render how many trials of each recipe and model are in each state."""
-    counts = table(["recipe", "model", "data"], _STATES)
-    for row in rows:
-        states = [str(row[state]) if row[state] else "·" for state in _STATES]
-        counts.add_row(row["recipe"], row["model"], row["data"], *states)
+def status_tables(status: StudyStatus) -> RenderableType:
+    """Render how many trials are in each state, and a line on each that runs or ended without a result."""
+    return Group(*_parts(status))
+
+
+def _parts(status: StudyStatus) -> Iterator[RenderableType]:
+    if status.groups:
+        yield _counts(status.groups)
+    if status.n_imported:
+        trials = "1 imported trial" if status.n_imported == 1 else f"{status.n_imported} imported trials"
+        yield Text(f"{trials}, trained elsewhere: `seedstudy summary` shows them.")
+    for trial in status.trials:
+        line = _line(trial)
+        if line:
+            # Not wrapped: a path that is broken in two cannot be copied.
+            yield Text(f"{trial.trial_id}: {line}", no_wrap=True, overflow="ignore")
+    if status.time_left_s is not None:
+        yield Text(f"time left: about {duration(status.time_left_s)}")
+
+
+def _counts(groups: tuple[GroupStatus, ...]) -> RenderableType:
+    states = list(groups[0].counts)
+    counts = table(["recipe", "model", "data"], states)
+    for group in groups:
+        counts.add_row(group.recipe, group.model, group.data, *(str(group.counts[state] or "·") for state in states))
     return counts
 
 
-def trial_lines(trials: Iterable[TrialStatus]) -> list[str]:
-    """Say of each trial that runs, or ended without a result, what the table cannot: where, how long, why."""
-    return [f"{trial.trial_id}: {line}" for trial in trials if (line := _line(trial))]
-
-
 def _line(trial: TrialStatus) -> str:
+    """Return what the table cannot say of a trial: where, for how long, why; empty where there is nothing to say."""
     match trial.state:
         case "running":
             since = "" if trial.since is None else f" for {duration(time.time() - trial.since)}"
@@ -44,7 +58,3 @@ def _line(trial: TrialStatus) -> str:
             return f"{trial.state} on {trial.where}{epoch}: {trial.reason} ({trial.log or 'no log'})"
         case _:
             return ""
-
-
-def time_left_line(seconds: float) -> str:
-    return f"time left: about {duration(seconds)}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from seedstudy.show.format import UNKNOWN, ci_heading, interval, notes, number, small_print, table
+from seedstudy.show.format import UNKNOWN, ci_heading, interval, notes, number, percent, small_print, table
 from seedstudy.stats.result import decimals_of, format_p, p_equals
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _FEWEST_FOR_A_SHAPE = 10
 
 
-def summary_table(summaries: Sequence[Summary]) -> RenderableType:
+def summary_tables(summaries: Sequence[Summary], *, with_details: bool = False) -> RenderableType:
     """Render the RSB table: one row per recipe and eval set, each number with its interval."""
     ci = ci_heading(summaries[0].description.mean.level)
     rows = table(["recipe", "eval set"], ["n", "mean", ci, "std", ci, "min", "max", "seed 0"])
@@ -48,8 +48,32 @@ def summary_table(summaries: Sequence[Summary]) -> RenderableType:
             f"{unit}, last epoch; std over seeds (n - 1); CI of the mean by t, of the std by chi-square; "
             "# is seed 0's rank"
         ),
+        *(_details(summaries) if with_details else ()),
         *notes((summary.group.label, summary.warnings) for summary in summaries),
     )
+
+
+def _details(summaries: Sequence[Summary]) -> Iterator[RenderableType]:
+    """Render the median, where one new seed may land, and an interval of the std that does not assume normal seeds."""
+    level = summaries[0].level
+    rows = table(["recipe, eval set"], ["median", f"new seed, {percent(level)}", "std, robust CI"], is_compact=True)
+    doubts = []
+    for summary in summaries:
+        decimals, details = decimals_of(summary.description.mean), summary.details
+        label = f"{summary.group.label}, {summary.group.eval_set}"
+        rows.add_row(
+            label,
+            f"{details.median.value:.{decimals}f} {interval(details.median, decimals)}",
+            interval(details.new_seed, decimals),
+            interval(details.std_robust, decimals),
+        )
+        doubts.append((label, (*details.median.warnings, *details.std_robust.warnings)))
+    yield rows
+    yield small_print(
+        "median: CI by order statistics; new seed: where one more may land, for normal seeds; robust: CI of the std "
+        "that follows the kurtosis (Bonett)"
+    )
+    yield from notes(doubts)
 
 
 def fit_table(groups: Sequence[FittedGroup]) -> RenderableType:
