@@ -12,8 +12,7 @@ from scipy import stats
 import seedstudy as ss
 from seedstudy.decide.audit import Noise
 from seedstudy.decide.plan import Spread, curve
-from seedstudy.errors import SeedstudyError, StatisticsError
-from seedstudy.read.published import gpu_hours, reference_stds
+from seedstudy.errors import StatisticsError
 from seedstudy.stats.audit import (
     Cells,
     best_spread,

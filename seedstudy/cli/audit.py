@@ -14,7 +14,6 @@ from seedstudy.cli.options import (
     Results,
     Save,
     StudyName,
-    check_save,
     name_left_out,
     print_answer,
     words,
@@ -49,10 +48,11 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Say which differences of a published table of single runs exceed seed noise."""
-    check_save(save)
     from seedstudy import api
     from seedstudy.show.audit import audit_tables
+    from seedstudy.show.plots import check_picture
 
+    check_picture(save)
     answer = api.audit(
         table,
         sd=sd,

@@ -19,7 +19,6 @@ from seedstudy.cli.options import (
     Save,
     Where,
     check_choice,
-    check_save,
     eval_names,
     grouped,
     name_left_out,
@@ -75,10 +74,11 @@ def compare(
     gates = words(fail_on or "")
     for gate in gates:
         check_choice("--fail-on", gate, VERDICTS, what="verdict")
-    check_save(save)
     from seedstudy import api
     from seedstudy.show.compare import across_data_tables, comparison_tables, grid_tables
+    from seedstudy.show.plots import check_picture
 
+    check_picture(save)
     asked: dict[str, Any] = {**values(where), "eval_sets": eval_names(eval_sets), "level": level}
     if grid:
         if gates or save is not None or all_pairs or paired or across_data:

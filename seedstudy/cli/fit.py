@@ -13,7 +13,6 @@ from seedstudy.cli.options import (
     RngSeed,
     Save,
     Where,
-    check_save,
     eval_names,
     grouped,
     name_left_out,
@@ -37,10 +36,11 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Describe the distribution over seeds: families, goodness of fit, histogram with Gaussian fit (RSB Figure 2)."""
-    check_save(save)
     from seedstudy import api
+    from seedstudy.show.plots import check_picture
     from seedstudy.show.summary import fit_table
 
+    check_picture(save)
     answer = api.fit(
         what,
         **values(where),

@@ -55,5 +55,5 @@ def import_files(
     tell(f"{n} trials imported into {place}" if n else f"imported before into {place}: nothing to do")
     for note in answer.notes:
         tell(f"note: {note}")
-    print_answer(answer, lambda: summary_tables(answer.summaries), as_json=as_json)
+    print_answer(answer, lambda: summary_tables(answer.summaries, with_details=False), as_json=as_json)
     name_left_out(answer.summaries.left_out)

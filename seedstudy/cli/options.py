@@ -23,9 +23,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="The same facts for machine
 EvalSets = Annotated[str | None, typer.Option("--eval", help="Eval sets, e.g. val,real,v2 (default: all there are).")]
 EvalSet = Annotated[str | None, typer.Option("--eval", help="The one eval set that counts (default: val).")]
 Metric = Annotated[str, typer.Option("--metric", help="Metric, or column of a file.")]
-Unit = Annotated[
-    str | None, typer.Option("--unit", help="percent or fraction, where plain accuracies leave it open.")
-]
+Unit = Annotated[str | None, typer.Option("--unit", help="percent or fraction, where plain accuracies leave it open.")]
 LowerIsBetter = Annotated[
     bool | None,
     typer.Option("--lower-is-better/--higher-is-better", help="For metrics whose name leaves it open."),
@@ -86,7 +84,7 @@ class Placement:
     ] = None
 
 
-def grouped[**P](command: Callable[P, None]) -> Callable[..., None]:
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command whose parameters of a dataclass above are spread into that class's options."""
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {}
@@ -108,7 +106,7 @@ def grouped[**P](command: Callable[P, None]) -> Callable[..., None]:
     def call(**given: Any) -> None:
         for name, kind in groups.items():
             given[name] = kind(**{option.name: given.pop(option.name) for option in fields(kind)})
-        command(**given)  # type: ignore[call-arg]  # spread above
+        command(**given)
 
     call.__name__, call.__doc__ = command.__name__, command.__doc__
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
@@ -154,14 +152,6 @@ def check_choice(option: str, given: str, known: Iterable[str], *, what: str) ->
     """Refuse a word that is not among the known ones."""
     if given not in known:
         raise StudyError(f'{option} "{given}" is no {what}.{suggest(given, known)}')
-
-
-def check_save(path: Path | None) -> None:
-    """Refuse the name of a picture before anything is computed."""
-    from seedstudy.show.plots import check_picture
-
-    if path is not None:
-        check_picture(path)
 
 
 # --- how a command ends ----------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from seedstudy.cli.options import (
     EvalSet,
     Save,
     Where,
-    check_save,
     grouped,
     name_left_out,
     one_eval_set,
@@ -46,10 +45,11 @@ def power(
     as_json: AsJson = False,
 ) -> None:
     """Plan: seeds per arm for a difference, smallest detectable difference for n seeds, and their cost."""
-    check_save(save)
     from seedstudy import api
     from seedstudy.show.plan import power_lines
+    from seedstudy.show.plots import check_picture
 
+    check_picture(save)
     answer = api.power(
         sd,
         pilots=pilot or (),

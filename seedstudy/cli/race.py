@@ -17,7 +17,6 @@ from seedstudy.cli.options import (
     Save,
     Training,
     Where,
-    check_save,
     grouped,
     name_left_out,
     one_eval_set,
@@ -61,9 +60,11 @@ def race(
     as_json: AsJson = False,
 ) -> None:
     """Add seeds, round by round, until the question is decided; the same command goes on."""
-    check_save(save)
     from seedstudy import api
+    from seedstudy.show.plots import check_picture
     from seedstudy.show.race import look_lines, race_tables
+
+    check_picture(save)
 
     def say_look(race: Race) -> None:
         for line in look_lines(race):

@@ -6,55 +6,47 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
-from seedstudy.show.format import UNKNOWN, filled_table
+from seedstudy.show.format import UNKNOWN, filled_table, small_print
 
 if TYPE_CHECKING:
-    from seedstudy.train.cost import Cost
-    from seedstudy.train.pretrained import EvaluatedSet
+    from seedstudy.study.network import Cost, EvaluatedSet
 
 
 def cost_table(costs: Sequence[Cost], *, repeats: int) -> RenderableType:
-    """Render one row per network: its size, and where it was timed its speed and memory."""
-    first = costs[0]
+    """Render size, and where it was timed speed and memory, one row per network."""
     heads = ["model", "px", "params M", "GMACs", "act. M"]
-    if first.latency_s is None:
-        return filled_table(heads, map(_size, costs))
-    heads += ["latency ms", f"images/s (batch {first.batch_size})", "training images/s", "peak MiB"]
+    speed = costs[0].speed
+    if speed is None:
+        return filled_table(heads, [_cost_cells(cost) for cost in costs])
+    heads += ["latency ms", f"images/s (batch {speed.batch_size})", "training images/s", "peak MiB"]
     return Group(
-        filled_table(heads, [_size(cost) + _speed(cost) for cost in costs]),
-        Text(f"median of {repeats} passes on {first.device}, {first.precision}; latency is of one image"),
+        filled_table(heads, [_cost_cells(cost) for cost in costs]),
+        small_print(f"median of {repeats} passes on {speed.device}, {speed.precision}; latency is of one image"),
     )
 
 
-def _size(cost: Cost) -> list[str]:
-    size = cost.size
+def _cost_cells(cost: Cost) -> list[str]:
+    size, speed = cost.size, cost.speed
     counts = [f"{size.n_params / 1e6:.2f}", f"{size.n_macs / 1e9:.2f}", f"{size.n_activations / 1e6:.2f}"]
-    return [cost.model, str(cost.image_size), *counts]
-
-
-def _speed(cost: Cost) -> list[str]:
-    return [
-        _number(None if cost.latency_s is None else 1000 * cost.latency_s, 2),
-        _number(cost.infer_images_per_s, 1),
-        _number(cost.train_images_per_s, 1),
-        _number(None if cost.peak_mem_bytes is None else cost.peak_mem_bytes / 2**20, 0),
-    ]
-
-
-def _number(value: float | None, decimals: int) -> str:
-    return UNKNOWN if value is None else f"{value:,.{decimals}f}"
+    cells = [cost.model, str(cost.image_size), *counts]
+    if speed is not None:
+        cells += [
+            f"{1000 * speed.latency_s:.2f}",
+            f"{speed.infer_images_per_s:,.1f}",
+            f"{speed.train_images_per_s:,.1f}",
+            UNKNOWN if speed.peak_mem_bytes is None else f"{speed.peak_mem_bytes / 2**20:,.0f}",
+        ]
+    return cells
 
 
 def evaluation_table(evaluations: Sequence[EvaluatedSet]) -> RenderableType:
-    """Render top-1 and top-5 per eval set, and beside them the published top-1 where it is known."""
+    """Render top-1 and top-5 per eval set, and the published top-1 beside them where it is known."""
     heads = ("eval set", "n", "top-1", "top-5", "published top-1", "difference")
-    return filled_table(heads, map(_evaluation, evaluations))
+    return filled_table(heads, [_evaluation_cells(each) for each in evaluations])
 
 
-def _evaluation(each: EvaluatedSet) -> list[str]:
-    beside = [UNKNOWN] * 2
-    if each.published_top1 is not None:
-        beside = [f"{each.published_top1:.3f}", f"{each.top1 - each.published_top1:+.3f}"]
+def _evaluation_cells(each: EvaluatedSet) -> list[str]:
+    published = each.published_top1
+    beside = [UNKNOWN] * 2 if published is None else [f"{published:.3f}", f"{each.top1 - published:+.3f}"]
     return [each.eval_set, f"{each.n_examples:,}", f"{each.top1:.3f}", f"{each.top5:.3f}", *beside]

@@ -9,65 +9,50 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from seedstudy.recipes.recipe import TABLE_2, format_value
-from seedstudy.show.format import UNKNOWN, filled_table
+from seedstudy.show.format import UNKNOWN, filled_table, table
 
 if TYPE_CHECKING:
     from seedstudy.data.base import DataInfo, Finding
     from seedstudy.recipes.catalogue import CatalogueEntry, Description, Differences, Network
 
 
-def recipe_list(recipes: Iterable[CatalogueEntry]) -> RenderableType:
+def recipe_list(entries: Iterable[CatalogueEntry]) -> RenderableType:
     """Render the packaged recipes, and what keeps them from being trained as they are."""
-    return filled_table(
-        ("recipe", "recipe_id", "title", "gaps"),
-        [
-            (
-                recipe.name,
-                recipe.recipe_id or UNKNOWN,
-                recipe.title,
-                ", ".join([*recipe.missing, *(["sizes and more by model"] if recipe.by_model else [])]),
-            )
-            for recipe in recipes
-        ],
-    )
+    recipes = table(["recipe", "recipe_id", "title", "gaps"])
+    for entry in entries:
+        gaps = [*entry.missing, *(["sizes and more by model"] if entry.by_model else [])]
+        recipes.add_row(entry.name, entry.recipe_id or UNKNOWN, entry.title, ", ".join(gaps))
+    return recipes
 
 
 def recipe_table(recipe: Description, *, with_sources: bool) -> RenderableType:
     """Render every value of a recipe, with its source where asked for."""
-    rows = [(key, format_value(value), recipe.sources.get(key, "")) for key, value in recipe.values.items()]
-    n_columns = 3 if with_sources else 2
-    return Group(
-        Text(f"{recipe.recipe_id or recipe.name}: {recipe.title}"),
-        filled_table(("key", "value", "source")[:n_columns], [row[:n_columns] for row in rows]),
-    )
+    rows = table(["key", "value", *(["source"] if with_sources else [])])
+    for key, value in recipe.values.items():
+        rows.add_row(key, format_value(value), *([recipe.sources.get(key, "")] if with_sources else []))
+    return Group(Text(f"{recipe.recipe_id or recipe.name}: {recipe.title}"), rows)
 
 
 def recipe_diff(answer: Differences) -> RenderableType:
     """Render recipes side by side: first the rows of RSB's Table 2, then the keys it has no row for."""
-    if not answer.differences:
+    rows = {row.key: row.values for row in answer.differences}
+    if not rows:
         return Text(f"{' and '.join(answer.recipes)} have equal values.")
-    values = {row.key: row.values for row in answer.differences}
     if answer.updates is not None:
-        values["updates"] = answer.updates
-    in_table_2 = [key for key in TABLE_2 if key in values]
-    return filled_table(
-        ("", "key", *answer.recipes),
-        [
-            (
-                TABLE_2.get(key, ""),
-                "" if key == "updates" else key,
-                *(UNKNOWN if value is None else format_value(value) for value in values[key]),
-            )
-            for key in dict.fromkeys([*in_table_2, *values])
-        ],
-    )
+        rows["updates"] = answer.updates
+    order = list(TABLE_2)
+    side_by_side = table(["", "key", *answer.recipes])
+    for key in sorted(rows, key=lambda key: order.index(key) if key in TABLE_2 else len(order)):
+        cells = [UNKNOWN if value is None else format_value(value) for value in rows[key]]
+        side_by_side.add_row(TABLE_2.get(key, ""), "" if key == "updates" else key, *cells)
+    return side_by_side
 
 
 def model_list(networks: Sequence[Network]) -> RenderableType:
     """Render networks with their train and test sizes; recipes that agree on one share a row."""
     if not networks:
         return Text("No recipe here names a network.")
-    recipes: dict[tuple[str, str, str, str], list[str]] = {}
+    recipes: dict[tuple[str, ...], list[str]] = {}
     for network in networks:
         others = ", ".join(f"{key} {format_value(value)}" for key, value in network.values.items())
         key = (network.model, str(network.train_size), str(network.test_size), others)
@@ -78,11 +63,11 @@ def model_list(networks: Sequence[Network]) -> RenderableType:
     )
 
 
-def data_list(data: Iterable[DataInfo]) -> RenderableType:
+def data_list(infos: Iterable[DataInfo]) -> RenderableType:
     """Render the data sets."""
     return filled_table(
         ("data", "train images", "px", "classes", "default model", "note"),
-        [(i.name, f"{i.n_train:,}", str(i.image_size), str(i.n_classes), i.default_model, i.note) for i in data],
+        [(i.name, f"{i.n_train:,}", str(i.image_size), str(i.n_classes), i.default_model, i.note) for i in infos],
     )
 
 

@@ -29,18 +29,6 @@ class Judged:
     device: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluatedSet:
-    """One network on one eval set, beside what was published of it."""
-
-    eval_set: str
-    n_examples: int
-    top1: float
-    """Percent, as the next two."""
-    top5: float
-    published_top1: float | None
-
-
 def judge(
     name: str,
     data: Dataset,
