@@ -7,11 +7,26 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from seedstudy.api import compare, fit, grid, load_predictions, load_trials, summary
-    from seedstudy.decide.audit import audit
+    from seedstudy.api import (
+        across_data,
+        audit,
+        check_data,
+        compare,
+        cost,
+        data_sets,
+        evaluate,
+        fit,
+        grid,
+        import_files,
+        load_predictions,
+        load_trials,
+        power,
+        race,
+        run,
+        status,
+        summary,
+    )
     from seedstudy.decide.compare import Answer, Comparisons
-    from seedstudy.decide.plan import power
-    from seedstudy.decide.racing import race_replay
     from seedstudy.recipes.reader import load_recipe
     from seedstudy.recipes.recipe import Recipe
     from seedstudy.show.plots.audit import plot_audit
@@ -24,58 +39,42 @@ if TYPE_CHECKING:
     from seedstudy.stats.audit import best_of
     from seedstudy.study.study import Study, load_study
 
-__all__ = [
-    "Answer",
-    "Comparisons",
-    "Recipe",
-    "Study",
-    "__version__",
-    "audit",
-    "best_of",
-    "compare",
-    "fit",
-    "grid",
-    "load_predictions",
-    "load_recipe",
-    "load_study",
-    "load_trials",
-    "plot_audit",
-    "plot_distributions",
-    "plot_estimation",
-    "plot_fits",
-    "plot_power",
-    "plot_race",
-    "power",
-    "race_replay",
-    "save_picture",
-    "summary",
-]
-
 _HOMES = {
-    "Answer": "decide.compare.Answer",
-    "Comparisons": "decide.compare.Comparisons",
-    "Recipe": "recipes.recipe.Recipe",
-    "Study": "study.study.Study",
-    "audit": "decide.audit.audit",
-    "best_of": "stats.audit.best_of",
-    "compare": "api.compare",
-    "fit": "api.fit",
-    "grid": "api.grid",
-    "load_predictions": "api.load_predictions",
-    "load_recipe": "recipes.reader.load_recipe",
-    "load_study": "study.study.load_study",
-    "load_trials": "api.load_trials",
-    "plot_audit": "show.plots.audit.plot_audit",
-    "plot_distributions": "show.plots.distributions.plot_distributions",
-    "plot_estimation": "show.plots.estimation.plot_estimation",
-    "plot_fits": "show.plots.fits.plot_fits",
-    "plot_power": "show.plots.power.plot_power",
-    "plot_race": "show.plots.race.plot_race",
-    "power": "decide.plan.power",
-    "race_replay": "decide.racing.race_replay",
-    "save_picture": "show.plots.canvas.save_picture",
-    "summary": "api.summary",
+    "Answer": "decide.compare",
+    "Comparisons": "decide.compare",
+    "Recipe": "recipes.recipe",
+    "Study": "study.study",
+    "across_data": "api",
+    "audit": "api",
+    "best_of": "stats.audit",
+    "check_data": "api",
+    "compare": "api",
+    "cost": "api",
+    "data_sets": "api",
+    "evaluate": "api",
+    "fit": "api",
+    "grid": "api",
+    "import_files": "api",
+    "load_predictions": "api",
+    "load_recipe": "recipes.reader",
+    "load_study": "study.study",
+    "load_trials": "api",
+    "plot_audit": "show.plots.audit",
+    "plot_distributions": "show.plots.distributions",
+    "plot_estimation": "show.plots.estimation",
+    "plot_fits": "show.plots.fits",
+    "plot_power": "show.plots.power",
+    "plot_race": "show.plots.race",
+    "power": "api",
+    "race": "api",
+    "run": "api",
+    "save_picture": "show.plots.canvas",
+    "status": "api",
+    "summary": "api",
 }
+"""Public name -> its module. None of them is also the name of a room: an imported room would hide it."""
+
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
@@ -84,5 +83,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'seedstudy' has no attribute {name!r}")
     from importlib import import_module
 
-    module, _, attribute = _HOMES[name].rpartition(".")
-    return getattr(import_module(f"seedstudy.{module}"), attribute)
+    return getattr(import_module(f"seedstudy.{_HOMES[name]}"), name)

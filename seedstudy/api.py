@@ -19,7 +19,7 @@ from seedstudy.errors import StudyError, require_extra, suggest
 if TYPE_CHECKING:
     import polars as pl
 
-    from seedstudy.data.base import Dataset
+    from seedstudy.data.base import Catalogue, Check, DataInfo, Dataset
     from seedstudy.decide.across import AcrossData
     from seedstudy.decide.audit import Audit
     from seedstudy.decide.compare import Comparisons, Correction
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from seedstudy.decide.race import Race
     from seedstudy.decide.summary import Fits, Summaries
     from seedstudy.engines.status import Cancellation, StudyStatus
+    from seedstudy.recipes import catalogue
+    from seedstudy.study.network import Cost, EvaluatedSet
     from seedstudy.study.study import Study
-    from seedstudy.train.cost import Cost
-    from seedstudy.train.pretrained import Judged, Preprocessing
+    from seedstudy.train.preprocessing import Preprocessing
+    from seedstudy.train.pretrained import Judged
 
 Say = Callable[[str], None]
 """Receives one line at a time: progress, and what a user must know beside the answer."""
@@ -468,7 +470,8 @@ def power(
     pilots
         Instead of `sd`: one selector for both arms, or one for each.
     difference
-        True difference to plan for. With `n` missing the seeds per arm are computed; with a `margin` it is 0 by default.
+        True difference to plan for. With `n` missing the seeds per arm are computed; a `margin`
+        makes it 0 by default.
     n
         Seeds per arm. With `difference` missing the smallest detectable one is computed; with both, the power.
     margin
@@ -483,7 +486,9 @@ def power(
     source = _source(results, study, None if eval_set is None else (eval_set,), metric, unit)
     groups = [on_one_eval_set(arm, source) for arm in select_arms(pilots, source)]
     spread = plan.spread_of(sd, groups)
-    hours = [plan.gpu_hours_of(cost)] if cost is not None else [group.gpu_hours for group in groups]
+    hours = (
+        [plan.gpu_hours_of(cost)] if cost is not None else [group.train_s and group.train_s / 3600 for group in groups]
+    )
     known = [each for each in hours if each is not None]
     answer = plan.plan_seeds(
         spread,
@@ -492,7 +497,7 @@ def power(
         power=power,
         alpha=alpha,
         margin=margin,
-        gpu_hours_per_seed=(known[0], known[-1]) if known and len(known) == len(hours) else None,
+        gpu_hours_per_seed=(hours[0], hours[-1]) if hours and len(hours) >= len(groups) else None,
     )
     return replace(answer, left_out=source.left_out)
 
@@ -631,8 +636,8 @@ def import_files(
     frames, notes = [], list[str]()
     for name in map(str, files):
         if parse_selector(name) is None:
-            missing = "not a file of results; a folder is written with a slash" if Path(name).exists() else "no such file"
-            raise StudyError(f"{name}: cannot be read ({missing}).")
+            hint = "not a file of results; a folder is written with a slash" if Path(name).exists() else "no such file"
+            raise StudyError(f"{name}: cannot be read ({hint}).")
         frame, doubts = trials_of(
             read_groups(name, request),
             study=study,
@@ -645,7 +650,7 @@ def import_files(
         frames.append(frame)
         notes += doubts
     together = pl.concat(frames)
-    is_new = outside.write(store.root, together)
+    is_new = outside.add(store.root, together)
     return ImportAnswer(
         study=study,
         folder=store.root,
@@ -653,18 +658,6 @@ def import_files(
         notes=tuple(notes),
         summaries=_summaries((), _source(results, study, eval_sets, "top1", unit), level=0.95),
     )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluatedSet:
-    """One network on one eval set."""
-
-    eval_set: str
-    n_examples: int
-    top1: float
-    """Percent, as the next two."""
-    top5: float
-    published_top1: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -722,7 +715,8 @@ def evaluate(
     from seedstudy.read.published import timm_top1
     from seedstudy.recipes.reader import load_recipe
     from seedstudy.store import outside
-    from seedstudy.study.trial import check_name
+    from seedstudy.study.network import EvaluatedSet
+    from seedstudy.study.study import check_name
 
     check_name(study)
     require_extra("train")
@@ -742,12 +736,12 @@ def evaluate(
         crop=crop,
     )
     shown = judged.preprocessing
-    tag, base = outside.label_of(model, None if weights is None else Path(weights))
+    tag, base = outside.recipe_and_model(model, None if weights is None else Path(weights))
     is_new = outside.add_evaluated(
         Path(results) / study,
         judged.evaluations,
         loaded,
-        how=f"{shown.size} px, crop {shown.crop:g}, {shown.interpolation}",
+        preprocessing=f"{shown.size} px, crop {shown.crop:g}, {shown.interpolation}",
         recipe=tag,
         model=base,
         seed=seed,
@@ -813,7 +807,12 @@ class Costs(Sequence["Cost"]):
 
 
 def cost(
-    *models: str, size: int | None = None, batch: int = 32, repeats: int = 10, counts_only: bool = False, say: Say = _say
+    *models: str,
+    size: int | None = None,
+    batch: int = 32,
+    repeats: int = 10,
+    counts_only: bool = False,
+    say: Say = _say,
 ) -> Costs:
     """Count and time networks without training them: parameters, multiply-adds, activations, latency, memory.
 
@@ -837,8 +836,65 @@ def cost(
     rows = []
     for name in models:
         say(f"{name}: counting" if counts_only else f"{name}: counting and timing")
-        rows.append(costs.measure(name, image_size=size, batch_size=batch, n_timed=0 if counts_only else repeats))
+        rows.append(
+            costs.count(name, size)
+            if counts_only
+            else costs.measure(name, image_size=size, batch_size=batch, n_timed=repeats)
+        )
     return Costs(costs=tuple(rows))
+
+
+# --- what there is to train -------------------------------------------------------------------------------
+
+
+def recipes() -> catalogue.Catalogue:
+    """Return the recipes that come with seedstudy, and what keeps them from being trained as they are."""
+    from seedstudy.recipes import catalogue
+
+    return catalogue.catalogue()
+
+
+def recipe(name: str, *, model: str | None = None, data: str | None = None) -> catalogue.Description:
+    """Return every value of a recipe, for a network and scaled to a data set where these are given."""
+    from seedstudy.recipes import catalogue
+
+    return catalogue.describe(name, model, data=_data_facts(data))
+
+
+def recipe_differences(
+    *names: str, model: str | None = None, data: str | None = None, everything: bool = False
+) -> catalogue.Differences:
+    """Return in which values recipes differ, or all values."""
+    from seedstudy.recipes import catalogue
+
+    return catalogue.differences(names, model, data=_data_facts(data), everything=everything)
+
+
+def recipe_models(*names: str) -> catalogue.Networks:
+    """Return the networks whose training the recipes' sources report; of all packaged recipes by default."""
+    from seedstudy.recipes import catalogue
+
+    return catalogue.networks(names)
+
+
+def data_sets() -> Catalogue:
+    """Return the data sets that can be trained on."""
+    from seedstudy import data
+
+    return data.catalogue()
+
+
+def check_data(name: str, *, data_dir: str | Path | None = None) -> Check:
+    """Say which parts of a data set are on disk, what is missing and how to get it."""
+    from seedstudy import data
+
+    return data.check(name, None if data_dir is None else Path(data_dir))
+
+
+def _data_facts(name: str | None) -> DataInfo | None:
+    from seedstudy import data
+
+    return None if name is None else data.info(name)
 
 
 # --- shared steps -----------------------------------------------------------------------------------------

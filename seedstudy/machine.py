@@ -29,6 +29,12 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def cache_dir() -> Path:
+    """Return the folder of prepared data sets: SEEDSTUDY_CACHE, or one inside the user's cache folder."""
+    given = os.environ.get("SEEDSTUDY_CACHE")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seedstudy"
+
+
 def host() -> str:
     """Return the machine's name in the network."""
     return platform.node()

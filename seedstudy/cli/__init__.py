@@ -1,4 +1,4 @@
-"""The command line: parse, one call of the API, print. Everything heavy is imported inside the command that needs it."""
+"""The command line: parse, call one function of the API, print. Heavy modules are imported inside the commands."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ from seedstudy.cli.options import (
     Results,
     Save,
     StudyName,
-    check_picture,
     name_left_out,
     print_answer,
     words,
@@ -49,10 +48,11 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Say which differences of a published table of single runs exceed seed noise."""
-    check_picture(save)
     from seedstudy import api
     from seedstudy.show.audit import audit_tables
+    from seedstudy.show.plots import check_picture
 
+    check_picture(save)
     answer = api.audit(
         table,
         sd=sd,
@@ -71,7 +71,8 @@ def audit(
     )
     print_answer(answer, lambda: audit_tables(answer), as_json=as_json)
     if save is not None:
-        from seedstudy.show import plots
+        from seedstudy.show.plots.audit import plot_audit
+        from seedstudy.show.plots.canvas import save_picture
 
-        plots.save(plots.audit(answer), save)
+        save_picture(plot_audit(answer), save)
     name_left_out(answer.left_out)

@@ -19,7 +19,6 @@ from seedstudy.cli.options import (
     Save,
     Where,
     check_choice,
-    check_picture,
     eval_names,
     grouped,
     name_left_out,
@@ -75,10 +74,11 @@ def compare(
     gates = words(fail_on or "")
     for gate in gates:
         check_choice("--fail-on", gate, VERDICTS, what="verdict")
-    check_picture(save)
     from seedstudy import api
     from seedstudy.show.compare import across_data_tables, comparison_tables, grid_tables
+    from seedstudy.show.plots import check_picture
 
+    check_picture(save)
     asked: dict[str, Any] = {**values(where), "eval_sets": eval_names(eval_sets), "level": level}
     if grid:
         if gates or save is not None or all_pairs or paired or across_data:
@@ -109,9 +109,10 @@ def compare(
 
 def _end(comparisons: Comparisons, gates: tuple[str, ...], save: Path | None) -> None:
     if save is not None:
-        from seedstudy.show import plots
+        from seedstudy.show.plots.canvas import save_picture
+        from seedstudy.show.plots.estimation import plot_estimation
 
-        plots.save(plots.estimation(comparisons.answers), save)
+        save_picture(plot_estimation(comparisons.answers), save)
     name_left_out(comparisons.left_out)
     if any(answer.verdict.word in gates for answer in comparisons.answers):
         raise typer.Exit(EXIT_GATE)

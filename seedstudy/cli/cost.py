@@ -10,7 +10,7 @@ from seedstudy.cli.options import AsJson, print_answer, tell
 
 
 def cost(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="timm names, e.g. resnet50, efficientnet_b0.")],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="timm names, e.g. resnet50.")],
     size: Annotated[int | None, typer.Option(help="Side of the images in pixels (default: the model's own).")] = None,
     batch: Annotated[int, typer.Option(help="Images at a time, where more than one is timed.")] = 32,
     repeats: Annotated[int, typer.Option(help="Passes that are timed; the median is shown.")] = 10,

@@ -13,7 +13,6 @@ from seedstudy.cli.options import (
     RngSeed,
     Save,
     Where,
-    check_picture,
     eval_names,
     grouped,
     name_left_out,
@@ -37,10 +36,11 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Describe the distribution over seeds: families, goodness of fit, histogram with Gaussian fit (RSB Figure 2)."""
-    check_picture(save)
     from seedstudy import api
+    from seedstudy.show.plots import check_picture
     from seedstudy.show.summary import fit_table
 
+    check_picture(save)
     answer = api.fit(
         what,
         **values(where),
@@ -51,7 +51,8 @@ def fit(
     )
     print_answer(answer, lambda: fit_table(answer), as_json=as_json)
     if save is not None:
-        from seedstudy.show import plots
+        from seedstudy.show.plots.canvas import save_picture
+        from seedstudy.show.plots.fits import plot_fits
 
-        plots.save(plots.fits(answer), save)
+        save_picture(plot_fits(answer), save)
     name_left_out(answer.left_out)

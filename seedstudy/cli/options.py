@@ -14,7 +14,6 @@ import typer
 
 from seedstudy.errors import StudyError, suggest
 
-PICTURES = (".png", ".pdf", ".svg")
 EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 Results = Annotated[Path, typer.Option("--results", help="Folder that holds the studies.")]
@@ -24,9 +23,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="The same facts for machine
 EvalSets = Annotated[str | None, typer.Option("--eval", help="Eval sets, e.g. val,real,v2 (default: all there are).")]
 EvalSet = Annotated[str | None, typer.Option("--eval", help="The one eval set that counts (default: val).")]
 Metric = Annotated[str, typer.Option("--metric", help="Metric, or column of a file.")]
-Unit = Annotated[
-    str | None, typer.Option("--unit", help="percent or fraction, where plain accuracies leave it open.")
-]
+Unit = Annotated[str | None, typer.Option("--unit", help="percent or fraction, where plain accuracies leave it open.")]
 LowerIsBetter = Annotated[
     bool | None,
     typer.Option("--lower-is-better/--higher-is-better", help="For metrics whose name leaves it open."),
@@ -87,7 +84,7 @@ class Placement:
     ] = None
 
 
-def grouped[**P](command: Callable[P, None]) -> Callable[..., None]:
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command whose parameters of a dataclass above are spread into that class's options."""
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {}
@@ -109,7 +106,7 @@ def grouped[**P](command: Callable[P, None]) -> Callable[..., None]:
     def call(**given: Any) -> None:
         for name, kind in groups.items():
             given[name] = kind(**{option.name: given.pop(option.name) for option in fields(kind)})
-        command(**given)  # type: ignore[call-arg]  # spread above
+        command(**given)
 
     call.__name__, call.__doc__ = command.__name__, command.__doc__
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
@@ -155,14 +152,6 @@ def check_choice(option: str, given: str, known: Iterable[str], *, what: str) ->
     """Refuse a word that is not among the known ones."""
     if given not in known:
         raise StudyError(f'{option} "{given}" is no {what}.{suggest(given, known)}')
-
-
-def check_picture(path: Path | None) -> None:
-    """Refuse a picture's name before anything is computed."""
-    if path is not None and path.suffix.lower() not in PICTURES:
-        raise StudyError(f"{path}: a picture's name ends in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}.")
-    if path is not None and not path.absolute().parent.is_dir():
-        raise StudyError(f"{path}: no such folder; make it, or choose another place.")
 
 
 # --- how a command ends ----------------------------------------------------------------------------------

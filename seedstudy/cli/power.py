@@ -11,7 +11,6 @@ from seedstudy.cli.options import (
     EvalSet,
     Save,
     Where,
-    check_picture,
     grouped,
     name_left_out,
     one_eval_set,
@@ -46,10 +45,11 @@ def power(
     as_json: AsJson = False,
 ) -> None:
     """Plan: seeds per arm for a difference, smallest detectable difference for n seeds, and their cost."""
-    check_picture(save)
     from seedstudy import api
     from seedstudy.show.plan import power_lines
+    from seedstudy.show.plots import check_picture
 
+    check_picture(save)
     answer = api.power(
         sd,
         pilots=pilot or (),
@@ -64,7 +64,8 @@ def power(
     )
     print_answer(answer, lambda: power_lines(answer), as_json=as_json)
     if save is not None:
-        from seedstudy.show import plots
+        from seedstudy.show.plots.canvas import save_picture
+        from seedstudy.show.plots.power import plot_power
 
-        plots.save(plots.power(answer), save)
+        save_picture(plot_power(answer), save)
     name_left_out(answer.left_out)

@@ -17,7 +17,6 @@ from seedstudy.cli.options import (
     Save,
     Training,
     Where,
-    check_picture,
     grouped,
     name_left_out,
     one_eval_set,
@@ -61,9 +60,11 @@ def race(
     as_json: AsJson = False,
 ) -> None:
     """Add seeds, round by round, until the question is decided; the same command goes on."""
-    check_picture(save)
     from seedstudy import api
+    from seedstudy.show.plots import check_picture
     from seedstudy.show.race import look_lines, race_tables
+
+    check_picture(save)
 
     def say_look(race: Race) -> None:
         for line in look_lines(race):
@@ -93,7 +94,8 @@ def race(
     )
     print_answer(answer, lambda: race_tables(answer), as_json=as_json)
     if save is not None:
-        from seedstudy.show import plots
+        from seedstudy.show.plots.canvas import save_picture
+        from seedstudy.show.plots.race import plot_race
 
-        plots.save(plots.race(answer), save)
+        save_picture(plot_race(answer), save)
     name_left_out(answer.left_out)

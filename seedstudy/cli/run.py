@@ -64,9 +64,9 @@ def run(
         tell(f"study {answer.study}: submitted; `seedstudy status {answer.study}` shows the state of its trials.")
         return
     if as_json or answer.summaries:
-        from seedstudy.show.summary import summary_table
+        from seedstudy.show.summary import summary_tables
 
-        print_answer(answer, lambda: summary_table(answer.summaries or ()), as_json=as_json)
+        print_answer(answer, lambda: summary_tables(answer.summaries or (), with_details=False), as_json=as_json)
     if not as_json:
         ended = ", ".join(f"{count} {state}" for state, count in answer.counts.items() if count)
         tell(f"study {answer.study}: {answer.planned} trials: {ended}; results in {answer.folder}")

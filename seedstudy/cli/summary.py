@@ -13,7 +13,6 @@ from seedstudy.cli.options import (
     Level,
     Save,
     Where,
-    check_picture,
     eval_names,
     grouped,
     name_left_out,
@@ -34,14 +33,16 @@ def summary(
     as_json: AsJson = False,
 ) -> None:
     """Show n, mean, std, min, max and seed 0 per eval set, each with its interval (the RSB table)."""
-    check_picture(save)
     from seedstudy import api
+    from seedstudy.show.plots import check_picture
     from seedstudy.show.summary import summary_tables
 
+    check_picture(save)
     answer = api.summary(*what or (), **values(where), eval_sets=eval_names(eval_sets), level=level)
     print_answer(answer, lambda: summary_tables(answer, with_details=details), as_json=as_json)
     if save is not None:
-        from seedstudy.show import plots
+        from seedstudy.show.plots.canvas import save_picture
+        from seedstudy.show.plots.distributions import plot_distributions
 
-        plots.save(plots.distributions(answer), save)
+        save_picture(plot_distributions(answer), save)
     name_left_out(answer.left_out)

@@ -1,152 +1,113 @@
-"""The data-set room: what data sets there are, prepared once on disk, loaded by every worker.
+"""The data sets: prepared once in a cache folder, mapped into memory by every process that trains.
 
-`prepare` decodes or renders a data set into a cache folder; `load` maps that folder into memory.
-Importing this package costs the standard library alone; NumPy, Pillow, PyArrow, scikit-learn and
-HF datasets are imported where they are used.
+A new data set is one file beside this one, with a class like :class:`~seedstudy.data.base.DatasetBuilder`, and one line
+in ``_BUILDERS``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from seedstudy.data.base import EVAL_SET_ORDER, DataInfo, Dataset, EvalSet, Finding, Progress, Source
-from seedstudy.errors import DataError, suggest
+from seedstudy.data.base import Catalogue, Check, DataInfo, Dataset, Progress
+from seedstudy.errors import DataError, missing_extra, suggest
 
-__all__ = [
-    "EVAL_SET_ORDER",
-    "DataInfo",
-    "Dataset",
-    "EvalSet",
-    "Finding",
-    "check",
-    "info",
-    "load",
-    "names",
-    "prepare",
-]
+if TYPE_CHECKING:
+    from seedstudy.data.base import DatasetBuilder
 
-_INFOS = (
-    DataInfo(
-        name="shapes",
-        title="Shapes (rendered)",
-        n_train=2048,
-        image_size=32,
-        n_classes=10,
-        epoch_ratio=1 / 25,
-        default_model="resnet8_patch",
-        needs_data_dir=False,
-        note="Embedded: ten shapes rendered from a fixed seed; a measuring instrument, not a benchmark.",
-    ),
-    DataInfo(
-        name="digits",
-        title="Digits (scikit-learn)",
-        n_train=1201,
-        image_size=32,
-        n_classes=10,
-        epoch_ratio=0.1,
-        default_model="resnet8_patch",
-        needs_data_dir=False,
-        note="Scanned handwritten digits that come with scikit-learn, 8 px enlarged to 32 px; val only.",
-    ),
-    DataInfo(
-        name="cifar10",
-        title="CIFAR-10",
-        n_train=50_000,
-        image_size=32,
-        n_classes=10,
-        epoch_ratio=0.1,
-        default_model="resnet8",
-        needs_data_dir=False,
-        note="val: test images, real: CIFAR-10H, v2: CIFAR-10.1 v6; from --data-dir, else downloaded.",
-    ),
-    DataInfo(
-        name="imagenet",
-        title="ImageNet-1k",
-        n_train=1_281_167,
-        image_size=None,
-        n_classes=1000,
-        epoch_ratio=1.0,
-        default_model="resnet50",
-        needs_data_dir=False,
-        note="val, ReaL and ImageNet-V2; folders or tar files in --data-dir, else the hub (docs/imagenet.md).",
-    ),
-    DataInfo(
-        name="imagenet_minival",
-        title="ImageNet-1k, 2 % of train held out",
-        n_train=1_255_544,
-        image_size=None,
-        n_classes=1000,
-        epoch_ratio=1.0,
-        default_model="resnet50",
-        needs_data_dir=False,
-        note="For tuning a recipe: trains on 98 % of train and looks at minival alone, never at val.",
-    ),
-)
+_BUILDERS = {
+    "shapes": "shapes.Shapes",
+    "digits": "digits.Digits",
+    "cifar10": "cifar10.Cifar10",
+    "imagenet": "imagenet.ImageNet",
+    "imagenet_minival": "imagenet.ImageNetMinival",
+}
+"""Name -> class in this folder, the embedded data set first. A class is imported where its data set is used: the room
+itself costs the standard library alone."""
 
 
 def names() -> tuple[str, ...]:
     """Return the names of all data sets, the embedded one first."""
-    return tuple(entry.name for entry in _INFOS)
+    return tuple(_BUILDERS)
 
 
 def info(name: str) -> DataInfo:
     """Return the static facts of a data set; DataError where there is none of that name."""
-    for entry in _INFOS:
-        if entry.name == name:
-            return entry
-    raise DataError(f'unknown data set "{name}".{suggest(name, names())}')
+    return _builder(name).info
+
+
+def catalogue() -> Catalogue:
+    """Return the static facts of all data sets."""
+    return Catalogue(data=tuple(info(name) for name in names()))
+
+
+def check(name: str, data_dir: Path | None = None) -> Check:
+    """Report for each part of a data set what is on disk, what is missing and how to get it."""
+    with _extras():
+        return Check(data=name, parts=tuple(_builder(name).check(data_dir)))
 
 
 def prepare(name: str, *, data_dir: Path | None = None, cache_dir: Path, progress: Progress | None = None) -> Path:
-    """Decode or render a data set once and return its folder in the cache, for `load`.
+    """Decode, render or index a data set once and return its folder in the cache, for :func:`load`.
 
-    The folder is keyed by the content of the sources, so that a changed file makes a new entry. An
-    entry that is already there is verified and reused; a damaged one is made again.
+    The folder is keyed by the content of the sources, so a changed file makes a new entry. An entry that exists is
+    verified and reused; a damaged one is made again.
+
+    Raises
+    ------
+    DataError
+        Unknown name; files that are missing, incomplete or damaged; a cache folder that cannot be written.
+    MissingExtraError
+        The data set needs the extra ``train``.
+
     """
-    source = _source(name)
     from seedstudy.data import cache
 
-    report = progress or (lambda line: None)
-    return cache.ensure(
-        name,
-        source_key=source.source_key(data_dir),
-        cache_dir=cache_dir,
-        build=lambda: source.build(data_dir, report),
-    )
+    builder = _builder(name)
+    with _extras():
+        return cache.ensure(
+            name,
+            source_key=builder.source_key(data_dir),
+            cache_dir=cache_dir,
+            build=lambda: builder.build(data_dir, progress or (lambda line: None)),
+        )
 
 
 def load(prepared: Path, *, train_limit: int | None = None) -> Dataset:
     """Map a prepared data set into memory.
 
-    train_limit: keep that many training images: the first ones of each class, in their original order,
-    with class counts as equal as the data allow.
+    Parameters
+    ----------
+    train_limit
+        Number of training images to keep: the first of each class in their original order, with class counts as equal
+        as the data allow. None: all.
+
+    Raises
+    ------
+    DataError
+        The folder is damaged, or the limit impossible.
+
     """
     from seedstudy.data import cache
 
     return cache.load(prepared, train_limit=train_limit)
 
 
-def check(name: str, data_dir: Path | None = None) -> list[Finding]:
-    """Report for each part of a data set what is on disk, what is missing and how to get it."""
-    return _source(name).check(data_dir)
+def _builder(name: str) -> DatasetBuilder:
+    if name not in _BUILDERS:
+        raise DataError(f'unknown data set "{name}".{suggest(name, names())}')
+    module, _, builder = _BUILDERS[name].partition(".")
+    made: DatasetBuilder = getattr(import_module(f"seedstudy.data.{module}"), builder)()
+    return made
 
 
-def _source(name: str) -> Source:
-    """Import the module of one data set."""
-    match info(name).name:
-        case "shapes":
-            from seedstudy.data import shapes
-
-            return shapes
-        case "digits":
-            from seedstudy.data import digits
-
-            return digits
-        case "cifar10":
-            from seedstudy.data import cifar
-
-            return cifar
-        case chosen:
-            from seedstudy.data.imagenet import ImageNet
-
-            return ImageNet(with_minival=chosen == "imagenet_minival")
+@contextmanager
+def _extras() -> Iterator[None]:
+    """Name the extra to install where an import fails."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise (missing_extra(error) or error) from error

@@ -1,11 +1,13 @@
-"""What every data set is made of: training images, eval sets, static facts and findings on disk."""
+"""What every data set consists of: training images, eval sets, static facts, and a class that builds them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from seedstudy.document import HIDDEN
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,14 +26,14 @@ EVAL_SET_ORDER = ("val", "real", "v2", "v2_threshold", "v2_top", "minival")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvalSet:
-    """The images of one eval set and the labels that count as right for each of them."""
+    """The images of one eval set and the labels that count as correct for each of them."""
 
     name: str
     """One of EVAL_SET_ORDER."""
     images: str
-    """Key into Dataset.images or Dataset.stored of what `rows` indexes ("real" shares val's images)."""
+    """Key into Dataset.images or Dataset.stored ("real" shares val's images)."""
     rows: NDArray[np.int64]
-    """(n,) rows of that array."""
+    """(n,) which of those images."""
     example_ids: NDArray[np.str_]
     """(n,) stable identity of each image, equal for the same image in two eval sets."""
     label_offsets: NDArray[np.int64]
@@ -39,25 +41,53 @@ class EvalSet:
     label_values: NDArray[np.int32]
     """(label_offsets[-1],) class indices; one per image where the labels are single."""
 
+    @classmethod
+    def of_labels(cls, name: str, labels: NDArray[np.integer], example_ids: NDArray[np.str_]) -> EvalSet:
+        """Return an eval set with images of its own, one label each; labels, example_ids: (n,)."""
+        import numpy as np
+
+        return cls(
+            name=name,
+            images=name,
+            rows=np.arange(len(labels)),
+            example_ids=example_ids,
+            label_offsets=np.arange(len(labels) + 1, dtype=np.int64),
+            label_values=labels.astype(np.int32),
+        )
+
+    def with_label_sets(self, name: str, label_sets: Sequence[Sequence[int] | NDArray[np.integer]]) -> EvalSet:
+        """Return the same images judged by label sets; images whose set is empty are left out."""
+        import numpy as np
+
+        counts = np.array([len(labels) for labels in label_sets], dtype=np.int64)
+        kept = np.flatnonzero(counts)
+        return EvalSet(
+            name=name,
+            images=self.images,
+            rows=self.rows[kept],
+            example_ids=self.example_ids[kept],
+            label_offsets=np.cumsum([0, *counts[kept]], dtype=np.int64),
+            label_values=np.array([label for labels in label_sets for label in labels], dtype=np.int32),
+        )
+
     def __len__(self) -> int:
         return len(self.rows)
 
     def is_correct(self, predicted: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Tell for each prediction whether it is in the label set of its image.
+        """Return for each prediction whether it is in the label set of its image.
 
-        predicted: class indices, (n,) or (n, k) (k best classes, or k trials). The answer has the same
-        shape; top-k of an image is `.any(axis=1)`.
+        predicted: class indices, (n,) or (n, k) (k best classes, or k trials). The answer has the same shape; top-k of
+        an image is ``.any(axis=1)``.
         """
         import numpy as np
 
         if predicted.shape[0] != len(self):
             raise ValueError(f"{len(self)} images in {self.name}, but {predicted.shape[0]} predictions")
         columns = predicted.reshape(len(self), -1)
-        counts = np.diff(self.label_offsets)
-        image_of_label = np.repeat(np.arange(len(self)), counts)
+        image_of_label = np.repeat(np.arange(len(self)), np.diff(self.label_offsets))
         correct = np.zeros(columns.shape, dtype=np.bool_)
         hits = columns[image_of_label] == self.label_values[:, None]
-        # An image may own several labels: "or" over them, not the last one's word.
+        # An image may have several labels: any of them will do.
         np.logical_or.at(correct, image_of_label, hits)
         return correct.reshape(predicted.shape)
 
@@ -92,17 +122,20 @@ class Dataset:
     fingerprint: str
     """16 hex digits of a SHA-256 over name, format version, content and train limit."""
     stored: Mapping[str, EncodedImages] = field(default_factory=dict)
-    """Images that stay encoded on disk: "train" and the keys the eval sets name."""
+    """Images that stay encoded on disk: "train" and the keys that eval sets refer to."""
 
     @property
     def watched(self) -> str:
-        """The eval set looked at while training: val; minival where val is kept for later."""
+        """The eval set evaluated while training: val; minival where val is kept for later."""
         return "val" if "val" in self.eval_sets else "minival"
+
+
+# --- before anything is loaded ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataInfo:
-    """Static facts of a data set, known without loading anything."""
+    """Static facts of a data set."""
 
     name: str
     title: str
@@ -111,72 +144,74 @@ class DataInfo:
     image_size: int | None
     """Height and width, pixels; None: each image has its own, and recipes are used as written."""
     n_classes: int
-    epoch_ratio: float
+    epoch_ratio: float = field(metadata=HIDDEN)
     """The epochs of a recipe are multiplied by this (0.04: 300 -> 12)."""
     default_model: str
-    needs_data_dir: bool
-    """True where the data set cannot be had without a folder of the user's."""
     note: str
     """One sentence: what it is and where it comes from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Catalogue:
+    """All data sets."""
+
+    data: tuple[DataInfo, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One line of `seedstudy data check`: a part of a data set and what is on disk of it."""
+    """One part of a data set, and what is on disk of it."""
 
     part: str
     """train or an eval set."""
     status: Literal["found", "missing", "damaged"]
     where: str
-    """A file, or how the part comes about."""
+    """A file, or where else the part comes from."""
     note: str
     """What it holds, or what is missing and how to get it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """What is on disk of a data set."""
+
+    data: str
+    parts: tuple[Finding, ...]
+
+    @property
+    def is_damaged(self) -> bool:
+        return any(part.status == "damaged" for part in self.parts)
+
+
+# --- what a data set implements ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
-    """A data set just decoded or rendered, in memory, before the cache writes it."""
+    """A data set just decoded, rendered or indexed, before the cache writes it; fields as those of :class:`Dataset`."""
 
     classes: tuple[str, ...]
     train_images: Images
-    """(n_train, h, w, 3) uint8 RGB."""
     train_labels: NDArray[np.int64]
-    """(n_train,) class indices."""
     images: dict[str, Images]
-    """As Dataset.images."""
     eval_sets: tuple[EvalSet, ...]
     missing: dict[str, str]
-    """As Dataset.missing."""
     stored: Mapping[str, EncodedImages] = field(default_factory=dict)
-    """As Dataset.stored; gzipped tar files are unpacked into the cache."""
+    """Gzipped tar files among them are unpacked into the cache."""
     statistics: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
-    """(mean, std) where they are given; None: taken over the training images."""
+    """(mean, std); None: computed from the training images."""
 
 
-class Source(Protocol):
-    """What each data set module offers to the rest of the room."""
+class DatasetBuilder(Protocol):
+    """One data set."""
+
+    info: DataInfo
 
     def source_key(self, data_dir: Path | None) -> str:
-        """Name the content of the sources (a digest of files or of parameters), without decoding them."""
+        """Return a text that changes with the content of the sources (a digest of files or parameters)."""
 
     def build(self, data_dir: Path | None, progress: Progress) -> Content:
-        """Decode or render everything."""
+        """Decode, render or index everything."""
 
-    def check(self, data_dir: Path | None) -> list[Finding]:
-        """Look at what is on disk, without decoding it."""
-
-
-def single_labels(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return (label_offsets, label_values) of one label per image; labels: (n,)."""
-    import numpy as np
-
-    return np.arange(len(labels) + 1, dtype=np.int64), labels.astype(np.int32)
-
-
-def label_sets(belongs: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return (label_offsets, label_values) of a (n, n_classes) membership matrix."""
-    import numpy as np
-
-    offsets = np.zeros(len(belongs) + 1, dtype=np.int64)
-    np.cumsum(belongs.sum(axis=1), out=offsets[1:])
-    return offsets, np.nonzero(belongs)[1].astype(np.int32)
+    def check(self, data_dir: Path | None) -> Sequence[Finding]:
+        """Say what is on disk of each part, without building it."""

@@ -1,6 +1,6 @@
-"""Prepared data sets on disk: .npy files and meta.json, published whole or not at all.
+"""Prepared data sets on disk: .npy files and meta.json in one folder, published complete or not at all.
 
-An entry `<name>-<key>/` never changes once it stands, so workers map its arrays without any lock.
+An entry `<name>-<key>/` never changes once it is published, so workers map its arrays without any lock.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from seedstudy.data import encoded
 from seedstudy.data.base import EVAL_SET_ORDER, Content, Dataset, EvalSet
 from seedstudy.data.encoded import EncodedImages
-from seedstudy.errors import DataError
+from seedstudy.errors import DataError, StoreError
+from seedstudy.files import read_json, write_atomically
 
 if TYPE_CHECKING:
     from seedstudy.data.base import Images
@@ -97,15 +98,6 @@ def load(prepared: Path, *, train_limit: int | None = None) -> Dataset:
     )
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file; DataError where it cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the file") from error
-
-
 # --- the training subset -----------------------------------------------------------------------------
 
 
@@ -155,10 +147,8 @@ def _write(folder: Path, name: str, content: Content) -> None:
         unpacked = _unpacked(folder, stored)
         arrays |= {f"stored.{key}.{field}": getattr(unpacked, field) for field in encoded.FIELDS}
     for key, array in arrays.items():
-        with (folder / f"{key}.npy").open("wb") as stream:
+        with _durable(folder / f"{key}.npy") as stream:
             np.save(stream, array, allow_pickle=False)
-            stream.flush()
-            os.fsync(stream.fileno())
     mean, std = content.statistics or _channel_statistics(content.train_images)
     meta = {
         "format": FORMAT_VERSION,
@@ -174,30 +164,34 @@ def _write(folder: Path, name: str, content: Content) -> None:
         "missing": content.missing,
         "arrays": {key: _array_facts(array) for key, array in arrays.items()},
     }
-    with (folder / "meta.json").open("w", encoding="utf-8") as stream:
-        json.dump(meta, stream, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
+    write_atomically(folder / "meta.json", json.dumps(meta, indent=1).encode())
     _sync_folder(folder)
 
 
+@contextlib.contextmanager
+def _durable(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing; its content is on the disk when this ends."""
+    with path.open("wb") as stream:
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
 def _unpacked(folder: Path, images: EncodedImages) -> EncodedImages:
-    """Unpack the gzipped files among those that hold the images: nothing can be found in them by its offset."""
+    """Unpack the gzipped files among those that hold the images, which allow no access by offset."""
     files = []
     for name in map(os.fsdecode, images.files):
         if name.endswith(".gz"):
             target = folder / Path(name).stem
-            with gzip.open(name) as packed, target.open("wb") as plain:
+            with gzip.open(name) as packed, _durable(target) as plain:
                 shutil.copyfileobj(packed, plain, 1 << 20)
-                plain.flush()
-                os.fsync(plain.fileno())
             name = target.name  # relative: the folder is still to be renamed
         files.append(os.fsencode(name))
     return replace(images, files=np.array(files, dtype=np.bytes_))
 
 
 def _stored(entry: Path, key: str, arrays: Mapping[str, Any]) -> EncodedImages:
-    """Return stored images; the paths of unpacked files start at the entry."""
+    """Return stored images, with the paths of files unpacked into the entry made absolute."""
     values = {name: arrays[f"stored.{key}.{name}"] for name in encoded.FIELDS}
     if not values["files"][0].startswith(b"/"):
         values["files"] = np.array([os.fsencode(entry / os.fsdecode(name)) for name in values["files"]])
@@ -279,7 +273,7 @@ def _array_facts(array: NDArray[Any]) -> dict[str, Any]:
 
 
 def _is_intact(entry: Path) -> bool:
-    """Tell whether an entry is complete and its content is what was written."""
+    """Return whether an entry is complete and its content is what was written."""
     if not entry.is_dir():
         return False
     try:
@@ -293,7 +287,7 @@ def _is_intact(entry: Path) -> bool:
 
 
 def _holds_its_images(images: EncodedImages) -> bool:
-    """Tell whether the last image lies inside its file; each image is checked when it is read."""
+    """Return whether the last image lies inside its file; each image is checked when it is read."""
     if len(images) == 0:
         return True
     last = int(np.argmax(images.offsets + images.sizes))
@@ -304,10 +298,10 @@ def _holds_its_images(images: EncodedImages) -> bool:
 def _read_meta(entry: Path) -> dict[str, Any]:
     path = entry / "meta.json"
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        meta = read_json(path)
+    except StoreError as error:
         raise _damaged(path) from error
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT_VERSION or "arrays" not in meta:
+    if meta.get("format") != FORMAT_VERSION or "arrays" not in meta:
         raise _damaged(path)
     return meta
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seedstudy.data.base import Content, EvalSet, Finding, Progress, single_labels
-from seedstudy.data.cache import file_digest
+from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress
 from seedstudy.errors import DataError
+from seedstudy.files import sha256
 
 if TYPE_CHECKING:
     from seedstudy.data.base import Images
@@ -23,52 +25,59 @@ MISSING = {
 }
 
 
-def source_key(data_dir: Path | None) -> str:
-    """Name the split and the enlargement: a digest of this file. The scans are equal in all versions."""
-    return file_digest(Path(__file__))
+class Digits:
+    """The last third of each class in file order is val, the rest is train."""
 
-
-def build(data_dir: Path | None, progress: Progress) -> Content:
-    """Enlarge and split: the last third of each class in file order is val, the rest is train."""
-    from sklearn.datasets import load_digits
-
-    scans = load_digits()
-    labels = scans.target.astype(np.int64)
-    images = _enlarge(scans.images)
-    val_rows = _last_third(labels)
-    train_rows = np.setdiff1d(np.arange(len(labels)), val_rows)
-    offsets, values = single_labels(labels[val_rows])
-    val = EvalSet(
-        name="val",
-        images="val",
-        rows=np.arange(len(val_rows)),
-        example_ids=np.array([f"digits-{row:04d}" for row in val_rows]),
-        label_offsets=offsets,
-        label_values=values,
-    )
-    progress(f"digits: {len(labels):,} images enlarged to {IMAGE_SIZE} px")
-    return Content(
-        classes=CLASSES,
-        train_images=images[train_rows],
-        train_labels=labels[train_rows],
-        images={"val": images[val_rows]},
-        eval_sets=(val,),
-        missing=MISSING,
+    info = DataInfo(
+        name="digits",
+        title="Digits (scikit-learn)",
+        n_train=1201,
+        image_size=IMAGE_SIZE,
+        n_classes=len(CLASSES),
+        epoch_ratio=0.1,
+        default_model="resnet8_patch",
+        note="Scanned handwritten digits that come with scikit-learn, 8 px enlarged to 32 px; val only.",
     )
 
+    def source_key(self, data_dir: Path | None) -> str:
+        """Return a digest of this file, which splits and enlarges; the scans are equal in all versions."""
+        return sha256(Path(__file__))
 
-def check(data_dir: Path | None) -> list[Finding]:
-    """Train and val come with scikit-learn; real and v2 do not exist."""
-    present = [
-        Finding(part=part, status="found", where="scikit-learn", note="comes with the package")
-        for part in ("train", "val")
-    ]
-    absent = [Finding(part=part, status="missing", where="", note=why) for part, why in MISSING.items()]
-    return present + absent
+    def build(self, data_dir: Path | None, progress: Progress) -> Content:
+        """Enlarge and split."""
+        from sklearn.datasets import load_digits
+
+        scans = load_digits()
+        labels = scans.target.astype(np.int64)
+        images = _enlarged(scans.images)
+        val_rows = _last_third(labels)
+        train_rows = np.setdiff1d(np.arange(len(labels)), val_rows)
+        ids = np.array([f"digits-{row:04d}" for row in val_rows])
+        progress(f"digits: {len(labels):,} images enlarged to {IMAGE_SIZE} px")
+        return Content(
+            classes=CLASSES,
+            train_images=images[train_rows],
+            train_labels=labels[train_rows],
+            images={"val": images[val_rows]},
+            eval_sets=(EvalSet.of_labels("val", labels[val_rows], ids),),
+            missing=MISSING,
+        )
+
+    def check(self, data_dir: Path | None) -> list[Finding]:
+        """Train and val come with scikit-learn; real and v2 do not exist."""
+        comes = Finding(part="train", status="found", where="scikit-learn", note="comes with the package")
+        if find_spec("sklearn") is None:
+            how = "scikit-learn is not installed: pip install 'seedstudy[train]'"
+            comes = Finding(part="train", status="missing", where="", note=how)
+        absent = [Finding(part=part, status="missing", where="", note=why) for part, why in MISSING.items()]
+        return [comes, replace(comes, part="val"), *absent]
 
 
 def _last_third(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the val rows, a tail: neighbours in the file look alike, so every third image would be easier."""
+    """Return the val rows: the tail of each class, because neighbours in the file look alike.
+
+    Every third image instead would make val easier.
+    """
     tails = []
     for label in range(len(CLASSES)):
         members = np.flatnonzero(labels == label)
@@ -76,7 +85,7 @@ def _last_third(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.sort(np.concatenate(tails))
 
 
-def _enlarge(scans: NDArray[np.float64]) -> Images:
+def _enlarged(scans: NDArray[np.float64]) -> Images:
     """Turn (n, 8, 8) grey levels 0-16 into (n, 32, 32, 3) uint8; Pillow resamples in integers."""
     from PIL import Image
 

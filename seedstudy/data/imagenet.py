@@ -1,4 +1,4 @@
-"""`imagenet`: ILSVRC-2012 from folders, tar files or the hub, with ReaL and ImageNet-V2; nothing is decoded here."""
+"""`imagenet`: ILSVRC-2012 from folders, tar files or the hub, with ReaL and ImageNet-V2; indexed, not decoded."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seedstudy.data import imagefiles
-from seedstudy.data.base import Content, EvalSet, Finding, Progress, single_labels
-from seedstudy.data.encoded import EncodedImages
-from seedstudy.data.imagefiles import Entry
+from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress
+from seedstudy.data.encoded import EncodedImages, Entry, decode_sample, encoded_images, entries, hub_entries, stamp
 from seedstudy.errors import DataError, suggest
+from seedstudy.recipes.scaling import IMAGENET_N_TRAIN
 
-N_CLASSES, N_TRAIN, N_VAL, N_V2 = 1000, 1_281_167, 50_000, 10_000
+N_CLASSES, N_VAL, N_V2 = 1000, 50_000, 10_000
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HUB_ID = "ILSVRC/imagenet-1k"
 MINIVAL_SHARE = 0.02
@@ -34,7 +33,7 @@ V2 = {
 """Eval set -> the pattern of its folder or tar, and the file's name on the hub (vaishaal/ImageNetV2)."""
 
 LEAST_AGREEMENT = 0.7
-"""Of the val labels, 90 % are in ReaL's label sets; where the numbers are shifted, some 0.1 % are."""
+"""90 % of the val labels are in ReaL's label sets; with numbers shifted by one, about 0.1 % are."""
 
 _VAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})")
 _HUB_SUFFIX = re.compile(r"_n\d{8}$")
@@ -59,8 +58,8 @@ _HOW_PART = {
 def _timm_file(name: str) -> Path:
     """Return a label file that comes with timm, without importing timm (and so torch)."""
     spec = importlib.util.find_spec("timm")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
+    if spec is None or spec.submodule_search_locations is None:
+        raise ModuleNotFoundError("No module named 'timm'", name="timm")
     return Path(spec.submodule_search_locations[0], "data", "_info", name)
 
 
@@ -77,9 +76,15 @@ def real_labels() -> tuple[tuple[int, ...], ...]:
 
 
 def real_set(val: EvalSet, where: Path | str) -> EvalSet | None:
-    """Return val judged by ReaL's label sets, found by file name; None where no image has an ILSVRC name.
+    """Return val judged by ReaL's label sets, matched by file name; None where no image has ReaL labels.
 
     Images without ReaL labels are left out of numerator and denominator; any subset of val will do.
+
+    Raises
+    ------
+    DataError
+        A number beyond the validation set, or labels that disagree with ReaL's in a way that shows renamed files.
+
     """
     numbers = [_VAL_NAME.fullmatch(name) for name in val.example_ids]
     labelled = real_labels()
@@ -96,14 +101,7 @@ def real_set(val: EvalSet, where: Path | str) -> EvalSet | None:
             f"{where}: only {agreement:.1%} of the val labels are among the ReaL labels of the same file names "
             "(90 % in the original): images were renamed or sorted into wrong folders; get val again"
         )
-    return EvalSet(
-        name="real",
-        images=val.images,
-        rows=val.rows[rows],
-        example_ids=val.example_ids[rows],
-        label_offsets=np.cumsum([0, *(len(sets[row]) for row in rows)], dtype=np.int64),
-        label_values=np.array([label for row in rows for label in sets[row]], dtype=np.int32),
-    )
+    return val.with_label_sets("real", sets)
 
 
 def _declared(data_dir: Path | None) -> tuple[str, ...]:
@@ -175,21 +173,13 @@ def _split(
     names = [prefix.format(label, _HUB_SUFFIX.sub("", entry.name)) for label, entry in labelled]
     doubled = next((a for a, b in zip(sorted(names), sorted(names)[1:], strict=False) if a == b), None)
     if doubled is not None:
-        raise DataError(f"{where}: two images are called {doubled}; every name must be its own")
-    images = imagefiles.encoded_images([entry for _, entry in labelled], names)
+        raise DataError(f"{where}: two images have the name {doubled}; names must be unique")
+    images = encoded_images([entry for _, entry in labelled], names)
     return images, np.array([label for label, _ in labelled], dtype=np.int64)
 
 
 def _eval_set(name: str, images: EncodedImages, labels: NDArray[np.int64]) -> EvalSet:
-    offsets, values = single_labels(labels)
-    return EvalSet(
-        name=name,
-        images=name,
-        rows=np.arange(len(labels)),
-        example_ids=np.array([bytes(each).decode() for each in images.names]),
-        label_offsets=offsets,
-        label_values=values,
-    )
+    return EvalSet.of_labels(name, labels, np.array([bytes(each).decode() for each in images.names]))
 
 
 def minival_rows(names: NDArray[np.bytes_], labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -203,44 +193,53 @@ def minival_rows(names: NDArray[np.bytes_], labels: NDArray[np.int64]) -> NDArra
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, dtype=np.int64)
 
 
-# --- the source ---------------------------------------------------------------------------------------------
+# --- the data sets ------------------------------------------------------------------------------------------
 
 
 class ImageNet:
-    """One of the two data sets: `imagenet`, or `imagenet_minival`, which trains without minival and looks at it."""
+    """val, ReaL and the three variants of ImageNet-V2."""
 
-    def __init__(self, *, with_minival: bool) -> None:
-        self._with_minival = with_minival
+    info = DataInfo(
+        name="imagenet",
+        title="ImageNet-1k",
+        n_train=IMAGENET_N_TRAIN,
+        image_size=None,
+        n_classes=N_CLASSES,
+        epoch_ratio=1.0,
+        default_model="resnet50",
+        note="val, ReaL and ImageNet-V2; folders or tar files in --data-dir, else the hub (docs/imagenet.md).",
+    )
+    _with_minival = False
 
     def source_key(self, data_dir: Path | None) -> str:
-        """Name the content by paths, sizes and time stamps: hashing 140 GB at every start is no option."""
+        """Return paths, sizes and time stamps: hashing 140 GB at every start is no option."""
         parts = {part: _find(data_dir, part) for part in ("train", "val", *V2)}
         if data_dir is not None and not (parts["train"] or parts["val"] or _hub_folder(data_dir)):
             raise DataError(f"{data_dir}: neither train nor val is there; {_HOW}")
-        marks = [f"{part} {imagefiles.stamp(path)}" for part, path in parts.items() if path is not None]
+        marks = [f"{part} {stamp(path)}" for part, path in parts.items() if path is not None]
         hub = f"hub {_hub_folder(data_dir) or (HUB_ID if data_dir is None else '')}"
         return json.dumps([hub, self._with_minival, list(_declared(data_dir)), marks])
 
     def build(self, data_dir: Path | None, progress: Progress) -> Content:
-        """Index every image: where it lies and what it is; nothing is decoded."""
+        """Index every image: which bytes of which file it is, and its label."""
         declared = _declared(data_dir)
         splits: dict[str, tuple[EncodedImages, NDArray[np.int64]]] = {}
         for part in ("train", "val", *V2):
             path = _find(data_dir, part)
             if path is not None:
                 label_of = _by_number if part in V2 else _by_synset
-                entries = imagefiles.entries(path, lambda line: progress(f"imagenet: {line}"))
-                splits[part] = _split(part, path, entries, label_of, declared)
+                indexed = entries(path, lambda line: progress(f"imagenet: {line}"))
+                splits[part] = _split(part, path, indexed, label_of, declared)
             elif part not in V2 and (hub := _hub_folder(data_dir) or (HUB_ID if data_dir is None else None)):
                 progress(f"imagenet: {part} from {hub}")
-                entries = imagefiles.hub_entries(str(hub), {"train": "train", "val": "validation"}[part], synsets())
-                splits[part] = _split(part, f"{hub} ({part})", entries, _by_synset, declared)
+                indexed = hub_entries(str(hub), {"train": "train", "val": "validation"}[part], synsets())
+                splits[part] = _split(part, f"{hub} ({part})", indexed, _by_synset, declared)
         for part, (images, _) in splits.items():
             progress(f"imagenet: {len(images):,} images in {part}")
         return self._content(splits, _find(data_dir, "val") or HUB_ID)
 
     def _content(self, splits: dict[str, tuple[EncodedImages, NDArray[np.int64]]], where: Path | str) -> Content:
-        nothing = imagefiles.encoded_images([], []), np.empty(0, dtype=np.int64)
+        nothing = encoded_images([], []), np.empty(0, dtype=np.int64)
         train, labels = splits.pop("train", nothing)
         if self._with_minival:
             held_out = minival_rows(train.names, labels)
@@ -250,24 +249,43 @@ class ImageNet:
         eval_sets = {name: _eval_set(name, *split) for name, split in splits.items()}
         if "val" in eval_sets and (real := real_set(eval_sets["val"], where)) is not None:
             eval_sets["real"] = real
-        expected = ("train", "minival") if self._with_minival else ("train", "val", "real", *V2)
-        there = {*eval_sets, *(["train"] if len(labels) else [])}
         stored = {name: images for name, (images, _) in splits.items()} | ({"train": train} if len(labels) else {})
+        expected = ("train", "minival") if self._with_minival else ("train", "val", "real", *V2)
         return Content(
             classes=synsets(),
             train_images=np.empty((0, 0, 0, 3), dtype=np.uint8),
             train_labels=labels,
             images={},
             eval_sets=tuple(eval_sets.values()),
-            missing={name: _HOW_PART.get(name, _HOW_PART["train"]) for name in expected if name not in there},
+            missing={
+                name: _HOW_PART.get(name, _HOW_PART["train"])
+                for name in expected
+                if name not in stored and name not in eval_sets
+            },
             stored=stored,
             statistics=(MEAN, STD),
         )
 
     def check(self, data_dir: Path | None) -> list[Finding]:
         """Index each part and decode a sample of it, spread evenly."""
-        full = {"train": N_TRAIN, "val": N_VAL, **dict.fromkeys(V2, N_V2)}
+        full = {"train": IMAGENET_N_TRAIN, "val": N_VAL, **dict.fromkeys(V2, N_V2)}
         return [_finding(part, data_dir, n) for part, n in full.items()]
+
+
+class ImageNetMinival(ImageNet):
+    """Trains without minival and evaluates on it alone."""
+
+    info = DataInfo(
+        name="imagenet_minival",
+        title="ImageNet-1k, 2 % of train held out",
+        n_train=1_255_544,
+        image_size=None,
+        n_classes=N_CLASSES,
+        epoch_ratio=1.0,
+        default_model="resnet50",
+        note="For tuning a recipe: trains on 98 % of train and looks at minival alone, never at val.",
+    )
+    _with_minival = True
 
 
 def _finding(part: str, data_dir: Path | None, n_expected: int, *, n_decoded: int = 200) -> Finding:
@@ -278,10 +296,10 @@ def _finding(part: str, data_dir: Path | None, n_expected: int, *, n_decoded: in
         return Finding(part=part, status="missing", where=str(data_dir or HUB_ID), note=how)
     try:
         label_of = _by_number if part in V2 else _by_synset
-        images, _ = _split(part, path, imagefiles.entries(path, lambda line: None), label_of, _declared(data_dir))
+        images, _ = _split(part, path, entries(path, lambda line: None), label_of, _declared(data_dir))
         note = f"{len(images):,} of {n_expected:,} images"
         if not path.name.endswith(".gz"):
-            note += imagefiles.decode_sample(images, n_decoded)
+            note += decode_sample(images, n_decoded)
     except DataError as error:
         return Finding(part=part, status="damaged", where=str(path), note=str(error))
     return Finding(part=part, status="found", where=str(path), note=note)

@@ -70,6 +70,8 @@ class PowerPlan:
     """The answer at the lower and the upper limit of the std; None for a given std."""
     gpu_hours_per_seed: tuple[float, float] | None
     warnings: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    """One sentence per damaged trial of the pilots, which the std does not include."""
 
     @property
     def gpu_hours(self) -> float | None:

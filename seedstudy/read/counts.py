@@ -22,6 +22,26 @@ N_EXAMPLES: Mapping[str, Mapping[str, int]] = {
 """Images of well-known eval sets."""
 
 
+def image_counts(given: int | str | Mapping[str, int] | None) -> Mapping[str, int]:
+    """Return the number of images per eval set; "" is every set.
+
+    Parameters
+    ----------
+    given
+        Of every set, by set, or as text: "10000", "val=10000,v2=2000".
+
+    """
+    if given is None or isinstance(given, Mapping):
+        return given or {}
+    counts = {}
+    for word in str(given).split(","):
+        eval_set, _, number = word.strip().rpartition("=")
+        if not number.isdecimal() or not 0 < int(number) < 10**12:
+            raise StudyError(f'--n-examples "{word}": expected a number of images, such as 10000 or val=10000.')
+        counts[eval_set.strip()] = int(number)
+    return counts
+
+
 def trials_of(
     groups: Sequence[Group],
     *,

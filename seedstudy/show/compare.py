@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # --- B against A ----------------------------------------------------------------------------------------
 
 
-def comparison_table(comparisons: Comparisons) -> RenderableType:
+def comparison_tables(comparisons: Comparisons, *, with_details: bool = False) -> RenderableType:
     """Render the comparisons, and below them the verdicts in words."""
     answers = comparisons.answers
     is_family = any(answer.n_family > 1 for answer in answers)
@@ -63,9 +63,42 @@ def comparison_table(comparisons: Comparisons) -> RenderableType:
         *(_verdict_in_words(answer, is_by_pair=is_by_pair, is_by_data=is_by_data) for answer in answers),
         *_overall_in_words(comparisons),
         *_letters_in_words(comparisons),
+        *(part for answer in answers if with_details for part in _details(answer)),
         *_how_it_was_compared(answers),
         *notes((f"{x.b.label}, {x.a.eval_set}", (*x.warnings, *x.doubts)) for x in answers),
     )
+
+
+def _details(answer: Answer) -> Iterator[RenderableType]:
+    """Render what decides nothing: medians, a new seed of each, the ratio of spreads, and tests by ranks."""
+    d, g, decimals = answer.details, answer.comparison.hedges_g, decimals_of(answer.comparison.difference)
+    ci = ci_heading(answer.comparison.level)
+    rows = [("Hedges' g", number(g.value, 2), interval(g, 2), "")]
+    non_inferiority_p = answer.verdict.non_inferiority_p
+    if non_inferiority_p is not None:
+        rows.append(("B not worse than A by the margin", "", "", format_p(non_inferiority_p)))
+    if d is not None:
+        for name, estimate in (("A: median", d.median_a), ("B: median", d.median_b)):
+            rows.append((name, number(estimate.value, decimals), interval(estimate, decimals), ""))
+        for name, estimate in (("A: a new seed", d.new_seed_a), ("B: a new seed", d.new_seed_b)):
+            rows.append((name, "", interval(estimate, decimals), ""))
+        if d.sd_ratio is not None:
+            p = UNKNOWN if d.brown_forsythe_p is None else format_p(d.brown_forsythe_p)
+            rows.append(
+                ("std of B / std of A (Brown-Forsythe)", number(d.sd_ratio.value, 2), interval(d.sd_ratio, 2), p)
+            )
+        if d.hodges_lehmann is not None:
+            shift = d.hodges_lehmann
+            rows.append(("shift (Hodges-Lehmann)", number(shift.value, decimals), interval(shift, decimals), ""))
+        for name, p_value in (
+            ("ranks (Mann-Whitney)", d.mann_whitney_p),
+            ("ranks, spreads may differ (Brunner-Munzel)", d.brunner_munzel_p),
+            ("signed ranks (Wilcoxon)", d.wilcoxon_p),
+        ):
+            if p_value is not None:
+                rows.append((name, "", "", format_p(p_value)))
+    yield Text(f"{_pair(answer)}, {answer.a.eval_set}, in detail:")
+    yield filled_table(("", "value", ci, "p"), rows)
 
 
 def _pair(answer: Answer) -> str:
@@ -199,7 +232,7 @@ def _grid(answer: GridAnswer) -> Iterator[RenderableType]:
 def across_data_tables(answer: AcrossData) -> RenderableType:
     """Render the comparisons on each data set, and what they say together."""
     return Group(
-        comparison_table(answer.comparisons),
+        comparison_tables(answer.comparisons),
         *(_pooled(pooled) for pooled in answer.pooled),
         *(part for ranked in answer.ranked for part in _ranked(ranked)),
         *notes((pooled.eval_set, pooled.pooled.warnings) for pooled in answer.pooled if pooled.pooled),

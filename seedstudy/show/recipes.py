@@ -2,53 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from seedstudy.recipes.recipe import TABLE_2, Value, format_value
+from seedstudy.recipes.recipe import TABLE_2, format_value
 from seedstudy.show.format import UNKNOWN, filled_table, table
 
 if TYPE_CHECKING:
     from seedstudy.data.base import DataInfo, Finding
+    from seedstudy.recipes.catalogue import CatalogueEntry, Description, Differences, Network
 
 
-def recipe_list(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
+def recipe_list(entries: Iterable[CatalogueEntry]) -> RenderableType:
     """Render the packaged recipes, and what keeps them from being trained as they are."""
     recipes = table(["recipe", "recipe_id", "title", "gaps"])
-    for row in rows:
-        gaps = [*row["missing"], *(["sizes and more by model"] if row["by_model"] else [])]
-        recipes.add_row(row["name"], row["recipe_id"] or UNKNOWN, row["title"], ", ".join(gaps))
+    for entry in entries:
+        gaps = [*entry.missing, *(["sizes and more by model"] if entry.by_model else [])]
+        recipes.add_row(entry.name, entry.recipe_id or UNKNOWN, entry.title, ", ".join(gaps))
     return recipes
 
 
-def recipe_table(heading: str, values: Mapping[str, Value], sources: Mapping[str, str] | None) -> RenderableType:
+def recipe_table(recipe: Description, *, with_sources: bool) -> RenderableType:
     """Render every value of a recipe, with its source where asked for."""
-    rows = table(["key", "value", *([] if sources is None else ["source"])])
-    for key, value in values.items():
-        rows.add_row(key, format_value(value), *([] if sources is None else [sources.get(key, "")]))
-    return Group(Text(heading), rows)
+    rows = table(["key", "value", *(["source"] if with_sources else [])])
+    for key, value in recipe.values.items():
+        rows.add_row(key, format_value(value), *([recipe.sources.get(key, "")] if with_sources else []))
+    return Group(Text(f"{recipe.recipe_id or recipe.name}: {recipe.title}"), rows)
 
 
-def recipe_diff(names: Sequence[str], rows: Iterable[tuple[str, Sequence[Value]]]) -> RenderableType:
+def recipe_diff(answer: Differences) -> RenderableType:
     """Render recipes side by side: first the rows of RSB's Table 2, then the keys it has no row for."""
+    rows = {row.key: row.values for row in answer.differences}
+    if not rows:
+        return Text(f"{' and '.join(answer.recipes)} have equal values.")
+    if answer.updates is not None:
+        rows["updates"] = answer.updates
     order = list(TABLE_2)
-    side_by_side = table(["", "key", *names])
-    for key, values in sorted(rows, key=lambda row: order.index(row[0]) if row[0] in TABLE_2 else len(order)):
-        cells = [UNKNOWN if value is None else format_value(value) for value in values]
+    side_by_side = table(["", "key", *answer.recipes])
+    for key in sorted(rows, key=lambda key: order.index(key) if key in TABLE_2 else len(order)):
+        cells = [UNKNOWN if value is None else format_value(value) for value in rows[key]]
         side_by_side.add_row(TABLE_2.get(key, ""), "" if key == "updates" else key, *cells)
     return side_by_side
 
 
-def model_list(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
+def model_list(networks: Sequence[Network]) -> RenderableType:
     """Render networks with their train and test sizes; recipes that agree on one share a row."""
+    if not networks:
+        return Text("No recipe here names a network.")
     recipes: dict[tuple[str, ...], list[str]] = {}
-    for row in rows:
-        others = ", ".join(f"{key} {format_value(value)}" for key, value in row["values"].items())
-        key = (row["model"], str(row["train_size"]), str(row["test_size"]), others)
-        recipes.setdefault(key, []).append(row["recipe"])
+    for network in networks:
+        others = ", ".join(f"{key} {format_value(value)}" for key, value in network.values.items())
+        key = (network.model, str(network.train_size), str(network.test_size), others)
+        recipes.setdefault(key, []).append(network.recipe)
     return filled_table(
         ("model", "train px", "test px", "recipes", "its own values"),
         [(model, train, test, ", ".join(names), others) for (model, train, test, others), names in recipes.items()],

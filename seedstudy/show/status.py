@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from seedstudy.show.format import duration, table
 
 if TYPE_CHECKING:
-    from seedstudy.engines.status import TrialStatus
+    from seedstudy.engines.status import State, StudyStatus, TrialStatus
 
-_STATES = ("planned", "queued", "running", "ok", "diverged", "failed", "interrupted", "lost", "damaged")
+_STATES: tuple[State, ...] = (
+    "planned",
+    "queued",
+    "running",
+    "ok",
+    "diverged",
+    "failed",
+    "interrupted",
+    "lost",
+    "damaged",
+)
 
 
-def status_table(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
-    """Render how many trials of each recipe and model are in each state."""
-    counts = table(["recipe", "model", "data"], _STATES)
-    for row in rows:
-        states = [str(row[state]) if row[state] else "·" for state in _STATES]
-        counts.add_row(row["recipe"], row["model"], row["data"], *states)
-    return counts
-
-
-def trial_lines(trials: Iterable[TrialStatus]) -> list[str]:
-    """Say of each trial that runs, or ended without a result, what the table cannot: where, how long, why."""
-    return [f"{trial.trial_id}: {line}" for trial in trials if (line := _line(trial))]
+def status_tables(status: StudyStatus) -> RenderableType:
+    """Render how many trials of each recipe are in each state, and of single trials what the table cannot say."""
+    parts: list[RenderableType] = []
+    if status.groups:
+        counts = table(["recipe", "model", "data"], _STATES)
+        for group in status.groups:
+            states = [str(group.counts[state] or "·") for state in _STATES]
+            counts.add_row(group.recipe, group.model, group.data, *states)
+        parts.append(counts)
+    if status.n_imported:
+        trials = "1 imported trial" if status.n_imported == 1 else f"{status.n_imported} imported trials"
+        parts.append(Text(f"{trials}, trained elsewhere: `seedstudy summary` shows them."))
+    parts += [Text(f"{trial.trial_id}: {line}") for trial in status.trials if (line := _line(trial))]
+    if status.time_left_s is not None:
+        parts.append(Text(f"time left: about {duration(status.time_left_s)}"))
+    return Group(*parts)
 
 
 def _line(trial: TrialStatus) -> str:
@@ -44,7 +58,3 @@ def _line(trial: TrialStatus) -> str:
             return f"{trial.state} on {trial.where}{epoch}: {trial.reason} ({trial.log or 'no log'})"
         case _:
             return ""
-
-
-def time_left_line(seconds: float) -> str:
-    return f"time left: about {duration(seconds)}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _FEWEST_FOR_A_SHAPE = 10
 
 
-def summary_table(summaries: Sequence[Summary]) -> RenderableType:
+def summary_tables(summaries: Sequence[Summary], *, with_details: bool) -> RenderableType:
     """Render the RSB table: one row per recipe and eval set, each number with its interval."""
     ci = ci_heading(summaries[0].description.mean.level)
     rows = table(["recipe", "eval set"], ["n", "mean", ci, "std", ci, "min", "max", "seed 0"])
@@ -44,12 +44,30 @@ def summary_table(summaries: Sequence[Summary]) -> RenderableType:
     unit = "top-1 in %" if summaries[0].group.unit == "pp" else summaries[0].group.metric
     return Group(
         rows,
+        *([_details_table(summaries)] if with_details else []),
         small_print(
             f"{unit}, last epoch; std over seeds (n - 1); CI of the mean by t, of the std by chi-square; "
             "# is seed 0's rank"
         ),
         *notes((summary.group.label, summary.warnings) for summary in summaries),
     )
+
+
+def _details_table(summaries: Sequence[Summary]) -> RenderableType:
+    """Render what decides nothing: median, a new seed, and an interval of the std for seeds that are not normal."""
+    ci = ci_heading(summaries[0].level)
+    rows = table(["recipe", "eval set"], ["median", ci, f"a new seed, {ci}", f"std, robust {ci}"])
+    for summary in summaries:
+        details, decimals = summary.details, decimals_of(summary.description.mean)
+        rows.add_row(
+            summary.group.label,
+            summary.group.eval_set,
+            number(details.median.value, decimals),
+            interval(details.median, decimals),
+            interval(details.new_seed, decimals),
+            interval(details.std_robust, decimals),
+        )
+    return rows
 
 
 def fit_table(groups: Sequence[FittedGroup]) -> RenderableType:

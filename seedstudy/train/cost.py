@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
 
@@ -17,49 +17,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from seedstudy import machine
-from seedstudy.document import FLAT, fields_of
 from seedstudy.errors import StudyError, suggest
 from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.network import Cost, Size, Speed
 from seedstudy.train.devices import name_of, peak_mem_bytes
 from seedstudy.train.models import build_model
 
 N_TIMED = 10
 _MATMULS = ("convolution", "addmm", "mm", "bmm", "baddbmm")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Size:
-    """What the architecture alone decides, for one image."""
-
-    n_params: int
-    n_macs: int
-    """Multiply-adds of convolutions and matrix products in one forward pass: half of torch's FLOPs, timm's GMACs."""
-    n_activations: int
-    """Numbers that convolutions and matrix products put out (Radosavovic et al. 2020; timm's MActs)."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cost:
-    """Size and speed of one network on this machine."""
-
-    model: str
-    image_size: int
-    device: str
-    precision: str
-    latency_s: float
-    """Median seconds of a forward pass of one image."""
-    batch_size: int
-    """Images of the passes below."""
-    infer_images_per_s: float
-    train_images_per_s: float
-    """Forward, backward and a plain SGD step on images that are already on the device."""
-    peak_mem_bytes: int | None
-    """Device memory of these passes on GPUs; resident memory of the whole process on CPUs (Linux)."""
-    size: Size = field(metadata=FLAT)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the keys of ``cost --json``."""
-        return fields_of(self)
 
 
 class _Activations(TorchDispatchMode):
@@ -140,8 +105,8 @@ def latency(network: nn.Module, image: Tensor, *, n_timed: int = N_TIMED) -> flo
     return statistics.median(seconds)
 
 
-def count(name: str, image_size: int | None) -> tuple[int, Size]:
-    """Return the side of the images and the size of a timm model there; nothing is timed.
+def count(name: str, image_size: int | None) -> Cost:
+    """Return the size of a timm model at a side in pixels, or at its own; nothing is timed.
 
     Raises
     ------
@@ -152,9 +117,10 @@ def count(name: str, image_size: int | None) -> tuple[int, Size]:
     config = _config(name)
     side = image_size or config["input_size"][-1]
     try:
-        return side, size_built_by(lambda: _create(name, side), side)
+        size = size_built_by(lambda: _create(name, side), side)
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         raise _unfit(name, side, error) from error
+    return Cost(model=name, image_size=side, size=size, speed=None)
 
 
 def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int = N_TIMED) -> Cost:
@@ -171,7 +137,8 @@ def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int 
         Unknown model, or a size it cannot take.
 
     """
-    side, size = count(name, image_size)
+    counted = count(name, image_size)
+    side = counted.image_size
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     is_mixed = device.type == "cuda"
     try:
@@ -184,10 +151,7 @@ def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int 
             train_s = _training_step_s(network, images, n_timed)
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         raise _unfit(name, side, error) from error
-    return Cost(
-        model=name,
-        image_size=side,
-        size=size,
+    speed = Speed(
         device=name_of(device),
         precision="bfloat16" if is_mixed else "float32",
         latency_s=one_s,
@@ -196,6 +160,7 @@ def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int 
         train_images_per_s=batch_size / train_s,
         peak_mem_bytes=peak_mem_bytes(device) if is_reset else None,
     )
+    return replace(counted, speed=speed)
 
 
 def _reset_peak(device: torch.device) -> bool:

@@ -1,29 +1,19 @@
-"""EvalSet scores predictions against label sets."""
+"""Eval sets: their layout, and predictions judged by label sets."""
 
 from __future__ import annotations
-
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from seedstudy.data.base import EvalSet, label_sets, single_labels
+from seedstudy.data.base import EvalSet
+
+IDS = np.array(["a", "b", "c"])
 
 
 @pytest.fixture
 def label_set_judged() -> EvalSet:
     """Three images: {0, 2}, {1}, {0, 1, 3}."""
-    belongs = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [1, 1, 0, 1]], dtype=bool)
-    offsets, values = label_sets(belongs)
-    return EvalSet(
-        name="real",
-        images="val",
-        rows=np.array([4, 5, 9]),
-        example_ids=np.array(["a", "b", "c"]),
-        label_offsets=offsets,
-        label_values=values,
-    )
+    return EvalSet.of_labels("val", np.array([0, 1, 1]), IDS).with_label_sets("real", [[0, 2], [1], [0, 1, 3]])
 
 
 def test_any_label_of_the_set_is_right(label_set_judged: EvalSet) -> None:
@@ -44,31 +34,29 @@ def test_another_number_of_predictions_is_refused(label_set_judged: EvalSet) -> 
 
 
 def test_label_sets_and_single_labels_have_one_layout() -> None:
-    offsets, values = label_sets(np.eye(3, dtype=bool)[[2, 0, 1]])
-    expected_offsets, expected_values = single_labels(np.array([2, 0, 1]))
-    np.testing.assert_array_equal(offsets, expected_offsets)
-    np.testing.assert_array_equal(values, expected_values)
-    assert offsets.dtype == expected_offsets.dtype == np.int64
-    assert values.dtype == expected_values.dtype == np.int32
+    single = EvalSet.of_labels("val", np.array([2, 0, 1]), IDS)
+    sets = single.with_label_sets("real", [np.array([2]), [0], (1,)])
+    np.testing.assert_array_equal(sets.label_offsets, single.label_offsets)
+    np.testing.assert_array_equal(sets.label_values, single.label_values)
+    assert sets.label_offsets.dtype == single.label_offsets.dtype == sets.rows.dtype == np.int64
+    assert sets.label_values.dtype == single.label_values.dtype == np.int32
+    assert (single.images, sets.images, sets.name) == ("val", "val", "real")
+
+
+def test_images_without_a_label_are_left_out() -> None:
+    judged = EvalSet.of_labels("val", np.array([0, 1, 2]), IDS).with_label_sets("real", [[], [1, 2], [0]])
+    assert (judged.rows.tolist(), judged.example_ids.tolist()) == ([1, 2], ["b", "c"])
+    assert judged.label_offsets.tolist() == [0, 2, 3]
+    assert judged.is_correct(np.array([2, 2])).tolist() == [True, False]
 
 
 def test_an_empty_set_is_never_right() -> None:
-    offsets, values = label_sets(np.array([[0, 0], [0, 1]], dtype=bool))
     judged = EvalSet(
         name="real",
         images="val",
         rows=np.arange(2),
         example_ids=np.array(["a", "b"]),
-        label_offsets=offsets,
-        label_values=values,
+        label_offsets=np.array([0, 0, 1]),
+        label_values=np.array([1], dtype=np.int32),
     )
     assert judged.is_correct(np.array([1, 1])).tolist() == [False, True]
-
-
-def test_the_package_imports_nothing_heavy() -> None:
-    code = (
-        "import sys, seedstudy.data as d; d.names(); d.info('shapes');"
-        "print(*{'numpy', 'pyarrow', 'PIL', 'sklearn', 'datasets', 'polars', 'torch'} & set(sys.modules))"
-    )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == ""

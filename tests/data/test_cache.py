@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from seedstudy.data import cache
-from seedstudy.data.base import Content, EvalSet, single_labels
+from seedstudy.data.base import Content, EvalSet
 from seedstudy.errors import DataError
 
 N_TRAIN, N_VAL = 12, 5
@@ -22,15 +22,7 @@ N_TRAIN, N_VAL = 12, 5
 def small_content(*, brightness: int = 7) -> Content:
     """Three classes that are neither balanced nor in turn."""
     labels = np.array([0, 0, 0, 0, 0, 0, 1, 2, 1, 2, 1, 0])
-    offsets, values = single_labels(np.arange(N_VAL) % 3)
-    val = EvalSet(
-        name="val",
-        images="val",
-        rows=np.arange(N_VAL),
-        example_ids=np.array([f"v{row}" for row in range(N_VAL)]),
-        label_offsets=offsets,
-        label_values=values,
-    )
+    val = EvalSet.of_labels("val", np.arange(N_VAL) % 3, np.array([f"v{row}" for row in range(N_VAL)]))
     pixels = np.arange(N_TRAIN * 8 * 8 * 3).reshape(N_TRAIN, 8, 8, 3) % 251
     return Content(
         classes=("a", "b", "c"),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from seedstudy import data as datasets
-from seedstudy.errors import DataError
+from seedstudy.data import digits, imagenet
+from seedstudy.errors import DataError, MissingExtraError
 
 
 def test_the_embedded_set_comes_first() -> None:
     assert datasets.names() == ("shapes", "digits", "cifar10", "imagenet", "imagenet_minival")
-    assert not datasets.info("shapes").needs_data_dir
+    assert [each.name for each in datasets.catalogue().data] == list(datasets.names())
 
 
 @pytest.mark.parametrize(("name", "epochs"), [("shapes", 12), ("digits", 30), ("cifar10", 30)])
@@ -23,3 +28,29 @@ def test_an_unknown_name_is_answered_with_a_suggestion(call: object) -> None:
     assert callable(call)
     with pytest.raises(DataError, match=r'^unknown data set "cifar100"\. Did you mean "cifar10"\?$'):
         call("cifar100")
+
+
+def test_a_missing_library_is_named_with_the_extra_that_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'seedstudy\[train\]'"):
+        datasets.prepare("digits", cache_dir=tmp_path)
+    monkeypatch.setattr(digits, "find_spec", lambda name: None)
+    assert {part.part: part.status for part in datasets.check("digits").parts} == dict.fromkeys(
+        ("train", "val", "real", "v2"), "missing"
+    )
+    monkeypatch.setattr(imagenet.importlib.util, "find_spec", lambda name: None)
+    imagenet.synsets.cache_clear()
+    with pytest.raises(MissingExtraError, match=r"timm is not installed; .* pip install 'seedstudy\[train\]'"):
+        datasets.prepare("imagenet", data_dir=None, cache_dir=tmp_path)
+
+
+def test_listing_data_sets_imports_no_library_of_an_extra() -> None:
+    code = (
+        "import sys, seedstudy.data as d; d.names(); light = 'numpy' not in sys.modules; d.catalogue();"
+        "print(light, *{'pyarrow', 'PIL', 'sklearn', 'datasets', 'polars', 'torch', 'timm'} & set(sys.modules))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "True"

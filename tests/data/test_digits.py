@@ -49,6 +49,6 @@ def test_shrinking_an_image_gives_its_scan_back(data: Dataset) -> None:
 def test_real_and_v2_are_named_as_missing(data: Dataset, tmp_path: Path) -> None:
     assert list(data.eval_sets) == ["val"]
     assert set(data.missing) == {"real", "v2"}
-    findings = {finding.part: finding for finding in datasets.check("digits", tmp_path)}
+    findings = {finding.part: finding for finding in datasets.check("digits", tmp_path).parts}
     assert findings["val"].status == "found"
     assert findings["real"].note == data.missing["real"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from seedstudy import data as datasets
-from seedstudy.data import imagefiles, imagenet
+from seedstudy.data import encoded, imagenet
 from seedstudy.data.base import Dataset
 from seedstudy.engines.launch import resolve
 from seedstudy.errors import DataError
@@ -60,7 +60,7 @@ def test_v2_folders_are_numbers_not_text(tmp_path: Path) -> None:
     """Sorted as text, 0, 1, 10, 100, …, nearly every label of ImageNet-V2 is wrong."""
     for number in range(1000):
         write(tmp_path / "v2" / str(number) / "f.jpeg", b"x")
-    found = imagefiles.entries(tmp_path / "v2", lambda line: None)
+    found = encoded.entries(tmp_path / "v2", lambda line: None)
     images, labels = imagenet._split("v2", "v2", found, imagenet._by_number, imagenet.synsets())
     assert labels.tolist() == list(range(1000))
     assert [int(Path(os.fsdecode(images.files[f])).parent.name) for f in images.file_of] == list(range(1000))
@@ -184,7 +184,7 @@ def test_without_a_folder_the_hub_is_asked_and_its_refusal_is_one_line(
         raise hf.exceptions.DatasetNotFoundError("gated\nwith details")
 
     monkeypatch.setattr(hf, "load_dataset", refuse)
-    with pytest.raises(DataError, match=r"cannot be had \(gated\); accept its terms on the hub and log in"):
+    with pytest.raises(DataError, match=r"cannot be loaded \(gated\); accept its terms on the hub and log in"):
         load(None, tmp_path / "cache")
     assert asked == [("ILSVRC/imagenet-1k", "train")]
 
@@ -329,11 +329,11 @@ def test_cmyk_is_converted_and_named_by_check(tree: Path, tmp_path: Path) -> Non
     data = load(tree, tmp_path / "cache")
     row = data.eval_sets["val"].example_ids.tolist().index(odd.stem)
     assert data.stored["val"].open(row).mode == "RGB"
-    findings = {finding.part: finding for finding in datasets.check("imagenet", tree)}
+    findings = {finding.part: finding for finding in datasets.check("imagenet", tree).parts}
     assert f"1 of them not RGB and converted (the first is {odd}, CMYK)" in findings["val"].note
     assert findings["train"].note == "20 of 1,281,167 images, 20 decoded"
     assert findings["v2_top"].status == "missing"
     (tree / "train" / CLASSES[0] / f"{CLASSES[0]}_10.JPEG").write_bytes(b"")
-    findings = {finding.part: finding for finding in datasets.check("imagenet", tree)}
+    findings = {finding.part: finding for finding in datasets.check("imagenet", tree).parts}
     assert findings["train"].status == "damaged"
     assert f"{CLASSES[0]}_10.JPEG: does not decode" in findings["train"].note

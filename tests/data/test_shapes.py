@@ -115,4 +115,4 @@ def test_equal_seeds_give_equal_pictures_and_others_do_not() -> None:
 
 
 def test_everything_is_built_in() -> None:
-    assert {finding.status for finding in datasets.check("shapes")} == {"found"}
+    assert {finding.status for finding in datasets.check("shapes").parts} == {"found"}

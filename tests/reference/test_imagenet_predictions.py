@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from seedstudy.data import imagenet
-from seedstudy.data.base import EvalSet, single_labels
+from seedstudy.data.base import EvalSet
 from tests.imagenet_tree import SHARED
 
 FOLDER = SHARED / "reference" / "imagenetv2_predictions"
@@ -36,15 +36,7 @@ pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="needs the published
 
 
 def eval_set(name: str, ids: list[str], labels: np.ndarray) -> EvalSet:
-    offsets, values = single_labels(labels)
-    return EvalSet(
-        name=name,
-        images=name,
-        rows=np.arange(len(labels)),
-        example_ids=np.array(ids),
-        label_offsets=offsets,
-        label_values=values,
-    )
+    return EvalSet.of_labels(name, labels, np.array(ids))
 
 
 @pytest.fixture(scope="module")

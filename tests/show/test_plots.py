@@ -16,11 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from seedstudy.decide.racing import race_replay
 
 from seedstudy.decide import compare as judgement
 from seedstudy.decide.audit import Table, audit
 from seedstudy.decide.plan import Spread, power
-from seedstudy.decide.racing import race_replay
 from seedstudy.decide.summary import Summary, fit_group
 from seedstudy.decide.verdict import Rule
 from seedstudy.errors import StudyError

@@ -9,7 +9,7 @@ from seedstudy.errors import StudyError
 SUFFIXES = (".png", ".pdf", ".svg")
 
 
-def check_picture(path: Path) -> None:
+def check_picture(path: Path | None) -> None:
     """Refuse a picture's path before anything is computed or drawn.
 
     Raises
@@ -18,6 +18,8 @@ def check_picture(path: Path) -> None:
         Another suffix, or a folder that does not exist.
 
     """
+    if path is None:
+        return
     if path.suffix.lower() not in SUFFIXES:
         raise StudyError(f"{path}: a picture's name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
     if not path.absolute().parent.is_dir():

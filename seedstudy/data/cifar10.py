@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seedstudy.data.base import Content, EvalSet, Finding, Progress, label_sets, single_labels
-from seedstudy.data.cache import file_digest
+from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress
+from seedstudy.data.encoded import decoded, first_line
 from seedstudy.errors import DataError
+from seedstudy.files import sha256
+from seedstudy.machine import cores
 
 if TYPE_CHECKING:
     from seedstudy.data.base import Images
@@ -29,7 +29,7 @@ HUB_ID = "uoft-cs/cifar10"
 REAL_SHARE_PERCENT = 20
 """A class is in an image's label set when at least this share of its annotators named it."""
 LEAST_AGREEMENT = 0.9
-"""Counts in test order name the test label of 99.2 % of the images; in any other order about 10 %."""
+"""In test order, most annotators name the test label of 99.2 % of the images; in any other order of about 10 %."""
 
 _PARQUET = {"train": "train-00000-of-00001.parquet", "val": "test-00000-of-00001.parquet"}
 _COUNTS = "cifar10h-counts.npy"
@@ -56,63 +56,74 @@ class _Files:
     v6_labels: Path | None
 
 
-def source_key(data_dir: Path | None) -> str:
-    """Name the content: a digest per file; the hub's id for a download."""
-    if data_dir is None:
-        return f"hub {HUB_ID}"
-    files = _files(data_dir)
-    parts = (files.train, files.val, files.counts, files.v6_images, files.v6_labels)
-    return hashlib.sha256(" ".join("-" if part is None else file_digest(part) for part in parts).encode()).hexdigest()
+class Cifar10:
+    """val: the test images; real: CIFAR-10H; v2: CIFAR-10.1 v6."""
 
-
-def build(data_dir: Path | None, progress: Progress) -> Content:
-    """Decode train and test images and read whatever eval sets the folder has."""
-    files = None if data_dir is None else _files(data_dir)
-    missing = {} if files is None else _missing(files)
-    # The small files first: a wrong one is reported before the long decoding.
-    counts = None if files is None or files.counts is None else _read_counts(files.counts)
-    v6 = None if files is None or "v2" in missing else _read_v6(files)
-    if files is None:
-        progress(f"cifar10: downloading {HUB_ID}")
-        tables, where = _download()
-        missing = dict(_HOW)
-    else:
-        where = {"train": str(files.train), "val": str(files.val)}
-        tables = {split: _read_parquet(Path(path)) for split, path in where.items()}
-    columns = {
-        split: _columns(tables[split], where[split], n_expected)
-        for split, n_expected in (("train", N_TRAIN), ("val", N_TEST))
-    }
-    train_labels, val_labels = columns["train"][1], columns["val"][1]
-    eval_sets = [_labelled("val", val_labels, prefix="test")]
-    if files is not None and counts is not None:
-        eval_sets.append(_real(counts, val_labels, files.counts))
-    if v6 is not None:
-        eval_sets.append(_labelled("v2", v6[1], prefix="v6"))
-    decoder = _Decoder(n_total=N_TRAIN + N_TEST, progress=progress)
-    images = {split: decoder.decode(columns[split][0], where[split]) for split in ("train", "val")}
-    return Content(
-        classes=CLASSES,
-        train_images=images["train"],
-        train_labels=train_labels,
-        images={"val": images["val"]} | ({} if v6 is None else {"v2": v6[0]}),
-        eval_sets=tuple(eval_sets),
-        missing=missing,
+    info = DataInfo(
+        name="cifar10",
+        title="CIFAR-10",
+        n_train=N_TRAIN,
+        image_size=IMAGE_SHAPE[0],
+        n_classes=len(CLASSES),
+        epoch_ratio=0.1,
+        default_model="resnet8",
+        note="val: test images, real: CIFAR-10H, v2: CIFAR-10.1 v6; from --data-dir, else downloaded.",
     )
 
+    def source_key(self, data_dir: Path | None) -> str:
+        """Return a digest of all files; the hub's id for a download."""
+        if data_dir is None:
+            return f"hub {HUB_ID}"
+        files = _files(data_dir)
+        parts = (files.train, files.val, files.counts, files.v6_images, files.v6_labels)
+        return hashlib.sha256(" ".join("-" if part is None else sha256(part) for part in parts).encode()).hexdigest()
 
-def check(data_dir: Path | None) -> list[Finding]:
-    """Look for each file; open the headers, decode nothing."""
-    if data_dir is None:
-        downloads = [
-            Finding(part=part, status="missing", where=HUB_ID, note=f"downloaded on first use; or {_HOW_PARQUET}")
-            for part in _PARQUET
+    def build(self, data_dir: Path | None, progress: Progress) -> Content:
+        """Decode train and test images and read whatever eval sets the folder has."""
+        files = None if data_dir is None else _files(data_dir)
+        # The small files first: a wrong one is reported before the long decoding.
+        counts = None if files is None or files.counts is None else _read_counts(files.counts)
+        v6 = None if files is None else _read_v6(files)
+        if files is None:
+            progress(f"cifar10: downloading {HUB_ID}")
+            tables, where = _download()
+        else:
+            where = {"train": str(files.train), "val": str(files.val)}
+            tables = {split: _read_parquet(Path(path)) for split, path in where.items()}
+        encoded, labels = {}, {}
+        for split, n_expected in (("train", N_TRAIN), ("val", N_TEST)):
+            encoded[split], labels[split] = _columns(tables[split], where[split], n_expected)
+        val = EvalSet.of_labels("val", labels["val"], _ids("test", N_TEST))
+        eval_sets = {"val": val}
+        if files is not None and counts is not None:
+            eval_sets["real"] = _real(counts, val, files.counts)
+        if v6 is not None:
+            eval_sets["v2"] = EvalSet.of_labels("v2", v6[1], _ids("v6", N_V6))
+        decoder = _Decoder(n_total=N_TRAIN + N_TEST, progress=progress)
+        images = {split: decoder.decode(encoded[split], where[split]) for split in ("train", "val")}
+        return Content(
+            classes=CLASSES,
+            train_images=images["train"],
+            train_labels=labels["train"],
+            images={"val": images["val"]} | ({} if v6 is None else {"v2": v6[0]}),
+            eval_sets=tuple(eval_sets.values()),
+            missing={name: how for name, how in _HOW.items() if name not in eval_sets},
+        )
+
+    def check(self, data_dir: Path | None) -> list[Finding]:
+        """Look for each file and open its header."""
+        if data_dir is None:
+            downloads = [
+                Finding(part=part, status="missing", where=HUB_ID, note=f"downloaded on first use; or {_HOW_PARQUET}")
+                for part in _PARQUET
+            ]
+            return downloads + [Finding(part=part, status="missing", where="", note=how) for part, how in _HOW.items()]
+        return [
+            _found_parquet("train", data_dir, N_TRAIN),
+            _found_parquet("val", data_dir, N_TEST),
+            _found_arrays("real", data_dir, (_COUNTS,)),
+            _found_arrays("v2", data_dir, (_V6_IMAGES, _V6_LABELS)),
         ]
-        return downloads + [Finding(part=part, status="missing", where="", note=how) for part, how in _HOW.items()]
-    findings = [_found_parquet(part, data_dir, n_rows) for part, n_rows in (("train", N_TRAIN), ("val", N_TEST))]
-    findings.append(_found_arrays("real", data_dir, (_COUNTS,)))
-    findings.append(_found_arrays("v2", data_dir, (_V6_IMAGES, _V6_LABELS)))
-    return findings
 
 
 # --- finding files ----------------------------------------------------------------------------------------
@@ -145,14 +156,6 @@ def _find(data_dir: Path, name: str) -> Path | None:
         raise DataError(f"{data_dir}: cannot be read ({error.strerror}); check its permissions") from error
 
 
-def _missing(files: _Files) -> dict[str, str]:
-    is_there = {
-        "real": files.counts is not None,
-        "v2": files.v6_images is not None and files.v6_labels is not None,
-    }
-    return {name: _HOW[name] for name, present in is_there.items() if not present}
-
-
 # --- parquet ------------------------------------------------------------------------------------------------
 
 
@@ -165,7 +168,7 @@ def _read_parquet(path: Path) -> Any:
         # One ParquetFile, not a dataset: a folder named "train=1" must not become a column.
         return pyarrow.parquet.ParquetFile(path).read()
     except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{path}: not a readable parquet file ({_first_line(error)}); get it again") from error
+        raise DataError(f"{path}: not a readable parquet file ({first_line(error)}); get it again") from error
 
 
 def _download() -> tuple[dict[str, Any], dict[str, str]]:
@@ -175,7 +178,7 @@ def _download() -> tuple[dict[str, Any], dict[str, str]]:
     try:
         hub = datasets.load_dataset(HUB_ID)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(f"cifar10: cannot download {HUB_ID} ({_first_line(error)}); {_HOW_PARQUET}") from error
+        raise DataError(f"cifar10: cannot download {HUB_ID} ({first_line(error)}); {_HOW_PARQUET}") from error
     tables, where = {}, {}
     for split, hub_split in (("train", "train"), ("val", "test")):
         if hub_split not in hub:
@@ -236,12 +239,12 @@ class _Decoder:
                 images[row] = _decoded(content, where, row)
             return len(batch)
 
-        with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8)) as pool:
+        with ThreadPoolExecutor(max_workers=min(cores(), 8)) as pool:
             try:
                 for n in pool.map(decode_batch, range(0, len(encoded), self._BATCH)):
                     self._report(n)
             except BaseException:
-                pool.shutdown(cancel_futures=True)  # an error or Ctrl-C ends the whole, now
+                pool.shutdown(cancel_futures=True)  # an error or Ctrl-C does not wait for the rest
                 raise
         return images
 
@@ -253,13 +256,11 @@ class _Decoder:
 
 
 def _decoded(content: bytes | None, where: str, row: int) -> Images:
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(io.BytesIO(content or b"")) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        image, _ = decoded(content or b"")
+    except ValueError as error:
         raise DataError(f"{where}: the image in row {row} does not decode; get the file again") from error
+    pixels = np.asarray(image)
     if pixels.shape != IMAGE_SHAPE:
         height, width = pixels.shape[:2]
         raise DataError(f"{where}: the image in row {row} is {width} x {height} pixels, expected 32 x 32")
@@ -269,42 +270,21 @@ def _decoded(content: bytes | None, where: str, row: int) -> Images:
 # --- eval sets ----------------------------------------------------------------------------------------------
 
 
-def _labelled(name: str, labels: NDArray[np.int64], *, prefix: str) -> EvalSet:
-    offsets, values = single_labels(labels)
-    return EvalSet(
-        name=name,
-        images=name,
-        rows=np.arange(len(labels)),
-        example_ids=_ids(prefix, np.arange(len(labels))),
-        label_offsets=offsets,
-        label_values=values,
-    )
-
-
-def _real(counts: NDArray[np.int64], val_labels: NDArray[np.int64], path: Path | None) -> EvalSet:
-    """Return the test images judged by the classes that enough of their annotators named."""
-    agreement = float((counts.argmax(axis=1) == val_labels).mean())
+def _real(counts: NDArray[np.int64], val: EvalSet, path: Path | None) -> EvalSet:
+    """Return val judged by the classes that enough of its annotators named; counts: (n, n_classes)."""
+    agreement = float((counts.argmax(axis=1) == val.label_values).mean())
     if agreement < LEAST_AGREEMENT:
         raise DataError(
-            f"{path}: its rows do not stand in the order of the test images (most annotators agree with the "
-            f"label of only {agreement:.0%}); use the original file and the original test order"
+            f"{path}: its rows are not in the order of the test images (most annotators agree with the label of only "
+            f"{agreement:.0%}); use the original file and the original test order"
         )
     # Whole numbers: 20 % of 50 annotators is exactly 10 of them.
     belongs = counts * 100 >= counts.sum(axis=1, keepdims=True) * REAL_SHARE_PERCENT
-    rows = np.flatnonzero(belongs.any(axis=1))
-    offsets, values = label_sets(belongs[rows])
-    return EvalSet(
-        name="real",
-        images="val",
-        rows=rows,
-        example_ids=_ids("test", rows),
-        label_offsets=offsets,
-        label_values=values,
-    )
+    return val.with_label_sets("real", [np.flatnonzero(row) for row in belongs])
 
 
-def _ids(prefix: str, rows: NDArray[np.int64]) -> NDArray[np.str_]:
-    return np.array([f"{prefix}-{row:05d}" for row in rows])
+def _ids(prefix: str, n: int) -> NDArray[np.str_]:
+    return np.array([f"{prefix}-{row:05d}" for row in range(n)])
 
 
 def _read_counts(path: Path) -> NDArray[np.int64]:
@@ -319,9 +299,10 @@ def _read_counts(path: Path) -> NDArray[np.int64]:
     return counts.astype(np.int64)
 
 
-def _read_v6(files: _Files) -> tuple[Images, NDArray[np.int64]]:
-    assert files.v6_images is not None
-    assert files.v6_labels is not None
+def _read_v6(files: _Files) -> tuple[Images, NDArray[np.int64]] | None:
+    """Return images and labels of CIFAR-10.1 v6; None where one of its two files is absent."""
+    if files.v6_images is None or files.v6_labels is None:
+        return None
     images = _read_array(files.v6_images)
     if images.shape != (N_V6, *IMAGE_SHAPE) or images.dtype != np.uint8:
         raise DataError(
@@ -339,12 +320,8 @@ def _read_array(path: Path) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: not a readable .npy array ({_first_line(error)}); get it again") from error
+        raise DataError(f"{path}: not a readable .npy array ({first_line(error)}); get it again") from error
     return array
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 # --- what is on disk ------------------------------------------------------------------------------------------
@@ -360,7 +337,7 @@ def _found_parquet(part: str, data_dir: Path, n_rows: int) -> Finding:
     try:
         header = pyarrow.parquet.ParquetFile(path)
     except (pyarrow.ArrowException, OSError) as error:
-        return Finding(part=part, status="damaged", where=str(path), note=_first_line(error))
+        return Finding(part=part, status="damaged", where=str(path), note=first_line(error))
     found = header.metadata.num_rows
     status: Any = "found" if found == n_rows else "damaged"
     return Finding(part=part, status=status, where=str(path), note=f"{found:,} of {n_rows:,} images")

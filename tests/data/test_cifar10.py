@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from seedstudy import data as datasets
-from seedstudy.data import cifar
+from seedstudy.data import cifar10
+from seedstudy.data.base import Dataset, EvalSet
 from seedstudy.errors import DataError
 
 N_TRAIN, N_TEST, N_V6 = 40, 20, 10
@@ -25,9 +26,9 @@ Row = dict[str, object]
 def small_counts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the made-up files be as small as they are; the real files have the real counts."""
     if "real_folder" not in request.fixturenames:
-        monkeypatch.setattr(cifar, "N_TRAIN", N_TRAIN)
-        monkeypatch.setattr(cifar, "N_TEST", N_TEST)
-        monkeypatch.setattr(cifar, "N_V6", N_V6)
+        monkeypatch.setattr(cifar10, "N_TRAIN", N_TRAIN)
+        monkeypatch.setattr(cifar10, "N_TEST", N_TEST)
+        monkeypatch.setattr(cifar10, "N_V6", N_V6)
 
 
 def png(level: int, size: tuple[int, int] = (32, 32)) -> bytes:
@@ -69,7 +70,7 @@ def add_v6(folder: Path, *, labels: object = None) -> None:
     np.save(folder / "cifar10.1_v6_labels.npy", np.arange(N_V6, dtype=np.int32) if labels is None else labels)
 
 
-def prepare(folder: Path | None, cache_dir: Path) -> datasets.Dataset:
+def prepare(folder: Path | None, cache_dir: Path) -> Dataset:
     return datasets.load(datasets.prepare("cifar10", data_dir=folder, cache_dir=cache_dir))
 
 
@@ -145,7 +146,7 @@ def test_a_new_or_changed_file_makes_a_new_entry(folder: Path, tmp_path: Path) -
 
 
 def test_progress_counts_to_the_end_in_ten_lines(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cifar._Decoder, "_BATCH", 2)
+    monkeypatch.setattr(cifar10._Decoder, "_BATCH", 2)
     lines: list[str] = []
     datasets.prepare("cifar10", data_dir=folder, cache_dir=tmp_path / "cache", progress=lines.append)
     assert len(lines) == 10
@@ -255,7 +256,7 @@ def spoil_v6_pickled(folder: Path) -> None:
         (spoil_missing, "test-00000-of-00001.parquet", "is missing there"),
         (spoil_counts_shape, "cifar10h-counts.npy", "shape (19, 10), expected whole numbers of shape (20, 10)"),
         (spoil_counts_kind, "cifar10h-counts.npy", "float64 array"),
-        (spoil_counts_order, "cifar10h-counts.npy", "do not stand in the order of the test images"),
+        (spoil_counts_order, "cifar10h-counts.npy", "are not in the order of the test images"),
         (spoil_v6_shape, "cifar10.1_v6_data.npy", "shape (10, 32, 32), expected uint8"),
         (spoil_v6_labels, "cifar10.1_v6_labels.npy", "9 labels for 10 images"),
         (spoil_v6_pickled, "cifar10.1_v6_labels.npy", "not a readable .npy array"),
@@ -282,10 +283,10 @@ def test_an_absent_folder_says_what_belongs_there(tmp_path: Path) -> None:
 # --- check ---------------------------------------------------------------------------------------------------
 
 
-def test_check_tells_found_missing_and_damaged(folder: Path) -> None:
+def test_check_finds_missing_and_damaged(folder: Path) -> None:
     spoil_count(folder)
     np.save(folder / "cifar10h-counts.npy", counts_of_annotators())
-    findings = {finding.part: finding for finding in datasets.check("cifar10", folder)}
+    findings = {finding.part: finding for finding in datasets.check("cifar10", folder).parts}
     assert {part: each.status for part, each in findings.items()} == {
         "train": "damaged",
         "val": "found",
@@ -297,7 +298,7 @@ def test_check_tells_found_missing_and_damaged(folder: Path) -> None:
 
 
 def test_check_without_a_folder_says_how_to_get_everything() -> None:
-    findings = datasets.check("cifar10")
+    findings = datasets.check("cifar10").parts
     assert [finding.part for finding in findings] == ["train", "val", "real", "v2"]
     assert all(finding.status == "missing" and finding.note for finding in findings)
 
@@ -308,7 +309,7 @@ def test_check_without_a_folder_says_how_to_get_everything() -> None:
 def test_hf_datasets_reads_the_same_pixels(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets as hf
 
-    monkeypatch.setattr(cifar, "HUB_ID", str(folder))  # load_dataset takes a folder where it takes an id
+    monkeypatch.setattr(cifar10, "HUB_ID", str(folder))  # load_dataset takes a folder where it takes an id
     monkeypatch.setattr(hf.config, "HF_DATASETS_CACHE", tmp_path / "hf")
     downloaded = prepare(None, tmp_path / "cache")
     from_files = prepare(folder, tmp_path / "cache")
@@ -345,17 +346,18 @@ def real_folder() -> Path:
 
 def test_the_real_test_images(real_folder: Path) -> None:
     """Decode a part of the real files; all 60,000 images take too long for every day."""
-    statuses = {finding.part: finding.status for finding in datasets.check("cifar10", real_folder)}
+    statuses = {finding.part: finding.status for finding in datasets.check("cifar10", real_folder).parts}
     assert statuses["train"] == statuses["val"] == "found"
-    files = cifar._files(real_folder)
-    encoded, labels = cifar._columns(cifar._read_parquet(files.val), str(files.val), cifar.N_TEST)
+    files = cifar10._files(real_folder)
+    encoded, labels = cifar10._columns(cifar10._read_parquet(files.val), str(files.val), cifar10.N_TEST)
     assert np.bincount(labels).tolist() == [1000] * 10
     lines: list[str] = []
-    images = cifar._Decoder(n_total=1000, progress=lines.append).decode(encoded[:1000], str(files.val))
+    images = cifar10._Decoder(n_total=1000, progress=lines.append).decode(encoded[:1000], str(files.val))
     assert images.shape == (1000, 32, 32, 3)
     np.testing.assert_allclose(images.mean(axis=(0, 1, 2)) / 255, (0.494, 0.485, 0.450), atol=0.02)
     if files.counts is None:
         pytest.skip("the rest needs cifar10h-counts.npy")
-    real = cifar._real(cifar._read_counts(files.counts), labels, files.counts)
+    val = EvalSet.of_labels("val", labels, cifar10._ids("test", len(labels)))
+    real = cifar10._real(cifar10._read_counts(files.counts), val, files.counts)
     assert len(real) == 10_000
     assert np.bincount(np.diff(real.label_offsets)).tolist() == [0, 9618, 365, 17]
