@@ -70,6 +70,12 @@ dist: | $(filter .uv/bin/uv,$(UV))
 	rm -rf dist
 	$(UV) build --quiet --out-dir dist .
 
+# For pip, from [tool.uv] in pyproject.toml.
+constraints.txt: pyproject.toml
+	$(PYTHON) -c 'import tomllib; \
+		lines = tomllib.load(open("pyproject.toml", "rb"))["tool"]["uv"]["constraint-dependencies"]; \
+		open("constraints.txt", "w").write("".join(line + "\n" for line in lines))'
+
 coverage: install
 	$(BIN)/pytest -m $(FAST) -n 2 --cov=seedstudy --cov-branch --cov-report=term:skip-covered
 
