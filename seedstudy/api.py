@@ -486,10 +486,10 @@ def power(
     source = _source(results, study, None if eval_set is None else (eval_set,), metric, unit)
     groups = [on_one_eval_set(arm, source) for arm in select_arms(pilots, source)]
     spread = plan.spread_of(sd, groups)
-    hours = (
-        [plan.gpu_hours_of(cost)] if cost is not None else [group.train_s and group.train_s / 3600 for group in groups]
-    )
-    known = [each for each in hours if each is not None]
+    if cost is not None:
+        hours = [plan.gpu_hours_of(cost)] * 2
+    else:
+        hours = [group.train_s / 3600.0 for group in groups if group.train_s is not None]
     answer = plan.plan_seeds(
         spread,
         difference=difference,
@@ -622,40 +622,27 @@ def import_files(
         Images of every eval set, or by eval set.
 
     """
-    import polars as pl
-
-    from seedstudy.read.counts import image_counts, trials_of
-    from seedstudy.read.groups import Request, read_groups
-    from seedstudy.read.logs import parse_selector
+    from seedstudy.read.counts import trials_of_files
+    from seedstudy.read.groups import Request
     from seedstudy.store import outside
     from seedstudy.store.store import Store
 
-    counts = image_counts(n_examples)
     store = Store(Path(results), study)
-    request = Request(metric=metric, eval_sets=None if eval_sets is None else tuple(eval_sets), unit=unit)
-    frames, notes = [], list[str]()
-    for name in map(str, files):
-        if parse_selector(name) is None:
-            hint = "not a file of results; a folder is written with a slash" if Path(name).exists() else "no such file"
-            raise StudyError(f"{name}: cannot be read ({hint}).")
-        frame, doubts = trials_of(
-            read_groups(name, request),
-            study=study,
-            recipe=recipe,
-            model=model,
-            data=data,
-            n_examples=counts,
-            where=name,
-        )
-        frames.append(frame)
-        notes += doubts
-    together = pl.concat(frames)
-    is_new = outside.add(store.root, together)
+    trials, notes = trials_of_files(
+        [str(file) for file in files],
+        Request(metric=metric, eval_sets=None if eval_sets is None else tuple(eval_sets), unit=unit),
+        study=study,
+        recipe=recipe,
+        model=model,
+        data=data,
+        n_examples=n_examples,
+    )
+    is_new = outside.add(store.root, trials)
     return ImportAnswer(
         study=study,
         folder=store.root,
-        imported=together["trial_id"].n_unique() if is_new else 0,
-        notes=tuple(notes),
+        imported=trials["trial_id"].n_unique() if is_new else 0,
+        notes=notes,
         summaries=_summaries((), _source(results, study, eval_sets, "top1", unit), level=0.95),
     )
 

@@ -211,7 +211,9 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     step=100.0 / of_set["n_examples"][0] if of_set["n_examples"].n_unique() == 1 else None,
                     pool_key=str(key),
                     recipe_id=str(recipe_id),
-                    train_s=float(np.mean(of_set["train_s"])) if not of_set["train_s"].null_count() else None,
+                    train_s=float(np.mean(of_set["train_s"].to_numpy()))
+                    if not of_set["train_s"].null_count()
+                    else None,
                     declared_margin=of_set[_MARGIN][0] if declared else None,
                 )
             )

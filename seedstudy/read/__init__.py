@@ -1,4 +1,4 @@
-"""Results of trials trained elsewhere: files of numbers, tables and loggers -> one number per trial.
+"""Numbers from elsewhere: tables, loggers' files, plain numbers and published figures -> groups.
 
-Every file is untrusted: it is parsed as data, names no other file, and a problem is one line that names the place.
+Files are untrusted: they are parsed as data, and each problem is one line that names file, row or column.
 """

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
 from seedstudy.errors import StudyError
+from seedstudy.read.groups import Request, read_groups
 from seedstudy.read.metrics import rounding, rounding_note
 from seedstudy.store.schema import TRIALS, validate
 from seedstudy.study.group import Group
@@ -22,50 +25,28 @@ N_EXAMPLES: Mapping[str, Mapping[str, int]] = {
 """Images of well-known eval sets."""
 
 
-def image_counts(given: int | str | Mapping[str, int] | None) -> Mapping[str, int]:
-    """Return the number of images per eval set; "" is every set.
-
-    Parameters
-    ----------
-    given
-        Of every set, by set, or as text: "10000", "val=10000,v2=2000".
-
-    """
-    if given is None or isinstance(given, Mapping):
-        return given or {}
-    counts = {}
-    for word in str(given).split(","):
-        eval_set, _, number = word.strip().rpartition("=")
-        if not number.isdecimal() or not 0 < int(number) < 10**12:
-            raise StudyError(f'--n-examples "{word}": expected a number of images, such as 10000 or val=10000.')
-        counts[eval_set.strip()] = int(number)
-    return counts
-
-
-def trials_of(
-    groups: Sequence[Group],
+def trials_of_files(
+    files: Sequence[str],
+    request: Request,
     *,
     study: str,
-    recipe: str | None,
-    model: str | None,
-    data: str | None,
-    n_examples: Mapping[str, int],
-    where: str,
+    recipe: str | None = None,
+    model: str | None = None,
+    data: str | None = None,
+    n_examples: int | str | Mapping[str, int] | None = None,
 ) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Return the TRIALS rows of one import, and notes on what the files leave open.
+    """Return the TRIALS rows of files for a study, and notes on what the files leave open.
 
     Parameters
     ----------
-    groups : sequence of Group
-        Top-1 accuracies in percentage points.
-    study : str
-        Name of the study that the rows are for.
+    files : sequence of str
+        Selectors, each read by :func:`~seedstudy.read.groups.read_groups`.
+    request : Request
+        An accuracy.
     recipe, model, data : str, optional
-        Where the files do not say.
-    n_examples : mapping of str to int
-        Images per eval set; "" for every eval set that is not named.
-    where : str
-        Name of the files in messages.
+        Where the files do not say; `recipe` also in place of theirs.
+    n_examples : int, mapping of str to int, or str, optional
+        Images of every eval set, or by eval set, where the files do not say; as text "10000" or "val=10000,v2=2000".
 
     Raises
     ------
@@ -73,73 +54,91 @@ def trials_of(
         Not an accuracy; model, data or number of images unknown; or an accuracy that no number of correct images gives.
 
     """
-    rows, notes = [], list[str]()
-    for group in groups:
-        if group.unit != "pp":
-            raise StudyError(f'{where}: "{group.metric}" is not an accuracy: `compare` reads it, a study holds top-1.')
-        head = {
-            "study": study,
-            "recipe": check_name(recipe or group.recipe, "recipe"),
-            "model": check_name(_known(model or group.model, "model", where), "model"),
-            "data": check_name(_known(data or group.data, "data", where), "data"),
-            "eval_set": group.eval_set,
+    images = _images(n_examples)
+    rows, notes = list[dict[str, Any]](), list[str]()
+    for file in files:
+        for group in read_groups(file, request):
+            if group.unit != "pp":
+                raise StudyError(
+                    f'{file}: "{group.metric}" is not an accuracy: `compare` reads it, a study holds top-1.'
+                )
+            head = {
+                "study": study,
+                "recipe": check_name(recipe or group.recipe, "recipe"),
+                "model": check_name(_known(model or group.model, "model", file), "model"),
+                "data": check_name(_known(data or group.data, "data", file), "data"),
+                "eval_set": group.eval_set,
+            }
+            caveats = list(group.notes)
+            if group.step is not None:
+                n = round(100.0 / group.step)
+            else:
+                n = _n_examples(head["data"], group.eval_set, images, file)
+                caveats += [note for note in [rounding_note(group.values, n)] if note]
+            if group.n_left_out:
+                caveats.append(f"{group.n_left_out} unfinished trial{'s' if group.n_left_out > 1 else ''} left out")
+            notes += [f"{head['recipe']}, {group.eval_set}: {caveat}" for caveat in caveats]
+            rows += _rows(group, head, n, file)
+    return validate(pl.DataFrame(rows, schema=dict(TRIALS)), TRIALS, where="import"), tuple(dict.fromkeys(notes))
+
+
+def _rows(group: Group, head: Mapping[str, str], n: int, file: str) -> Iterator[dict[str, Any]]:
+    seeds: Sequence[int | None] = group.seeds or [None] * group.n
+    for position, (value, seed) in enumerate(zip(group.values, seeds, strict=True)):
+        place = ["row", position] if seed is None else ["seed", seed]
+        identity = json.dumps([head["recipe"], head["model"], head["data"], *place])
+        yield {
+            **dict.fromkeys(TRIALS),
+            **head,
+            "recipe_id": head["recipe"],
+            "seed": seed,
+            "trial_id": f"imported-{hashlib.sha256(identity.encode()).hexdigest()[:10]}",
+            "status": "ok",
+            "reason": "",
+            "n_correct": _n_correct(value, n, file),
+            "n_examples": n,
+            "device": "imported",
+            "vary": "",
+            "pool_key": "imported",
+            "versions": "{}",
         }
-        of_group = list(group.notes)
-        if group.step is not None:
-            n = round(100.0 / group.step)
-        else:
-            n = _n_examples(head["data"], group.eval_set, n_examples, where)
-            of_group += [note for note in [rounding_note(group.values, n)] if note]
-        if group.n_left_out:
-            of_group.append(f"{group.n_left_out} unfinished trials left out")
-        notes += [f"{head['recipe']}, {group.eval_set}: {note}" for note in of_group]
-        seeds: Sequence[int | None] = group.seeds or [None] * group.n
-        for position, (value, seed) in enumerate(zip(group.values, seeds, strict=True)):
-            place = ["row", position] if seed is None else ["seed", seed]
-            identity = json.dumps([head["recipe"], head["model"], head["data"], *place])
-            rows.append(
-                {
-                    **dict.fromkeys(TRIALS),
-                    **head,
-                    "recipe_id": head["recipe"],
-                    "seed": seed,
-                    "trial_id": f"imported-{hashlib.sha256(identity.encode()).hexdigest()[:10]}",
-                    "status": "ok",
-                    "reason": "",
-                    "n_correct": _n_correct(value, n, where),
-                    "n_examples": n,
-                    "device": "imported",
-                    "vary": "",
-                    "pool_key": "imported",
-                    "versions": "{}",
-                }
-            )
-    frame = pl.DataFrame(rows, schema=dict(TRIALS), orient="row")
-    return validate(frame, TRIALS, where=where), tuple(dict.fromkeys(notes))
 
 
-def _known(value: str | None, what: str, where: str) -> str:
+def _images(given: int | str | Mapping[str, int] | None) -> Mapping[str, int]:
+    """Return images by eval set; "" for every eval set that is not named."""
+    if isinstance(given, Mapping):
+        given = ",".join(f"{eval_set}={number}" for eval_set, number in given.items())
+    images = {}
+    for word in filter(None, map(str.strip, str(given or "").split(","))):
+        eval_set, _, number = word.rpartition("=")
+        if not re.fullmatch("0*[1-9][0-9]{0,11}", number):
+            raise StudyError(f'--n-examples "{word}": expected a number of images, such as 10000 or val=10000.')
+        images[eval_set.strip()] = int(number)
+    return images
+
+
+def _known(value: str | None, what: str, file: str) -> str:
     if value is None:
-        raise StudyError(f"{where}: does not say which {what}; give --{what}.")
+        raise StudyError(f"{file}: does not say which {what}; give --{what}.")
     return value
 
 
-def _n_examples(data: str, eval_set: str, given: Mapping[str, int], where: str) -> int:
+def _n_examples(data: str, eval_set: str, given: Mapping[str, int], file: str) -> int:
     n = given.get(eval_set) or given.get("") or N_EXAMPLES.get(data, {}).get(eval_set)
     if n is None:
         raise StudyError(
-            f"{where}: how many images has {eval_set} of {data}? Give --n-examples 10000, or for one set "
+            f"{file}: how many images has {eval_set} of {data}? Give --n-examples 10000, or for one set "
             f"--n-examples {eval_set}=10000."
         )
     return n
 
 
-def _n_correct(points: float, n: int, where: str) -> int:
+def _n_correct(points: float, n: int, file: str) -> int:
     exact = points / 100 * n
     n_correct = round(exact)
     if abs(exact - n_correct) > rounding(points) / 100 * n + 1e-6 * n:
         raise StudyError(
-            f"{where}: {points:.10g} % is not a whole number of {n:,} images (nearest {100 * n_correct / n:.10g} %): "
+            f"{file}: {points:.10g} % is not a whole number of {n:,} images (nearest {100 * n_correct / n:.10g} %): "
             "is --n-examples right?"
         )
     return n_correct

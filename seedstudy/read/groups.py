@@ -73,7 +73,9 @@ def read_groups(selector: str, request: Request) -> list[Group]:
 
     """
     parsed = parse_selector(selector)
-    assert parsed is not None, selector
+    if parsed is None:
+        why = "not a file of results; a folder is written with a slash" if Path(selector).exists() else "no such file"
+        raise StudyError(f"{selector}: cannot be read ({why}).")
     files, pick = parsed
     where = files + (f":{pick}" if pick else "")
     table, notes = read_trials(files)

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,7 +52,8 @@ def read_cells(path: Path) -> list[tuple[int, list[str]]]:
         No such file, not text, or cut short inside a quote.
 
     """
-    return [(line, cells) for line, cells in _guarded(path, _csv_lines) if any(map(str.strip, cells))]
+    text = _guarded(path, _text_of)
+    return [(line, cells) for line, cells in _csv_lines(path, text) if any(map(str.strip, cells))]
 
 
 def _read(path: Path) -> pl.DataFrame:
@@ -115,7 +116,7 @@ def _read_csv(path: Path) -> pl.DataFrame:
     text = _text_of(path)
     if not text.strip():
         raise StudyError(f"{path}: holds no number; expected a line of column names, then one line per seed.")
-    _csv_lines(path)  # refuses a file cut short inside a quote, which Polars before 2 reads as if it were complete
+    _csv_lines(path, text)  # refuses a file cut short inside a quote, which Polars before 2 reads as if complete
     try:
         # All rows decide a column's type: one word in the last line makes a text column, named later.
         table = pl.read_csv(io.StringIO(text), separator=_separator(path, text), infer_schema_length=None)
@@ -124,8 +125,7 @@ def _read_csv(path: Path) -> pl.DataFrame:
     return table.with_columns(_as_numbers(column) for column in table if column.dtype == pl.String)
 
 
-def _csv_lines(path: Path) -> list[tuple[int, list[str]]]:
-    text = _text_of(path)
+def _csv_lines(path: Path, text: str) -> list[tuple[int, list[str]]]:
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(path, text), strict=True)
     try:
         return [(lines.line_num, cells) for cells in lines]
@@ -254,8 +254,8 @@ def _read_events(path: Path) -> pl.DataFrame:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
-    nothing = dict.fromkeys(("images", "audio", "histograms", "compressedHistograms"), 1)
-    events = EventAccumulator(str(path), size_guidance={**nothing, "scalars": 0, "tensors": 0})
+    one_each = dict.fromkeys(("images", "audio", "histograms", "compressedHistograms"), 1)
+    events = EventAccumulator(str(path), size_guidance={**one_each, "scalars": 0, "tensors": 0})  # 0: all
     try:
         events.Reload()
         points = {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
@@ -271,8 +271,7 @@ def _read_events(path: Path) -> pl.DataFrame:
     for tag, pairs in points.items():
         for step, value in pairs:
             rows.setdefault(int(step), {})[tag] = value
-    records: Iterable[dict[str, Any]] = ({"step": step, **rows[step]} for step in sorted(rows))
-    return _table_of(path, list(records))
+    return _table_of(path, [{"step": step, **rows[step]} for step in sorted(rows)])
 
 
 def _first_line(error: Exception) -> str:

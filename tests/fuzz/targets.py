@@ -16,7 +16,8 @@ from pathlib import Path
 import polars as pl
 
 from seedstudy.errors import SeedstudyError
-from seedstudy.read.tables import read_table
+from seedstudy.read.groups import Request, read_groups
+from seedstudy.read.published import read_published_table
 from seedstudy.recipes import reader as recipes
 from seedstudy.store.store import Store
 from seedstudy.study.study import load_study
@@ -65,9 +66,15 @@ def read_import(suffix: str) -> Target:
     def read(content: bytes, folder: Path) -> None:
         path = folder / f"numbers{suffix}"
         path.write_bytes(content)
-        read_table(path)
+        read_groups(str(path), Request())
 
     return read
+
+
+def read_published(content: bytes, folder: Path) -> None:
+    path = folder / "table.csv"
+    path.write_bytes(content)
+    read_published_table(path)
 
 
 def read_record(name: str) -> Target:
@@ -117,11 +124,12 @@ def _parquet() -> bytes:
 TARGETS: dict[str, tuple[Target, Callable[[], bytes]]] = {
     "recipe": (read_recipe, _packaged_recipe),
     "study": (read_study, lambda: STUDY),
-    "csv": (read_import(".csv"), lambda: b"seed,val,recipe\n0,79.1,a2\n1,79.2,a2\n2,nan,a3\n"),
+    "csv": (read_import(".csv"), lambda: b"seed,val,recipe\n0,79.1,a2\n1,79.2,a2\n2,78.9,a3\n"),
     "json": (read_import(".json"), lambda: b'[{"seed": 0, "val": 79.1}, {"seed": 1, "val": 79.2, "x": [1, null]}]'),
     "jsonl": (read_import(".jsonl"), lambda: b'{"seed": 0, "val": 79.1}\n{"seed": 1, "val": 79.2, "x": {"y": 1}}\n'),
-    "txt": (read_import(".txt"), lambda: b"79.1\n79.2 # seed 1\n\n1e3\n"),
+    "txt": (read_import(".txt"), lambda: b"79.1\n79.2 # seed 1\n\n7e1\n"),
     "parquet": (read_import(".parquet"), _parquet),
+    "published": (read_published, lambda: b"model,val,v2\nx,80.1,68.0\ny,80.35,\n"),
     "trial.json": (read_record("trial.json"), lambda: _fixture("trial.json")),
     "spec.json": (read_record("spec.json"), lambda: _fixture("spec.json")),
     "predictions": (read_predictions, lambda: _fixture("predictions.parquet")),

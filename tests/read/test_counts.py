@@ -1,131 +1,83 @@
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
-import seedstudy as ss
-from seedstudy.store.store import Store
-
-Cli = Callable[..., tuple[int, str, str]]
-
-RSB = "recipe,model,seed,eval_set,top1\n" + "".join(
-    f"{recipe},resnet50,{seed},{eval_set},{value}\n"
-    for recipe, start in (("a3", 78.052), ("a2", 79.828))
-    for eval_set, offset in (("val", 0.0), ("v2", -12.0))
-    for seed in range(3)
-    for value in [round(start + offset + (0.02 * seed if eval_set == "val" else 0.01 * round(100 * seed * 0.3)), 3)]
-)
-IMAGENET = ["-d", "imagenet"]
+from seedstudy.errors import SeedstudyError
+from seedstudy.read.counts import trials_of_files
+from seedstudy.read.groups import Request
+from tests.read.reading import write
 
 
-def table(top1: str = RSB) -> str:
-    # V2 has 10,000 images: two decimals.
-    lines = [line if ",v2," not in line else line[:-1] for line in top1.splitlines()]
-    return "\n".join(lines) + "\n"
+def read(*files: str, metric: str = "top1", **given: Any) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    return trials_of_files(files, Request(metric=metric), study="main", **given)
 
 
-def test_imported_trials_are_selected_like_trained_ones(cli: Cli, tmp_path: Path) -> None:
-    Path("rsb.csv").write_text(table())
-    code, out, err = cli("import", "rsb.csv", *IMAGENET)
-    assert code == 0, err
-    assert "6 trials imported into study main" in err
-    assert "a2@resnet50" in out
-    trials = ss.load_trials("results/main")
-    row = trials.filter((trials["recipe"] == "a2") & (trials["seed"] == 0) & (trials["eval_set"] == "val")).row(
-        0, named=True
-    )
-    assert (row["n_correct"], row["n_examples"], row["status"]) == (39_914, 50_000, "ok")
-    code, out, _ = cli("compare", "a3", "a2", "--margin", "0.1", "--json")
-    entries = json.loads(out)["comparisons"]
-    assert [(entry["eval_set"], entry["verdict"]) for entry in entries] == [("val", "better"), ("v2", "better")]
-    assert entries[0]["difference"] == pytest.approx(1.776)
-    assert cli("summary", "main:a2@resnet50")[0] == 0
-
-
-def test_the_same_file_twice_is_there_once_and_other_numbers_are_refused(cli: Cli) -> None:
-    Path("rsb.csv").write_text(table())
-    assert cli("import", "rsb.csv", *IMAGENET)[0] == 0
-    code, _, err = cli("import", "rsb.csv", *IMAGENET)
-    assert (code, "imported before" in err) == (0, True)
-    Path("rsb.csv").write_text(table().replace("79.828", "79.83"))
-    code, _, err = cli("import", "rsb.csv", *IMAGENET)
-    assert code == 2
-    assert "a2@resnet50, seed 0, val was imported before with another result" in err.replace("a3", "a2")
-    assert len(list(Path("results/main/imported").glob("*.parquet"))) == 1
-
-
-def test_a_folder_of_timm_logs_becomes_a_study(cli: Cli) -> None:
+def test_a_folder_of_timm_logs_becomes_trials_that_keep_their_identity() -> None:
     for seed, top1 in ((3, 79.82), (5, 79.71)):
-        folder = Path(f"out/a2/{seed}")
-        folder.mkdir(parents=True)
-        (folder / "summary.csv").write_text(f"epoch,train_loss,eval_loss,eval_top1\n0,1,1,80.0\n1,1,1,{top1}\n")
-        (folder / "args.yaml").write_text(f"model: resnet50\nseed: {seed}\n")
-    code, _, err = cli("import", "out/a2/", *IMAGENET)
-    assert code == 0, err
-    trials = ss.load_trials("results/main")
-    assert trials.select("recipe", "model", "seed", "n_correct").rows() == [
-        ("a2", "resnet50", 3, 39_910),
-        ("a2", "resnet50", 5, 39_855),
+        write(f"out/a2/{seed}/summary.csv", f"epoch,train_loss,eval_loss,eval_top1\n0,1,1,80.0\n1,1,1,{top1}\n")
+        write(f"out/a2/{seed}/args.yaml", f"model: resnet50\nseed: {seed}\n")
+    trials, notes = read("out/a2/", data="imagenet")
+    assert trials.select("recipe", "model", "seed", "n_correct", "n_examples", "trial_id").rows() == [
+        ("a2", "resnet50", 3, 39_910, 50_000, "imported-e1191a096e"),
+        ("a2", "resnet50", 5, 39_855, 50_000, "imported-7250423f36"),
     ]
+    assert notes == ("a2, val: rounded values leave the number of correct images open by ±3 of 50,000",)
 
 
-def test_rounded_values_are_told(cli: Cli) -> None:
-    Path("a2.txt").write_text("79.8\n79.7\n")
-    code, _, err = cli("import", "a2.txt", "-m", "resnet50", *IMAGENET)
-    assert code == 0, err
-    assert "leave the number of correct images open by ±25 of 50,000" in err
-    assert ss.load_trials("results/main")["seed"].to_list() == [None, None]
-    assert cli("summary", "a2", "--json")[0] == 0
+def test_plain_numbers_have_no_seed() -> None:
+    trials, notes = read(write("a2.txt", "79.8\n79.7\n"), model="resnet50", data="imagenet", recipe="mine")
+    assert trials.select("recipe", "seed").rows() == [("mine", None), ("mine", None)]
+    assert trials["trial_id"].n_unique() == 2
+    assert notes == ("mine, val: rounded values leave the number of correct images open by ±25 of 50,000",)
 
 
-def test_counts_are_taken_as_they_are(cli: Cli) -> None:
-    Path("c.csv").write_text("recipe,model,data,seed,n_correct,n_examples\nx,net,mine,0,7,9\nx,net,mine,1,8,9\n")
-    assert cli("import", "c.csv")[0] == 0
-    trials = ss.load_trials("results/main")
-    assert trials.select("n_correct", "n_examples").rows() == [(7, 9), (8, 9)]
-    # 79.5 % by count, not by rounding.
-    Path("c.csv").write_text("recipe,model,data,seed,n_correct,n_examples\ny,net,mine,0,39750,50000\n")
-    code, _, err = cli("import", "c.csv")
-    assert (code, "rounded" in err) == (0, False)
+def test_counts_are_taken_as_they_are() -> None:
+    write("c.csv", "recipe,model,data,seed,n_correct,n_examples\nx,net,mine,0,7,9\nx,net,mine,1,8,9\n")
+    write("d.csv", "recipe,model,data,seed,n_correct,n_examples\ny,net,mine,0,39750,50000\n")
+    trials, notes = read("c.csv", "d.csv")
+    assert trials.select("n_correct", "n_examples").rows() == [(7, 9), (8, 9), (39_750, 50_000)]
+    assert notes == ()  # 79.5 % by count, not by rounding
+
+
+@pytest.mark.parametrize("n_examples", [2000, "2000", "val=2000, v2=10", {"val": 2000}], ids=repr)
+def test_the_number_of_images_is_given_in_several_ways(n_examples: Any) -> None:
+    trials, notes = read(write("t.csv", "seed,top1\n0,79.65\n"), model="net", data="mine", n_examples=n_examples)
+    assert (trials["n_correct"].to_list(), notes) == ([1593], ())
+
+
+def test_unfinished_trials_have_a_note() -> None:
+    write("wandb.csv", "Name,State,seed,val/acc1\nsun-1,finished,0,79.862\nsea-2,crashed,1,12.0\n")
+    trials, notes = read("wandb.csv", model="resnet50", data="imagenet")
+    assert (trials.height, notes) == (1, ("wandb, val: 1 unfinished trial left out",))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("file", "given", "expected"),
     [
-        (["t.csv"], "t.csv: does not say which model; give --model"),
-        (["t.csv", "-m", "net"], "t.csv: does not say which data; give --data"),
-        (["t.csv", "-m", "net", "-d", "mine"], "how many images has val of mine?"),
-        (["t.csv", "-m", "net", "-d", "mine", "--n-examples", "x"], '--n-examples "x": expected a number of images'),
-        (["t.csv", "-m", "net", "-d", "mine", "--n-examples", "7"], "is not a whole number of 7 images"),
-        (["t.csv", "-m", "../net", "-d", "mine", "--n-examples", "1000"], 'model "../net": use letters'),
-        (["t.csv", "-r", "a b", "-m", "n", "-d", "m", "--n-examples", "1000"], 'recipe "a b": use letters'),
-        (["t.csv", "t.csv", "-m", "n", "-d", "m", "--n-examples", "1000"], "is in two of the files"),
-        (["l.csv", "--metric", "loss", "-m", "n", "-d", "m"], '"loss" is not an accuracy'),
-        (["nowhere"], "nowhere: cannot be read (no such file)"),
-        (["folder"], "a folder is written with a slash"),
+        ("t.csv", {}, "t.csv: does not say which model; give --model"),
+        ("t.csv", {"model": "net"}, "t.csv: does not say which data; give --data"),
+        ("t.csv", {"model": "net", "data": "mine"}, "how many images has val of mine?"),
+        ("t.csv", {"model": "net", "data": "mine", "n_examples": "x"}, '--n-examples "x": expected a number of images'),
+        ("t.csv", {"model": "net", "data": "mine", "n_examples": {"val": -1}}, '--n-examples "val=-1": expected'),
+        ("t.csv", {"model": "net", "data": "mine", "n_examples": "9" * 5000}, "expected a number of images"),
+        ("t.csv", {"model": "net", "data": "mine", "n_examples": 7}, "is not a whole number of 7 images"),
+        ("t.csv", {"model": "../net", "data": "mine", "n_examples": 1000}, 'model "../net": use letters'),
+        ("t.csv", {"recipe": "a b", "model": "n", "data": "m", "n_examples": 1000}, 'recipe "a b": use letters'),
+        ("l.csv", {"metric": "loss", "model": "n", "data": "m"}, 'l.csv: "loss" is not an accuracy'),
+        ("nowhere", {}, "nowhere: cannot be read (no such file)"),
+        ("folder", {}, "a folder is written with a slash"),
     ],
-    ids=range(11),
+    ids=range(12),
 )
-def test_wrong_imports_are_one_line_and_leave_nothing(arguments: list[str], expected: str, cli: Cli) -> None:
-    Path("t.csv").write_text("seed,top1\n0,79.6\n1,79.7\n")
-    Path("l.csv").write_text("seed,loss\n0,0.9\n")
+def test_what_cannot_be_imported_is_refused_in_one_line(file: str, given: dict[str, Any], expected: str) -> None:
+    write("t.csv", "seed,top1\n0,79.6\n1,79.7\n")
+    write("l.csv", "seed,loss\n0,0.9\n")
     Path("folder").mkdir()
-    code, out, err = cli("import", *arguments)
-    assert (code, out, len(err.splitlines())) == (2, "", 1), err
-    assert expected in err
-    assert not Path("results").exists()
-
-
-def test_a_damaged_import_is_named_and_the_rest_is_read(cli: Cli, make_store: Callable[..., Store]) -> None:
-    make_store(n_seeds=2)
-    Path("rsb.csv").write_text(table())
-    assert cli("import", "rsb.csv", *IMAGENET)[0] == 0
-    (file,) = Path("results/main/imported").glob("*.parquet")
-    file.write_bytes(file.read_bytes()[:-9] + b"123456789")
-    code, out, err = cli("summary")
-    assert code == 2
-    assert "damaged (its content is not what was imported)" in err
-    assert "a2@resnet8_nano" in out
+    with pytest.raises(SeedstudyError) as caught:
+        read(file, **given)
+    assert expected in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

@@ -22,7 +22,7 @@ def test_timm_summaries_of_a_folder_are_one_trial_each_by_the_last_epoch() -> No
     assert only("runs/a2/try0/summary.csv").values.tolist() == [0.9]
 
 
-def test_a_trial_that_stopped_early_is_told() -> None:
+def test_a_trial_that_stopped_early_has_a_note() -> None:
     write("runs/seed0/summary.csv", TIMM.format(50.0, 79.0))
     write("runs/seed1/summary.csv", TIMM.format(50.0, 79.0).rpartition("1,5.0")[0])
     group = only("runs/")
@@ -93,19 +93,24 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     assert only("runs/").values.tolist() == [79.0]
 
 
-def test_tensorboard_needs_an_extra_or_is_read(tmp_path: Path) -> None:
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError:
-        name = write("runs/seed0/events.out.tfevents.1.host", "")
-        assert "pip install 'seedstudy[tensorboard]'" in refused(name)
-        return
-    from torch.utils.tensorboard import SummaryWriter
+def test_tensorboard_needs_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seedstudy.errors.find_spec", lambda name: None)
+    name = write("runs/seed0/events.out.tfevents.1.host", "")
+    assert "pip install 'seedstudy[tensorboard]'" in refused(name)
+
+
+def test_tensorboard_scalars_are_read() -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
     for seed in (0, 1):
-        with SummaryWriter(str(tmp_path / f"runs/seed{seed}")) as writer:
-            for step, value in ((1, 0.5), (2, 0.8 + seed / 100)):
-                writer.add_scalar("val/acc", value, step)
+        writer = EventFileWriter(f"runs/seed{seed}")
+        for step, value in ((1, 0.5), (2, 0.8 + seed / 100)):
+            scalar = Summary.Value(tag="val/acc", simple_value=value)
+            writer.add_event(Event(step=step, summary=Summary(value=[scalar])))
+        writer.close()
     group = only("runs/", unit="fraction")
     assert (group.seeds, group.values.tolist()) == ((0, 1), pytest.approx([80.0, 81.0]))
     broken = write("broken/events.out.tfevents.1.host", "no events here")

@@ -28,6 +28,7 @@ def test_direction_only_where_the_name_tells(metric: str, direction: str | None)
 def test_percent_stays_and_fractions_become_points_of_any_shape_with_holes() -> None:
     assert to_points([0.5, 79.0], None, where="x").tolist() == [0.5, 79.0]
     assert to_points([0.5, 0.9], "percent", where="x").tolist() == [0.5, 0.9]
+    np.testing.assert_array_equal(to_points([np.nan, 79.0], None, where="x"), [np.nan, 79.0])
     np.testing.assert_array_equal(to_points([[0.5], [np.nan]], "fraction", where="x"), [[50.0], [np.nan]])
 
 
@@ -36,7 +37,7 @@ def test_percent_stays_and_fractions_become_points_of_any_shape_with_holes() -> 
     [
         ([0.79, 1.0], None, "x: percent or fraction? No number exceeds 1"),
         ([], None, "x: percent or fraction?"),
-        ([0.79, 1.5], "fraction", "x: 1.5 is not a fraction"),
+        ([np.nan, 0.79, 1.5], "fraction", "x: 1.5 is not a fraction"),
         ([79.0, 100.5], None, "x: 100.5 is not an accuracy: name the metric"),
         ([79.0, -2.0], "percent", "x: -2 is not an accuracy"),
         ([79.0, np.inf], None, "x: inf is not an accuracy"),

@@ -95,6 +95,14 @@ def test_published_figures_are_found_by_model_size_and_crop() -> None:
     assert timm_top1(TIMM_RESULTS, "v2_top", "resnet50.a1_in1k", size=224, crop=0.95) is None
 
 
+def test_a_model_is_looked_up_by_size_and_crop() -> None:
+    Path("results-imagenet.csv").write_text(
+        "model,img_size,top1,crop_pct\nr,224,80.1,1.000\nr,224,80.2,0.900\nr,288,80.3,0.950\nr,224,80.4,0.950\n"
+    )
+    assert timm_top1(Path(), "val", "r", size=224, crop=0.95) == 80.4
+    assert timm_top1(Path(), "val", "r", size=224, crop=0.97) is None
+
+
 def test_a_table_that_is_not_timms_is_refused() -> None:
     with pytest.raises(SeedstudyError, match="--published needs timm's folder results"):
         timm_top1(Path(), "val", "resnet50", size=224, crop=0.95)

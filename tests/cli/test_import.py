@@ -1,0 +1,91 @@
+"""`import` from the command line: what was trained elsewhere is a study like any other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import seedstudy as ss
+from seedstudy.store.store import Store
+
+Cli = Callable[..., tuple[int, str, str]]
+
+RSB = "recipe,model,seed,eval_set,top1\n" + "".join(
+    f"{recipe},resnet50,{seed},{eval_set},{value}\n"
+    for recipe, start in (("a3", 78.052), ("a2", 79.828))
+    for eval_set, offset in (("val", 0.0), ("v2", -12.0))
+    for seed in range(3)
+    for value in [round(start + offset + (0.02 * seed if eval_set == "val" else 0.01 * round(100 * seed * 0.3)), 3)]
+)
+IMAGENET = ["-d", "imagenet"]
+
+
+def table(top1: str = RSB) -> str:
+    # V2 has 10,000 images: two decimals.
+    lines = [line if ",v2," not in line else line[:-1] for line in top1.splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def test_imported_trials_are_selected_like_trained_ones(cli: Cli, tmp_path: Path) -> None:
+    Path("rsb.csv").write_text(table())
+    code, out, err = cli("import", "rsb.csv", *IMAGENET)
+    assert code == 0, err
+    assert "6 trials imported into study main" in err
+    assert "a2@resnet50" in out
+    trials = ss.load_trials("results/main")
+    row = trials.filter((trials["recipe"] == "a2") & (trials["seed"] == 0) & (trials["eval_set"] == "val")).row(
+        0, named=True
+    )
+    assert (row["n_correct"], row["n_examples"], row["status"]) == (39_914, 50_000, "ok")
+    code, out, _ = cli("compare", "a3", "a2", "--margin", "0.1", "--json")
+    entries = json.loads(out)["comparisons"]
+    assert [(entry["eval_set"], entry["verdict"]) for entry in entries] == [("val", "better"), ("v2", "better")]
+    assert entries[0]["difference"] == pytest.approx(1.776)
+    assert cli("summary", "main:a2@resnet50")[0] == 0
+
+
+def test_the_same_file_twice_is_there_once_and_other_numbers_are_refused(cli: Cli) -> None:
+    Path("rsb.csv").write_text(table())
+    assert cli("import", "rsb.csv", *IMAGENET)[0] == 0
+    code, _, err = cli("import", "rsb.csv", *IMAGENET)
+    assert (code, "imported before" in err) == (0, True)
+    Path("rsb.csv").write_text(table().replace("79.828", "79.83"))
+    code, _, err = cli("import", "rsb.csv", *IMAGENET)
+    assert code == 2
+    assert "a2@resnet50, seed 0, val was imported before with another result" in err.replace("a3", "a2")
+    assert len(list(Path("results/main/imported").glob("*.parquet"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["t.csv"], "t.csv: does not say which model; give --model"),
+        (["t.csv", "-m", "net", "-d", "mine", "--n-examples", "x"], '--n-examples "x": expected a number of images'),
+        (["t.csv", "t.csv", "-m", "n", "-d", "m", "--n-examples", "1000"], "is in two of the files"),
+        (["l.csv", "--metric", "loss", "-m", "n", "-d", "m"], '"loss" is not an accuracy'),
+        (["nowhere"], "nowhere: cannot be read (no such file)"),
+    ],
+    ids=range(5),
+)
+def test_wrong_imports_are_one_line_and_leave_nothing(arguments: list[str], expected: str, cli: Cli) -> None:
+    Path("t.csv").write_text("seed,top1\n0,79.6\n1,79.7\n")
+    Path("l.csv").write_text("seed,loss\n0,0.9\n")
+    code, out, err = cli("import", *arguments)
+    assert (code, out, len(err.splitlines())) == (2, "", 1), err
+    assert expected in err
+    assert not Path("results").exists()
+
+
+def test_a_damaged_import_is_named_and_the_rest_is_read(cli: Cli, make_store: Callable[..., Store]) -> None:
+    make_store(n_seeds=2)
+    Path("rsb.csv").write_text(table())
+    assert cli("import", "rsb.csv", *IMAGENET)[0] == 0
+    (file,) = Path("results/main/imported").glob("*.parquet")
+    file.write_bytes(file.read_bytes()[:-9] + b"123456789")
+    code, out, err = cli("summary")
+    assert code == 2
+    assert "damaged (its content is not what was imported)" in err
+    assert "a2@resnet8_nano" in out
