@@ -217,6 +217,7 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     digest = hashlib.sha256(buffer.getbuffer()).digest()
+    buffer.seek(0, io.SEEK_END)
     buffer.write(digest)
     write_atomically(path, buffer.getbuffer())
 
