@@ -42,7 +42,7 @@ def design(draw_a, draw_b, n_a, n_b, sd_b=1.0, name="some"):
     return Design(name=name, draw_a=draw_a, draw_b=draw_b, n_a=n_a, n_b=n_b, sd_b=sd_b)
 
 
-# --- every figure is held against what users call -------------------------------------------------------
+# --- every figure is compared with what users call ------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -289,8 +289,8 @@ def test_every_figure_has_a_random_stream_of_its_own(monkeypatch):
         "borderline",
     ):
         monkeypatch.setattr(run, name, record(name))
-    told = []
-    result = run.calibrate(replicates=7, progress=told.append)
+    lines = []
+    result = run.calibrate(replicates=7, progress=lines.append)
     parts = {
         "sizes": result.sizes,
         "coverages": result.coverages,
@@ -315,9 +315,9 @@ def test_every_figure_has_a_random_stream_of_its_own(monkeypatch):
         "borderline": 3 * 8,
     }
     drawn = [row[-1] for rows in parts.values() for row in rows]
-    assert len(set(drawn)) == len(drawn) == len(told) == len(set(told))
-    assert "power 3 0.5" in told
-    assert "coverage normal, 3 and 3 1.0" in told
+    assert len(set(drawn)) == len(drawn) == len(lines) == len(set(lines))
+    assert "power 3 0.5" in lines
+    assert "coverage normal, 3 and 3 1.0" in lines
     # A part or a number of seeds alone gives the same figures; another seed others.
     alone = run.calibrate(replicates=7, parts=("powers",))
     assert (alone.powers, alone.sizes) == (result.powers, ())
