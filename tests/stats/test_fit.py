@@ -133,6 +133,7 @@ def test_normality_statistics_agree_with_statsmodels():
     assert tests["anderson-darling"].p_value == pytest.approx(p, abs=0.03)  # theirs is an approximation
 
 
+@pytest.mark.slow
 def test_ties_of_the_lattice_do_not_count_against_a_family():
     # Coarse steps: nine possible values within two std.
     step = 0.05
