@@ -414,7 +414,7 @@ def test_size_of_welch_with_one_std_three_times_the_other(n, size):
 @pytest.mark.slow
 @pytest.mark.parametrize(("n", "coverage"), [(3, 0.9475), (5, 0.9473), (10, 0.9485)])
 def test_coverage_of_the_mean(n, coverage):
-    result = one_arm("normal", n, replicates=5_000, rng=np.random.default_rng(1))
+    result = one_arm("normal", n, replicates=20_000, rng=np.random.default_rng(1))
     assert result.mean == pytest.approx(coverage, abs=three_errors(0.05, 20_000) * math.sqrt(2))
     for value in (result.mean, result.std, result.new_seed):
         assert value == pytest.approx(0.95, abs=three_errors(0.05, 20_000))
