@@ -107,9 +107,8 @@ def study(make_store: Callable[..., Store], tmp_path: Path, monkeypatch: pytest.
     for name, mean in (("a", 1.3), ("b", 1.1)):
         rows = "".join(f"{seed},{x:.4f}\n" for seed, x in enumerate(rng.normal(mean, 0.02, 8)))
         (tmp_path / f"losses_{name}.csv").write_text("seed,val_loss\n" + rows)
-    grid = [
-        f"{r},{m},{s},{70 + i + rng.normal():.2f}" for i, r in enumerate(("a1", "a2")) for m in "mn" for s in range(4)
-    ]
+    cells = [(recipe, model, seed) for recipe in ("a1", "a2") for model in "mn" for seed in range(4)]
+    grid = [f"{recipe},{model},{seed},{70 + rng.normal():.2f}" for recipe, model, seed in cells]
     (tmp_path / "grid.csv").write_text("recipe,model,seed,top1\n" + "\n".join(grid) + "\n")
     for name, mean in (("wide_a", 70.0), ("wide_b", 71.0)):
         rows = [f"{name},{d},{s},{mean + rng.normal():.2f}" for d in ("x", "y", "z") for s in range(4)]

@@ -173,7 +173,7 @@ def compare(
     check_level(level)
     check_margin(margin)
     first, second = _samples(a, b, paired=paired, names=names)
-    arms = _arms(first, second, names)
+    arms = _Arms(names, first.size, second.size, mean_of(first), mean_of(second), sd_of(first), sd_of(second))
     options = _Options(level=level, margin=margin, resamples=resamples)
     if paired:
         return _compare_pairs(first, second, arms, options, rng)
@@ -195,8 +195,6 @@ def details(
 
     check_level(level)
     first, second = _samples(a, b, paired=paired, names=names)
-    _check_sizes(first.size, second.size, paired=paired, names=names)
-    differences = second - first if paired else None
     ratio = None if paired else sd_ratio(first, second, level=level)
     return Details(
         median_a=median_interval(first, level=level),
@@ -208,29 +206,24 @@ def details(
         hodges_lehmann=None if paired else rank.hodges_lehmann(first, second, level=level),
         mann_whitney_p=None if paired else rank.mann_whitney_p(first, second),
         brunner_munzel_p=None if paired else rank.brunner_munzel_p(first, second),
-        wilcoxon_p=None if differences is None else rank.wilcoxon_p(differences),
+        wilcoxon_p=rank.wilcoxon_p(second - first) if paired else None,
     )
 
 
 def _samples(a: ArrayLike, b: ArrayLike, *, paired: bool, names: tuple[str, str]) -> tuple[Sample, Sample]:
+    """Return the arms, checked; unless paired in order, so that nothing depends on the order of the seeds."""
     first, second = as_sample(a, name=names[0]), as_sample(b, name=names[1])
-    if paired:
-        return first, second
-    # In order, so that not even rounding or a random labelling depends on the order of the seeds.
-    return np.sort(first), np.sort(second)
-
-
-def _check_sizes(n_a: int, n_b: int, *, paired: bool, names: tuple[str, str]) -> None:
-    if paired and (n_a != n_b or n_a < 2):
+    if paired and (first.size != second.size or first.size < 2):
         raise StatisticsError(
             f"{names[0]} and {names[1]}: a paired comparison needs the same seeds in both arms, "
-            f"at least 2; got {n_a} and {n_b}; leave the pairing out or train the missing seeds"
+            f"at least 2; got {first.size} and {second.size}; leave the pairing out or train the missing seeds"
         )
-    if n_a + n_b < 3:
+    if first.size + second.size < 3:
         raise StatisticsError(
             f"{names[0]} and {names[1]}: one seed each shows no spread to compare with; "
             "train at least two seeds of both"
         )
+    return (first, second) if paired else (np.sort(first), np.sort(second))
 
 
 def compare_summaries(
@@ -310,10 +303,6 @@ class _Test(NamedTuple):
     p_below_plus_margin: float | None
 
 
-def _arms(a: Sample, b: Sample, names: tuple[str, str]) -> _Arms:
-    return _Arms(names, a.size, b.size, mean_of(a), mean_of(b), sd_of(a), sd_of(b))
-
-
 def _check_summary(name: str, mean: float, sd: float, n: int) -> None:
     if n < 2 or n != int(n):
         raise StatisticsError(
@@ -326,7 +315,6 @@ def _check_summary(name: str, mean: float, sd: float, n: int) -> None:
 
 
 def _compare_arms(a: Sample, b: Sample, arms: _Arms, options: _Options, rng: np.random.Generator) -> Comparison:
-    _check_sizes(arms.n_a, arms.n_b, paired=False, names=arms.names)
     n = (arms.n_a, arms.n_b)
     pooled = np.concatenate([a, b])
     permutation = permute(studentised(pooled), *n, rng=rng, resamples=options.resamples)
@@ -355,7 +343,6 @@ def _compare_arms(a: Sample, b: Sample, arms: _Arms, options: _Options, rng: np.
 
 
 def _compare_pairs(a: Sample, b: Sample, arms: _Arms, options: _Options, rng: np.random.Generator) -> Comparison:
-    _check_sizes(arms.n_a, arms.n_b, paired=True, names=arms.names)
     n, differences = a.size, b - a
     permutation = sign_flips(differences, rng=rng, resamples=options.resamples)
     prob = effect.prob_greater_paired(a, b, level=options.level)

@@ -23,7 +23,7 @@ Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
+class GridSource:
     """One row of the table: the size of the differences that this source makes."""
 
     name: str
@@ -58,7 +58,7 @@ class Grid:
     architectures: tuple[str, ...]
     recipes: tuple[str, ...]
     n_seeds: int
-    sources: tuple[Source, Source, Source]
+    sources: tuple[GridSource, GridSource, GridSource]
     seed_noise: Estimate
     """Standard deviation between seeds of one cell, averaged (in variance) over cells."""
     differences: tuple[MarginalDifference, ...]
@@ -168,12 +168,12 @@ def anova_type(matrix: Vector, means: Vector, variances: Vector, n: Vector) -> t
     return np.sum((means @ matrix) * means, axis=-1) / expected, df, df_noise
 
 
-def _source(name: str, matrix: Vector, means: Vector, variances: Vector, n: Vector, level: float) -> Source:
+def _source(name: str, matrix: Vector, means: Vector, variances: Vector, n: Vector, level: float) -> GridSource:
     statistic, df, df_noise = (float(value) for value in anova_type(matrix, means, variances, n))
     expected = float(variances / n @ np.diag(matrix))
     low, high = _noncentrality(statistic, df, df_noise, level)
     to_square = expected / df / means.size
-    return Source(
+    return GridSource(
         name=name,
         statistic=statistic,
         df=df,

@@ -225,7 +225,7 @@ def sequence_reach(df: Any, information: Any, alpha: float) -> Any:
 # of the data with the contrast, r = t / sqrt(t^2 + df), is independent of their sum of squares, and r at one look
 # depends on the past through r at the look before only.
 
-Values = NDArray[np.float64]
+_Vector = NDArray[np.float64]
 Spending = Literal["obrien-fleming", "pocock"]
 
 _REACH = 6.5
@@ -239,7 +239,7 @@ _NORMAL_FROM = 200
 """Degrees of freedom from which the steps of the normal quantile of r are taken as normal: exact ones cost seconds."""
 
 
-def spent(fraction: Values, alpha: float, spending: Spending) -> Values:
+def spent(fraction: _Vector, alpha: float, spending: Spending) -> _Vector:
     """Return how much of a one-sided alpha may have been spent when this fraction of the information is in.
 
     A two-sided boundary spends alpha / 2 on each side in this way, as the published tables do. Lan and DeMets (1983),
@@ -340,14 +340,14 @@ class _Cells:
         # Seen from below, by symmetry of the step: no cancellation in the tail.
         return float(self._mass @ self._below(df, _r_of(np.array([-z]), df), mirrored=True)[:, 0])
 
-    def _below(self, df: int, x: Values, *, mirrored: bool = False) -> Values:
+    def _below(self, df: int, x: _Vector, *, mirrored: bool = False) -> _Vector:
         """Return P(next r <= x), shape (n_points, n_x); `mirrored` starts from -r."""
         assert self._move is not None
         share, df_before, _ = self._move
         return _step(-self._r if mirrored else self._r, x, share, df_before, df)
 
 
-def _step(r: Values, x: Values, share: float, df: int, next_df: int) -> Values:
+def _step(r: _Vector, x: _Vector, share: float, df: int, next_df: int) -> _Vector:
     """Return P(next r <= x | r).
 
     The new seeds add one dimension along the contrast, which turns r by an angle, and others that shrink it.
@@ -366,7 +366,7 @@ def _step(r: Values, x: Values, share: float, df: int, next_df: int) -> Values:
     return total
 
 
-def _turned(r: Values, x: Values, share: float, df: int) -> Values:
+def _turned(r: _Vector, x: _Vector, share: float, df: int) -> _Vector:
     """Return P(sqrt(share) r cos(phi) + sqrt(1 - share) sin(phi) <= x), phi having density cos(phi)^df."""
     length = np.sqrt(share * r**2 + 1.0 - share)[:, None]
     start = np.arctan2(np.sqrt(share) * r, np.sqrt(1.0 - share))[:, None]
@@ -379,7 +379,7 @@ def _turned(r: Values, x: Values, share: float, df: int) -> Values:
     )
 
 
-def _angle_below(phi: Values, df: int) -> Values:
+def _angle_below(phi: _Vector, df: int) -> _Vector:
     """Return P(angle <= phi) on (-pi/2, pi/2) with density proportional to cos(phi)^df: tan(phi) is t on df + 1."""
     below = (phi > 0.0).astype(np.float64)
     is_inside = np.abs(phi) < np.pi / 2
@@ -387,13 +387,13 @@ def _angle_below(phi: Values, df: int) -> Values:
     return below
 
 
-def _r_of(z: Values, df: int) -> Values:
+def _r_of(z: _Vector, df: int) -> _Vector:
     """Return the r whose distribution function is that of the normal quantile z."""
     t = -np.sign(z) * special.stdtrit(df, special.ndtr(-np.abs(z)))
     return np.asarray(t / np.sqrt(t**2 + df))
 
 
-def _quantile(r: Values, df: int) -> Values:
+def _quantile(r: _Vector, df: int) -> _Vector:
     t = r * np.sqrt(df / (1.0 - r**2))
     return np.asarray(-np.sign(t) * special.ndtri(special.stdtr(df, -np.abs(t))))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from studies.calibration.designs import LEVEL, SHAPES, blocks
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OneArm:
-    """Coverage of the intervals that describe one recipe; nan where one is not offered."""
+    """Shares of intervals that hold the truth, where there is one; nan where it is not offered at that size."""
 
     shape: str
     n: int
@@ -33,24 +34,26 @@ def one_arm(shape: str, n: int, *, replicates: int, rng: np.random.Generator) ->
     """Measure the intervals of `describe` and `describe_details` for one shape and number of seeds."""
     draw = SHAPES[shape]
     median = float(np.median(draw(rng, (1_000_000, 1))))
-    counts, median_level = np.zeros(6), math.nan
+    holds, median_level = [], math.nan
     for size, _ in blocks(replicates):
         for x, new in zip(draw(rng, (size, n)), draw(rng, (size, 1))[:, 0], strict=True):
             one, more = describe(x, level=LEVEL), describe_details(x, level=LEVEL)
             median_level = more.median.level
-            counts += [
-                _holds(one.mean, 0.0),
-                _holds(one.std, 1.0),
-                _holds(more.std_robust, 1.0) if n >= 5 else math.nan,
-                _holds(more.median, median),
-                _holds(more.new_seed, new),
-                bool(one.warnings),
-            ]
-    mean, std, std_robust, of_median, new_seed, warned = map(float, counts / replicates)
+            holds.append(
+                (
+                    _holds(one.mean, 0.0),
+                    _holds(one.std, 1.0),
+                    _holds(more.std_robust, 1.0),
+                    _holds(more.median, median),
+                    _holds(more.new_seed, new),
+                    float(bool(one.warnings)),
+                )
+            )
+    of_mean, std, std_robust, of_median, new_seed, warned = map(_mean, zip(*holds, strict=True))
     return OneArm(
         shape=shape,
         n=n,
-        mean=mean,
+        mean=of_mean,
         std=std,
         std_robust=std_robust,
         median=of_median,
@@ -60,5 +63,11 @@ def one_arm(shape: str, n: int, *, replicates: int, rng: np.random.Generator) ->
     )
 
 
-def _holds(estimate: Estimate, truth: float) -> bool:
-    return estimate.low <= truth <= estimate.high
+def _holds(estimate: Estimate, truth: float) -> float:
+    """Return 1 or 0, and nan where there is no interval."""
+    return float(estimate.low <= truth <= estimate.high) if estimate.has_interval else math.nan
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan

@@ -146,7 +146,7 @@ class Comparisons:
         """Return whether the interval holds the shift: whether it drops neither too many differences nor too few."""
         n_cut, _ = rank.cut(self.n_a, self.n_b, LEVEL)
         moved = Comparisons(self.a, self.b - shift)
-        n_below = moved.placements[1].sum(axis=1) * self.n_a
+        n_below = np.rint(2 * self.n_a * moved.placements[1].sum(axis=1)) / 2  # ties count one half
         return np.asarray((n_below > n_cut) & (n_below < self.n_a * self.n_b - n_cut))
 
     def permutation_p(self, rng: np.random.Generator) -> Rows:

@@ -72,7 +72,7 @@ def sizes_of(design: Design, *, replicates: int, rng: np.random.Generator) -> Si
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Coverages:
-    """Shares of replicates in which an interval holds the truth; nan where it is not offered."""
+    """Shares of intervals that hold the truth, where there is one; nan where it is not offered at that size."""
 
     design: Design
     shift: float
@@ -94,24 +94,27 @@ def coverages_of(design: Design, shift: float, *, replicates: int, rng: np.rando
     # Hodges-Lehmann asks for arms that differ by a shift only.
     is_shift = design.sd_b == 1.0 and design.draw_a is design.draw_b is not lattice
     with_ratio = min(n_a, n_b) >= variance.FEWEST_SEEDS
-    counts = np.zeros(5)
+    holds, intervals = np.zeros(5), np.zeros(5)
     for size, is_first in blocks(replicates):
         rows = Comparisons(*design.arms(rng, size, shift))
         by_rank = rows.hodges_lehmann_covers(shift)
-        counts += [
-            _holds(rows.interval, shift),
-            _holds(rows.hedges_g, truth_g),
-            _holds(rows.prob_b_greater, truth_p),
-            float(np.sum(by_rank)),
-            float(_holds(rows.sd_ratio, design.sd_b)) if with_ratio else math.nan,
+        counts = [
+            _counts(rows.interval, shift),
+            _counts(rows.hedges_g, truth_g),
+            _counts(rows.prob_b_greater, truth_p),
+            (float(np.sum(by_rank)), size),
+            _counts(rows.sd_ratio, design.sd_b) if with_ratio else (math.nan, 1),
         ]
+        holds, intervals = (
+            total + count for total, count in zip((holds, intervals), np.transpose(counts), strict=True)
+        )
         if is_first:
             rows.check()
             if is_shift:
                 pairs = zip(rows.a[:CHECKED], rows.b, strict=False)
                 printed = [rank.hodges_lehmann(a, b, level=LEVEL) for a, b in pairs]
                 check("hodges_lehmann", by_rank, [x.low <= shift <= x.high for x in printed])
-    difference, hedges_g, prob_b_greater, hodges_lehmann, ratio = map(float, counts / replicates)
+    difference, hedges_g, prob_b_greater, hodges_lehmann, ratio = map(float, holds / intervals)
     return Coverages(
         design=design,
         shift=shift,
@@ -124,8 +127,9 @@ def coverages_of(design: Design, shift: float, *, replicates: int, rng: np.rando
     )
 
 
-def _holds(limits: tuple[Rows, Rows], truth: float) -> int:
-    return int(np.sum((limits[0] <= truth) & (truth <= limits[1])))
+def _counts(limits: tuple[Rows, Rows], truth: float) -> tuple[float, float]:
+    """Return how many intervals hold the truth, and how many there are: none where no seed differs."""
+    return float(np.sum((limits[0] <= truth) & (truth <= limits[1]))), float(np.sum(~np.isnan(limits[0])))
 
 
 def _true_prob(design: Design, shift: float, rng: np.random.Generator) -> float:

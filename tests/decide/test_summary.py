@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from scipy import integrate
 
 import seedstudy as ss
 from seedstudy.errors import SeedstudyError
-from seedstudy.stats.fit import density
 from seedstudy.store.store import Store
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -60,22 +58,6 @@ def test_from_python_and_the_picture(tmp_path: Path) -> None:
         ss.fit(SWEEP, SWEEP)
 
 
-@pytest.mark.parametrize("whole", [None, 100.0])
-def test_the_density_of_every_family_has_area_one_and_its_own_likelihood(whole: float | None) -> None:
-    from seedstudy.stats.fit import fit
-
-    found = fit(SWEEP, rng=np.random.default_rng(0), largest=whole)
-    assert len(found.families) == (8 if whole is None else 9)
-    for family in found.families:
-        area, _ = integrate.quad(
-            lambda x, family=family: float(density(family, np.array([x]), largest=whole)[0]), 78.0, 81.4, limit=200
-        )
-        assert area == pytest.approx(1.0, abs=2e-3), family.name
-        log_likelihood = float(np.log(density(family, np.array(SWEEP), largest=whole)).sum())
-        offset = 0.0 if family.name != "beta" else log_likelihood - family.log_likelihood
-        assert log_likelihood - offset == pytest.approx(family.log_likelihood, abs=1e-6), family.name
-
-
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -95,35 +77,3 @@ def test_wrong_fits_are_one_line(arguments: list[str], expected: str, cli: Cli) 
     code, out, err = cli("fit", *arguments)
     assert (code, out, len(err.splitlines())) == (2, "", 1), err
     assert expected in err
-
-
-def test_many_equal_values_do_not_make_a_spike_of_student_t() -> None:
-    from scipy import optimize, stats
-
-    from seedstudy.stats.fit import fit
-
-    # Seven of twelve seeds share a value: the density of a t with few degrees of freedom would grow without bound.
-    values = np.array([77.5, 79.5] + [80.0] * 7 + [80.5] * 3)
-    found = {x.name: x for x in fit(values, rng=np.random.default_rng(0), step=0.5).families}
-    assert found["student-t"].params["scale"] > 0.05
-
-    def cost(p: np.ndarray) -> float:
-        inside = np.diff(stats.norm.cdf(values[:, None] + [-0.25, 0.25], p[0], np.exp(p[1])), axis=1)[:, 0]
-        return -float(np.log(inside / 0.5).sum())
-
-    best = optimize.minimize(cost, [80.0, -0.5], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-8})
-    assert found["normal"].log_likelihood == pytest.approx(-best.fun, abs=1e-4)
-    assert found["normal"].params["std"] == pytest.approx(np.exp(best.x[1]), rel=1e-3)
-    # Without the step it is read off the ties.
-    unsaid = {x.name: x for x in fit(values, rng=np.random.default_rng(0)).families}
-    assert unsaid["normal"].log_likelihood == pytest.approx(-best.fun, abs=1e-4)
-
-
-def test_values_that_all_differ_are_taken_as_they_are() -> None:
-    from seedstudy.stats.fit import fit
-
-    values = np.array([79.0, 79.5, 80.1, 80.4, 81.2])
-    found = {x.name: x for x in fit(values, rng=np.random.default_rng(0)).families}
-    # The normal likelihood at its maximum, by its formula; gaps of 0.3 std are no steps.
-    expected = -len(values) / 2 * (np.log(2 * np.pi * values.var()) + 1)
-    assert found["normal"].log_likelihood == pytest.approx(expected, abs=1e-6)

@@ -146,6 +146,6 @@ def test_interval_factors():
 
 
 def test_piepho_letters():
-    # Four recipes, a-d and b-d told apart.
+    # Four recipes; a-d and b-d differ.
     letters = many.compact_letters({"a": 4.0, "b": 3.0, "c": 2.0, "d": 1.0}, {("a", "d"), ("b", "d")})
     assert letters == {"a": "a", "b": "a", "c": "ab", "d": "b"}

@@ -84,7 +84,7 @@ def test_the_verdict_on_two_recipes_does_not_depend_on_a_third():
     assert with_c["a", "b"].p_value == with_d["a", "b"].p_value
 
 
-def test_few_data_sets_are_told_their_floor():
+def test_few_data_sets_report_their_smallest_p():
     result = rank_recipes({"a": [1.0, 2.0, 3.0, 4.0], "b": [2.0, 3.5, 5.0, 6.5]})
     assert result.pairs[0].p_value == result.floor == 0.125
     assert "0.12" in result.warnings[0]

@@ -42,7 +42,7 @@ def design(draw_a, draw_b, n_a, n_b, sd_b=1.0, name="some"):
     return Design(name=name, draw_a=draw_a, draw_b=draw_b, n_a=n_a, n_b=n_b, sd_b=sd_b)
 
 
-# --- every figure is held against what users call -------------------------------------------------------
+# --- every figure is compared with what users call ------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -289,8 +289,8 @@ def test_every_figure_has_a_random_stream_of_its_own(monkeypatch):
         "borderline",
     ):
         monkeypatch.setattr(run, name, record(name))
-    told = []
-    result = run.calibrate(replicates=7, progress=told.append)
+    lines = []
+    result = run.calibrate(replicates=7, progress=lines.append)
     parts = {
         "sizes": result.sizes,
         "coverages": result.coverages,
@@ -315,9 +315,9 @@ def test_every_figure_has_a_random_stream_of_its_own(monkeypatch):
         "borderline": 3 * 8,
     }
     drawn = [row[-1] for rows in parts.values() for row in rows]
-    assert len(set(drawn)) == len(drawn) == len(told) == len(set(told))
-    assert "power 3 0.5" in told
-    assert "coverage normal, 3 and 3 1.0" in told
+    assert len(set(drawn)) == len(drawn) == len(lines) == len(set(lines))
+    assert "power 3 0.5" in lines
+    assert "coverage normal, 3 and 3 1.0" in lines
     # A part or a number of seeds alone gives the same figures; another seed others.
     alone = run.calibrate(replicates=7, parts=("powers",))
     assert (alone.powers, alone.sizes) == (result.powers, ())
@@ -414,7 +414,7 @@ def test_size_of_welch_with_one_std_three_times_the_other(n, size):
 @pytest.mark.slow
 @pytest.mark.parametrize(("n", "coverage"), [(3, 0.9475), (5, 0.9473), (10, 0.9485)])
 def test_coverage_of_the_mean(n, coverage):
-    result = one_arm("normal", n, replicates=5_000, rng=np.random.default_rng(1))
+    result = one_arm("normal", n, replicates=20_000, rng=np.random.default_rng(1))
     assert result.mean == pytest.approx(coverage, abs=three_errors(0.05, 20_000) * math.sqrt(2))
     for value in (result.mean, result.std, result.new_seed):
         assert value == pytest.approx(0.95, abs=three_errors(0.05, 20_000))

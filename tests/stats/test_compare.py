@@ -215,7 +215,7 @@ def warned(result, words):
 @pytest.mark.parametrize(
     ("n", "spread", "shape", "floor"), [(3, 1, 1, 1), (4, 1, 1, 0), (5, 0, 1, 0), (10, 0, 1, 0), (11, 0, 0, 0)]
 )
-def test_few_seeds_are_told_what_they_cannot_show(n, spread, shape, floor):
+def test_few_seeds_carry_warnings_about_what_they_cannot_show(n, spread, shape, floor):
     values = np.random.default_rng(0).standard_normal(n)
     result = run(values, values[::-1] + 0.1)
     assert warned(result, "hardly show the spread") == bool(spread)
@@ -245,7 +245,7 @@ def test_summaries_ask_no_more_than_they_need():
         compare_summaries(1.0, 0.1, 2, 2.0, 0.1, 2, level=2.0)
 
 
-def test_two_pairs_are_enough_and_their_floor_is_told():
+def test_two_pairs_are_enough_and_their_floor_is_a_warning():
     result = run([1.0, 2.0], [1.5, 3.0], paired=True)
     assert result.df == 1.0
     assert result.permutation_floor == 0.5
@@ -280,7 +280,7 @@ def test_the_correlation_of_pairs():
     assert run(x, -x, paired=True).correlation.value == -1.0
 
 
-def test_a_skew_that_is_seen_in_a_smaller_arm_is_told():
+def test_a_visible_skew_in_a_smaller_arm_is_a_warning():
     skewed = np.array([0.0, 0.1, 0.1, 0.2, 0.2, 0.3, 0.4, 0.4, 0.5, 0.7, 2.6, 3.1])
     even = np.linspace(0.0, 1.0, 40)
 

@@ -72,7 +72,7 @@ def warned(result, words):
 
 
 @pytest.mark.parametrize(("n", "spread", "shape"), [(2, 1, 1), (4, 1, 1), (5, 0, 1), (29, 0, 1), (30, 0, 0)])
-def test_few_seeds_are_told_what_they_cannot_show(n, spread, shape):
+def test_few_seeds_carry_warnings_about_what_they_cannot_show(n, spread, shape):
     from scipy import stats
 
     result = describe(stats.norm.ppf((np.arange(n) + 0.5) / n))
@@ -82,7 +82,7 @@ def test_few_seeds_are_told_what_they_cannot_show(n, spread, shape):
     assert not result.mean.warnings
 
 
-def test_what_the_seeds_do_show_is_told():
+def test_a_visible_shape_is_a_warning():
     rng = np.random.default_rng(0)
     normal, skewed = rng.standard_normal(60), rng.exponential(1, 60)
     tails = np.concatenate([normal, [9.0, -9.0]])

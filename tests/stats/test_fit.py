@@ -2,10 +2,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy import integrate
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.families import BETA, ON_THE_LINE, anderson_darling, fit_rows, minimise_rows
-from seedstudy.stats.fit import fit, normal_qq
+from seedstudy.stats.fit import density, fit, normal_qq
 
 SCIPY = {
     "normal": "norm",
@@ -17,6 +18,9 @@ SCIPY = {
     "gumbel-max": "gumbel_r",
     "gumbel-min": "gumbel_l",
 }
+
+
+SWEEP = 79.7 + np.random.default_rng(5).normal(0, 0.1, 40)
 
 
 def scipy_args(name, params):
@@ -248,3 +252,45 @@ def test_the_simplex_goes_uphill_around_a_banana():
     found, cost = minimise_rows(rosenbrock, np.array([[-1.2, 1.0], [0.0, 3.0], [2.0, -1.0]]), tolerance=1e-14)
     assert found == pytest.approx(np.ones((3, 2)), abs=1e-3)
     assert cost == pytest.approx(np.zeros(3), abs=1e-6)
+
+
+@pytest.mark.parametrize("largest", [None, 100.0])
+def test_the_density_of_every_family_has_area_one_and_its_own_likelihood(largest):
+    found = fit(SWEEP, rng=np.random.default_rng(0), largest=largest)
+    assert len(found.families) == (8 if largest is None else 9)
+    for family in found.families:
+        area, _ = integrate.quad(
+            lambda x, family=family: float(density(family, np.array([x]), largest=largest)[0]), 78.0, 81.4, limit=200
+        )
+        assert area == pytest.approx(1.0, abs=2e-3), family.name
+        log_likelihood = float(np.log(density(family, SWEEP, largest=largest)).sum())
+        offset = 0.0 if family.name != "beta" else log_likelihood - family.log_likelihood
+        assert log_likelihood - offset == pytest.approx(family.log_likelihood, abs=1e-6), family.name
+
+
+def test_many_equal_values_do_not_make_a_spike_of_student_t():
+    from scipy import optimize, stats
+
+    # Seven of twelve seeds share a value: the density of a t with few degrees of freedom would grow without bound.
+    values = np.array([77.5, 79.5] + [80.0] * 7 + [80.5] * 3)
+    found = {x.name: x for x in fit(values, rng=np.random.default_rng(0), step=0.5).families}
+    assert found["student-t"].params["scale"] > 0.05
+
+    def cost(p):
+        inside = np.diff(stats.norm.cdf(values[:, None] + [-0.25, 0.25], p[0], np.exp(p[1])), axis=1)[:, 0]
+        return -float(np.log(inside / 0.5).sum())
+
+    best = optimize.minimize(cost, [80.0, -0.5], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-8})
+    assert found["normal"].log_likelihood == pytest.approx(-best.fun, abs=1e-4)
+    assert found["normal"].params["std"] == pytest.approx(np.exp(best.x[1]), rel=1e-3)
+    # Without the step it is read off the ties.
+    unsaid = {x.name: x for x in fit(values, rng=np.random.default_rng(0)).families}
+    assert unsaid["normal"].log_likelihood == pytest.approx(-best.fun, abs=1e-4)
+
+
+def test_values_that_all_differ_are_taken_as_they_are():
+    values = np.array([79.0, 79.5, 80.1, 80.4, 81.2])
+    found = {x.name: x for x in fit(values, rng=np.random.default_rng(0)).families}
+    # The normal likelihood at its maximum, by its formula; gaps of 0.3 std are no steps.
+    expected = -len(values) / 2 * (np.log(2 * np.pi * values.var()) + 1)
+    assert found["normal"].log_likelihood == pytest.approx(expected, abs=1e-6)

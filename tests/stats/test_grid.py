@@ -152,6 +152,6 @@ def test_cells_without_spread_leave_their_contrast_without_an_interval():
     assert not first.difference.has_interval
 
 
-def test_few_seeds_in_a_cell_are_told():
+def test_few_seeds_in_a_cell_are_a_warning():
     assert not any("approximate" in w for w in two_way(grid_of(lambda i, j: 0.0, n=lambda i, j: 5)).warnings)
     assert any("4 seeds in a cell" in w for w in two_way(grid_of(lambda i, j: 0.0, n=lambda i, j: 4)).warnings)

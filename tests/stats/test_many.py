@@ -34,7 +34,7 @@ def test_holm_by_hand_and_by_statsmodels():
         )
     )
 )
-def test_letters_say_exactly_what_was_told_apart(drawn):
+def test_letters_say_exactly_which_pairs_differ(drawn):
     means, different = drawn
     names = "abcdefg"[: len(means)]
     letters = compact_letters(dict(zip(names, means, strict=True)), different)
@@ -102,7 +102,7 @@ def test_max_t_in_blocks_is_the_permutation_test_with_the_same_labellings():
 
 
 def test_max_t_steps_down_by_hand():
-    # Two eval sets, exact: the larger statistic is held against the maximum, the smaller against itself.
+    # Two eval sets, exact: the larger statistic is compared with the maximum, the smaller with itself.
     draws = np.random.default_rng(2)
     a, b = draws.normal(0, 1, (4, 2)), draws.normal([2.0, 0.8], 1, (4, 2))
     labels = np.concatenate(list(label_arms(4, 4, rng=rng(), resamples=0).blocks))

@@ -167,7 +167,7 @@ def test_detectably_worse_inside_the_margin(shift, lower_is_better, direction):
 
 
 @pytest.mark.parametrize(("shift", "is_settled"), [(3.0, True), (-3.0, True), (1.0, False), (-1.0, False)])
-def test_whether_the_margin_is_exceeded_is_told_on_both_sides(shift, is_settled):
+def test_whether_the_margin_is_exceeded_is_said_on_both_sides(shift, is_settled):
     rng = np.random.default_rng(4)
     result = verdict(rng.normal(0, 1, 40), rng.normal(shift, 1, 40), margin=1.0)
     assert result.word == ("better" if shift > 0 else "worse")
