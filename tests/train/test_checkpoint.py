@@ -50,7 +50,14 @@ def outcome(result: TrialResult) -> tuple[object, ...]:
     return evaluations, curves, result.best_epoch, result.best_n_correct, result.epochs
 
 
-@pytest.mark.parametrize(("values", "updates"), [("lamb", 1), ("lamb", 4), ("lamb, EMA", 5), ("sgd", 3), ("sgd", 8)])
+@pytest.mark.parametrize(
+    ("values", "updates"),
+    [
+        ("lamb", 4),
+        ("lamb, EMA", 5),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (("lamb", 1), ("sgd", 3), ("sgd", 8))),
+    ],
+)
 def test_stopped_after_any_update_and_resumed_is_bit_equal(
     values: str, updates: int, tmp_path: Path, data: Dataset, make_trial: MakeTrial, tiny_recipe: Recipe
 ) -> None:
@@ -104,7 +111,7 @@ def test_stopped_twice_is_still_the_same(tmp_path: Path, data: Dataset, make_tri
     assert resumed.train_s > 0
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
+@pytest.mark.parametrize("damage", ["flip", *(pytest.param(each, marks=pytest.mark.slow) for each in ("cut", "empty"))])
 def test_damaged_checkpoint_is_named_and_not_used(
     damage: str, tmp_path: Path, data: Dataset, make_trial: MakeTrial
 ) -> None:

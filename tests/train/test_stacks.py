@@ -101,14 +101,14 @@ def check_agreement(trials: Sequence[Trial], data: Dataset, builder: Builder, *,
 @pytest.mark.parametrize(
     "changes",
     [
-        [],
         ["micro_batch=8", "clip_grad_norm=0.05", "repeated_augmentation=1"],
         ["mixup_alpha=0", "cutmix_alpha=0", "loss=ce", "bce_target_threshold=none", "dropout=0.2"],
         [*SGD, "clip_grad_norm=0.1", "decay_norm=true"],
-        ADAMW,
         *(
             pytest.param(changes, marks=pytest.mark.slow)
             for changes in (
+                [],
+                ADAMW,
                 ["max_grad_norm=none"],
                 ["mix_mode=pair", "bce_target_threshold=none", "label_smoothing=0.1"],
                 ["random_erasing=0.5", "ema_decay=0.8"],

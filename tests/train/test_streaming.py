@@ -138,6 +138,7 @@ def test_eval_images_are_timms_to_the_pixel(values: list[str], stored: Dataset, 
     assert torch.allclose(batch, torch.stack(expected), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_same_trial_twice_is_identical(stored: Dataset, recipe: Recipe, make_trial: MakeTrial) -> None:
     trial = replace(make_trial(3, recipe=recipe), model="test_resnet")
     first = train_trial(trial, stored)
