@@ -100,6 +100,16 @@ def test_a_finished_run_reads_its_study_once(store: Store, make_trial: MakeTrial
     assert lines == []
 
 
+@pytest.mark.parametrize("command", [("summary",), ("compare", "a2", "a2"), ("status",)], ids=lambda words: words[0])
+def test_a_command_reads_its_study_once(
+    command: tuple[str, ...], store: Store, cli: Callable[..., tuple[int, str, str]], opened: list[str]
+) -> None:
+    code, _, err = cli(*command)
+    assert code == 0, err
+    assert (opened.count(index.RECORD), opened.count(index.TABLE)) == (1, 1)
+    assert not set(opened) & set(index.CONTENT)
+
+
 def test_only_a_new_trial_is_read(
     store: Store, make_trial: MakeTrial, make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
