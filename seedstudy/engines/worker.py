@@ -34,6 +34,7 @@ from seedstudy import data as datasets
 from seedstudy import machine
 from seedstudy.data.base import Dataset
 from seedstudy.errors import SeedstudyError, require_extra
+from seedstudy.files import open_to_write
 from seedstudy.store.lease import JOB, Lease
 from seedstudy.store.store import Store
 from seedstudy.study.trial import EpochReport, Trial
@@ -353,7 +354,7 @@ class _ProgressWriter:
 def _printing_to(path: Path) -> Iterator[None]:
     """Append everything that this process and its libraries print to a file."""
     kept = os.dup(1), os.dup(2)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    file = open_to_write(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         sys.stdout.flush()
         os.dup2(file, 1)
