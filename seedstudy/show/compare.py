@@ -17,6 +17,7 @@ from seedstudy.show.format import (
     mean_and_std,
     notes,
     number,
+    percent,
     seeds_of,
     small_print,
     table,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.across import AcrossData, PooledAnswer, RankedAnswer
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.decide.grid import GridAnswer
+    from seedstudy.stats.result import Estimate
 
 
 # --- B against A ----------------------------------------------------------------------------------------
@@ -63,42 +65,10 @@ def comparison_tables(comparisons: Comparisons, *, with_details: bool = False) -
         *(_verdict_in_words(answer, is_by_pair=is_by_pair, is_by_data=is_by_data) for answer in answers),
         *_overall_in_words(comparisons),
         *_letters_in_words(comparisons),
-        *(part for answer in answers if with_details for part in _details(answer)),
         *_how_it_was_compared(answers),
+        *(_details(answers) if with_details else ()),
         *notes((f"{x.b.label}, {x.a.eval_set}", (*x.warnings, *x.doubts)) for x in answers),
     )
-
-
-def _details(answer: Answer) -> Iterator[RenderableType]:
-    """Render what decides nothing: medians, a new seed of each, the ratio of spreads, and tests by ranks."""
-    d, g, decimals = answer.details, answer.comparison.hedges_g, decimals_of(answer.comparison.difference)
-    ci = ci_heading(answer.comparison.level)
-    rows = [("Hedges' g", number(g.value, 2), interval(g, 2), "")]
-    non_inferiority_p = answer.verdict.non_inferiority_p
-    if non_inferiority_p is not None:
-        rows.append(("B not worse than A by the margin", "", "", format_p(non_inferiority_p)))
-    if d is not None:
-        for name, estimate in (("A: median", d.median_a), ("B: median", d.median_b)):
-            rows.append((name, number(estimate.value, decimals), interval(estimate, decimals), ""))
-        for name, estimate in (("A: a new seed", d.new_seed_a), ("B: a new seed", d.new_seed_b)):
-            rows.append((name, "", interval(estimate, decimals), ""))
-        if d.sd_ratio is not None:
-            p = UNKNOWN if d.brown_forsythe_p is None else format_p(d.brown_forsythe_p)
-            rows.append(
-                ("std of B / std of A (Brown-Forsythe)", number(d.sd_ratio.value, 2), interval(d.sd_ratio, 2), p)
-            )
-        if d.hodges_lehmann is not None:
-            shift = d.hodges_lehmann
-            rows.append(("shift (Hodges-Lehmann)", number(shift.value, decimals), interval(shift, decimals), ""))
-        for name, p_value in (
-            ("ranks (Mann-Whitney)", d.mann_whitney_p),
-            ("ranks, spreads may differ (Brunner-Munzel)", d.brunner_munzel_p),
-            ("signed ranks (Wilcoxon)", d.wilcoxon_p),
-        ):
-            if p_value is not None:
-                rows.append((name, "", "", format_p(p_value)))
-    yield Text(f"{_pair(answer)}, {answer.a.eval_set}, in detail:")
-    yield filled_table(("", "value", ci, "p"), rows)
 
 
 def _pair(answer: Answer) -> str:
@@ -143,8 +113,7 @@ def _how_it_was_compared(answers: Sequence[Answer]) -> Iterator[Text]:
     for answer in answers:
         r = answer.comparison.correlation
         if r is not None:
-            shown = f"{number(r.value, 2)} {interval(r, 2)}" if r.has_interval else number(r.value, 2)
-            yield small_print(f"{answer.a.eval_set}: paired by seed, correlation r = {shown}.")
+            yield small_print(f"{answer.a.eval_set}: paired by seed, correlation r = {_with_interval(r, 2)}.")
 
 
 def _families(answers: Sequence[Answer]) -> Iterator[str]:
@@ -165,6 +134,50 @@ def _families(answers: Sequence[Answer]) -> Iterator[str]:
         n_sets = len({answer.a.eval_set for answer in answers})
         if len(answers) > n_sets or n_sets > 2:
             yield f"{len(answers)} comparisons, not adjusted for their number: a false finding among them is likelier."
+
+
+def _details(answers: Sequence[Answer]) -> Iterator[RenderableType]:
+    """Render what decides nothing: medians, one new seed, spreads, ranks."""
+    doubts = []
+    for answer in answers:
+        heads = [f"value, {percent(answer.comparison.level)} interval", "p"]
+        shown = table([f"{_pair(answer)}, {answer.a.eval_set}"], heads, is_compact=True)
+        estimates = []
+        for what, estimate, decimals, p in _detail_rows(answer):
+            if estimate is not None or p is not None:
+                shown.add_row(what, _with_interval(estimate, decimals), "" if p is None else format_p(p))
+                estimates += [estimate] if estimate is not None else []
+        yield shown
+        doubts.append(
+            (f"{answer.b.label}, {answer.a.eval_set}", [text for each in estimates for text in each.warnings])
+        )
+    yield small_print("None of these details decides, and their p-values are not adjusted for one another.")
+    yield from notes(doubts)
+
+
+def _detail_rows(answer: Answer) -> Iterator[tuple[str, Estimate | None, int, float | None]]:
+    """Yield name, value, decimals of the value, and p; a row without a value and a p is not shown."""
+    c, details = answer.comparison, answer.details
+    decimals = decimals_of(c.difference)
+    if details is not None:
+        yield "median of A", details.median_a, decimals, None
+        yield "median of B", details.median_b, decimals, None
+        yield "one new seed of A", details.new_seed_a, decimals, None
+        yield "one new seed of B", details.new_seed_b, decimals, None
+        yield "B - A: Hodges-Lehmann, Mann-Whitney", details.hodges_lehmann, decimals, details.mann_whitney_p
+        yield "B - A: signed ranks (Wilcoxon)", None, decimals, details.wilcoxon_p
+        yield "P(B > A) is 1/2: Brunner-Munzel", None, decimals, details.brunner_munzel_p
+        yield "std of B / std of A: Brown-Forsythe", details.sd_ratio, 2, details.brown_forsythe_p
+    yield "B - A: relabelled seeds", None, decimals, c.permutation_p
+    yield "B - A in std: Hedges' g", c.hedges_g, 2, None
+    yield "B not worse than A by the margin", None, decimals, answer.verdict.non_inferiority_p
+
+
+def _with_interval(estimate: Estimate | None, decimals: int) -> str:
+    if estimate is None:
+        return ""
+    value = number(estimate.value, decimals)
+    return f"{value} {interval(estimate, decimals)}" if estimate.has_interval else value
 
 
 # --- architectures x recipes ----------------------------------------------------------------------------

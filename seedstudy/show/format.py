@@ -34,7 +34,7 @@ def show(*parts: RenderableType) -> None:
     if not console.is_terminal:
         console = Console(width=PIPE_WIDTH, markup=False, emoji=False)
     for part in parts:
-        console.print(part, highlight=False)
+        console.print(part, highlight=False, crop=False)
 
 
 # --- numbers --------------------------------------------------------------------------------------------
@@ -104,13 +104,16 @@ def notes(warnings: Iterable[tuple[str, Iterable[str]]]) -> list[Text]:
     return [small_print(f"note ({'; '.join(labels)}): {text}") for text, labels in labels_of.items()]
 
 
-def table(text: Sequence[str], numbers: Sequence[str] = ()) -> Table:
-    """Return an empty table: columns of text on the left, columns of numbers (aligned right) behind them."""
+def table(text: Sequence[str], numbers: Sequence[str] = (), *, is_compact: bool = False) -> Table:
+    """Return an empty table: columns of text on the left, columns of numbers (aligned right) behind them.
+
+    In a narrow terminal all cells are broken into lines; of a compact table only those of text.
+    """
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in text:
         made.add_column(heading, overflow="fold")
     for heading in numbers:
-        made.add_column(heading, justify="right")
+        made.add_column(heading, justify="right", no_wrap=is_compact)
     return made
 
 

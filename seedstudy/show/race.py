@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from seedstudy.show.format import ci_heading, duration, ends, filled_table, seeds_of, small_print, verdict_line
+from seedstudy.show.format import UNKNOWN, ci_heading, duration, ends, filled_table, seeds_of, small_print, verdict_line
 from seedstudy.stats.result import decimals_for, format_p, p_equals
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ def look_lines(race: Race) -> Iterator[str]:
         if look is None:
             continue
         decimals = decimals_for(look.se)
-        needed = "" if math.isnan(look.p_needed) else f"{p_equals(look.p_value)} (needs {format_p(look.p_needed)}), "
+        p = "" if math.isnan(look.p_needed) else f"{p_equals(look.p_value)} (needs {_needed(look.p_needed)}), "
         state = pair.verdict if pair.verdict != "inconclusive" else "go on" if race.needs else "undecided"
         yield (
             f"look at {look.round} seeds: {pair.b} - {pair.a} = {look.difference:+.{decimals}f} "
-            f"{ends(look.low, look.high, decimals)}, {needed}{state}"
+            f"{ends(look.low, look.high, decimals)}, {p}{state}"
         )
 
 
@@ -59,10 +59,15 @@ def _cells(look: Look, *, is_open_ended: bool, has_margin: bool) -> list[str]:
         ends(look.low, look.high, decimals),
         format_p(look.p_value),
     ]
-    cells += [] if is_open_ended else [format_p(look.p_needed)]
+    cells += [] if is_open_ended else [_needed(look.p_needed)]
     if has_margin:
-        cells += [format_p(look.equivalence_p or math.nan), format_p(look.equivalence_p_needed or math.nan)]
+        cells += [format_p(look.equivalence_p or math.nan), _needed(look.equivalence_p_needed)]
     return [*cells, f"{look.chance_of_decision:.2f}"]
+
+
+def _needed(level: float | None) -> str:
+    """Return what p must not exceed; a dash where so few seeds may not decide at all."""
+    return UNKNOWN if level is None or level < 1e-300 else format_p(level)
 
 
 def _verdict(pair: Pair, race: Race) -> Text:

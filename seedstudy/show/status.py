@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -11,40 +12,39 @@ from rich.text import Text
 from seedstudy.show.format import duration, table
 
 if TYPE_CHECKING:
-    from seedstudy.engines.status import State, StudyStatus, TrialStatus
-
-_STATES: tuple[State, ...] = (
-    "planned",
-    "queued",
-    "running",
-    "ok",
-    "diverged",
-    "failed",
-    "interrupted",
-    "lost",
-    "damaged",
-)
+    from seedstudy.engines.status import GroupStatus, StudyStatus, TrialStatus
 
 
 def status_tables(status: StudyStatus) -> RenderableType:
-    """Render how many trials of each recipe are in each state, and of single trials what the table cannot say."""
-    parts: list[RenderableType] = []
+    """Render how many trials are in each state, and a line on each that runs or ended without a result."""
+    return Group(*_parts(status))
+
+
+def _parts(status: StudyStatus) -> Iterator[RenderableType]:
     if status.groups:
-        counts = table(["recipe", "model", "data"], _STATES)
-        for group in status.groups:
-            states = [str(group.counts[state] or "·") for state in _STATES]
-            counts.add_row(group.recipe, group.model, group.data, *states)
-        parts.append(counts)
+        yield _counts(status.groups)
     if status.n_imported:
         trials = "1 imported trial" if status.n_imported == 1 else f"{status.n_imported} imported trials"
-        parts.append(Text(f"{trials}, trained elsewhere: `seedstudy summary` shows them."))
-    parts += [Text(f"{trial.trial_id}: {line}") for trial in status.trials if (line := _line(trial))]
+        yield Text(f"{trials}, trained elsewhere: `seedstudy summary` shows them.")
+    for trial in status.trials:
+        line = _line(trial)
+        if line:
+            # Not wrapped: a path that is broken in two cannot be copied.
+            yield Text(f"{trial.trial_id}: {line}", no_wrap=True, overflow="ignore")
     if status.time_left_s is not None:
-        parts.append(Text(f"time left: about {duration(status.time_left_s)}"))
-    return Group(*parts)
+        yield Text(f"time left: about {duration(status.time_left_s)}")
+
+
+def _counts(groups: tuple[GroupStatus, ...]) -> RenderableType:
+    states = list(groups[0].counts)
+    counts = table(["recipe", "model", "data"], states)
+    for group in groups:
+        counts.add_row(group.recipe, group.model, group.data, *(str(group.counts[state] or "·") for state in states))
+    return counts
 
 
 def _line(trial: TrialStatus) -> str:
+    """Return what the table cannot say of a trial: where, for how long, why; empty where there is nothing to say."""
     match trial.state:
         case "running":
             since = "" if trial.since is None else f" for {duration(time.time() - trial.since)}"

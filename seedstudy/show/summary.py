@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from seedstudy.show.format import UNKNOWN, ci_heading, interval, notes, number, small_print, table
+from seedstudy.show.format import UNKNOWN, ci_heading, interval, notes, number, percent, small_print, table
 from seedstudy.stats.result import decimals_of, format_p, p_equals
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _FEWEST_FOR_A_SHAPE = 10
 
 
-def summary_tables(summaries: Sequence[Summary], *, with_details: bool) -> RenderableType:
+def summary_tables(summaries: Sequence[Summary], *, with_details: bool = False) -> RenderableType:
     """Render the RSB table: one row per recipe and eval set, each number with its interval."""
     ci = ci_heading(summaries[0].description.mean.level)
     rows = table(["recipe", "eval set"], ["n", "mean", ci, "std", ci, "min", "max", "seed 0"])
@@ -44,30 +44,36 @@ def summary_tables(summaries: Sequence[Summary], *, with_details: bool) -> Rende
     unit = "top-1 in %" if summaries[0].group.unit == "pp" else summaries[0].group.metric
     return Group(
         rows,
-        *([_details_table(summaries)] if with_details else []),
         small_print(
             f"{unit}, last epoch; std over seeds (n - 1); CI of the mean by t, of the std by chi-square; "
             "# is seed 0's rank"
         ),
+        *(_details(summaries) if with_details else ()),
         *notes((summary.group.label, summary.warnings) for summary in summaries),
     )
 
 
-def _details_table(summaries: Sequence[Summary]) -> RenderableType:
-    """Render what decides nothing: median, a new seed, and an interval of the std for seeds that are not normal."""
-    ci = ci_heading(summaries[0].level)
-    rows = table(["recipe", "eval set"], ["median", ci, f"a new seed, {ci}", f"std, robust {ci}"])
+def _details(summaries: Sequence[Summary]) -> Iterator[RenderableType]:
+    """Render the median, where one new seed may land, and an interval of the std that does not assume normal seeds."""
+    level = summaries[0].level
+    rows = table(["recipe, eval set"], ["median", f"new seed, {percent(level)}", "std, robust CI"], is_compact=True)
+    doubts = []
     for summary in summaries:
-        details, decimals = summary.details, decimals_of(summary.description.mean)
+        decimals, details = decimals_of(summary.description.mean), summary.details
+        label = f"{summary.group.label}, {summary.group.eval_set}"
         rows.add_row(
-            summary.group.label,
-            summary.group.eval_set,
-            number(details.median.value, decimals),
-            interval(details.median, decimals),
+            label,
+            f"{details.median.value:.{decimals}f} {interval(details.median, decimals)}",
             interval(details.new_seed, decimals),
             interval(details.std_robust, decimals),
         )
-    return rows
+        doubts.append((label, (*details.median.warnings, *details.std_robust.warnings)))
+    yield rows
+    yield small_print(
+        "median: CI by order statistics; new seed: where one more may land, for normal seeds; robust: CI of the std "
+        "that follows the kurtosis (Bonett)"
+    )
+    yield from notes(doubts)
 
 
 def fit_table(groups: Sequence[FittedGroup]) -> RenderableType:

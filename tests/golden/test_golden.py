@@ -41,6 +41,10 @@ def outputs() -> Iterator[tuple[str, list[str]]]:
         yield f"compare-{n}", ["compare", "a3", "a2", "--margin", "0.1", *where]
         yield f"compare-close-{n}", ["compare", "a2", "a2b", "--margin", "0.1", "--eval", "val", *where]
     yield "compare-several-5", ["compare", "a3", "a2", "a2b", "--all-pairs", "--eval", "val", "--study", "n5"]
+    yield "summary-details-5", ["summary", "a2", "a3", "--details", "--study", "n5"]
+    yield "compare-details-5", ["compare", "a3", "a2", "--margin", "0.1", "--eval", "val", "--details", "--study", "n5"]
+    yield "race-replay-100", ["race", "--replay", "a3", "a2", "--margin", "0.1", "--study", "n100"]
+    yield "power-pilot", ["power", "--difference", "0.1", "--pilot", "n5:a2", "--cost", "resnet50@a2"]
     yield "compare-published", ["compare", "a3: 78.06±0.11 n=3", "a2: 79.72±0.10 n=100", "--margin", "0.1"]
 
 

@@ -16,14 +16,15 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from seedstudy.decide.racing import race_replay
 
 from seedstudy.decide import compare as judgement
-from seedstudy.decide.audit import Table, audit
-from seedstudy.decide.plan import Spread, power
+from seedstudy.decide.audit import Noise, audit
+from seedstudy.decide.plan import Spread, plan_seeds
+from seedstudy.decide.race import replay_groups
 from seedstudy.decide.summary import Summary, fit_group
 from seedstudy.decide.verdict import Rule
 from seedstudy.errors import StudyError
+from seedstudy.read.published import Table
 from seedstudy.show.plots.audit import plot_audit
 from seedstudy.show.plots.canvas import save_picture
 from seedstudy.show.plots.distributions import plot_distributions
@@ -64,7 +65,7 @@ def summaries(*groups: Group) -> list[Summary]:
 
 
 def answers(*arms: Sequence[Group], **rule: Any) -> Sequence[judgement.Answer]:
-    return judgement.judge(arms, Rule(**rule), level=0.95).answers
+    return judgement.judge(arms, Rule(**rule)).answers
 
 
 def panels(figure: Figure) -> list[Axes]:
@@ -369,14 +370,15 @@ def test_words_of_an_audit_are_readable(is_ladder: bool, columns: tuple[str, ...
     rows = tuple(f"Increase training epochs (to {i}50)" for i in range(6))
     values = 79.0 + np.arange(6.0)[:, None] / 5 + np.zeros(len(columns))
     table = Table(name="t", rows=rows, columns=columns, values=values, steps=(0.01,) * len(columns))
-    assert_words_are_readable(plot_audit(audit(table, 0.1, is_ladder=is_ladder)))
+    assert_words_are_readable(plot_audit(audit(table, Noise(sd=dict.fromkeys(columns, 0.1)), is_ladder=is_ladder)))
 
 
 def test_words_of_a_race_and_of_a_plan_are_readable() -> None:
-    arms = [drawn("a3", 20).values, drawn("a22", 20, mean=79.8).values, drawn("a111", 20).values]
-    assert_words_are_readable(plot_race(race_replay(*arms, names=[LONG, "a22", "a111"], margin=0.1)))
-    assert_words_are_readable(plot_power(power(Spread(sd_a=0.1, sd_b=0.1, n_a=5, n_b=5), difference=0.1)))
-    assert_words_are_readable(plot_power(power(0.1, margin=0.001)))  # no reachable number of seeds: nothing is marked
+    arms = [drawn(LONG, 20), drawn("a22", 20, mean=79.8), drawn("a111", 20)]
+    assert_words_are_readable(plot_race(replay_groups(arms, {}, margin=0.1, lower_is_better=False)))
+    of_pilot, given = Spread(sd_a=0.1, sd_b=0.1, n_a=5, n_b=5), Spread(sd_a=0.1, sd_b=0.1)
+    assert_words_are_readable(plot_power(plan_seeds(of_pilot, difference=0.1)))
+    assert_words_are_readable(plot_power(plan_seeds(given, margin=0.001)))  # out of reach: nothing is marked
 
 
 def test_long_numbers_leave_room_for_the_verdict() -> None:

@@ -20,8 +20,10 @@ def plot_audit(audit: Audit) -> Figure:
     """Draw, per column, each row's rank interval (or each step with its noise), best row first."""
     n_rows = max(len(column.rows) for column in audit.columns)
     n_columns = len(audit.columns)
+    longest = max(len(row) for column in audit.columns for row in column.rows)
+    width = max(1.4 + 2.9 * n_columns, (2.0 + 0.065 * longest) * n_columns)
     with styled():
-        figure = Figure(figsize=(1.4 + 2.9 * n_columns, 1.0 + 0.2 * n_rows), layout="constrained")
+        figure = Figure(figsize=(width, 1.0 + 0.2 * n_rows), layout="constrained")
         panels = figure.subplots(1, n_columns, squeeze=False)[0]
         for axes, column in zip(panels, audit.columns, strict=True):
             if column.is_ladder:
