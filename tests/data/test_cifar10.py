@@ -13,8 +13,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from seedstudy import data as datasets
-from seedstudy.data import cifar10
+from seedstudy.data import check, cifar10, load, prepare
 from seedstudy.data.base import Dataset, EvalSet
 from seedstudy.errors import DataError
 
@@ -70,15 +69,15 @@ def add_v6(folder: Path, *, labels: object = None) -> None:
     np.save(folder / "cifar10.1_v6_labels.npy", np.arange(N_V6, dtype=np.int32) if labels is None else labels)
 
 
-def prepare(folder: Path | None, cache_dir: Path) -> Dataset:
-    return datasets.load(datasets.prepare("cifar10", data_dir=folder, cache_dir=cache_dir))
+def prepared(folder: Path | None, cache_dir: Path) -> Dataset:
+    return load(prepare("cifar10", data_dir=folder, cache_dir=cache_dir))
 
 
 # --- what is read ----------------------------------------------------------------------------------------
 
 
 def test_images_and_labels_keep_their_rows(folder: Path, tmp_path: Path) -> None:
-    data = prepare(folder, tmp_path / "cache")
+    data = prepared(folder, tmp_path / "cache")
     np.testing.assert_array_equal(data.train_images[:, 0, 0, 0], 100 + np.arange(N_TRAIN))
     np.testing.assert_array_equal(data.images["val"][:, 31, 31, 2], 255 - np.arange(N_TEST))
     np.testing.assert_array_equal(data.train_labels, np.arange(N_TRAIN) % 10)
@@ -87,15 +86,15 @@ def test_images_and_labels_keep_their_rows(folder: Path, tmp_path: Path) -> None
 
 
 def test_files_directly_in_the_folder_are_the_same_data(folder: Path, tmp_path: Path) -> None:
-    first = prepare(folder, tmp_path / "cache")
+    first = prepared(folder, tmp_path / "cache")
     for path in (folder / "plain_text").iterdir():
         path.rename(folder / path.name)
-    assert prepare(folder, tmp_path / "cache").fingerprint == first.fingerprint
+    assert prepared(folder, tmp_path / "cache").fingerprint == first.fingerprint
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
 def test_absent_eval_sets_are_named_with_how_to_get_them(folder: Path, tmp_path: Path) -> None:
-    data = prepare(folder, tmp_path / "cache")
+    data = prepared(folder, tmp_path / "cache")
     assert list(data.eval_sets) == ["val"]
     assert set(data.missing) == {"real", "v2"}
     assert "cifar10h-counts.npy" in data.missing["real"]
@@ -105,7 +104,7 @@ def test_absent_eval_sets_are_named_with_how_to_get_them(folder: Path, tmp_path:
 def test_label_sets_are_the_classes_of_a_fifth_of_the_annotators(folder: Path, tmp_path: Path) -> None:
     (folder / "h").mkdir()
     np.save(folder / "h/cifar10h-counts.npy", counts_of_annotators())
-    data = prepare(folder, tmp_path / "cache")
+    data = prepared(folder, tmp_path / "cache")
     real = data.eval_sets["real"]
     assert real.images == "val"
     assert 5 not in real.rows
@@ -121,7 +120,7 @@ def test_label_sets_are_the_classes_of_a_fifth_of_the_annotators(folder: Path, t
 
 def test_v6_is_v2(folder: Path, tmp_path: Path) -> None:
     add_v6(folder)
-    data = prepare(folder, tmp_path / "cache")
+    data = prepared(folder, tmp_path / "cache")
     assert (data.images["v2"] == 9).all()
     assert data.eval_sets["v2"].label_values.tolist() == list(range(10))
     assert data.eval_sets["v2"].images == "v2"
@@ -131,24 +130,24 @@ def test_v6_is_v2(folder: Path, tmp_path: Path) -> None:
 def test_half_of_v6_is_missing(folder: Path, tmp_path: Path) -> None:
     add_v6(folder)
     (folder / "cifar10.1_v6_labels.npy").unlink()
-    assert "v2" in prepare(folder, tmp_path / "cache").missing
+    assert "v2" in prepared(folder, tmp_path / "cache").missing
 
 
 def test_a_new_or_changed_file_makes_a_new_entry(folder: Path, tmp_path: Path) -> None:
-    fingerprints = {prepare(folder, tmp_path / "cache").fingerprint}
+    fingerprints = {prepared(folder, tmp_path / "cache").fingerprint}
     add_v6(folder)
-    fingerprints.add(prepare(folder, tmp_path / "cache").fingerprint)
+    fingerprints.add(prepared(folder, tmp_path / "cache").fingerprint)
     np.save(folder / "cifar10.1_v6_data.npy", np.full((N_V6, 32, 32, 3), 8, dtype=np.uint8))
-    fingerprints.add(prepare(folder, tmp_path / "cache").fingerprint)
+    fingerprints.add(prepared(folder, tmp_path / "cache").fingerprint)
     np.save(folder / "cifar10h-counts.npy", counts_of_annotators())
-    fingerprints.add(prepare(folder, tmp_path / "cache").fingerprint)
+    fingerprints.add(prepared(folder, tmp_path / "cache").fingerprint)
     assert len(fingerprints) == 4
 
 
 def test_progress_counts_to_the_end_in_ten_lines(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cifar10._Decoder, "_BATCH", 2)
     lines: list[str] = []
-    datasets.prepare("cifar10", data_dir=folder, cache_dir=tmp_path / "cache", progress=lines.append)
+    prepare("cifar10", data_dir=folder, cache_dir=tmp_path / "cache", progress=lines.append)
     assert len(lines) == 10
     assert lines[0] == "cifar10: 6 of 60 images decoded"
     assert lines[-1] == "cifar10: 60 of 60 images decoded"
@@ -267,7 +266,7 @@ def test_wrong_files_are_named_in_one_line(
 ) -> None:
     spoil(folder)
     with pytest.raises(DataError) as caught:
-        prepare(folder, tmp_path / "cache")
+        prepared(folder, tmp_path / "cache")
     message = str(caught.value)
     assert file in message
     assert says in message
@@ -277,7 +276,7 @@ def test_wrong_files_are_named_in_one_line(
 
 def test_an_absent_folder_says_what_belongs_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no such folder; give --data-dir a folder with train-.* and test-"):
-        prepare(tmp_path / "nowhere", tmp_path / "cache")
+        prepared(tmp_path / "nowhere", tmp_path / "cache")
 
 
 # --- check ---------------------------------------------------------------------------------------------------
@@ -286,7 +285,7 @@ def test_an_absent_folder_says_what_belongs_there(tmp_path: Path) -> None:
 def test_check_finds_missing_and_damaged(folder: Path) -> None:
     spoil_count(folder)
     np.save(folder / "cifar10h-counts.npy", counts_of_annotators())
-    findings = {finding.part: finding for finding in datasets.check("cifar10", folder).parts}
+    findings = {finding.part: finding for finding in check("cifar10", folder).parts}
     assert {part: each.status for part, each in findings.items()} == {
         "train": "damaged",
         "val": "found",
@@ -298,7 +297,7 @@ def test_check_finds_missing_and_damaged(folder: Path) -> None:
 
 
 def test_check_without_a_folder_says_how_to_get_everything() -> None:
-    findings = datasets.check("cifar10").parts
+    findings = check("cifar10").parts
     assert [finding.part for finding in findings] == ["train", "val", "real", "v2"]
     assert all(finding.status == "missing" and finding.note for finding in findings)
 
@@ -311,8 +310,8 @@ def test_hf_datasets_reads_the_same_pixels(folder: Path, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(cifar10, "HUB_ID", str(folder))  # load_dataset takes a folder where it takes an id
     monkeypatch.setattr(hf.config, "HF_DATASETS_CACHE", tmp_path / "hf")
-    downloaded = prepare(None, tmp_path / "cache")
-    from_files = prepare(folder, tmp_path / "cache")
+    downloaded = prepared(None, tmp_path / "cache")
+    from_files = prepared(folder, tmp_path / "cache")
     np.testing.assert_array_equal(downloaded.train_images, from_files.train_images)
     np.testing.assert_array_equal(downloaded.train_labels, from_files.train_labels)
     assert downloaded.fingerprint == from_files.fingerprint
@@ -327,7 +326,7 @@ def test_no_network_says_how_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(hf, "load_dataset", offline)
     with pytest.raises(DataError, match=r"cannot download .*Couldn't reach the hub\); give --data-dir") as caught:
-        prepare(None, tmp_path / "cache")
+        prepared(None, tmp_path / "cache")
     assert "\n" not in str(caught.value)
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -346,7 +345,7 @@ def real_folder() -> Path:
 
 def test_the_real_test_images(real_folder: Path) -> None:
     """Decode a part of the real files; all 60,000 images take too long for every day."""
-    statuses = {finding.part: finding.status for finding in datasets.check("cifar10", real_folder).parts}
+    statuses = {finding.part: finding.status for finding in check("cifar10", real_folder).parts}
     assert statuses["train"] == statuses["val"] == "found"
     files = cifar10._files(real_folder)
     encoded, labels = cifar10._columns(cifar10._read_parquet(files.val), str(files.val), cifar10.N_TEST)

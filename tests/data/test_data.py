@@ -8,22 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from seedstudy import data as datasets
-from seedstudy.data import digits, imagenet
+from seedstudy.data import catalogue, check, digits, imagenet, info, names, prepare
 from seedstudy.errors import DataError, MissingExtraError
 
 
 def test_the_embedded_set_comes_first() -> None:
-    assert datasets.names() == ("shapes", "digits", "cifar10", "imagenet", "imagenet_minival")
-    assert [each.name for each in datasets.catalogue().data] == list(datasets.names())
+    assert names() == ("shapes", "digits", "cifar10", "imagenet", "imagenet_minival")
+    assert [each.name for each in catalogue().data] == list(names())
 
 
 @pytest.mark.parametrize(("name", "epochs"), [("shapes", 12), ("digits", 30), ("cifar10", 30)])
 def test_three_hundred_epochs_become(name: str, epochs: int) -> None:
-    assert round(300 * datasets.info(name).epoch_ratio) == epochs
+    assert round(300 * info(name).epoch_ratio) == epochs
 
 
-@pytest.mark.parametrize("call", [datasets.info, datasets.check])
+@pytest.mark.parametrize("call", [info, check])
 def test_an_unknown_name_is_answered_with_a_suggestion(call: object) -> None:
     assert callable(call)
     with pytest.raises(DataError, match=r'^unknown data set "cifar100"\. Did you mean "cifar10"\?$'):
@@ -36,15 +35,15 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(
     monkeypatch.setitem(sys.modules, "sklearn", None)
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'seedstudy\[train\]'"):
-        datasets.prepare("digits", cache_dir=tmp_path)
+        prepare("digits", cache_dir=tmp_path)
     monkeypatch.setattr(digits, "find_spec", lambda name: None)
-    assert {part.part: part.status for part in datasets.check("digits").parts} == dict.fromkeys(
+    assert {part.part: part.status for part in check("digits").parts} == dict.fromkeys(
         ("train", "val", "real", "v2"), "missing"
     )
     monkeypatch.setattr(imagenet.importlib.util, "find_spec", lambda name: None)
     imagenet.synsets.cache_clear()
     with pytest.raises(MissingExtraError, match=r"timm is not installed; .* pip install 'seedstudy\[train\]'"):
-        datasets.prepare("imagenet", data_dir=None, cache_dir=tmp_path)
+        prepare("imagenet", data_dir=None, cache_dir=tmp_path)
 
 
 def test_listing_data_sets_imports_no_library_of_an_extra() -> None:

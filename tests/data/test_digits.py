@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from seedstudy import data as datasets
+from seedstudy.data import check, info, load, prepare
 from seedstudy.data.base import Dataset
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return datasets.load(datasets.prepare("digits", cache_dir=tmp_path_factory.mktemp("cache")))
+    return load(prepare("digits", cache_dir=tmp_path_factory.mktemp("cache")))
 
 
 def test_sizes_match_the_static_facts(data: Dataset) -> None:
-    facts = datasets.info("digits")
+    facts = info("digits")
     assert len(data.train_images) == len(data.train_labels) == facts.n_train
     assert data.train_images.shape[1:] == (facts.image_size, facts.image_size, 3)
     assert data.train_images.dtype == np.uint8
@@ -49,6 +49,6 @@ def test_shrinking_an_image_gives_its_scan_back(data: Dataset) -> None:
 def test_real_and_v2_are_named_as_missing(data: Dataset, tmp_path: Path) -> None:
     assert list(data.eval_sets) == ["val"]
     assert set(data.missing) == {"real", "v2"}
-    findings = {finding.part: finding for finding in datasets.check("digits", tmp_path).parts}
+    findings = {finding.part: finding for finding in check("digits", tmp_path).parts}
     assert findings["val"].status == "found"
     assert findings["real"].note == data.missing["real"]

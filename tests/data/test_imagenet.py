@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seedstudy import data as datasets
-from seedstudy.data import encoded, imagenet
+from seedstudy.data import check, encoded, imagenet, load, prepare
 from seedstudy.data.base import Dataset
 from seedstudy.engines.launch import resolve
 from seedstudy.errors import DataError
@@ -27,13 +26,13 @@ def tree(tmp_path: Path) -> Path:
     return make_tree(tmp_path / "imagenet")
 
 
-def load(tree: Path | None, cache: Path, name: str = "imagenet") -> Dataset:
-    return datasets.load(datasets.prepare(name, data_dir=tree, cache_dir=cache))
+def loaded(tree: Path | None, cache: Path, name: str = "imagenet") -> Dataset:
+    return load(prepare(name, data_dir=tree, cache_dir=cache))
 
 
 def fails(tree: Path, cache: Path, message: str) -> str:
     with pytest.raises(DataError, match=message) as caught:
-        load(tree, cache)
+        loaded(tree, cache)
     assert "\n" not in str(caught.value)
     assert not cache.exists() or not list(cache.iterdir())
     return str(caught.value)
@@ -43,7 +42,7 @@ def fails(tree: Path, cache: Path, message: str) -> str:
 
 
 def test_folders_become_labels_of_the_thousand_classes(tree: Path, tmp_path: Path) -> None:
-    data = load(tree, tmp_path / "cache")
+    data = loaded(tree, tmp_path / "cache")
     assert data.classes[0] == "n01440764"
     assert len(data.classes) == 1000
     assert data.train_labels.tolist() == np.repeat(LABELS, 4).tolist()
@@ -67,7 +66,7 @@ def test_v2_folders_are_numbers_not_text(tmp_path: Path) -> None:
 
 
 def test_real_labels_are_found_by_file_name_in_any_subset(tree: Path, tmp_path: Path) -> None:
-    data = load(tree, tmp_path / "cache")
+    data = loaded(tree, tmp_path / "cache")
     real, val = data.eval_sets["real"], data.eval_sets["val"]
     assert real.images == "val"
     assert len(real) == len(val) == 10  # each of these has ReaL labels
@@ -86,14 +85,14 @@ def test_timms_label_file_scores_46837_images() -> None:
 def test_images_without_real_labels_are_left_out(tree: Path, tmp_path: Path) -> None:
     assert imagenet.real_labels()[0] == ()
     write(tree / "val" / CLASSES[0] / "ILSVRC2012_val_00000001.JPEG", jpeg())
-    data = load(tree, tmp_path / "cache")
+    data = loaded(tree, tmp_path / "cache")
     assert (len(data.eval_sets["val"]), len(data.eval_sets["real"])) == (11, 10)
 
 
 def test_val_without_ilsvrc_names_has_no_real(tree: Path, tmp_path: Path) -> None:
     for path in list((tree / "val").rglob("*.JPEG")):
         path.rename(path.with_name(path.name.replace("ILSVRC2012_val_", "image")))
-    data = load(tree, tmp_path / "cache")
+    data = loaded(tree, tmp_path / "cache")
     assert "ILSVRC2012_val_" in data.missing["real"]
     assert "real" not in data.eval_sets
 
@@ -116,7 +115,7 @@ def everything(data: Dataset) -> dict[str, list[bytes]]:
 
 
 def test_tar_files_hold_the_same_data_set(tree: Path, tmp_path: Path) -> None:
-    plain = load(tree, tmp_path / "cache")
+    plain = loaded(tree, tmp_path / "cache")
     pixels = everything(plain)
     for synset in CLASSES:  # ILSVRC2012_img_train.tar is a tar of one tar per class
         with tarfile.open(tree / "train" / f"{synset}.tar", "w") as tar:
@@ -130,7 +129,7 @@ def test_tar_files_hold_the_same_data_set(tree: Path, tmp_path: Path) -> None:
     pack(tree / "val", tree / "val.tar")
     v2 = tree / "imagenetv2-matched-frequency-format-val"
     pack(v2, tree / "imagenetv2-matched-frequency.tar.gz")
-    packed = load(tree, tmp_path / "cache")
+    packed = loaded(tree, tmp_path / "cache")
     assert everything(packed) == pixels
     assert packed.fingerprint == plain.fingerprint
     for name, eval_set in plain.eval_sets.items():
@@ -139,9 +138,9 @@ def test_tar_files_hold_the_same_data_set(tree: Path, tmp_path: Path) -> None:
 
 
 def test_class_tars_in_a_folder_are_read_too(tree: Path, tmp_path: Path) -> None:
-    plain = everything(load(tree, tmp_path / "cache"))
+    plain = everything(loaded(tree, tmp_path / "cache"))
     pack(tree / "train" / CLASSES[2], tree / "train" / f"{CLASSES[2]}.tar")
-    assert everything(load(tree, tmp_path / "cache")) == plain
+    assert everything(loaded(tree, tmp_path / "cache")) == plain
 
 
 def test_the_hubs_parquet_files_hold_the_same_data_set(
@@ -150,7 +149,7 @@ def test_the_hubs_parquet_files_hold_the_same_data_set(
     import datasets as hf
 
     monkeypatch.setattr(hf.config, "HF_DATASETS_CACHE", tmp_path / "hf")
-    plain = load(tree, tmp_path / "cache")
+    plain = loaded(tree, tmp_path / "cache")
     pixels = everything(plain)
     features = hf.Features({"image": hf.Image(), "label": hf.Value("int64")})
     hub = tmp_path / "hub"
@@ -167,9 +166,9 @@ def test_the_hubs_parquet_files_hold_the_same_data_set(
         table.to_parquet(hub / "data" / f"{split}-00000-of-00001.parquet", batch_size=7)
     pack(tree / "imagenetv2-matched-frequency-format-val", hub / "imagenetv2-matched-frequency.tar.gz")
     (hub / "classes.txt").write_text((tree / "classes.txt").read_text())
-    loaded = load(hub, tmp_path / "cache")
-    assert everything(loaded) == pixels
-    assert loaded.fingerprint == plain.fingerprint
+    from_hub = loaded(hub, tmp_path / "cache")
+    assert everything(from_hub) == pixels
+    assert from_hub.fingerprint == plain.fingerprint
 
 
 def test_without_a_folder_the_hub_is_asked_and_its_refusal_is_one_line(
@@ -185,29 +184,29 @@ def test_without_a_folder_the_hub_is_asked_and_its_refusal_is_one_line(
 
     monkeypatch.setattr(hf, "load_dataset", refuse)
     with pytest.raises(DataError, match=r"cannot be loaded \(gated\); accept its terms on the hub and log in"):
-        load(None, tmp_path / "cache")
+        loaded(None, tmp_path / "cache")
     assert asked == [("ILSVRC/imagenet-1k", "train")]
 
 
 def test_changed_folders_are_indexed_anew(tree: Path, tmp_path: Path) -> None:
-    first = load(tree, tmp_path / "cache")
+    first = loaded(tree, tmp_path / "cache")
     write(tree / "train" / CLASSES[1] / f"{CLASSES[1]}_99.JPEG", jpeg())
-    second = load(tree, tmp_path / "cache")
+    second = loaded(tree, tmp_path / "cache")
     assert (len(first.train_labels), len(second.train_labels)) == (20, 21)
     assert first.fingerprint != second.fingerprint
 
 
 def test_val_alone_is_enough_to_evaluate(tree: Path, tmp_path: Path) -> None:
     remove(tree / "train")
-    data = load(tree, tmp_path / "cache")
+    data = loaded(tree, tmp_path / "cache")
     assert len(data.train_labels) == 0
     assert "train" in data.missing
     assert len(data.eval_sets["val"]) == 10
 
 
 def test_train_limit_takes_the_first_of_each_class(tree: Path, tmp_path: Path) -> None:
-    prepared = datasets.prepare("imagenet", data_dir=tree, cache_dir=tmp_path / "cache")
-    data = datasets.load(prepared, train_limit=7)
+    prepared = prepare("imagenet", data_dir=tree, cache_dir=tmp_path / "cache")
+    data = load(prepared, train_limit=7)
     names = [name.decode() for name in data.stored["train"].names]
     assert names == [
         f"{c}_{n}" for c, ns in zip(CLASSES, ((10, 11), (10, 11), (10,), (10,), (10,)), strict=True) for n in ns
@@ -226,8 +225,8 @@ def test_a_recipe_is_not_called_scaled_where_nothing_is(tree: Path, tmp_path: Pa
 
 def test_minival_is_held_out_of_train_and_val_is_not_looked_at(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "imagenet", n_train=3)
-    full = load(tree, tmp_path / "cache")
-    data = load(tree, tmp_path / "cache", "imagenet_minival")
+    full = loaded(tree, tmp_path / "cache")
+    data = loaded(tree, tmp_path / "cache", "imagenet_minival")
     held_out, kept = data.stored["minival"].names.tolist(), data.stored["train"].names.tolist()
     assert sorted(held_out + kept) == sorted(full.stored["train"].names.tolist())
     assert set(data.eval_sets) == {"minival"}
@@ -304,7 +303,7 @@ def test_empty_folder(tmp_path: Path) -> None:
 def test_broken_jpeg_is_named_when_it_is_read(tree: Path, tmp_path: Path) -> None:
     victim = tree / "train" / CLASSES[1] / f"{CLASSES[1]}_10.JPEG"
     victim.write_bytes(jpeg()[:-200])
-    data = load(tree, tmp_path / "cache")
+    data = loaded(tree, tmp_path / "cache")
     with pytest.raises(
         DataError, match=rf"{victim}: does not decode \(image file is truncated.*\); get the file again"
     ):
@@ -312,11 +311,11 @@ def test_broken_jpeg_is_named_when_it_is_read(tree: Path, tmp_path: Path) -> Non
     victim.write_bytes(b"<html>")
     os.utime(victim.parent, ns=(1, 1))
     with pytest.raises(DataError, match=rf"{victim}: does not decode \(not an image\)"):
-        load(tree, tmp_path / "cache").stored["train"].open(4)
+        loaded(tree, tmp_path / "cache").stored["train"].open(4)
 
 
 def test_image_that_changed_under_way_is_named(tree: Path, tmp_path: Path) -> None:
-    data = load(tree, tmp_path / "cache")
+    data = loaded(tree, tmp_path / "cache")
     victim = tree / "train" / CLASSES[0] / f"{CLASSES[0]}_10.JPEG"
     victim.write_bytes(victim.read_bytes()[:-1])
     with pytest.raises(DataError, match=rf"{victim}: holds .* the file has changed"):
@@ -326,14 +325,14 @@ def test_image_that_changed_under_way_is_named(tree: Path, tmp_path: Path) -> No
 def test_cmyk_is_converted_and_named_by_check(tree: Path, tmp_path: Path) -> None:
     odd = tree / "val" / CLASSES[0] / f"ILSVRC2012_val_{val_numbers(0, 3)[2]:08d}.JPEG"
     write(odd, jpeg(mode="CMYK"))
-    data = load(tree, tmp_path / "cache")
+    data = loaded(tree, tmp_path / "cache")
     row = data.eval_sets["val"].example_ids.tolist().index(odd.stem)
     assert data.stored["val"].open(row).mode == "RGB"
-    findings = {finding.part: finding for finding in datasets.check("imagenet", tree).parts}
+    findings = {finding.part: finding for finding in check("imagenet", tree).parts}
     assert f"1 of them not RGB and converted (the first is {odd}, CMYK)" in findings["val"].note
     assert findings["train"].note == "20 of 1,281,167 images, 20 decoded"
     assert findings["v2_top"].status == "missing"
     (tree / "train" / CLASSES[0] / f"{CLASSES[0]}_10.JPEG").write_bytes(b"")
-    findings = {finding.part: finding for finding in datasets.check("imagenet", tree).parts}
+    findings = {finding.part: finding for finding in check("imagenet", tree).parts}
     assert findings["train"].status == "damaged"
     assert f"{CLASSES[0]}_10.JPEG: does not decode" in findings["train"].note

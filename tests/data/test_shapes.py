@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from seedstudy import data as datasets
+from seedstudy.data import check, info, load, prepare
 from seedstudy.data.base import Dataset
 from seedstudy.data.shapes import VAL_DIFFICULTY, outlines, render
 from seedstudy.data.shapes.scenes import Difficulty
@@ -20,7 +20,7 @@ PLAIN = dataclasses.replace(
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return datasets.load(datasets.prepare("shapes", cache_dir=tmp_path_factory.mktemp("cache")))
+    return load(prepare("shapes", cache_dir=tmp_path_factory.mktemp("cache")))
 
 
 def varied(**knobs: object) -> Difficulty:
@@ -33,7 +33,7 @@ def test_golden_bytes(data: Dataset) -> None:
 
 
 def test_sizes_match_the_static_facts(data: Dataset) -> None:
-    facts = datasets.info("shapes")
+    facts = info("shapes")
     assert data.train_images.shape == (facts.n_train, facts.image_size, facts.image_size, 3)
     assert data.classes == outlines.CLASSES
     assert list(data.eval_sets) == ["val", "real", "v2"]
@@ -115,4 +115,4 @@ def test_equal_seeds_give_equal_pictures_and_others_do_not() -> None:
 
 
 def test_everything_is_built_in() -> None:
-    assert {finding.status for finding in datasets.check("shapes").parts} == {"found"}
+    assert {finding.status for finding in check("shapes").parts} == {"found"}
