@@ -6,7 +6,9 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled bytecode makes every later start of torch and timm seconds faster.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo check core dist test coverage slow slow-fuzz slow-soak slow-lowest slow-tpu notebook clean
+FAST := "not slow and not gpu and not cluster"
+
+.PHONY: help install demo check lint types fast-core fast-train core dist coverage test slow slow-fuzz slow-soak slow-lowest slow-tpu clean
 .DEFAULT_GOAL := help
 
 help:
@@ -35,12 +37,20 @@ demo: install
 	$(BIN)/seedstudy summary --study demo
 	$(BIN)/seedstudy compare a3 a2 --study demo
 
-check: install
+# Independent of each other: `make -j2 check` runs two at a time.
+check: lint types fast-core fast-train
+
+lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -m "not slow and not gpu" -n 2
+
+types: install
+	$(BIN)/mypy
+
+# Two parts, so that one process alone imports torch.
+fast-core fast-train: fast-%: install
+	$(BIN)/pytest -m $(FAST) --part $*
 
 # The wheel in an environment of its own, without torch: what `pip install seedstudy` gives.
 core: | $(filter .uv/bin/uv,$(UV))
@@ -53,15 +63,21 @@ core: | $(filter .uv/bin/uv,$(UV))
 	printf '79.6\n79.7\n79.8\n' > .core/b.txt
 	cd .core && venv/bin/seedstudy compare a.txt b.txt --margin 0.1
 	$(UV) pip install --quiet --python .core/venv pytest pytest-xdist hypothesis
-	.core/venv/bin/pytest -m "not slow and not gpu and not cluster" -n 2
+	.core/venv/bin/pytest -m $(FAST) -n 2
 
 # The wheel and the source distribution; a tag of the repository publishes them (.github/workflows/release.yml).
 dist: | $(filter .uv/bin/uv,$(UV))
 	rm -rf dist
 	$(UV) build --quiet --out-dir dist .
 
+# For pip, from [tool.uv] in pyproject.toml.
+constraints.txt: pyproject.toml
+	$(PYTHON) -c 'import tomllib; \
+		lines = tomllib.load(open("pyproject.toml", "rb"))["tool"]["uv"]["constraint-dependencies"]; \
+		open("constraints.txt", "w").write("".join(line + "\n" for line in lines))'
+
 coverage: install
-	$(BIN)/pytest -m "not slow and not gpu and not cluster" -n 2 --cov=seedstudy --cov-branch --cov-report=term:skip-covered
+	$(BIN)/pytest -m $(FAST) -n 2 --cov=seedstudy --cov-branch --cov-report=term:skip-covered
 
 test: install
 	$(BIN)/pytest -n 2
@@ -79,9 +95,9 @@ slow-soak: install
 # The oldest versions that pyproject.toml allows.
 slow-lowest: install
 	$(UV) venv --quiet --clear --python $(PYTHON) .venv-lowest
-	$(UV) pip install --quiet --python .venv-lowest --no-config --resolution lowest-direct .
+	$(UV) pip install --quiet --python .venv-lowest --no-config --resolution lowest-direct ".[train]"
 	$(UV) pip install --quiet --python .venv-lowest --no-config pytest hypothesis
-	.venv-lowest/bin/pytest -m "not slow and not gpu and not cluster" -W default --ignore tests/test_notebooks.py
+	.venv-lowest/bin/pytest -m $(FAST) -W default
 
 # One trial on one XLA device: torch_xla's own CPU stands in for a chip.
 slow-tpu: install

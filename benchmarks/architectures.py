@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import gc
-import resource
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 import torch
 
+from seedstudy import machine
 from seedstudy.recipes.reader import read_recipe
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.train.models import build_model
@@ -107,7 +107,7 @@ def main() -> None:
             writer.writeheader()
             writer.writerows(rows)
     n_ok = sum(row["ok"] for row in rows)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = machine.peak_memory() / 2**30
     print(f"{n_ok} of {len(rows)} are right; peak memory {peak:.1f} GiB, torch {torch.__version__}", file=sys.stderr)
     sys.exit(n_ok < len(rows))
 

@@ -40,7 +40,7 @@ N_SEEDS, N_MODELS, N_CLASSES = 100, 10, 1000
 MEASURE = """
 import sys, time
 from seedstudy.decide import summary as analysis, verdict
-from seedstudy import api
+from seedstudy import api, machine
 from seedstudy.store import store
 from seedstudy.show import compare, summary
 from seedstudy.cli import main
@@ -48,8 +48,7 @@ import numpy, polars
 started, started_cpu = time.perf_counter(), time.process_time()
 {work}
 seconds, cpu = time.perf_counter() - started, time.process_time() - started_cpu
-peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(seconds, cpu, int(peak.split()[1]) / 1024, file=sys.stderr)
+print(seconds, cpu, machine.peak_memory() / 2**20, file=sys.stderr)
 """
 COMMAND = """
 try: main({arguments!r})

@@ -2,8 +2,8 @@
 
 Two arms of 100 seeds on three eval sets; every peer gets as many replicates as we do.
 
-*Full comparison*: everything `compare` prints for three eval sets: Welch interval, verdict, 9,999 permutations, ranks,
-P(B > A) with its interval, the difference by BCa bootstrap, effect sizes, spreads. Beside it, on the same eval sets:
+Ours is everything that `compare` prints for three eval sets: Welch interval, verdict, 9,999 permutations, P(B > A) with
+its interval, Hedges' g; then the same with the details: medians, ranks, spreads. The peers, on the same eval sets:
 
 - deep-significance, `aso`: its almost-stochastic-order test (package `deepsig`);
 - rliable, the same questions: `get_interval_estimates` of the mean of either arm and of `probability_of_improvement`,
@@ -11,10 +11,7 @@ P(B > A) with its interval, the difference by BCa bootstrap, effect sizes, sprea
 - rliable, four aggregates: median, IQM, mean and optimality gap of either arm, the README's first call;
 - rliable, means alone: less than a comparison, the cheapest call there is.
 
-*Bootstrap alone*: one difference of means with its bootstrap interval per eval set, like for like: our BCa against
-rliable's percentile interval.
-
-A peer that is not installed is left out, and said to be::
+A peer that is not installed is left out, with a note::
 
     python benchmarks/stats.py --replicates 9999 --rounds 3
 """
@@ -30,8 +27,7 @@ from collections.abc import Callable
 import numpy as np
 
 from seedstudy.decide.verdict import Rule, decide
-from seedstudy.stats.compare import compare
-from seedstudy.stats.resample import bootstrap_difference
+from seedstudy.stats.compare import compare, details
 
 Data = dict[str, tuple[np.ndarray, np.ndarray]]
 """Per eval set the results of arm A and of arm B."""
@@ -57,11 +53,11 @@ def ours(data: Data, replicates: int) -> None:
         decide(compare(a, b, rng=rng, margin=0.1, resamples=replicates), Rule(margin=0.1))
 
 
-def our_bootstrap(data: Data, replicates: int) -> None:
-    """Bootstrap the difference on every eval set."""
-    rng = np.random.default_rng(0)
+def ours_with_details(data: Data, replicates: int) -> None:
+    """Compare, decide and compute the details on every eval set."""
+    ours(data, replicates)
     for a, b in data.values():
-        bootstrap_difference(a, b, level=0.95, resamples=replicates, rng=rng)
+        details(a, b)
 
 
 def deep_significance(data: Data, replicates: int) -> None:
@@ -98,11 +94,6 @@ def rliable_means(data: Data, replicates: int) -> None:
     _rliable_arms(data, replicates, lambda scores: np.array([np.mean(scores)]))
 
 
-def rliable_difference(data: Data, replicates: int) -> None:
-    """Bootstrap the difference of means on every eval set."""
-    _rliable_pairs(data, replicates, lambda b, a: np.array([np.mean(b) - np.mean(a)]))
-
-
 def _rliable_arms(data: Data, replicates: int, aggregate: Callable[[np.ndarray], np.ndarray]) -> None:
     from rliable import library
 
@@ -117,20 +108,15 @@ def _rliable_pairs(data: Data, replicates: int, pair: Callable[[np.ndarray, np.n
         library.get_interval_estimates({"b,a": [b[:, None], a[:, None]]}, pair, reps=replicates)
 
 
-QUESTIONS: dict[str, dict[str, tuple[str, Runner]]] = {
-    "full comparison": {
-        "ours": ("seedstudy", ours),
-        "deep-significance, ASO": ("deepsig", deep_significance),
-        "rliable, the same questions": ("rliable", rliable_questions),
-        "rliable, four aggregates": ("rliable", rliable_aggregates),
-        "rliable, means alone": ("rliable", rliable_means),
-    },
-    "bootstrap alone": {
-        "ours": ("seedstudy", our_bootstrap),
-        "rliable, difference of means": ("rliable", rliable_difference),
-    },
+RUNNERS: dict[str, tuple[str, Runner]] = {
+    "ours": ("seedstudy", ours),
+    "ours with details": ("seedstudy", ours_with_details),
+    "deep-significance, ASO": ("deepsig", deep_significance),
+    "rliable, the same questions": ("rliable", rliable_questions),
+    "rliable, four aggregates": ("rliable", rliable_aggregates),
+    "rliable, means alone": ("rliable", rliable_means),
 }
-"""Question -> who answers it, ours first: package and runner."""
+"""Who compares: the package it needs, and the function; ours first."""
 
 
 def measured(runners: dict[str, Runner], data: Data, replicates: int, rounds: int) -> dict[str, list[float]]:
@@ -155,23 +141,21 @@ def main() -> None:
     options = parser.parse_args()
     data = arms(np.random.default_rng(0))
     print(f"{N_SEEDS} seeds per arm, {len(data)} eval sets, {options.replicates} replicates, {options.rounds} rounds")
-    for question, answerers in QUESTIONS.items():
-        print(f"\n{question}:")
-        runners: dict[str, Runner] = {}
-        for name, (package, runner) in answerers.items():
-            if package in options.without:
-                continue
-            if importlib.util.find_spec(package):
-                runners[name] = runner
-            else:
-                print(f"  {name}: package {package} is not installed, left out")
-        seconds = measured(runners, data, options.replicates, options.rounds)
-        for name, times in seconds.items():
-            ratios = [theirs / mine for theirs, mine in zip(times, seconds["ours"], strict=True)]
-            print(
-                f"  {name}: {statistics.median(times):.3g} s of process time, "
-                f"{statistics.median(ratios):.3g} x ours ({min(ratios):.3g} to {max(ratios):.3g})"
-            )
+    runners: dict[str, Runner] = {}
+    for name, (package, runner) in RUNNERS.items():
+        if package in options.without:
+            continue
+        if importlib.util.find_spec(package):
+            runners[name] = runner
+        else:
+            print(f"  {name}: package {package} is not installed, left out")
+    seconds = measured(runners, data, options.replicates, options.rounds)
+    for name, times in seconds.items():
+        ratios = [theirs / mine for theirs, mine in zip(times, seconds["ours"], strict=True)]
+        print(
+            f"  {name}: {statistics.median(times):.3g} s of process time, "
+            f"{statistics.median(ratios):.3g} x ours ({min(ratios):.3g} to {max(ratios):.3g})"
+        )
 
 
 if __name__ == "__main__":

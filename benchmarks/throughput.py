@@ -35,6 +35,7 @@ import polars
 from PIL import Image
 
 from seedstudy import data as datasets
+from seedstudy import machine
 from seedstudy.data.base import Dataset
 from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.scaling import scale
@@ -158,7 +159,7 @@ def write_images(data: Dataset, folder: Path) -> None:
 
 def peak_flops() -> float:
     """Return FLOP/s of large float32 matrix products, one process on each core at the same time."""
-    n_cores = len(os.sched_getaffinity(0))
+    n_cores = machine.cores()
     running = [subprocess.Popen([sys.executable, "-c", MATMUL], stdout=subprocess.PIPE) for _ in range(n_cores)]
     return sum(float(process.communicate()[0]) for process in running)
 
@@ -170,7 +171,7 @@ def floor_share(study: Path, peak: float) -> float:
         trial = json.loads((folder / "trial.json").read_text())
         n_evaluated = N_VAL * polars.read_parquet(folder / "curves.parquet")["n_correct"].count()
         flops = 2 * trial["provenance"]["cost"]["n_macs"] * (3 * N_TRAIN * trial["epochs"] + n_evaluated)
-        shares.append(flops / trial["train_s"] / (peak / len(os.sched_getaffinity(0))))
+        shares.append(flops / trial["train_s"] / (peak / machine.cores()))
     return statistics.median(shares)
 
 
@@ -199,7 +200,7 @@ def main() -> None:
         decoded_s = time.perf_counter() - started
         write_images(data, folder)
         print(f"once: decoded in {decoded_s:.0f} s, PNG written in {time.perf_counter() - started - decoded_s:.0f} s")
-        print(f"{len(os.sched_getaffinity(0))} cores, timm {COMMIT[:8]}")
+        print(f"{machine.cores()} cores, timm {COMMIT[:8]}")
         for work in options.work.split(","):
             name, epochs = work.split(":")
             model, ratios = MODELS[name], []

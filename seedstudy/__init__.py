@@ -74,7 +74,40 @@ _HOMES = {
 }
 """Public name -> its module. None of them is also the name of a room: an imported room would hide it."""
 
-__all__ = ["__version__", *_HOMES]
+__all__ = [
+    "Answer",
+    "Comparisons",
+    "Recipe",
+    "Study",
+    "__version__",
+    "across_data",
+    "audit",
+    "best_of",
+    "check_data",
+    "compare",
+    "cost",
+    "data_sets",
+    "evaluate",
+    "fit",
+    "grid",
+    "import_files",
+    "load_predictions",
+    "load_recipe",
+    "load_study",
+    "load_trials",
+    "plot_audit",
+    "plot_distributions",
+    "plot_estimation",
+    "plot_fits",
+    "plot_power",
+    "plot_race",
+    "power",
+    "race",
+    "run",
+    "save_picture",
+    "status",
+    "summary",
+]
 
 
 def __getattr__(name: str) -> Any:

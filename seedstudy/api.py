@@ -823,11 +823,7 @@ def cost(
     rows = []
     for name in models:
         say(f"{name}: counting" if counts_only else f"{name}: counting and timing")
-        rows.append(
-            costs.count(name, size)
-            if counts_only
-            else costs.measure(name, image_size=size, batch_size=batch, n_timed=repeats)
-        )
+        rows.append(costs.measure(name, image_size=size, batch_size=batch, n_timed=0 if counts_only else repeats))
     return Costs(costs=tuple(rows))
 
 

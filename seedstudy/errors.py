@@ -1,4 +1,4 @@
-"""What a user can do wrong, told in one line: what, where, how to fix."""
+"""Errors that a user can cause, each with a message of one line: what is wrong, where, how to fix it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class TrialFailed(SeedstudyError):
 
 
 class StatisticsError(SeedstudyError):
-    """Numbers that no honest answer can be given for (too few, not finite, of different kinds)."""
+    """Numbers that allow no sound answer (too few, not finite, of different kinds)."""
 
 
 class MissingExtraError(SeedstudyError):

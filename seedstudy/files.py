@@ -62,7 +62,7 @@ def open_to_write(path: Path, flags: int) -> int:
 def write_atomically(
     path: Path, content: bytes | memoryview, *, is_first_only: bool = False, is_durable: bool = True
 ) -> None:
-    """Write a file completely or not at all; its folder is made where it is missing.
+    """Write a file completely or not at all, in a folder that exists.
 
     Parameters
     ----------
@@ -72,7 +72,6 @@ def write_atomically(
         Wait until the disk has it; unnecessary for a file that can be made again.
 
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)  # left by a killed process with the same number
     try:
@@ -101,14 +100,15 @@ def damaged(path: Path, why: str, remedy: str = "") -> StoreError:
 
 @contextmanager
 def opened(path: Path, *, remedy: str = "") -> Iterator[io.BufferedReader]:
-    """Open a file for reading; a pipe or a device in its place is an error instead of an endless wait."""
+    """Open a file for reading; a folder, pipe or device in its place is an error of one line."""
     try:
         descriptor = os.open(path, os.O_RDONLY | machine.NON_BLOCKING | machine.BINARY)
     except OSError as error:
         raise _unreadable(path, error, remedy) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise damaged(path, "not a regular file", remedy)
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise damaged(path, "not a regular file", remedy)
         try:
             yield file
         except OSError as error:

@@ -23,30 +23,42 @@ from seedstudy.study.trial import EpochReport, Evaluation, Trial, TrialResult
 
 N_CLASSES = 4
 
-# --- environments without an extra ------------------------------------------------------------------------------
+# --- tests that need an extra -----------------------------------------------------------------------------------
 
 _OPTIONAL = ("torch", "torchvision", "timm", "accelerate", "datasets", "sklearn", "pyarrow", "nbclient")
 _ABSENT = {name for name in _OPTIONAL if find_spec(name) is None}
-_left_out: set[str] = set()
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out test files that import, at their top, what is not installed (`make core` runs without torch)."""
-    if not _ABSENT or collection_path.suffix != ".py":
-        return None
+def _needed_extras(path: Path) -> set[str]:
+    """Return the optional modules that a test file imports at its top, or needs by its `pytestmark`."""
     imported: set[str] = set()
-    for node in ast.parse(collection_path.read_text()).body:
+    for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             imported |= {f"{node.module}.{alias.name}" for alias in node.names}
-    needed = {name.partition(".")[0] for name in imported}
-    if any(name.startswith("seedstudy.train.") for name in imported):
-        needed.add("torch")
-    if needed & _ABSENT:
-        _left_out.add(collection_path.name)
-        return True
-    return None
+        elif isinstance(node, ast.Assign) and ast.unparse(node) == "pytestmark = pytest.mark.train":
+            imported.add("torch")
+    needed = {name.partition(".")[0] for name in imported} & set(_OPTIONAL)
+    return needed | {"torch" for name in imported if name.startswith("seedstudy.train.")}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--part",
+        choices=("core", "train"),
+        help="core: only test files that import no optional module; train: only the others. "
+        "Two processes, of which one imports torch, are faster than two that both do.",
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the files of the other part, and those that import what is not installed."""
+    part = config.getoption("--part")
+    if collection_path.suffix != ".py" or not (part or _ABSENT):
+        return None
+    needed = _needed_extras(collection_path)
+    return True if needed & _ABSENT or (part == "core" and needed) or (part == "train" and not needed) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -57,10 +69,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="needs the extra train"))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _left_out:
-        missing, files = ", ".join(sorted(_ABSENT)), ", ".join(sorted(_left_out))
-        terminalreporter.write_line(f"not installed: {missing}; left out: {files}")
+def pytest_report_header() -> str | None:
+    return f"not installed: {', '.join(sorted(_ABSENT))}; tests that need them are left out" if _ABSENT else None
 
 
 # --- small parts ----------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def remove(folder: Path) -> None:
 
 
 def make_sample_tree(root: Path, *, n_classes: int, copies: int = 2) -> Path:
-    """Lay out real ImageNet JPEGs: each class has one, which stands under several names in train and once in val."""
+    """Lay out real ImageNet JPEGs: each class has one, under several names in train and once in val."""
     if not SAMPLE.is_dir():
         pytest.skip("needs the optional ImageNet sample beside the checkout")
     chosen = sorted(folder.name for folder in SAMPLE.iterdir())[:n_classes]

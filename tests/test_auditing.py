@@ -112,6 +112,7 @@ def test_means_of_several_seeds_are_as_good_as_one_seed_of_a_narrower_recipe():
     assert prob_best(values, 0.3, cells=Cells(n=4)) == pytest.approx(prob_best(values, 0.15))
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_best_of_several_holds_it():
     rng, truth = np.random.default_rng(5), normal_best(5)
     found = [ss.best_of(row, 5) for row in rng.standard_normal((800, 8))]

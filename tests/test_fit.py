@@ -64,14 +64,14 @@ def test_from_python_and_the_picture(tmp_path: Path) -> None:
 def test_the_density_of_every_family_has_area_one_and_its_own_likelihood(whole: float | None) -> None:
     from seedstudy.stats.fit import fit
 
-    found = fit(SWEEP, rng=np.random.default_rng(0), whole=whole)
+    found = fit(SWEEP, rng=np.random.default_rng(0), largest=whole)
     assert len(found.families) == (8 if whole is None else 9)
     for family in found.families:
         area, _ = integrate.quad(
-            lambda x, family=family: float(density(family, np.array([x]), whole=whole)[0]), 78.0, 81.4, limit=200
+            lambda x, family=family: float(density(family, np.array([x]), largest=whole)[0]), 78.0, 81.4, limit=200
         )
         assert area == pytest.approx(1.0, abs=2e-3), family.name
-        log_likelihood = float(np.log(density(family, np.array(SWEEP), whole=whole)).sum())
+        log_likelihood = float(np.log(density(family, np.array(SWEEP), largest=whole)).sum())
         offset = 0.0 if family.name != "beta" else log_likelihood - family.log_likelihood
         assert log_likelihood - offset == pytest.approx(family.log_likelihood, abs=1e-6), family.name
 

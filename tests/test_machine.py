@@ -117,3 +117,14 @@ def test_stored_studies_are_judged_on_windows(
 
     assert {(group["recipe"], group["n"]) for group in shown("summary")["groups"]} == {("a2", 3), ("a3", 3)}
     assert shown("compare", "a3", "a2")["comparisons"]
+
+
+def test_prepared_data_are_kept_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SEEDSTUDY_CACHE", str(tmp_path / "own"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert machine.cache_dir() == tmp_path / "own"
+    monkeypatch.delenv("SEEDSTUDY_CACHE")
+    assert machine.cache_dir() == tmp_path / "cache" / "seedstudy"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert machine.cache_dir() == tmp_path / "home" / ".cache" / "seedstudy"

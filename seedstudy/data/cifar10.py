@@ -47,7 +47,7 @@ _HOW_PARQUET = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Files:
-    """Where the parts lie in the user's folder; None where a part is absent."""
+    """Paths of the parts in the user's folder; None where a part is absent."""
 
     train: Path
     val: Path
@@ -126,7 +126,7 @@ class Cifar10:
         ]
 
 
-# --- finding files ----------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 def _files(data_dir: Path) -> _Files:
@@ -193,8 +193,8 @@ def _columns(table: Any, where: str, n_expected: int) -> tuple[list[bytes | None
     """Return (encoded images, labels) of a table; DataError where it is not CIFAR-10."""
     for name in ("img", "label"):
         if name not in table.column_names:
-            found = ", ".join(table.column_names)
-            raise DataError(f"{where}: no column {name} (found: {found}); {_HOW_PARQUET}")
+            columns = ", ".join(table.column_names)
+            raise DataError(f"{where}: no column {name} (only {columns}); {_HOW_PARQUET}")
     if table.num_rows != n_expected:
         raise DataError(f"{where}: {table.num_rows} rows, expected {n_expected}; get the complete file")
     cells = table["img"].to_pylist()
@@ -338,9 +338,9 @@ def _found_parquet(part: str, data_dir: Path, n_rows: int) -> Finding:
         header = pyarrow.parquet.ParquetFile(path)
     except (pyarrow.ArrowException, OSError) as error:
         return Finding(part=part, status="damaged", where=str(path), note=first_line(error))
-    found = header.metadata.num_rows
-    status: Any = "found" if found == n_rows else "damaged"
-    return Finding(part=part, status=status, where=str(path), note=f"{found:,} of {n_rows:,} images")
+    n = header.metadata.num_rows
+    status: Any = "found" if n == n_rows else "damaged"
+    return Finding(part=part, status=status, where=str(path), note=f"{n:,} of {n_rows:,} images")
 
 
 def _found_arrays(part: str, data_dir: Path, file_names: tuple[str, ...]) -> Finding:

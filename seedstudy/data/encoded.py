@@ -43,7 +43,7 @@ class EncodedImages:
     sizes: NDArray[np.int64]
     """(n,) bytes."""
     names: NDArray[np.bytes_]
-    """(n,) identity of each image, wherever it lies: `n01440764_10026`."""
+    """(n,) identity of each image, whatever file holds it: `n01440764_10026`."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -54,7 +54,7 @@ class EncodedImages:
         return replace(self, **changed)
 
     def where(self, row: int) -> str:
-        """Name an image as a user finds it."""
+        """Return the path of an image, with its name where the file holds several."""
         path = os.fsdecode(self.files[self.file_of[row]])
         name = os.fsdecode(self.names[row])
         return path if name in path else f"{path} (image {name})"
@@ -90,7 +90,7 @@ class EncodedImages:
 FIELDS = tuple(field.name for field in fields(EncodedImages))
 PER_IMAGE = tuple(name for name in FIELDS if name != "files")
 CONTENT = ("sizes", "names")
-"""What identifies an image wherever it lies: the part of a data set's fingerprint."""
+"""What identifies images, whatever files hold them; part of a data set's fingerprint."""
 
 
 def decoded(content: bytes) -> tuple[Image, str]:
@@ -123,7 +123,7 @@ class Entry(NamedTuple):
     """One image file."""
 
     folder: str
-    """Name of the folder (or of the tar) it lies in: its class; empty where there is none."""
+    """Name of its folder (or tar file): its class; empty where there is none."""
     name: str
     """File name without suffix."""
     file: str
@@ -179,8 +179,8 @@ def _in_folder(path: Path, progress: Progress) -> Iterator[Entry]:
             yield Entry("", child.stem, str(child), 0, child.stat().st_size)
     places = [child for child in children if child.is_dir() or child.suffix == ".tar"]
     with ThreadPoolExecutor(_THREADS) as pool:
-        for n_done, found in enumerate(pool.map(_in_class, places), start=1):
-            yield from found
+        for n_done, images in enumerate(pool.map(_in_class, places), start=1):
+            yield from images
             if n_done % 100 == 0:
                 progress(f"{n_done:,} of {len(places):,} folders of {path.name} indexed")
 

@@ -44,7 +44,7 @@ _HOW = (
 _HOW_PART = {
     "train": f"train has no images: {_HOW}",
     "val": f"val has no images: {_HOW}",
-    "real": "real needs val's file names (ILSVRC2012_val_XXXXXXXX.JPEG), by which its labels are found.",
+    "real": "real needs val's file names (ILSVRC2012_val_XXXXXXXX.JPEG), by which its labels are looked up.",
     **{
         name: f"{name} needs {file} (huggingface.co/datasets/vaishaal/ImageNetV2), as it is or unpacked, in --data-dir."
         for name, (_, file) in V2.items()
@@ -105,7 +105,7 @@ def real_set(val: EvalSet, where: Path | str) -> EvalSet | None:
 
 
 def _declared(data_dir: Path | None) -> tuple[str, ...]:
-    """Return the classes the tree must hold: all, or those named in classes.txt."""
+    """Return the classes that must be present: all, or those listed in classes.txt."""
     path = None if data_dir is None else data_dir / "classes.txt"
     if path is None or not path.is_file():
         return synsets()
@@ -115,7 +115,7 @@ def _declared(data_dir: Path | None) -> tuple[str, ...]:
         if name not in known:
             raise DataError(f'{path}: "{name}" is no ImageNet-1k synset.{suggest(name, known)}')
     if len(names) < 2 or len(set(names)) < len(names):
-        raise DataError(f"{path}: name at least two classes, one a line, each once")
+        raise DataError(f"{path}: list at least two classes, one a line, each once")
     return tuple(sorted(names))
 
 
@@ -125,8 +125,8 @@ def _declared(data_dir: Path | None) -> tuple[str, ...]:
 def _by_synset(part: str, where: Path | str, entry: Entry) -> int:
     folder = entry.folder
     if folder not in _labels():
-        hint = f"folder {folder} is no ImageNet-1k synset" if folder else "images lie there without a class folder"
-        flat = " (a flat folder carries no labels)" if part == "val" and not folder else ""
+        hint = f"folder {folder} is no ImageNet-1k synset" if folder else "it has images outside class folders"
+        flat = " (a flat folder has no labels)" if part == "val" and not folder else ""
         raise DataError(f"{where}: {hint}{flat}; {_HOW}")
     return _labels()[folder]
 
@@ -153,16 +153,16 @@ def _split(
     label_of: Callable[[str, Path | str, Entry], int],
     declared: tuple[str, ...],
 ) -> tuple[EncodedImages, NDArray[np.int64]]:
-    """Return a split's images and labels, by label, then name; every declared class must be there."""
+    """Return a split's images and labels, by label, then name; every declared class must be present."""
     wanted = {_labels()[synset] for synset in declared}
     is_v2 = label_of is _by_number
     labelled = [(label_of(part, where, entry), entry) for entry in entries]
-    if is_v2 or part == "val":  # another subset's images may lie beside ours
+    if is_v2 or part == "val":  # images of classes outside the subset are ignored
         labelled = [(label, entry) for label, entry in labelled if label in wanted]
-    found = {label for label, _ in labelled}
-    if unknown := sorted(found - wanted):
+    present = {label for label, _ in labelled}
+    if unknown := sorted(present - wanted):
         raise DataError(f"{where}: class {synsets()[unknown[0]]} is not in classes.txt; add it there or move it away")
-    if missing := sorted(wanted - found):
+    if missing := sorted(wanted - present):
         first = str(missing[0]) if is_v2 else synsets()[missing[0]]
         raise DataError(
             f"{where}: {len(missing):,} of {len(wanted):,} classes are missing (the first is {first}); get the "
@@ -215,7 +215,7 @@ class ImageNet:
         """Return paths, sizes and time stamps: hashing 140 GB at every start is no option."""
         parts = {part: _find(data_dir, part) for part in ("train", "val", *V2)}
         if data_dir is not None and not (parts["train"] or parts["val"] or _hub_folder(data_dir)):
-            raise DataError(f"{data_dir}: neither train nor val is there; {_HOW}")
+            raise DataError(f"{data_dir}: it contains neither train nor val; {_HOW}")
         marks = [f"{part} {stamp(path)}" for part, path in parts.items() if path is not None]
         hub = f"hub {_hub_folder(data_dir) or (HUB_ID if data_dir is None else '')}"
         return json.dumps([hub, self._with_minival, list(_declared(data_dir)), marks])
@@ -283,7 +283,7 @@ class ImageNetMinival(ImageNet):
         n_classes=N_CLASSES,
         epoch_ratio=1.0,
         default_model="resnet50",
-        note="For tuning a recipe: trains on 98 % of train and looks at minival alone, never at val.",
+        note="For tuning a recipe: trains on 98 % of train and evaluates on minival alone, never on val.",
     )
     _with_minival = True
 
@@ -315,11 +315,11 @@ def _find(data_dir: Path | None, part: str) -> Path | None:
         "train": ("train", "ILSVRC2012_img_train.tar", "train.tar"),
         "val": ("val", "validation", "val.tar", "validation.tar"),
     }.get(part) or (V2[part][0],)
-    found = [path for pattern in patterns for path in sorted(data_dir.glob(pattern))]
-    usable = [path for path in found if path.is_dir() or path.name.endswith((".tar", ".tar.gz"))]
+    candidates = [path for pattern in patterns for path in sorted(data_dir.glob(pattern))]
+    usable = [path for path in candidates if path.is_dir() or path.name.endswith((".tar", ".tar.gz"))]
     return min(usable, key=lambda path: not path.is_dir(), default=None)  # unpacked before packed
 
 
 def _hub_folder(data_dir: Path | None) -> Path | None:
-    """Return the folder where the hub's Parquet files were downloaded to, if it is one."""
+    """Return the folder itself where it holds the hub's Parquet files, else None."""
     return data_dir if data_dir is not None and any(data_dir.glob("**/train-*-of-*.parquet")) else None

@@ -115,7 +115,7 @@ class FittedGroup:
 
     def density(self, family: FittedFamily, x: Values) -> Values:
         """Return the density of one of the fitted families at the values `x`, per unit of the group."""
-        return density(family, x, whole=self.largest)
+        return density(family, x, largest=self.largest)
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of ``fit --json``."""
@@ -172,7 +172,7 @@ def fit_group(
     whole = 100.0 if is_share and group.values.min() > 0.0 and group.values.max() < 100.0 else None
     step = group.step if n_examples is None else 100.0 / n_examples
     rng = np.random.default_rng(rng_seed)
-    found = fit(group.values, rng=rng, level=level, step=step, whole=whole, name=group.label)
+    found = fit(group.values, rng=rng, level=level, step=step, largest=whole, name=group.label)
     return FittedGroup(summary=summary, fit=found)
 
 

@@ -10,10 +10,9 @@ from seedstudy import data as datasets
 from seedstudy.data.base import Dataset
 from seedstudy.engines import local
 from seedstudy.engines.local import LocalEngine
-from seedstudy.engines.progress import StudyProgress
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
-from seedstudy.engines.watch import Cancelled, Engine, watch
+from seedstudy.engines.watch import Cancelled, Engine, StudyProgress, watch
 from seedstudy.errors import StoreError, StudyError, require_extra
 from seedstudy.recipes import reader as recipes
 from seedstudy.recipes.recipe import Recipe
@@ -21,7 +20,7 @@ from seedstudy.recipes.scaling import scale
 from seedstudy.store.store import Scan, State, Store
 from seedstudy.study.placement import Placement, check_layout
 from seedstudy.study.study import Study
-from seedstudy.study.trial import Augmentation, Trial
+from seedstudy.study.trial import Trial
 
 Say = Callable[[str], None]
 """Shows one line to the user."""
@@ -116,27 +115,28 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
         Unknown recipe or data set, a wrong value, data that cannot be read.
     """
     info = datasets.info(study.data)
-    models = study.models or (info.default_model,)
     given = recipes.parse_assignments(study.assignments)  # before the data, which may take minutes
-    files = [recipes.read_recipe(_locate(name, study.folder)) for name in study.recipes]
-    pairs = [(model, file) for model in models for file in files]
-    complete = [file.for_model(model, given=given) for model, file in pairs]
-    require_extra("train")  # before minutes go into preparing the data
+    files = [  # a path is relative to the study file
+        recipes.read_recipe(str(study.folder / name) if name.endswith(".toml") else name) for name in study.recipes
+    ]
+    models = study.models or (info.default_model,)
+    complete = [(model, file, file.for_model(model, given=given)) for model in models for file in files]
+    require_extra("train")  # same
     prepared = datasets.prepare(study.data, data_dir=data_dir, cache_dir=cache_dir, progress=say)
     data = datasets.load(prepared, train_limit=study.train_limit)
     for name, sentence in data.missing.items():
         say(f"{study.data}: no {name}: {sentence}")
     for part in ("train", data.watched):
-        if part in data.missing:  # an eval set may be absent, but nothing can be trained or watched without these
+        if part in data.missing:  # other eval sets may be absent, but nothing can be trained or watched without these
             raise StudyError(f"{study.data}: {data.missing[part]}")
-    scaled = []
-    for (model, file), recipe in zip(pairs, complete, strict=True):
+    networks: list[tuple[str, Recipe]] = []
+    for model, file, recipe in complete:
         # A value that fills a gap becomes the recipe's own and is scaled; one that changes a value is final.
         changes = [word for word in study.assignments if word.partition("=")[0].strip() not in file.gaps(model)]
-        scaled.append(_scaled(recipe, study, changes, data, info.epoch_ratio))
-    for recipe in scaled:
-        check_layout(recipe, study.placement.processes)
-    for line in dict.fromkeys(_in_words(recipe, data) for recipe in scaled):
+        scaled = _scaled(recipe, study, changes, data, info.epoch_ratio)
+        check_layout(scaled, study.placement.processes)
+        networks.append((model, scaled))
+    for line in dict.fromkeys(_in_words(recipe, data) for _, recipe in networks):
         say(line)
     trials = [
         Trial(
@@ -147,20 +147,16 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
             train_limit=study.train_limit,
             vary=study.vary,
             seed=seed,
-            augment=_augmentation(recipe, study, data),
+            # timm's own pipeline where tensors cannot: policies other than RandAugment, encoded images
+            augment="pil" if recipe.auto_augment is not None or data.stored else study.augment,
         )
         for seed in study.seeds
-        for (model, _), recipe in zip(pairs, scaled, strict=True)
+        for model, recipe in networks
     ]
     distinct = {trial.trial_id: trial for trial in trials}
     return ResolvedStudy(
         trials=tuple(distinct.values()), prepared=prepared, n_classes=len(data.classes), n_train=len(data.train_labels)
     )
-
-
-def _locate(name: str, folder: Path) -> str:
-    """Return a recipe's name, or the path of its file, relative to the study file."""
-    return str(folder / name) if name.endswith(".toml") else name
 
 
 def _scaled(recipe: Recipe, study: Study, changes: list[str], data: Dataset, epoch_ratio: float) -> Recipe:
@@ -181,11 +177,6 @@ def _scaled(recipe: Recipe, study: Study, changes: list[str], data: Dataset, epo
             "lower it with --set batch_size=… --set micro_batch=…"
         )
     return scaled
-
-
-def _augmentation(recipe: Recipe, study: Study, data: Dataset) -> Augmentation:
-    """Return who augments: timm's own code where tensors cannot (policies other than RandAugment, encoded images)."""
-    return "pil" if recipe.auto_augment is not None or data.stored else study.augment
 
 
 def _in_words(recipe: Recipe, data: Dataset) -> str:
@@ -286,7 +277,10 @@ def _missing(store: Store, trial_ids: Sequence[str], scan: Scan, *, is_retry: bo
         elif state not in ("ok", "diverged"):
             missing.append(trial_id)
     if n_failed:
-        say(f"{n_failed} trials failed earlier and are left alone: --retry-failed trains them again.")
+        say(
+            f"{n_failed} of {len(trial_ids)} trials failed earlier and are left alone; "
+            "--retry-failed trains them again."
+        )
     if is_retry:
         store.clear_failures(missing)
     return missing

@@ -1,4 +1,4 @@
-"""Trials on this machine: long-lived processes, one per slot (core, GPU or share of one), that take what is free."""
+"""Trials on this machine: one long-lived process per slot (core, GPU or share of a GPU), each taking free trials."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from pathlib import Path
 from typing import Any
 
 from seedstudy import machine
-from seedstudy.engines.stack import fair_shares, kind_of
-from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE
+from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, fair_shares, kind_of
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store
 from seedstudy.study.placement import Placement
 from seedstudy.study.trial import Trial
 
-_STOP_WAIT_S = 30.0
-"""So long a worker may take to end its update and write its state before it is killed."""
+STOP_WAIT_S = 30.0
+"""Time for a worker to end its update and write its state before it is killed."""
 
-_MOST_ARGUMENTS = 1000
-"""Trials named in one command line, which the kernel limits; the others follow in another."""
+_MAX_ARGUMENTS = 1000
+"""Trials named in one command line, whose length the kernel limits; a further command names the others."""
 
-_FOREIGN = ("PMI_", "PMIX_", "OMPI_", "SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
-"""Variables by which an outer launcher would make our processes believe that they are ranks of its own."""
+_OUTER_PREFIXES = ("PMI_", "PMIX_", "OMPI_", "SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
+_OUTER_NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""Variables of an outer launcher that would make libraries treat our processes as its ranks."""
 
 LOADERS = "SEEDSTUDY_LOADERS"
-"""Processes that decode for one that trains, where images stay encoded on disk (as train/streaming.py reads it)."""
+"""Environment variable: processes that decode images for one that trains (read by train/streaming.py)."""
 
 _DEV = Path("/dev")
 
-_RANKS = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+# --- worker processes -----------------------------------------------------------------------------------
 
 
 class Worker:
@@ -57,22 +58,22 @@ class Worker:
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
 
     def ask(self, **request: Any) -> None:
-        with suppress(BrokenPipeError):  # it died: its exit status says so
+        with suppress(BrokenPipeError):  # it died, which its exit status shows
             self._stdin.write(json.dumps(request).encode() + b"\n")
             self._stdin.flush()
 
     def check(
         self, trials: Iterable[Trial], n_classes: int, n_train: int, *, shares: Mapping[str, int]
     ) -> dict[str, Any]:
-        """Ask whether every model exists and can be trained by its recipe; raises StudyError.
+        """Have the worker check that every model exists and can be trained by its recipe; raises StudyError.
 
-        Returns the sizes of stacks, which are at most ``shares``, and notes for the user.
+        Returns the ``sizes`` of stacks, at most ``shares``, and ``notes`` for the user.
         """
         distinct = {kind_of(trial): trial.to_dict() for trial in trials}
         self.ask(check=list(distinct.values()), n_classes=n_classes, n_train=n_train, shares=shares)
         line = self._stdout.readline()
         if not line:
-            raise SeedstudyError(f"a worker could not start: {self.last_words()}.")
+            raise SeedstudyError(f"a worker could not start: {self.ending()}.")
         answer: dict[str, Any] = json.loads(line)
         if answer["wrong"]:
             raise StudyError(answer["wrong"])
@@ -82,27 +83,43 @@ class Worker:
         return self._process.poll()
 
     def stop(self) -> None:
+        """Let the worker stop after its current update."""
         with suppress(BrokenPipeError):
             self._stdin.close()
 
     def wait(self) -> None:
+        """Wait for the worker to end; it is killed if it takes too long."""
         try:
-            self._process.wait(_STOP_WAIT_S)
+            self._process.wait(STOP_WAIT_S)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             self._process.kill()
             self._process.wait()
         self._stdout.close()
         self._log.close()
 
-    def last_words(self) -> str:
+    def ending(self) -> str:
+        """Return the exit status and the last line of stderr."""
         code = self._process.wait()
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return f"exit status {code}, {lines[-1] if lines else 'no last words'}"
+        return f"exit status {code}, {lines[-1] if lines else 'nothing on stderr'}"
+
+
+def check(store: Store, trials: Iterable[Trial], n_classes: int, n_train: int) -> None:
+    """Check in a process of its own that every model exists and can be trained by its recipe; raises StudyError."""
+    worker = Worker(trial_command(store, (), None, Placement()), dict(os.environ))
+    try:
+        worker.check(trials, n_classes, n_train, shares={})
+    finally:
+        worker.stop()
+        worker.wait()
+
+
+# --- the engine -----------------------------------------------------------------------------------------
 
 
 class LocalEngine:
-    """Slots of this machine; each works through all the trials and takes what no one holds."""
+    """The slots of this machine; the worker of each slot goes through all trials and trains the free ones."""
 
     outlives_launcher = False
     pause_s = 0.2
@@ -115,34 +132,35 @@ class LocalEngine:
         self._trial_ids: list[str] = []
         self._stack_sizes: dict[str, int] = {}
         self._n_named: dict[int, int] = {}
+        """Slot -> trials that its commands have named, where each command starts several processes."""
         self._n_started = 0
-        # Several processes of one trial are started with it; a single one imports torch while the data are prepared.
-        are_warm = placement.processes == 1
-        self._workers = {slot: self._start(slot, ()) for slot in range(n_slots)} if are_warm else {}
+        # A worker of one process starts here, so that it imports torch while others are started; several processes
+        # that train one trial together get its name on their command line.
+        starts_now = placement.processes == 1
+        self._workers = {slot: self._start(slot, ()) for slot in range(n_slots)} if starts_now else {}
 
     def check(self, trials: Sequence[Trial], n_classes: int, n_train: int) -> None:
-        """Ask a worker whether every model can be trained, and how many seeds to stack; raises StudyError."""
-        if self._workers:
-            shares = fair_shares(trials, len(self._environments))
-            answer = self._workers[0].check(trials, n_classes, n_train, shares=shares)
-            self._stack_sizes = answer["sizes"]
-            for note in answer["notes"]:
-                self._say(note)
-        else:
+        """Check that every model can be trained, and choose how many seeds to stack; raises StudyError."""
+        if not self._workers:
             check(self._store, trials, n_classes, n_train)
+            return
+        shares = fair_shares(trials, len(self._environments))
+        answer = self._workers[0].check(trials, n_classes, n_train, shares=shares)
+        self._stack_sizes = answer["sizes"]
+        for note in answer["notes"]:
+            self._say(note)
 
     def submit(self, trial_ids: Sequence[str]) -> None:
         self._trial_ids, self._n_named = list(trial_ids), {}
         for slot in range(len(self._environments)):
-            self._give_work(slot)
+            self._assign(slot)
 
     def poll(self) -> set[str]:
         for slot, worker in list(self._workers.items()):
             code = worker.exit_code()
-            if code is None:
-                continue
-            del self._workers[slot]
-            self._bury(slot, worker, code)
+            if code is not None:
+                del self._workers[slot]
+                self._handle_exit(slot, worker, code)
         return set(self._trial_ids) if self._workers else set()
 
     def cancel(self) -> None:
@@ -152,29 +170,30 @@ class LocalEngine:
             worker.wait()
         self._workers = {}
 
-    def _bury(self, slot: int, worker: Worker, code: int) -> None:
-        """Act on the end of a worker: what it left behind is for another one in its slot."""
-        words, trial_id = worker.last_words(), self._trial_of(worker)
+    def _handle_exit(self, slot: int, worker: Worker, code: int) -> None:
+        """Start another worker in the slot where trials are left for it."""
+        ending, trial_id = worker.ending(), self._trial_of(worker)
         worker.stop()
         worker.wait()
         if code == EXIT_USAGE:
-            raise SeedstudyError(words.partition("seedstudy: ")[2] or words)
+            raise SeedstudyError(ending.partition("seedstudy: ")[2] or ending)
         if code in (EXIT_OK, EXIT_FAILED):
             if self._n_named.get(slot, len(self._trial_ids)) < len(self._trial_ids):
-                self._give_work(slot)
+                self._assign(slot)
         elif trial_id is not None:
             if code != EXIT_STOPPED:
-                self._say(f"{trial_id}: its worker died ({words}); trying again")
+                self._say(f"{trial_id}: its worker died ({ending}); trying again")
             self._n_named.pop(slot, None)
-            self._give_work(slot)
+            self._assign(slot)
         elif code != EXIT_STOPPED:
-            self._say(f"a worker ended before it began a trial ({words})")
+            self._say(f"a worker ended before it began a trial ({ending})")
 
-    def _give_work(self, slot: int) -> None:
+    def _assign(self, slot: int) -> None:
+        """Have a slot train what is free, in a new process where it has none."""
         if self._placement.processes > 1:
             first = self._n_named.get(slot, 0)
-            self._n_named[slot] = first + _MOST_ARGUMENTS
-            self._workers[slot] = self._start(slot, self._trial_ids[first : first + _MOST_ARGUMENTS])
+            self._n_named[slot] = first + _MAX_ARGUMENTS
+            self._workers[slot] = self._start(slot, self._trial_ids[first : first + _MAX_ARGUMENTS])
             return
         if slot not in self._workers:
             self._workers[slot] = self._start(slot, ())
@@ -192,7 +211,7 @@ class LocalEngine:
         return Worker(command, {**self._environments[slot], JOB: job})
 
     def _trial_of(self, worker: Worker) -> str | None:
-        """Return the trial that a dead worker left behind, if any."""
+        """Return the unfinished trial that a dead worker held last, if any."""
         for trial_id in self._trial_ids:
             holder = self._store.holder(trial_id)
             if holder is not None and holder.job == worker.job and not self._store.has_ended(trial_id):
@@ -200,18 +219,11 @@ class LocalEngine:
         return None
 
 
-def check(store: Store, trials: Iterable[Trial], n_classes: int, n_train: int) -> None:
-    """Ask a process of its own whether every model can be trained, and end it."""
-    worker = Worker(trial_command(store, (), None, Placement()), dict(os.environ))
-    try:
-        worker.check(trials, n_classes, n_train, shares={})
-    finally:
-        worker.stop()
-        worker.wait()
+# --- what every engine runs -----------------------------------------------------------------------------
 
 
 def trial_command(store: Store, trial_ids: Sequence[str], prepared: Path | None, placement: Placement) -> list[str]:
-    """Return the command that trains: the one unit that every engine runs."""
+    """Return the command that trains trials, the same under every engine."""
     python = [sys.executable, "-m"]
     if placement.processes > 1:
         python += ["torch.distributed.run", "--standalone", f"--nproc-per-node={placement.processes}", "-m"]
@@ -221,7 +233,7 @@ def trial_command(store: Store, trial_ids: Sequence[str], prepared: Path | None,
 
 
 def cpu_environment(cores: int) -> dict[str, str]:
-    """Return what makes training on CPUs fast, and its numbers equal under every engine."""
+    """Return the variables that make training on CPUs fast, and its numbers equal under every engine."""
     return {
         # One process with one thread per core beats one process with several threads at small sizes.
         "OMP_NUM_THREADS": str(cores),
@@ -233,8 +245,11 @@ def cpu_environment(cores: int) -> dict[str, str]:
     }
 
 
+# --- slots ----------------------------------------------------------------------------------------------
+
+
 def default_slots(placement: Placement) -> int:
-    """Return how many trials this machine has room for at a time: by its TPU chips or GPUs, or else by its cores."""
+    """Return how many trials fit on this machine at a time, by its TPU chips or GPUs, or else by its cores."""
     per_trial = placement.processes * (1.0 if placement.gpus is None else placement.gpus)
     n_devices = len(_chips() or _gpus())
     if n_devices and per_trial:
@@ -243,8 +258,12 @@ def default_slots(placement: Placement) -> int:
 
 
 def slot_environments(n_slots: int, placement: Placement) -> list[dict[str, str]]:
-    """Return the environment of each slot: its threads on CPUs, its GPUs or its TPU chip, set before any import."""
-    outer = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN) and key not in _RANKS}
+    """Return the environment of each slot's processes: threads on CPUs, GPUs or TPU chip, set before any import."""
+    outer = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(_OUTER_PREFIXES) and key not in _OUTER_NAMES
+    }
     n_training = n_slots * placement.processes
     outer.setdefault(LOADERS, str(max(1, machine.cores() // n_training)))
     if placement.gpus == 0:
@@ -270,7 +289,7 @@ def slot_environments(n_slots: int, placement: Placement) -> list[dict[str, str]
 
 
 def _on_chip(chip: str) -> dict[str, str]:
-    """Return what gives a process one TPU chip: libtpu wants bounds of one, and a port that no other process has."""
+    """Return the variables that give a process one TPU chip; libtpu needs bounds of one chip and a port of its own."""
     port = str(8476 + int(chip))
     return {
         "PJRT_DEVICE": "TPU",
@@ -284,7 +303,7 @@ def _on_chip(chip: str) -> dict[str, str]:
 
 
 def _chips() -> list[str]:
-    """Return the TPU chips where the environment asks for them (``PJRT_DEVICE=TPU``), as PyTorch/XLA has it."""
+    """Return the TPU chips where the environment asks for them, as PyTorch/XLA does: ``PJRT_DEVICE=TPU``."""
     if os.environ.get("PJRT_DEVICE") != "TPU":
         return []
     visible = os.environ.get("TPU_VISIBLE_CHIPS")

@@ -1,4 +1,4 @@
-"""Trials on a Ray cluster: tasks that run `seedstudy trial`, also on shares of GPUs, on a shared file system."""
+"""Trials on a Ray cluster with a shared file system: tasks that run `seedstudy trial`, also on shares of GPUs."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from seedstudy.engines.local import cpu_environment, trial_command
+from seedstudy.engines.local import STOP_WAIT_S, cpu_environment, trial_command
 from seedstudy.engines.worker import MAX_ATTEMPTS
 from seedstudy.errors import require_extra
 from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store
 from seedstudy.study.placement import Placement
 
-_STOP_WAIT_S = 30.0
-
 
 class RayEngine:
-    """One task per trial. Ray starts a task anew whose machine is lost; it ends with the launcher."""
+    """One task per trial; Ray restarts a task whose machine is lost. Tasks end with the launcher."""
 
     outlives_launcher = False
     pause_s = 1.0
@@ -59,14 +57,14 @@ class RayEngine:
 
     def cancel(self) -> None:
         for task in self._tasks:
-            self._ray.cancel(task)  # an interrupt in the task, which passes it on
+            self._ray.cancel(task)  # raises KeyboardInterrupt in the task, which closes the stdin of its process
         if self._tasks:
-            self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=_STOP_WAIT_S)
+            self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=STOP_WAIT_S)
         self._tasks = {}
 
 
 def _run(command: Sequence[str], environment: dict[str, str]) -> int:
-    """Run on some machine of the cluster; should Ray's process die, the trial's sees its stdin end and stops."""
+    """Run a command on a machine of the cluster; if Ray's process dies, the command sees its stdin end and stops."""
     import ray
 
     job = f"ray:{ray.get_runtime_context().get_task_id()}"
@@ -77,6 +75,6 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> int:
     finally:
         process.stdin.close()
         try:
-            process.wait(_STOP_WAIT_S)
+            process.wait(STOP_WAIT_S)
         except subprocess.TimeoutExpired:
             process.kill()

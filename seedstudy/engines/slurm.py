@@ -1,6 +1,6 @@
-"""Trials in the queue of a Slurm cluster: arrays of jobs that run `seedstudy trial`, on a shared file system.
+"""Trials in the queue of a Slurm cluster with a shared file system: arrays of jobs that run `seedstudy trial`.
 
-Only sbatch, squeue, scancel and scontrol are called; the accounting data base, which many clusters lack, is not asked.
+Only sbatch, squeue, scancel and scontrol are called; no accounting database is needed, which many clusters lack.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from seedstudy.study.placement import Placement
 
 _CALL_TIMEOUT_S = 60.0
 _SECONDS_TO_STOP = 120
-"""So long before the time limit Slurm sends the signal to write the state."""
+"""Before the time limit, when Slurm sends the signal to stop."""
 
 _GONE = (
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"),
@@ -26,7 +26,7 @@ _GONE = (
 
 
 class SlurmEngine:
-    """Arrays of jobs; they go on when the launcher leaves, and the next launcher finds them in the study's folder."""
+    """Arrays of jobs; they go on without the launcher, and the next launcher finds them in the study's folder."""
 
     outlives_launcher = True
     pause_s = 5.0
@@ -35,7 +35,7 @@ class SlurmEngine:
         if placement.gpus is not None and placement.gpus % 1:
             raise StudyError(f"--gpus {placement.gpus:g}: Slurm gives whole GPUs; --engine ray or local shares them.")
         self._store, self._placement, self._prepared, self._say = store, placement, prepared, say
-        self._head = _head(placement.template)
+        self._header = _header(placement.template)
         self._jobs = store.jobs("slurm")
         self._held: set[str] = set()
 
@@ -51,7 +51,7 @@ class SlurmEngine:
             self._say(f"slurm job {job}: {len(array)} tasks")
 
     def poll(self) -> set[str]:
-        """Return the trials that the queue still has; an answer that does not come changes nothing."""
+        """Return the trials that the queue still has; while Slurm does not answer, those it had before."""
         if not self._jobs:
             return set()
         try:
@@ -60,7 +60,7 @@ class SlurmEngine:
             if "Invalid job id" not in str(error):
                 self._say(f"{error} Asking again.")
                 return self._held
-            listed = ""  # the only one there was is too old to be known
+            listed = ""  # the only job is so old that Slurm has forgotten it
         states = {task: state for task, state, _ in (line.split("|", 2) for line in listed.splitlines())}
         self._held = set()
         for job, array in list(self._jobs.items()):
@@ -80,14 +80,14 @@ class SlurmEngine:
         logs = self._store.root / "logs"
         logs.mkdir(exist_ok=True)
         at_a_time = "" if placement.workers is None else f"%{placement.workers}"
-        # torchrun passes SIGTERM on to its processes, and knows no SIGUSR1
-        number = "USR1" if placement.processes == 1 else "TERM"
+        # torchrun passes on SIGTERM, but not SIGUSR1
+        signal = "USR1" if placement.processes == 1 else "TERM"
         return [
             "--parsable",
             f"--array=0-{n_tasks - 1}{at_a_time}",
             "--requeue",
             "--open-mode=append",
-            f"--signal=B:{number}@{_SECONDS_TO_STOP}",
+            f"--signal=B:{signal}@{_SECONDS_TO_STOP}",
             f"--job-name=seedstudy-{self._store.study}",
             f"--output={logs.absolute()}/slurm-%A_%a.txt",
             *([f"--cpus-per-task={placement.cores * placement.processes}"] if placement.cores > 1 else []),
@@ -95,29 +95,29 @@ class SlurmEngine:
         ]
 
     def _script(self, tasks: Sequence[Sequence[str]]) -> str:
-        """Return the job's script; trial ids are names that `check_name` let pass, all else is quoted."""
+        """Return the job's script; trial ids have passed `check_name`, everything else is quoted."""
         command = trial_command(self._store, (), self._prepared, self._placement)
         environment = cpu_environment(self._placement.cores)
         return "\n".join(
             [
-                self._head,
+                self._header,
                 *(f"export {key}={shlex.quote(value)}" for key, value in environment.items()),
                 "trials=(",
                 *(f'  "{" ".join(task)}"' for task in tasks),
                 ")",
-                f"exec {shlex.join(command)} ${{trials[$SLURM_ARRAY_TASK_ID]}}",  # exec: signals reach Python
+                f"exec {shlex.join(command)} ${{trials[$SLURM_ARRAY_TASK_ID]}}",  # exec, so that signals reach Python
                 "",
             ]
         )
 
 
 def cancel(jobs: Iterable[str]) -> None:
-    """Take jobs from the queue; those that run are told to stop."""
+    """Take jobs from the queue; running ones receive SIGTERM."""
     _call(["scancel", *jobs])
 
 
-def _head(template: Path | None) -> str:
-    """Return the user's own lines, as they are, for the top of the job's script."""
+def _header(template: Path | None) -> str:
+    """Return the template, unchanged, for the top of the job's script."""
     if template is None:
         return "#!/bin/bash"
     try:

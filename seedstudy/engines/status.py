@@ -112,45 +112,36 @@ def study_status(store: Store) -> StudyStatus:
 
 def _trial_status(store: Store, trial_id: str, state: StoredState, reason: str | None, job: str | None) -> TrialStatus:
     log = store.log(trial_id) if store.log(trial_id).exists() else None
-    match state:
-        case "running":
-            return _running(store, trial_id, log)
-        case "planned" | "interrupted" if job is not None:
-            return TrialStatus(trial_id=trial_id, state="queued", where=job, log=log)
-        case "interrupted":
-            holder = store.holder(trial_id)
-            return TrialStatus(
-                trial_id=trial_id,
-                state="interrupted" if holder is not None and holder.is_released else "lost",
-                where=_place(holder),
-                epoch=store.progress(trial_id).get("epoch"),
-                reason=reason,
-                log=log,
-            )
-        case _:
-            return TrialStatus(trial_id=trial_id, state=state, reason=reason, log=log)
-
-
-def _running(store: Store, trial_id: str, log: Path | None) -> TrialStatus:
+    if job is not None and state in ("planned", "interrupted"):
+        return TrialStatus(trial_id=trial_id, state="queued", where=job, log=log)
+    if state not in ("running", "interrupted"):
+        return TrialStatus(trial_id=trial_id, state=state, reason=reason, log=log)
     holder, progress = store.holder(trial_id), store.progress(trial_id)
+    where = None if holder is None else f"{holder.host} {holder.job}".strip()
     epoch, epochs, epoch_s = (progress.get(key) for key in ("epoch", "epochs", "epoch_s"))
+    if state == "interrupted":
+        is_lost = holder is None or not holder.is_released
+        return TrialStatus(
+            trial_id=trial_id,
+            state="lost" if is_lost else "interrupted",
+            where=where,
+            epoch=epoch,
+            reason=reason,
+            log=log,
+        )
     left_s = None
     if epoch is not None and epochs is not None and epoch_s:
         left_s = max(0.0, (epochs - epoch) * epoch_s - (time.time() - progress["at"]))
     return TrialStatus(
         trial_id=trial_id,
         state="running",
-        where=_place(holder),
+        where=where,
         since=None if holder is None else holder.since,
         epoch=epoch,
         epochs=epochs,
         left_s=left_s,
         log=log,
     )
-
-
-def _place(holder: Holder | None) -> str | None:
-    return None if holder is None else f"{holder.host} {holder.job}".strip()
 
 
 def _time_left_s(trials: Iterable[TrialStatus], durations: list[float]) -> float | None:

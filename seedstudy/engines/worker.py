@@ -1,11 +1,11 @@
-"""The process that trains: `seedstudy trial STUDY_DIR TRIAL_ID…`, whoever starts it: a launcher, a queue, a person.
+"""The process that trains: `seedstudy trial STUDY_DIR TRIAL_ID…`, started by a launcher, a queue or a person.
 
-It trains what is free among its trials, one after the other, or seeds of one recipe and model side by side where that
-pays (`--stack`); files tell what happened. Exit codes: 0 each has a result
-or is trained elsewhere, 1 one of them failed, 2 the results folder or the input is to be mended, 75 stopped in order.
+It trains those of its trials that are free, one after the other, or several seeds of one recipe and model side by side
+where that is faster (`--stack`). It reports through files alone. Exit codes: 0 every trial has a result or is trained
+by another process, 1 a trial failed, 2 the results folder or the input must be repaired, 75 stopped at a signal.
 
-SIGTERM: stop at the next update, keep the state. SIGUSR1: the same, and in a Slurm job ask for another turn in the
-queue, for the time limit is near. An attended process also stops when its stdin ends: then its launcher is gone.
+SIGTERM: stop at the next update and keep the state. SIGUSR1, which Slurm sends near the time limit: the same, and
+requeue the job. An attended process also stops when its stdin ends, because its launcher is gone then.
 """
 
 from __future__ import annotations
@@ -20,53 +20,53 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from seedstudy import data as datasets
 from seedstudy import machine
-from seedstudy.engines.stack import StackSizes, kind_of
+from seedstudy.data.base import Dataset
 from seedstudy.errors import SeedstudyError, require_extra
+from seedstudy.files import open_to_write
 from seedstudy.store.lease import JOB, Lease
 from seedstudy.store.store import Store
-
-if TYPE_CHECKING:
-    from seedstudy.data.base import Dataset
-    from seedstudy.study.trial import EpochReport, Trial
+from seedstudy.study.trial import EpochReport, Trial
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 0, 1, 2, 75
 
 MAX_ATTEMPTS = 3
-"""How often in a row a trial's process may die without getting on (killed, out of memory)."""
-
+"""How often in a row a trial's process may die (killed, out of memory) without reaching a later checkpoint."""
 
 Requests = queue.SimpleQueue[dict[str, Any] | None]
-"""None ends it. A signal's handler may put into a SimpleQueue while the same thread waits for it."""
+"""None ends it. A signal handler may put into a SimpleQueue while the same thread waits for it."""
 
 
 class Stop:
-    """The wish to stop, from a signal or from the end of stdin."""
+    """Whether to stop, because of a signal or the end of stdin."""
 
     def __init__(self, requests: Requests) -> None:
-        self._requests, self._is_wished = requests, False
+        self._requests, self._is_requested = requests, False
         self.is_out_of_time = False
         for number in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, self._take)
+            signal.signal(number, self._handle)
 
-    def wish(self) -> None:
-        self._is_wished = True
+    def request(self) -> None:
+        self._is_requested = True
         self._requests.put(None)
 
     def __call__(self) -> bool:
-        return self._is_wished
+        return self._is_requested
 
-    def _take(self, number: int, _: FrameType | None) -> None:
+    def _handle(self, number: int, _: FrameType | None) -> None:
         self.is_out_of_time |= number == signal.SIGUSR1
-        self.wish()
+        self.request()
 
 
 def main(
@@ -83,20 +83,21 @@ def main(
     Parameters
     ----------
     trial_ids
-        May be empty where the process is attended: then requests come from stdin, one JSON object a line,
-        ``{"check": [specs], "n_classes": n, "n_train": n, "shares": {kind: limit}}`` (answered by one line on stdout)
-        and ``{"train": [trial_ids], "prepared": path, "sizes": {kind: size}, "n_slots": n}``; until then torch and
-        timm are imported.
+        May be empty where the process is attended. Then it imports torch and timm, and waits for requests from stdin,
+        one JSON object a line: ``{"check": [specs], "n_classes": n, "n_train": n, "shares": {kind: limit}}``, which is
+        answered by one line on stdout, and ``{"train": [trial_ids], "prepared": path, "sizes": {kind: size},
+        "n_slots": n}``.
     prepared
-        Folder of the prepared data; None: prepared here, from what the trial's data set needs.
+        Folder of the prepared data; None: the trial's data set is prepared here.
     stack
-        Seeds trained side by side at most; None: as many as pay.
+        Seeds trained side by side at most; None: as many as timing recommends.
 
     """
     require_extra("train")
     requests: Requests = queue.SimpleQueue()
     stop = Stop(requests)
-    _name_job()
+    if "SLURM_ARRAY_JOB_ID" in os.environ:  # a Slurm job learns its number only once it runs
+        os.environ[JOB] = f"slurm:{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     worker = _Worker(Store(study_dir.parent, study_dir.name), stop, cache_dir, StackSizes(stack))
     if trial_ids:
         requests.put({"train": list(trial_ids), "prepared": prepared and str(prepared), "sizes": {}, "n_slots": 1})
@@ -104,16 +105,16 @@ def main(
     if is_attended:
         threading.Thread(target=_listen, args=(requests, stop), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # a library that prints must not break the answers
+    os.dup2(2, 1)  # what a library prints must not get between the answers
     if not trial_ids:
-        worker.get_ready()
+        worker.import_torch()
     code = EXIT_OK
     while (request := requests.get()) is not None:
         if "check" in request:
             specs = request.pop("check")
             print(json.dumps(worker.check(specs, **request)), file=answers)
             continue
-        worker.sizes.learn(request["sizes"])
+        worker.sizes.known |= request["sizes"]
         code = worker.train(request["train"], request["prepared"], request["n_slots"])
         break
     if stop.is_out_of_time and "SLURM_JOB_ID" in os.environ:
@@ -122,18 +123,14 @@ def main(
 
 
 def _listen(requests: Requests, stop: Stop) -> None:
-    # Not sys.stdin: this thread would hold its lock, and a process forked to decode images closes it first of all.
+    # Not sys.stdin: this thread would hold its lock, and a process forked to decode images first closes sys.stdin.
     with os.fdopen(os.dup(0)) as lines:
         for line in lines:
             requests.put(json.loads(line))
-    stop.wish()
+    stop.request()
 
 
-def _name_job() -> None:
-    """Let the lease name the Slurm job, which knows its number only once it is running."""
-    variables = os.environ
-    if "SLURM_ARRAY_JOB_ID" in variables:
-        variables[JOB] = f"slurm:{variables['SLURM_ARRAY_JOB_ID']}_{variables['SLURM_ARRAY_TASK_ID']}"
+# --- training -------------------------------------------------------------------------------------------
 
 
 class _Worker:
@@ -143,19 +140,18 @@ class _Worker:
         self._leases: dict[str, Lease | None] = {}
         self._specs: dict[str, Trial] = {}
 
-    def get_ready(self) -> None:
-        """Pay the imports of torch and timm while the launcher prepares the data."""
+    def import_torch(self) -> None:
+        """Import what takes seconds before the first request comes."""
         import torch
 
-        import seedstudy.train.trial  # noqa: F401  # imported for its cost
+        import seedstudy.train.trial  # noqa: F401  # imported ahead of its use
 
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
     def check(
         self, specs: Sequence[dict[str, Any]], n_classes: int, n_train: int, shares: Mapping[str, int]
     ) -> dict[str, Any]:
-        """Say whether every model exists and can be trained by its recipe, and how many seeds to stack."""
-        from seedstudy.study.trial import Trial
+        """Check that every model exists and can be trained by its recipe, and choose how many seeds to stack."""
         from seedstudy.train.models import check_model
 
         try:
@@ -165,10 +161,10 @@ class _Worker:
                 self.sizes.of(trial, n_classes, n_train, limit=shares.get(kind_of(trial), 1))
         except SeedstudyError as error:
             return {"wrong": str(error)}
-        return {"wrong": None, "sizes": self.sizes.known, "notes": self.sizes.notes}
+        return {"wrong": None, "sizes": self.sizes.known, "notes": self.sizes.take_notes()}
 
     def train(self, trial_ids: Sequence[str], prepared: str | None, n_slots: int) -> int:
-        """Train what is free, one trial after the other, and with each one those that are worth training beside it.
+        """Train the free trials one after the other, each together with those that are worth stacking with it.
 
         Parameters
         ----------
@@ -177,81 +173,43 @@ class _Worker:
 
         """
         code = EXIT_OK
-        for place, trial_id in enumerate(trial_ids, start=1):
+        for n_seen, trial_id in enumerate(trial_ids, start=1):
             if self._stop():
                 return EXIT_STOPPED
-            with self._admission(trial_id) as (refusal, held):
+            with ExitStack() as leases:
+                # Of several processes that train a trial together, the first one claims it for all.
+                refusal = self._broadcast(self._claim(trial_id, leases) if self._is_main else None)
                 if refusal is not None:
                     code = max(code, refusal)
                     continue
                 with _printing_to(self._store.log(trial_id)):
                     trial = self._store.read_spec(trial_id)
                     data = self._load(trial, prepared)
-                    mates = self._mates(trial, data, islice(trial_ids, place, None), n_slots, held)
-                    code = max(code, self._train_stacked([trial, *mates], data) if mates else self._train(trial, data))
+                    others = self._claim_stack(trial, data, islice(trial_ids, n_seen, None), n_slots, leases)
+                    code = max(
+                        code, self._train_stacked([trial, *others], data) if others else self._train(trial, data)
+                    )
         return code
 
-    def _mates(
-        self, trial: Trial, data: Dataset, later: Iterable[str], n_slots: int, held: ExitStack
-    ) -> Sequence[Trial]:
-        """Claim the trials to train beside one: of its kind, at their beginning, as many as is fair and pays."""
-        is_alone = int(os.environ.get("WORLD_SIZE", "1")) > 1 or bool(data.stored)
-        if is_alone or not self._is_fresh(trial.trial_id):
-            return ()
-        alike = (other for other in map(self._spec, later) if kind_of(other) == kind_of(trial))
-        still_open = (other for other in alike if not self._store.has_ended(other.trial_id))
-        open_ones = list(islice(still_open, n_slots * self.sizes.most))
-        n_told = len(self.sizes.notes)
-        limit = math.ceil((1 + len(open_ones)) / n_slots)
-        size = self.sizes.of(trial, len(data.classes), len(data.train_labels), limit=limit)
-        for note in self.sizes.notes[n_told:]:
-            print(note, file=sys.stderr)
-        mates: list[Trial] = []
-        for other in open_ones:
-            if len(mates) + 1 >= size:
-                break
-            if self._is_fresh(other.trial_id) and self._refusal(other.trial_id, held) is None:
-                mates.append(other)
-        return mates
-
-    def _spec(self, trial_id: str) -> Trial:
-        if trial_id not in self._specs:
-            self._specs[trial_id] = self._store.read_spec(trial_id)
-        return self._specs[trial_id]
-
-    def _is_fresh(self, trial_id: str) -> bool:
-        """Say whether a trial starts from its beginning and never cost a process its life: else it is trained alone."""
-        lease, holder = self._leases.get(trial_id), self._store.holder(trial_id)
-        is_unharmed = lease.holder.n_lost == 0 if lease else holder is None or holder.is_released
-        return is_unharmed and not self._store.checkpoint(trial_id).exists()
-
-    @contextmanager
-    def _admission(self, trial_id: str) -> Iterator[tuple[int | None, ExitStack]]:
-        """Yield None where the trial is ours to train, as long as the block lasts; else the exit code it stands for.
-
-        Of several processes that train it together, the first one asks for all. What else is claimed for the block
-        is entered into the stack of contexts that comes with it.
-        """
-        with ExitStack() as held:
-            yield self._agree(self._refusal(trial_id, held) if self._is_main else None), held
-
-    def _refusal(self, trial_id: str, held: ExitStack) -> int | None:
+    def _claim(self, trial_id: str, leases: ExitStack) -> int | None:
+        """Take the lease of a trial until ``leases`` is closed; returns an exit code where it is not to be trained."""
         if not self._store.has_ended(trial_id):
-            lease = self._leases[trial_id] = held.enter_context(self._store.claim(trial_id))
+            lease = self._leases[trial_id] = leases.enter_context(self._store.claim(trial_id))
             if lease is None:
                 return EXIT_OK
         if self._store.has_result(trial_id):
             return EXIT_OK
         if self._store.has_ended(trial_id):
             return EXIT_FAILED
-        taken = self._leases.get(trial_id)
-        if taken is not None and taken.holder.n_lost >= MAX_ATTEMPTS:
+        lease = self._leases.get(trial_id)
+        if lease is not None and lease.holder.n_lost >= MAX_ATTEMPTS:
             reason = f"its process died {MAX_ATTEMPTS} times in a row without getting on"
             self._store.record_failure(trial_id, reason, traceback="", host=machine.host())
             return EXIT_FAILED
         return None
 
-    def _agree(self, refusal: int | None) -> int | None:
+    def _broadcast(self, refusal: int | None) -> int | None:
+        """Return the first process's value in all processes that train a trial together."""
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return refusal
         import torch
@@ -259,8 +217,41 @@ class _Worker:
         from accelerate.utils import broadcast_object_list
 
         PartialState(cpu=not torch.cuda.is_available())
-        agreed: list[int | None] = broadcast_object_list([refusal])
-        return agreed[0]
+        values: list[int | None] = broadcast_object_list([refusal])
+        return values[0]
+
+    def _claim_stack(
+        self, trial: Trial, data: Dataset, later: Iterable[str], n_slots: int, leases: ExitStack
+    ) -> list[Trial]:
+        """Claim the trials to train beside one: of its kind, not yet begun, as many as is fair and faster."""
+        must_be_alone = int(os.environ.get("WORLD_SIZE", "1")) > 1 or bool(data.stored)
+        if must_be_alone or not self._is_fresh(trial.trial_id):
+            return []
+        alike = (other for other in map(self._spec, later) if kind_of(other) == kind_of(trial))
+        still_open = (other for other in alike if not self._store.has_ended(other.trial_id))
+        candidates = list(islice(still_open, n_slots * self.sizes.limit))
+        fair_share = math.ceil((1 + len(candidates)) / n_slots)
+        size = self.sizes.of(trial, len(data.classes), len(data.train_labels), limit=fair_share)
+        for note in self.sizes.take_notes():
+            print(note, file=sys.stderr)
+        claimed: list[Trial] = []
+        for other in candidates:
+            if len(claimed) + 1 >= size:
+                break
+            if self._is_fresh(other.trial_id) and self._claim(other.trial_id, leases) is None:
+                claimed.append(other)
+        return claimed
+
+    def _spec(self, trial_id: str) -> Trial:
+        if trial_id not in self._specs:
+            self._specs[trial_id] = self._store.read_spec(trial_id)
+        return self._specs[trial_id]
+
+    def _is_fresh(self, trial_id: str) -> bool:
+        """Return whether a trial starts from its beginning and no process died with it; others are trained alone."""
+        lease, holder = self._leases.get(trial_id), self._store.holder(trial_id)
+        no_one_died = lease.holder.n_lost == 0 if lease else holder is None or holder.is_released
+        return no_one_died and not self._store.checkpoint(trial_id).exists()
 
     def _train(self, trial: Trial, data: Dataset) -> int:
         from seedstudy.train.checkpoint import Checkpoints, Stopped
@@ -272,9 +263,9 @@ class _Worker:
             trial_id,
             should_stop=lambda: self._stop() or (lease is not None and lease.is_overtaken),
         )
-        tell_epoch = _Speedometer(self._store, trial, is_main=self._is_main)
+        on_epoch = _ProgressWriter(self._store, trial, is_main=self._is_main)
         try:
-            result = train_trial(trial, data, on_epoch=tell_epoch, checkpoints=checkpoints)
+            result = train_trial(trial, data, on_epoch=on_epoch, checkpoints=checkpoints)
         except Stopped:
             print(f"stopped in order at epoch {checkpoints.position[0] + 1}", file=sys.stderr)
             return EXIT_STOPPED
@@ -287,24 +278,24 @@ class _Worker:
         return EXIT_OK
 
     def _train_stacked(self, trials: Sequence[Trial], data: Dataset) -> int:
-        """Train several seeds side by side and publish each; what stops them all is not held against any of them."""
+        """Train several seeds side by side and publish each; after an exception, train them one at a time."""
         from seedstudy.train.checkpoint import Stopped
         from seedstudy.train.stacks import train_stacked
 
         started_at = datetime.now(UTC).isoformat()
-        tell_epoch = {trial.trial_id: _Speedometer(self._store, trial, is_main=True) for trial in trials}
+        writers = {trial.trial_id: _ProgressWriter(self._store, trial, is_main=True) for trial in trials}
         print(f"in a stack of {len(trials)}: seeds {', '.join(str(trial.seed) for trial in trials)}", file=sys.stderr)
         try:
             results = train_stacked(
                 trials,
                 data,
-                on_epoch=lambda trial, report: tell_epoch[trial.trial_id](report),
+                on_epoch=lambda trial, report: writers[trial.trial_id](report),
                 should_stop=self._stop,
             )
         except Stopped:
             print("stopped in order; a stack starts from its beginning again", file=sys.stderr)
             return EXIT_STOPPED
-        except Exception:  # of one seed or of their number, memory say: each one alone tells
+        except Exception:  # of one seed, or of their number (memory): trained one at a time, each shows
             traceback.print_exc()
             print("the stack failed: its seeds are trained one at a time", file=sys.stderr)
             return max(self._train(trial, data) for trial in trials)
@@ -313,14 +304,12 @@ class _Worker:
         return EXIT_OK
 
     def _load(self, trial: Trial, prepared: str | None) -> Dataset:
-        from seedstudy import data as datasets
-
         folder = Path(prepared) if prepared else datasets.prepare(trial.data, cache_dir=self._cache_dir)
         data = datasets.load(folder, train_limit=trial.train_limit)
         if data.fingerprint != trial.data_fingerprint:
             raise SeedstudyError(
                 f"{folder}: not the data that {trial.trial_id} was planned for (fingerprint {data.fingerprint}, "
-                f"planned {trial.data_fingerprint}): give the folder of the same data with --prepared."
+                f"planned {trial.data_fingerprint}): name the folder of the same data with --prepared."
             )
         return data
 
@@ -339,8 +328,8 @@ class _Worker:
         )
 
 
-class _Speedometer:
-    """Writes how far a training is after each epoch."""
+class _ProgressWriter:
+    """Writes after each epoch how far a training has come."""
 
     def __init__(self, store: Store, trial: Trial, *, is_main: bool) -> None:
         self._store, self._trial, self._is_main = store, trial, is_main
@@ -350,7 +339,7 @@ class _Speedometer:
         self._first = self._first or (report.epoch, time.time())
         if not self._is_main:
             return
-        with suppress(SeedstudyError):  # a full disk: worth no trial
+        with suppress(SeedstudyError):  # a full disk must not end the trial
             self._store.write_progress(
                 self._trial.trial_id,
                 epoch=report.epoch,
@@ -363,9 +352,9 @@ class _Speedometer:
 
 @contextmanager
 def _printing_to(path: Path) -> Iterator[None]:
-    """Append all that this process and its libraries print to a file."""
+    """Append everything that this process and its libraries print to a file."""
     kept = os.dup(1), os.dup(2)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    file = open_to_write(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         sys.stdout.flush()
         os.dup2(file, 1)
@@ -383,3 +372,54 @@ def _printing_to(path: Path) -> Iterator[None]:
             os.close(descriptor)
         if path.stat().st_size == 0:
             path.unlink()
+
+
+# --- stacks: how many seeds to train side by side -------------------------------------------------------
+
+LARGEST_STACK = 16
+"""Seeds of a stack where their number is not given."""
+
+
+def kind_of(trial: Trial) -> str:
+    """Return as text what the seeds of a stack share: everything but the seed."""
+    return replace(trial, seed=0).trial_id
+
+
+def fair_shares(trials: Iterable[Trial], n_slots: int) -> dict[str, int]:
+    """Return for each kind the largest stack that leaves trials for the other slots."""
+    counts = Counter(kind_of(trial) for trial in trials)
+    return {kind: math.ceil(count / n_slots) for kind, count in counts.items()}
+
+
+class StackSizes:
+    """The size of a stack for each kind of trial, timed once or learnt from another process."""
+
+    def __init__(self, wanted: int | None) -> None:
+        """``wanted``: seeds side by side at most; None: as many as timing recommends."""
+        self._wanted = wanted
+        self.known: dict[str, int] = {}
+        self._notes: list[str] = []
+
+    @property
+    def limit(self) -> int:
+        return self._wanted or LARGEST_STACK
+
+    def of(self, trial: Trial, n_classes: int, n_train: int, *, limit: int) -> int:
+        """Return how many seeds of a trial's kind to stack, at most ``limit``; 1 is no stack."""
+        if limit == 1 or self._wanted == 1:
+            return 1
+        kind = kind_of(trial)
+        if kind not in self.known:
+            from seedstudy.train.stacks import choose_size
+
+            n_updates = trial.recipe.total_epochs * (n_train // trial.recipe.batch_size)
+            self.known[kind], note = choose_size(
+                trial.model, trial.recipe, n_classes, n_updates=n_updates, wish=self._wanted, limit=limit
+            )
+            self._notes += [note] if note else []
+        return min(self.known[kind], limit)
+
+    def take_notes(self) -> list[str]:
+        """Return lines for the user about sizes chosen since the last call."""
+        notes, self._notes = self._notes, []
+        return notes

@@ -16,7 +16,7 @@ A recipe file names itself and gives every value once, either bare or with the p
     resnet50 = {}
     efficientnet_b1 = { train_size = 240, test_size = 240 }
 
-What no source gives is not invented: it is ``missing``, and the recipe trains nothing until somebody gives it.
+What no source gives is not invented: it is ``missing``, and the recipe cannot be trained until the value is given.
 ``[models]`` names the networks the source trained, with what differs for each. ``base = "a2"`` takes what is not given
 from another recipe; a value given here also wins over what the base says of single models.
 """
@@ -33,7 +33,7 @@ from typing import Any
 
 from seedstudy.errors import RecipeError, suggest
 from seedstudy.files import parse_toml, read_short_text
-from seedstudy.recipes.recipe import KEYS, Recipe, Value, build, checked
+from seedstudy.recipes.recipe import KEYS, Recipe, Value, build, checked, with_changes
 
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,39}")
@@ -156,7 +156,7 @@ def _read_file(path: Path, above: tuple[Path, ...]) -> RecipeFile:
 
 
 def _parse(text: str, *, where: str, folder: Path | None, above: tuple[Path, ...]) -> RecipeFile:
-    """Read a recipe file; ``folder`` is where a base may lie, ``above`` the files that build on this one."""
+    """Read a recipe file; ``folder`` may hold its base, ``above`` are the files that build on this one."""
     try:
         document = parse_toml(text)
     except ValueError as error:
@@ -266,7 +266,7 @@ def _load_base(base: object, where: str, folder: Path | None, above: tuple[Path,
     if path is None or not is_beside or not path.is_file():
         raise RecipeError(f'{where}: unknown base "{base}".{suggest(base, packaged_names())}')
     if path.resolve() in above:
-        raise RecipeError(f'{where}: base "{base}" builds on this recipe in turn: one of them must stand alone.')
+        raise RecipeError(f'{where}: base "{base}" builds on this recipe in turn: one of them must have no base.')
     return _read_file(path, above)
 
 
@@ -289,10 +289,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Value]:
 
 def with_values(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
     """Return the recipe after ``key=value`` assignments; its ``recipe_id`` changes with them."""
-    changed = parse_assignments(assignments)
-    sources = {**recipe.sources, **dict.fromkeys(changed, "set on the command line")}
-    where = f"{recipe.name} with --set " + " --set ".join(assignments)
-    return build(recipe.name, recipe.title, {**recipe.values(), **changed}, sources=sources, where=where)
+    return with_changes(recipe, parse_assignments(assignments), how="changed with --set " + " --set ".join(assignments))
 
 
 def _parse_word(text: str) -> object:

@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from seedstudy.errors import RecipeError
 
@@ -51,13 +51,17 @@ class Key:
         return type(None) in typing.get_args(self.type)
 
 
+def key(meaning: str, range: Range = (-math.inf, math.inf), **more: Any) -> Any:
+    """Declare a field of :class:`Recipe`."""
+    return dataclasses.field(metadata={"key": Key(meaning, range, **more)})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     """How one network is trained and evaluated; equal values give an equal ``recipe_id``.
 
-    The annotations are the declaration of the keys: :data:`KEYS` and with it the reader, the checks, the tables and the
-    list in docs/recipes.md are made from them. A new key needs ``since`` and ``before``, so that older trials stay
-    readable.
+    The fields are the declaration of the keys: :data:`KEYS` and with it the reader, the checks, the tables and the list
+    in docs/recipes.md are made from them. A new key needs ``since`` and ``before``, so that older trials stay readable.
     """
 
     name: str
@@ -66,252 +70,177 @@ class Recipe:
     """One line for people."""
 
     # schedule
-    epochs: Annotated[
-        int,
-        Key(
-            "Passes over the training set's length (with repeated augmentation each image is seen more often).",
-            _AT_LEAST_ONE,
-            table_2=(3, "epochs"),
-        ),
-    ]
-    cooldown_epochs: Annotated[int, Key("Epochs at `min_lr` added after `epochs`.", _NOT_NEGATIVE)]
-    schedule: Annotated[
-        str,
-        Key(
-            "Shape of the learning rate after the warm-up: `cosine`, `step-30-x0.1` (times 0.1 every 30 epochs) or "
-            "`steps-30,60,80-x0.1` (times 0.1 at these epochs).",
-            form=rf"cosine|step-{_NUMBER}-x{_NUMBER}|steps-{_NUMBER}(,{_NUMBER})*-x{_NUMBER}",
-            example='"cosine", "step-30-x0.1" or "steps-30,60,80-x0.1"',
-            table_2=(8, "LR decay"),
-        ),
-    ]
-    schedule_per: Annotated[
-        Literal["epoch", "update"], Key("Whether the learning rate changes once an epoch or at every update.")
-    ]
-    warmup_epochs: Annotated[
-        float, Key("Linear warm-up, inside `epochs`.", _NOT_NEGATIVE, table_2=(10, "warmup epochs"))
-    ]
-    warmup_prefix: Annotated[
-        bool,
-        Key(
-            "Whether the schedule starts when the warm-up ends; otherwise it runs underneath, counted from epoch 0 "
-            "(timm's default). timm's script adds the warm-up to `epochs` where this is on; here `epochs` stays the "
-            "total.",
-            since=2,
-            before=False,
-        ),
-    ]
-    warmup_lr: Annotated[float, Key("Learning rate the warm-up starts from.", _NOT_NEGATIVE)]
-    min_lr: Annotated[float, Key("Learning rate a cosine ends at.", _NOT_NEGATIVE)]
+    epochs: int = key(
+        "Passes over the training set's length (with repeated augmentation each image is seen more often).",
+        _AT_LEAST_ONE,
+        table_2=(3, "epochs"),
+    )
+    cooldown_epochs: int = key("Epochs at `min_lr` added after `epochs`.", _NOT_NEGATIVE)
+    schedule: str = key(
+        "Shape of the learning rate after the warm-up: `cosine`, `step-30-x0.1` (times 0.1 every 30 epochs) or "
+        "`steps-30,60,80-x0.1` (times 0.1 at these epochs).",
+        form=rf"cosine|step-{_NUMBER}-x{_NUMBER}|steps-{_NUMBER}(,{_NUMBER})*-x{_NUMBER}",
+        example='"cosine", "step-30-x0.1" or "steps-30,60,80-x0.1"',
+        table_2=(8, "LR decay"),
+    )
+    schedule_per: Literal["epoch", "update"] = key(
+        "Whether the learning rate changes once an epoch or at every update."
+    )
+    warmup_epochs: float = key("Linear warm-up, inside `epochs`.", _NOT_NEGATIVE, table_2=(10, "warmup epochs"))
+    warmup_prefix: bool = key(
+        "Whether the schedule starts when the warm-up ends; otherwise it runs underneath, counted from epoch 0 "
+        "(timm's default). timm's script adds the warm-up to `epochs` where this is on; here `epochs` stays the "
+        "total.",
+        since=2,
+        before=False,
+    )
+    warmup_lr: float = key("Learning rate the warm-up starts from.", _NOT_NEGATIVE)
+    min_lr: float = key("Learning rate a cosine ends at.", _NOT_NEGATIVE)
 
     # optimiser
-    optimizer: Annotated[
-        Literal["lamb", "adamw", "sgd", "momentum", "rmsproptf"],
-        Key(
-            "timm's optimiser of that name: `sgd` is Nesterov momentum and `momentum` the plain one, as in timm; "
-            "`rmsproptf` is RMSProp as TensorFlow computes it.",
-            table_2=(6, "optimizer"),
-        ),
-    ]
-    lr: Annotated[float, Key("Peak learning rate at `batch_size`.", _POSITIVE, table_2=(7, "LR"))]
-    weight_decay: Annotated[
-        float,
-        Key(
-            "Decay of the weights, as the optimiser applies it: decoupled in LAMB and AdamW, L2 in the others.",
-            _NOT_NEGATIVE,
-            table_2=(9, "weight decay"),
-        ),
-    ]
-    decay_norm: Annotated[
-        bool, Key("Whether the weights and biases of normalisation layers decay too.", since=2, before=False)
-    ]
-    decay_bias: Annotated[bool, Key("Whether all other biases and 1-D parameters decay too.", since=2, before=False)]
-    betas: Annotated[tuple[float, float] | None, Key("Running-average coefficients of LAMB and AdamW.", _BELOW_ONE)]
-    optimizer_eps: Annotated[float | None, Key("Term in the denominator of LAMB, AdamW and RMSProp.", _POSITIVE)]
-    momentum: Annotated[float | None, Key("Momentum of SGD and RMSProp.", _BELOW_ONE)]
-    rms_decay: Annotated[
-        float | None,
-        Key("Running-average coefficient of RMSProp's squared gradients.", _BELOW_ONE, since=2, before=None),
-    ]
-    max_grad_norm: Annotated[float | None, Key("Global norm LAMB clips gradients to inside its own step.", _POSITIVE)]
-    clip_grad_norm: Annotated[
-        float | None,
-        Key(
-            "Global norm gradients are clipped to before the optimiser's step.",
-            _POSITIVE,
-            table_2=(15, "gradient clip."),
-        ),
-    ]
-    batch_size: Annotated[
-        int,
-        Key("Images per update, over all processes and micro-batches.", _AT_LEAST_ONE, table_2=(5, "batch size")),
-    ]
-    micro_batch: Annotated[int, Key("Images batch norm sees at once; `batch_size` is a multiple of it.", _AT_LEAST_ONE)]
-    batch_norm_sync: Annotated[
-        Literal["none", "reduce"],
-        Key("Between processes: `reduce` averages running statistics at epoch ends (timm's `dist_bn`)."),
-    ]
-    batch_norm_momentum: Annotated[
-        float | None,
-        Key(
-            "Share of a new batch in the running statistics (torch's convention: 0.01 is TensorFlow's 0.99).",
-            _SHARE,
-            since=2,
-            before=None,
-        ),
-    ]
-    batch_norm_eps: Annotated[float | None, Key("Term in batch norm's denominator.", _POSITIVE, since=2, before=None)]
-    precision: Annotated[
-        Literal["float32", "mixed", "bfloat16"],
-        Key(
-            "`mixed` is bfloat16 autocast on accelerators and float32 on CPUs; `bfloat16` is autocast on CPUs too.",
-            table_2=(27, "mixed precision"),
-        ),
-    ]
-    ema_decay: Annotated[
-        float | None,
-        Key(
-            "Exponential moving average of weights and batch-norm statistics, evaluated in their place.",
-            _BELOW_ONE,
-            table_2=(24, "EMA"),
-        ),
-    ]
-    ema_every: Annotated[
-        int, Key("Updates of an epoch between two updates of the average.", _AT_LEAST_ONE, since=2, before=1)
-    ]
-    ema_start_epochs: Annotated[
-        float, Key("Until then the average is a copy of the weights.", _NOT_NEGATIVE, since=2, before=0.0)
-    ]
-    ema_warmup: Annotated[
-        bool,
-        Key(
-            "Whether the decay after update n is at most (1 + n) / (10 + n), TensorFlow's `num_updates`.",
-            since=2,
-            before=False,
-        ),
-    ]
+    optimizer: Literal["lamb", "adamw", "sgd", "momentum", "rmsproptf"] = key(
+        "timm's optimiser of that name: `sgd` is Nesterov momentum and `momentum` the plain one, as in timm; "
+        "`rmsproptf` is RMSProp as TensorFlow computes it.",
+        table_2=(6, "optimizer"),
+    )
+    lr: float = key("Peak learning rate at `batch_size`.", _POSITIVE, table_2=(7, "LR"))
+    weight_decay: float = key(
+        "Decay of the weights, as the optimiser applies it: decoupled in LAMB and AdamW, L2 in the others.",
+        _NOT_NEGATIVE,
+        table_2=(9, "weight decay"),
+    )
+    decay_norm: bool = key("Whether the weights and biases of normalisation layers decay too.", since=2, before=False)
+    decay_bias: bool = key("Whether all other biases and 1-D parameters decay too.", since=2, before=False)
+    betas: tuple[float, float] | None = key("Running-average coefficients of LAMB and AdamW.", _BELOW_ONE)
+    optimizer_eps: float | None = key("Term in the denominator of LAMB, AdamW and RMSProp.", _POSITIVE)
+    momentum: float | None = key("Momentum of SGD and RMSProp.", _BELOW_ONE)
+    rms_decay: float | None = key(
+        "Running-average coefficient of RMSProp's squared gradients.", _BELOW_ONE, since=2, before=None
+    )
+    max_grad_norm: float | None = key("Global norm LAMB clips gradients to inside its own step.", _POSITIVE)
+    clip_grad_norm: float | None = key(
+        "Global norm gradients are clipped to before the optimiser's step.", _POSITIVE, table_2=(15, "gradient clip.")
+    )
+    batch_size: int = key(
+        "Images per update, over all processes and micro-batches.", _AT_LEAST_ONE, table_2=(5, "batch size")
+    )
+    micro_batch: int = key("Images batch norm sees at once; `batch_size` is a multiple of it.", _AT_LEAST_ONE)
+    batch_norm_sync: Literal["none", "reduce"] = key(
+        "Between processes: `reduce` averages running statistics at epoch ends (timm's `dist_bn`)."
+    )
+    batch_norm_momentum: float | None = key(
+        "Share of a new batch in the running statistics (torch's convention: 0.01 is TensorFlow's 0.99).",
+        _SHARE,
+        since=2,
+        before=None,
+    )
+    batch_norm_eps: float | None = key("Term in batch norm's denominator.", _POSITIVE, since=2, before=None)
+    precision: Literal["float32", "mixed", "bfloat16"] = key(
+        "`mixed` is bfloat16 autocast on accelerators and float32 on CPUs; `bfloat16` is autocast on CPUs too.",
+        table_2=(27, "mixed precision"),
+    )
+    ema_decay: float | None = key(
+        "Exponential moving average of weights and batch-norm statistics, evaluated in their place.",
+        _BELOW_ONE,
+        table_2=(24, "EMA"),
+    )
+    ema_every: int = key("Updates of an epoch between two updates of the average.", _AT_LEAST_ONE, since=2, before=1)
+    ema_start_epochs: float = key(
+        "Until then the average is a copy of the weights.", _NOT_NEGATIVE, since=2, before=0.0
+    )
+    ema_warmup: bool = key(
+        "Whether the decay after update n is at most (1 + n) / (10 + n), TensorFlow's `num_updates`.",
+        since=2,
+        before=False,
+    )
 
     # loss
-    loss: Annotated[Literal["bce", "ce"], Key("Binary or softmax cross-entropy.", table_2=(26, "loss"))]
-    label_smoothing: Annotated[
-        float,
-        Key("Share of the target spread evenly over all classes.", _BELOW_ONE, table_2=(11, "label smoothing")),
-    ]
-    bce_target_threshold: Annotated[
-        float | None, Key("Mixed targets above it become 1, others 0; without it BCE sees soft targets.", _SHARE)
-    ]
-    bce_sum: Annotated[bool, Key("Sum BCE over classes instead of averaging.")]
+    loss: Literal["bce", "ce"] = key("Binary or softmax cross-entropy.", table_2=(26, "loss"))
+    label_smoothing: float = key(
+        "Share of the target spread evenly over all classes.", _BELOW_ONE, table_2=(11, "label smoothing")
+    )
+    bce_target_threshold: float | None = key(
+        "Mixed targets above it become 1, others 0; without it BCE sees soft targets.", _SHARE
+    )
+    bce_sum: bool = key("Sum BCE over classes instead of averaging.")
 
     # images
-    train_size: Annotated[int, Key("Side of a training image in pixels.", (8, 4096), table_2=(1, "train res"))]
-    test_size: Annotated[int, Key("Side of a test image in pixels.", (8, 4096), table_2=(2, "test res"))]
-    test_crop: Annotated[
-        float,
-        Key("Share of the resized image the centre crop keeps at test.", (0.05, 1.0), table_2=(25, "test crop ratio")),
-    ]
-    train_interpolation: Annotated[
-        Literal["random", "bilinear", "bicubic"],
-        Key("Resampling of training images; `random` draws bilinear or bicubic for each."),
-    ]
-    test_interpolation: Annotated[Literal["bilinear", "bicubic"], Key("Resampling of test images.")]
-    crop_scale: Annotated[
-        tuple[float, float],
-        Key("Area range of RandomResizedCrop, as a share of the image.", (0.001, 1.0), table_2=(17, "RRC")),
-    ]
-    crop_ratio: Annotated[tuple[float, float], Key("Aspect-ratio range of RandomResizedCrop.", (0.01, 100.0))]
-    hflip: Annotated[float, Key("Probability of a horizontal flip.", _SHARE, table_2=(16, "H. flip"))]
-    randaugment: Annotated[
-        str | None,
-        Key(
-            "timm's RandAugment string, such as `rand-m7-mstd0.5-inc1`.",
-            form=rf"rand(-(m{_NUMBER}|n\d+|p[01](\.\d+)?|mstd{_NUMBER}|mmax\d+|inc[01]|w0))+",
-            example='"rand-m7-mstd0.5-inc1"',
-            table_2=(18, "Rand Augment"),
-        ),
-    ]
-    auto_augment: Annotated[
-        Literal["v0", "original", "trivial_wide"] | None,
-        Key(
-            "A policy in RandAugment's place: timm's AutoAugment (`v0` as in TensorFlow, `original` as in the paper) "
-            "or torchvision's TrivialAugmentWide.",
-            since=2,
-            before=None,
-            table_2=(19, "Auto Augment"),
-        ),
-    ]
-    color_jitter: Annotated[
-        float | None,
-        Key(
-            "Brightness, contrast and saturation jitter; timm leaves it out where RandAugment is on.",
-            _NOT_NEGATIVE,
-            table_2=(23, "ColorJitter"),
-        ),
-    ]
-    random_erasing: Annotated[float, Key("Probability of erasing a rectangle.", _SHARE, table_2=(22, "erasing prob."))]
-    random_erasing_fill: Annotated[
-        Literal["pixel", "const"],
-        Key("Noise drawn per pixel, or the data set's mean colour.", since=2, before="pixel"),
-    ]
-    repeated_augmentation: Annotated[
-        int,
-        Key(
-            "Augmented copies of each drawn image; 1 is off. The epoch keeps its length.",
-            _AT_LEAST_ONE,
-            table_2=(14, "repeated aug"),
-        ),
-    ]
+    train_size: int = key("Side of a training image in pixels.", (8, 4096), table_2=(1, "train res"))
+    test_size: int = key("Side of a test image in pixels.", (8, 4096), table_2=(2, "test res"))
+    test_crop: float = key(
+        "Share of the resized image the centre crop keeps at test.", (0.05, 1.0), table_2=(25, "test crop ratio")
+    )
+    train_interpolation: Literal["random", "bilinear", "bicubic"] = key(
+        "Resampling of training images; `random` draws bilinear or bicubic for each."
+    )
+    test_interpolation: Literal["bilinear", "bicubic"] = key("Resampling of test images.")
+    crop_scale: tuple[float, float] = key(
+        "Area range of RandomResizedCrop, as a share of the image.", (0.001, 1.0), table_2=(17, "RRC")
+    )
+    crop_ratio: tuple[float, float] = key("Aspect-ratio range of RandomResizedCrop.", (0.01, 100.0))
+    hflip: float = key("Probability of a horizontal flip.", _SHARE, table_2=(16, "H. flip"))
+    randaugment: str | None = key(
+        "timm's RandAugment string, such as `rand-m7-mstd0.5-inc1`.",
+        form=rf"rand(-(m{_NUMBER}|n\d+|p[01](\.\d+)?|mstd{_NUMBER}|mmax\d+|inc[01]|w0))+",
+        example='"rand-m7-mstd0.5-inc1"',
+        table_2=(18, "Rand Augment"),
+    )
+    auto_augment: Literal["v0", "original", "trivial_wide"] | None = key(
+        "A policy in RandAugment's place: timm's AutoAugment (`v0` as in TensorFlow, `original` as in the paper) "
+        "or torchvision's TrivialAugmentWide.",
+        since=2,
+        before=None,
+        table_2=(19, "Auto Augment"),
+    )
+    color_jitter: float | None = key(
+        "Brightness, contrast and saturation jitter; timm leaves it out where RandAugment is on.",
+        _NOT_NEGATIVE,
+        table_2=(23, "ColorJitter"),
+    )
+    random_erasing: float = key("Probability of erasing a rectangle.", _SHARE, table_2=(22, "erasing prob."))
+    random_erasing_fill: Literal["pixel", "const"] = key(
+        "Noise drawn per pixel, or the data set's mean colour.", since=2, before="pixel"
+    )
+    repeated_augmentation: int = key(
+        "Augmented copies of each drawn image; 1 is off. The epoch keeps its length.",
+        _AT_LEAST_ONE,
+        table_2=(14, "repeated aug"),
+    )
 
     # mixing
-    mixup_alpha: Annotated[
-        float,
-        Key(
-            "Parameter of the Beta distribution mixup draws from; 0 is off.", _NOT_NEGATIVE, table_2=(20, "mixup alpha")
-        ),
-    ]
-    cutmix_alpha: Annotated[float, Key("The same of CutMix; 0 is off.", _NOT_NEGATIVE, table_2=(21, "cutmix alpha"))]
-    mix_prob: Annotated[float, Key("Probability that a batch (or pair, or element) is mixed at all.", _SHARE)]
-    mix_switch_prob: Annotated[float, Key("Probability of CutMix where both are on.", _SHARE)]
-    mix_mode: Annotated[
-        Literal["batch", "pair", "elem"], Key("Whether mixing is drawn per batch, per pair of images or per image.")
-    ]
+    mixup_alpha: float = key(
+        "Parameter of the Beta distribution mixup draws from; 0 is off.", _NOT_NEGATIVE, table_2=(20, "mixup alpha")
+    )
+    cutmix_alpha: float = key("The same of CutMix; 0 is off.", _NOT_NEGATIVE, table_2=(21, "cutmix alpha"))
+    mix_prob: float = key("Probability that a batch (or pair, or element) is mixed at all.", _SHARE)
+    mix_switch_prob: float = key("Probability of CutMix where both are on.", _SHARE)
+    mix_mode: Literal["batch", "pair", "elem"] = key(
+        "Whether mixing is drawn per batch, per pair of images or per image."
+    )
 
     # network
-    drop_path: Annotated[
-        float, Key("Stochastic-depth rate of the last block.", _BELOW_ONE, table_2=(13, "stoch. depth"))
-    ]
-    drop_path_rule: Annotated[
-        Literal["block", "stage"],
-        Key(
-            "`block`: linear from 0 at the first block (timm); `stage`: linear over a ResNet's four stages, the k-th "
-            "of which drops at (k + 1) / 5 of the rate (TensorFlow's ResNet-RS, which counts the stem as a group).",
-            since=2,
-            before="block",
-        ),
-    ]
-    dropout: Annotated[float, Key("Dropout on the pooled features.", _BELOW_ONE, table_2=(12, "dropout"))]
-    zero_init_last: Annotated[
-        bool | None,
-        Key(
-            "Zero the last batch-norm weight of every residual branch at initialisation; none leaves it to the network."
-        ),
-    ]
-    se_ratio: Annotated[
-        float | None,
-        Key(
-            "Squeeze-and-Excitation in every block of a plain ResNet: its hidden width as a share of the block's.",
-            (0.01, 1.0),
-            since=2,
-            before=None,
-        ),
-    ]
-    resnet_d: Annotated[
-        bool,
-        Key(
-            "Give a plain ResNet the stem and shortcuts of ResNet-D, with a strided 3x3 convolution for its max-pool.",
-            since=2,
-            before=False,
-        ),
-    ]
+    drop_path: float = key("Stochastic-depth rate of the last block.", _BELOW_ONE, table_2=(13, "stoch. depth"))
+    drop_path_rule: Literal["block", "stage"] = key(
+        "`block`: linear from 0 at the first block (timm); `stage`: linear over a ResNet's four stages, the k-th "
+        "of which drops at (k + 1) / 5 of the rate (TensorFlow's ResNet-RS, which counts the stem as a group).",
+        since=2,
+        before="block",
+    )
+    dropout: float = key("Dropout on the pooled features.", _BELOW_ONE, table_2=(12, "dropout"))
+    zero_init_last: bool | None = key(
+        "Zero the last batch-norm weight of every residual branch at initialisation; none leaves it to the network."
+    )
+    se_ratio: float | None = key(
+        "Squeeze-and-Excitation in every block of a plain ResNet: its hidden width as a share of the block's.",
+        (0.01, 1.0),
+        since=2,
+        before=None,
+    )
+    resnet_d: bool = key(
+        "Give a plain ResNet the stem and shortcuts of ResNet-D, with a strided 3x3 convolution for its max-pool.",
+        since=2,
+        before=False,
+    )
 
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, hash=False)
     """Key -> where its value comes from; says nothing about training, so it is not part of the id."""
@@ -336,11 +265,9 @@ class Recipe:
 
 
 def _declared() -> dict[str, Key]:
-    keys = {}
-    for name, hint in typing.get_type_hints(Recipe, include_extras=True).items():
-        if typing.get_origin(hint) is Annotated:
-            keys[name] = replace(hint.__metadata__[0], type=hint.__origin__)
-    return keys
+    hints = typing.get_type_hints(Recipe)
+    declared = [field for field in dataclasses.fields(Recipe) if "key" in field.metadata]
+    return {field.name: replace(field.metadata["key"], type=hints[field.name]) for field in declared}
 
 
 KEYS: Mapping[str, Key] = _declared()
@@ -458,6 +385,14 @@ def build(name: str, title: str, values: Mapping[str, Value], *, sources: Mappin
     for problem in _contradictions(recipe):
         raise RecipeError(f"{where}: {problem}")
     return recipe
+
+
+def with_changes(recipe: Recipe, changes: Mapping[str, Value], *, how: str) -> Recipe:
+    """Return the recipe with other values, checked; ``how`` they came about is their new source."""
+    old = recipe.values()
+    sources = {key: f"{how} from {format_value(old[key])}" for key, value in changes.items() if value != old[key]}
+    where = f"{recipe.name}, {how}"
+    return build(recipe.name, recipe.title, {**old, **changes}, sources={**recipe.sources, **sources}, where=where)
 
 
 _NEEDED = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from seedstudy.recipes.recipe import Recipe, Value, build, format_value
+from seedstudy.recipes.recipe import Recipe, Value, with_changes
 
 IMAGENET_N_TRAIN = 1_281_167
 SMALLEST_BATCH = 128
@@ -39,7 +39,11 @@ def scale(
     anything there, and with it what rules 5 and 6 tie to the epochs.
     """
     if image_size is None:
-        return _shortened(recipe, epochs)
+        if epochs is None or epochs == recipe.epochs:
+            return recipe
+        return with_changes(
+            recipe, _stretched(recipe, epochs, epochs / recipe.epochs), how=f"scaled to {epochs} epochs"
+        )
     new_epochs = epochs if epochs is not None else max(1, round(recipe.epochs * epoch_ratio))
     batch = _scaled_batch(recipe.batch_size, n_train)
     share = batch / recipe.batch_size
@@ -47,15 +51,10 @@ def scale(
     new_updates = new_epochs * max(1, n_train // batch)
     is_adaptive = recipe.optimizer in ("lamb", "adamw")
     factor = min(MAX_LR_FACTOR, math.sqrt(share * old_updates / new_updates)) if is_adaptive else share
-    stretch = new_epochs / recipe.epochs
     ratio = recipe.train_size / recipe.test_size
     changed: dict[str, Value] = {
-        "epochs": new_epochs,
-        "cooldown_epochs": round(recipe.cooldown_epochs * stretch),
-        "schedule": _scaled_schedule(recipe.schedule, stretch),
+        **_stretched(recipe, new_epochs, new_updates / old_updates),
         "schedule_per": "update",
-        "warmup_epochs": recipe.warmup_epochs * stretch,
-        **_scaled_average(recipe, stretch, new_updates / old_updates),
         "batch_size": batch,
         "micro_batch": min(recipe.micro_batch, batch),
         "lr": recipe.lr * factor,
@@ -65,13 +64,7 @@ def scale(
         "test_crop": 1.0,
         "train_size": max(8, 4 * round(image_size * ratio / 4)),
     }
-    old = recipe.values()
-    sources = dict(recipe.sources)
-    for key, value in changed.items():
-        if value != old[key]:
-            sources[key] = f"scaled to {data} from {format_value(old[key])}"
-    values = {**old, **changed}
-    return build(recipe.name, recipe.title, values, sources=sources, where=f"{recipe.name} scaled to {data}")
+    return with_changes(recipe, changed, how=f"scaled to {data}")
 
 
 def imagenet_updates(values: Mapping[str, Value]) -> Value:
@@ -82,42 +75,27 @@ def imagenet_updates(values: Mapping[str, Value]) -> Value:
     return epochs * (IMAGENET_N_TRAIN // batch_size)
 
 
-def _shortened(recipe: Recipe, epochs: int | None) -> Recipe:
-    if epochs is None or epochs == recipe.epochs:
-        return recipe
+def _stretched(recipe: Recipe, epochs: int, updates: float) -> dict[str, Value]:
+    """Return what follows from another number of epochs, with ``updates`` times as many updates in all."""
     stretch = epochs / recipe.epochs
-    changed: dict[str, Value] = {
+    kind, *steps = recipe.schedule.split("-")
+    if steps:  # a cosine spans all epochs anyway
+        steps[0] = ",".join(f"{float(epoch) * stretch:.6g}" for epoch in steps[0].split(","))
+    values: dict[str, Value] = {
         "epochs": epochs,
         "cooldown_epochs": round(recipe.cooldown_epochs * stretch),
-        "schedule": _scaled_schedule(recipe.schedule, stretch),
+        "schedule": "-".join([kind, *steps]),
         "warmup_epochs": recipe.warmup_epochs * stretch,
-        **_scaled_average(recipe, stretch, stretch),
     }
-    sources = {**recipe.sources, **dict.fromkeys(changed, f"{epochs} epochs instead of {recipe.epochs}")}
-    values = {**recipe.values(), **changed}
-    return build(recipe.name, recipe.title, values, sources=sources, where=f"{recipe.name} with --epochs {epochs}")
-
-
-def _scaled_schedule(schedule: str, stretch: float) -> str:
-    """Stretch the epochs of a step schedule; a cosine spans all epochs anyway."""
-    kind, *rest = schedule.split("-")
-    if not rest:
-        return schedule
-    epochs = ",".join(f"{float(epoch) * stretch:.6g}" for epoch in rest[0].split(","))
-    return f"{kind}-{epochs}-{rest[1]}"
-
-
-def _scaled_average(recipe: Recipe, stretch: float, share: float) -> dict[str, Value]:
-    """Return the average of the weights where there are ``share`` times as many updates."""
-    if recipe.ema_decay is None:
-        return {}
-    every = max(1, round(recipe.ema_every * share))
-    shrink = every / recipe.ema_every / share  # of the number of its updates
-    return {
-        "ema_decay": max(0.0, 1.0 - (1.0 - recipe.ema_decay) * shrink),
-        "ema_every": every,
-        "ema_start_epochs": recipe.ema_start_epochs * stretch,
-    }
+    if recipe.ema_decay is not None:
+        every = max(1, round(recipe.ema_every * updates))
+        shrink = every / recipe.ema_every / updates  # of the number of updates of the average
+        values |= {
+            "ema_decay": max(0.0, 1.0 - (1.0 - recipe.ema_decay) * shrink),
+            "ema_every": every,
+            "ema_start_epochs": recipe.ema_start_epochs * stretch,
+        }
+    return values
 
 
 def _scaled_batch(batch_size: int, n_train: int) -> int:

@@ -12,7 +12,7 @@ from scipy import special
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.many import adjust
-from seedstudy.stats.result import Estimate, honest_p
+from seedstudy.stats.result import Estimate, bounded_p
 from seedstudy.stats.sample import Rows, check_level
 
 FEWEST_DATA_SETS = 6
@@ -100,10 +100,10 @@ def pool_differences(differences: Sequence[Estimate], errors: Sequence[float], *
         )
     if not (np.all(np.isfinite(ses)) and np.all(ses > 0.0) and np.all(np.isfinite(effects))):
         raise StatisticsError("data sets: a difference has no positive standard error; leave that data set out")
-    found = combine_effects(effects, np.square(ses), method_re="iterated", atol=1e-12)
-    value, tau2 = float(found.mean_effect_re), max(float(found.tau2), 0.0)
+    combined = combine_effects(effects, np.square(ses), method_re="iterated", atol=1e-12)
+    value, tau2 = float(combined.mean_effect_re), max(float(combined.tau2), 0.0)
     # Never below the fixed-effect error: with data sets that agree by luck Hartung-Knapp alone can be too short.
-    error = max(float(found.sd_eff_w_re_hksj), float(found.sd_eff_w_re))
+    error = max(float(combined.sd_eff_w_re_hksj), float(combined.sd_eff_w_re))
     half = float(special.stdtrit(k - 1, 0.5 + level / 2)) * error
     half_new = float(special.stdtrit(k - 2, 0.5 + level / 2)) * float(np.sqrt(tau2 + error**2))
     weights = 1 / np.square(ses)
@@ -118,9 +118,9 @@ def pool_differences(differences: Sequence[Estimate], errors: Sequence[float], *
     return Pooled(
         difference=estimate(half, "hartung-knapp"),
         new_data_set=estimate(half_new, "random-effects-prediction"),
-        p_value=honest_p(2 * float(special.stdtr(k - 1, -abs(value) / error))),
+        p_value=bounded_p(2 * float(special.stdtr(k - 1, -abs(value) / error))),
         tau=float(np.sqrt(tau2)),
-        heterogeneity_p=honest_p(float(special.chdtrc(k - 1, q))),
+        heterogeneity_p=bounded_p(float(special.chdtrc(k - 1, q))),
         n_data_sets=k,
         warnings=warnings,
     )
@@ -193,6 +193,6 @@ def _friedman_p(ranks: Rows) -> float:
     if treatment == 0.0:
         return 1.0
     if residual <= 1e-12 * total:
-        return honest_p(float(np.prod(1 / np.arange(1, m + 1, dtype=np.float64))) ** (k - 1))
+        return bounded_p(float(np.prod(1 / np.arange(1, m + 1, dtype=np.float64))) ** (k - 1))
     f = (k - 1) * treatment / residual
-    return honest_p(float(special.fdtrc(m - 1, (m - 1) * (k - 1), f)))
+    return bounded_p(float(special.fdtrc(m - 1, (m - 1) * (k - 1), f)))

@@ -18,7 +18,7 @@ from scipy import integrate, optimize, special, stats
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.many import adjust
-from seedstudy.stats.result import Estimate, honest_p
+from seedstudy.stats.result import Estimate, bounded_p
 from seedstudy.stats.sample import as_sample, check_level, mean_of, sd_of
 
 Values = NDArray[np.float64]
@@ -30,7 +30,7 @@ _SCALES = 40
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cells:
-    """What stands behind every number of a table."""
+    """How each number of a table was made."""
 
     kind: Kind = "mean"
     n: int = 1
@@ -76,7 +76,7 @@ def pair_p(difference: float, sd: float, *, cells: Cells = Cells(), df: float = 
     For single runs and a known sd it is 2 Phi(-|difference| / (sqrt(2) sd)).
     """
     statistic = abs(difference) / (math.sqrt(2.0) * cells.spread * sd)
-    return honest_p(2.0 * float(special.ndtr(-statistic) if math.isinf(df) else special.stdtr(df, -statistic)))
+    return bounded_p(2.0 * float(special.ndtr(-statistic) if math.isinf(df) else special.stdtr(df, -statistic)))
 
 
 def compare_pairs(
@@ -111,7 +111,7 @@ def compare_pairs(
 def rank_intervals(n: int, pairs: tuple[Pair, ...], alpha: float, *, lower_is_better: bool) -> list[tuple[int, int]]:
     """Return for each of n numbers the ranks its recipe may have (1 is best), right for all together at 1 - alpha.
 
-    From all pairs compared with family-wise error control: as many as are shown to be better stand above it for sure
+    From all pairs compared with family-wise error control: as many as are shown to be better rank above it for sure
     (Mogstad, Romano, Shaikh and Wilhelm 2024, "Inference for ranks", Review of Economic Studies 91).
     """
     above, below = np.zeros(n, dtype=int), np.zeros(n, dtype=int)
@@ -155,7 +155,7 @@ def prob_best(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worth:
-    """What a claimed number says about the mean of its recipe."""
+    """The mean of a recipe, as estimated from one claimed number."""
 
     cells: Cells
     mean: float
@@ -210,15 +210,6 @@ def _scales(df: float) -> tuple[Values, Values]:
 
 
 # --- the best of several seeds -------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=64)
-def best_spread(n: int) -> float:
-    """Return the standard deviation of the largest of n standard normal seeds."""
-    second, _ = integrate.quad(
-        lambda x: x**2 * n * np.exp(stats.norm.logpdf(x) + (n - 1) * stats.norm.logcdf(x)), -10.0, 12.0, epsabs=1e-12
-    )
-    return math.sqrt(second - normal_best(n) ** 2)
 
 
 def expected_best(values: ArrayLike, n: int, *, with_replacement: bool = False) -> float:
@@ -287,8 +278,8 @@ def best_of(values: ArrayLike, n: int, *, level: float = 0.95, lower_is_better: 
         value, method = mean + lift * sd, "normal seeds"
         warnings = (f"best of {n} from {size} seeds goes beyond the seeds: it rests on the normal distribution",)
     low, high = (mean + factor * sd for factor in _best_factors(size, n, level))
-    found = Estimate(value=value, low=low, high=high, level=level, n=size, method=method, warnings=warnings)
-    return found.mirrored() if lower_is_better else found
+    best = Estimate(value=value, low=low, high=high, level=level, n=size, method=method, warnings=warnings)
+    return best.mirrored() if lower_is_better else best
 
 
 @lru_cache(maxsize=256)
@@ -302,10 +293,23 @@ def _best_factors(size: int, n: int, level: float) -> tuple[float, float]:
 
 def normal_best(n: int) -> float:
     """Return the expected largest of n standard normal seeds: how many std the best of n lies above the mean."""
-    value, _ = integrate.quad(
-        lambda x: x * n * np.exp(stats.norm.logpdf(x) + (n - 1) * stats.norm.logcdf(x)), -10.0, 12.0, epsabs=1e-12
-    )
-    return float(value)
+    return _best_moment(n, 1)
+
+
+def best_spread(n: int) -> float:
+    """Return the standard deviation of the largest of n standard normal seeds."""
+    return math.sqrt(_best_moment(n, 2) - normal_best(n) ** 2)
+
+
+@lru_cache(maxsize=256)
+def _best_moment(n: int, order: int) -> float:
+    """Return a moment of the largest of n standard normal seeds, whose density is n phi Phi^(n - 1)."""
+
+    def integrand(x: float) -> float:
+        log_density = -(x**2) / 2 - math.log(2 * math.pi) / 2 + (n - 1) * float(special.log_ndtr(x))
+        return x**order * n * math.exp(log_density)
+
+    return float(integrate.quad(integrand, -10.0, 12.0, epsabs=1e-12)[0])
 
 
 def _log_choose(n: NDArray[np.int64], k: int) -> Values:

@@ -14,7 +14,7 @@ from seedstudy.errors import StatisticsError
 from seedstudy.stats import doubt, effect, welch
 from seedstudy.stats.describe import median_interval, prediction_interval
 from seedstudy.stats.permutation import Permutation, permute, sign_flips, studentised
-from seedstudy.stats.result import Estimate, honest_p
+from seedstudy.stats.result import Estimate, bounded_p
 from seedstudy.stats.sample import Sample, as_sample, check_level, check_margin, mean_of, sd_of
 from seedstudy.stats.variance import brown_forsythe_p, sd_factors, sd_ratio
 
@@ -174,10 +174,10 @@ def compare(
     check_margin(margin)
     first, second = _samples(a, b, paired=paired, names=names)
     arms = _arms(first, second, names)
-    asked = _Asked(level=level, margin=margin, resamples=resamples)
+    options = _Options(level=level, margin=margin, resamples=resamples)
     if paired:
-        return _compare_pairs(first, second, arms, asked, rng)
-    return _compare_arms(first, second, arms, asked, rng)
+        return _compare_pairs(first, second, arms, options, rng)
+    return _compare_arms(first, second, arms, options, rng)
 
 
 def details(
@@ -263,7 +263,7 @@ def compare_summaries(
     t = welch.welch(*arms.moments)
     return _comparison(
         arms,
-        _t_test(t, "welch", (n_a, n_b), _Asked(level=level, margin=margin, resamples=0)),
+        _t_test(t, "welch", (n_a, n_b), _Options(level=level, margin=margin, resamples=0)),
         hedges_g=effect.hedges_g(*arms.moments, level=level),
         single_run_error=effect.contrary_order(*arms.moments),
         warnings=(
@@ -273,7 +273,7 @@ def compare_summaries(
     )
 
 
-class _Asked(NamedTuple):
+class _Options(NamedTuple):
     level: float
     margin: float | None
     resamples: int
@@ -298,7 +298,7 @@ class _Arms(NamedTuple):
 
 
 class _Test(NamedTuple):
-    """What the chosen test says; the fields have the names of `Comparison`."""
+    """The results of the chosen test; the fields are those of `Comparison`."""
 
     difference: Estimate
     method: Method
@@ -325,49 +325,49 @@ def _check_summary(name: str, mean: float, sd: float, n: int) -> None:
         )
 
 
-def _compare_arms(a: Sample, b: Sample, arms: _Arms, asked: _Asked, rng: np.random.Generator) -> Comparison:
+def _compare_arms(a: Sample, b: Sample, arms: _Arms, options: _Options, rng: np.random.Generator) -> Comparison:
     _check_sizes(arms.n_a, arms.n_b, paired=False, names=arms.names)
     n = (arms.n_a, arms.n_b)
     pooled = np.concatenate([a, b])
-    permutation = permute(studentised(pooled), *n, rng=rng, resamples=asked.resamples)
-    prob = effect.prob_greater(a, b, level=asked.level)
+    permutation = permute(studentised(pooled), *n, rng=rng, resamples=options.resamples)
+    prob = effect.prob_greater(a, b, level=options.level)
     if arms.no_spread:
         single_run_error = min(prob.value, 1.0 - prob.value)
-        test = _spreadless_test(arms, permutation, 1.0 / math.comb(sum(n), n[0]), asked)
+        test = _spreadless_test(arms, permutation, 1.0 / math.comb(sum(n), n[0]), options)
     elif min(n) == 1:
         t = welch.student(*arms.moments)
         single_run_error = effect.contrary_new_seed(t, arms.n_a, arms.n_b)
-        test = _t_test(t, "single-run", n, asked)
+        test = _t_test(t, "single-run", n, options)
     else:
         single_run_error = effect.contrary_order(*arms.moments)
-        test = _t_test(welch.welch(*arms.moments), "welch", n, asked)
+        test = _t_test(welch.welch(*arms.moments), "welch", n, options)
     doubts = (*test.difference.warnings, *doubt.seen_skew(a, b, arms.names))
     test = test._replace(difference=replace(test.difference, warnings=doubts))
     return _comparison(
         arms,
         test,
         permutation=permutation,
-        hedges_g=effect.hedges_g(*arms.moments, level=asked.level),
+        hedges_g=effect.hedges_g(*arms.moments, level=options.level),
         prob=prob,
         single_run_error=single_run_error,
-        warnings=_design_warnings(arms, asked.level, permutation.floor),
+        warnings=_design_warnings(arms, options.level, permutation.floor),
     )
 
 
-def _compare_pairs(a: Sample, b: Sample, arms: _Arms, asked: _Asked, rng: np.random.Generator) -> Comparison:
+def _compare_pairs(a: Sample, b: Sample, arms: _Arms, options: _Options, rng: np.random.Generator) -> Comparison:
     _check_sizes(arms.n_a, arms.n_b, paired=True, names=arms.names)
     n, differences = a.size, b - a
-    permutation = sign_flips(differences, rng=rng, resamples=asked.resamples)
-    prob = effect.prob_greater_paired(a, b, level=asked.level)
+    permutation = sign_flips(differences, rng=rng, resamples=options.resamples)
+    prob = effect.prob_greater_paired(a, b, level=options.level)
     spread = sd_of(differences)
     t = welch.TDistance(mean_of(differences), spread / math.sqrt(n), n - 1.0)
     typical = math.sqrt((arms.sd_a**2 + arms.sd_b**2) / 2)
     if spread == 0.0:
         single_run_error = min(prob.value, 1.0 - prob.value)
-        test = _spreadless_test(arms, permutation, 0.5**n, asked)
+        test = _spreadless_test(arms, permutation, 0.5**n, options)
     else:
         single_run_error = effect.contrary_new_pair(t, n)
-        test = _t_test(t, "paired-t", n, asked)
+        test = _t_test(t, "paired-t", n, options)
     return _comparison(
         arms,
         test,
@@ -378,13 +378,13 @@ def _compare_pairs(a: Sample, b: Sample, arms: _Arms, asked: _Asked, rng: np.ran
             n - 1,
             t.se / typical if typical > 0.0 else 1.0,
             n=n,
-            level=asked.level,
+            level=options.level,
             method="hedges-g-average-sd",
         ),
         prob=prob,
         single_run_error=single_run_error,
-        correlation=_correlation(a, b, asked.level),
-        warnings=_design_warnings(arms, asked.level, permutation.floor),
+        correlation=_correlation(a, b, options.level),
+        warnings=_design_warnings(arms, options.level, permutation.floor),
     )
 
 
@@ -413,18 +413,18 @@ def _comparison(
     )
 
 
-def _t_test(t: welch.TDistance, method: Method, n: int | tuple[int, int], asked: _Asked) -> _Test:
+def _t_test(t: welch.TDistance, method: Method, n: int | tuple[int, int], options: _Options) -> _Test:
     above = below = None
-    if asked.margin is not None:
-        above = honest_p(welch.p_above(t, -asked.margin))
-        below = honest_p(welch.p_below(t, asked.margin))
+    if options.margin is not None:
+        above = bounded_p(welch.p_above(t, -options.margin))
+        below = bounded_p(welch.p_below(t, options.margin))
     return _Test(
-        difference=_t_estimate(t, asked.level, n, method),
+        difference=_t_estimate(t, options.level, n, method),
         method=method,
         df=float(t.df),
         se=float(t.se),
-        p_value=honest_p(welch.two_sided_p(t)),
-        margin=asked.margin,
+        p_value=bounded_p(welch.two_sided_p(t)),
+        margin=options.margin,
         p_above_minus_margin=above,
         p_below_plus_margin=below,
     )
@@ -438,20 +438,20 @@ def _t_estimate(t: welch.TDistance, level: float, n: int | tuple[int, int], meth
     )
 
 
-def _spreadless_test(arms: _Arms, permutation: Permutation, one_sided_floor: float, asked: _Asked) -> _Test:
-    """Return what can be said when no arm shows any spread: the permutation p, and no interval."""
+def _spreadless_test(arms: _Arms, permutation: Permutation, one_sided_floor: float, options: _Options) -> _Test:
+    """Return the result when no arm shows any spread: the permutation p, and no interval."""
     difference = arms.mean_b - arms.mean_a
     above = below = None
-    if asked.margin is not None:
+    if options.margin is not None:
         # Shifted by the margin, the arms are completely separated: the smallest one-sided p there is.
-        above = one_sided_floor if difference > -asked.margin else 1.0
-        below = one_sided_floor if difference < asked.margin else 1.0
+        above = one_sided_floor if difference > -options.margin else 1.0
+        below = one_sided_floor if difference < options.margin else 1.0
     return _Test(
         difference=Estimate(
             value=difference,
             low=math.nan,
             high=math.nan,
-            level=asked.level,
+            level=options.level,
             n=(arms.n_a, arms.n_b),
             method="permutation",
             warnings=("no spread between seeds: no interval can be computed",),
@@ -460,7 +460,7 @@ def _spreadless_test(arms: _Arms, permutation: Permutation, one_sided_floor: flo
         df=math.nan,
         se=0.0,
         p_value=permutation.p_value,
-        margin=asked.margin,
+        margin=options.margin,
         p_above_minus_margin=above,
         p_below_plus_margin=below,
     )

@@ -11,7 +11,7 @@ from scipy import special
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats import doubt
-from seedstudy.stats.result import Estimate, honest_p
+from seedstudy.stats.result import Estimate, bounded_p
 from seedstudy.stats.sample import Sample, as_sample, check_level, mean_of, sd_of
 from seedstudy.stats.variance import sd_factors, std_interval, std_interval_robust
 
@@ -47,11 +47,11 @@ class DescriptionDetails:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rank:
-    """Where one value stands among the seeds of a recipe."""
+    """The rank of one value among the seeds of a recipe."""
 
     value: float
     n: int
-    """Number of other seeds it is held against."""
+    """Number of other seeds it is compared with."""
     n_below: int
     n_equal: int
     n_above: int
@@ -114,7 +114,7 @@ def _in_order(values: ArrayLike, level: float, name: str) -> Sample:
 
 
 def rank_of(value: float, values: ArrayLike, *, part_of_sweep: bool = True) -> Rank:
-    """Hold one seed (seed 0, a published run) against a sweep.
+    """Rank one seed (seed 0, a published run) within a sweep.
 
     Parameters
     ----------
@@ -123,24 +123,24 @@ def rank_of(value: float, values: ArrayLike, *, part_of_sweep: bool = True) -> R
     values : array_like, shape (n_seeds,)
         The sweep.
     part_of_sweep : bool
-        Whether `value` is one of `values`; it is then held against the others only.
+        Whether `value` is one of `values`; it is then compared with the others only.
 
     Raises
     ------
     StatisticsError
-        `value` was said to be part of the sweep and is not, or nothing is left to compare with.
+        `value` should be part of the sweep and is not, or nothing is left to compare with.
 
     """
     others = as_sample(values, name="sweep")
     if not math.isfinite(value):
         raise StatisticsError(f"value {value:g}: not a finite number; give the result of one seed")
     if part_of_sweep:
-        found = np.flatnonzero(others == value)
-        if not found.size:
+        positions = np.flatnonzero(others == value)
+        if not positions.size:
             raise StatisticsError(
                 f"value {value:g}: not among the {others.size} seeds; say part_of_sweep=False for an outside value"
             )
-        others = np.delete(others, found[0])
+        others = np.delete(others, positions[0])
     if not others.size:
         raise StatisticsError(f"value {value:g}: no other seed to compare with; train more seeds")
     n, n_below, n_equal = others.size, int(np.sum(others < value)), int(np.sum(others == value))
@@ -154,7 +154,7 @@ def rank_of(value: float, values: ArrayLike, *, part_of_sweep: bool = True) -> R
         n_above=n - n_below - n_equal,
         percentile=(n_below + n_equal / 2) / n,
         t=t,
-        p_value=math.nan if math.isnan(t) else honest_p(float(2 * special.stdtr(n - 1, -abs(t)))),
+        p_value=math.nan if math.isnan(t) else bounded_p(float(2 * special.stdtr(n - 1, -abs(t)))),
     )
 
 

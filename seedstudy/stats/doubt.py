@@ -53,7 +53,7 @@ def safe_p(n_a: int, n_b: int, *, alpha: float, claim: Claim, paired: bool = Fal
     """Return the p-value below which a claim at alpha needs no caveat about the shape of the distribution of seeds.
 
     Few seeds do not show their skewness, and no test at hand keeps its error rate whatever it is. A claim with a
-    smaller p would stand even under the worst shapes of `docs/calibration.md`; between this and alpha it rests on
+    smaller p holds even under the worst shapes of `docs/calibration.md`; between this and alpha it rests on
     seeds that are not skewed against each other, and the output says so.
 
     Parameters

@@ -36,45 +36,43 @@ def hedges_g(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n
     t = student(mean_a, sd_a, n_a, mean_b, sd_b, n_b)
     df = n_a + n_b - 2
     to_d = math.sqrt(1 / n_a + 1 / n_b)
-    found = standardised(float(t.difference), float(t.se), df, to_d, n=(n_a, n_b), level=level, method="hedges-g")
-    return replace(found, warnings=(*found.warnings, *_doubts_about_g(found, n_a, n_b)))
+    g = standardised(float(t.difference), float(t.se), df, to_d, n=(n_a, n_b), level=level, method="hedges-g")
+    return replace(g, warnings=(*g.warnings, *_doubts_about_g(g, n_a, n_b)))
 
 
 def _doubts_about_g(g: Estimate, n_a: int, n_b: int) -> tuple[str, ...]:
     """Return where calibration shows the interval of g to be too short."""
-    found = []
+    warnings = []
     if g.has_interval and min(n_a, n_b) <= 10:
-        found.append("the interval of g assumes normal seeds and equal spreads, which so few seeds cannot show")
+        warnings.append("the interval of g assumes normal seeds and equal spreads, which so few seeds cannot show")
     if g.has_interval and abs(g.value) >= 0.75:
-        found.append(
+        warnings.append(
             "the interval of g assumes normal seeds; with heavy tails it covers less often (down to .63 at g = 3)"
         )
     if g.has_interval and sizes_differ(n_a, n_b):
-        found.append(
+        warnings.append(
             "the interval of g assumes equal spreads; with unequal sizes it may cover less often (down to .73)"
         )
-    return tuple(found)
+    return tuple(warnings)
 
 
 def standardised(
     difference: float, se: float, df: float, to_d: float, *, n: int | tuple[int, int], level: float, method: str
 ) -> Estimate:
-    """Return J * to_d * t with the limits of the noncentrality of t scaled alike."""
+    """Return J * to_d * t with its limits."""
     if se == 0.0:
         value = 0.0 if difference == 0.0 else math.copysign(math.inf, difference)
         warning = "no effect size: all seeds of an arm gave the same value"
         return Estimate(value=value, low=math.nan, high=math.nan, level=level, n=n, method=method, warnings=(warning,))
-    scale = float(small_sample_factor(df)) * to_d
-    low, high = noncentrality_limits(difference / se, df, level)
-    return Estimate(
-        value=scale * difference / se, low=scale * float(low), high=scale * float(high), level=level, n=n, method=method
-    )
+    value = float(small_sample_factor(df)) * to_d * difference / se
+    low, high = standardised_limits(difference / se, df, to_d, level)
+    return Estimate(value=value, low=float(low), high=float(high), level=level, n=n, method=method)
 
 
-def noncentrality_limits(statistic: Any, df: Any, level: float) -> tuple[Any, Any]:
-    """Return the noncentralities under which the observed t is just not extreme; broadcasts."""
-    tail = (1.0 - level) / 2
-    return special.nctdtrinc(df, 1.0 - tail, statistic), special.nctdtrinc(df, tail, statistic)
+def standardised_limits(statistic: Any, df: Any, to_d: Any, level: float) -> tuple[Any, Any]:
+    """Return J * to_d times the noncentralities under which the observed t is just not extreme; broadcasts."""
+    scale, tail = small_sample_factor(df) * to_d, (1.0 - level) / 2
+    return scale * special.nctdtrinc(df, 1.0 - tail, statistic), scale * special.nctdtrinc(df, tail, statistic)
 
 
 def placements(a: Sample, b: Sample) -> tuple[Sample, Sample]:
@@ -173,9 +171,9 @@ def wilson_limits(successes: Any, n: Any, level: float) -> tuple[Any, Any]:
     """Return the score interval of a proportion (Wilson 1927); `successes` may be half-integers (ties)."""
     z2 = float(special.ndtri(0.5 + level / 2)) ** 2
     p = successes / n
-    centre, whole = p + z2 / (2 * n), 1 + z2 / n
+    centre, scale = p + z2 / (2 * n), 1 + z2 / n
     half = np.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * np.square(n))))
-    return np.maximum((centre - half) / whole, 0.0), np.minimum((centre + half) / whole, 1.0)
+    return np.maximum((centre - half) / scale, 0.0), np.minimum((centre + half) / scale, 1.0)
 
 
 def prob_greater_paired(a: Sample, b: Sample, *, level: float) -> Estimate:

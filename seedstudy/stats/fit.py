@@ -70,7 +70,7 @@ class QQ:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fit:
-    """What the shape of the distribution over seeds looks like."""
+    """The shape of the distribution over seeds."""
 
     n: int
     families: tuple[FittedFamily, ...]
@@ -93,7 +93,7 @@ def fit(
     rng: np.random.Generator,
     level: float = 0.95,
     step: float | None = None,
-    whole: float | None = None,
+    largest: float | None = None,
     resamples: int = 199,
     name: str = "sample",
 ) -> Fit:
@@ -110,30 +110,30 @@ def fit(
     step : float, optional
         Distance between possible values: an accuracy over N images comes in steps of 1/N. Simulated samples are then
         rounded alike, so that ties do not count against a family.
-    whole : float, optional
-        The value that means "all right" (1 or 100). With it the beta distribution is fitted to value / whole.
+    largest : float, optional
+        The largest value there can be, for an accuracy 1 or 100: the beta distribution is fitted to value / largest.
     resamples : int
         Bootstrap samples per family; the smallest p is 1 / (resamples + 1).
     name : str
-        How messages call the sample.
+        Name of the sample in error messages.
 
     Raises
     ------
     StatisticsError
-        Fewer than 3 seeds, not finite, values off the lattice, or outside [0, whole].
+        Fewer than 3 seeds, not finite, values off the lattice, or outside [0, largest].
 
     """
     check_level(level)
     sample = as_sample(values, name=name, at_least=3)
     _check_lattice(sample, step, name)
-    if whole is not None and not (whole > 0 and sample.min() > 0 and sample.max() < whole):
-        raise StatisticsError(f"{name}: values outside (0, {whole:g}) cannot be a share of it; leave `whole` out")
+    if largest is not None and not (largest > 0 and sample.min() > 0 and sample.max() < largest):
+        raise StatisticsError(f"{name}: values outside (0, {largest:g}) cannot be a share of it; leave `largest` out")
     skewness, kurtosis = _shape_moments(sample, level, rng)
     flat = is_constant(sample)
-    candidates = () if flat else _candidates(sample.size, whole)
+    candidates = () if flat else _candidates(sample.size, largest)
     return Fit(
         n=sample.size,
-        families=_fit_families(candidates, sample, whole, step, resamples, rng),
+        families=_fit_families(candidates, sample, largest, step, resamples, rng),
         normality=() if flat else _normality(sample, step, rng),
         mean=mean_interval(sample, level=level),
         std=std_interval(sample, level=level),
@@ -145,7 +145,7 @@ def fit(
     )
 
 
-def density(family: FittedFamily, x: Array, *, whole: float | None = None) -> Array:
+def density(family: FittedFamily, x: Array, *, largest: float | None = None) -> Array:
     """Return the density of a fitted family at x, in the unit that it was fitted in.
 
     Parameters
@@ -154,7 +154,7 @@ def density(family: FittedFamily, x: Array, *, whole: float | None = None) -> Ar
         One of `Fit.families`.
     x : array, shape (n_points,)
         Where.
-    whole : float, optional
+    largest : float, optional
         As given to `fit`; the beta distribution needs it.
 
     """
@@ -172,7 +172,7 @@ def density(family: FittedFamily, x: Array, *, whole: float | None = None) -> Ar
     }
     params = list(family.params.values())
     if family.name == "beta":
-        scale = whole or 1.0
+        scale = largest or 1.0
         return np.asarray(stats.beta.pdf(x / scale, *params) / scale, dtype=np.float64)
     location, scale, *shape = params
     return np.asarray(names[family.name].pdf(x, *shape, loc=location, scale=scale), dtype=np.float64)
@@ -213,8 +213,8 @@ def _check_lattice(sample: Sample, step: float | None, name: str) -> None:
         )
 
 
-def _candidates(n: int, whole: float | None) -> tuple[Family, ...]:
-    families = ON_THE_LINE if whole is None else (*ON_THE_LINE, BETA)
+def _candidates(n: int, largest: float | None) -> tuple[Family, ...]:
+    families = ON_THE_LINE if largest is None else (*ON_THE_LINE, BETA)
     # AICc needs n > k + 1.
     return tuple(family for family in families if n >= (FEWEST_FOR_SHAPE if len(family.params) > 2 else 4))
 
@@ -222,7 +222,7 @@ def _candidates(n: int, whole: float | None) -> tuple[Family, ...]:
 def _fit_families(
     families: tuple[Family, ...],
     sample: Sample,
-    whole: float | None,
+    largest: float | None,
     step: float | None,
     resamples: int,
     rng: np.random.Generator,
@@ -232,7 +232,7 @@ def _fit_families(
     for family in families:
         # Standardised data keep the search well scaled; the likelihood is brought back to the given unit.
         if family is BETA:
-            shift, scale = 0.0, float(whole or 1.0)
+            shift, scale = 0.0, float(largest or 1.0)
         else:
             shift, scale = mean_of(sample), sd_of(sample)
         z = np.sort((sample - shift) / scale)[None, :]
@@ -326,12 +326,12 @@ def _normality(sample: Sample, step: float | None, rng: np.random.Generator) -> 
         draws = _on_lattice(draws, grid, -mean_of(sample) / sd)
         draws = draws[np.ptp(draws, axis=1) > 0.0]
     null, observed = _normal_cdf_of_standardised(draws), _normal_cdf_of_standardised(sample[None, :])
-    found = [_shapiro(sample, draws if grid is not None else None)]
+    tests = [_shapiro(sample, draws if grid is not None else None)]
     for name, statistic in (("lilliefors", _kolmogorov), ("anderson-darling", anderson_darling)):
         value = float(statistic(observed)[0])
         p = (1 + int(np.sum(statistic(null) >= value - 1e-12))) / (len(null) + 1)
-        found.append(NormalityTest(test=name, statistic=value, p_value=p))
-    return tuple(found)
+        tests.append(NormalityTest(test=name, statistic=value, p_value=p))
+    return tuple(tests)
 
 
 def _shapiro(sample: Sample, on_lattice: Array | None) -> NormalityTest:
@@ -362,7 +362,7 @@ def _shape_moments(sample: Sample, level: float, rng: np.random.Generator) -> tu
     from scipy import stats
 
     n = sample.size
-    found = []
+    estimates = []
     for name, order in (("skewness", 3), ("kurtosis", 4)):
         value = low = high = math.nan
         if n >= order and not is_constant(sample):
@@ -378,8 +378,8 @@ def _shape_moments(sample: Sample, level: float, rng: np.random.Generator) -> tu
                 rng=rng,
             ).confidence_interval
             low, high = float(interval.low), float(interval.high)
-        found.append(Estimate(value=value, low=low, high=high, level=level, n=n, method=f"{name}-bootstrap-bca"))
-    return found[0], found[1]
+        estimates.append(Estimate(value=value, low=low, high=high, level=level, n=n, method=f"{name}-bootstrap-bca"))
+    return estimates[0], estimates[1]
 
 
 def _moment(rows: Any, order: int, axis: int = -1) -> Any:
@@ -394,15 +394,15 @@ def _warnings(sample: Sample, step: float | None) -> tuple[str, ...]:
     n = sample.size
     if is_constant(sample):
         return (f"all {n} seeds gave the same value; no distribution can be fitted",)
-    found = []
+    warnings = []
     if n < 4:
-        found.append(f"{n} seeds cannot tell one distribution from another; no family is fitted")
+        warnings.append(f"{n} seeds cannot tell one distribution from another; no family is fitted")
     elif n < FEWEST_FOR_SHAPE:
-        found.append(f"{n} seeds: families with a shape parameter need {FEWEST_FOR_SHAPE}")
+        warnings.append(f"{n} seeds: families with a shape parameter need {FEWEST_FOR_SHAPE}")
     if n < 30:
-        found.append(f"{n} seeds rarely show that a family is wrong: a large p is no proof that it is right")
+        warnings.append(f"{n} seeds rarely show that a family is wrong: a large p is no proof that it is right")
     if step is None and np.unique(sample).size < 0.8 * n:
-        found.append(
+        warnings.append(
             "many seeds share a value: say how many images the eval set has, so that ties do not count against a family"
         )
-    return tuple(found)
+    return tuple(warnings)

@@ -15,7 +15,7 @@ from scipy import special
 from seedstudy.errors import StatisticsError
 from seedstudy.stats import welch
 from seedstudy.stats.many import adjust
-from seedstudy.stats.result import Estimate, honest_p
+from seedstudy.stats.result import Estimate, bounded_p
 from seedstudy.stats.sample import as_sample, check_level, mean_of, sd_of
 from seedstudy.stats.variance import chi2_quantile
 
@@ -24,7 +24,7 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """One row of the table: how much of the picture this source makes."""
+    """One row of the table: the size of the differences that this source makes."""
 
     name: str
     """"architecture", "recipe" or "interaction"."""
@@ -98,7 +98,7 @@ def two_way(cells: Mapping[tuple[str, str], ArrayLike], *, level: float = 0.95) 
     means = np.array([mean_of(sample) for sample in samples])
     variances = np.array([sd_of(sample) for sample in samples]) ** 2
     if not np.any(variances > 0.0):
-        raise StatisticsError("grid: no cell shows any spread between seeds; nothing to hold the differences against")
+        raise StatisticsError("grid: no cell shows any spread between seeds; nothing to compare the differences with")
     sources = [
         _source(name, projection(name, len(architectures), len(recipes)), means, variances, n, level)
         for name in ("architecture", "recipe", "interaction")
@@ -178,7 +178,7 @@ def _source(name: str, matrix: Vector, means: Vector, variances: Vector, n: Vect
         statistic=statistic,
         df=df,
         df_noise=df_noise,
-        p_value=honest_p(float(special.fdtrc(df, df_noise, statistic))),
+        p_value=bounded_p(float(special.fdtrc(df, df_noise, statistic))),
         spread=Estimate(
             value=math.sqrt(max(statistic - 1.0, 0.0) * expected / means.size),
             low=math.sqrt(low * to_square),
@@ -236,11 +236,11 @@ def _marginal(
         # Cells run over recipes fastest: for recipes the table is the other way round.
         flat = (weights if factor == "architecture" else weights.T).ravel()
         distances.append(_contrast(flat, means, variances, n))
-    p_values = [honest_p(float(welch.two_sided_p(t))) if t.se > 0 else 1.0 for t in distances]
-    found = []
+    p_values = [bounded_p(float(welch.two_sided_p(t))) if t.se > 0 else 1.0 for t in distances]
+    differences = []
     for (i, j), t, p, p_adjusted in zip(pairs, distances, p_values, adjust(p_values), strict=True):
         low, high = welch.interval(t, single) if t.se > 0 else (math.nan, math.nan)
-        found.append(
+        differences.append(
             MarginalDifference(
                 factor=factor,
                 a=levels[i],
@@ -257,22 +257,22 @@ def _marginal(
                 p_adjusted=p_adjusted,
             )
         )
-    return found
+    return differences
 
 
 def _contrast(weights: Vector, means: Vector, variances: Vector, n: Vector) -> welch.TDistance:
     parts = np.square(weights) * variances / n
-    whole = float(parts.sum())
-    df = whole**2 / float(np.sum(np.square(parts) / (n - 1))) if whole > 0.0 else math.nan
-    return welch.TDistance(float(weights @ means), math.sqrt(whole), df)
+    variance = float(parts.sum())
+    df = variance**2 / float(np.sum(np.square(parts) / (n - 1))) if variance > 0.0 else math.nan
+    return welch.TDistance(float(weights @ means), math.sqrt(variance), df)
 
 
 def _warnings(keys: list[tuple[str, str]], variances: Vector, n: Vector) -> tuple[str, ...]:
-    found = [
+    warnings = [
         f"{recipe}@{architecture}: all seeds gave the same value; its spread is unknown, not zero"
         for (architecture, recipe), variance in zip(keys, variances, strict=True)
         if variance == 0.0
     ]
     if n.min() < 5:
-        found.append(f"{int(n.min())} seeds in a cell: p-values of the grid are approximate")
-    return tuple(found)
+        warnings.append(f"{int(n.min())} seeds in a cell: p-values of the grid are approximate")
+    return tuple(warnings)

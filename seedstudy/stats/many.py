@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedstudy.stats.permutation import Labelled, label_arms, studentised
-from seedstudy.stats.result import honest_p
+from seedstudy.stats.result import bounded_p
 
 
 def adjust(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -18,7 +18,7 @@ def adjust(p_values: Sequence[float]) -> tuple[float, ...]:
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
     adjusted[order] = np.maximum.accumulate(p[order] * (p.size - np.arange(p.size)))
-    return tuple(honest_p(float(value)) for value in adjusted)
+    return tuple(bounded_p(float(value)) for value in adjusted)
 
 
 def max_t(
@@ -56,7 +56,7 @@ def max_t(
 
 
 def compact_letters(means: Mapping[str, float], different: set[tuple[str, str]]) -> dict[str, str]:
-    """Return letters such that two recipes share one exactly when they were not told apart.
+    """Return letters such that two recipes share one exactly when no difference between them was shown.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""What relabelling the seeds says: exact where it can be, and honest about the smallest p that is possible."""
+"""Permutation tests: exact where possible, with the smallest p that the numbers of seeds allow."""
 
 from __future__ import annotations
 
@@ -122,8 +122,10 @@ def studentised(values: Sample) -> Statistic:
             variance = (ss_a + ss_b) / (n - 2) * (1 / n_a + 1 / n_b)
         else:
             variance = ss_a / (n_a * (n_a - 1)) + ss_b / (n_b * (n_b - 1))
-        whole = squared + variance
-        image: NDArray[np.float64] = np.divide(squared, whole, out=np.zeros_like(whole), where=whole > 1e-30)
+        denominator = squared + variance
+        image: NDArray[np.float64] = np.divide(
+            squared, denominator, out=np.zeros_like(squared), where=denominator > 1e-30
+        )
         return image
 
     return statistic

@@ -1,4 +1,4 @@
-"""How many seeds a question needs, before it is asked; and how many more, when it was left open."""
+"""How many seeds a comparison needs, and how many more would settle an inconclusive one."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def detectable_difference(n: int, sd_a: float, sd_b: float, *, alpha: float = 0.
 
 
 def estimated_df_power(difference: float, sd_a: float, sd_b: float, n: int, *, alpha: float = 0.05) -> float:
-    """Return the power that Welch's test really has: its degrees of freedom are estimated, which few seeds pay for.
+    """Return the power of Welch's test with its estimated degrees of freedom, which cost power at few seeds.
 
     For normal seeds; an average over both arms' variances (chi-square, independent of the means).
     """
@@ -98,8 +98,8 @@ def estimated_df_power(difference: float, sd_a: float, sd_b: float, n: int, *, a
     t = welch(0.0, np.sqrt(var_a), n, difference, np.sqrt(var_b), n)
     reach = special.stdtrit(t.df, 1 - alpha / 2) * t.se
     true_se = math.hypot(sd_a, sd_b) / math.sqrt(n)
-    found = special.ndtr((difference - reach) / true_se) + special.ndtr((-difference - reach) / true_se)
-    return float(weight @ found @ weight)
+    power = special.ndtr((difference - reach) / true_se) + special.ndtr((-difference - reach) / true_se)
+    return float(weight @ power @ weight)
 
 
 def more_seeds(
@@ -110,7 +110,7 @@ def more_seeds(
     alpha: float = 0.05,
     power: float = 0.8,
 ) -> int | None:
-    """Return how many more seeds per arm would settle an open comparison, if the difference is what it seems.
+    """Return how many more seeds per arm would settle an inconclusive comparison, if the difference is as it seems.
 
     Settled means: the difference is detected, or (with a margin) equivalence is shown, whichever needs fewer seeds.
     A std from few seeds is a guess, so its upper 80 % limit is used (Browne 1995, for the pilot's degrees of freedom).

@@ -2,7 +2,7 @@
 
 Two claims can end it: a difference (either way), or equivalence within a margin. Each has an error rate of its own,
 kept by alpha spending over declared looks or, without an end, by a confidence sequence. All formulas work on rows, so
-that the calibration and the bias adjustment run the very race that the product runs.
+that the calibration and the bias adjustment run many races at once.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Plan:
     """Stop where the predicted chance of a decision falls below this; never raises an error rate."""
 
     def __post_init__(self) -> None:
-        """Refuse what is no plan."""
+        """Refuse an impossible plan."""
         check_margin(self.margin)
         if not 0.0 < self.alpha < 0.5:
             raise StatisticsError(f"alpha {self.alpha:g}: must lie between 0 and 0.5; write 0.05 for 5 %")

@@ -10,7 +10,7 @@ from scipy import stats
 
 from seedstudy.stats.effect import placements, prob_greater_moments
 from seedstudy.stats.permutation import EXACT_UP_TO, Statistic, permute_all
-from seedstudy.stats.result import Estimate, honest_p
+from seedstudy.stats.result import Estimate, bounded_p
 from seedstudy.stats.sample import Sample
 
 
@@ -28,7 +28,7 @@ def mann_whitney_p(a: Sample, b: Sample) -> float:
     if np.ptp(ranks) == 0.0:
         return 1.0
     if not _can_enumerate(a.size, b.size):
-        return honest_p(float(stats.mannwhitneyu(b, a, method="asymptotic").pvalue))
+        return bounded_p(float(stats.mannwhitneyu(b, a, method="asymptotic").pvalue))
 
     def extremity(labels: NDArray[np.float64]) -> NDArray[np.float64]:
         centred: NDArray[np.float64] = np.abs(labels @ (ranks - ranks.mean())) / ranks.size**2
@@ -47,7 +47,7 @@ def brunner_munzel_p(a: Sample, b: Sample) -> float | None:
     if _can_enumerate(a.size, b.size):
         return permute_all(_studentised_ranks(np.concatenate([a, b])), a.size, b.size).p_value
     _, variance, _ = prob_greater_moments(*(side[None, :] for side in placements(a, b)))
-    return honest_p(float(stats.brunnermunzel(a, b).pvalue)) if variance[0] > 0.0 else None
+    return bounded_p(float(stats.brunnermunzel(a, b).pvalue)) if variance[0] > 0.0 else None
 
 
 def _studentised_ranks(values: Sample) -> Statistic:
@@ -58,15 +58,17 @@ def _studentised_ranks(values: Sample) -> Statistic:
         n_b = labels[0].sum()
         n_a = values.size - n_b
         in_b, in_a = labels, 1.0 - labels
-        share_of_a_below = (in_a @ above) / n_a
-        share_of_b_below = (in_b @ above) / n_b
-        theta = np.sum(in_b * share_of_a_below, axis=1) / n_b
-        spread_b = np.sum(in_b * (share_of_a_below - theta[:, None]) ** 2, axis=1)
-        spread_a = np.sum(in_a * (share_of_b_below - 1.0 + theta[:, None]) ** 2, axis=1)
+        a_below = (in_a @ above) / n_a
+        b_below = (in_b @ above) / n_b
+        theta = np.sum(in_b * a_below, axis=1) / n_b
+        spread_b = np.sum(in_b * (a_below - theta[:, None]) ** 2, axis=1)
+        spread_a = np.sum(in_a * (b_below - 1.0 + theta[:, None]) ** 2, axis=1)
         variance = spread_b / (n_b * (n_b - 1)) + spread_a / (n_a * (n_a - 1))
         squared = (theta - 0.5) ** 2
-        whole = squared + variance
-        image: NDArray[np.float64] = np.divide(squared, whole, out=np.zeros_like(whole), where=whole > 1e-30)
+        denominator = squared + variance
+        image: NDArray[np.float64] = np.divide(
+            squared, denominator, out=np.zeros_like(squared), where=denominator > 1e-30
+        )
         return image
 
     return statistic
@@ -144,4 +146,4 @@ def wilcoxon_p(differences: Sample) -> float | None:
         return float(np.mean(np.abs(sums) >= abs(signed_sum) - 1e-9))
     # Normal with the variance of these very ranks (ties included) and a continuity correction.
     z = max(abs(signed_sum) - 1.0, 0.0) / math.sqrt(float(ranks @ ranks))
-    return honest_p(2.0 * float(stats.norm.sf(z)))
+    return bounded_p(2.0 * float(stats.norm.sf(z)))

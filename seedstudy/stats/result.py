@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SMALLEST_P = float(np.finfo(np.float64).tiny)
-"""A p-value below this is told as this: no finite sample shows that something is impossible."""
+"""Smaller p-values are reported as this one: no finite sample shows that something is impossible."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +48,8 @@ class Estimate:
         )
 
 
-def honest_p(p: float) -> float:
-    """Return p held inside [SMALLEST_P, 1]; a p of 0 is never printed."""
+def bounded_p(p: float) -> float:
+    """Return p bounded to [SMALLEST_P, 1]; a p of 0 is never printed."""
     return min(max(float(p), SMALLEST_P), 1.0)
 
 

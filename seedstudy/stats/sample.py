@@ -14,7 +14,7 @@ from seedstudy.errors import StatisticsError
 Sample = NDArray[np.float64]
 """One number per seed, shape (n_seeds,)."""
 Rows = NDArray[np.float64]
-"""Many samples at once, shape (n_samples, n_seeds): the calibration runs the formulas of the product on these."""
+"""Many samples at once, shape (n_samples, n_seeds): the calibration applies the formulas to these."""
 
 
 def as_sample(values: ArrayLike, *, name: str = "sample", at_least: int = 1) -> Sample:

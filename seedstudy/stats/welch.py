@@ -1,6 +1,6 @@
 """Welch's t and its relatives, from means, standard deviations and counts.
 
-All functions broadcast over arrays, so that the calibration runs the very formulas that the product uses.
+All functions broadcast over arrays, so that the calibration uses the same formulas as a comparison.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def welch(mean_a: Array, sd_a: Array, n_a: Array, mean_b: Array, sd_b: Array, n_
 
 
 def student(mean_a: Array, sd_a: Array, n_a: Array, mean_b: Array, sd_b: Array, n_b: Array) -> TDistance:
-    """Return B minus A with the pooled standard error; an arm with n = 1 brings no spread of its own."""
+    """Return B minus A with the pooled standard error; an arm with n = 1 adds nothing to the spread."""
     df = n_a + n_b - 2
     weight_a, weight_b = n_a - 1, n_b - 1
     pooled = (

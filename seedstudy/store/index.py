@@ -1,18 +1,17 @@
-"""trials.parquet: what the ended trials of a study say, kept so that their folders need not be read again.
+"""trials.parquet: the TRIALS rows of a study's ended trials, so that their folders need not be read again.
 
-It is derived and never the truth: every reader looks at the trial folders first, and takes a trial's rows from here
-only where the files in its folder are those the rows were read from. That is judged by size, times and inode of each
-file (its *signature*), which any write changes; what changes no signature (a disk that rots) is found by the digests
-when the content itself is used. Anyone may delete it.
+The table is derived, and never more than a copy: every reader looks at the trial folders first, and takes a trial's
+rows from here only if the files in its folder are the ones that the rows were read from. That is decided by the size,
+times and inode of each file (the *signature*), which any write changes. Damage that leaves the signature as it was (a
+failing disk) is found by the digests when the content itself is used. Anyone may delete the table.
 
-Two writers at once, or a kill between its two files, leave a table that differs from its digest: it counts for nothing
-and is made anew.
+Two writers at once, or a kill between its two files, leave a table that differs from its digest: it is ignored and made
+again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import time
 from collections.abc import Mapping
@@ -25,44 +24,43 @@ import polars as pl
 
 from seedstudy.errors import StoreError
 from seedstudy.files import read_record, write_atomically, write_record
-from seedstudy.store.schema import TRIALS, to_parquet
+from seedstudy.store.schema import TRIALS, from_parquet, to_parquet
 
 TABLE, RECORD = "trials.parquet", "index.json"
 CONTENT = ("spec.json", "trial.json", "failure.json", "predictions.parquet", "curves.parquet")
-"""The files of a trial's folder that say something; locks and leftovers say nothing here."""
+"""The files of a trial's folder that its rows depend on."""
 
 _SCHEMA: Mapping[str, pl.DataType] = {**TRIALS, "signature": pl.String()}
 ROWS_VERSION = 1
-"""Of the code that turns a trial's records into rows; raise it whenever equal records would give other rows."""
+"""Version of the code that turns records into rows; raise it whenever equal records would give other rows."""
 _MADE_BY = {"rows_version": ROWS_VERSION, "polars": pl.__version__}
 _SETTLED_NS = 1_000_000_000
-"""A file younger than this may be written once more within one tick of the file system's clock: read it again."""
+"""A younger file may be written again within one tick of the file system's clock, with the same signature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One trial's folder, looked at from outside."""
+    """What a look at one trial's folder shows without opening a file."""
 
     signature: str
     """Changes with every write to the trial's files."""
     has_ended: bool
-    """There is a result or a failure."""
+    """Whether there is a result or a failure."""
     is_settled: bool
-    """Old enough that an equal signature means equal files."""
+    """Whether the files are old enough that an equal signature means equal files."""
 
 
 def survey(trials: Path) -> dict[str, Seen]:
-    """Look at every trial's folder without opening a file; trial id -> what was seen, in the order of the ids."""
+    """Look at every trial's folder; trial id -> what was seen, in the order of the ids."""
     if not trials.is_dir():
         return {}
     latest = time.time_ns() - _SETTLED_NS
     with os.scandir(trials) as folders:
-        found = {folder.name: _look(folder.path, latest) for folder in folders if folder.is_dir()}
-    return {trial_id: seen for trial_id, seen in sorted(found.items()) if seen is not None}
+        looks = {folder.name: _look(folder.path, latest) for folder in folders if folder.is_dir()}
+    return {trial_id: seen for trial_id, seen in sorted(looks.items()) if seen is not None}
 
 
 def _look(folder: str, latest: int) -> Seen | None:
-    digest = hashlib.blake2b(digest_size=12)
     has_ended, is_settled, names = False, True, []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -79,12 +77,12 @@ def _look(folder: str, latest: int) -> Seen | None:
             names.append((entry.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
     if not names:
         return None
-    digest.update(repr(sorted(names)).encode())
-    return Seen(signature=digest.hexdigest(), has_ended=has_ended, is_settled=is_settled)
+    signature = hashlib.blake2b(repr(sorted(names)).encode(), digest_size=12).hexdigest()
+    return Seen(signature=signature, has_ended=has_ended, is_settled=is_settled)
 
 
 def read(root: Path) -> pl.DataFrame:
-    """Return TRIALS rows with the signature they were read under; none where the index cannot be trusted."""
+    """Return TRIALS rows with the signature of the files they were read from; none where the table is unusable."""
     nothing = pl.DataFrame(schema=dict(_SCHEMA))
     with suppress(StoreError, OSError):
         record = read_record(root / RECORD)
@@ -94,12 +92,12 @@ def read(root: Path) -> pl.DataFrame:
             record.get("sha256") == hashlib.sha256(content).hexdigest()
             and {key: record.get(key) for key in _MADE_BY} == _MADE_BY
         ):
-            return pl.read_parquet(io.BytesIO(content))
+            return from_parquet(content)
     return nothing
 
 
 def write(root: Path, rows: pl.DataFrame) -> None:
-    """Keep rows for the next reader; where that is impossible (a full disk, somebody else's folder), do without."""
+    """Keep rows for the next reader; where that is impossible (a full disk, another user's folder), do without."""
     content = to_parquet(rows)
     record: dict[str, Any] = {"sha256": hashlib.sha256(content).hexdigest(), **_MADE_BY}
     with suppress(OSError):

@@ -1,12 +1,12 @@
 """Who trains a trial: a lease on its folder, held by one process at a time.
 
-On one machine the kernel is the judge: the holder keeps a lock (flock) on the lease's file, and the kernel frees it
-when that process dies, however it dies. Between machines a network file system may share such locks, keep them to
-each machine, or refuse them; so the file also names its holder, who touches it every :data:`BEAT_S` seconds, and
-another machine takes a lease whose file has not been touched for :data:`STALE_S`.
+On one machine the kernel decides: the holder keeps a lock (flock) on the lease's file, and the kernel frees it when
+that process dies, however it dies. Between machines, a network file system may share such locks, keep them to each
+machine or refuse them, and Windows has none. So the file also names its holder, who touches it every :data:`BEAT_S`
+seconds, and another machine takes a lease whose file has not been touched for :data:`STALE_S`.
 
-A lease saves work; it does not guard results. Should a machine wake up from a long sleep and two processes train
-one trial, both do the same computation and the store keeps the first result.
+A lease saves work; it does not protect results. If a machine wakes up from a long sleep and two processes train one
+trial, both do the same computation and the store keeps the first result.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from seedstudy import machine
+from seedstudy.files import open_to_write
 
 BEAT_S = 15.0
 STALE_S = 120.0
 _SETTLE_S = 1.0
-"""Between two machines that take one stale lease, the later writer wins; so long the earlier one waits to see it."""
+"""When two machines take one stale lease, the later writer wins; the earlier one waits this long to see it."""
 
 JOB = "SEEDSTUDY_JOB"
 """Environment variable by which an engine names the job that its process belongs to."""
@@ -33,22 +34,22 @@ JOB = "SEEDSTUDY_JOB"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holder:
-    """What a lease's file says of its present or latest holder."""
+    """What a lease's file says about its present or last holder."""
 
     host: str
     boot: str
-    """Identity of the running kernel: equal for all that see the same locks, containers of one machine included."""
+    """:func:`seedstudy.machine.boot_id`: equal for all processes that see the same locks."""
     pid: int
     job: str
-    """Which engine's job, empty for none: ``local:…``, ``slurm:123_4``, ``ray:…``."""
+    """The engine's job, empty for none: ``local:…``, ``slurm:123_4``, ``ray:…``."""
     since: float
     """Seconds since 1970."""
     n_lost: int
-    """How many holders in a row, before this one, died without getting on."""
+    """How many holders in a row, before this one, died without making progress."""
     mark: int
-    """What the trial had reached when the lease was taken: its checkpoint's time of change, in ns; 0 for none."""
+    """The trial's progress when the lease was taken: its checkpoint's modification time in ns, 0 for none."""
     is_released: bool
-    """Whether the holder gave it back in order."""
+    """Whether the holder released it, rather than died."""
 
 
 class Lease:
@@ -58,12 +59,12 @@ class Lease:
         self.holder, self._path, self._descriptor = holder, path, descriptor
         self._is_over = threading.Event()
         self.is_overtaken = False
-        """Whether another machine took the lease, since this one was asleep for too long."""
+        """Whether another machine took the lease because this one was asleep for too long."""
         self._write()
         threading.Thread(target=self._beat, daemon=True).start()
 
     def release(self) -> None:
-        """Give the lease back in order: the trial has ended, or can go on elsewhere at once."""
+        """Say in the file that the trial has ended, or can go on elsewhere at once."""
         if not self.is_overtaken:
             self.holder = replace(self.holder, is_released=True)
             self._write()
@@ -81,9 +82,9 @@ class Lease:
 
     def _beat(self) -> None:
         while not self._is_over.wait(BEAT_S):
-            with suppress(OSError):  # the next beat comes; a closed descriptor means that the lease is over
-                now_there = read(self._path)
-                if now_there is not None and now_there != self.holder:
+            with suppress(OSError):  # tried again at the next beat; after close() there is none
+                present = read(self._path)
+                if present is not None and present != self.holder:
                     self.is_overtaken = True
                     return
                 os.utime(self._path)
@@ -91,7 +92,7 @@ class Lease:
 
 def take(path: Path, *, mark: int = 0) -> Lease | None:
     """Take the lease of a trial, or return None where another process holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | machine.BINARY, 0o644)
+    descriptor = open_to_write(path, os.O_RDWR | os.O_CREAT)
     try:
         is_locked_by_us = _lock(descriptor)
         earlier = read(path)
@@ -113,7 +114,7 @@ def take(path: Path, *, mark: int = 0) -> Lease | None:
 
 @contextmanager
 def held(path: Path, *, mark: int = 0) -> Iterator[Lease | None]:
-    """Hold a lease inside the block, or None; an exception leaves it as a death would, for that is what it was."""
+    """Hold a lease inside the block; yields None where another process holds it. An exception counts as a death."""
     lease = take(path, mark=mark)
     if lease is None:
         yield None
@@ -126,7 +127,7 @@ def held(path: Path, *, mark: int = 0) -> Iterator[Lease | None]:
 
 
 def read(path: Path) -> Holder | None:
-    """Return what the file says; None where there is none, or none that can be read."""
+    """Return what the file says; None where it is missing or unreadable."""
     try:
         return Holder(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
@@ -147,7 +148,7 @@ def is_live(path: Path) -> bool:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Lock as :func:`machine.try_lock` does; with pauses, for a `status` may hold the lock for an instant."""
+    """Lock as :func:`seedstudy.machine.try_lock`, several times: a `status` may hold the lock for an instant."""
     for pause_s in (0.0, 0.05, 0.2):
         time.sleep(pause_s)
         is_ours = machine.try_lock(descriptor)
@@ -157,10 +158,10 @@ def _lock(descriptor: int) -> bool | None:
 
 
 def _is_beating(path: Path, holder: Holder | None, *, is_judged_by_kernel: bool) -> bool:
-    """Say whether a holder whose lock we do not see is alive, by its heartbeat."""
+    """Say whether a holder whose lock we cannot see is alive, by its heartbeat."""
     if holder is None or holder.is_released or (is_judged_by_kernel and holder.boot == machine.boot_id()):
         return False
-    clock = path.with_name(f".clock.{os.getpid()}.tmp")  # the file system's own clock: ours may differ from it
+    clock = path.with_name(f".clock.{os.getpid()}.tmp")  # the file system's clock may differ from ours
     try:
         clock.touch()
         return clock.stat().st_mtime - path.stat().st_mtime < STALE_S

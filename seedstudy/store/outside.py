@@ -21,7 +21,7 @@ from seedstudy.data.base import Dataset
 from seedstudy.errors import StoreError
 from seedstudy.files import damaged, opened, write_atomically, writing
 from seedstudy.store.rows import counts_of, predictions_of
-from seedstudy.store.schema import PREDICTIONS, TRIALS, read_parquet, to_parquet, validate
+from seedstudy.store.schema import PREDICTIONS, TRIALS, from_parquet, to_parquet, validate
 from seedstudy.study.trial import Evaluation
 
 IMPORTED, EVALUATED = "imported", "evaluated"
@@ -47,6 +47,7 @@ def add(root: Path, rows: pl.DataFrame) -> bool:
     _check_seeds(rows, read(root)[0], path.parent)
     with writing(path):
         (root / "trials").mkdir(parents=True, exist_ok=True)  # what makes a folder a study
+        path.parent.mkdir(exist_ok=True)
         write_atomically(path, content)
     return True
 
@@ -63,15 +64,11 @@ def read(root: Path) -> tuple[pl.DataFrame, dict[str, str]]:
 
 
 def _read(path: Path) -> pl.DataFrame:
-    remedy = "remove it and import again"
     with opened(path) as file:
         content = file.read()
     if hashlib.sha256(content).hexdigest()[:_DIGITS] != path.stem:
-        raise damaged(path, "its content is not what was imported", remedy)
-    try:
-        return validate(read_parquet(content), TRIALS, where=str(path))
-    except ValueError as error:
-        raise damaged(path, str(error), remedy) from error
+        raise damaged(path, "its content is not what was imported", "remove it and import again")
+    return validate(from_parquet(content), TRIALS, where=str(path))
 
 
 def _check_seeds(rows: pl.DataFrame, known: pl.DataFrame, folder: Path) -> None:
@@ -98,7 +95,7 @@ def _check_seeds(rows: pl.DataFrame, known: pl.DataFrame, folder: Path) -> None:
 
 
 def recipe_and_model(name: str, weights: Path | None) -> tuple[str, str]:
-    """Return what selectors call a network: resnet50.a1_in1k is ("a1_in1k", "resnet50").
+    """Return the recipe and model by which selectors name a network: resnet50.a1_in1k is ("a1_in1k", "resnet50").
 
     Parameters
     ----------
@@ -167,5 +164,6 @@ def add_evaluated(
     path = root / EVALUATED / f"{trial_id}.parquet"
     predictions = predictions_of(trial_id, evaluations, data.eval_sets)
     with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, to_parquet(validate(predictions, PREDICTIONS, where=str(path))))
     return add(root, pl.DataFrame(rows, schema=dict(TRIALS), orient="row"))

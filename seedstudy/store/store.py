@@ -118,10 +118,13 @@ class Store:
         """Write what is to be trained; trials that are planned already stay as they are."""
         with writing(self.root):
             rule = {"question": study.question, "margin": study.margin, "baseline": study.baseline}
+            self.root.mkdir(parents=True, exist_ok=True)
             write_record(self.root / "study.json", rule)
             for trial in trials:
                 if not self.is_planned(trial.trial_id):
-                    write_atomically(self.folder(trial.trial_id) / "spec.json", to_json(trial.to_dict()))
+                    folder = self.folder(trial.trial_id)
+                    folder.mkdir(parents=True, exist_ok=True)
+                    write_atomically(folder / "spec.json", to_json(trial.to_dict()))
 
     def rule(self) -> dict[str, Any]:
         """Return the question, margin and baseline of the latest plan; empty where the study has none."""
@@ -136,6 +139,7 @@ class Store:
     def declare_race(self, rule: Mapping[str, Any]) -> None:
         """Write the rule of the study's race; a rule that exists stays."""
         with writing(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
             write_record(self._race, rule, is_first_only=True)
 
     def race_rule(self) -> dict[str, Any] | None:
@@ -222,6 +226,7 @@ class Store:
         """Write what a queue was given: the trials of each task of ``job``."""
         path = self._job(job)
         with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             write_record(path, {"engine": engine, "job": job, "tasks": tasks, "at": _now()})
 
     def jobs(self, engine: str) -> dict[str, list[list[str]]]:
@@ -330,14 +335,6 @@ class Store:
     def trial_ids(self) -> tuple[str, ...]:
         """Return every planned trial, in the order of their names."""
         return tuple(index.survey(self._trials))
-
-    def label(self, trial_id: str) -> tuple[str, str, str]:
-        """Return recipe, model and data of a planned trial; question marks where its spec is damaged."""
-        try:
-            trial = self.read_spec(trial_id)
-        except SeedstudyError:
-            return "?", "?", "?"
-        return trial.recipe.name, trial.model, trial.data
 
     def scan(self) -> Scan:
         """Read every trial; a damaged one is named and the others are still read.

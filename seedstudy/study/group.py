@@ -12,7 +12,7 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moments:
-    """What a table gives of an arm whose seeds are not at hand."""
+    """A published mean and standard deviation, without the seeds behind them."""
 
     mean: float
     sd: float
@@ -25,7 +25,7 @@ class Group:
     """The seeds of one recipe on one model and data set, by one eval set."""
 
     label: str
-    """How tables call it."""
+    """Its name in tables."""
     recipe: str
     model: str | None
     data: str | None
@@ -43,9 +43,9 @@ class Group:
     pool_key: str = ""
     """Equal for trials whose provenance agrees."""
     notes: tuple[str, ...] = ()
-    """What the files left unclear, for the reader of the numbers."""
+    """What the files left unclear."""
     origin: str = ""
-    """The files it was read from, or the study; empty where nobody asks for it."""
+    """The files it was read from, or the study; may be empty."""
     step: float | None = None
     """Distance between possible values, in ``unit``: one image; None where the number of images is not known."""
     declared_margin: float | None = None

@@ -59,8 +59,11 @@ def placed(placement: Placement, given: Mapping[str, object], *, where: str = ""
             if value != "auto" and not value.isdecimal():
                 raise StudyError(f"{where}{key} = {value}: expected a whole number of at least 1, or auto.")
             value = None if value == "auto" else int(value)
+        if key == "template" and isinstance(value, str | Path):
+            values[key] = Path(value)
+            continue
         try:
-            values[key] = value if value is None or key == "template" else typed(_HINTS[key], value)
+            values[key] = None if value is None else typed(_HINTS[key], value)
         except ValueError as error:
             raise StudyError(f"{where}{key} = {value!r} is wrong: {error}.") from None
         if isinstance(values[key], int) and values[key] < 1:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from seedstudy.document import fields_of
 from seedstudy.errors import StudyError
 from seedstudy.recipes.recipe import Recipe, build, upgraded
 
@@ -52,19 +53,8 @@ class Trial:
     """Version of the training code it was planned for."""
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "format": SPEC_FORMAT,
-            "training_version": self.training_version,
-            "recipe": self.recipe.to_dict(),
-            "recipe_id": self.recipe.recipe_id,
-            "model": self.model,
-            "data": self.data,
-            "data_fingerprint": self.data_fingerprint,
-            "train_limit": self.train_limit,
-            "vary": list(self.vary),
-            "seed": self.seed,
-            "augment": self.augment,
-        }
+        """Return the content of spec.json."""
+        return {"format": SPEC_FORMAT, "recipe_id": self.recipe.recipe_id, **fields_of(self)}
 
     @classmethod
     def from_dict(cls, spec: Mapping[str, Any], *, where: str) -> Trial:

@@ -1,7 +1,7 @@
 """timm's training pipeline on whole batches, in tensors: crop, flip, RandAugment or jitter, normalise, erase.
 
-What is drawn for each image comes from its batch's generator on the CPU, so that every device augments alike; several
-batches, of one seed or of many, are drawn and augmented in one go.
+Each image's random choices come from its batch's generator on the CPU, so that every device augments alike. Several
+batches, of one seed or of many, are augmented in one call.
 """
 
 from __future__ import annotations
@@ -36,28 +36,31 @@ _SHIFTS = ("ShearY", "TranslateY", "ShearX", "TranslateX")
 _BLENDS = {"Color": image_ops.color, "Sharpness": image_ops.sharpness}
 
 OPS = (*_TABLES, *_SHIFTS, "Rotate", *_BLENDS)
-"""timm's 15 operations (auto_augment.py, _RAND_INCREASING_TRANSFORMS), those of one kind side by side."""
+"""timm's 15 operations (auto_augment.py, _RAND_INCREASING_TRANSFORMS), grouped by kind."""
 
 NO_OP = len(OPS)
 
-_SLOTS = [
+_VARIANTS = [
     *((name, False) for name in _TABLES),
     *((name, is_bicubic) for is_bicubic in (False, True) for name in _SHIFTS),
     ("Rotate", False),
     ("Rotate", True),
     *((name, False) for name in _BLENDS),
 ]
-"""Operation and interpolation in the order in which images are sorted to be worked on together."""
+"""Operation and interpolation (is it bicubic?), in the order by which images are sorted to be processed together."""
 
-_SLOT_OF = torch.tensor(
-    [[_SLOTS.index((name, is_bicubic and (name, True) in _SLOTS)) for is_bicubic in (False, True)] for name in OPS]
-    + [[len(_SLOTS)] * 2]
+_VARIANT_OF = torch.tensor(
+    [
+        [_VARIANTS.index((name, is_bicubic and (name, True) in _VARIANTS)) for is_bicubic in (False, True)]
+        for name in OPS
+    ]
+    + [[len(_VARIANTS)] * 2]
 )
 
 _MAX_LEVEL = 10.0
 
 _IN_CACHE = 256
-"""Images of 32 px that crops and normalising work on together on a CPU, so that they stay in a core's cache."""
+"""Images of 32 px that a CPU crops or normalises at a time, so that they stay in a core's cache."""
 
 _REACH = {"Rotate": 30.0, "ShearX": 0.3, "ShearY": 0.3, "TranslateX": 0.45, "TranslateY": 0.45}
 """Largest argument to either side, at magnitude 10: degrees, pixels per pixel, share of the side."""
@@ -103,7 +106,7 @@ def parse_randaugment(text: str) -> RandAugment:
     for section in sections:
         match = re.fullmatch(r"([a-z]+)(\d.*)", section)
         try:
-            field, read = _KEYS[match[1]]  # type: ignore[index]  # no match: a TypeError, told below
+            field, read = _KEYS[match[1]]  # type: ignore[index]  # no match: a TypeError, caught below
             values[field] = read(match[2])  # type: ignore[index]
         except (KeyError, TypeError, ValueError):
             raise RecipeError(f'randaugment = "{text}": timm does not know "{section}".') from None
@@ -112,12 +115,12 @@ def parse_randaugment(text: str) -> RandAugment:
     return RandAugment(**values)  # type: ignore[arg-type]  # each read by its own type
 
 
-# --- what is drawn --------------------------------------------------------------------------------------
+# --- random choices --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draws:
-    """Everything chance decides about ``n`` images, on the CPU."""
+    """The random choices for ``n`` images, on the CPU."""
 
     box: Tensor
     """(n, 4) int64: top, left, height, width of the crop, in pixels of the image."""
@@ -128,20 +131,20 @@ class Draws:
     op: Tensor
     """(n, n_layers) int64: index into :data:`OPS`, or :data:`NO_OP`."""
     argument: Tensor
-    """(n, n_layers) float32: the operation's own: degrees, pixels per pixel, share of the side, factor, level, bits."""
+    """(n, n_layers) float32, in the operation's unit: degrees, pixels per pixel, share of the side, factor, level."""
     op_is_bicubic: Tensor
     """(n, n_layers) bool: for operations that move pixels."""
     erased: Tensor
     """(n, 4) int64: top, left, height, width of the erased rectangle; height 0 erases nothing."""
     noise: Tensor
-    """(number of images erased, 3, size, size) float32: what is put there, in the images' order."""
+    """(number of images erased, 3, size, size) float32: the fill of their rectangles, in the images' order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """Where ``n`` images' draws come from: the size and the generator (on the CPU) of each batch they are in.
+    """The source of ``n`` images' random numbers: size and generator (on the CPU) of each of their batches.
 
-    What a batch draws does not depend on the others.
+    A batch's numbers do not depend on the other batches.
     """
 
     batches: Sequence[tuple[int, torch.Generator]]
@@ -168,11 +171,11 @@ class Chance:
         return self._joined(partial(torch.randint, end), shape)
 
     def orders(self, n_things: int) -> Tensor:
-        """Return int64 (n, n_things), each row the numbers from 0 in random order."""
+        """Return int64 (n, n_things), each row a random permutation."""
         return self._joined(torch.rand, (n_things,)).argsort(1)
 
     def noise(self, is_drawn: Tensor, *shape: int) -> Tensor:
-        """Return float32 (number drawn, *shape), standard normal, for the images of which ``is_drawn`` (n,) is true."""
+        """Return float32 (number of true, *shape), standard normal, for the images where ``is_drawn`` (n,) is true."""
         counts = [int(part.sum()) for part in is_drawn.split([size for size, _ in self.batches])]
         drawn = zip(counts, self.batches, strict=True)
         return torch.cat([torch.randn((n, *shape), generator=generator) for n, (_, generator) in drawn])
@@ -184,8 +187,8 @@ class Chance:
 class BatchedAugmenter:
     """The training augmentation of a recipe, in timm's order, with timm's probabilities and magnitudes.
 
-    Operations agree with PIL's within rounding (``pixels``). One difference remains: each is applied to the images
-    that drew it as one batch, from one generator, so single images cannot be compared with timm's by seed.
+    Operations agree with PIL's within rounding (:mod:`~seedstudy.train.image_ops`). The random numbers do not come in
+    timm's order, so that single images cannot be compared with timm's by seed.
     """
 
     def __init__(
@@ -253,7 +256,10 @@ class BatchedAugmenter:
         return torch.zeros(chance.n, 0, dtype=torch.long), torch.zeros(chance.n, 0)
 
     def _work_by_kind(self) -> tuple[tuple[int, Callable[[Tensor, Tensor, list[int]], Tensor]], ...]:
-        """Return how many slots of :data:`_SLOTS` are worked on together, and how: (images, arguments, slot sizes)."""
+        """Return the number of neighbouring variants that are processed together, and the function that does it.
+
+        It takes images, their arguments, and the number of images of each variant.
+        """
 
         def rotate(images: Tensor, argument: Tensor, _: list[int], *, is_bicubic: bool) -> Tensor:
             return image_ops.rotate(images, argument, self._fill, is_bicubic=is_bicubic)
@@ -270,7 +276,7 @@ class BatchedAugmenter:
     # --- applying ---------------------------------------------------------------------------------------
 
     def apply(self, images: Tensor, draws: Draws) -> Tensor:
-        """Map uint8 images (n, 3, h, w) to floats (n, 3, train_size, train_size) as drawn; waits for no device."""
+        """Map uint8 images (n, 3, h, w) to floats (n, 3, train_size, train_size); does not wait for the device."""
         normal = self._normalised(self._apply_ops(self._cropped(images, draws), draws))
         return self._erase(normal, draws) if len(draws.noise) else normal
 
@@ -294,31 +300,31 @@ class BatchedAugmenter:
         return normal
 
     def _at_once(self, images: Tensor) -> int:
-        """Return how many images to work on together; on other devices a call is dearer than a cache's miss."""
+        """Return how many images to process at a time; on other devices a call costs more than a cache miss."""
         return _IN_CACHE if images.device.type == "cpu" else len(images)
 
     def _apply_ops(self, images: Tensor, draws: Draws) -> Tensor:
-        # Images are sorted by operation on the CPU: the device is told the sizes and never asked for them. They stay as
-        # one layer sorted them until the next one does.
-        slot = _SLOT_OF[draws.op, draws.op_is_bicubic.long()]
+        # The CPU sorts the images by operation and so knows the sizes without waiting for the device. They stay in one
+        # layer's order until the next one.
+        variant = _VARIANT_OF[draws.op, draws.op_is_bicubic.long()]
         rows = torch.arange(len(images))
-        for layer in range(slot.shape[1]):
-            order = slot[rows, layer].argsort()
+        for layer in range(variant.shape[1]):
+            order = variant[rows, layer].argsort()
             rows = rows[order]
-            counts = torch.bincount(slot[:, layer], minlength=len(_SLOTS)).tolist()[: len(_SLOTS)]
+            counts = torch.bincount(variant[:, layer], minlength=len(_VARIANTS)).tolist()[: len(_VARIANTS)]
             argument = self._sent(draws.argument[rows, layer])
             images = self._apply_layer(images.index_select(0, self._sent(order)), argument, counts)
         return images.index_select(0, self._sent(rows.argsort()))
 
     def _apply_layer(self, images: Tensor, argument: Tensor, counts: list[int]) -> Tensor:
-        """Apply to images sorted by slot, ``counts`` of them in each; those with no operation are the last."""
-        parts, start, slot_start = [], 0, 0
-        for n_slots, work in self._kinds:
-            sizes = counts[slot_start : slot_start + n_slots]
+        """Apply to images sorted by variant, ``counts`` of each; those without an operation are the last."""
+        parts, start, first_variant = [], 0, 0
+        for n_variants, work in self._kinds:
+            sizes = counts[first_variant : first_variant + n_variants]
             rows = slice(start, start + sum(sizes))
             if any(sizes):
                 parts.append(work(images[rows], argument[rows], sizes))
-            start, slot_start = rows.stop, slot_start + n_slots
+            start, first_variant = rows.stop, first_variant + n_variants
         return torch.cat([*parts, images[start:]])
 
     def _shift(self, images: Tensor, argument: Tensor, sizes: list[int], *, is_bicubic: bool) -> Tensor:
@@ -377,7 +383,7 @@ def _draw_boxes(
 
 
 def _central_box(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:
-    """Return the height and width of what is cropped where ten attempts found no box."""
+    """Return the height and width of the central crop that is used where ten attempts gave no box."""
     if width / height < ratio[0]:
         return round(width / ratio[0]), width
     if width / height > ratio[1]:
@@ -420,7 +426,7 @@ def _draw_randaugment(chance: Chance, config: RandAugment) -> tuple[Tensor, Tens
 
 
 def _arguments(share: Tensor, sign: Tensor, *, is_increasing: bool) -> Tensor:
-    """Return the argument every operation takes at a magnitude of ``share``, shape (len(OPS), *share.shape)."""
+    """Return each operation's argument at a ``share`` of the largest magnitude, shape (len(OPS), *share.shape)."""
     bits, threshold = (share * 4).trunc(), (share * 256).trunc().clamp(max=256)
     factor = (1 + sign * share * 0.9).clamp(min=0.1) if is_increasing else share * 1.8 + 0.1
     by_name = {

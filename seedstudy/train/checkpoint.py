@@ -1,14 +1,13 @@
-"""The whole state of a training on disk, so that a resumed trial equals an uninterrupted one bit for bit.
+"""The state of a training on disk: a resumed trial equals an uninterrupted one bit for bit.
 
-A checkpoint is one file: what `torch.save` writes, then its SHA-256 (torch does not check its own sums). It is
-written under a temporary name, flushed to the disk and renamed, and read with ``weights_only=True``: no pickle runs.
+A checkpoint is one file: the output of `torch.save`, followed by its SHA-256, because torch does not check its own
+sums. It is read with ``weights_only=True``: no pickle runs.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
 import sys
 import time
@@ -19,29 +18,29 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from timm.scheduler.scheduler import Scheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
+from seedstudy.files import write_atomically
 from seedstudy.study.trial import TRAINING_VERSION, EpochReport
-from seedstudy.train.processes import mean_over_processes
+from seedstudy.train.processes import gather, mean_over_processes
 from seedstudy.train.random_state import RandomStream
 
 FORMAT = 1
 
 _DIGEST_BYTES = 32
-_TALK_EVERY = 8
-"""Updates between two agreements of several processes on stopping: each waits for all of them."""
+_AGREE_EVERY = 8
+"""Updates after which several processes agree on stopping and writing: each agreement waits for all of them."""
 
 
 class Stopped(Exception):
-    """The trial was asked to stop; what it reached is in its checkpoint."""
+    """The trial was asked to stop; its state is in the checkpoint."""
 
 
 @dataclass(kw_only=True, slots=True)
 class TrainingState:
-    """The parts of a training and how far it has come: everything the next update depends on."""
+    """The parts of a training and its progress: everything that the next update depends on."""
 
     accelerator: Accelerator
     model: nn.Module
@@ -70,7 +69,7 @@ class TrainingState:
     _stream_states: Mapping[str, Any] | None = None
 
     def begin_epoch(self, streams: dict[str, RandomStream]) -> None:
-        """Take the epoch's fresh streams; in the middle of an epoch they go on where they were."""
+        """Take the epoch's new streams; a resumed epoch sets them to their saved states."""
         self.streams, self.epoch_started = streams, time.perf_counter()
         if self.step == 0:
             self.losses.zero_()
@@ -94,11 +93,10 @@ class TrainingState:
         return self.spent_s + time.perf_counter() - self.started
 
     def to_dict(self) -> dict[str, Any]:
-        """Return tensors, numbers, texts and containers of them; every process must call it."""
+        """Return the state as tensors, numbers, strings and containers of them; every process must call it."""
         states: dict[str, Any] = {name: stream.state_dict() for name, stream in self.streams.items()}
         if self.accelerator.device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state(self.accelerator.device)
-        of_ranks = gather_object([states]) if self.accelerator.num_processes > 1 else [states]
         scaler = self.accelerator.scaler
         return {
             "model": self.accelerator.unwrap_model(self.model).state_dict(),
@@ -106,7 +104,7 @@ class TrainingState:
             "schedule": self.schedule.state_dict(),
             "ema": self.ema.state_dict() if self.ema is not None else None,
             "scaler": scaler.state_dict() if scaler is not None else None,
-            "streams": of_ranks,
+            "streams": gather(states, self.accelerator.num_processes),
             "losses": mean_over_processes(self.losses, self.accelerator),
             "epoch": self.epoch,
             "step": self.step,
@@ -116,7 +114,7 @@ class TrainingState:
         }
 
     def load_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to where :meth:`to_dict` was called."""
+        """Restore a state that :meth:`to_dict` returned."""
         self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -132,7 +130,7 @@ class TrainingState:
 
 
 class Checkpoints:
-    """When one trial's state is written and read, and whether it shall stop."""
+    """Writes and reads one trial's checkpoint, and stops the trial on request."""
 
     def __init__(
         self,
@@ -142,57 +140,57 @@ class Checkpoints:
         should_stop: Callable[[], bool] = lambda: False,
         share: float = 0.01,
         max_gap_s: float = 600.0,
-        tell: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
+        say: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
     ) -> None:
         """Write at epoch ends and, in epochs longer than ``max_gap_s``, between updates.
 
         Parameters
         ----------
         share
-            At most this share of the time goes into writing; after a slow write the next one waits longer.
+            Largest share of the time that writing may take; after a slow write the next one waits longer.
 
         """
-        self._path, self._trial_id, self._should_stop, self._tell = path, trial_id, should_stop, tell
+        self._path, self._trial_id, self._should_stop, self._say = path, trial_id, should_stop, say
         self._share, self._max_gap_s = share, max_gap_s
         self._cost_s, self._written_at = 0.0, time.monotonic()
         self.position = (0, 0)
-        """Epoch and update, counted from 0, that the training is at; for the record of a failure."""
+        """Epoch and update of the training, counted from 0; for the record of a failure."""
 
     def restore(self, state: TrainingState) -> None:
-        """Go on from the checkpoint, if there is one that fits; else the trial starts from its beginning."""
+        """Resume from the checkpoint where there is one for this trial; otherwise change nothing."""
         try:
             saved = read(self._path)
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
-            self._tell(f"{self._path}: not used ({error}); the trial starts from its beginning")
+            self._say(f"{self._path}: not used ({error}); the trial starts from the beginning")
             return
         expected = _identity(self._trial_id, state.accelerator)
         different = [key for key, value in expected.items() if saved.get(key) != value]
         if different:
-            self._tell(f"{self._path}: not used (other {', '.join(different)}); the trial starts from its beginning")
+            self._say(f"{self._path}: not used (different {', '.join(different)}); the trial starts from the beginning")
             return
         state.load_dict(saved["state"])
         self.position = state.epoch, state.step
-        self._tell(f"goes on at epoch {state.epoch + 1}, update {state.step + 1}")
+        self._say(f"resumed at epoch {state.epoch + 1}, update {state.step + 1}")
 
     def after_update(self, state: TrainingState) -> None:
-        """Write the state where it is time; raises Stopped, with the state written, where that is wished."""
+        """Write the state if it is due, or if the trial was asked to stop: then raise Stopped."""
         self.position = state.epoch, state.step
         n_processes = state.accelerator.num_processes
-        if n_processes > 1 and state.step % _TALK_EVERY:
+        if n_processes > 1 and state.step % _AGREE_EVERY:
             return
         must_stop, is_due = self._should_stop(), self._is_due(self._max_gap_s)
         if n_processes > 1:
-            wishes = torch.tensor([float(must_stop), float(is_due)], device=state.accelerator.device)
-            must_stop, is_due = (wish > 0 for wish in state.accelerator.reduce(wishes).tolist())
+            votes = torch.tensor([float(must_stop), float(is_due)], device=state.accelerator.device)
+            must_stop, is_due = (count > 0 for count in state.accelerator.reduce(votes).tolist())
         if must_stop or is_due:
             self._write(state)
         if must_stop:
             raise Stopped
 
     def after_epoch(self, state: TrainingState) -> None:
-        """Write the state where it is time; the epoch's updates are done, it is not evaluated yet."""
+        """Write the state if it is due; the epoch's updates are done, its evaluation is not."""
         is_due = self._is_due(0.0)
         if state.accelerator.num_processes > 1:
             is_due = bool(state.accelerator.reduce(torch.tensor(float(is_due), device=state.accelerator.device)) > 0)
@@ -208,26 +206,20 @@ class Checkpoints:
         if state.accelerator.is_main_process:
             try:
                 write(self._path, content)
-            except OSError as error:  # a full disk must not end what can still be trained
-                self._tell(f"{self._path}: not written ({error.strerror}); the training goes on without")
+            except OSError as error:  # a full disk must not end the training
+                self._say(f"{self._path}: not written ({error.strerror}); the training continues without a checkpoint")
         self._written_at = time.monotonic()
         self._cost_s = self._written_at - started
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors, numbers, texts and containers of them so that the file is there whole or not at all."""
+    """Write tensors, numbers, strings and containers of them; the file is complete or not there at all."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.write(hashlib.sha256(buffer.getbuffer()).digest())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    digest = hashlib.sha256(buffer.getbuffer()).digest()
+    buffer.seek(0, io.SEEK_END)
+    buffer.write(digest)
+    write_atomically(path, buffer.getbuffer())
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -235,7 +227,7 @@ def read(path: Path) -> dict[str, Any]:
     content = memoryview(path.read_bytes())
     payload, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != digest:
-        raise ValueError("damaged: its content is not what was written")
+        raise ValueError("damaged: its checksum does not match")
     try:
         saved: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -244,7 +236,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _identity(trial_id: str, accelerator: Accelerator) -> dict[str, Any]:
-    """Return what must agree before a training goes on from a checkpoint."""
+    """Return what a checkpoint and the training that resumes from it must have in common."""
     return {
         "format": FORMAT,
         "trial_id": trial_id,

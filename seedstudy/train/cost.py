@@ -42,10 +42,9 @@ class _Activations(TorchDispatchMode):
 
 
 def size_of(model: nn.Module, image_size: int) -> Size:
-    """Count parameters, multiply-adds and activations of one image's forward pass; nothing is computed.
+    """Count parameters, multiply-adds and activations of one image's forward pass on the meta device.
 
-    The network is moved to the meta device. Attention must be written out in matrix products, as :func:`sizes`
-    builds it: a fused kernel shows no activations.
+    Attention must consist of matrix products, as in :func:`size_built_by`: a fused kernel shows no activations.
     """
     model = model.to("meta").eval()
     image = torch.zeros(1, 3, image_size, image_size, device="meta")
@@ -60,7 +59,7 @@ def size_of(model: nn.Module, image_size: int) -> Size:
 
 
 def size_built_by(build: Callable[[], nn.Module], image_size: int) -> Size:
-    """Return the size of the network a constructor makes; where it can be, no weight is drawn."""
+    """Return the size of the network that a constructor makes, without initialising weights where it allows that."""
     is_fused = use_fused_attn()
     set_fused_attn(False)
     try:
@@ -73,13 +72,13 @@ def _without_weights(build: Callable[[], nn.Module]) -> nn.Module:
     try:
         with torch.device("meta"):
             return build()
-    except NotImplementedError:  # RegNet's constructor reads values; torch 2.9 and older have none to read there
+    except NotImplementedError:  # RegNet's constructor reads values, which torch 2.9 and older cannot do on meta
         return build()
 
 
 @cache
 def _size_of_trial(model: str, recipe: Recipe, n_classes: int) -> Size:
-    # What is dropped while training costs nothing at test; rates would be read from tensors without content here.
+    # Stochastic depth and dropout cost nothing at test, and timm reads their rates from tensors, which are empty here.
     plain = replace(recipe, drop_path=0.0, dropout=0.0)
     return size_built_by(lambda: build_model(model, plain, n_classes, seed=0), recipe.test_size)
 
@@ -87,7 +86,7 @@ def _size_of_trial(model: str, recipe: Recipe, n_classes: int) -> Size:
 def cost_of_trial(
     model: str, recipe: Recipe, n_classes: int, network: nn.Module, device: torch.device
 ) -> dict[str, Any]:
-    """Return what one trial's network costs at the recipe's test size; other trials may share the machine."""
+    """Return size and latency of a trial's network at the recipe's test size; other trials may share the machine."""
     facts: dict[str, Any] = asdict(_size_of_trial(model, recipe, n_classes))
     if device.type != "xla":  # another shape would be compiled
         image = torch.zeros(1, 3, recipe.test_size, recipe.test_size, device=device)
@@ -96,7 +95,7 @@ def cost_of_trial(
 
 
 def latency(network: nn.Module, image: Tensor, *, n_timed: int = N_TIMED) -> float:
-    """Return the median seconds of a forward pass, in evaluation mode, which is left as it was."""
+    """Return the median seconds of a forward pass in evaluation mode; the network's mode is restored."""
     was_training = network.training
     network.eval()
     with torch.inference_mode():
@@ -105,8 +104,8 @@ def latency(network: nn.Module, image: Tensor, *, n_timed: int = N_TIMED) -> flo
     return statistics.median(seconds)
 
 
-def count(name: str, image_size: int | None) -> Cost:
-    """Return the size of a timm model at a side in pixels, or at its own; nothing is timed.
+def count(name: str, image_size: int | None) -> tuple[int, Size]:
+    """Return the side of the images in pixels and the size of a timm model at that side.
 
     Raises
     ------
@@ -117,19 +116,20 @@ def count(name: str, image_size: int | None) -> Cost:
     config = _config(name)
     side = image_size or config["input_size"][-1]
     try:
-        size = size_built_by(lambda: _create(name, side), side)
+        return side, size_built_by(lambda: _create(name, side), side)
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         raise _unfit(name, side, error) from error
-    return Cost(model=name, image_size=side, size=size, speed=None)
 
 
 def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int = N_TIMED) -> Cost:
-    """Measure a timm model with fresh weights on this machine's first device.
+    """Count and time a timm model with fresh weights on this machine's first device.
 
     Parameters
     ----------
     image_size
-        Side in pixels; the model's own where it is None.
+        Side in pixels; None: the model's own.
+    n_timed
+        Passes that are timed; 0: time nothing.
 
     Raises
     ------
@@ -137,34 +137,39 @@ def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int 
         Unknown model, or a size it cannot take.
 
     """
-    counted = count(name, image_size)
-    side = counted.image_size
+    side, size = count(name, image_size)
+    speed = None
+    if n_timed:
+        try:
+            speed = _speed(_create(name, side), side, batch_size, n_timed)
+        except (RuntimeError, AssertionError, TypeError, ValueError) as error:
+            raise _unfit(name, side, error) from error
+    return Cost(model=name, image_size=side, size=size, speed=speed)
+
+
+def _speed(network: nn.Module, side: int, batch_size: int, n_timed: int) -> Speed:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.to(device).to(memory_format=torch.channels_last)
     is_mixed = device.type == "cuda"
-    try:
-        network = _create(name, side).to(device).to(memory_format=torch.channels_last)
-        is_reset = _reset_peak(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=is_mixed):
-            images = torch.randn(batch_size, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
-            one_s = latency(network, images[:1], n_timed=n_timed)
-            infer_s = latency(network, images, n_timed=n_timed)
-            train_s = _training_step_s(network, images, n_timed)
-    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-        raise _unfit(name, side, error) from error
-    speed = Speed(
+    is_reset = _reset_peak(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=is_mixed):
+        images = torch.randn(batch_size, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
+        latency_s = latency(network, images[:1], n_timed=n_timed)
+        infer_s = latency(network, images, n_timed=n_timed)
+        train_s = _training_step_s(network, images, n_timed)
+    return Speed(
         device=name_of(device),
         precision="bfloat16" if is_mixed else "float32",
-        latency_s=one_s,
+        latency_s=latency_s,
         batch_size=batch_size,
         infer_images_per_s=batch_size / infer_s,
         train_images_per_s=batch_size / train_s,
         peak_mem_bytes=peak_mem_bytes(device) if is_reset else None,
     )
-    return replace(counted, speed=speed)
 
 
 def _reset_peak(device: torch.device) -> bool:
-    """Let the peak of memory start again from the present use; False where the system cannot."""
+    """Reset the memory peak to what is in use now; False where the system cannot."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return True

@@ -1,7 +1,7 @@
 """Where one process trains: CPU, one CUDA device, or one TPU chip through torch_xla (extra ``tpu``).
 
-XLA records operations and compiles them when it is told to run: a shape or a Python number it has not seen costs a
-compilation. So every batch has one shape there, indices are tensors, and each update ends with :func:`run_recorded`.
+XLA records operations and compiles them before it runs them: every new shape or Python number costs a compilation.
+So there every batch has the same shape, indices are tensors, and each update ends with :func:`run_recorded`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 from datetime import timedelta
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -21,26 +20,26 @@ from seedstudy import machine
 from seedstudy.recipes.recipe import Recipe
 
 _LONGEST_WAIT = timedelta(days=30)
-"""A process waits for the others' next trial as long as it takes; torchrun notices those that die."""
+"""A process waits for the others' next trial as long as that takes; torchrun notices processes that die."""
 
 
 def accelerator_of(recipe: Recipe) -> Accelerator:
-    """Return this process's Accelerator; bfloat16 where the recipe is mixed, but on CPUs only where it says so itself.
+    """Return this process's Accelerator.
 
-    Few CPUs have bfloat16 in hardware (AMX), and a recipe's numbers should not depend on which one it met.
-
-    XLA is used where the environment names its device (``PJRT_DEVICE=TPU``, as the local engine sets it).
+    ``precision = "mixed"`` means bfloat16 on GPUs and TPUs, and float32 on CPUs: few of them have bfloat16 in hardware
+    (AMX), and a recipe's numbers should not depend on the CPU. ``"bfloat16"`` means bfloat16 everywhere. XLA is used
+    where the environment names its device (``PJRT_DEVICE=TPU``, set by the local engine).
     """
     is_xla = "PJRT_DEVICE" in os.environ
     has_bf16 = torch.cuda.is_available() or os.environ.get("PJRT_DEVICE") == "TPU"
     is_bf16 = recipe.precision == "bfloat16" or (recipe.precision == "mixed" and has_bf16)
-    # The state is process-wide and the first precision wins; a worker trains recipes of both.
+    # accelerate keeps the first precision for the whole process, but a worker trains recipes of both.
     AcceleratorState._reset_state()
     return Accelerator(
         cpu=not is_xla and not torch.cuda.is_available(),
         mixed_precision="bf16" if is_bf16 else "no",
         kwargs_handlers=[
-            # Batch-norm statistics are the business of processes.RunningStatistics.
+            # processes.RunningStatistics synchronises batch-norm statistics.
             DistributedDataParallelKwargs(broadcast_buffers=False),
             InitProcessGroupKwargs(timeout=_LONGEST_WAIT),
         ],
@@ -48,7 +47,7 @@ def accelerator_of(recipe: Recipe) -> Accelerator:
 
 
 def seed_device(device: torch.device, seed: int) -> None:
-    """Seed the device's own generator; the CPU's is never drawn from without a stream."""
+    """Seed the device's own generator; on the CPU all draws come from a RandomStream."""
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
     elif device.type == "xla":
@@ -58,7 +57,7 @@ def seed_device(device: torch.device, seed: int) -> None:
 
 
 def add_at(values: Tensor, index: int, value: Tensor) -> None:
-    """Add to one element, with the index as data: as a number it would be part of the compiled program."""
+    """Add to one element; on XLA the index is a tensor, because a number would become part of the program."""
     if values.device.type == "xla":
         values.index_add_(0, torch.tensor([index]).to(values.device), value.reshape(1))
     else:
@@ -66,7 +65,7 @@ def add_at(values: Tensor, index: int, value: Tensor) -> None:
 
 
 def run_recorded(device: torch.device) -> None:
-    """Start what XLA has recorded so far; nothing to do elsewhere."""
+    """Run what XLA has recorded so far; does nothing on other devices."""
     if device.type == "xla":
         import torch_xla
 
@@ -74,7 +73,7 @@ def run_recorded(device: torch.device) -> None:
 
 
 def name_of(device: torch.device) -> str:
-    """Return the model of the device."""
+    """Return the device's product name."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "xla":
@@ -89,10 +88,3 @@ def peak_mem_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     return machine.peak_memory()
-
-
-def runtime(device: torch.device) -> dict[str, Any]:
-    """Return the packages, beside torch, that the device's numbers depend on."""
-    from importlib.metadata import version
-
-    return {"torch_xla": version("torch_xla")} if device.type == "xla" else {}

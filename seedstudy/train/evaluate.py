@@ -50,7 +50,7 @@ class EvalImages:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outputs:
-    """What a network says of every image of one array."""
+    """A network's outputs for every image of one array."""
 
     top5: npt.NDArray[np.int32]
     """Classes by falling logit, shape (n, 5), or (n, n_classes) where there are fewer; the first is the prediction."""
@@ -61,10 +61,10 @@ class Outputs:
 
 
 def folded(model: nn.Module) -> nn.Module:
-    """Return a copy for evaluation with each batch norm folded into the convolution before it, where we know the order.
+    """Return a copy with each batch norm folded into the convolution before it; logits change by rounding.
 
-    In our ResNets and timm's, ``bn1`` follows ``conv1``, and so on; other networks, and those whose forward pass was
-    wrapped (automatic mixed precision), are returned as they are. Logits move by rounding only.
+    The order of layers is known for our ResNets and timm's, where ``bn1`` follows ``conv1``, and so on. Other networks,
+    and those with a wrapped forward pass (automatic mixed precision), are returned as they are.
     """
     if not isinstance(model, CifarResNet | ResNet) or "forward" in vars(model):
         return model
@@ -87,11 +87,11 @@ def predict(model: nn.Module, batches: Iterable[Tensor], device: torch.device, p
     model.eval()
     tops, confidences, log_probs = [], [], []
     is_xla, n_batch = device.type == "xla", 0
-    with torch.no_grad() if is_xla else torch.inference_mode():  # XLA's linear layer fails in the latter
+    with torch.no_grad() if is_xla else torch.inference_mode():  # XLA's linear layer fails in inference mode
         for batch in batches:
             n_images = len(batch)
             n_batch = n_batch or n_images
-            if is_xla:  # the last batch is filled up: another shape would be compiled anew
+            if is_xla:  # the last batch is padded: a new shape would be compiled
                 batch = torch.cat([batch, batch.new_zeros(n_batch - n_images, *batch.shape[1:])])
             logits = model(batch.to(device).contiguous(memory_format=torch.channels_last)).float()
             top = logits.topk(min(5, logits.shape[1]), dim=1).indices
@@ -99,7 +99,7 @@ def predict(model: nn.Module, batches: Iterable[Tensor], device: torch.device, p
             confidence = probabilities.gather(1, top[:, :1])[:, 0]
             log_prob = logits.log_softmax(1)
             run_recorded(device)
-            if is_xla:  # what was filled up is cut off where cutting compiles nothing
+            if is_xla:  # the padding is cut off on the CPU, where that compiles nothing
                 top, confidence, log_prob = top.cpu(), confidence.cpu(), log_prob.cpu()
             tops.append(top[:n_images])
             confidences.append(confidence[:n_images])
@@ -116,14 +116,14 @@ def _counted(outputs: Outputs, eval_set: EvalSet) -> Evaluation:
     """Compare the outputs with an eval set's label sets."""
     top5 = outputs.top5[eval_set.rows]
     is_correct = eval_set.is_correct(top5)
-    owners = np.repeat(eval_set.rows, np.diff(eval_set.label_offsets))
-    of_labels = np.exp(outputs.log_probs[owners, eval_set.label_values].astype(np.float64))
-    in_set = np.add.reduceat(of_labels, eval_set.label_offsets[:-1])
+    rows = np.repeat(eval_set.rows, np.diff(eval_set.label_offsets))  # one for each label
+    label_probs = np.exp(outputs.log_probs[rows, eval_set.label_values].astype(np.float64))
+    set_probs = np.add.reduceat(label_probs, eval_set.label_offsets[:-1])
     return Evaluation(
         n_examples=len(eval_set),
         n_correct=int(is_correct[:, 0].sum()),
         n_correct_top5=int(is_correct.any(axis=1).sum()),
-        loss=float(-np.log(np.maximum(in_set, np.finfo(np.float64).tiny)).mean()),
+        loss=float(-np.log(np.maximum(set_probs, np.finfo(np.float64).tiny)).mean()),
         predicted=top5[:, 0],
         confidence=outputs.confidence[eval_set.rows],
     )

@@ -35,10 +35,10 @@ Batch = tuple[Tensor, Tensor]
 def epoch_order(n_train: int, recipe: Recipe, *, seed: int) -> npt.NDArray[np.int64]:
     """Return the image rows of one epoch, shape (n_updates, n_micro_batches, micro_batch).
 
-    With repeated augmentation the shuffled images stand a,a,a,b,b,b,… and the list is cut to the length of one
-    epoch, so that each update sees a third as many different images (Berman et al. 2019; timm's
-    RepeatAugSampler). Micro-batches take every n-th element, as timm's ranks do: the copies of one image meet
-    in one update but, where there are several, in different micro-batches.
+    Repeated augmentation puts the shuffled images in the order a,a,a,b,b,b,… and cuts the list to the length of one
+    epoch: with three copies an update has a third as many different images (Berman et al. 2019; timm's
+    RepeatAugSampler). Micro-batches take every n-th element, as timm's ranks do: the copies of one image are in one
+    update but, where there are several micro-batches, in different ones.
     """
     n_updates = n_train // recipe.batch_size
     order = np.random.default_rng(seed).permutation(n_train)

@@ -1,8 +1,8 @@
-"""PIL's image operations on whole batches: uint8 in, uint8 out, rounded where PIL rounds.
+"""PIL's image operations on whole batches: uint8 in, uint8 out, rounded and truncated as PIL does.
 
-Every function takes images (n, 3, h, w) and, per image, its own parameters. What PIL truncates is truncated here:
-most operations agree exactly, the others within the bounds that tests/train/test_image_ops.py states. The formulas are
-those of Pillow 13 (ImageOps.py, ImageEnhance.py, Blend.c, Filter.c, Geometry.c, Resample.c).
+Every function takes images (n, 3, h, w) and parameters per image. Most operations agree with PIL's exactly, the others
+within the bounds in tests/train/test_image_ops.py. The formulas are those of Pillow 13 (ImageOps.py, ImageEnhance.py,
+Blend.c, Filter.c, Geometry.c, Resample.c).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 _LEVELS = 256
 
 _NUDGE = 1e-3
-"""Grey levels added before truncation: sums of float32 products may lie just below the whole number they stand for."""
+"""Grey levels added before truncation: a sum of float32 products may be just below the whole number it should be."""
 
 
 # --- lookup tables: (n, 3, 256), or (n, 1, 256) where the channels share one ----------------------------
@@ -39,7 +39,7 @@ def autocontrast_tables(images: Tensor) -> Tensor:
 
 
 def equalize_tables(images: Tensor) -> Tensor:
-    """Flatten each channel's histogram; a channel whose pixels make no whole step stays as it is."""
+    """Flatten each channel's histogram; a channel with too few pixels for a whole step is unchanged."""
     pixels = images.flatten(2).long()
     counts = torch.zeros(*pixels.shape[:2], _LEVELS, dtype=torch.long, device=images.device)
     counts.scatter_add_(2, pixels, torch.ones_like(pixels))
@@ -107,7 +107,7 @@ def color(images: Tensor, factor: Tensor) -> Tensor:
 def sharpness(images: Tensor, factor: Tensor) -> Tensor:
     """Blend with the smoothed image; ``factor`` (n,) of 1 changes nothing."""
     pixels = images.float()
-    smooth = pixels.clone()  # PIL's filters leave the outermost pixels alone
+    smooth = pixels.clone()  # PIL's filters do not change the outermost pixels
     rows = pixels[:, :, :-2] + pixels[:, :, 1:-1] + pixels[:, :, 2:]
     nine = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
     smooth[:, :, 1:-1, 1:-1] = ((nine + 4 * pixels[:, :, 1:-1, 1:-1]) / 13 + 0.5).floor()
@@ -179,7 +179,7 @@ def _cubic_or_linear(start: Tensor, length: Tensor, places: Tensor, n_in: int, i
 
 
 def shift_columns(images: Tensor, shifts: Tensor, fill: Tensor, *, is_bicubic: bool) -> Tensor:
-    """Move each column up by ``shifts`` (n, w) pixels; ``fill`` (3,) where that is outside the image."""
+    """Move each column up by ``shifts`` (n, w) pixels; pixels from outside the image are ``fill`` (3,)."""
     n, _, height, width = images.shape
     taps = _taps(is_bicubic)
     whole = shifts.floor()
@@ -201,7 +201,7 @@ def shift_columns(images: Tensor, shifts: Tensor, fill: Tensor, *, is_bicubic: b
 
 
 def rotate(images: Tensor, degrees: Tensor, fill: Tensor, *, is_bicubic: bool) -> Tensor:
-    """Rotate counter-clockwise by ``degrees`` (n,) about the centre; ``fill`` (3,) where that is outside."""
+    """Rotate counter-clockwise by ``degrees`` (n,) about the centre; pixels from outside it are ``fill`` (3,)."""
     _, _, height, width = images.shape
     angle = -torch.deg2rad(degrees)[:, None, None]
     cos, sin = angle.cos(), angle.sin()
@@ -218,7 +218,7 @@ def rotate(images: Tensor, degrees: Tensor, fill: Tensor, *, is_bicubic: bool) -
     channels = [channel.float() for channel in images.unbind(1)]
     first = _first_pixels(images)
     turned = torch.zeros(images.shape, device=images.device)
-    for tap, weight in zip(taps, down, strict=True):  # row by row: what is picked at once stays in the cache
+    for tap, weight in zip(taps, down, strict=True):  # row by row: these pixels stay in the cache
         index = columns + ((top + tap).clamp_(0, height - 1).mul_(width) + first)
         weights = [other * weight for other in across]
         for channel, mixed in zip(channels, turned.unbind(1), strict=True):
@@ -228,7 +228,7 @@ def rotate(images: Tensor, degrees: Tensor, fill: Tensor, *, is_bicubic: bool) -
 
 
 def _taps(is_bicubic: bool) -> range:
-    """Return which pixels around a place are mixed, counted from the one before it."""
+    """Return the offsets of the pixels that are interpolated, from the one before the position."""
     return range(-1, 3) if is_bicubic else range(0, 2)
 
 
@@ -242,7 +242,7 @@ def _transform_weights(fraction: Tensor, *, is_bicubic: bool) -> list[Tensor]:
 
 
 def _first_pixels(images: Tensor) -> Tensor:
-    """Return where each image begins in one channel of all of them, (n, 1, 1); int32 is picked by faster than int64."""
+    """Return each image's first index in one channel of all images, (n, 1, 1); indexing by int32 is the faster."""
     n, _, height, width = images.shape
     return torch.arange(n, dtype=torch.int32, device=images.device)[:, None, None] * (height * width)
 

@@ -81,7 +81,7 @@ class CifarResNet(nn.Module):
 
 
 def _cifar_resnet(blocks: int, pretrained: bool, **kwargs: Any) -> CifarResNet:
-    # timm hands every entry point what its own models take; these have no weights to fetch.
+    # timm passes every entry point the arguments of its own models; these networks have no published weights.
     known = {"num_classes", "in_chans", "drop_rate", "drop_path_rate", "zero_init_last", "width", "stem_stride"}
     return CifarResNet(blocks, **{key: value for key, value in kwargs.items() if key in known})
 
@@ -121,7 +121,7 @@ def resnet56(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
 
 
 def check_model(name: str, recipe: Recipe, n_classes: int) -> None:
-    """Raise a one-line error where timm does not know the model or it cannot be trained by the recipe.
+    """Raise where timm does not know the model, or where it cannot be trained by the recipe.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def check_model(name: str, recipe: Recipe, n_classes: int) -> None:
             for size in (recipe.train_size, recipe.test_size):
                 shape = tuple(model(torch.zeros(2, 3, size, size)).shape)
                 if shape != (2, n_classes):
-                    raise StudyError(f'model "{name}" answers with shape {shape}, not with {n_classes} classes.')
+                    raise StudyError(f'model "{name}" returns outputs of shape {shape}, not {n_classes} classes.')
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise StudyError(
@@ -152,11 +152,11 @@ def build_model(name: str, recipe: Recipe, n_classes: int, *, seed: int) -> nn.M
     Raises
     ------
     StudyError
-        The recipe changes the architecture in a way this network has no place for.
+        The recipe changes the architecture in a way that this network does not support.
 
     """
     kwargs = {**_size_arguments(name, recipe), **_resnet_arguments(name, recipe)}
-    # Only what the recipe asks for: not every timm model knows every argument.
+    # Only what the recipe sets: not every timm model accepts every argument.
     if recipe.drop_path:
         kwargs["drop_path_rate"] = recipe.drop_path
     if recipe.dropout:
@@ -169,7 +169,7 @@ def build_model(name: str, recipe: Recipe, n_classes: int, *, seed: int) -> nn.M
         adapt_stem(model, max(recipe.train_size, recipe.test_size))
     patch = getattr(getattr(model, "patch_embed", None), "patch_size", None) or (1, 1)
     for size in (recipe.train_size, recipe.test_size):
-        if size % patch[0] or size % patch[1]:  # timm would leave the rest of the image out, without a word
+        if size % patch[0] or size % patch[1]:  # timm would silently ignore the rest of the image
             raise ValueError(f"{size} px is not a multiple of its {patch[0]} px patches")
     if recipe.drop_path and recipe.drop_path_rule == "stage":
         _drop_by_stage(model, name, recipe.drop_path)
@@ -178,9 +178,9 @@ def build_model(name: str, recipe: Recipe, n_classes: int, *, seed: int) -> nn.M
 
 
 def _size_arguments(name: str, recipe: Recipe) -> dict[str, Any]:
-    """Return what a network with position embeddings must know of the image sizes.
+    """Return the image-size arguments of a network with position embeddings.
 
-    Trained at one size and tested at another, it resamples its embeddings on the way (timm's dynamic_img_size).
+    Where it is tested at another size, it resamples the embeddings (timm's dynamic_img_size).
     """
     cfg = timm.get_pretrained_cfg(name)
     if cfg is None or not cfg.fixed_input_size:
@@ -192,7 +192,7 @@ def _resnet_arguments(name: str, recipe: Recipe) -> dict[str, Any]:
     """Return the arguments that give a plain ResNet Squeeze-and-Excitation and ResNet-D, as timm's resnetrs* have them.
 
     ResNet-D here is the ResNet-RS kind (Bello et al. 2021): 32-channel deep stem, averaged shortcuts, and a strided
-    3x3 convolution in the max-pool's place.
+    3x3 convolution instead of the max-pool.
     """
     if recipe.se_ratio is None and not recipe.resnet_d:
         return {}
@@ -202,7 +202,7 @@ def _resnet_arguments(name: str, recipe: Recipe) -> dict[str, Any]:
         or timm.model_entrypoint(name).__module__ == __name__
     ):
         raise StudyError(
-            f'recipe {recipe.name} adds se_ratio or resnet_d, which model "{name}" does not take: '
+            f'recipe {recipe.name} adds se_ratio or resnet_d, which model "{name}" does not support: '
             "choose a plain ResNet of timm, such as resnet50 or resnet200."
         )
     kwargs: dict[str, Any] = {}
@@ -215,7 +215,7 @@ def _resnet_arguments(name: str, recipe: Recipe) -> dict[str, Any]:
 
 def _drop_by_stage(model: nn.Module, name: str, rate: float) -> None:
     if not isinstance(model, ResNet):
-        raise StudyError(f'drop_path_rule = "stage" is a rule for ResNets, and model "{name}" is none: use "block".')
+        raise StudyError(f'drop_path_rule = "stage" is a rule for ResNets, which model "{name}" is not: use "block".')
     for group, stage in enumerate((model.layer1, model.layer2, model.layer3, model.layer4), start=2):
         for block in stage:
             block.drop_path = DropPath(rate * group / 5)
@@ -231,7 +231,7 @@ def _set_batch_norm(model: nn.Module, recipe: Recipe) -> None:
 
 
 def adapt_stem(model: nn.Module, size: int) -> None:
-    """Give timm's ResNets the small-image stem in place; other models and large images are left alone."""
+    """Give timm's ResNets the small-image stem in place; other models, and large images, keep theirs."""
     if size > SMALL_IMAGE or not isinstance(model, ResNet):
         return
     first: Any = model.conv1[0] if isinstance(model.conv1, nn.Sequential) else model.conv1

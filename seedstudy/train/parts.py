@@ -1,4 +1,4 @@
-"""What a recipe says, built from timm's own parts: optimiser, schedule, mixing, loss, average of the weights."""
+"""A recipe's optimiser, schedule, mixing, loss and weight average, built from timm's own parts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seedstudy.recipes.recipe import Recipe
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return timm's optimiser with the recipe's values and the parameters it lets decay."""
+    """Return timm's optimiser with the recipe's values and weight-decay groups."""
     options: dict[str, Any] = {}
     if recipe.optimizer in ("lamb", "adamw"):
         options |= {"betas": recipe.betas, "eps": recipe.optimizer_eps}
@@ -38,24 +38,24 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def weight_decay_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Return the parameters that are spared weight decay and those that are not, as two groups.
+    """Return the parameters without weight decay and those with it, as two groups.
 
-    ``decay_norm`` speaks of all parameters of normalisation layers, ``decay_bias`` of every other bias and 1-D
-    parameter; where neither decays, what the network itself exempts (``no_weight_decay``: position embeddings) is
-    spared as well, as in timm. LAMB adapts the step's length for decaying groups only, so the groups matter to it
-    beyond the decay.
+    ``decay_norm`` decides for all parameters of normalisation layers, ``decay_bias`` for every other bias and 1-D
+    parameter. Where neither decays, the parameters that the network itself exempts (``no_weight_decay``: position
+    embeddings) do not either, as in timm. LAMB adapts the step size of the decaying group only, so for LAMB the groups
+    matter beyond the decay.
     """
-    of_norms = {
+    norm_parameters = {
         id(parameter)
         for module in model.modules()
         if isinstance(module, nn.modules.batchnorm._NormBase | nn.LayerNorm | nn.GroupNorm)
         for parameter in module.parameters(recurse=False)
     }
-    of_model: Any = getattr(model, "no_weight_decay", set)
-    exempt = set() if recipe.decay_norm or recipe.decay_bias else set(of_model())
+    no_weight_decay: Any = getattr(model, "no_weight_decay", set)
+    exempt = set() if recipe.decay_norm or recipe.decay_bias else set(no_weight_decay())
     groups: dict[bool, list[Tensor]] = {False: [], True: []}
     for name, parameter in model.named_parameters():
-        if id(parameter) in of_norms:
+        if id(parameter) in norm_parameters:
             decays = recipe.decay_norm
         elif parameter.ndim <= 1 or name.endswith(".bias"):
             decays = recipe.decay_bias
@@ -131,7 +131,7 @@ class WeightAverage(ModelEmaV3):
         self._start = round(recipe.ema_start_epochs * n_updates)
 
     def after_update(self, model: nn.Module, *, epoch: int, step: int) -> None:
-        """Take in the weights after update ``step`` of ``epoch``, both counted from 0."""
+        """Average in the weights after update ``step`` of ``epoch``, both counted from 0."""
         if step % self._every:
             return
         done = epoch * self._n_updates + step

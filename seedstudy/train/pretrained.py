@@ -1,4 +1,4 @@
-"""Networks trained elsewhere, with timm's weights or a file's, judged on our eval sets."""
+"""Networks that were trained elsewhere, with timm's weights or those in a file, evaluated on our eval sets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from seedstudy.train.preprocessing import Preprocessing
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """One network on every eval set asked for."""
+    """One network on every requested eval set."""
 
     preprocessing: Preprocessing
     evaluations: dict[str, Evaluation]
@@ -93,8 +93,8 @@ def _load(name: str, weights: Path | None, n_classes: int) -> nn.Module:
     except Exception as error:  # the hub, the file system, unpickling and load_state_dict each have their own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         where = weights or f"the weights of {name}"
-        raise StudyError(f"{where}: cannot be loaded ({reason}); give a file of this model with --weights.") from error
+        raise StudyError(f"{where}: cannot be loaded ({reason}); name a file of this model with --weights.") from error
     if getattr(model, "num_classes", n_classes) != n_classes:
-        raise StudyError(f"{name}: answers with {model.num_classes} classes, the data have {n_classes}.")
+        raise StudyError(f"{name}: has {model.num_classes} classes, the data {n_classes}.")
     made: nn.Module = model
     return made

@@ -119,12 +119,13 @@ def provenance(accelerator: Accelerator, trial: Trial, n_stacked: int) -> dict[s
         "augment": trial.augment,
         "stack": n_stacked,
         "peak_mem_bytes": devices.peak_mem_bytes(device),
-        "versions": {"python": platform.python_version(), **devices.runtime(device), **_versions()},
+        "versions": {"python": platform.python_version(), **_versions(device.type)},
     }
 
 
 @cache
-def _versions() -> dict[str, str]:
-    # Kept: each look-up lists site-packages, a second a trial where disks are slow.
-    names = ("seedstudy", "torch", "torchvision", "timm", "accelerate", "numpy", "pillow")
+def _versions(device_type: str) -> dict[str, str]:
+    # Cached: each look-up lists site-packages, a second per trial where disks are slow.
+    names = ["seedstudy", "torch", "torchvision", "timm", "accelerate", "numpy", "pillow"]
+    names += ["torch_xla"] if device_type == "xla" else []
     return {name: version(name) for name in names}

@@ -7,9 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from studies.calibration.designs import (
-    SIZES,
-)
+from studies.calibration.designs import SIZES
 from studies.calibration.report import replaced, tables
 from studies.calibration.run import PARTS, calibrate
 
@@ -35,13 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
         parts=tuple(options.only),
         progress=progress,
     )
-    found = {name: table for name, table in tables(result).items() if name in options.only}
+    chosen = {name: table for name, table in tables(result).items() if name in options.only}
     if options.into is None:
-        for name, table in found.items():
+        for name, table in chosen.items():
             print(f"## {name}\n\n{table}\n")
         return 0
     text = options.into.read_text(encoding="utf-8")
-    for name, table in found.items():
+    for name, table in chosen.items():
         text = replaced(text, name, table)
     options.into.write_text(text, encoding="utf-8")
     return 0

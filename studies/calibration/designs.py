@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,30 +80,30 @@ class Design:
         return f"{self.name}, {self.n_a} and {self.n_b}"
 
 
-def designs() -> Iterator[Design]:
+def designs(sizes: Sequence[int] = SIZES) -> Iterator[Design]:
     """Yield every design of the tables: equal arms in all shapes, then unequal sizes and spreads."""
     for name, draw in SHAPES.items():
-        for n in SIZES:
+        for n in sizes:
             yield Design(name=name, draw_a=draw, draw_b=draw, n_a=n, n_b=n)
-    for n in SIZES:
+    for n in sizes:
         yield Design(name="opposite skews", draw_a=mirrored(skewed), draw_b=skewed, n_a=n, n_b=n)
-    for n in SIZES:
+    for n in sizes:
         yield Design(name="std 1 : 3", draw_a=normal, draw_b=normal, n_a=n, n_b=n, sd_b=3.0)
-    for n in SIZES:
+    for n in sizes:
         yield Design(name="3x seeds", draw_a=normal, draw_b=normal, n_a=3 * n, n_b=n)
-    for n in SIZES:
+    for n in sizes:
         yield Design(name="3x seeds, small arm 3x std", draw_a=normal, draw_b=normal, n_a=3 * n, n_b=n, sd_b=3.0)
-    for n in SIZES:
+    for n in sizes:
         yield Design(name="3x seeds, large arm 3x std", draw_a=normal, draw_b=normal, n_a=n, n_b=3 * n, sd_b=3.0)
-    for n in SIZES:
+    for n in sizes:
         yield Design(name="skewed, 3x seeds", draw_a=skewed, draw_b=skewed, n_a=3 * n, n_b=n)
-    for n in SIZES:
+    for n in sizes:
         yield Design(
             name="skewed, 3x seeds, small arm 3x std", draw_a=skewed, draw_b=skewed, n_a=3 * n, n_b=n, sd_b=3.0
         )
 
 
-def blocks(replicates: int) -> Iterator[int]:
-    """Yield block sizes that add up to the replicates."""
+def blocks(replicates: int) -> Iterator[tuple[int, bool]]:
+    """Yield block sizes that add up to the replicates, and whether it is the first block."""
     for start in range(0, replicates, _AT_ONCE):
-        yield min(_AT_ONCE, replicates - start)
+        yield min(_AT_ONCE, replicates - start), start == 0

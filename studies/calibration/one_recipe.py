@@ -6,19 +6,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
-from seedstudy.stats import describe, doubt
-from studies.calibration.designs import (
-    LEVEL,
-    SHAPES,
-    blocks,
-)
+from seedstudy.stats.describe import describe, describe_details
+from seedstudy.stats.result import Estimate
+from studies.calibration.designs import LEVEL, SHAPES, blocks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OneArm:
-    """Coverage of the intervals that describe one recipe."""
+    """Coverage of the intervals that describe one recipe; nan where one is not offered."""
 
     shape: str
     n: int
@@ -27,54 +23,42 @@ class OneArm:
     std_robust: float
     median: float
     median_level: float
+    """Level that the interval of the median states."""
     new_seed: float
-    tolerance: float
-    """Share of samples whose interval holds at least 95 % of all seeds."""
     warned: float
-    """Share of samples in which the output says that intervals may be too short."""
+    """Share of samples with a warning."""
 
 
 def one_arm(shape: str, n: int, *, replicates: int, rng: np.random.Generator) -> OneArm:
-    """Measure the intervals of `describe` for one shape and number of seeds."""
+    """Measure the intervals of `describe` and `describe_details` for one shape and number of seeds."""
     draw = SHAPES[shape]
-    population = np.sort(draw(rng, (1_000_000, 1))[:, 0])
-    median = float(np.median(population))
-    t_quantile = float(special.stdtrit(n - 1, 0.5 + LEVEL / 2))
-    k = describe.tolerance_factor(n, content=0.95, level=LEVEL)
-    factors = describe.sd_factors(n, LEVEL)
-    n_cut, median_level = describe.median_cut(n, LEVEL)
-    counts = np.zeros(7)
-    for size in blocks(replicates):
-        x, new = draw(rng, (size, n)), draw(rng, (size, 1))[:, 0]
-        m, s = x.mean(axis=1), x.std(axis=1, ddof=1)
-        ordered = np.sort(x, axis=1)
-        inside = (
-            np.searchsorted(population, m + k * s, side="right") - np.searchsorted(population, m - k * s, side="left")
-        ) / population.size
-        robust = math.nan
-        if n >= 5:
-            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-                low, high = describe.bonett_limits(x, LEVEL)
-            robust = float(np.sum((low <= 1.0) & (high >= 1.0)))
-        counts += [
-            np.sum(np.abs(m) <= t_quantile * s / math.sqrt(n)),
-            np.sum((factors[0] * s <= 1.0) & (factors[1] * s >= 1.0)),
-            robust,
-            np.sum((ordered[:, n_cut] <= median) & (ordered[:, -1 - n_cut] >= median)),
-            np.sum(np.abs(new - m) <= t_quantile * s * math.sqrt(1 + 1 / n)),
-            np.sum(inside >= 0.95),
-            size if n < describe.FEWEST_FOR_SHAPE else np.sum(doubt.has_another_shape(x) | doubt.is_coarse(x)),
-        ]
-    share = counts / replicates
+    median = float(np.median(draw(rng, (1_000_000, 1))))
+    counts, median_level = np.zeros(6), math.nan
+    for size, _ in blocks(replicates):
+        for x, new in zip(draw(rng, (size, n)), draw(rng, (size, 1))[:, 0], strict=True):
+            one, more = describe(x, level=LEVEL), describe_details(x, level=LEVEL)
+            median_level = more.median.level
+            counts += [
+                _holds(one.mean, 0.0),
+                _holds(one.std, 1.0),
+                _holds(more.std_robust, 1.0) if n >= 5 else math.nan,
+                _holds(more.median, median),
+                _holds(more.new_seed, new),
+                bool(one.warnings),
+            ]
+    mean, std, std_robust, of_median, new_seed, warned = map(float, counts / replicates)
     return OneArm(
         shape=shape,
         n=n,
-        mean=float(share[0]),
-        std=float(share[1]),
-        std_robust=float(share[2]),
-        median=float(share[3]),
-        median_level=min(median_level, LEVEL),
-        new_seed=float(share[4]),
-        tolerance=float(share[5]),
-        warned=float(share[6]),
+        mean=mean,
+        std=std,
+        std_robust=std_robust,
+        median=of_median,
+        median_level=median_level,
+        new_seed=new_seed,
+        warned=warned,
     )
+
+
+def _holds(estimate: Estimate, truth: float) -> bool:
+    return estimate.low <= truth <= estimate.high

@@ -1,4 +1,4 @@
-"""Measure what a race promises: simulate seeds, apply the race's own limits at every look, count errors and seeds.
+"""Measure what a race promises: simulate seeds, race on them, count errors and seeds.
 
 ``python -m studies.calibration.race`` writes the tables of `docs/calibration_race.md`.
 """
@@ -8,23 +8,26 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from seedstudy.stats import welch
+import seedstudy as ss
+from seedstudy.decide.race import Race
+from seedstudy.stats.race import EQUIVALENT, GREATER, METHODS, SMALLER, Plan, Stops, race_rows
 from studies.calibration import designs
 from studies.calibration.designs import Draw, Rows
-from seedstudy.stats.race import METHODS, Plan, planned
-from seedstudy.stats.welch import TDistance
+from studies.calibration.rows import NO_ACCURACY, check
 
 ALPHA, MARGIN = 0.05, 1.0
 BUDGETS, STEPS = (10, 30, 100), (1, 3, 5)
 DIFFERENCES = (0.0, 0.5, 1.0, 2.0)
 FIRST = 3
+_CHECKED = 2
+"""Races of each figure that are compared with `seedstudy.race`."""
 _ERRORS = 3
 """Monte-Carlo standard errors that a rate may exceed its promise by before it is printed bold."""
 
@@ -59,22 +62,6 @@ class Outcome:
     mean_n_equivalent: float
 
 
-class Paths:
-    """Welch's t of simulated arms at every number of seeds up to a budget."""
-
-    def __init__(self, a: Rows, b: Rows) -> None:
-        self.t: dict[int, TDistance] = {}
-        moments = [(np.cumsum(x, axis=1), np.cumsum(np.square(x), axis=1)) for x in (a, b)]
-        for n in range(2, a.shape[1] + 1):
-            parts = []
-            for total, squares in moments:
-                mean = total[:, n - 1] / n
-                variance = np.maximum(squares[:, n - 1] - n * mean**2, 0.0) / (n - 1)
-                parts.append((mean, np.sqrt(np.where(variance > 1e-12, variance, 0.0))))
-            with np.errstate(invalid="ignore", divide="ignore"):
-                self.t[n] = welch.welch(parts[0][0], parts[0][1], n, parts[1][0], parts[1][1], n)
-
-
 @dataclass(frozen=True, slots=True)
 class _Stop:
     difference_called: float
@@ -84,50 +71,51 @@ class _Stop:
     equivalent: float
 
 
-def run(paths: Paths, plan: Plan, difference: float) -> _Stop:
-    """Race on simulated paths, with the limits of the product."""
-    total = paths.t[plan.first].se.size
-    open_ = np.arange(total)
-    n_at, called, equal = np.full(total, plan.most), np.zeros(total, dtype=bool), np.zeros(total, dtype=bool)
-    covered, error = np.ones(total, dtype=bool), np.zeros(total)
-    for n, limit in zip(plan.looks, planned(plan), strict=True):
-        centred = TDistance(*(part[open_] for part in paths.t[n]))
-        t = TDistance(centred.difference + difference, centred.se, centred.df)
-        same = np.zeros(open_.size, dtype=bool) if plan.margin is None else limit.shows_equivalence(t, plan.margin)
-        shown = limit.shows_difference(t) & ~same
-        ends = shown | same if n < plan.most else np.ones(open_.size, dtype=bool)
-        where = open_[ends]
-        n_at[where], called[where], equal[where] = n, shown[ends], same[ends]
-        # The repeated interval leaves the truth out exactly where it would call a difference from it.
-        stopped = TDistance(*(part[ends] for part in centred))
-        covered[where] = ~limit.shows_difference(stopped)
-        error[where] = stopped.difference
-        open_ = open_[~ends]
-    return _Stop(*(float(np.mean(part)) for part in (called, n_at, covered, error, equal)))
+def run(a: Rows, b: Rows, plan: Plan, difference: float) -> _Stop:
+    """Race on simulated seeds, the true difference being this; some races are compared with `seedstudy.race`."""
+    stops = race_rows(a, b + difference, plan)
+    for row in range(_CHECKED):
+        _check_race(stops, row, a[row], b[row] + difference, plan)
+    is_called = np.isin(stops.outcome, (GREATER, SMALLER))
+    is_covered = (stops.low <= difference) & (difference <= stops.high)
+    error = stops.difference - difference
+    return _Stop(*(float(np.mean(x)) for x in (is_called, stops.n, is_covered, error, stops.outcome == EQUIVALENT)))
+
+
+def _check_race(stops: Stops, row: int, a: Rows, b: Rows, plan: Plan) -> None:
+    """Refuse to go on where a race of many differs from the one that users run on the same seeds."""
+    pair = _replayed((a, b), plan).pairs[0]
+    look, words = pair.looks[-1], {GREATER: "better", SMALLER: "worse", EQUIVALENT: "equivalent"}
+    check("outcome", [words.get(int(stops.outcome[row]), "inconclusive") == pair.verdict], [True])
+    printed = (look.round, look.difference, look.low, look.high)
+    check("stop", [(stops.n[row], stops.difference[row], stops.low[row], stops.high[row])], [printed])
+
+
+def _replayed(arms: Iterable[Rows], plan: Plan) -> Race:
+    given = asdict(plan)
+    return ss.race(*arms, replay=True, margin=given.pop("margin"), plan=given, **NO_ACCURACY)
 
 
 def measure(
-    replicates: int, rng_seed: int, tell: Callable[[str], None], budgets: Sequence[int] = BUDGETS
+    replicates: int, rng_seed: int, progress: Callable[[str], None], budgets: Sequence[int] = BUDGETS
 ) -> Iterator[Outcome]:
     """Yield every row of the tables; each kind of seeds and budget has a random stream of its own."""
     for place, (shape, (draw, sd_b)) in enumerate(SHAPES.items()):
         for most in budgets:
-            tell(f"{shape}, up to {most} seeds")
+            progress(f"{shape}, up to {most} seeds")
             rng = np.random.default_rng((rng_seed, place, most))
             size = (replicates, most)
-            paths = Paths(draw(rng, size), sd_b * draw(rng, size))
+            a, b = draw(rng, size), sd_b * draw(rng, size)
             for method in METHODS:
                 for every in STEPS:
                     plan = Plan(alpha=ALPHA, method=method, first=FIRST, every=every, most=most)
-                    yield _outcome(shape, paths, plan)
+                    yield _outcome(shape, a, b, plan)
 
 
-def _outcome(shape: str, paths: Paths, plan: Plan) -> Outcome:
-    with_margin = Plan(
-        alpha=plan.alpha, method=plan.method, first=plan.first, every=plan.every, most=plan.most, margin=MARGIN
-    )
-    stops = [run(paths, plan, difference) for difference in DIFFERENCES]
-    at_margin, equal = run(paths, with_margin, MARGIN), run(paths, with_margin, 0.0)
+def _outcome(shape: str, a: Rows, b: Rows, plan: Plan) -> Outcome:
+    with_margin = replace(plan, margin=MARGIN)
+    stops = [run(a, b, plan, difference) for difference in DIFFERENCES]
+    at_margin, equal = run(a, b, with_margin, MARGIN), run(a, b, with_margin, 0.0)
     return Outcome(
         shape=shape,
         plan=plan,
@@ -144,30 +132,32 @@ def _outcome(shape: str, paths: Paths, plan: Plan) -> Outcome:
 
 def two_std(replicates: int, rng: np.random.Generator) -> Iterator[tuple[str, float, float, float]]:
     """Yield, for a true difference of 2 std: design, power, mean seeds per arm, error rate without a difference."""
-    paths = Paths(rng.standard_normal((replicates, 12)), rng.standard_normal((replicates, 12)))
+    a, b = rng.standard_normal((replicates, 12)), rng.standard_normal((replicates, 12))
+
+    def measured(plan: Plan) -> tuple[float, float, float]:
+        two, none = (run(a[:, : plan.most], b[:, : plan.most], plan, difference) for difference in (2.0, 0.0))
+        return two.difference_called, two.mean_n, none.difference_called
+
     for n in (5, 6):
-        fixed = Plan(first=n, most=n)
-        yield f"fixed, {n} seeds", run(paths, fixed, 2.0).difference_called, n, run(paths, fixed, 0.0).difference_called
+        yield f"fixed, {n} seeds", *measured(Plan(first=n, most=n))
     for method in METHODS:
         for most in (6, 7, 8, 10, 12):
-            plan = Plan(first=2, most=most, method=method)
-            stop = run(paths, plan, 2.0)
-            rate = run(paths, plan, 0.0).difference_called
-            yield f"{method}, at most {most}", stop.difference_called, stop.mean_n, rate
+            yield f"{method}, at most {most}", *measured(Plan(first=2, most=most, method=method))
 
 
 def several_arms(replicates: int, rng: np.random.Generator) -> Iterator[tuple[int, str, float]]:
     """Yield number of equal arms, method, and how often any of them is called worse than another."""
     for n_arms in (3, 5):
         arms = rng.standard_normal((n_arms, replicates, 12))
-        pairs = [Paths(arms[a], arms[b]) for a, b in combinations(range(n_arms), 2)]
+        pairs = list(combinations(range(n_arms), 2))
         for method in METHODS:
             plan = Plan(most=12, method=method)
-            limits = planned(plan, alpha=ALPHA / len(pairs))
-            wrong = np.zeros(replicates, dtype=bool)
-            for n, limit in zip(plan.looks, limits, strict=True):
-                for paths in pairs:
-                    wrong |= limit.shows_difference(paths.t[n])
+            # The first comparison to show a difference does so with its share of alpha.
+            share = replace(plan, alpha=ALPHA / len(pairs))
+            outcomes = [race_rows(arms[a], arms[b], share).outcome for a, b in pairs]
+            wrong = np.isin(outcomes, (GREATER, SMALLER)).any(axis=0)
+            replayed = [_replayed(arms[:, row], plan) for row in range(_CHECKED)]
+            check("several arms", wrong, [any(p.verdict in ("better", "worse") for p in r.pairs) for r in replayed])
             yield n_arms, method, float(wrong.mean())
 
 
@@ -192,11 +182,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows))
 
 
-def tables(replicates: int, rng_seed: int, tell: Callable[[str], None]) -> dict[str, str]:
+def tables(replicates: int, rng_seed: int, progress: Callable[[str], None]) -> dict[str, str]:
     """Return each table of the page by its name."""
-    outcomes = list(measure(replicates, rng_seed, tell))
+    outcomes = list(measure(replicates, rng_seed, progress))
     rng = np.random.default_rng((rng_seed, len(SHAPES)))
-    tell("a difference of 2 std, several arms")
+    progress("a difference of 2 std, several arms")
     return rendered(outcomes, list(two_std(replicates, rng)), list(several_arms(replicates, rng)), replicates)
 
 

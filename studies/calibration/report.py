@@ -55,7 +55,7 @@ def tables(result: Calibration) -> dict[str, str]:
             f"{row.shift:g}",
             *(
                 _cell(value, too_low=LEVEL - 0.02)
-                for value in (row.difference, row.hedges_g, row.prob_b_greater, row.ratio, row.bootstrap)
+                for value in (row.difference, row.hedges_g, row.prob_b_greater, row.ratio)
             ),
             _cell(row.hodges_lehmann, too_low=row.hodges_lehmann_level - 0.02),
             _cell(row.hodges_lehmann_level),
@@ -69,7 +69,7 @@ def tables(result: Calibration) -> dict[str, str]:
             *(_cell(value, too_low=LEVEL - 0.02) for value in (arm.mean, arm.std, arm.std_robust)),
             _cell(arm.median, too_low=arm.median_level - 0.02),
             _cell(arm.median_level),
-            *(_cell(value, too_low=LEVEL - 0.02) for value in (arm.new_seed, arm.tolerance)),
+            _cell(arm.new_seed, too_low=LEVEL - 0.02),
             _cell(arm.warned),
         )
         for arm in result.one_arm
@@ -79,10 +79,7 @@ def tables(result: Calibration) -> dict[str, str]:
             str(row.k),
             row.spreads,
             str(row.n),
-            *(
-                _cell(value, too_high=limit)
-                for value in (row.welch_holm, row.games_howell, row.dunnett, row.interaction)
-            ),
+            *(_cell(value, too_high=limit) for value in (row.welch_holm, row.interaction)),
         )
         for row in result.families
     ]
@@ -156,7 +153,6 @@ def tables(result: Calibration) -> dict[str, str]:
                 "Hedges g",
                 "P(B > A)",
                 "std ratio",
-                "bootstrap",
                 "Hodges-Lehmann",
                 "its level",
             ),
@@ -172,14 +168,11 @@ def tables(result: Calibration) -> dict[str, str]:
                 "median",
                 "its level",
                 "new seed",
-                "tolerance",
                 "warned",
             ),
             one,
         ),
-        "families": _table(
-            ("recipes", "spreads", "n", "Welch-Holm", "Games-Howell", "Dunnett", "interaction 2 x 2"), families
-        ),
+        "families": _table(("recipes", "spreads", "n", "Welch-Holm", "interaction 2 x 2"), families),
         "powers": _table(
             (
                 "n",

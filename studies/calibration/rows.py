@@ -1,76 +1,201 @@
-"""The procedures of the product on many simulated comparisons at once, one per row."""
+"""Many comparisons at once, one per row, checked against what users call."""
 
 from __future__ import annotations
 
+import math
+from functools import cached_property
+from typing import Any
+
 import numpy as np
-from scipy import special, stats
+from numpy.typing import NDArray
+from scipy import stats
 
-from seedstudy.stats import effect, welch
-from studies.calibration.designs import (
-    Rows,
-)
-from seedstudy.stats.permutation import labellings
+import seedstudy as ss
+from seedstudy.stats import doubt, effect, rank, variance, welch
+from seedstudy.stats.permutation import Labelled, floor_paired, floor_two_sample, label_arms, studentised
 from seedstudy.stats.welch import TDistance
+from studies.calibration.designs import ALPHA, LEVEL, Rows
 
-_RANDOM_LABELLINGS = 999
+CHECKED = 10
+"""Replicates of each figure that are compared with the public functions."""
+_EXACT_UP_TO, _RANDOM_LABELLINGS = 1_000, 999
+NO_ACCURACY: dict[str, Any] = {"metric": "value", "lower_is_better": False}
+"""For `seedstudy.compare`: simulated numbers are not percentages."""
+Flags = NDArray[np.bool_]
 
 
-def welch_rows(a: Rows, b: Rows) -> TDistance:
-    """Return Welch's t of each replicate; where no arm shows spread it is nan, as the product refuses it."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return welch.welch(
-            a.mean(axis=1), a.std(axis=1, ddof=1), a.shape[1], b.mean(axis=1), b.std(axis=1, ddof=1), b.shape[1]
+class Deviation(Exception):
+    """A formula for many rows does not give what the public function gives: the figure would mean nothing."""
+
+
+def check(what: str, rows: Any, public: Any) -> None:
+    """Refuse to go on where the first rows are not what the public function says of them."""
+    if not len(public):
+        return
+    first, expected = np.asarray(rows)[: len(public)].astype(float), np.asarray(public).astype(float)
+    if not np.allclose(first, expected, rtol=1e-6, atol=1e-9, equal_nan=True):
+        raise Deviation(f"{what}: {first.tolist()} here, {expected.tolist()} by the public function")
+
+
+class Comparisons:
+    """Comparisons of the rows of two arms, shapes (n_rows, n_a), (n_rows, n_b)."""
+
+    def __init__(self, a: Rows, b: Rows, *, margin: float | None = None, paired: bool = False) -> None:
+        self.a, self.b, self.margin, self.paired = a, b, margin, paired
+        self.n_a, self.n_b = a.shape[1], b.shape[1]
+        self.sd_a, self.sd_b = a.std(axis=1, ddof=1), b.std(axis=1, ddof=1)
+        self.moments = (a.mean(axis=1), self.sd_a, self.n_a, b.mean(axis=1), self.sd_b, self.n_b)
+
+    @cached_property
+    def t(self) -> TDistance:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if not self.paired:
+                return welch.welch(*self.moments)
+            differences, n = self.b - self.a, self.n_a
+            se = differences.std(axis=1, ddof=1) / math.sqrt(n)
+            return TDistance(differences.mean(axis=1), se, np.full_like(se, n - 1.0))
+
+    @cached_property
+    def no_spread(self) -> Flags:
+        """Rows of which no arm shows any spread: they have no t, and the permutation p decides."""
+        return np.asarray(self.t.se == 0.0)
+
+    @cached_property
+    def p_value(self) -> Rows:
+        floor = floor_paired(self.n_a) if self.paired else floor_two_sample(self.n_a, self.n_b)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            p = welch.two_sided_p(self.t)
+        return np.where(self.no_spread, np.where(self.t.difference == 0.0, 1.0, floor), p)
+
+    @cached_property
+    def equivalence_p(self) -> Rows:
+        floor = 0.5**self.n_a if self.paired else 1 / math.comb(self.n_a + self.n_b, self.n_a)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            p = welch.equivalence_p(self.t, self.margin)
+        return np.where(self.no_spread, np.where(np.abs(self.t.difference) < self.margin, floor, 1.0), p)
+
+    @cached_property
+    def verdict(self) -> NDArray[np.str_]:
+        """The word of the rule with this margin."""
+        word = np.where(self.t.difference > 0, "better", "worse")
+        word = np.where(self.p_value < ALPHA, word, "inconclusive")
+        return word if self.margin is None else np.where(self.equivalence_p < ALPHA, "equivalent", word)
+
+    @cached_property
+    def is_borderline(self) -> Flags:
+        """Whether the verdict is a claim that calls itself borderline."""
+        by_difference, by_equivalence = (
+            doubt.safe_p(self.n_a, self.n_b, alpha=ALPHA, claim=claim, paired=self.paired)
+            for claim in ("difference", "equivalence")
         )
+        is_close = np.isin(self.verdict, ("better", "worse")) & (self.p_value >= by_difference)
+        if self.margin is not None:
+            is_close |= (self.verdict == "equivalent") & (self.equivalence_p >= by_equivalence)
+        return np.asarray(is_close & ~self.no_spread)
 
+    @cached_property
+    def interval(self) -> tuple[Rows, Rows]:
+        with np.errstate(invalid="ignore"):
+            low, high = welch.interval(self.t, LEVEL)
+        return np.where(self.no_spread, np.nan, low), np.where(self.no_spread, np.nan, high)
 
-def permutation_rows(a: Rows, b: Rows, rng: np.random.Generator) -> Rows:
-    """Return the studentised permutation p of each replicate: exact up to 1,000 labellings, else random ones."""
-    n_a, n_b = a.shape[1], b.shape[1]
-    pooled = np.concatenate([a, b], axis=1)
-    z = pooled - pooled.mean(axis=1, keepdims=True)
-    z = z / np.maximum(np.abs(z).max(axis=1, keepdims=True), 1e-300)
-    labels, extra = labellings(n_a, n_b, rng=rng, at_most=1_000, resamples=_RANDOM_LABELLINGS)
-    observed = np.repeat([0.0, 1.0], [n_a, n_b])[:, None]
-    reference, mine = _welch_image(z, labels.T, n_a, n_b), _welch_image(z, observed, n_a, n_b)
-    p: Rows = (extra + np.sum(reference >= mine - 1e-10, axis=1)) / (extra + labels.shape[0])
-    return p
+    @cached_property
+    def hedges_g(self) -> tuple[Rows, Rows]:
+        """The printed interval."""
+        to_d = math.sqrt(1 / self.n_a + 1 / self.n_b)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            statistic = welch.student(*self.moments).statistic
+            low, high = effect.standardised_limits(statistic, self.n_a + self.n_b - 2.0, to_d, LEVEL)
+        return np.where(self.no_spread, np.nan, low), np.where(self.no_spread, np.nan, high)
 
+    @cached_property
+    def placements(self) -> tuple[Rows, Rows]:
+        """`seedstudy.stats.effect.placements`, from ranks."""
+        ranks = stats.rankdata(np.concatenate([self.a, self.b], axis=1), axis=1)
+        below_a = (ranks[:, : self.n_a] - stats.rankdata(self.a, axis=1)) / self.n_b
+        return below_a, (ranks[:, self.n_a :] - stats.rankdata(self.b, axis=1)) / self.n_a
 
-def _welch_image(z: Rows, labels: Rows, n_a: int, n_b: int) -> Rows:
-    """Return t^2 / (1 + t^2) for replicates (rows) and labellings (columns)."""
-    sums, squares = z @ labels, np.square(z) @ labels
-    total, total_of_squares = z.sum(axis=1, keepdims=True), np.square(z).sum(axis=1, keepdims=True)
-    mean_b, mean_a = sums / n_b, (total - sums) / n_a
-    ss_b = np.maximum(squares - n_b * mean_b**2, 0.0)
-    ss_a = np.maximum(total_of_squares - squares - n_a * mean_a**2, 0.0)
-    squared = (mean_b - mean_a) ** 2
-    whole = squared + ss_a / (n_a * (n_a - 1)) + ss_b / (n_b * (n_b - 1))
-    image: Rows = np.divide(squared, whole, out=np.zeros_like(whole), where=whole > 1e-30)
-    return image
+    @cached_property
+    def prob_b_greater(self) -> tuple[Rows, Rows]:
+        return effect.prob_greater_limits(*effect.prob_greater_moments(*self.placements), self.n_a, self.n_b, LEVEL)
 
+    @cached_property
+    def single_run_error(self) -> Rows:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(effect.contrary_new(self.t, np.square(self.sd_a) + np.square(self.sd_b)))
 
-def rank_rows(a: Rows, b: Rows) -> tuple[Rows, Rows]:
-    """Return the Mann-Whitney p (normal with tie correction) and the estimate of P(B > A) of each replicate."""
-    n_a, n_b = a.shape[1], b.shape[1]
-    pooled = np.concatenate([a, b], axis=1)
-    ranks = stats.rankdata(pooled, axis=1)
-    u = ranks[:, n_a:].sum(axis=1) - n_b * (n_b + 1) / 2
-    n = n_a + n_b
-    variance = n_a * n_b / (n * (n - 1)) * np.sum(np.square(ranks - (n + 1) / 2), axis=1)
-    distance = np.maximum(np.abs(u - n_a * n_b / 2) - 0.5, 0.0)
-    z = np.divide(distance, np.sqrt(variance), out=np.zeros_like(distance), where=variance > 0)
-    return 2 * special.ndtr(-z), u / (n_a * n_b)
+    @cached_property
+    def mann_whitney_p(self) -> Rows:
+        """As for many seeds: normal with tie correction."""
+        return np.asarray(stats.mannwhitneyu(self.b, self.a, axis=1, method="asymptotic").pvalue)
 
+    @cached_property
+    def brunner_munzel_p(self) -> Rows:
+        """As for many seeds: Student's t; 0 at complete separation."""
+        theta, variance_, df = effect.prob_greater_moments(*self.placements)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            p = welch.two_sided_p(TDistance(theta - 0.5, np.sqrt(variance_), df))
+        return np.asarray(np.nan_to_num(p, nan=0.0))
 
-def brunner_munzel_rows(a: Rows, b: Rows) -> Rows:
-    """Return the Brunner-Munzel p of each replicate (t approximation); 0 at complete separation."""
-    theta, variance, df = effect.prob_greater_moments(*placement_rows(a, b))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.nan_to_num(welch.two_sided_p(TDistance(theta - 0.5, np.sqrt(variance), df)), nan=0.0))
+    @cached_property
+    def sd_ratio(self) -> tuple[Rows, Rows]:
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            return variance.ratio_limits(self.a, self.b, LEVEL)
 
+    def hodges_lehmann_covers(self, shift: float) -> Flags:
+        """Return whether the interval holds the shift: whether it drops neither too many differences nor too few."""
+        n_cut, _ = rank.cut(self.n_a, self.n_b, LEVEL)
+        moved = Comparisons(self.a, self.b - shift)
+        n_below = moved.placements[1].sum(axis=1) * self.n_a
+        return np.asarray((n_below > n_cut) & (n_below < self.n_a * self.n_b - n_cut))
 
-def placement_rows(a: Rows, b: Rows) -> tuple[Rows, Rows]:
-    """Return `seedstudy.stats.effect.placements` of each replicate, from ranks."""
-    n_a, n_b = a.shape[1], b.shape[1]
-    ranks = stats.rankdata(np.concatenate([a, b], axis=1), axis=1)
-    return (ranks[:, :n_a] - stats.rankdata(a, axis=1)) / n_b, (ranks[:, n_a:] - stats.rankdata(b, axis=1)) / n_a
+    def permutation_p(self, rng: np.random.Generator) -> Rows:
+        """Return the permutation p: all labellings up to 1,000, else 999 random ones, the same for all rows."""
+        labelled = label_arms(self.n_a, self.n_b, rng=rng, resamples=_RANDOM_LABELLINGS, exact_up_to=_EXACT_UP_TO)
+        labels = np.concatenate(list(labelled.blocks))
+        counts = []
+        for row in np.concatenate([self.a, self.b], axis=1):
+            statistic = studentised(row)
+            bound = statistic(labelled.observed)[0] - Labelled.TIE
+            counts.append(labelled.n_counted_extra + int(np.sum(statistic(labels) >= bound)))
+        return np.array(counts) / labelled.n_total
+
+    def check(self) -> None:
+        """Compare what was computed so far with `seedstudy.compare` and the functions behind its details.
+
+        Raises
+        ------
+        Deviation
+            They say something else.
+
+        """
+        done = self.__dict__
+        pairs = list(zip(self.a[:CHECKED], self.b[:CHECKED], strict=True))
+        answers = [
+            ss.compare(a, b, **NO_ACCURACY, margin=self.margin, level=LEVEL, paired=self.paired)[0] for a, b in pairs
+        ]
+        ones = [answer.comparison for answer in answers]
+        for name in ("p_value", "equivalence_p", "single_run_error"):
+            if name in done:
+                check(name, done[name], [getattr(one, name) for one in ones])
+        for name, field in (("interval", "difference"), ("hedges_g", "hedges_g"), ("prob_b_greater", "prob_b_greater")):
+            if name in done:
+                check(
+                    name,
+                    np.transpose(done[name]),
+                    [(getattr(one, field).low, getattr(one, field).high) for one in ones],
+                )
+        if "verdict" in done:
+            check("verdict", self.verdict[:CHECKED] == [x.verdict.word for x in answers], [True] * len(ones))
+            if "is_borderline" in done:
+                check("borderline", self.is_borderline, [bool(x.verdict.warnings) for x in answers])
+        if min(self.n_a, self.n_b) >= 30:  # exact for fewer
+            for name, public in (("mann_whitney_p", rank.mann_whitney_p), ("brunner_munzel_p", rank.brunner_munzel_p)):
+                if name in done:
+                    check(name, done[name], [public(a, b) or 0.0 for a, b in pairs])
+        if "sd_ratio" in done:
+            # A ratio that is not offered (no spread in an arm) has no row here either.
+            ratios = [variance.sd_ratio(a, b, level=LEVEL) for a, b in pairs]
+            shown = [i for i, ratio in enumerate(ratios) if ratio is not None]
+            limits = [(ratio.low, ratio.high) for ratio in ratios if ratio is not None]
+            check("sd_ratio", np.transpose(done["sd_ratio"])[shown], limits)

@@ -8,19 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from studies.calibration.borderline import SEEDS as BORDERLINE_SEEDS
-from studies.calibration.borderline import Borderline, Caveats, Claims, borderline, caveats, claims
-from studies.calibration.coverage import Coverages, coverages_of
-from studies.calibration.designs import (
-    SHAPES,
-    SIZES,
-    Design,
-    designs,
-)
-from studies.calibration.found import Power, power_of
+from studies.calibration import two_arms
+from studies.calibration.designs import SHAPES, SIZES, Design, designs
 from studies.calibration.one_recipe import OneArm, one_arm
 from studies.calibration.several import FamilyError, family_error
-from studies.calibration.wrong import Sizes, sizes_of
+from studies.calibration.two_arms import (
+    Borderline,
+    Caveats,
+    Claims,
+    Coverages,
+    Power,
+    Sizes,
+    borderline,
+    caveats,
+    claims,
+    coverages_of,
+    power_of,
+    sizes_of,
+)
 
 Progress = Callable[[str], None]
 
@@ -69,7 +74,7 @@ def calibrate(
         Called with one line before each figure.
 
     """
-    chosen = [design for design in designs() if min(design.n_a, design.n_b) in sizes]
+    chosen = list(designs(sizes))
 
     def stream(*name: object) -> np.random.Generator:
         if progress:
@@ -78,9 +83,7 @@ def calibrate(
         return np.random.default_rng([rng_seed, *_words(key)])
 
     def cover(d: Design, shift: float) -> Coverages:
-        with_bootstrap = shift == 0.0 and max(d.n_a, d.n_b) <= 100
-        rng = stream("coverage", d, shift)
-        return coverages_of(d, shift, replicates=replicates, rng=rng, bootstrap=with_bootstrap)
+        return coverages_of(d, shift, replicates=replicates, rng=stream("coverage", d, shift))
 
     measures: dict[str, Callable[[], Iterator[Any]]] = {
         "sizes": lambda: (sizes_of(d, replicates=replicates, rng=stream("size", d)) for d in chosen),
@@ -109,21 +112,21 @@ def calibrate(
     measures["borderline"] = lambda: (
         borderline(kind, n, replicates=replicates, rng=stream("borderline", kind, n))
         for kind in ("equal", "paired", "unequal")
-        for n in BORDERLINE_SEEDS
+        for n in two_arms.SEEDS
         if n in sizes or sizes == SIZES
     )
-    found = {name: tuple(measure()) if name in parts else () for name, measure in measures.items()}
+    measured = {name: tuple(measure()) if name in parts else () for name, measure in measures.items()}
     return Calibration(
         replicates=replicates,
         rng_seed=rng_seed,
-        sizes=found["sizes"],
-        coverages=found["coverages"],
-        one_arm=found["one arm"],
-        families=found["families"],
-        powers=found["powers"],
-        claims=found["claims"],
-        caveats=found["caveats"],
-        borderline=found["borderline"],
+        sizes=measured["sizes"],
+        coverages=measured["coverages"],
+        one_arm=measured["one arm"],
+        families=measured["families"],
+        powers=measured["powers"],
+        claims=measured["claims"],
+        caveats=measured["caveats"],
+        borderline=measured["borderline"],
     )
 
 

@@ -1,4 +1,4 @@
-"""Prepared data sets are published whole, verified, mapped and cut to a limit."""
+"""Prepared data sets are published complete, verified, mapped and cut to a limit."""
 
 from __future__ import annotations
 

@@ -249,7 +249,7 @@ def spoil_v6_pickled(folder: Path) -> None:
         (spoil_label, "train-00000-of-00001.parquet", "row 5 has label 10, expected 0 to 9"),
         (spoil_label_kind, "train-00000-of-00001.parquet", "not a column of whole numbers"),
         (spoil_label_absent, "train-00000-of-00001.parquet", "not a column of whole numbers"),
-        (spoil_columns, "train-00000-of-00001.parquet", "no column img (found: image, label)"),
+        (spoil_columns, "train-00000-of-00001.parquet", "no column img (only image, label)"),
         (spoil_cells, "train-00000-of-00001.parquet", "does not hold encoded images"),
         (spoil_count, "train-00000-of-00001.parquet", "39 rows, expected 40"),
         (spoil_parquet, "train-00000-of-00001.parquet", "not a readable parquet file"),

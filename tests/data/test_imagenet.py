@@ -216,9 +216,9 @@ def test_train_limit_takes_the_first_of_each_class(tree: Path, tmp_path: Path) -
 
 def test_a_recipe_is_not_called_scaled_where_nothing_is(tree: Path, tmp_path: Path) -> None:
     study = Study(recipes=("a2",), data="imagenet", seeds=(0,), assignments=("batch_size=4", "micro_batch=4"))
-    told: list[str] = []
-    resolve(study, data_dir=tree, cache_dir=tmp_path / "cache", say=told.append)
-    assert told[-1].startswith("a2 on imagenet: 300 epochs, batch 4")
+    lines: list[str] = []
+    resolve(study, data_dir=tree, cache_dir=tmp_path / "cache", say=lines.append)
+    assert lines[-1].startswith("a2 on imagenet: 300 epochs, batch 4")
 
 
 # --- minival ------------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def test_minival_is_two_percent_of_each_class_whatever_the_order() -> None:
 def test_flat_val_folder(tree: Path, tmp_path: Path) -> None:
     for path in list((tree / "val").rglob("*.JPEG")):
         path.rename(tree / "val" / path.name)
-    fails(tree, tmp_path / "cache", r"val: images lie there without a class folder \(a flat folder carries no labels\)")
+    fails(tree, tmp_path / "cache", r"val: it has images outside class folders \(a flat folder has no labels\)")
 
 
 @pytest.mark.parametrize("part", ["train", "val"])
@@ -298,7 +298,7 @@ def test_truncated_tar(tree: Path, tmp_path: Path) -> None:
 
 
 def test_empty_folder(tmp_path: Path) -> None:
-    fails(tmp_path, tmp_path / "cache", r"neither train nor val is there; lay it out as train/nXXXXXXXX")
+    fails(tmp_path, tmp_path / "cache", r"it contains neither train nor val; lay it out as train/nXXXXXXXX")
 
 
 def test_broken_jpeg_is_named_when_it_is_read(tree: Path, tmp_path: Path) -> None:

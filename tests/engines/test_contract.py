@@ -116,7 +116,7 @@ def test_a_worker_that_ends_halfway_is_replaced_and_its_trial_goes_on(
     assert launcher.returncode == 0, err
     assert results(tmp_path) == undisturbed
     words = log(tmp_path, trial_id)
-    assert "goes on at epoch" in words
+    assert "resumed at epoch" in words
     assert ("stopped in order" in words) == (number == signal.SIGTERM)
     last = store(tmp_path).holder(trial_id)
     assert last is not None
@@ -130,7 +130,7 @@ def test_a_machine_that_dies_loses_no_trial(place: Local, tmp_path: Path, undist
     place.kill_machine(tmp_path, holder)
     place.mend_machine(tmp_path)
     assert results(tmp_path) == undisturbed
-    assert "goes on at epoch" in log(tmp_path, trial_id)
+    assert "resumed at epoch" in log(tmp_path, trial_id)
 
 
 def test_a_killed_launcher_loses_no_trial(place: Local, tmp_path: Path, undisturbed: Results) -> None:

@@ -57,7 +57,7 @@ def test_interrupted_and_given_again_it_goes_on(place: Local, tmp_path: Path, un
     assert code == 0, err
     assert results(tmp_path) == undisturbed
     assert "stopped in order" in log(tmp_path, trial_id)
-    assert "goes on at epoch" in log(tmp_path, trial_id)
+    assert "resumed at epoch" in log(tmp_path, trial_id)
 
 
 @pytest.mark.slow
@@ -77,7 +77,7 @@ def test_the_command_alone_stops_in_order_with_75_and_goes_on(
     assert store(tmp_path).checkpoint(trial_id).exists()
     place.environment = environment
     assert place.call(tmp_path, *arguments).returncode == 0
-    assert "goes on at epoch" in log(tmp_path, trial_id)
+    assert "resumed at epoch" in log(tmp_path, trial_id)
     record = json.loads((store(tmp_path).folder(trial_id) / "trial.json").read_text())
     assert record["sha256"]["predictions.parquet"] == undisturbed[trial_id][0]
 

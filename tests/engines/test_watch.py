@@ -1,4 +1,4 @@
-"""The loop over any engine, here one that trains nothing and does as it is told."""
+"""The loop over any engine, here one that trains nothing and does as it is progress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seedstudy.data.base import Dataset
-from seedstudy.engines.watch import Cancelled, watch
+from seedstudy.engines.watch import Cancelled, StudyProgress, watch
 from seedstudy.store.store import Store
 from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
@@ -18,17 +18,16 @@ from tests.conftest import drawn_result
 MakeTrial = Callable[..., Trial]
 
 
-class Told:
-    """Keeps what a listener is told."""
+class Progress(StudyProgress):
+    """Keeps what it is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, trial_ids: Iterable[str]) -> None:
+        super().__init__(dict.fromkeys(trial_ids, 1), ())
         self.ends: list[tuple[str, str]] = []
         self.notes: list[str] = []
 
-    def started(self, trial_id: str) -> None: ...
-    def epoch(self, trial_id: str, epoch: int, images_per_s: float) -> None: ...
-    def ended(self, trial_id: str, status: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        self.ends.append((trial_id, status))
+    def ended(self, trial_id: str, state: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        self.ends.append((trial_id, state))
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -82,25 +81,25 @@ def test_what_is_lost_is_submitted_again_and_the_rest_is_not(
         with pytest.raises(MemoryError), store.claim(trial_id):
             raise MemoryError
 
-    engine, told = Fake(lose_one, lose_one, finish), Told()
-    watch(engine, store, list(trials), told)
+    engine, progress = Fake(lose_one, lose_one, finish), Progress(trials)
+    watch(engine, store, list(trials), progress)
     assert engine.submitted == [[lost, other], [lost], [lost]]
-    assert told.ends == [(other, "ok"), (lost, "ok")]
+    assert progress.ends == [(other, "ok"), (lost, "ok")]
 
 
 def test_what_never_begins_is_given_up(study: tuple[Store, dict[str, Trial]]) -> None:
     store, trials = study
-    engine, told = Fake(), Told()
-    watch(engine, store, list(trials), told)
+    engine, progress = Fake(), Progress(trials)
+    watch(engine, store, list(trials), progress)
     assert len(engine.submitted) == 3
-    assert told.ends == [(trial_id, "interrupted") for trial_id in trials]
-    assert "was given to the engine 3 times and never began" in told.notes[0]
+    assert progress.ends == [(trial_id, "interrupted") for trial_id in trials]
+    assert "was submitted 3 times and never began" in progress.notes[0]
 
 
 def test_what_another_launcher_trains_is_waited_for(study: tuple[Store, dict[str, Trial]]) -> None:
     store, trials = study
     theirs, ours = trials
-    told = Told()
+    progress = Progress(trials)
 
     def fail(trial_id: str) -> None:
         with store.claim(trial_id):
@@ -111,12 +110,12 @@ def test_what_another_launcher_trains_is_waited_for(study: tuple[Store, dict[str
     held = store.claim(theirs)
     held.__enter__()
     engine = Fake(fail)
-    watch(engine, store, list(trials), told)
+    watch(engine, store, list(trials), progress)
     assert engine.submitted == [[ours]]
-    assert sorted(told.ends) == sorted([(ours, "failed"), (theirs, "failed")])
+    assert sorted(progress.ends) == sorted([(ours, "failed"), (theirs, "failed")])
 
 
 def test_cancelled_from_elsewhere_it_ends(study: tuple[Store, dict[str, Trial]]) -> None:
     store, trials = study
     with pytest.raises(Cancelled):
-        watch(Fake(lambda trial_id: store.mark_cancelled()), store, list(trials), Told())
+        watch(Fake(lambda trial_id: store.mark_cancelled()), store, list(trials), Progress(trials))

@@ -92,7 +92,7 @@ def test_published_resnet_rs_configurations_are_recipes() -> None:
             assert recipe.dropout == float(row["dropout"])
             assert recipe.drop_path == float(row["drop_path"])
             magnitude = row["randaugment_magnitude"]
-            # timm's scale ends at 10 unless it is told otherwise
+            # timm's scale ends at 10 unless it is given another end
             assert recipe.randaugment == f"rand-m{magnitude}-n2" + ("-mmax15" if magnitude == "15" else "")
     assert sorted(seen) == sorted(rows)
 

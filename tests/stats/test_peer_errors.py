@@ -8,8 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from seedstudy.decide.compare import Design, judge
-from seedstudy.decide.group import Source, group_of_numbers
+import seedstudy as ss
 from seedstudy.decide.verdict import Rule, Verdict, decide
 from seedstudy.stats.compare import Comparison, Details, compare, details
 from seedstudy.stats.describe import describe
@@ -17,14 +16,6 @@ from seedstudy.stats.effect import prob_greater
 from seedstudy.stats.fit import fit
 from seedstudy.stats.many import adjust
 from seedstudy.stats.result import Estimate
-
-
-def compared(*arms, **design):
-    """Compare arms of plain numbers as `compare` does."""
-    groups = [
-        [group_of_numbers(arm, name, Source(metric="val_loss"))] for arm, name in zip(arms, "abcdefg", strict=False)
-    ]
-    return judge(groups, Rule(), level=0.95, design=Design(**design)).answers
 
 
 def run(a, b, **options):
@@ -46,8 +37,8 @@ def test_alpha_is_spent_once():
     assert (adjust(p)[0] < 0.05) == (p[0] < 0.05 / 3)
     a, b = [1.0, 2.0, 3.0, 2.5], [3.0, 4.0, 5.0, 3.1]
     assert run(a, b, level=0.9).p_value == run(a, b, level=0.99).p_value
-    one = decide(run(a, b), Rule(alpha=0.05))
-    strict = decide(run(a, b), Rule(alpha=0.001))
+    one = decide(run(a, b), Rule(level=0.95))
+    strict = decide(run(a, b), Rule(level=0.999))
     assert (one.word, strict.word) == ("better", "inconclusive")
 
 
@@ -90,7 +81,7 @@ def test_no_omnibus_test_guards_the_pairs():
     from scipy.stats import f_oneway
 
     assert f_oneway(*groups.values()).pvalue > 0.5
-    pairs = compared(*groups.values(), all_pairs=True)
+    pairs = ss.compare(*groups.values(), metric="val_loss", all_pairs=True)
     assert pairs[0].p_adjusted < 0.001
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.result import SMALLEST_P, Estimate, honest_p
+from seedstudy.stats.result import SMALLEST_P, Estimate, bounded_p
 from seedstudy.stats.sample import as_sample, by_seed, in_pairs, mean_of, sd_of
 
 
@@ -36,9 +36,9 @@ def test_equal_values_have_exactly_no_spread():
 
 
 def test_p_stays_inside_its_bounds():
-    assert honest_p(0.0) == SMALLEST_P > 0.0
-    assert honest_p(1.0 + 1e-12) == 1.0
-    assert honest_p(0.3) == 0.3
+    assert bounded_p(0.0) == SMALLEST_P > 0.0
+    assert bounded_p(1.0 + 1e-12) == 1.0
+    assert bounded_p(0.3) == 0.3
 
 
 def test_a_mirrored_estimate_is_that_of_the_other_arm():

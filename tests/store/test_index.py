@@ -10,14 +10,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from seedstudy.engines.launch import ResolvedStudy, train
 from seedstudy.errors import StoreError
 from seedstudy.store import index
 from seedstudy.store.store import Store
+from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
 
 MakeStore = Callable[..., Store]
@@ -32,6 +34,26 @@ def store(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> Store:
     store.scan()
     assert (store.root / "trials.parquet").exists()
     return store
+
+
+_opened: list[str] | None = None
+
+
+def _note_opened(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and _opened is not None and isinstance(arguments[0], str | Path):
+        _opened.append(Path(arguments[0]).name)
+
+
+sys.addaudithook(_note_opened)  # for the life of the process: a hook cannot be removed
+
+
+@pytest.fixture
+def opened(store: Store) -> Iterator[list[str]]:
+    """Return the list that the names of all files opened after ``store`` was made go to."""
+    global _opened  # the hook has no other way to see it
+    _opened = []
+    yield _opened
+    _opened = None
 
 
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -55,6 +77,27 @@ def test_what_has_not_changed_is_not_read_again(store: Store, monkeypatch: pytes
     assert second.trials.equals(first.trials)
     assert second.states == first.states
     assert second.damaged == {}
+
+
+def test_an_ended_study_is_read_without_opening_its_trials(store: Store, opened: list[str]) -> None:
+    """What `run` needs to find nothing missing, and `summary` and `compare` to judge: two files, once each."""
+    scan = store.scan()
+    assert sorted(opened) == [index.RECORD, index.TABLE]
+    assert set(scan.states.values()) == {"ok"}
+    assert set(scan.labels.values()) == {("a2", "resnet8_nano", "tiny")}
+    assert scan.rows_of(scan.states).equals(scan.trials)
+    assert sorted(opened) == [index.RECORD, index.TABLE]
+
+
+def test_a_finished_run_reads_its_study_once(store: Store, make_trial: MakeTrial, opened: list[str]) -> None:
+    trials = tuple(make_trial(seed, name="a2") for seed in range(4))
+    resolved = ResolvedStudy(trials=trials, prepared=Path("nowhere"), n_classes=4, n_train=64)
+    lines: list[str] = []
+    scan = store.scan()
+    after = train(store, Study(recipes=("a2",)), resolved, scan, is_retry=False, say=lines.append)
+    assert after is scan
+    assert sorted(opened) == [index.RECORD, index.TABLE]
+    assert lines == []
 
 
 def test_only_a_new_trial_is_read(

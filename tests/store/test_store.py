@@ -311,12 +311,16 @@ def test_a_changed_number_in_a_record_is_noticed(name: str, make_store: MakeStor
         store.rule() if name == "study.json" else store.read_trial(trial_id)
 
 
-def test_a_pipe_in_place_of_a_file_is_no_endless_wait(make_store: MakeStore, make_trial: MakeTrial) -> None:
+def test_a_pipe_or_folder_in_place_of_a_file_is_damage(make_store: MakeStore, make_trial: MakeTrial) -> None:
     store, trial_id = make_store(n_seeds=1, a2=0.8), make_trial(0, name="a2").trial_id
     for name in ("predictions.parquet", "trial.json", "spec.json"):
-        (store.folder(trial_id) / name).unlink()
-        os.mkfifo(store.folder(trial_id) / name)
-        assert "not a regular file" in store.scan().damaged[trial_id]
+        path = store.folder(trial_id) / name
+        for make in (os.mkfifo, os.mkdir):
+            path.unlink()
+            make(path)
+            assert "not a regular file" in store.scan().damaged[trial_id]
+            (Path.unlink if make is os.mkfifo else Path.rmdir)(path)
+            path.write_bytes(b"")
 
 
 def test_a_link_left_in_a_folder_leads_no_write_outside(

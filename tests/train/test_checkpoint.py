@@ -62,9 +62,9 @@ def test_stopped_after_any_update_and_resumed_is_bit_equal(
     assert path.exists()
     torch.manual_seed(99)  # what others drew in between must not matter
     notes: list[str] = []
-    resumed = train_trial(trial, data, checkpoints=Checkpoints(path, trial.trial_id, tell=notes.append))
+    resumed = train_trial(trial, data, checkpoints=Checkpoints(path, trial.trial_id, say=notes.append))
     assert outcome(resumed) == outcome(whole)
-    assert notes == [f"goes on at epoch {updates // 4 + (updates % 4 > 0)}, update {(updates - 1) % 4 + 2}"]
+    assert notes == [f"resumed at epoch {updates // 4 + (updates % 4 > 0)}, update {(updates - 1) % 4 + 2}"]
 
 
 def test_killed_at_an_epoch_end_it_goes_on_there(
@@ -79,8 +79,8 @@ def test_killed_at_an_epoch_end_it_goes_on_there(
     with pytest.raises(KeyboardInterrupt):
         train_trial(trial, data, on_epoch=die, checkpoints=Checkpoints(path, trial.trial_id))
     notes: list[str] = []
-    resumed = train_trial(trial, data, checkpoints=Checkpoints(path, trial.trial_id, tell=notes.append))
-    assert notes == ["goes on at epoch 1, update 5"]  # four updates are done: only the evaluation is repeated
+    resumed = train_trial(trial, data, checkpoints=Checkpoints(path, trial.trial_id, say=notes.append))
+    assert notes == ["resumed at epoch 1, update 5"]  # four updates are done: only the evaluation is repeated
     assert outcome(resumed) == outcome(whole)
 
 
@@ -115,7 +115,7 @@ def test_damaged_checkpoint_is_named_and_not_used(
     content[len(content) // 2] ^= 1
     path.write_bytes({"flip": bytes(content), "cut": bytes(content[:1000]), "empty": b""}[damage])
     notes: list[str] = []
-    result = train_trial(trial, data, checkpoints=Checkpoints(path, trial.trial_id, tell=notes.append))
+    result = train_trial(trial, data, checkpoints=Checkpoints(path, trial.trial_id, say=notes.append))
     assert outcome(result) == outcome(train_trial(trial, data))
     assert "not used (damaged" in notes[0]
 
@@ -125,9 +125,9 @@ def test_checkpoint_of_another_trial_is_not_used(tmp_path: Path, data: Dataset, 
     with pytest.raises(Stopped):
         train_trial(other, data, checkpoints=stopping_after(path, other, 3))
     notes: list[str] = []
-    result = train_trial(trial, data, checkpoints=Checkpoints(path, trial.trial_id, tell=notes.append))
+    result = train_trial(trial, data, checkpoints=Checkpoints(path, trial.trial_id, say=notes.append))
     assert outcome(result) == outcome(train_trial(trial, data))
-    assert "other trial_id" in notes[0]
+    assert "different trial_id" in notes[0]
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
@@ -143,10 +143,11 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 def test_full_disk_costs_the_checkpoint_and_not_the_trial(tmp_path: Path, data: Dataset, make_trial: MakeTrial) -> None:
     trial, notes = make_trial(1), []
-    nowhere = tmp_path / "missing" / "checkpoint.pt"
-    result = train_trial(trial, data, checkpoints=Checkpoints(nowhere, trial.trial_id, tell=notes.append))
+    (tmp_path / "file").touch()
+    nowhere = tmp_path / "file" / "checkpoint.pt"
+    result = train_trial(trial, data, checkpoints=Checkpoints(nowhere, trial.trial_id, say=notes.append))
     assert outcome(result) == outcome(train_trial(trial, data))
-    assert "the training goes on without" in notes[0]
+    assert "the training continues without" in notes[-1]
 
 
 def test_writing_takes_no_more_than_its_share(

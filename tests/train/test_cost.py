@@ -90,13 +90,17 @@ def test_latency_leaves_the_network_as_it_was() -> None:
 
 
 def test_measured_costs_are_numbers() -> None:
-    cost = measure("test_resnet", image_size=64, batch_size=4, n_timed=2)
-    keys = cost.to_dict()
+    keys = measure("test_resnet", image_size=64, batch_size=4, n_timed=2).to_dict()
     assert keys["model"] == "test_resnet"
     for key in ("latency_s", "infer_images_per_s", "train_images_per_s"):
         assert math.isfinite(keys[key])
         assert keys[key] > 0
-    assert cost.train_images_per_s < cost.infer_images_per_s
+    assert keys["train_images_per_s"] < keys["infer_images_per_s"]
+
+
+def test_counts_alone_have_no_times() -> None:
+    keys = measure("test_resnet", image_size=64, batch_size=4, n_timed=0).to_dict()
+    assert set(keys) == {"model", "image_size", "n_params", "n_macs", "n_activations"}
 
 
 @pytest.mark.parametrize(

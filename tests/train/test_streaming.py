@@ -155,7 +155,7 @@ def test_stopped_in_the_middle_of_an_epoch_and_resumed_is_bit_equal(
     path = tmp_path / "checkpoint.pt"
     with pytest.raises(Stopped):
         train_trial(trial, stored, checkpoints=Checkpoints(path, trial.trial_id, should_stop=lambda: next(asked) == 3))
-    resumed = train_trial(trial, stored, checkpoints=Checkpoints(path, trial.trial_id, tell=lambda text: None))
+    resumed = train_trial(trial, stored, checkpoints=Checkpoints(path, trial.trial_id, say=lambda text: None))
     assert outcome(resumed) == outcome(whole)
 
 

@@ -1,4 +1,4 @@
-"""From scenes to the pixels of `shapes`, and to what of each object is clearly visible."""
+"""From scenes to the pixels of `shapes`, and to which objects are clearly visible."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from seedstudy.data.shapes.scenes import IMAGE_SIZE, Difficulty, Objects, Scenes
 if TYPE_CHECKING:
     from seedstudy.data.base import Images
 
-# An object is clearly visible when a person would name it in a moment.
+# An object is clearly visible when a person would name it at a glance.
 CLEAR_PIXELS = 40
-"""Least number of its pixels that show."""
+"""Least number of visible pixels."""
 CLEAR_SHARE = 0.6
-"""Least share of its area that shows; what lies beyond the border of the picture counts as hidden."""
+"""Least visible share of its area; what is beyond the border of the picture counts as hidden."""
 CLEAR_CONTRAST = 0.15
 """Least difference of its colour from the backdrop's, in the channel where they differ most; never less than
 the backdrop's texture and the noise together."""
@@ -57,35 +57,35 @@ def render(n: int, difficulty: Difficulty, *, seed: tuple[int, ...]) -> Pictures
 def _paint(scenes: Scenes, rng: np.random.Generator) -> tuple[Images, NDArray[np.bool_]]:
     """Paint back to front: backdrop, small object, large object, cover; then blur and noise."""
     picture = _paint_backdrop(scenes)
-    small_shows, small_whole = _paint_objects(picture, scenes.small)
-    large_shows, large_whole = _paint_objects(picture, scenes.large)
+    small_coverage, small_area = _paint_objects(picture, scenes.small)
+    large_coverage, large_area = _paint_objects(picture, scenes.large)
     hidden = _paint_cover(picture, scenes)
     picture = _blurred(picture, scenes.blur)
     picture += _noise(rng, picture.shape) * scenes.noise[:, None, None, None]
     images = np.rint(np.clip(picture, 0, 1) * np.float32(255)).astype(np.uint8)
 
     clear = np.zeros((len(images), len(CLASSES)), dtype=np.bool_)
-    for objects, shows, whole in (
-        (scenes.small, small_shows * (1 - large_shows) * (1 - hidden), small_whole),
-        (scenes.large, large_shows * (1 - hidden), large_whole),
+    for objects, visible, area in (
+        (scenes.small, small_coverage * (1 - large_coverage) * (1 - hidden), small_area),
+        (scenes.large, large_coverage * (1 - hidden), large_area),
     ):
-        is_clear = _is_clear(objects, shows, whole, scenes.texture + scenes.noise)
+        is_clear = _is_clear(objects, visible, area, scenes.texture + scenes.noise)
         clear[np.flatnonzero(is_clear), objects.classes[is_clear]] = True
     return images, clear
 
 
-def _is_clear(objects: Objects, shows: Float, whole: NDArray[np.float64], unrest: Float) -> NDArray[np.bool_]:
-    """Judge each object (n,).
+def _is_clear(objects: Objects, visible: Float, area: NDArray[np.float64], clutter: Float) -> NDArray[np.bool_]:
+    """Return for each object (n,) whether it is clearly visible.
 
-    shows: (n, h, w) coverage left visible; whole: (n,) area in pixels; unrest: (n,) texture plus noise
+    visible: (n, h, w) visible coverage; area: (n,) of the complete object, pixels; clutter: (n,) texture plus noise
     """
     # Whole pixels are counted, not coverages summed: a count is the same on every platform.
-    n_visible = (shows > 0.5).sum(axis=(1, 2))
+    n_visible = (visible > 0.5).sum(axis=(1, 2))
     is_clear: NDArray[np.bool_] = (
         (n_visible >= CLEAR_PIXELS)  # none where the object is absent
-        & (n_visible >= CLEAR_SHARE * whole)
+        & (n_visible >= CLEAR_SHARE * area)
         & (objects.contrast >= CLEAR_CONTRAST)
-        & (objects.contrast >= unrest)
+        & (objects.contrast >= clutter)
     )
     return is_clear
 
@@ -139,11 +139,11 @@ def _enlarged(grain: Float) -> Float:
 def _paint_objects(picture: Float, objects: Objects) -> tuple[Float, NDArray[np.float64]]:
     """Paint one object into each picture (n, h, w, 3), in place.
 
-    Returns its coverage (n, h, w) 0-1, antialiased, and its whole area (n,) in pixels, as if the picture
-    had no border.
+    Returns its coverage (n, h, w) 0-1, antialiased, and its area (n,) in pixels, as if the picture had no
+    border.
     """
     coverage: Float = np.zeros(picture.shape[:3], dtype=np.float32)
-    whole = np.zeros(len(picture), dtype=np.float64)
+    area = np.zeros(len(picture), dtype=np.float64)
     x, y = _grid()
     for label, outline in enumerate(OUTLINES.values()):
         members = np.flatnonzero(objects.present & (objects.classes == label))
@@ -162,12 +162,12 @@ def _paint_objects(picture: Float, objects: Objects) -> tuple[Float, NDArray[np.
         alpha = (inside * objects.opacity[members][:, None, None])[..., None]
         picture[members] = picture[members] * (1 - alpha) + colour * alpha
         coverage[members] = inside
-        whole[members] = AREAS[label] * objects.radius[members].astype(np.float64) ** 2
-    return coverage, whole
+        area[members] = AREAS[label] * objects.radius[members].astype(np.float64) ** 2
+    return coverage, area
 
 
 def _paint_cover(picture: Float, scenes: Scenes) -> Float:
-    """Hide what lies beyond the edge, in place; return the hidden share of each pixel (n, h, w)."""
+    """Hide everything beyond the edge, in place; return the hidden share of each pixel (n, h, w)."""
     x, y = _grid()
     normal_x, normal_y, offset, radius, centre_x, centre_y = _columns(
         *scenes.cover.T, scenes.large.radius, *scenes.large.centre.T

@@ -1,4 +1,4 @@
-"""What stands where in the pictures of `shapes`: scenes drawn from a seed, before any pixel."""
+"""Scenes of `shapes`: objects, backdrops and covers of each picture, drawn from a seed before any pixel."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Objects:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scenes:
-    """n pictures before a pixel is drawn."""
+    """n pictures before any pixel is painted."""
 
     labels: NDArray[np.int64]
     """(n,)"""
@@ -109,7 +109,7 @@ class Scenes:
     texture: Float
     """(n,) amplitude of the pattern."""
     cover: Float
-    """(n, 3) edge: unit normal x and y, and how far from the large object's centre it lies, in radii."""
+    """(n, 3) edge: unit normal x and y, and its distance from the large object's centre, in radii."""
     cover_colour: Float
     """(n, 3) RGB 0-1."""
     blur: Float

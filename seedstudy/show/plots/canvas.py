@@ -73,7 +73,7 @@ def save_picture(figure: Figure, path: str | Path) -> None:
     with styled():
         figure.savefig(buffer, format=kind[1:], dpi=_DPI, metadata=undated)
     try:
-        write_atomically(path, buffer.getvalue(), is_durable=False)
+        write_atomically(path, buffer.getbuffer(), is_durable=False)
     except OSError as error:
         raise StudyError(f"{path}: the picture cannot be written ({error.strerror}); choose another place.") from error
 

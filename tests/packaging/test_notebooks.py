@@ -21,7 +21,7 @@ from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
 from tests.conftest import drawn_result, make_dataset
 
-NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 DISTRIBUTION = NOTEBOOKS / "accuracy_distribution.ipynb"
 
 
@@ -82,6 +82,7 @@ def shown(outputs: list[Any], kind: str) -> list[str]:
     return [output.data[kind] for output in outputs if kind in output.get("data", {})]
 
 
+@pytest.mark.slow  # starts a kernel
 def test_distribution_notebook_shows_table_pictures_and_verdict(study_folder: Path, tmp_path: Path) -> None:
     outputs = execute(DISTRIBUTION, study_folder, tmp_path)
     assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
@@ -96,6 +97,7 @@ def test_distribution_notebook_shows_table_pictures_and_verdict(study_folder: Pa
     assert "a2@resnet8_nano against a3@resnet8_nano on v2: better." in words
 
 
+@pytest.mark.slow  # starts a kernel
 def test_distribution_notebook_names_the_command_where_there_is_no_study(tmp_path: Path) -> None:
     with pytest.raises(CellExecutionError) as caught:
         execute(DISTRIBUTION, tmp_path / "results" / "none", tmp_path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seedstudy.engines.stack import StackSizes, fair_shares, kind_of
+from seedstudy.engines.worker import StackSizes, fair_shares, kind_of
 from seedstudy.study.trial import Trial
 from seedstudy.train import stacks
 from tests.engines.places import Local, log, store
@@ -39,11 +39,11 @@ def test_a_kind_is_measured_once(make_trial: MakeTrial, measured: list[str]) -> 
     sizes = StackSizes(None)
     assert sizes.of(make_trial(0), 10, 500, limit=8) == 4
     assert sizes.of(make_trial(1), 10, 500, limit=3) == 3
-    assert (measured, sizes.notes) == (["resnet8_nano"], ["four seeds stacked"])
-    told = StackSizes(None)
-    told.learn(sizes.known)
-    assert told.of(make_trial(2), 10, 500, limit=8) == 4
-    assert (len(measured), told.notes) == (1, [])
+    assert (measured, sizes.take_notes()) == (["resnet8_nano"], ["four seeds stacked"])
+    learnt = StackSizes(None)
+    learnt.known |= sizes.known
+    assert learnt.of(make_trial(2), 10, 500, limit=8) == 4
+    assert (len(measured), learnt.take_notes()) == (1, [])
 
 
 def test_nothing_is_measured_where_no_stack_is_wished_or_possible(make_trial: MakeTrial, measured: list[str]) -> None:

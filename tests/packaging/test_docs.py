@@ -1,0 +1,225 @@
+"""README and docs do what they say: every command and every Python snippet is run, or a reason is given here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seedstudy.store.store import Store
+from seedstudy.study.study import Study
+from seedstudy.study.trial import Trial
+from tests.conftest import drawn_result, make_dataset
+
+Cli = Callable[..., tuple[int, str, str]]
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+NOT_RUN = {
+    r"seedstudy run .*-d cifar10": "needs CIFAR-10 on disk",
+    r"seedstudy .*imagenet --data-dir": "needs ImageNet on disk",
+    r"seedstudy evaluate .*(IMAGENET|/data/imagenet)": "needs ImageNet on disk",
+    r"seedstudy (run|status|cancel) .*(slurm|my-study)": "needs Slurm; tests/engines/test_slurm.py",
+    r"seedstudy run .*--engine ray": "needs a Ray cluster; tests/engines",
+    r"seedstudy run .*--gpus": "needs GPUs",
+    r"seedstudy run -r a2,a3 --seeds 20$": "trains for minutes",
+    r"seedstudy trial results/main TRIAL_ID": "TRIAL_ID is a placeholder; tests/engines",
+    r"seedstudy race a3 a2 .*--max-seeds": "trains until it is decided; tests/test_racing.py",
+}
+"""Pattern of a command -> why only its options are checked."""
+
+TRAINS = r"seedstudy run (--recipe a[23] --seeds 5|-r a2,\./a2_long\.toml --seeds 5)$"
+
+TOOLS = {
+    r"make (demo|test)": "the demo and the tests themselves",
+    r"(pip install|uv sync|uv pip)": "installs; `make core` and the test of extras below",
+    r"\.venv/bin/(pytest|mutmut)": "tests",
+    r"mutmut": "tests",
+    r"ls ": "a shell's own",
+    r"python benchmarks/": "measures; the test of benchmarks below",
+}
+"""Pattern of a command that is not ours -> why it is not run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One line of a page, without its prompt and its comment."""
+
+    page: str
+    line: str
+    output: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.page}: {self.line}"
+
+    @property
+    def arguments(self) -> list[str]:
+        """What follows `seedstudy`, variables of the environment before it left out."""
+        words = shlex.split(self.line)
+        return words[words.index("seedstudy") + 1 :]
+
+    @property
+    def is_ours(self) -> bool:
+        return re.match(r"([A-Z_]+=\S+ )*seedstudy ", self.line) is not None
+
+
+def _blocks(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield (language, lines) of every fenced block, and of every indented one as language ''."""
+    language: str | None = None
+    block: list[str] = []
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("```"):
+            if language is None:
+                language, block = line[3:].strip() or "text", []
+            else:
+                yield language, block
+                language, block = None, []
+        elif language is not None:
+            block.append(line)
+        elif line.startswith("    "):
+            block.append(line[4:])
+        elif block:
+            yield "", block
+            block = []
+
+
+def _commands() -> Iterator[Command]:
+    for page in PAGES:
+        name = page.relative_to(ROOT).as_posix()
+        for language, lines in _blocks(page.read_text()):
+            if language in ("", "sh", "bash"):
+                for line in lines:
+                    without_comment = re.split(r"\s+#|(?<=\S)\s{2,}", line)[0].removeprefix("$ ")
+                    for part in without_comment.split(" && "):
+                        line = part.strip().removeprefix(".venv/bin/") if "seedstudy" in part else part.strip()
+                        if re.match(r"([A-Z_]+=\S+ )*(seedstudy|make|pip|uv|python|ls|\S*bin/\S+)( |$)", line):
+                            yield Command(page=name, line=line)
+            elif language == "console":
+                text = "\n".join(lines)
+                for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+                    command, *output = part.splitlines()
+                    yield Command(page=name, line=command, output=tuple(output))
+
+
+COMMANDS = list(_commands())
+OURS = [command for command in COMMANDS if command.is_ours]
+RUN = [
+    command
+    for command in OURS
+    if not any(re.search(pattern, command.line) for pattern in NOT_RUN) and not re.match(TRAINS, command.line)
+]
+SNIPPETS = [
+    (page.name, "\n".join(lines))
+    for page in PAGES
+    for language, lines in _blocks(page.read_text())
+    if language == "python"
+]
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, make_trial: Callable[..., Trial]) -> Path:
+    """Return a folder with the files and the studies that the pages speak of, with drawn results."""
+    data = make_dataset(n_val=400)
+    rng = np.random.default_rng(5)
+    store = Store(tmp_path / "results", "main")
+    trials = [
+        replace(make_trial(seed, name=name), model=model)
+        for name in ("a3", "a2")
+        for model in ("resnet8", "resnet20")
+        for seed in range(5)
+    ]
+    store.plan(Study(recipes=("a3", "a2"), models=("resnet8", "resnet20"), margin=0.5), trials)
+    for trial in trials:
+        accuracy = 0.5 if trial.recipe.name == "a3" else 0.8
+        store.publish(trial, drawn_result(data, accuracy, rng), data.eval_sets, "2026-01-01T00:00:00+00:00")
+    for name, first in (("old", 79.1), ("new", 79.6)):
+        (tmp_path / f"{name}.txt").write_text("".join(f"{first + step / 10:.1f}\n" for step in (0, 2, 1, 3)))
+    for name, loss in (("a", 0.9), ("b", 0.8)):
+        rows = "".join(f"{seed},{loss + seed / 100},{80 - 10 * loss + seed / 10}\n" for seed in range(4))
+        (tmp_path / f"{name}.csv").write_text(f"seed,val_loss,top1\n{rows}")
+    (tmp_path / "a3.csv").write_text((tmp_path / "a.csv").read_text())
+    for recipe in ("a3", "a2"):
+        for seed in range(3):
+            folder = tmp_path / "runs" / recipe / f"seed{seed}"
+            folder.mkdir(parents=True)
+            (folder / "summary.csv").write_text(f"epoch,train_loss,eval_top1\n0,2.0,50.0\n1,1.5,{70 + seed / 10}\n")
+    (tmp_path / "runs.csv").write_text("recipe,seed,top1\na2,0,79.6\na2,1,79.7\n")
+    (tmp_path / "table.csv").write_text("model,top1\na,79.1\nb,79.9\nc,80.4\n")
+    (tmp_path / "studies").symlink_to(ROOT / "studies")
+    return tmp_path
+
+
+def test_every_command_of_the_pages_is_known() -> None:
+    assert len(RUN) >= 20
+    for command in COMMANDS:
+        if not command.is_ours:
+            assert any(re.match(pattern, command.line) for pattern in TOOLS), f"{command}: run it, or say why not"
+
+
+@pytest.mark.parametrize("pattern", [*NOT_RUN, TRAINS])
+def test_every_exception_is_in_use(pattern: str) -> None:
+    assert any(re.search(pattern, command.line) for command in OURS)
+
+
+@pytest.mark.parametrize("command", OURS, ids=str)
+def test_options_exist(command: Command, cli: Cli) -> None:
+    """`--help` is answered only after every option of the line was parsed."""
+    code, _, err = cli(*command.arguments, "--help")
+    assert code == 0, err
+
+
+@pytest.mark.parametrize("command", RUN, ids=str)
+def test_commands_run(command: Command, cli: Cli, prepared: Path) -> None:
+    code, out, err = cli(*command.arguments)
+    assert code == 0, err
+    shown = [" ".join(line.split()) for line in out.splitlines()]
+    for line in command.output:
+        assert " ".join(line.split()) in shown, f"{command} no longer prints: {line}"
+    if "--save" in command.arguments:
+        assert (prepared / command.arguments[command.arguments.index("--save") + 1]).stat().st_size > 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.train
+@pytest.mark.parametrize("command", [command for command in OURS if re.match(TRAINS, command.line)], ids=str)
+def test_commands_that_train_run(command: Command, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a2_long.toml").write_text('format = 1\nname = "a2_long"\nbase = "a2"\n[values]\nepochs = 2\n')
+    code, _, err = cli(*command.arguments, "--epochs", "1", "--train-limit", "1024")
+    assert code == 0, err
+    code, out, _ = cli("summary")
+    assert code == 0
+    assert "a2" in out or "a3" in out
+
+
+@pytest.mark.parametrize(("page", "code"), SNIPPETS, ids=[page for page, _ in SNIPPETS])
+def test_python_snippets_run(page: str, code: str, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(prepared)
+    exec(compile(code, page, "exec"), {})
+
+
+def test_extras_that_the_pages_name_exist() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = {name for page in PAGES for name in re.findall(r"seedstudy\[([\w,]+)\]", page.read_text())}
+    assert {extra for names in named for extra in names.split(",")} <= set(extras)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "benchmarks/" in c.line], ids=str)
+def test_benchmarks_know_their_options(command: Command) -> None:
+    _, script, *options = shlex.split(command.line)
+    source = (ROOT / script).read_text()
+    for option in options:
+        if option.startswith("--"):
+            assert f'"{option}"' in source, option
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [*PAGES, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from seedstudy.stats import doubt
+from seedstudy.stats.doubt import has_long_tails, is_skewed, safe_p
+
+
+def test_doubts_are_raised_where_they_belong_and_rarely_elsewhere():
+    rng = np.random.default_rng(6)
+    normal, skewed = rng.standard_normal((2000, 30)), rng.exponential(1, (2000, 30))
+    assert np.mean(is_skewed(normal)) < 0.02 < 0.4 < np.mean(is_skewed(skewed))
+    assert np.mean(has_long_tails(normal)) < 0.15 < 0.5 < np.mean(has_long_tails(rng.standard_t(3, (2000, 30))))
+
+
+def test_skewness_and_kurtosis_are_the_usual_ones():
+    from scipy import stats
+
+    rows = np.random.default_rng(0).gamma(2.0, 1.0, (4, 11)) + np.arange(4)[:, None]
+    skewness, error = doubt._skewness(rows)
+    assert skewness == pytest.approx(stats.skew(rows, axis=1, bias=False))
+    assert doubt._excess_kurtosis(rows) == pytest.approx(stats.kurtosis(rows, axis=1, bias=False))
+    assert doubt._excess_kurtosis(np.ones((2, 11))).tolist() == [0.0, 0.0]
+    # Tables of the standard error of the skewness of normal samples.
+    for n, expected in ((5, 0.913), (10, 0.687), (30, 0.427), (100, 0.241)):
+        assert doubt._skewness(np.zeros((1, n)))[1] == pytest.approx(expected, abs=5e-4)
+    assert error == pytest.approx(doubt._skewness(rows[:1])[1])
+
+
+def test_doubts_begin_at_their_number_of_seeds_and_of_rows():
+    one_far = np.zeros((3, 10))
+    one_far[:, 0] = 1.0
+    assert has_long_tails(one_far).tolist() == [True] * 3
+    assert has_long_tails(one_far[:, :9]).tolist() == [False] * 3
+    assert is_skewed(one_far[:, :5]).tolist() == [True] * 3
+    assert is_skewed(one_far[:, :4]).tolist() == [False] * 3
+    assert doubt.has_another_shape(one_far[:, :5]).tolist() == [True] * 3
+    assert doubt.has_another_shape(one_far[:, :4]).tolist() == [False] * 3
+    # Skewness above 1.27 of 12 seeds: twice its standard error is 1.27.
+    values = np.array([[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.4, 1.8, 2.5]])
+    skewness, error = doubt._skewness(values)
+    assert 2 * error < skewness[0] < 3 * error
+    assert doubt._excess_kurtosis(values)[0] < 1.5
+    assert doubt.has_another_shape(values)[0]
+
+
+def test_safe_p_by_design():
+    assert safe_p(3, 3, alpha=0.05, claim="difference") == pytest.approx(0.023)
+    assert safe_p(3, 3, alpha=0.05, claim="difference", paired=True) == pytest.approx(0.027)
+    assert safe_p(3, 4, alpha=0.05, claim="difference") == pytest.approx(0.023)  # nearly equal sizes
+    assert safe_p(9, 3, alpha=0.05, claim="difference") == safe_p(3, 9, alpha=0.05, claim="difference")
+    assert safe_p(9, 3, alpha=0.05, claim="difference") == pytest.approx(0.0019)
+    assert safe_p(6, 4, alpha=0.05, claim="difference") == pytest.approx(0.0037)
+    assert safe_p(9, 2, alpha=0.05, claim="difference") == 0.0
+    assert safe_p(500, 500, alpha=0.05, claim="equivalence") == pytest.approx(0.034)
+    assert 0.010 < safe_p(8, 8, alpha=0.05, claim="equivalence") < 0.012
+    assert safe_p(3, 3, alpha=0.01, claim="difference") < 0.01 * 0.5
+    assert safe_p(2, 2, alpha=0.2, claim="difference") <= 0.2
