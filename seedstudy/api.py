@@ -232,15 +232,15 @@ def fit(
         Images of the eval set, where the numbers do not say: accuracies come in steps of one image.
 
     """
-    from seedstudy.decide.group import select_arms
+    from seedstudy.decide.group import n_selectors, select_arms
     from seedstudy.decide.summary import Fits, fit_group
 
     source = _source(results, study, eval_sets, metric, unit)
     _check_level(level)
-    arms = select_arms(what, source)
-    if len(arms) != 1:
+    if n_selectors(what) != 1:
         raise StudyError("fit needs one recipe, for example ss.fit(trials, 'a2').")
-    groups = tuple(fit_group(group, level=level, n_examples=n_examples, rng_seed=rng_seed) for group in arms[0])
+    (arm,) = select_arms(what, source)
+    groups = tuple(fit_group(group, level=level, n_examples=n_examples, rng_seed=rng_seed) for group in arm)
     return Fits(groups=groups, left_out=source.left_out)
 
 
@@ -284,15 +284,15 @@ def compare(
 
     """
     from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
-    from seedstudy.decide.group import select_arms
+    from seedstudy.decide.group import n_selectors, select_arms
 
     if correction not in CORRECTIONS:
         raise StudyError(f'--correction "{correction}" is no correction.{suggest(correction, CORRECTIONS)}')
     source = _source(results, study, eval_sets, metric, unit)
     _check_level(level)
-    arms = select_arms(what, source)
-    if len(arms) < 2:
+    if n_selectors(what) < 2:
         raise StudyError("compare needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
+    arms = select_arms(what, source)
     rule = rule_for(_flat(arms), margin=margin, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
     return replace(judge(arms, rule, design=design, rng_seed=rng_seed), left_out=source.left_out)
@@ -341,13 +341,13 @@ def across_data(
     """
     from seedstudy.decide import across
     from seedstudy.decide.compare import rule_for
-    from seedstudy.decide.group import select
+    from seedstudy.decide.group import n_selectors, select
 
     source = _source(results, study, eval_sets, metric, unit)
     _check_level(level)
-    arms = select(what, source) if what else []
-    if len(arms) < 2:
+    if n_selectors(what) < 2:
         raise StudyError("--across-data needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
+    arms = select(what, source)
     rule = rule_for(_flat(arms), margin=margin, level=level, lower_is_better=lower_is_better)
     answer = across.across_data(arms, rule, rng_seed=rng_seed)
     return replace(answer, comparisons=replace(answer.comparisons, left_out=source.left_out))

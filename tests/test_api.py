@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import seedstudy as ss
-from seedstudy.errors import SeedstudyError, StatisticsError, StudyError
+from seedstudy.errors import StatisticsError, StudyError
 from seedstudy.store.store import Store
 from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
@@ -123,7 +123,7 @@ def test_summary_gives_the_rsb_table(make_store: MakeStore) -> None:
     frame = rows.to_frame()
     assert frame["eval_set"].to_list() == ["val", "real"]
     assert frame.row(0, named=True) == {
-        **{key: value for key, value in row.items() if key not in ("mean_ci", "std_ci")},
+        **{key: value for key, value in row.items() if key not in ("mean_ci", "std_ci", "details")},
         **{f"{name}_{end}": row[f"{name}_ci"][i] for name in ("mean", "std") for i, end in enumerate(("low", "high"))},
     }
     one = ss.summary(ss.load_trials(make_store(n_seeds=1, a3=0.8).root)).to_frame().filter(recipe="a3")
@@ -161,11 +161,15 @@ def test_recipes_of_one_name_and_different_values_are_told_apart(
     assert ss.compare(trials, "a3", named)[0].to_dict()["n_b"] == 1
 
 
-def test_damaged_study_is_an_error_in_python(make_store: MakeStore) -> None:
-    store = make_store(n_seeds=2, a2=0.8)
+def test_a_damaged_trial_is_left_out_with_a_note_in_python_too(make_store: MakeStore) -> None:
+    store = make_store(n_seeds=3, a2=0.8)
     next(store.root.glob("trials/*/trial.json")).write_text("{")
-    with pytest.raises(SeedstudyError, match="damaged"):
-        ss.load_trials(store.root)
+    with pytest.warns(UserWarning, match=r"left out: .*trial\.json: damaged"):
+        trials = ss.load_trials(store.root)
+    assert trials["trial_id"].n_unique() == 5
+    answer = ss.summary(results=store.root.parent, study=store.study)
+    assert len(answer.left_out) == 1
+    assert answer.to_dict()["left_out"] == list(answer.left_out)
 
 
 def test_public_names_are_there_and_others_are_not() -> None:

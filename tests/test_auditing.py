@@ -11,7 +11,7 @@ from scipy import stats
 
 import seedstudy as ss
 from seedstudy.decide.audit import Noise
-from seedstudy.decide.plan import Spread, curve
+from seedstudy.decide.plan import Spread, curve, plan_seeds
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.audit import (
     Cells,
@@ -165,7 +165,7 @@ def test_plans_answer_each_other():
 
 
 def test_a_pilot_of_few_seeds_gives_a_band_and_the_curve_follows_it():
-    plan = ss.power(Spread(sd_a=0.1, sd_b=0.1, n_a=4, n_b=4), difference=0.2)
+    plan = plan_seeds(Spread(sd_a=0.1, sd_b=0.1, n_a=4, n_b=4), difference=0.2)
     low, high = plan.band
     assert low < plan.n_per_arm < high
     # Browne's upper 80 % limit: sqrt(3 / chi2.ppf(.2, 3)).
@@ -179,7 +179,7 @@ def test_a_pilot_of_few_seeds_gives_a_band_and_the_curve_follows_it():
 
 
 def test_the_published_tables_are_judged_as_their_studies_say():
-    table = ss.audit(STUDIES / "rsb_table3" / "table3.csv", 0.1)
+    table = ss.audit(STUDIES / "rsb_table3" / "table3.csv", sd=0.1)
     assert (len(table.across), sum(table.is_decided(pair) for _, pair in table.across)) == (147, 112)
     a1 = table.columns[0]
     assert a1.ranks[a1.rows.index("ResNet-101")] == (7, 12)
@@ -189,7 +189,7 @@ def test_the_published_tables_are_judged_as_their_studies_say():
     )
     assert [(n, decided) for _, _, n, decided in weights.disagreements] == [(12, 0), (9, 0), (11, 0)]
     assert weights.across == ()  # accuracies on different eval sets are not compared with each other
-    ladder = ss.audit(STUDIES / "resnet_rs_ladder_published" / "ladder.csv", 0.1, is_ladder=True)
+    ladder = ss.audit(STUDIES / "resnet_rs_ladder_published" / "ladder.csv", sd=0.1, is_ladder=True)
     steps = {ladder.columns[0].rows[pair.b] for pair in ladder.columns[0].pairs if ladder.is_decided(pair)}
     assert len(steps) == 6
     assert "Stochastic depth" not in steps

@@ -52,7 +52,7 @@ def test_summary_prints_the_table_and_json(cli: Cli, make_store: MakeStore) -> N
         "min",
         "max",
     }
-    assert set(groups[0]) == keys | {"seed0", "level", "warnings"}
+    assert set(groups[0]) == keys | {"seed0", "level", "details", "warnings"}
 
 
 def test_compare_prints_the_verdict_and_gates(cli: Cli, make_store: MakeStore) -> None:
@@ -213,9 +213,9 @@ def test_wrong_input_is_one_line_and_exit_2(arguments: list[str], expected: str,
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["summary", "a4"], 'nothing is called "a4" in study "main". Known: a2, a2@resnet8_nano'),
+        (["summary", "a4"], 'no "a4" in study "main". Known: a2, a2@resnet8_nano'),
         (["summary", "a2", "--eval", "v2"], 'no trial was evaluated on "v2"'),
-        (["compare", "a3", "a2@resnet50"], 'nothing is called "a2@resnet50"'),
+        (["compare", "a3", "a2@resnet50"], 'no "a2@resnet50" in study "main"'),
         (["compare", "a3", "a2", "--fail-on", "bad"], '--fail-on "bad" is no verdict'),
         (["compare", "a3", "a2", "--save", "x.doc"], "name ends in .png, .pdf or .svg"),
         (["compare", "a3", "other:a2"], 'no study "other"'),

@@ -9,16 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from seedstudy.decide.racing import replay, run
 
 import seedstudy as ss
-from seedstudy.decide.race import RaceRule
+from seedstudy.decide.race import RaceRule, replay
 from seedstudy.errors import StudyError
 from seedstudy.stats.race import Plan
 
 N14 = "3.2774 3.2782 3.2796 3.2815 3.276 3.2777 3.2784 3.2795 3.281 3.2802 3.2767 3.2772 3.28 3.2786"
 N10A = "3.2781 3.2792 3.2765 3.2796 3.2803 3.2801 3.2787 3.2798 3.2787 3.2786"
 N10B = "3.2786 3.2798 3.2762 3.2781 3.2778 3.2801 3.2774 3.2772 3.2777 3.2789"
+
+
+def race_replay(*samples: Any, target: float | None = None, margin: float | None = None, **given: Any) -> Any:
+    about = {key: given.pop(key) for key in ("metric", "lower_is_better") if key in given}
+    return ss.race(*samples, replay=True, target=target, margin=margin, plan=given, **about)
 
 
 def numbers(text: str) -> np.ndarray:
@@ -37,7 +41,7 @@ def arms() -> dict[str, np.ndarray]:
 )
 def test_one_look_at_the_whole_sweep_is_the_test_its_author_printed(sweep, one_sided_p):
     x = numbers(sweep)
-    race = ss.race_replay(x, target=3.28, first=x.size, alpha=0.02, lower_is_better=True, metric="val_loss")
+    race = race_replay(x, target=3.28, first=x.size, alpha=0.02, lower_is_better=True, metric="val_loss")
     (pair,) = race.pairs
     assert pair.last.p_value / 2 == pytest.approx(one_sided_p, rel=1e-5)
     assert (pair.verdict, pair.last.round) == ("better", x.size)
@@ -48,25 +52,23 @@ def test_one_look_at_the_whole_sweep_is_the_test_its_author_printed(sweep, one_s
     [(N14, 12, "obrien-fleming"), (N10A, 10, "obrien-fleming"), (N10B, 8, "obrien-fleming"), (N10B, 8, "pocock")],
 )
 def test_looks_after_every_seed_decide_the_published_sweeps(sweep, n, method):
-    race = ss.race_replay(numbers(sweep), target=3.28, method=method, lower_is_better=True, metric="val_loss")
+    race = race_replay(numbers(sweep), target=3.28, method=method, lower_is_better=True, metric="val_loss")
     (pair,) = race.pairs
     assert (pair.verdict, pair.last.round, race.seeds_used) == ("better", n, n)
     # The boundary is stricter than a single look's .05, and was not crossed before.
-    assert pair.last.p_value < pair.last.level < 0.05
-    assert all(look.p_value > look.level for look in pair.looks[:-1])
+    assert pair.last.p_value < pair.last.p_needed < 0.05
+    assert all(look.p_value > look.p_needed for look in pair.looks[:-1])
 
 
 def test_two_published_sweeps_are_equivalent_within_two_thousandths():
-    race = ss.race_replay(
-        numbers(N14)[:10], numbers(N10A), margin=0.002, lower_is_better=True, metric="val_loss", names=("N14", "N10a")
-    )
+    race = race_replay(numbers(N14)[:10], numbers(N10A), margin=0.002, lower_is_better=True, metric="val_loss")
     (entry,) = race.to_dict()["comparisons"]
     assert (entry["verdict"], entry["n_a"], race.to_dict()["seeds_saved"]) == ("equivalent", 9, 2)
 
 
 def test_the_last_look_shows_what_compare_shows(arms):
     a, b = arms["a"][:8], arms["c"][:8]
-    (pair,) = ss.race_replay(a, b, first=8).pairs
+    (pair,) = race_replay(a, b, first=8).pairs
     seen = ss.compare(a, b)[0].comparison
     assert pair.last.p_value == pytest.approx(seen.p_value)
     assert (pair.last.low, pair.last.high) == pytest.approx((seen.difference.low, seen.difference.high))
@@ -77,20 +79,16 @@ def test_a_race_that_is_fed_round_by_round_takes_the_path_of_the_whole(arms):
     rule = RaceRule(arms=("a", "b"), plan=Plan(margin=0.1))
     whole = replay(arms, rule)
     have, asked = {"a": 0, "b": 0}, []
-
-    def read() -> tuple[dict[str, Any], dict[str, Any]]:
-        return {arm: arms[arm][:n] for arm, n in have.items()}, {arm: [1.0] * n for arm, n in have.items()}
-
-    def train(needs: Any) -> None:
-        asked.append(dict(needs))
-        have.update(needs)
-
-    seen = []
-    ended = run(rule, read, train, seen.append)
-    assert replace(ended, arms=whole.arms) == whole
+    while True:
+        values = {arm: arms[arm][:n] for arm, n in have.items()}
+        race = replay(values, rule, costs={arm: [1.0] * n for arm, n in have.items()})
+        if race.is_over:
+            break
+        asked.append(dict(race.needs))
+        have.update(race.needs)
+    assert replace(race, arms=whole.arms) == whole
     assert asked == [{"a": n, "b": n} for n in range(3, whole.pairs[0].last.round + 1)]
-    assert [race.is_over for race in seen] == [False] * len(asked) + [True]
-    assert ended.cost_s == ended.seeds_used
+    assert race.cost_s == race.seeds_used
 
 
 def test_results_beyond_the_stop_change_nothing(arms):
@@ -111,7 +109,10 @@ def test_losers_leave_a_race_of_three_and_their_seeds_are_saved(arms):
     assert race.is_over
     assert race.seeds_used < race.seeds_fixed == 60
     # A third of alpha until the first arm is shown to be worse, half of it after (Holm).
-    assert race.pairs[0].looks[0].level < replay(arms, RaceRule(arms=("a", "b"), plan=Plan())).pairs[0].looks[0].level
+    assert (
+        race.pairs[0].looks[0].p_needed
+        < replay(arms, RaceRule(arms=("a", "b"), plan=Plan())).pairs[0].looks[0].p_needed
+    )
 
 
 def test_a_race_of_equal_arms_calls_a_wrong_winner_no_more_often_than_promised():
@@ -135,7 +136,7 @@ def test_a_seed_without_a_result_costs_information_and_nothing_else(arms):
 
 
 def test_arms_without_spread_are_never_decided():
-    race = ss.race_replay([80.0] * 6, [81.0] * 6)
+    race = race_replay([80.0] * 6, [81.0] * 6)
     assert race.pairs[0].verdict == "inconclusive"
     assert race.is_over
 
@@ -193,7 +194,7 @@ def test_replay_from_files_prints_looks_and_json_and_draws(cli: Cli, tmp_path: P
         (("n14.csv", "n10.csv", "--margin", "-1"), "positive"),
         (("n14.csv", "n10.csv", "--target", "3"), "raced by one recipe"),
         (("n14.csv", "n10.csv", "--eval", "val,v2"), "one eval set"),
-        (("n14.csv", "n14.csv"), "stands twice"),
+        (("n14.csv", "n14.csv"), "twice"),
         (("n14.csv", "n11.csv"), "n11.csv"),
     ],
 )

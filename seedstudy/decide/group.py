@@ -59,6 +59,11 @@ class Source(Request):
         return tuple(sentence for scan in self.scans.values() for sentence in scan.damaged.values())
 
 
+def n_selectors(what: What) -> int:
+    """Return how many arms are asked for; a TRIALS frame is none."""
+    return len(what) - 1 if what and isinstance(what[0], pl.DataFrame) else len(what)
+
+
 def select(what: What, source: Source) -> list[list[Group]]:
     """Return for each selector everything that it names; all recipes of the study or frame where there is none."""
     if what and isinstance(what[0], pl.DataFrame):
@@ -90,7 +95,7 @@ def select_arms(what: What, source: Source) -> list[list[Group]]:
         A selector names nothing, or several things; the message lists the candidates.
 
     """
-    given = what[1:] if what and isinstance(what[0], pl.DataFrame) else what
+    given = what[len(what) - n_selectors(what) :]
     arms = select(what, source) if given else []
     return with_distinct_labels([_only(groups, str(name)) for groups, name in zip(arms, given, strict=True)])
 

@@ -124,18 +124,19 @@ SNIPPETS = [
 
 
 @pytest.fixture
-def prepared(tmp_path: Path, make_trial: Callable[..., Trial]) -> Path:
+def prepared(tmp_path: Path, make_trial: Callable[..., Trial], request: pytest.FixtureRequest) -> Path:
     """Return a folder with the files and the studies that the pages speak of, with drawn results."""
     data = make_dataset(n_val=400)
     rng = np.random.default_rng(5)
     store = Store(tmp_path / "results", "main")
+    models = ("resnet8", "resnet20") if "--grid" in request.node.name else ("resnet8",)
     trials = [
         replace(make_trial(seed, name=name), model=model)
         for name in ("a3", "a2")
-        for model in ("resnet8", "resnet20")
+        for model in models
         for seed in range(5)
     ]
-    store.plan(Study(recipes=("a3", "a2"), models=("resnet8", "resnet20"), margin=0.5), trials)
+    store.plan(Study(recipes=("a3", "a2"), models=models, margin=0.5), trials)
     for trial in trials:
         accuracy = 0.5 if trial.recipe.name == "a3" else 0.8
         store.publish(trial, drawn_result(data, accuracy, rng), data.eval_sets, "2026-01-01T00:00:00+00:00")
@@ -223,3 +224,41 @@ def test_links_lead_somewhere() -> None:
     for page in [*PAGES, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
             assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+# --- the map ----------------------------------------------------------------------------------------------------
+
+MAP = (ROOT / "docs" / "architecture.md").read_text()
+PACKAGE = ROOT / "seedstudy"
+
+
+def test_the_map_names_every_file() -> None:
+    """A room is a line that starts in the first column, with the lines below it."""
+    fence = MAP.split("```")[1]
+    rooms = dict(re.findall(r"^(\w+)(?:/|\.py|\b)(.*(?:\n +.*)*)", fence, re.MULTILINE))
+    for path in PACKAGE.rglob("*.py"):
+        room, *inner = path.relative_to(PACKAGE).with_suffix("").parts
+        if room not in ("__init__", "__main__"):
+            assert room in rooms, path
+            for name in inner:
+                assert name == "__init__" or re.search(rf"\b{name}\b", rooms[room]), f"{path} is not in the map"
+
+
+def test_the_map_names_no_file_that_is_gone() -> None:
+    names = {path.stem for path in PACKAGE.rglob("*.py")} | {path.name for path in PACKAGE.rglob("*") if path.is_dir()}
+    for page in (MAP, (ROOT / "docs" / "reading_order.md").read_text(), (ROOT / "CONTRIBUTING.md").read_text()):
+        for name in re.findall(r"`(?:seedstudy/)?((?:\w+/)+\w+\.(?:py|toml))`", page):
+            assert (PACKAGE / name).exists() or (ROOT / name).exists(), name
+    fence = re.sub(r"\([^)]*\)", lambda found: "\n" * found[0].count("\n"), MAP.split("```")[1])
+    for line in fence[fence.index("\nengines/") : fence.index("\nmachine.py")].splitlines():
+        listed = re.split(r"\s{2,}", line, maxsplit=2 if line[:1].strip() else 1)[-1]
+        for name in re.findall(r"\w+(?:\.toml)?", listed):
+            assert name in names or name == "toml", f"{name} is in the map, but not in the package"
+
+
+def test_the_path_of_one_number_exists() -> None:
+    steps = re.findall(r"^\| \d \| (.*?) \|", MAP, re.MULTILINE)
+    assert len(steps) == 8
+    for step in steps:
+        for file, function in re.findall(r"`([\w/]+\.py)` `(\w+)`", step):
+            assert re.search(rf"def {function}\(", (PACKAGE / file).read_text()), f"{file}: {function}"

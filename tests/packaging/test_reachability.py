@@ -57,35 +57,34 @@ def _modules() -> dict[str, Path]:
     return names
 
 
-def _imports(tree: ast.AST, modules: dict[str, Path]) -> dict[str, Node]:
-    """Return local name -> what it was imported from, wherever in the file; only what is ours."""
-    known: dict[str, Node] = {}
+def _imports(tree: ast.AST, modules: dict[str, Path]) -> dict[str, set[Node]]:
+    """Return local name -> what it may have been imported from, anywhere in the file; only what is ours."""
+    known: dict[str, set[Node]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name in modules:
-                    known[alias.asname or alias.name] = (alias.name, "")
+                    known.setdefault(alias.asname or alias.name, set()).add((alias.name, ""))
         elif isinstance(node, ast.ImportFrom) and node.module in modules:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                known[alias.asname or alias.name] = (inner, "") if inner in modules else (node.module, alias.name)
+                home = (inner, "") if inner in modules else (node.module or "", alias.name)
+                known.setdefault(alias.asname or alias.name, set()).add(home)
     return known
 
 
-def _uses(parts: list[ast.AST], module: str, own: set[str], imported: dict[str, Node]) -> Uses:
+def _uses(parts: list[ast.AST], module: str, own: set[str], imported: dict[str, set[Node]]) -> Uses:
     uses = Uses()
     for part in parts:
         for node in ast.walk(part):
             if isinstance(node, ast.Name):
                 if node.id in own:
                     uses.nodes.add((module, node.id))
-                elif node.id in imported:
-                    uses.nodes.add(imported[node.id])
+                uses.nodes |= imported.get(node.id, set())
             elif isinstance(node, ast.Attribute):
                 uses.attributes.add(node.attr)
-                home = imported.get(ast.unparse(node.value))
-                if home is not None and home[1] == "":
-                    uses.nodes.add((home[0], node.attr))
+                homes = imported.get(ast.unparse(node.value), set())
+                uses.nodes |= {(module, node.attr) for module, name in homes if not name}
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.count(".") == 1:
                 inner, _, name = node.value.partition(".")
                 uses.nodes |= {(f"{module}.{inner}", name), (f"{module}.{inner}", "")}

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from seedstudy.data.base import Dataset
+from seedstudy.document import document
 from seedstudy.errors import StudyError
 from seedstudy.study.trial import Trial
 from seedstudy.train.cost import count, latency, measure, size_built_by
@@ -90,7 +91,7 @@ def test_latency_leaves_the_network_as_it_was() -> None:
 
 
 def test_measured_costs_are_numbers() -> None:
-    keys = measure("test_resnet", image_size=64, batch_size=4, n_timed=2).to_dict()
+    keys = document(measure("test_resnet", image_size=64, batch_size=4, n_timed=2))
     assert keys["model"] == "test_resnet"
     for key in ("latency_s", "infer_images_per_s", "train_images_per_s"):
         assert math.isfinite(keys[key])
@@ -99,7 +100,7 @@ def test_measured_costs_are_numbers() -> None:
 
 
 def test_counts_alone_have_no_times() -> None:
-    keys = measure("test_resnet", image_size=64, batch_size=4, n_timed=0).to_dict()
+    keys = document(measure("test_resnet", image_size=64, batch_size=4, n_timed=0))
     assert set(keys) == {"model", "image_size", "n_params", "n_macs", "n_activations"}
 
 
