@@ -185,7 +185,7 @@ def test_the_published_tables_are_judged_as_their_studies_say():
     assert a1.ranks[a1.rows.index("ResNet-101")] == (7, 12)
     assert [row[2] for row in table.sensitivity] == [124, 112, 100, 93, 75]
     weights = ss.audit(
-        STUDIES / "rsb_table3" / "resnet50_weights.csv", Noise(sd={"val": 0.1, "real": 0.08, "v2": 0.23}, df=99)
+        STUDIES / "rsb_table3" / "resnet50_weights.csv", sd="rsb"
     )
     assert [(n, decided) for _, _, n, decided in weights.disagreements] == [(12, 0), (9, 0), (11, 0)]
     assert weights.across == ()  # accuracies on different eval sets are not compared with each other
