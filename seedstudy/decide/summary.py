@@ -12,7 +12,7 @@ import polars as pl
 from seedstudy.document import FLAT, HIDDEN, document, fields_of
 from seedstudy.errors import StudyError
 from seedstudy.stats.describe import Description, DescriptionDetails, Rank, describe, describe_details, rank_of
-from seedstudy.stats.fit import Fit, FittedFamily, density, fit
+from seedstudy.stats.fit import FEWEST_FOR_SHAPE, Fit, FittedFamily, density, fit
 from seedstudy.study.group import Group, Values
 
 DEFAULT_RNG_SEED = 0
@@ -112,6 +112,11 @@ class FittedGroup:
         if not rejected:
             return "constant"
         return "rejected" if all(rejected) else "mixed" if any(rejected) else "not rejected"
+
+    @property
+    def has_few_seeds(self) -> bool:
+        """Whether there are fewer seeds than a shape needs."""
+        return self.fit.n < FEWEST_FOR_SHAPE
 
     def density(self, family: FittedFamily, x: Values) -> Values:
         """Return the density of one of the fitted families at the values `x`, per unit of the group."""

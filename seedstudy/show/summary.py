@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from seedstudy.decide.summary import FittedGroup, Summary
     from seedstudy.stats.result import Estimate
 
-_FEWEST_FOR_A_SHAPE = 10
-
 
 def summary_tables(summaries: Sequence[Summary], *, with_details: bool = False) -> RenderableType:
     """Render the RSB table: one row per recipe and eval set, each number with its interval."""
@@ -129,7 +127,7 @@ def _shape_in_words(fitted: FittedGroup) -> str:
         case "mixed":
             words = f"The tests disagree whether the seeds look normal ({tests})"
         case "not rejected":
-            few = f"{fit.n} seeds hardly show a shape; n" if fit.n < _FEWEST_FOR_A_SHAPE else "N"
+            few = f"{fit.n} seeds hardly show a shape; n" if fitted.has_few_seeds else "N"
             words = f"{few}othing speaks against normal seeds ({tests})"
     best = [family.name for family in fitted.best_families]
     if len(best) == 1:
