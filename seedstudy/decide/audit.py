@@ -96,9 +96,7 @@ class Audit:
             "sd_df": finite(self.noise.df),
             "columns": [self._column_dict(column) for column in self.columns],
             "across_columns": {
-                "n_pairs": len(self.across),
-                "n_decided": sum(self.is_decided(pair) for _, pair in self.across),
-                "n_decided_unadjusted": sum(pair.p_value < self.alpha for _, pair in self.across),
+                **self.counts([pair for _, pair in self.across]),
                 "pairs": [{"row": row, **self._pair_dict(pair, self.table.columns)} for row, pair in self.across],
             },
             "sensitivity": [
@@ -117,6 +115,14 @@ class Audit:
         """Whether the difference exceeds seed noise."""
         return pair.p_adjusted < self.alpha
 
+    def counts(self, pairs: Sequence[Pair]) -> dict[str, int]:
+        """Return how many pairs there are, how many are decided, and how many would be if none were adjusted."""
+        return {
+            "n_pairs": len(pairs),
+            "n_decided": sum(self.is_decided(pair) for pair in pairs),
+            "n_decided_unadjusted": sum(pair.p_value < self.alpha for pair in pairs),
+        }
+
     def best_first(self, column: ColumnAudit) -> list[int]:
         """Return the positions of a column's rows, the best number first."""
         return sorted(range(len(column.rows)), key=lambda i: column.values[i], reverse=not self.lower_is_better)
@@ -131,9 +137,7 @@ class Audit:
             "column": c.column,
             "sd": c.sd,
             "is_ladder": c.is_ladder,
-            "n_pairs": len(c.pairs),
-            "n_decided": sum(self.is_decided(pair) for pair in c.pairs),
-            "n_decided_unadjusted": sum(pair.p_value < self.alpha for pair in c.pairs),
+            **self.counts(c.pairs),
             "noise_share": c.noise_share,
             "rows": [
                 {

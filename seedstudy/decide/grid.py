@@ -11,6 +11,7 @@ from seedstudy.document import ends, fields_of, finite
 from seedstudy.errors import StudyError
 from seedstudy.stats.grid import Grid, two_way
 from seedstudy.stats.result import Estimate
+from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.study.group import Group
 
 
@@ -29,6 +30,17 @@ class GridAnswer:
         """Return the one table: what, its size beside the seed noise, and the p-value of no such difference."""
         sources = [(f"{source.name} difference", source.spread, source.p_value) for source in self.grid.sources]
         return [*sources, ("seed noise", self.grid.seed_noise, None)]
+
+    def mean_and_std(self, architecture: str, recipe: str) -> tuple[float, float]:
+        """Return mean and standard deviation over seeds of one cell."""
+        values = self.cells[architecture, recipe].values
+        return mean_of(values), sd_of(values)
+
+    @property
+    def has_interaction(self) -> bool:
+        """Whether recipes are shown to help some architectures more than others."""
+        interaction = self.grid.sources[2]
+        return interaction.p_value < 1.0 - self.grid.level
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of ``compare --grid --json``."""

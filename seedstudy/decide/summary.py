@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ import polars as pl
 from seedstudy.document import FLAT, HIDDEN, document, fields_of
 from seedstudy.errors import StudyError
 from seedstudy.stats.describe import Description, DescriptionDetails, Rank, describe, describe_details, rank_of
-from seedstudy.stats.fit import Fit, FittedFamily, density, fit
+from seedstudy.stats.fit import FEWEST_FOR_SHAPE, Fit, FittedFamily, density, fit
 from seedstudy.study.group import Group, Values
 
 DEFAULT_RNG_SEED = 0
@@ -99,6 +99,24 @@ class FittedGroup:
     def largest(self) -> float | None:
         """The value at which every image is right, in the group's unit; None where the metric has no such value."""
         return 100.0 if self.group.unit == "pp" else None
+
+    @property
+    def best_families(self) -> tuple[FittedFamily, ...]:
+        """The families that describe the seeds equally well: AICc within 2 of the lowest (Burnham & Anderson 2002)."""
+        return tuple(family for family in self.fit.families if family.aicc - self.fit.families[0].aicc < 2.0)
+
+    @property
+    def normality(self) -> Literal["rejected", "mixed", "not rejected", "constant"]:
+        """What the tests of normality say together, each at 0.05; constant: all seeds have the same value."""
+        rejected = [test.p_value < 0.05 for test in self.fit.normality]
+        if not rejected:
+            return "constant"
+        return "rejected" if all(rejected) else "mixed" if any(rejected) else "not rejected"
+
+    @property
+    def has_few_seeds(self) -> bool:
+        """Whether there are fewer seeds than a shape needs."""
+        return self.fit.n < FEWEST_FOR_SHAPE
 
     def density(self, family: FittedFamily, x: Values) -> Values:
         """Return the density of one of the fitted families at the values `x`, per unit of the group."""

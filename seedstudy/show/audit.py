@@ -69,25 +69,21 @@ def _ladder(column: ColumnAudit, audit: Audit) -> RenderableType:
 
 
 def _claims(column: ColumnAudit, audit: Audit) -> str:
-    decided = sum(audit.is_decided(pair) for pair in column.pairs)
-    alone = sum(pair.p_value < audit.alpha for pair in column.pairs)
+    n_pairs, decided, alone = audit.counts(column.pairs).values()
     claims = "; ".join(f"as {w.cells} {w.mean:.2f} [{w.low:.2f}, {w.high:.2f}]" for w in column.claims)
     what = "steps" if column.is_ladder else "pairs of rows"
     return (
-        f"{column.column}: {decided} of {len(column.pairs)} {what} decided ({alone} one by one). "
+        f"{column.column}: {decided} of {n_pairs} {what} decided ({alone} one by one). "
         f"{column.rows[column.best]}'s {column.values[column.best]:.2f} puts its mean at: {claims}.\n"
     )
 
 
 def _across(audit: Audit) -> RenderableType:
-    pairs: dict[str, list[tuple[bool, bool]]] = {}
-    for _, pair in audit.across:
-        name = f"{audit.table.columns[pair.b]} - {audit.table.columns[pair.a]}"
-        pairs.setdefault(name, []).append((audit.is_decided(pair), pair.p_value < audit.alpha))
-    rows = [
-        (name, str(len(found)), str(sum(together for together, _ in found)), str(sum(alone for _, alone in found)))
-        for name, found in pairs.items()
-    ]
+    pairs, columns = [pair for _, pair in audit.across], audit.table.columns
+    rows = []
+    for a, b in dict.fromkeys((pair.a, pair.b) for pair in pairs):
+        counts = audit.counts([pair for pair in pairs if (pair.a, pair.b) == (a, b)])
+        rows.append((f"{columns[b]} - {columns[a]}", *map(str, counts.values())))
     return filled_table(("columns", "rows", "decided", "one by one"), rows)
 
 

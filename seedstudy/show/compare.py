@@ -194,8 +194,8 @@ def _grid(answer: GridAnswer) -> Iterator[RenderableType]:
     decimals = decimals_of(grid.seed_noise)
 
     def cell(architecture: str, recipe: str) -> str:
-        values = answer.cells[architecture, recipe].values
-        return f"{mean_and_std(values.mean(), values.std(ddof=1), decimals)} ({values.size})"
+        mean, std = answer.mean_and_std(architecture, recipe)
+        return f"{mean_and_std(mean, std, decimals)} ({answer.cells[architecture, recipe].n})"
 
     yield filled_table(
         (f"{answer.eval_set}: mean ± std (n)", *grid.recipes),
@@ -225,10 +225,9 @@ def _grid(answer: GridAnswer) -> Iterator[RenderableType]:
     words = f"{answer.eval_set}: seeds of one cell scatter by {noise:.{decimals}f} (std)"
     if noise > 0.0:
         words += f"; the {largest.name} difference is {largest.spread.value / noise:.1f} times that"
-    interaction = grid.sources[2]
     words += (
         "; recipes help some architectures more than others"
-        if interaction.p_value < 1 - grid.level
+        if answer.has_interaction
         else "; nothing shows that a recipe helps one architecture more than another"
     )
     yield Text(words + ".")

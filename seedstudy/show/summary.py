@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from seedstudy.decide.summary import FittedGroup, Summary
     from seedstudy.stats.result import Estimate
 
-_FEWEST_FOR_A_SHAPE = 10
-
 
 def summary_tables(summaries: Sequence[Summary], *, with_details: bool = False) -> RenderableType:
     """Render the RSB table: one row per recipe and eval set, each number with its interval."""
@@ -120,20 +118,20 @@ def _signed(estimate: Estimate) -> str:
 def _shape_in_words(fitted: FittedGroup) -> str:
     """Say whether the seeds look normal, and which families describe them equally well."""
     fit = fitted.fit
-    if not fit.normality:
-        return "All seeds gave the same value: there is no shape to describe."
     tests = ", ".join(f"{test.test} {p_equals(test.p_value)}" for test in fit.normality)
-    rejected = [test.p_value < 0.05 for test in fit.normality]
-    if not any(rejected):
-        few = f"{fit.n} seeds hardly show a shape; n" if fit.n < _FEWEST_FOR_A_SHAPE else "N"
-        words = f"{few}othing speaks against normal seeds ({tests})"
-    elif all(rejected):
-        words = f"The seeds do not look normal ({tests})"
-    else:
-        words = f"The tests disagree whether the seeds look normal ({tests})"
-    close = [family.name for family in fit.families if family.aicc - fit.families[0].aicc < 2.0]
-    if len(close) == 1:
-        words += f"; {close[0]} describes them best"
-    elif close:
-        words += f"; equally good descriptions (AICc within 2): {', '.join(close)}"
+    match fitted.normality:
+        case "constant":
+            return "All seeds gave the same value: there is no shape to describe."
+        case "rejected":
+            words = f"The seeds do not look normal ({tests})"
+        case "mixed":
+            words = f"The tests disagree whether the seeds look normal ({tests})"
+        case "not rejected":
+            few = f"{fit.n} seeds hardly show a shape; n" if fitted.has_few_seeds else "N"
+            words = f"{few}othing speaks against normal seeds ({tests})"
+    best = [family.name for family in fitted.best_families]
+    if len(best) == 1:
+        words += f"; {best[0]} describes them best"
+    elif best:
+        words += f"; equally good descriptions (AICc within 2): {', '.join(best)}"
     return words + "."

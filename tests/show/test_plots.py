@@ -1,4 +1,4 @@
-"""The pictures: what stands where, what is said in words, and that equal input gives equal files."""
+"""The pictures: what is drawn where, what the words say, and that equal input gives equal files."""
 
 from __future__ import annotations
 

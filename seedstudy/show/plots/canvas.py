@@ -86,12 +86,12 @@ def rows_of(groups: Sequence[Group]) -> list[int]:
     """Return the row of each group: one row per recipe, also where two (files, say) have one name."""
     seen: Counter[tuple[str, str, str, str]] = Counter()
     rows: dict[tuple[str, str, str, int], int] = {}
-    found = []
+    row_of_each = []
     for group in groups:
         occurrence = seen[*identity(group), group.eval_set]
         seen[*identity(group), group.eval_set] += 1
-        found.append(rows.setdefault((*identity(group), occurrence), len(rows)))
-    return found
+        row_of_each.append(rows.setdefault((*identity(group), occurrence), len(rows)))
+    return row_of_each
 
 
 def row_label(label: str) -> str:

@@ -151,7 +151,7 @@ def edges_of(values: Values, width_of_one: float = 0.0) -> npt.NDArray[np.floati
     if step > 0 and np.allclose(gaps / step, np.round(gaps / step), atol=1e-4):
         width = step * max(1, round(width / step))
         low, high = low - step / 2, high + step / 2
-    else:  # the outermost seeds stand in the middle of their bins, not on an edge
+    else:  # the outermost seeds are in the middle of their bins, not on an edge
         low, high = low - width / 2, high + width / 2
     n_bins = math.ceil((high - low) / width - 1e-4)
     middle = (low + high) / 2

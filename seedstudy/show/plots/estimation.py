@@ -186,7 +186,7 @@ def _interval(axes: Axes, estimate: Estimate, y: float, inner: Estimate | None =
 
 
 def _swarm(values: Values, limits: tuple[float, float], size: float) -> Values:
-    """Return vertical offsets, in rows, that keep dots of `size` points apart where there is room for it."""
+    """Return vertical offsets, in rows, that keep dots of `size` points apart where they can be."""
     x = (values - limits[0]) / (limits[1] - limits[0]) * (_PANEL_WIDTH - 0.3) * 72
     reach = _DOTS_HALF_HEIGHT * _ROW_HEIGHT * 72
     y = np.zeros(len(x))
