@@ -10,7 +10,6 @@ import pytest
 from scipy import stats
 
 import seedstudy as ss
-from seedstudy.decide.audit import Noise
 from seedstudy.decide.plan import Spread, curve, plan_seeds
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.audit import (
