@@ -159,6 +159,7 @@ def test_flips_are_as_likely_as_the_recipe_says(a2_draws: Draws) -> None:
     assert not augmenter(hflip=0.0).draw(Chance([(50, generator())]), 32, 32).is_flipped.any()
 
 
+@pytest.mark.slow
 def test_rectangles_are_erased_as_timm_erases_them() -> None:
     random.seed(0)
     erase = RandomErasing(0.3, mode="pixel", device="cpu")
@@ -195,6 +196,7 @@ def test_jitter_is_torchvisions_and_only_without_randaugment() -> None:
 # --- whole pipeline -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_each_operation_reaches_just_the_images_that_drew_it() -> None:
     """Augmenting together equals augmenting one by one."""
     batch = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (100, 3, 32, 32), dtype=np.uint8))
@@ -208,6 +210,7 @@ def test_each_operation_reaches_just_the_images_that_drew_it() -> None:
         assert (whole.apply(batch[row : row + 1], part)[0] - together[row]).abs().max() <= 1.01 / 255 / 0.25
 
 
+@pytest.mark.slow
 def test_whole_pipeline_equals_timms_in_distribution(data: Dataset, tiny_recipe: Recipe) -> None:
     # Mean and spread of 2,000 augmented copies per channel; the standard error of a mean is 0.01 to 0.02.
     rows = np.arange(2000) % len(data.train_images)

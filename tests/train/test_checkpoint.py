@@ -74,6 +74,7 @@ def test_stopped_after_any_update_and_resumed_is_bit_equal(
     assert notes == [f"resumed at epoch {updates // 4 + (updates % 4 > 0)}, update {(updates - 1) % 4 + 2}"]
 
 
+@pytest.mark.slow
 def test_killed_at_an_epoch_end_it_goes_on_there(
     tmp_path: Path, data: Dataset, make_trial: MakeTrial, tiny_recipe: Recipe
 ) -> None:
@@ -91,6 +92,7 @@ def test_killed_at_an_epoch_end_it_goes_on_there(
     assert outcome(resumed) == outcome(whole)
 
 
+@pytest.mark.slow
 def test_timms_own_augmentation_goes_on_in_the_middle_of_an_epoch(
     tmp_path: Path, data: Dataset, make_trial: MakeTrial
 ) -> None:
@@ -101,6 +103,7 @@ def test_timms_own_augmentation_goes_on_in_the_middle_of_an_epoch(
     assert outcome(resumed) == outcome(train_trial(trial, data))
 
 
+@pytest.mark.slow
 def test_stopped_twice_is_still_the_same(tmp_path: Path, data: Dataset, make_trial: MakeTrial) -> None:
     trial, path = make_trial(3), tmp_path / "checkpoint.pt"
     for updates in (2, 3):

@@ -145,6 +145,7 @@ def outcome(result: TrialResult) -> tuple[object, ...]:
     return result.status, [(r.train_loss, r.lr, r.n_correct) for r in result.curves], of_sets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [["clip_grad_norm=0.1"], SGD], ids=["lamb", "sgd"])
 def test_another_neighbour_changes_nothing(
     changes: list[str], data: Dataset, make_trial: MakeTrial, lively: Recipe
@@ -155,6 +156,7 @@ def test_another_neighbour_changes_nothing(
     assert [outcome(other[k]) == outcome(first[k]) for k in range(3)] == [True, False, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [["clip_grad_norm=0.1"], SGD, ADAMW], ids=["lamb", "sgd", "adamw"])
 def test_a_seed_of_nan_is_recorded_and_its_neighbours_are_untouched(
     changes: list[str], data: Dataset, make_trial: MakeTrial, lively: Recipe, builder: Builder
@@ -200,6 +202,7 @@ class NanAtCall(nn.Module):
         return self.loss(logits, targets) * (torch.nan if self.n_calls == self.call else 1.0)
 
 
+@pytest.mark.slow
 def test_a_seed_that_diverges_later_keeps_what_was_seen(
     data: Dataset, make_trial: MakeTrial, lively: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +239,7 @@ def test_a_stack_stops_after_the_update_it_is_in(data: Dataset, make_trial: Make
     assert asked == [False, False, True]
 
 
+@pytest.mark.slow
 def test_times_are_shares_and_the_size_is_recorded(data: Dataset, make_trial: MakeTrial, lively: Recipe) -> None:
     results = train_stacked(trials_of(make_trial, lively, (0, 1, 2, 3)), data)
     assert [result.provenance["stack"] for result in results] == [4] * 4

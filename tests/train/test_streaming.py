@@ -147,6 +147,7 @@ def test_same_trial_twice_is_identical(stored: Dataset, recipe: Recipe, make_tri
     assert outcome(train_trial(replace(trial, seed=4), stored)) != outcome(first)
 
 
+@pytest.mark.slow
 def test_stopped_in_the_middle_of_an_epoch_and_resumed_is_bit_equal(
     tmp_path: Path, stored: Dataset, recipe: Recipe, make_trial: MakeTrial
 ) -> None:
@@ -175,6 +176,7 @@ def test_broken_jpeg_ends_the_epoch_with_its_name(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_minival_is_watched_where_val_is_not_looked_at(tmp_path: Path, recipe: Recipe, make_trial: MakeTrial) -> None:
     tree = make_tree(tmp_path / "imagenet", n_train=8)
     data = datasets.load(datasets.prepare("imagenet_minival", data_dir=tree, cache_dir=tmp_path / "cache"))
