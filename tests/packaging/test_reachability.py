@@ -21,6 +21,7 @@ REGISTER = ("command", "callback", "register_model")
 """Decorators by which Typer and timm learn of a function that nobody calls by name."""
 
 KEPT = {
+    "seedstudy.store.store:Store.scan_predictions": "no command yet: the predictions that the split below is made of",
     "seedstudy.stats.variance:VarianceSplit": "no command yet: the answer of the next",
     "seedstudy.stats.variance:split_variance": "no command yet: how much of the variance is the finite test set's",
 }
