@@ -241,7 +241,7 @@ def fit(
         raise StudyError("fit needs one recipe, for example ss.fit(trials, 'a2').")
     (arm,) = select_arms(what, source)
     groups = tuple(fit_group(group, level=level, n_examples=n_examples, rng_seed=rng_seed) for group in arm)
-    return Fits(groups=groups, left_out=source.left_out)
+    return Fits(answers=groups, left_out=source.left_out)
 
 
 def compare(
@@ -320,7 +320,7 @@ def grid(
 
     source = _source(results, study, eval_sets, metric, unit)
     _check_level(level)
-    return Grids(grids=analyse_grid(_flat(select(what, source)), level=level), left_out=source.left_out)
+    return Grids(answers=analyse_grid(_flat(select(what, source)), level=level), left_out=source.left_out)
 
 
 def across_data(
@@ -411,12 +411,7 @@ def race(
             raise StudyError("race needs two recipes: A (the baseline) and B, for example `seedstudy race a3 a2`.")
         rule = rule_for(groups, margin=margin, level=0.95, lower_is_better=lower_is_better)
         answer = replay_groups(
-            groups,
-            given,
-            margin=rule.margin,
-            lower_is_better=rule.lower_is_better,
-            target=target,
-            rng_seed=rng_seed,
+            groups, given, margin=rule.margin, lower_is_better=rule.lower_is_better, target=target, rng_seed=rng_seed
         )
         return replace(answer, left_out=source.left_out)
     if metric != "top1" or lower_is_better or unit is not None:
@@ -910,7 +905,7 @@ def _summaries(what: Sequence[Any], source: Source, *, level: float) -> Summarie
 
     _check_level(level)
     groups = _flat(with_distinct_labels(select(what, source)))
-    return Summaries(groups=tuple(summarise(group, level=level) for group in groups), left_out=source.left_out)
+    return Summaries(answers=tuple(summarise(group, level=level) for group in groups), left_out=source.left_out)
 
 
 def _check_level(level: float) -> None:

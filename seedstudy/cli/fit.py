@@ -42,12 +42,7 @@ def fit(
 
     check_picture(save)
     answer = api.fit(
-        what,
-        **values(where),
-        eval_sets=eval_names(eval_sets),
-        level=level,
-        n_examples=n_examples,
-        rng_seed=rng_seed,
+        what, **values(where), eval_sets=eval_names(eval_sets), level=level, n_examples=n_examples, rng_seed=rng_seed
     )
     print_answer(answer, lambda: fit_table(answer), as_json=as_json)
     if save is not None:

@@ -25,8 +25,7 @@ EvalSet = Annotated[str | None, typer.Option("--eval", help="The one eval set th
 Metric = Annotated[str, typer.Option("--metric", help="Metric, or column of a file.")]
 Unit = Annotated[str | None, typer.Option("--unit", help="percent or fraction, where plain accuracies leave it open.")]
 LowerIsBetter = Annotated[
-    bool | None,
-    typer.Option("--lower-is-better/--higher-is-better", help="For metrics whose name leaves it open."),
+    bool | None, typer.Option("--lower-is-better/--higher-is-better", help="For metrics whose name leaves it open.")
 ]
 Level = Annotated[float, typer.Option("--level", help="Confidence level of the intervals.")]
 Details = Annotated[bool, typer.Option("--details", help="Also what decides nothing: medians, a new seed, ranks…")]

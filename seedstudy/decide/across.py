@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seedstudy.decide.compare import Answer, Comparisons, judge_pairs
-from seedstudy.decide.group import by_eval_set
+from seedstudy.decide.group import by_eval_set, moments_of
 from seedstudy.decide.summary import DEFAULT_RNG_SEED
 from seedstudy.decide.verdict import Rule
 from seedstudy.document import FLAT, fields_of, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.stats.across import Pooled, Ranking, pool_differences, rank_recipes
-from seedstudy.stats.sample import mean_of
 from seedstudy.study.group import Group
 
 
@@ -134,7 +133,7 @@ def _pooled(names: tuple[str, str], eval_set: str, of_pair: Sequence[Answer], le
 
 
 def _ranked(names: Sequence[str], eval_set: str, columns: Sequence[Sequence[Group]], rule: Rule) -> RankedAnswer:
-    means = [[mean_of(g.values) if g.moments is None else g.moments.mean for g in column] for column in columns]
+    means = [[moments_of(group)[0] for group in column] for column in columns]
     ranking = rank_recipes(dict(zip(names, means, strict=True)))
     # Rank 1 is the lowest value there, and the best one here.
     best_first = {

@@ -12,21 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from seedstudy.data.base import EVAL_SET_ORDER
-from seedstudy.decide.group import by_eval_set
-from seedstudy.decide.plan import sd_over_seeds
+from seedstudy.decide.group import by_eval_set, moments_of
 from seedstudy.document import fields_of, finite
 from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.published import Table, reference_stds
-from seedstudy.stats.audit import (
-    Cells,
-    Pair,
-    Worth,
-    compare_pairs,
-    prob_best,
-    rank_intervals,
-    shrink,
-    worth,
-)
+from seedstudy.stats.audit import Cells, Pair, Worth, compare_pairs, prob_best, rank_intervals, shrink, worth
 from seedstudy.study.group import Group
 
 SENSITIVITY = (0.5, 1.0, 1.5, 2.0, 3.0)
@@ -205,7 +195,7 @@ def noise_of_sweep(groups: Sequence[Group], columns: Sequence[str]) -> Noise:
         raise StudyError(
             f"--reference {default.label}: {default.n} seed says nothing about the spread; at least 2 are needed."
         )
-    sds = {name: sd_over_seeds(by_name.get(name, default)) for name in columns}
+    sds = {name: moments_of(by_name.get(name, default))[1] for name in columns}
     return Noise(sd=sds, df=default.n - 1.0, source=f"{default.label}, {default.n} seeds")
 
 
@@ -301,10 +291,7 @@ class _Judge:
         sds = np.tile(sd, len(self.table.rows))
         found = compare_pairs(self.table.values.ravel(), flat, sds, cells=self.cells, df=self.noise.df)
         return tuple(
-            (
-                self.table.rows[row],
-                Pair(a=a, b=b, difference=p.difference, p_value=p.p_value, p_adjusted=p.p_adjusted),
-            )
+            (self.table.rows[row], Pair(a=a, b=b, difference=p.difference, p_value=p.p_value, p_adjusted=p.p_adjusted))
             for (row, a, b), p in zip(places, found, strict=True)
         )
 

@@ -5,11 +5,11 @@ Accuracy becomes percentage points ("pp") here: everything a reader sees is in p
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER
@@ -19,6 +19,7 @@ from seedstudy.read.logs import parse_selector
 from seedstudy.read.metrics import DEFAULT_METRIC
 from seedstudy.read.published import group_of_mean_and_std, is_mean_and_std
 from seedstudy.read.tables import read_table
+from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.store.schema import TRIALS, validate
 from seedstudy.store.store import Scan, open_study
 from seedstudy.study.group import Group, Values
@@ -43,15 +44,18 @@ class Source(Request):
     study: str = "main"
     scans: dict[str, Scan] = field(default_factory=dict, repr=False)
     """Study -> what was read of it; grows as studies are asked for."""
+    _trials: dict[str, pl.DataFrame] = field(default_factory=dict, init=False, repr=False)
 
     def trials(self, study: str = "") -> pl.DataFrame:
         """Return a study's TRIALS frame, and what it declared as its margin."""
         name = study or self.study
-        store = open_study(self.results, name)
-        if name not in self.scans:
-            self.scans[name] = store.scan()
-        margin = store.rule().get("margin")
-        return self.scans[name].trials.with_columns(pl.lit(margin, dtype=pl.Float64).alias(_MARGIN))
+        if name not in self._trials:
+            store = open_study(self.results, name)
+            margin = pl.lit(store.rule().get("margin"), dtype=pl.Float64).alias(_MARGIN)
+            if name not in self.scans:
+                self.scans[name] = store.scan()
+            self._trials[name] = self.scans[name].trials.with_columns(margin)
+        return self._trials[name]
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -71,18 +75,17 @@ def select(what: What, source: Source) -> list[list[Group]]:
         return [_matching(groups, str(each), "these trials") for each in what[1:]] or [groups]
     if not what:
         return [groups_of_trials(source.trials(), source)]
-    letters = iter("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    letters = iter(string.ascii_uppercase)
     arms = []
     for given in what:
-        if isinstance(given, str):
-            arms.append(_named(given, source))
-            continue
         if isinstance(given, pl.DataFrame):
             raise StudyError("a TRIALS frame comes first, then selectors of its recipes: ss.compare(trials, 'a3').")
-        label = next(letters, "")
-        if not label:
+        if isinstance(given, str):
+            arms.append(_named(given, source))
+        elif label := next(letters, ""):
+            arms.append([group_of_numbers(given, label, source)])
+        else:
             raise StudyError("up to 26 lists of numbers have names; give files for more.")
-        arms.append([group_of_numbers(given, label, source)])
     return arms
 
 
@@ -120,6 +123,13 @@ def _folders(files: set[str]) -> dict[str, str]:
         if len(set(folders.values())) == len(files):
             return folders
     return {file: f"{file}:" for file in files}
+
+
+def moments_of(group: Group) -> tuple[float, float, int]:
+    """Return mean, standard deviation (n - 1) and number of a group's seeds, measured or published."""
+    if group.moments is not None:
+        return group.moments.mean, group.moments.sd, group.moments.n
+    return mean_of(group.values), sd_of(group.values), group.n
 
 
 def by_eval_set(groups: Iterable[Group]) -> dict[str, Group]:
@@ -216,9 +226,7 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     step=100.0 / of_set["n_examples"][0] if of_set["n_examples"].n_unique() == 1 else None,
                     pool_key=str(key),
                     recipe_id=str(recipe_id),
-                    train_s=float(np.mean(of_set["train_s"].to_numpy()))
-                    if not of_set["train_s"].null_count()
-                    else None,
+                    train_s=None if of_set["train_s"].null_count() else float(of_set["train_s"].to_numpy().mean()),
                     declared_margin=of_set[_MARGIN][0] if declared else None,
                 )
             )

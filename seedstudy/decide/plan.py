@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seedstudy.decide.group import moments_of
 from seedstudy.document import HIDDEN, document, fields_of
 from seedstudy.errors import StatisticsError, StudyError
 from seedstudy.read.published import gpu_hours, reference_stds
@@ -22,7 +23,7 @@ from seedstudy.stats.power import (
     seeds_for_equivalence,
     seeds_per_arm,
 )
-from seedstudy.stats.sample import check_margin, sd_of
+from seedstudy.stats.sample import check_margin
 from seedstudy.stats.variance import sd_factors
 from seedstudy.stats.welch import welch
 from seedstudy.study.group import Group
@@ -123,7 +124,7 @@ def spread_of(sd: float | tuple[float, float] | str | None, pilots: Sequence[Gro
                 )
         a, b = pilots[0], pilots[-1]
         names = " and ".join(dict.fromkeys(group.label for group in pilots))
-        return Spread(sd_a=sd_over_seeds(a), sd_b=sd_over_seeds(b), n_a=a.n, n_b=b.n, source=f"{names}, {a.eval_set}")
+        return Spread(sd_a=moments_of(a)[1], sd_b=moments_of(b)[1], n_a=a.n, n_b=b.n, source=f"{names}, {a.eval_set}")
     if isinstance(sd, tuple):
         return Spread(sd_a=sd[0], sd_b=sd[1])
     if not isinstance(sd, str):
@@ -141,11 +142,6 @@ def spread_of(sd: float | tuple[float, float] | str | None, pilots: Sequence[Gro
     if len(numbers) not in (1, 2):
         raise StudyError(f'--sd "{sd}": expected one number for both arms, or two.')
     return Spread(sd_a=numbers[0], sd_b=numbers[-1])
-
-
-def sd_over_seeds(group: Group) -> float:
-    """Return a group's standard deviation with n - 1, measured or published."""
-    return sd_of(group.values) if group.moments is None else group.moments.sd
 
 
 def gpu_hours_of(cost: float | str) -> float:

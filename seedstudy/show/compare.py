@@ -194,8 +194,8 @@ def _grid(answer: GridAnswer) -> Iterator[RenderableType]:
     decimals = decimals_of(grid.seed_noise)
 
     def cell(architecture: str, recipe: str) -> str:
-        mean, std = answer.mean_and_std(architecture, recipe)
-        return f"{mean_and_std(mean, std, decimals)} ({answer.cells[architecture, recipe].n})"
+        mean, std, n = answer.mean_std_n(architecture, recipe)
+        return f"{mean_and_std(mean, std, decimals)} ({n})"
 
     yield filled_table(
         (f"{answer.eval_set}: mean ± std (n)", *grid.recipes),

@@ -11,16 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from seedstudy.show.format import percent
-from seedstudy.show.plots.canvas import (
-    ARMS,
-    BARS,
-    BARS_ALPHA,
-    SMALL,
-    axis_label,
-    plain_ticks,
-    set_gaps,
-    styled,
-)
+from seedstudy.show.plots.canvas import ARMS, BARS, BARS_ALPHA, SMALL, axis_label, plain_ticks, set_gaps, styled
 from seedstudy.show.plots.distributions import draw_histogram, edges_of, legend_handles, limits_of_seeds
 from seedstudy.stats.result import p_equals
 
