@@ -28,15 +28,13 @@ if TYPE_CHECKING:
     from seedstudy.decide.plan import PowerPlan
     from seedstudy.decide.race import Race
     from seedstudy.decide.summary import Fits, Summaries
+    from seedstudy.engines.launch import RunOutcome, Say
     from seedstudy.engines.status import Cancellation, StudyStatus
     from seedstudy.recipes import catalogue
     from seedstudy.study.network import Cost, EvaluatedSet
     from seedstudy.study.study import Study
     from seedstudy.train.preprocessing import Preprocessing
     from seedstudy.train.pretrained import Judged
-
-Say = Callable[[str], None]
-"""Receives one line at a time: progress, and what a user must know beside the answer."""
 
 
 def _say(line: str) -> None:
@@ -50,21 +48,14 @@ def _say(line: str) -> None:
 class RunAnswer:
     """What `run` trained: how many trials ended how, and their accuracies."""
 
-    study: str
-    folder: Path = field(metadata=HIDDEN)
-    planned: int
-    """Trials that were asked for."""
-    counts: Mapping[str, int] = field(metadata=FLAT)
-    """Those of them that are ok, diverged or failed."""
-    is_complete: bool = field(metadata=HIDDEN)
-    """Whether every trial has a result; a diverged training is one."""
-    summaries: Summaries | None = field(metadata=HIDDEN)
+    outcome: RunOutcome
+    summaries: Summaries | None
     """Of every recipe in the study; None where no trial has finished."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``run --json``."""
-        groups = self.summaries.to_dict() if self.summaries else {"groups": []}
-        return {**fields_of(self), **groups}
+        trials = {"study": self.outcome.study, "planned": len(self.outcome.states), **self.outcome.counts}
+        return {**trials, **(self.summaries.to_dict() if self.summaries else {"groups": []})}
 
 
 def run(
@@ -116,14 +107,7 @@ def run(
     if outcome.counts["ok"]:
         source = _source(results, plan.name, eval_sets, scans={plan.name: outcome.scan})
         summaries = _summaries((), source, level=0.95)
-    return RunAnswer(
-        study=plan.name,
-        folder=outcome.folder,
-        planned=len(outcome.states),
-        counts=outcome.counts,
-        is_complete=outcome.is_complete,
-        summaries=summaries,
-    )
+    return RunAnswer(outcome=outcome, summaries=summaries)
 
 
 def status(study: str = "main", *, results: str | Path = "results") -> StudyStatus:
