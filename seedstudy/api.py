@@ -9,11 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedstudy import machine
-from seedstudy.document import FLAT, HIDDEN, fields_of
+from seedstudy.decide.answers import Answers
+from seedstudy.document import FLAT, HIDDEN, fields_of, shown_as
 from seedstudy.errors import StudyError, require_extra, suggest
 
 if TYPE_CHECKING:
@@ -98,24 +100,25 @@ def run(
         plan,
         results=Path(results),
         cache_dir=machine.cache_dir(),
-        data_dir=None if data_dir is None else Path(data_dir),
+        data_dir=_path(data_dir),
         is_retry=is_retry,
         is_detached=is_detached,
         say=say,
     )
     summaries = None
     if outcome.counts["ok"]:
-        source = _source(results, plan.name, eval_sets, scans={plan.name: outcome.scan})
+        source = _source(results, plan.name, eval_sets)
+        source.scans[plan.name] = outcome.scan
         summaries = _summaries((), source, level=0.95)
     return RunAnswer(outcome=outcome, summaries=summaries)
 
 
 def status(study: str = "main", *, results: str | Path = "results") -> StudyStatus:
     """Return the state of every trial of a study."""
-    from seedstudy.engines.status import study_status
+    from seedstudy.engines import status
     from seedstudy.store.store import open_study
 
-    return study_status(open_study(Path(results), study))
+    return status.study_status(open_study(Path(results), study))
 
 
 def cancel(study: str = "main", *, results: str | Path = "results") -> Cancellation:
@@ -148,12 +151,6 @@ def load_trials(path: str | Path = "results/main") -> pl.DataFrame:
     """Return a study's TRIALS frame, one row per trial and eval set, and the margin that the study declared.
 
     Damaged trials are left out, with a warning that names the file, as every command leaves them out with a note.
-
-    Raises
-    ------
-    StoreError
-        No such folder.
-
     """
     import warnings
 
@@ -272,10 +269,9 @@ def compare(
 
     if correction not in CORRECTIONS:
         raise StudyError(f'--correction "{correction}" is no correction.{suggest(correction, CORRECTIONS)}')
-    source = _source(results, study, eval_sets, metric, unit)
-    _check_level(level)
     if n_selectors(what) < 2:
         raise StudyError("compare needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
+    source = _source(results, study, eval_sets, metric, unit)
     arms = select_arms(what, source)
     rule = rule_for(_flat(arms), margin=margin, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
@@ -327,10 +323,9 @@ def across_data(
     from seedstudy.decide.compare import rule_for
     from seedstudy.decide.group import n_selectors, select
 
-    source = _source(results, study, eval_sets, metric, unit)
-    _check_level(level)
     if n_selectors(what) < 2:
         raise StudyError("--across-data needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
+    source = _source(results, study, eval_sets, metric, unit)
     arms = select(what, source)
     rule = rule_for(_flat(arms), margin=margin, level=level, lower_is_better=lower_is_better)
     answer = across.across_data(arms, rule, rng_seed=rng_seed)
@@ -389,7 +384,7 @@ def race(
 
     given = {key: value for key, value in (plan or {}).items() if value is not None}
     if replay:
-        source = _source(results, study, None if eval_set is None else (eval_set,), metric, unit)
+        source = _source(results, study, eval_set, metric, unit)
         groups = [on_one_eval_set(arm, source) for arm in select_arms(what, source)]
         if not groups:
             raise StudyError("race needs two recipes: A (the baseline) and B, for example `seedstudy race a3 a2`.")
@@ -412,7 +407,7 @@ def race(
         given if margin is None else {**given, "margin": margin},
         results=Path(results),
         cache_dir=machine.cache_dir(),
-        data_dir=None if data_dir is None else Path(data_dir),
+        data_dir=_path(data_dir),
         eval_set=eval_set or "val",
         target=target,
         is_retry=is_retry,
@@ -462,22 +457,17 @@ def power(
     from seedstudy.decide import plan
     from seedstudy.decide.group import on_one_eval_set, select_arms
 
-    source = _source(results, study, None if eval_set is None else (eval_set,), metric, unit)
+    source = _source(results, study, eval_set, metric, unit)
     groups = [on_one_eval_set(arm, source) for arm in select_arms(pilots, source)]
     spread = plan.spread_of(sd, groups)
+    seconds = [group.train_s for group in groups if group.train_s is not None]
+    hours = None
     if cost is not None:
-        hours = [plan.gpu_hours_of(cost)] * 2
-    else:
-        hours = [group.train_s / 3600.0 for group in groups if group.train_s is not None]
-    answer = plan.plan_seeds(
-        spread,
-        difference=difference,
-        n=n,
-        power=power,
-        alpha=alpha,
-        margin=margin,
-        gpu_hours_per_seed=(hours[0], hours[-1]) if hours and len(hours) >= len(groups) else None,
-    )
+        hours = (plan.gpu_hours_of(cost),) * 2
+    elif seconds and len(seconds) == len(groups):
+        hours = seconds[0] / 3600.0, seconds[-1] / 3600.0
+    rates = {"power": power, "alpha": alpha}
+    answer = plan.plan_seeds(spread, difference=difference, n=n, margin=margin, gpu_hours_per_seed=hours, **rates)
     return replace(answer, left_out=source.left_out)
 
 
@@ -534,11 +524,10 @@ def audit(
         )
     published = read_published_table(Path(table), columns=columns, label=label, unit=unit)
     source = _source(results, study, None, metric, None if unit == "none" else unit)
-    if reference is not None:
-        noise = audits.noise_of_sweep(select_arms([reference], source)[0], published.columns)
-    else:
-        assert sd is not None
+    if sd is not None:
         noise = audits.noise_of(sd, published.columns)
+    elif reference is not None:
+        noise = audits.noise_of_sweep(select_arms([reference], source)[0], published.columns)
     if lower_is_better is None:
         names = published.columns if metric == "top1" else (metric,)
         directions = {is_lower_better(name, None if unit == "none" else "pp") for name in names}
@@ -602,14 +591,13 @@ def import_files(
 
     """
     from seedstudy.read.counts import trials_of_files
-    from seedstudy.read.groups import Request
     from seedstudy.store import outside
     from seedstudy.store.store import Store
 
     store = Store(Path(results), study)
     trials, notes = trials_of_files(
         [str(file) for file in files],
-        Request(metric=metric, eval_sets=None if eval_sets is None else tuple(eval_sets), unit=unit),
+        _source(results, study, eval_sets, metric, unit),
         study=study,
         recipe=recipe,
         model=model,
@@ -688,21 +676,19 @@ def evaluate(
     require_extra("train")
     from seedstudy.train.pretrained import judge
 
-    prepared = datasets.prepare(
-        data, data_dir=None if data_dir is None else Path(data_dir), cache_dir=machine.cache_dir(), progress=say
-    )
+    prepared = datasets.prepare(data, data_dir=_path(data_dir), cache_dir=machine.cache_dir(), progress=say)
     loaded = datasets.load(prepared)
     judged = judge(
         model,
         loaded,
         _available(loaded, eval_sets, say),
-        weights=None if weights is None else Path(weights),
+        weights=_path(weights),
         recipe=load_recipe(recipe) if recipe is not None else None,
         size=size,
         crop=crop,
     )
     shown = judged.preprocessing
-    tag, base = outside.recipe_and_model(model, None if weights is None else Path(weights))
+    tag, base = outside.recipe_and_model(model, _path(weights))
     is_new = outside.add_evaluated(
         Path(results) / study,
         judged.evaluations,
@@ -756,20 +742,10 @@ def _warn_of_wrong_folders(judged: Judged, data: Dataset, say: Say) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Costs(Sequence["Cost"]):
+class Costs(Answers["Cost"]):
     """Size and, where it was timed, speed of networks."""
 
-    costs: tuple[Cost, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the document of ``cost --json``."""
-        return fields_of(self)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.costs[index]
-
-    def __len__(self) -> int:
-        return len(self.costs)
+    answers: tuple[Cost, ...] = field(metadata=shown_as("costs"))
 
 
 def cost(
@@ -803,7 +779,7 @@ def cost(
     for name in models:
         say(f"{name}: counting" if counts_only else f"{name}: counting and timing")
         rows.append(costs.measure(name, image_size=size, batch_size=batch, n_timed=0 if counts_only else repeats))
-    return Costs(costs=tuple(rows))
+    return Costs(answers=tuple(rows))
 
 
 # --- what there is to train -------------------------------------------------------------------------------
@@ -850,7 +826,7 @@ def check_data(name: str, *, data_dir: str | Path | None = None) -> Check:
     """Say which parts of a data set are on disk, what is missing and how to get it."""
     from seedstudy import data
 
-    return data.check(name, None if data_dir is None else Path(data_dir))
+    return data.check(name, _path(data_dir))
 
 
 def _data_facts(name: str | None) -> DataInfo | None:
@@ -868,19 +844,15 @@ def _source(
     eval_sets: Sequence[str] | None = None,
     metric: str = "top1",
     unit: str | None = None,
-    *,
-    scans: Mapping[str, Any] | None = None,
 ) -> Source:
     from seedstudy.decide.group import Source
 
-    return Source(
-        results=Path(results),
-        study=study,
-        eval_sets=None if eval_sets is None else tuple(eval_sets),
-        metric=metric,
-        unit=unit,
-        scans=dict(scans or {}),
-    )
+    names = None if eval_sets is None else (eval_sets,) if isinstance(eval_sets, str) else tuple(eval_sets)
+    return Source(results=Path(results), study=study, eval_sets=names, metric=metric, unit=unit)
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
 
 
 def _summaries(what: Sequence[Any], source: Source, *, level: float) -> Summaries:
@@ -898,4 +870,4 @@ def _check_level(level: float) -> None:
 
 
 def _flat(arms: Iterable[Sequence[Any]]) -> list[Any]:
-    return [group for arm in arms for group in arm]
+    return list(chain.from_iterable(arms))
