@@ -6,8 +6,10 @@ Accuracy becomes percentage points ("pp") here: everything a reader sees is in p
 from __future__ import annotations
 
 import string
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -105,9 +107,9 @@ def select_arms(what: What, source: Source) -> list[list[Group]]:
 
 def with_distinct_labels(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
     """Return the arms with longer labels where files in different folders, or studies, have recipes of one name."""
-    origins: dict[str, set[str]] = {}
-    for group in (group for arm in arms for group in arm if group.origin):
-        origins.setdefault(group.label, set()).add(group.origin)
+    origins: dict[str, set[str]] = defaultdict(set)
+    for group in chain.from_iterable(arms):
+        origins[group.label] |= {group.origin} - {""}
     longer: dict[tuple[str, str], str] = {}
     for label, files in origins.items():
         if len(files) > 1:
@@ -117,9 +119,9 @@ def with_distinct_labels(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
 
 def _folders(files: set[str]) -> dict[str, str]:
     """Return for each file as much of its folder, "/" at the end, as distinguishes the files."""
-    parts = {file: Path(file).parent.parts for file in sorted(files)}
+    parts = {file: [f"{part}/" for part in Path(file).parent.parts] for file in sorted(files)}
     for depth in range(1, max(map(len, parts.values())) + 1):
-        folders = {file: "".join(f"{part}/" for part in places[-depth:]) for file, places in parts.items()}
+        folders = {file: "".join(places[-depth:]) for file, places in parts.items()}
         if len(set(folders.values())) == len(files):
             return folders
     return {file: f"{file}:" for file in files}
@@ -175,13 +177,8 @@ def _matching(groups: Sequence[Group], selector: str, where: str) -> list[Group]
     """Return the groups of ``RECIPE``, ``RECIPE@MODEL`` or ``RECIPE@MODEL@DATA``; a recipe_id is a recipe too."""
     recipe, _, place = selector.partition("@")
     model, _, data = place.partition("@")
-    chosen = [
-        group
-        for group in groups
-        if recipe in (group.recipe, group.recipe_id)
-        and (not model or group.model == model)
-        and (not data or group.data == data)
-    ]
+    chosen = [group for group in groups if recipe in (group.recipe, group.recipe_id)]
+    chosen = [group for group in chosen if (model or group.model, data or group.data) == (group.model, group.data)]
     if not chosen:
         known = {group.label for group in groups} | {group.recipe for group in groups}
         raise StudyError(f'no "{selector}" in {where}.{suggest(selector, known)}')
@@ -201,12 +198,7 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
     keys = ["recipe", "model", "data", "recipe_id", "pool_key"]
     groups = []
     for (recipe, model, data, recipe_id, key), rows in finished.group_by(keys, maintain_order=True):
-        left_out = trials.filter(
-            (pl.col("recipe_id") == recipe_id)
-            & (pl.col("model") == model)
-            & (pl.col("data") == data)
-            & (pl.col("status") != "ok")
-        )
+        left_out = trials.filter(pl.col("status") != "ok", recipe_id=recipe_id, model=model, data=data)
         for name in names:
             of_set = rows.filter(pl.col("eval_set") == name).sort("seed")
             if of_set.is_empty():
