@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from seedstudy.document import fields_of
 from seedstudy.errors import StudyError
@@ -28,7 +28,6 @@ and rotations add in another order, which moves one pixel in a million by a grey
 
 Augmentation = Literal["batched", "pil"]
 """Where images are augmented: as tensors on the device, or image by image in timm's own pipeline."""
-AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 
 
 # --- what is trained -------------------------------------------------------------------------------------
