@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1_000, help="images per eval set of the grid")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    os.fsync = lambda descriptor: None  # made anew if the power fails; making is not measured
+    os.fsync = lambda descriptor: None  # writing the studies is not measured
     make(options.folder, "grid", options.trials // N_SEEDS, {name: eval_set(name, options.images) for name in ACCURACY})
     make(options.folder, "pair", 2, {"val": eval_set("val", 50_000)})
     time.sleep(1.5)  # until every file is old enough to be kept in the derived table

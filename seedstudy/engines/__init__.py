@@ -1,1 +1,1 @@
-"""Where trials run. The trial folder is the only source of truth; an engine starts commands and waits."""
+"""Where trials run. A trial's folder is the only source of truth; an engine starts commands and waits."""

@@ -13,7 +13,7 @@ from seedstudy.engines.local import LocalEngine
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.engines.watch import Cancelled, Engine, StudyProgress, watch
-from seedstudy.errors import StoreError, StudyError, require_extra
+from seedstudy.errors import StudyError, require_extra
 from seedstudy.recipes import reader as recipes
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
@@ -84,11 +84,7 @@ def run(
     resolved = resolve(study, data_dir=data_dir, cache_dir=cache_dir, say=say)
     store = Store(results, study.name)
     scan = train(store, study, resolved, store.scan(), is_retry=is_retry, is_detached=is_detached, say=say)
-    states: dict[str, State] = {}
-    for trial in resolved.trials:
-        if scan.states[trial.trial_id] == "damaged":
-            raise StoreError(scan.damaged[trial.trial_id])
-        states[trial.trial_id] = scan.states[trial.trial_id]
+    states = {trial.trial_id: scan.states[trial.trial_id] for trial in resolved.trials}
     return RunOutcome(study=study.name, folder=store.root, states=states, scan=scan)
 
 

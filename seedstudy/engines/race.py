@@ -93,11 +93,11 @@ def race(
     scan = store.scan()
     while True:
         values, costs = _results(scan, resolved, eval_set)
-        found = replay(values, rule, costs=costs)
-        on_look(found)
-        if found.is_over:
-            return found
-        needed = [trial for label, n_seeds in found.needs.items() for trial in resolved[label].trials[:n_seeds]]
+        current = replay(values, rule, costs=costs)
+        on_look(current)
+        if current.is_over:
+            return current
+        needed = [trial for label, n_seeds in current.needs.items() for trial in resolved[label].trials[:n_seeds]]
         needed.sort(key=lambda trial: trial.seed)  # recipes in turn
         round_ = replace(resolved[rule.arms[0]], trials=tuple(needed))
         try:

@@ -68,7 +68,7 @@ class StudyStatus:
     reasons: Mapping[str, str]
     """Why trials failed or diverged, by trial id."""
     damaged: Mapping[str, str]
-    """What is damaged, by trial id."""
+    """What is damaged, by trial id, or by name of an imported file."""
     time_left_s: float | None
     """Seconds until every trial has ended, at as many at a time as run now; None: not known."""
     trials: tuple[TrialStatus, ...]
@@ -103,7 +103,7 @@ def study_status(store: Store) -> StudyStatus:
             for (recipe, model, data), counts in sorted(states.items())
         ),
         reasons={trial.trial_id: trial.reason or "" for trial in trials if trial.state in ("failed", "diverged")},
-        damaged={trial.trial_id: trial.reason or "" for trial in trials if trial.state == "damaged"},
+        damaged=scan.damaged,
         time_left_s=_time_left_s(trials, facts["train_s"].drop_nulls().to_list()),
         trials=tuple(trial for trial in trials if trial.state != "ok"),
         n_imported=scan.n_imported,

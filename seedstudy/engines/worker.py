@@ -267,7 +267,7 @@ class _Worker:
         try:
             result = train_trial(trial, data, on_epoch=on_epoch, checkpoints=checkpoints)
         except Stopped:
-            print(f"stopped in order at epoch {checkpoints.position[0] + 1}", file=sys.stderr)
+            print(f"stopped on request at epoch {checkpoints.position[0] + 1}", file=sys.stderr)
             return EXIT_STOPPED
         except Exception as error:  # whatever a network or a driver throws becomes a row with a reason
             traceback.print_exc()
@@ -293,7 +293,7 @@ class _Worker:
                 should_stop=self._stop,
             )
         except Stopped:
-            print("stopped in order; a stack starts from its beginning again", file=sys.stderr)
+            print("stopped on request; a stack starts again from the beginning", file=sys.stderr)
             return EXIT_STOPPED
         except Exception:  # of one seed, or of their number (memory): trained one at a time, each shows
             traceback.print_exc()

@@ -322,7 +322,7 @@ class Store:
         try:
             self.read_spec(trial_id)
         except SeedstudyError:
-            names.append("spec.json")  # the next plan writes it anew
+            names.append("spec.json")  # the next plan writes it again
         with writing(folder):
             aside.mkdir()
             for name in names:

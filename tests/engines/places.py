@@ -270,7 +270,7 @@ class Ray(Local):
         kill(holder.pid)
 
     def mend_machine(self, folder: Path) -> None:
-        """Do nothing: Ray starts the task anew on another node."""
+        """Do nothing: Ray restarts the task on another node."""
         (launcher,) = self.launchers
         _, err = launcher.communicate(timeout=WAIT_S)
         assert launcher.returncode == 0, err

@@ -38,12 +38,7 @@ on_slurm = [
 on_ray = [pytest.mark.cluster, pytest.mark.skipif(not RAY, reason="needs Ray and root: SEEDSTUDY_TEST_RAY=1")]
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ray_cluster(cache: Path) -> Iterator[RayCluster]:
     cluster = Ray(cache, None).cluster
     yield cluster
@@ -63,16 +58,6 @@ def place(request: pytest.FixtureRequest, cache: Path, tmp_path: Path) -> Iterat
             place = Ray(cache, request.getfixturevalue("ray_cluster"))
     yield place
     place.close()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Results:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    code, out, err = Local(cache).finish(folder)
-    assert code == 0, err
-    assert "a3@resnet8_patch" in out
-    assert "[2/2]" in err
-    return results(folder)
 
 
 def test_finishes_with_the_numbers_of_every_other_engine(place: Local, tmp_path: Path, undisturbed: Results) -> None:
@@ -117,7 +102,7 @@ def test_a_worker_that_ends_halfway_is_replaced_and_its_trial_goes_on(
     assert results(tmp_path) == undisturbed
     words = log(tmp_path, trial_id)
     assert "resumed at epoch" in words
-    assert ("stopped in order" in words) == (number == signal.SIGTERM)
+    assert ("stopped on request" in words) == (number == signal.SIGTERM)
     last = store(tmp_path).holder(trial_id)
     assert last is not None
     assert last.n_lost == (number == signal.SIGKILL)
@@ -204,7 +189,7 @@ class TestSlurmAlone:
         wait_for(lambda: slurm.now() or launcher.poll() is not None, "the requeued job to end")
         assert launcher.returncode == 0, launcher.communicate()[1]
         assert results(tmp_path) == undisturbed
-        assert "stopped in order" in log(tmp_path, trial_id)
+        assert "stopped on request" in log(tmp_path, trial_id)
         last = store(tmp_path).holder(trial_id)
         assert last is not None
         assert last.job == holder.job  # the same task, not a new submission

@@ -18,25 +18,11 @@ from seedstudy.study.placement import Placement
 from tests.engines.places import WAIT_S, Local, Results, in_flight, kill, log, results, store, wait_for
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def place(cache: Path) -> Iterator[Local]:
     place = Local(cache)
     yield place
     place.close()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Results:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    code, _, err = Local(cache).finish(folder)
-    assert code == 0, err
-    assert "time left" in err
-    return results(folder)
 
 
 def workers_of(launcher: subprocess.Popen[str]) -> list[int]:
@@ -56,7 +42,7 @@ def test_interrupted_and_given_again_it_goes_on(place: Local, tmp_path: Path, un
     code, _, err = place.finish(tmp_path)
     assert code == 0, err
     assert results(tmp_path) == undisturbed
-    assert "stopped in order" in log(tmp_path, trial_id)
+    assert "stopped on request" in log(tmp_path, trial_id)
     assert "resumed at epoch" in log(tmp_path, trial_id)
 
 
@@ -103,7 +89,7 @@ def test_a_killed_launcher_takes_its_workers_along(place: Local, tmp_path: Path)
     kill(process.pid)
     process.communicate(timeout=60)
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "the workers to end")
-    assert "stopped in order" in log(tmp_path, trial_id)
+    assert "stopped on request" in log(tmp_path, trial_id)
     assert place.call(tmp_path, "status").stdout.count("interrupted on") == 1
 
 

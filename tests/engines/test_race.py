@@ -26,7 +26,7 @@ SHARED = Study(recipes=(), models=("resnet8_nano",))
 
 
 class Training:
-    """Stands in for `resolve` and `train`: results are drawn, and the trials of each round are kept."""
+    """Replaces `resolve` and `train`: results are drawn, and the trials of each round are kept."""
 
     def __init__(self, data: Dataset, make_trial: MakeTrial) -> None:
         self.data, self.make_trial = data, make_trial
@@ -95,9 +95,9 @@ def test_each_round_trains_what_the_next_look_needs(
     training: Training, race: Callable[..., Race], tmp_path: Path
 ) -> None:
     looks: list[Race] = []
-    found = race(most=8, on_look=looks.append)
-    assert found.is_over
-    assert found.pairs[0].verdict == "better"
+    ended = race(most=8, on_look=looks.append)
+    assert ended.is_over
+    assert ended.pairs[0].verdict == "better"
     assert training.rounds[0] == [("a3", 0), ("a2", 0), ("a3", 1), ("a2", 1), ("a3", 2), ("a2", 2)]
     assert training.rounds[1:2] in ([], [[("a3", 3), ("a2", 3)]])
     assert [look.is_over for look in looks] == [False] * len(training.rounds) + [True]
@@ -107,8 +107,8 @@ def test_each_round_trains_what_the_next_look_needs(
         f"{name}@resnet8_nano": 100.0 * arm["n_correct"].to_numpy() / arm["n_examples"].to_numpy()
         for (name,), arm in rows.group_by("recipe", maintain_order=True)
     }
-    assert found.pairs == replay(values, found.rule).pairs
-    assert found.cost_s == found.seeds_used  # one second each
+    assert ended.pairs == replay(values, ended.rule).pairs
+    assert ended.cost_s == ended.seeds_used  # one second each
 
 
 def test_a_finished_race_trains_nothing_more(training: Training, race: Callable[..., Race]) -> None:

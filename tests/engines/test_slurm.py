@@ -17,7 +17,7 @@ from seedstudy.study.placement import Placement
 
 
 class Queue:
-    """Answers in Slurm's place and keeps what it was told."""
+    """Answers in Slurm's place and keeps the commands."""
 
     def __init__(self, states: dict[str, str] | None = None) -> None:
         self.calls: list[list[str]] = []

@@ -76,6 +76,16 @@ def test_status_tells_every_state(cli: Cli, study: tuple[Store, dict[str, str]])
     assert by_state["lost"]["reason"] == "the process ended before the result"
 
 
+def test_status_names_a_damaged_import(cli: Cli, make_store: MakeStore) -> None:
+    folder = make_store(n_seeds=1, a2=0.8).root / "imported"
+    folder.mkdir()
+    (folder / "0123456789abcdef.parquet").write_bytes(b"PAR1")
+    document = json.loads(cli("status", "--json")[1])
+    assert list(document["damaged"]) == ["0123456789abcdef.parquet"]
+    assert document["groups"][0]["damaged"] == 0
+    assert "damaged" in cli("status")[2]
+
+
 def test_status_in_words(cli: Cli, study: tuple[Store, dict[str, str]]) -> None:
     store, ids = study
     code, out, err = cli("status")

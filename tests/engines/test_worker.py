@@ -53,8 +53,8 @@ def test_nothing_is_measured_where_no_stack_is_wished_or_possible(make_trial: Ma
 
 
 @pytest.fixture
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    place = Local(tmp_path_factory.mktemp("cache"))
+def place(cache: Path) -> Iterator[Local]:
+    place = Local(cache)
     yield place
     place.close()
 
