@@ -27,7 +27,7 @@ from seedstudy.stats.power import difference_power, estimated_df_power
 from seedstudy.stats.welch import two_sided_p, welch
 
 Cli = Callable[..., tuple[int, str, str]]
-STUDIES = Path(__file__).parents[1] / "studies"
+STUDIES = Path(__file__).parents[2] / "studies"
 
 
 # --- statistics ---------------------------------------------------------------------------------------
