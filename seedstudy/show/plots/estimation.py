@@ -10,7 +10,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from seedstudy.show.format import ends, percent
+from seedstudy.show.format import percent, with_interval
 from seedstudy.show.plots.canvas import (
     ARMS,
     SMALL,
@@ -111,11 +111,7 @@ def _seeds(axes: Axes, answers: dict[int, Answer], n_rows: int) -> None:
                 legend=False,
             )
         _interval(axes, means[row], row + _BAR_Y)
-        decimals = decimals_of(means[row])
-        text = f"{means[row].value:.{decimals}f}"
-        if means[row].has_interval:
-            text += f" {ends(means[row].low, means[row].high, decimals)}"
-        _row_text(axes, row, f"{text}, n = {arm.n}")
+        _row_text(axes, row, f"{with_interval(means[row], decimals_of(means[row]))}, n = {arm.n}")
     axes.set_title(arms[0].eval_set, size=10, weight="bold")
     axes.set_xlabel(axis_label(arms[0]))
 
@@ -138,10 +134,7 @@ def _differences(axes: Axes, answers: dict[int, Answer], n_rows: int) -> None:
             axes.fill_betweenx(reach, -margin, margin, color="0.88", linewidth=0, zorder=0)
         axes.plot([0, 0], reach, color="0.45", linewidth=1, zorder=1)
         _interval(axes, difference, row + 0.16, _deciding(answer))
-        decimals = decimals_of(difference)
-        text = f"{difference.value:+.{decimals}f}"
-        if difference.has_interval:
-            text += f" {ends(difference.low, difference.high, decimals, sign='+')}"
+        text = with_interval(difference, decimals_of(difference), sign="+", interval_sign="+")
         _row_text(axes, row, text.replace("-", "−"))
         axes.text(
             1, row + _TEXT_Y, answer.verdict.word, transform=axes.get_yaxis_transform(), ha="right", va="center",
