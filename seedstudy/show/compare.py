@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from seedstudy.show.format import (
+    COLOURS,
     UNKNOWN,
-    VERDICT_COLOURS,
     ci_heading,
     filled_table,
     interval,
@@ -57,7 +57,7 @@ def comparison_tables(comparisons: Comparisons, *, with_details: bool = False) -
             interval(answer.interval_adjusted, decimals),
             format_p(answer.p_adjusted),
             UNKNOWN if prob is None else f"{prob.value:.2f} {interval(prob, 2)}",
-            Text(verdict.word, style=VERDICT_COLOURS[verdict.word]),
+            Text(verdict.word, style=COLOURS[verdict.word]),
         )
     is_by_pair = len(comparisons.pairs) > 1
     return Group(

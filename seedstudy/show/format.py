@@ -15,12 +15,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.verdict import Word
     from seedstudy.stats.result import Estimate
 
-VERDICT_COLOURS: Mapping[Word, str] = {
-    "better": "green",
-    "worse": "red",
-    "equivalent": "cyan",
-    "inconclusive": "yellow",
-}
+COLOURS: Mapping[Word, str] = {"better": "green", "worse": "red", "equivalent": "cyan", "inconclusive": "yellow"}
 UNKNOWN = "–"
 """Stands where a number cannot be given."""
 PIPE_WIDTH = 200
@@ -99,7 +94,7 @@ def duration(seconds: float) -> str:
 
 def verdict_line(subject: str, verdict: Word, rest: str) -> Text:
     """Return "subject: verdict: rest" with the verdict in its colour."""
-    return Text(f"{subject}: ").append(verdict, style=VERDICT_COLOURS[verdict]).append(f": {rest}")
+    return Text(f"{subject}: ").append(verdict, style=COLOURS[verdict]).append(f": {rest}")
 
 
 def small_print(text: str) -> Text:
