@@ -1,7 +1,7 @@
 """What `import seedstudy as ss` offers, and the one thing that every command calls: a function per question.
 
-Each function returns one typed answer, whose ``to_dict()`` is the document of the command's ``--json``. Everything
-heavy is imported where it is used, so that no question pays for the needs of another.
+Each function returns one typed answer, whose ``to_dict()`` is the document of the command's ``--json``. What is heavy
+(Polars, SciPy, torch) is imported where it is used, so that no question pays for the needs of another.
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seedstudy import data as datasets
 from seedstudy import machine
 from seedstudy.decide.answers import Answers
 from seedstudy.document import FLAT, HIDDEN, fields_of, shown_as
 from seedstudy.errors import StudyError, require_extra, suggest
+from seedstudy.recipes import catalogue
+from seedstudy.recipes.reader import load_recipe
+from seedstudy.study.network import Cost, EvaluatedSet
+from seedstudy.study.study import Study, adjusted, check_name, load_study
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,9 +37,6 @@ if TYPE_CHECKING:
     from seedstudy.decide.summary import Fits, Summaries
     from seedstudy.engines.launch import RunOutcome, Say
     from seedstudy.engines.status import Cancellation, StudyStatus
-    from seedstudy.recipes import catalogue
-    from seedstudy.study.network import Cost, EvaluatedSet
-    from seedstudy.study.study import Study
     from seedstudy.train.preprocessing import Preprocessing
     from seedstudy.train.pretrained import Judged
 
@@ -90,7 +92,6 @@ def run(
 
     """
     from seedstudy.engines import launch
-    from seedstudy.study.study import Study, adjusted, load_study
 
     if study is None and recipes is None:
         raise StudyError("nothing to train: name a recipe (--recipe a2) or a study file.")
@@ -397,7 +398,6 @@ def race(
         raise StudyError("race: trials are raced by top1; other metrics come from files, with --replay.")
     from seedstudy.engines import race as live
     from seedstudy.store.store import Store
-    from seedstudy.study.study import adjusted
 
     recipes = [str(name) for name in what]
     if margin is None:
@@ -665,12 +665,8 @@ def evaluate(
         timm's folder ``results``: its figures stand beside ours.
 
     """
-    from seedstudy import data as datasets
     from seedstudy.read.published import timm_top1
-    from seedstudy.recipes.reader import load_recipe
     from seedstudy.store import outside
-    from seedstudy.study.network import EvaluatedSet
-    from seedstudy.study.study import check_name
 
     check_name(study)
     require_extra("train")
@@ -787,15 +783,11 @@ def cost(
 
 def recipes() -> catalogue.Catalogue:
     """Return the recipes that come with seedstudy, and what keeps them from being trained as they are."""
-    from seedstudy.recipes import catalogue
-
     return catalogue.catalogue()
 
 
 def recipe(name: str, *, model: str | None = None, data: str | None = None) -> catalogue.Description:
     """Return every value of a recipe, for a network and scaled to a data set where these are given."""
-    from seedstudy.recipes import catalogue
-
     return catalogue.describe(name, model, data=_data_facts(data))
 
 
@@ -803,36 +795,26 @@ def recipe_differences(
     *names: str, model: str | None = None, data: str | None = None, everything: bool = False
 ) -> catalogue.Differences:
     """Return in which values recipes differ, or all values."""
-    from seedstudy.recipes import catalogue
-
     return catalogue.differences(names, model, data=_data_facts(data), everything=everything)
 
 
 def recipe_models(*names: str) -> catalogue.Networks:
     """Return the networks whose training the recipes' sources report; of all packaged recipes by default."""
-    from seedstudy.recipes import catalogue
-
     return catalogue.networks(names)
 
 
 def data_sets() -> Catalogue:
     """Return the data sets that can be trained on."""
-    from seedstudy import data
-
-    return data.catalogue()
+    return datasets.catalogue()
 
 
 def check_data(name: str, *, data_dir: str | Path | None = None) -> Check:
     """Say which parts of a data set are on disk, what is missing and how to get it."""
-    from seedstudy import data
-
-    return data.check(name, _path(data_dir))
+    return datasets.check(name, _path(data_dir))
 
 
 def _data_facts(name: str | None) -> DataInfo | None:
-    from seedstudy import data
-
-    return None if name is None else data.info(name)
+    return None if name is None else datasets.info(name)
 
 
 # --- shared steps -----------------------------------------------------------------------------------------
