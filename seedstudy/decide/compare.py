@@ -18,7 +18,7 @@ from seedstudy.decide.answers import Answers
 from seedstudy.decide.group import by_eval_set, moments_of
 from seedstudy.decide.summary import DEFAULT_RNG_SEED, doubts_of
 from seedstudy.decide.verdict import Overall, Rule, Verdict, decide, overall
-from seedstudy.document import document, ends, fields_of, finite
+from seedstudy.document import FLAT, HIDDEN, document, ends, fields_of, finite, shown_as
 from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.metrics import direction_of
 from seedstudy.stats.compare import Comparison, Details, compare, compare_summaries, details
@@ -59,19 +59,19 @@ class Design:
 class Answer:
     """B against A on one eval set: the groups, the statistics and the verdict."""
 
-    a: Group
-    b: Group
-    comparison: Comparison
-    rule: Rule
-    verdict: Verdict
+    a: Group = field(metadata=HIDDEN)
+    b: Group = field(metadata=HIDDEN)
+    comparison: Comparison = field(metadata=HIDDEN)
+    rule: Rule = field(metadata=HIDDEN)
+    verdict: Verdict = field(metadata=FLAT)
     p_adjusted: float
     """p-value adjusted for the family; the verdict is read from it."""
     equivalence_p_adjusted: float | None
-    interval_adjusted: Estimate
+    interval_adjusted: Estimate = field(metadata=HIDDEN)
     """The difference with an interval that holds together with those of the whole family (Bonferroni)."""
-    is_primary: bool
+    is_primary: bool = field(metadata=HIDDEN)
     """Whether this eval set decides."""
-    n_family: int
+    n_family: int = field(metadata=shown_as("family_size"))
     """Number of comparisons that are adjusted together with this one."""
     correction: Correction
 
@@ -114,16 +114,12 @@ class Answer:
             **numbers,
             "level": c.level,
             "statistic": finite(c.statistic),
-            "p_adjusted": finite(self.p_adjusted),
             "ci_adjusted": ends(self.interval_adjusted),
-            "correction": self.correction,
             "family": "primary" if self.is_primary else "secondary",
-            "family_size": self.n_family,
             "equivalence_p": finite(c.equivalence_p),
-            "equivalence_p_adjusted": finite(self.equivalence_p_adjusted),
             "paired": c.paired,
             "prob_b_better_ci": None,  # where there is no such estimate
-            **fields_of(self.verdict),
+            **fields_of(self),
             "details": document(self.details),
             "warnings": list(dict.fromkeys((*self.warnings, *self.doubts, *c.hedges_g.warnings))),
         }
@@ -161,11 +157,9 @@ class Comparisons(Answers[Answer]):
 
     def overall(self) -> dict[tuple[str, str], Overall]:
         """Return one verdict per pair that was judged on several eval sets."""
-        pairs: dict[tuple[str, str], list[Answer]] = {}
-        for answer in self.answers:
-            pairs.setdefault((answer.a.label, answer.b.label), []).append(answer)
         found = {}
-        for pair, answers in pairs.items():
+        for pair in self.pairs:
+            answers = [answer for answer in self.answers if (answer.a.label, answer.b.label) == pair]
             decisive = [answer for answer in answers if answer.is_primary]
             if len(answers) > 1 and len(decisive) == 1:
                 others = {answer.a.eval_set: answer.verdict for answer in answers if not answer.is_primary}
@@ -175,13 +169,6 @@ class Comparisons(Answers[Answer]):
 
 def rule_for(groups: Sequence[Group], *, margin: float | None, level: float, lower_is_better: bool | None) -> Rule:
     """Return the rule by which groups are judged: as given, or as the studies declared and the metric's name says.
-
-    Parameters
-    ----------
-    margin
-        None: the margin that the studies of the groups declared, if any.
-    lower_is_better
-        None: the direction that the metric's name says beyond doubt; accuracies are better where higher.
 
     Raises
     ------
@@ -201,14 +188,7 @@ def rule_for(groups: Sequence[Group], *, margin: float | None, level: float, low
 
 
 def is_lower_better(metric: str, unit: str | None) -> bool:
-    """Return the direction of a metric, as its name says beyond doubt.
-
-    Raises
-    ------
-    StudyError
-        The name does not say.
-
-    """
+    """Return the direction of a metric, as its name says beyond doubt; StudyError where it does not."""
     if unit == "pp":
         return False
     direction = direction_of(metric)
@@ -333,9 +313,7 @@ def _simultaneous(c: Comparison, n: int) -> Estimate:
 def _max_t(members: Sequence[_Member], rng_seed: int) -> Sequence[float]:
     """Relabel whole seeds: eval sets of one network go together (Westfall & Young 1993, step-down)."""
     if len({(a.label, b.label) for a, b, _ in members}) > 1 or any(c.paired for _, _, c in members):
-        raise StudyError(
-            "--correction max-t is for one unpaired pair on several eval sets; use holm for several pairs."
-        )
+        raise StudyError("--correction max-t: for one unpaired pair on several eval sets; use holm for several pairs.")
     arms = []
     for groups in ([a for a, _, _ in members], [b for _, b, _ in members]):
         if any(g.moments is not None or g.seeds is None or g.seeds != groups[0].seeds for g in groups):

@@ -220,13 +220,8 @@ def replay(
 ) -> Race:
     """Race on the results there are, and return it: over, or with what it needs for the next look.
 
-    Parameters
-    ----------
-    values
-        Arm -> one number per seed, in the order of the seeds; nan for a seed that ended without a result.
-    costs
-        Arm -> seconds of training of each seed.
-
+    `values`: arm -> one number per seed, in the order of the seeds; nan for a seed that ended without a result.
+    `costs`: arm -> seconds of training of each seed.
     """
     course = _Course(values, rule)
     rounds, needs = 0, dict.fromkeys(rule.arms, rule.plan.looks[0])
@@ -371,11 +366,7 @@ def replay_groups(
 ) -> Race:
     """Race on groups of one eval set, in the order of their seeds.
 
-    Parameters
-    ----------
-    given
-        Values of :class:`~seedstudy.stats.race.Plan`; the budget (``most``) is the shortest arm by default.
-
+    `given`: values of :class:`~seedstudy.stats.race.Plan`; the budget (``most``) is the shortest arm by default.
     """
     for group in groups:
         if group.moments is not None:
@@ -389,11 +380,11 @@ def replay_groups(
         lower_is_better=lower_is_better,
         target=target,
     )
-    return replay({group.label: _in_seed_order(group) for group in groups}, rule, rng_seed=rng_seed)
-
-
-def _in_seed_order(group: Group) -> Values:
-    return group.values if group.seeds is None else group.values[np.argsort(group.seeds, kind="stable")]
+    values = {
+        group.label: group.values if group.seeds is None else group.values[np.argsort(group.seeds, kind="stable")]
+        for group in groups
+    }
+    return replay(values, rule, rng_seed=rng_seed)
 
 
 # --- words --------------------------------------------------------------------------------------------

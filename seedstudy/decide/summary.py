@@ -149,11 +149,7 @@ def fit_group(
 ) -> FittedGroup:
     """Fit distributions to one group; the beta distribution too where values are shares strictly inside 0 and 100 %.
 
-    Parameters
-    ----------
-    n_examples
-        Images of the eval set, where the group does not know: accuracies then come in steps of one image.
-
+    `n_examples`: images of the eval set, where the group does not know: accuracies come in steps of one image.
     """
     summary = summarise(group, level=level)
     is_share = group.unit == "pp"
