@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.summary import Fits, Summaries
     from seedstudy.engines.launch import RunOutcome, Say
     from seedstudy.engines.status import Cancellation, StudyStatus
+    from seedstudy.store.store import Store
     from seedstudy.train.preprocessing import Preprocessing
     from seedstudy.train.pretrained import Judged
 
@@ -116,26 +117,23 @@ def run(
 
 def status(study: str = "main", *, results: str | Path = "results") -> StudyStatus:
     """Return the state of every trial of a study."""
-    from seedstudy.engines import status
-    from seedstudy.store.store import open_study
+    from seedstudy.engines.status import study_status
 
-    return status.study_status(open_study(Path(results), study))
+    return study_status(_store(results, study))
 
 
 def cancel(study: str = "main", *, results: str | Path = "results") -> Cancellation:
     """Stop a study's trials, wherever they run; each keeps its state, and `run` goes on with it."""
     from seedstudy.engines import status
-    from seedstudy.store.store import open_study
 
-    return status.cancel(open_study(Path(results), study))
+    return status.cancel(_store(results, study))
 
 
 def leftovers(study: str = "main", *, results: str | Path = "results") -> dict[Path, int]:
     """Return the files, with their sizes in bytes, that `clean` removes; none of them holds a result."""
     from seedstudy.engines import status
-    from seedstudy.store.store import open_study
 
-    return status.leftovers(open_study(Path(results), study))
+    return status.leftovers(_store(results, study))
 
 
 def clean(paths: Iterable[Path]) -> None:
@@ -165,10 +163,8 @@ def load_trials(path: str | Path = "results/main") -> pl.DataFrame:
 
 def load_predictions(path: str | Path, trial_id: str) -> pl.DataFrame:
     """Return one trial's PREDICTIONS frame, one row per eval set and image."""
-    from seedstudy.store.store import open_study
-
     path = Path(path)
-    return open_study(path.parent, path.name).predictions(trial_id)
+    return _store(path.parent, path.name).predictions(trial_id)
 
 
 def summary(
@@ -674,15 +670,9 @@ def evaluate(
 
     prepared = datasets.prepare(data, data_dir=_path(data_dir), cache_dir=machine.cache_dir(), progress=say)
     loaded = datasets.load(prepared)
-    judged = judge(
-        model,
-        loaded,
-        _available(loaded, eval_sets, say),
-        weights=_path(weights),
-        recipe=load_recipe(recipe) if recipe is not None else None,
-        size=size,
-        crop=crop,
-    )
+    tested_as = None if recipe is None else load_recipe(recipe)
+    names = _available(loaded, eval_sets, say)
+    judged = judge(model, loaded, names, weights=_path(weights), recipe=tested_as, size=size, crop=crop)
     shown = judged.preprocessing
     tag, base = outside.recipe_and_model(model, _path(weights))
     is_new = outside.add_evaluated(
@@ -738,7 +728,7 @@ def _warn_of_wrong_folders(judged: Judged, data: Dataset, say: Say) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Costs(Answers["Cost"]):
+class Costs(Answers[Cost]):
     """Size and, where it was timed, speed of networks."""
 
     answers: tuple[Cost, ...] = field(metadata=shown_as("costs"))
@@ -831,6 +821,12 @@ def _source(
 
     names = None if eval_sets is None else (eval_sets,) if isinstance(eval_sets, str) else tuple(eval_sets)
     return Source(results=Path(results), study=study, eval_sets=names, metric=metric, unit=unit)
+
+
+def _store(results: str | Path, study: str) -> Store:
+    from seedstudy.store.store import open_study
+
+    return open_study(Path(results), study)
 
 
 def _path(path: str | Path | None) -> Path | None:

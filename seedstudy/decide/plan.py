@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seedstudy.decide.group import moments_of
-from seedstudy.document import HIDDEN, document, fields_of
+from seedstudy.document import FLAT, HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StatisticsError, StudyError
 from seedstudy.read.published import gpu_hours, reference_stds
 from seedstudy.stats.power import (
@@ -39,10 +39,10 @@ class Spread:
 
     sd_a: float
     sd_b: float
-    n_a: int | None = None
+    n_a: int | None = field(default=None, metadata=HIDDEN)
     """Seeds behind it; None where the number was given without."""
-    n_b: int | None = None
-    source: str = "given"
+    n_b: int | None = field(default=None, metadata=HIDDEN)
+    source: str = field(default="given", metadata=shown_as("sd_source"))
 
     @property
     def band(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
@@ -66,7 +66,7 @@ class PowerPlan:
     n_per_arm: int | None
     """None where no number of seeds up to `MOST_SEEDS` would do."""
     difference: float
-    spread: Spread = field(metadata=HIDDEN)
+    spread: Spread = field(metadata=FLAT)
     alpha: float
     power: float
     """Asked for, or (question ``power``, or seeds rounded up) reached."""
@@ -90,10 +90,7 @@ class PowerPlan:
         spread = self.spread
         return {
             **fields_of(self),
-            "sd_a": spread.sd_a,
-            "sd_b": spread.sd_b,
             "method": "welch" if self.margin is None else "two one-sided welch tests",
-            "sd_source": spread.source,
             "sd_n": None if spread.n_a is None else [spread.n_a, spread.n_b],
             "sd_band": document(spread.band),
             "gpu_hours": self.gpu_hours,
