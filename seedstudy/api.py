@@ -178,11 +178,7 @@ def summary(
 ) -> Summaries:
     """Describe recipes on every eval set: n, mean, std, min, max, seed 0, each with its interval.
 
-    Parameters
-    ----------
-    what
-        Selectors, or a TRIALS frame and selectors of its recipes, as in :func:`compare`; none: the whole study.
-
+    `what`: selectors, or a TRIALS frame and selectors of its recipes, as in :func:`compare`; none: the whole study.
     """
     return _summaries(what, _source(results, study, eval_sets, metric, unit), level=level)
 
@@ -286,11 +282,7 @@ def grid(
 ) -> Grids:
     """Read architecture difference, recipe difference and seed noise from one table, one per eval set.
 
-    Parameters
-    ----------
-    what
-        As in :func:`compare`, with every combination of at least two models and two recipes; none: the whole study.
-
+    `what` as in :func:`compare`: every combination of at least two models and two recipes; none: the whole study.
     """
     from seedstudy.decide.grid import Grids, analyse_grid
     from seedstudy.decide.group import select
@@ -357,14 +349,12 @@ def race(
         order of the seeds.
     replay
         Train nothing.
-    margin
-        Smallest difference of interest; None: as the study declared.
+    margin, lower_is_better
+        As in :func:`compare`.
     target
         Race one recipe against this number.
     eval_set
         The one that decides; None: val.
-    lower_is_better
-        As in :func:`compare`.
     plan
         Values of :class:`~seedstudy.stats.race.Plan`: ``alpha``, ``method``, ``first``, ``every``, ``most``,
         ``futility``; the defaults for the others, with `replay` the shortest arm as the budget.

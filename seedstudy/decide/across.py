@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -138,12 +139,11 @@ def _ranked(names: Sequence[str], eval_set: str, columns: Sequence[Sequence[Grou
 
 
 def _by_data(arm: Sequence[Group]) -> dict[str, list[Group]]:
-    found: dict[str, list[Group]] = {}
+    found: dict[str, list[Group]] = defaultdict(list)
     for group in arm:
-        groups = found.setdefault(str(group.data), [])
-        if any(group.eval_set == other.eval_set for other in groups):
+        if group.eval_set in by_eval_set(found[str(group.data)]):
             raise StudyError(
                 f"{group.label}: several models or trials that do not pool on {group.data}; say which: RECIPE@MODEL."
             )
-        groups.append(group)
+        found[str(group.data)].append(group)
     return found
