@@ -122,13 +122,15 @@ def studentised(values: Sample) -> Statistic:
             variance = (ss_a + ss_b) / (n - 2) * (1 / n_a + 1 / n_b)
         else:
             variance = ss_a / (n_a * (n_a - 1)) + ss_b / (n_b * (n_b - 1))
-        denominator = squared + variance
-        image: NDArray[np.float64] = np.divide(
-            squared, denominator, out=np.zeros_like(squared), where=denominator > 1e-30
-        )
-        return image
+        return bounded_image(squared, variance)
 
     return statistic
+
+
+def bounded_image(squared: NDArray[np.float64], variance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return t^2 / (1 + t^2), where t^2 = squared / variance; 0 where both are 0."""
+    total = squared + variance
+    return np.divide(squared, total, out=np.zeros_like(squared), where=total > 1e-30)
 
 
 def sign_flips(differences: Sample, *, rng: np.random.Generator, resamples: int) -> Permutation:
