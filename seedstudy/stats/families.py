@@ -119,9 +119,8 @@ def _moments_and(*offset: float) -> Callable[[Array], Array]:
     """Return a start at the moments, and a shape of 0 where there is one, plus this offset."""
 
     def start(samples: Array) -> Array:
-        moments = _moments(samples)
-        shapes = np.zeros((len(samples), len(offset) - moments.shape[1]))
-        return np.concatenate([moments, shapes], axis=1) + np.array(offset)
+        no_shape = np.zeros((len(samples), len(offset) - 2))
+        return np.asarray(np.column_stack([_moments(samples), no_shape]) + np.array(offset))
 
     return start
 

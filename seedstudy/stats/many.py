@@ -26,15 +26,8 @@ def max_t(
 ) -> tuple[float, ...]:
     """Return step-down max-T p-values (Westfall & Young 1993) of the columns, relabelling rows.
 
-    Parameters
-    ----------
-    a, b : arrays, shapes (n_a, n_columns), (n_b, n_columns)
-        Seeds by eval sets.
-    rng : numpy.random.Generator
-        Used when there are too many labellings to try all.
-    resamples : int
-        Random labellings in that case.
-
+    `a` and `b` have shapes (n_a, n_columns), (n_b, n_columns): seeds by eval sets. Where there are too many labellings
+    to try all, `resamples` random ones are drawn.
     """
     columns = a.shape[1]
     if not columns:
@@ -58,11 +51,8 @@ def max_t(
 def compact_letters(means: Mapping[str, float], different: set[tuple[str, str]]) -> dict[str, str]:
     """Return letters such that two recipes share one exactly when no difference between them was shown.
 
-    Notes
-    -----
     Insert and absorb, Piepho (2004), "An algorithm for a letter-based representation of all-pairwise comparisons",
     J. Computational and Graphical Statistics 13. Letters run from the highest mean down.
-
     """
     order = sorted(means, key=lambda name: (-means[name], name))
     columns = [frozenset(order)]

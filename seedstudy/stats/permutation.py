@@ -64,28 +64,14 @@ def label_arms(
     total = math.comb(n_a + n_b, n_a)
     if total <= exact_up_to:
         return Labelled(observed=observed, blocks=_all_labellings(n_a, n_b), n_counted_extra=0, n_total=total)
-    return Labelled(
-        observed=observed,
-        blocks=_random_labellings(n_a, n_b, resamples, rng),
-        n_counted_extra=1,
-        n_total=resamples + 1,
-    )
+    blocks = _random_labellings(n_a, n_b, resamples, rng)
+    return Labelled(observed=observed, blocks=blocks, n_counted_extra=1, n_total=resamples + 1)
 
 
 def permute(statistic: Statistic, n_a: int, n_b: int, *, rng: np.random.Generator, resamples: int) -> Permutation:
     """Relabel n_a + n_b seeds, the first n_a being arm A, and count labellings at least as extreme as this one.
 
-    Parameters
-    ----------
-    statistic : callable
-        Vectorised over labellings; see `Statistic`.
-    n_a, n_b : int
-        Seeds per arm.
-    rng : numpy.random.Generator
-        Used only when there are more than `EXACT_UP_TO` labellings.
-    resamples : int
-        Number of random labellings in that case.
-
+    Where there are more than `EXACT_UP_TO` labellings, `resamples` random ones are drawn.
     """
     labelled = label_arms(n_a, n_b, rng=rng, resamples=resamples)
     bound = float(statistic(labelled.observed)[0]) - Labelled.TIE
@@ -140,14 +126,12 @@ def sign_flips(differences: Sample, *, rng: np.random.Generator, resamples: int)
     z = differences / scale
     bound = abs(float(z.mean())) - Labelled.TIE
     if 2**n <= EXACT_UP_TO:
-        signs = np.array(list(itertools.product((-1.0, 1.0), repeat=n)))
-        count = int(np.sum(np.abs(signs @ z) / n >= bound))
-        return Permutation(p_value=count / 2**n, floor=floor_paired(n))
-    count = 1
-    for size in _blocks(resamples, n):
-        signs = rng.integers(0, 2, (size, n)) * 2.0 - 1.0
-        count += int(np.sum(np.abs(signs @ z) / n >= bound))
-    return Permutation(p_value=count / (resamples + 1), floor=floor_paired(n))
+        blocks, extra, total = iter([np.array(list(itertools.product((-1.0, 1.0), repeat=n)))]), 0, 2**n
+    else:
+        blocks = (rng.integers(0, 2, (size, n)) * 2.0 - 1.0 for size in _blocks(resamples, n))
+        extra, total = 1, resamples + 1
+    count = extra + sum(int(np.sum(np.abs(signs @ z) / n >= bound)) for signs in blocks)
+    return Permutation(p_value=count / total, floor=floor_paired(n))
 
 
 def _blocks(total: int, width: int) -> Iterator[int]:

@@ -115,23 +115,9 @@ def more_seeds(
     Settled means: the difference is detected, or (with a margin) equivalence is shown, whichever needs fewer seeds.
     A std from few seeds is a guess, so its upper 80 % limit is used (Browne 1995, for the pilot's degrees of freedom).
 
-    Parameters
-    ----------
-    with_more : callable
-        From a number of additional seeds per arm (at least 1) to the t distance that the printed standard deviations
-        would then give.
-    pilot_df : float
-        Degrees of freedom behind those standard deviations.
-    margin : float, optional
-        Declared margin, in the unit of the difference.
-    alpha, power : float
-        Error rate of each claim, and the probability with which the question is to be settled.
-
-    Returns
-    -------
-    int or None
-        None where no number of seeds up to `MOST_SEEDS` would do.
-
+    `with_more` gives the t distance that the printed standard deviations would have with so many additional seeds per
+    arm (at least 1); `pilot_df` are the degrees of freedom behind them. None where no number of seeds up to
+    `MOST_SEEDS` would do.
     """
     inflation = sd_inflation(pilot_df)
 

@@ -20,15 +20,6 @@ Rows = NDArray[np.float64]
 def as_sample(values: ArrayLike, *, name: str = "sample", at_least: int = 1) -> Sample:
     """Return the values as a float64 vector, one number per seed.
 
-    Parameters
-    ----------
-    values : array_like, shape (n_seeds,)
-        One number per seed, any unit.
-    name : str
-        Name of the sample in error messages.
-    at_least : int
-        Smallest number of seeds that makes sense to the caller.
-
     Raises
     ------
     StatisticsError

@@ -26,15 +26,15 @@ _TAILS = "the interval of the ratio is too short with skewed seeds or outliers (
 # --- one standard deviation ----------------------------------------------------------------------------
 
 
-def sd_factors(n: float, level: float) -> tuple[float, float]:
-    """Return what to multiply a standard deviation of n normal seeds by for the ends of its interval."""
-    tail, df = (1 - level) / 2, n - 1
+def sd_factors(df: float, level: float) -> tuple[float, float]:
+    """Return what to multiply a standard deviation of normal seeds by for the ends of its interval."""
+    tail = (1 - level) / 2
     return math.sqrt(df / chi2_quantile(1 - tail, df)), math.sqrt(df / chi2_quantile(tail, df))
 
 
 def unsure_spread(n: int, level: float) -> str:
     """Return the warning that few seeds hardly show their standard deviation."""
-    low, high = sd_factors(n, level)
+    low, high = sd_factors(n - 1, level)
     return f"n = {n} seeds hardly show the spread: the true std may be {low:.2g} to {high:.2g} times the printed one"
 
 
@@ -48,7 +48,7 @@ def std_interval(sample: Sample, *, level: float) -> Estimate:
     n, sd = sample.size, sd_of(sample)
     if not sd > 0.0:
         return Estimate.of(sd, None, level=level, n=n, method="chi2")
-    ends = [sd * factor for factor in sd_factors(n, level)]
+    ends = [sd * factor for factor in sd_factors(n - 1, level)]
     return Estimate.of(sd, ends, level=level, n=n, method="chi2", warnings=_NORMAL_ONLY)
 
 
