@@ -9,7 +9,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.decide.group import by_eval_set
@@ -18,8 +17,9 @@ from seedstudy.document import fields_of, finite
 from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.published import Table, reference_stds
 from seedstudy.stats.audit import (
+    CellPair,
     Cells,
-    Pair,
+    Values,
     Worth,
     compare_pairs,
     prob_best,
@@ -51,14 +51,14 @@ class ColumnAudit:
     column: str
     sd: float
     rows: tuple[str, ...]
-    values: npt.NDArray[np.float64]
-    pairs: tuple[Pair, ...]
+    values: Values
+    pairs: tuple[CellPair, ...]
     """All pairs of rows, or each row against the one before (`is_ladder`); positions in `rows`."""
     is_ladder: bool
     ranks: tuple[tuple[int, int], ...]
     """Rank interval of each row; empty for a ladder."""
-    prob_best: npt.NDArray[np.float64]
-    shrunken: npt.NDArray[np.float64]
+    prob_best: Values
+    shrunken: Values
     noise_share: float
     """Share of the column's variance that seed noise explains."""
     claims: tuple[Worth, ...]
@@ -76,7 +76,7 @@ class Audit:
     alpha: float
     lower_is_better: bool
     columns: tuple[ColumnAudit, ...]
-    across: tuple[tuple[str, Pair], ...]
+    across: tuple[tuple[str, CellPair], ...]
     """Pairs of columns within each row, as one family; positions in `table.columns`."""
     sensitivity: tuple[tuple[float, int, int], ...]
     """Factor of the std, decided pairs of rows, decided pairs of columns."""
@@ -111,11 +111,11 @@ class Audit:
             "left_out": list(self.left_out),
         }
 
-    def is_decided(self, pair: Pair) -> bool:
+    def is_decided(self, pair: CellPair) -> bool:
         """Whether the difference exceeds seed noise."""
         return pair.p_adjusted < self.alpha
 
-    def counts(self, pairs: Sequence[Pair]) -> dict[str, int]:
+    def counts(self, pairs: Sequence[CellPair]) -> dict[str, int]:
         """Return how many pairs there are, how many are decided, and how many would be if none were adjusted."""
         return {
             "n_pairs": len(pairs),
@@ -156,7 +156,7 @@ class Audit:
             "pairs": [self._pair_dict(pair, c.rows) for pair in c.pairs],
         }
 
-    def _pair_dict(self, pair: Pair, names: Sequence[str]) -> dict[str, Any]:
+    def _pair_dict(self, pair: CellPair, names: Sequence[str]) -> dict[str, Any]:
         named = {"a": names[pair.a], "b": names[pair.b]}
         return fields_of(pair) | named | {"is_decided": self.is_decided(pair)}
 
@@ -277,7 +277,7 @@ class _Judge:
     lower_is_better: bool
     is_ladder: bool
 
-    def pairs(self, column: str, factor: float) -> tuple[tuple[str, ...], npt.NDArray[np.float64], tuple[Pair, ...]]:
+    def pairs(self, column: str, factor: float) -> tuple[tuple[str, ...], Values, tuple[CellPair, ...]]:
         values = self.table.values[:, self.table.columns.index(column)]
         there = np.flatnonzero(np.isfinite(values))
         wanted = list(combinations(range(there.size), 2))
@@ -287,7 +287,7 @@ class _Judge:
         found = compare_pairs(values[there], wanted, sd, cells=self.cells, df=self.noise.df)
         return tuple(self.table.rows[i] for i in there), values[there], found
 
-    def across(self, factor: float) -> tuple[tuple[str, Pair], ...]:
+    def across(self, factor: float) -> tuple[tuple[str, CellPair], ...]:
         """Compare the columns within each row, all rows as one family."""
         n_columns = len(self.table.columns)
         sd = np.array([factor * self.noise.sd[name] for name in self.table.columns])
@@ -303,7 +303,7 @@ class _Judge:
         return tuple(
             (
                 self.table.rows[row],
-                Pair(a=a, b=b, difference=p.difference, p_value=p.p_value, p_adjusted=p.p_adjusted),
+                CellPair(a=a, b=b, difference=p.difference, p_value=p.p_value, p_adjusted=p.p_adjusted),
             )
             for (row, a, b), p in zip(places, found, strict=True)
         )

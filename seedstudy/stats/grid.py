@@ -130,7 +130,7 @@ def projection(name: str, n_architectures: int, n_recipes: int) -> Vector:
         mean = np.full((levels, levels), 1.0 / levels)
         return np.eye(levels) - mean if name in (factor, "interaction") else mean
 
-    return np.kron(part(n_architectures, "architecture"), part(n_recipes, "recipe"))
+    return np.kron(part(n_architectures, "architecture"), part(n_recipes, "recipe")).astype(np.float64)
 
 
 def anova_type(matrix: Vector, means: Vector, variances: Vector, n: Vector) -> tuple[Any, Any, Any]:

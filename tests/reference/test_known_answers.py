@@ -112,7 +112,6 @@ def test_best_of_n():
         (100, 2.50759),
     ):
         assert audit.normal_best(n) == pytest.approx(expected, abs=5e-6)
-    assert audit.expected_best([3, 1, 2], 2, with_replacement=True) == pytest.approx(22 / 9)
     assert audit.expected_best([3, 1, 2], 2) == pytest.approx(8 / 3)
 
 
