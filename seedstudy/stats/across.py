@@ -154,12 +154,9 @@ def rank_recipes(means: Mapping[str, ArrayLike]) -> Ranking:
         raise StatisticsError("data sets: a mean is nan or infinite; leave that data set out for all recipes")
     k = table.shape[0]
     ranks = rankdata(table, axis=1)
-    bare = []
-    for i, j in itertools.combinations(range(len(names)), 2):
-        gaps = table[:, j] - table[:, i]
-        p = wilcoxon_p(gaps)
-        bare.append((names[i], names[j], float(np.median(gaps)), 1.0 if p is None else p))
-    adjusted = adjust([p for *_, p in bare])
+    pairs = list(itertools.combinations(range(len(names)), 2))
+    gaps = [table[:, j] - table[:, i] for i, j in pairs]
+    p_values = [1.0 if (p := wilcoxon_p(gap)) is None else p for gap in gaps]
     floor = 2.0 ** (1 - k)
     warnings: tuple[str, ...] = ()
     if k < FEWEST_DATA_SETS:
@@ -168,8 +165,10 @@ def rank_recipes(means: Mapping[str, ArrayLike]) -> Ranking:
         mean_ranks=dict(zip(names, ranks.mean(axis=0).tolist(), strict=True)),
         friedman_p=_friedman_p(ranks),
         pairs=tuple(
-            RankedPair(a=a, b=b, median_difference=gap, p_value=p, p_adjusted=p_adjusted)
-            for (a, b, gap, p), p_adjusted in zip(bare, adjusted, strict=True)
+            RankedPair(
+                a=names[i], b=names[j], median_difference=float(np.median(gap)), p_value=p, p_adjusted=p_adjusted
+            )
+            for (i, j), gap, p, p_adjusted in zip(pairs, gaps, p_values, adjust(p_values), strict=True)
         ),
         floor=floor,
         warnings=warnings,

@@ -135,6 +135,10 @@ def compare(
 ) -> Comparison:
     """Compare two recipes by the results of their seeds.
 
+    The method is chosen by the design alone (numbers of seeds, pairing), never by a test on the data. The one
+    exception is an arithmetic one: without any spread in either arm there is no t, and the permutation p takes its
+    place.
+
     Parameters
     ----------
     a, b : array_like, shapes (n_a,), (n_b,)
@@ -154,12 +158,6 @@ def compare(
     StatisticsError
         Nan or infinite values, one seed in both arms, unequal lengths of a paired comparison, a bad level or margin.
 
-    Notes
-    -----
-    The method is chosen by the design alone (numbers of seeds, pairing), never by a test on the data. The one
-    exception is an arithmetic one: without any spread in either arm there is no t, and the permutation p takes its
-    place.
-
     """
     check_level(level)
     check_margin(margin)
@@ -167,10 +165,18 @@ def compare(
     arms = _Arms(*names, first.size, second.size, mean_of(first), mean_of(second), sd_of(first), sd_of(second))
     if paired:
         permutation = sign_flips(second - first, rng=rng, resamples=resamples)
-        return _compare_pairs(first, second, arms, permutation, level, margin)
-    pooled = np.concatenate([first, second])
-    permutation = permute(studentised(pooled), first.size, second.size, rng=rng, resamples=resamples)
-    return _compare_arms(first, second, arms, permutation, level, margin)
+        answers = _compare_pairs(first, second, arms, permutation, level, margin)
+    else:
+        statistic = studentised(np.concatenate([first, second]))
+        permutation = permute(statistic, first.size, second.size, rng=rng, resamples=resamples)
+        answers = _compare_arms(first, second, arms, permutation, level, margin)
+    return Comparison(
+        **arms._asdict(),
+        **answers,
+        permutation_p=permutation.p_value,
+        permutation_floor=permutation.floor,
+        warnings=_design_warnings(arms, level, permutation.floor),
+    )
 
 
 def details(
@@ -235,7 +241,14 @@ def compare_summaries(
     check_level(level)
     check_margin(margin)
     for name, mean, sd, n in ((names[0], mean_a, sd_a, n_a), (names[1], mean_b, sd_b, n_b)):
-        _check_summary(name, mean, sd, n)
+        if n < 2 or n != int(n):
+            raise StatisticsError(
+                f"{name}: n = {n} seeds; mean and std can be compared only with the number of seeds, at least 2"
+            )
+        if not (math.isfinite(mean) and math.isfinite(sd) and sd >= 0.0):
+            raise StatisticsError(
+                f"{name}: mean {mean:g} and std {sd:g} must be finite and std not negative; check the table"
+            )
     if sd_a == 0.0 and sd_b == 0.0:
         raise StatisticsError(f"{names[0]} and {names[1]}: both standard deviations are 0; give more digits")
     arms = _Arms(*names, int(n_a), int(n_b), float(mean_a), float(mean_b), float(sd_a), float(sd_b))
@@ -248,7 +261,7 @@ def compare_summaries(
         hedges_g=effect.hedges_g(*arms.moments, level=level),
         single_run_error=effect.contrary_order(*arms.moments),
         warnings=(
-            *_design_warnings(arms, level, floor=None),
+            *_design_warnings(arms, level, None),
             "only mean, std and n are known: no check by permutation or ranks",
         ),
     )
@@ -275,20 +288,9 @@ class _Arms(NamedTuple):
         return not (self.sd_a > 0.0 or self.sd_b > 0.0)
 
 
-def _check_summary(name: str, mean: float, sd: float, n: int) -> None:
-    if n < 2 or n != int(n):
-        raise StatisticsError(
-            f"{name}: n = {n} seeds; mean and std can be compared only with the number of seeds, at least 2"
-        )
-    if not (math.isfinite(mean) and math.isfinite(sd) and sd >= 0.0):
-        raise StatisticsError(
-            f"{name}: mean {mean:g} and std {sd:g} must be finite and std not negative; check the table"
-        )
-
-
 def _compare_arms(
     a: Sample, b: Sample, arms: _Arms, permutation: Permutation, level: float, margin: float | None
-) -> Comparison:
+) -> dict[str, Any]:
     n = (arms.n_a, arms.n_b)
     prob = effect.prob_greater(a, b, level=level)
     if arms.no_spread:
@@ -303,21 +305,13 @@ def _compare_arms(
         test = _t_test(welch.welch(*arms.moments), "welch", n, level, margin)
     doubts = (*test["difference"].warnings, *doubt.seen_skew(a, b, (arms.name_a, arms.name_b)))
     test["difference"] = replace(test["difference"], warnings=doubts)
-    return Comparison(
-        **arms._asdict(),
-        **test,
-        permutation_p=permutation.p_value,
-        permutation_floor=permutation.floor,
-        hedges_g=effect.hedges_g(*arms.moments, level=level),
-        prob_b_greater=prob,
-        single_run_error=single_run_error,
-        warnings=_design_warnings(arms, level, permutation.floor),
-    )
+    g = effect.hedges_g(*arms.moments, level=level)
+    return {**test, "hedges_g": g, "prob_b_greater": prob, "single_run_error": single_run_error}
 
 
 def _compare_pairs(
     a: Sample, b: Sample, arms: _Arms, permutation: Permutation, level: float, margin: float | None
-) -> Comparison:
+) -> dict[str, Any]:
     n, differences = a.size, b - a
     prob = effect.prob_greater_paired(a, b, level=level)
     t = welch.TDistance(mean_of(differences), sd_of(differences) / math.sqrt(n), n - 1.0)
@@ -329,17 +323,13 @@ def _compare_pairs(
         test = _t_test(t, "paired-t", n, level, margin)
     typical = math.sqrt((arms.sd_a**2 + arms.sd_b**2) / 2)
     to_d = t.se / typical if typical > 0.0 else 1.0
-    return Comparison(
-        **arms._asdict(),
+    return {
         **test,
-        permutation_p=permutation.p_value,
-        permutation_floor=permutation.floor,
-        hedges_g=effect.standardised(t, to_d, n=n, level=level, method="hedges-g-average-sd"),
-        prob_b_greater=prob,
-        single_run_error=single_run_error,
-        correlation=_correlation(a, b, level),
-        warnings=_design_warnings(arms, level, permutation.floor),
-    )
+        "hedges_g": effect.standardised(t, to_d, n=n, level=level, method="hedges-g-average-sd"),
+        "prob_b_greater": prob,
+        "single_run_error": single_run_error,
+        "correlation": _correlation(a, b, level),
+    }
 
 
 def _t_test(

@@ -15,7 +15,7 @@ from seedstudy.stats.result import Estimate, bounded_p
 from seedstudy.stats.sample import Sample, as_sample, check_level, mean_of, sd_of
 from seedstudy.stats.variance import std_interval, std_interval_robust, unsure_spread
 
-FEWEST_FOR_SHAPE = 30
+_FEWEST_TO_SEE_SKEW = 30
 """With fewer seeds, skewness and outliers that shorten intervals go unseen too often; the output always says so."""
 
 
@@ -200,7 +200,7 @@ def _warnings(sample: Sample, level: float) -> tuple[str, ...]:
     warnings = []
     if n < doubt.FEWEST_TO_JUDGE:
         warnings.append(unsure_spread(n, level))
-    if n < FEWEST_FOR_SHAPE:
+    if n < _FEWEST_TO_SEE_SKEW:
         warnings.append(
             f"n = {n} seeds cannot show whether seeds are normally distributed, "
             "which all intervals but the median's assume"

@@ -183,19 +183,15 @@ def _check_lattice(sample: Sample, step: float | None, name: str) -> None:
         )
 
 
-def _candidates(n: int, largest: float | None) -> tuple[Family, ...]:
-    families = ON_THE_LINE if largest is None else (*ON_THE_LINE, BETA)
-    # AICc needs n > k + 1.
-    return tuple(family for family in families if n >= (FEWEST_FOR_SHAPE if len(family.params) > 2 else 4))
-
-
 def _fit_families(
     sample: Sample, largest: float | None, step: float | None, resamples: int, rng: np.random.Generator
 ) -> tuple[FittedFamily, ...]:
     fitted: list[FittedFamily] = []
     n, sd = sample.size, sd_of(sample)
     blur = _smallest_gap(sample) if step is None else step
-    for family in _candidates(n, largest):
+    for family in ON_THE_LINE if largest is None else (*ON_THE_LINE, BETA):
+        if n < (FEWEST_FOR_SHAPE if len(family.params) > 2 else 4):  # AICc needs n > k + 1
+            continue
         # Standardised data keep the search well scaled; the likelihood is brought back to the given unit.
         shift, scale = (0.0, float(largest or 1.0)) if family is BETA else (mean_of(sample), sd)
         z = np.sort((sample - shift) / scale)[None, :]

@@ -27,9 +27,6 @@ UNDECIDED, GREATER, SMALLER, EQUIVALENT, FUTILE = 0, 1, -1, 2, 3
 """How a race ends: budget spent, B greater, B smaller, B equivalent to A, or no decision to be expected any more."""
 
 
-_no_spread_is_no_warning = np.errstate(invalid="ignore", divide="ignore")
-
-
 # --- the plan, and what decides at each look -----------------------------------------------------------
 
 
@@ -82,12 +79,12 @@ class Limit:
     one_sided: float
     """Larger of the two one-sided p of equivalence."""
 
-    @_no_spread_is_no_warning
+    @np.errstate(invalid="ignore", divide="ignore")
     def shows_difference(self, t: TDistance) -> Any:
         """Return whether a difference is shown; broadcasts."""
         return (t.se > 0.0) & (welch.two_sided_p(t) <= self.level)
 
-    @_no_spread_is_no_warning
+    @np.errstate(invalid="ignore", divide="ignore")
     def shows_equivalence(self, t: TDistance, margin: float) -> Any:
         """Return whether the difference is shown to lie within the margin; broadcasts."""
         return (t.se > 0.0) & (welch.equivalence_p(t, margin) <= self.one_sided)
@@ -108,12 +105,12 @@ class OpenLimit:
     information: float
     alpha: float
 
-    @_no_spread_is_no_warning
+    @np.errstate(invalid="ignore", divide="ignore")
     def shows_difference(self, t: TDistance) -> Any:
         """Return whether 0 lies outside the sequence; broadcasts."""
         return (t.se > 0.0) & (np.abs(t.difference) > self.reach(t.df) * t.se)
 
-    @_no_spread_is_no_warning
+    @np.errstate(invalid="ignore", divide="ignore")
     def shows_equivalence(self, t: TDistance, margin: float) -> Any:
         """Return whether the sequence lies within the margin; broadcasts."""
         return (t.se > 0.0) & (np.abs(t.difference) + self.reach(t.df) * t.se < margin)
@@ -149,7 +146,7 @@ def planned(plan: Plan, *, n_arms: Literal[1, 2] = 2, alpha: float | None = None
     return limits(plan, information, df, alpha or plan.alpha, information[-1])
 
 
-@_no_spread_is_no_warning
+@np.errstate(invalid="ignore", divide="ignore")
 def chance_of_decision(t: TDistance, share: float, last: Limit | OpenLimit, df_last: float, plan: Plan) -> Any:
     """Return the predicted chance that the last look decides, given what this one shows; broadcasts.
 
@@ -230,8 +227,7 @@ def spent(fraction: _Vector, alpha: float, spending: Spending) -> _Vector:
     share = np.clip(fraction, 0.0, 1.0)
     if spending == "pocock":
         return np.asarray(alpha * np.log1p((np.e - 1.0) * share))
-    with np.errstate(divide="ignore"):
-        return np.asarray(2.0 * special.ndtr(special.ndtri(alpha / 2) / np.sqrt(share)))
+    return np.asarray(2.0 * special.ndtr(special.ndtri(alpha / 2) / np.sqrt(share)))
 
 
 @lru_cache(maxsize=256)
@@ -447,7 +443,7 @@ def adjusted_difference(difference: float, sd_a: float, sd_b: float, plan: Plan,
     return true
 
 
-@_no_spread_is_no_warning
+@np.errstate(invalid="ignore", divide="ignore")
 def _welch_at(sums: list[tuple[Rows, Rows]], n: int) -> TDistance:
     moments: list[Any] = []
     for total, squares in sums:
