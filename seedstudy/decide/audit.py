@@ -19,7 +19,6 @@ from seedstudy.read.published import Table, reference_stds
 from seedstudy.stats.audit import (
     CellPair,
     Cells,
-    Values,
     Worth,
     compare_pairs,
     prob_best,
@@ -27,6 +26,7 @@ from seedstudy.stats.audit import (
     shrink,
     worth,
 )
+from seedstudy.stats.sample import Floats
 from seedstudy.study.group import Group
 
 SENSITIVITY = (0.5, 1.0, 1.5, 2.0, 3.0)
@@ -51,14 +51,14 @@ class ColumnAudit:
     column: str
     sd: float
     rows: tuple[str, ...]
-    values: Values
+    values: Floats
     pairs: tuple[CellPair, ...]
     """All pairs of rows, or each row against the one before (`is_ladder`); positions in `rows`."""
     is_ladder: bool
     ranks: tuple[tuple[int, int], ...]
     """Rank interval of each row; empty for a ladder."""
-    prob_best: Values
-    shrunken: Values
+    prob_best: Floats
+    shrunken: Floats
     noise_share: float
     """Share of the column's variance that seed noise explains."""
     claims: tuple[Worth, ...]
@@ -277,7 +277,7 @@ class _Judge:
     lower_is_better: bool
     is_ladder: bool
 
-    def pairs(self, column: str, factor: float) -> tuple[tuple[str, ...], Values, tuple[CellPair, ...]]:
+    def pairs(self, column: str, factor: float) -> tuple[tuple[str, ...], Floats, tuple[CellPair, ...]]:
         values = self.table.values[:, self.table.columns.index(column)]
         there = np.flatnonzero(np.isfinite(values))
         wanted = list(combinations(range(there.size), 2))

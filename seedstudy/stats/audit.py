@@ -20,9 +20,8 @@ from scipy import integrate, optimize, special, stats
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.many import adjust
 from seedstudy.stats.result import Estimate, bounded_p
-from seedstudy.stats.sample import as_sample, check_level, mean_of, sd_of
+from seedstudy.stats.sample import Floats, as_sample, check_level, mean_of, sd_of
 
-Values = NDArray[np.float64]
 Kind = Literal["mean", "best"]
 
 _POINTS = 801
@@ -81,7 +80,7 @@ def pair_p(difference: float, sd: float, *, cells: Cells = Cells(), df: float = 
 
 
 def compare_pairs(
-    values: Values, pairs: list[tuple[int, int]], sd: Values, *, cells: Cells = Cells(), df: float = math.inf
+    values: Floats, pairs: list[tuple[int, int]], sd: Floats, *, cells: Cells = Cells(), df: float = math.inf
 ) -> tuple[CellPair, ...]:
     """Compare pairs of numbers as one family; `sd` has the standard deviation of a single run of each recipe."""
     differences = [float(values[b] - values[a]) for a, b in pairs]
@@ -110,8 +109,8 @@ def rank_intervals(n: int, pairs: Sequence[CellPair], alpha: float, *, lower_is_
 
 
 def prob_best(
-    values: Values, sd: float, *, cells: Cells = Cells(), df: float = math.inf, lower_is_better: bool = False
-) -> Values:
+    values: Floats, sd: float, *, cells: Cells = Cells(), df: float = math.inf, lower_is_better: bool = False
+) -> Floats:
     """Return the probability that each number's recipe has the best mean, given the table and nothing else.
 
     A posterior probability under a flat prior for every mean: seed noise is the only doubt it knows of. Numbers that
@@ -152,7 +151,7 @@ def worth(
     return Worth(cells=cells, mean=value - sign * sd * cells.lift, low=low, high=high)
 
 
-def shrink(values: Values, sd: float, *, cells: Cells = Cells()) -> tuple[Values, float]:
+def shrink(values: Floats, sd: float, *, cells: Cells = Cells()) -> tuple[Floats, float]:
     """Return the numbers pulled towards their mean by their share of seed noise, and that share.
 
     The best of a table was also lucky: this is what a new set of seeds would give on average (empirical Bayes, positive
@@ -179,7 +178,7 @@ def _number_quantile(cells: Cells, p: float, df: float) -> float:
     return float(optimize.brentq(below, -200.0, 200.0, xtol=1e-10))
 
 
-def _scales(df: float) -> tuple[Values, Values]:
+def _scales(df: float) -> tuple[Floats, Floats]:
     """Return points and weights of s / sigma of the reference sweep."""
     if math.isinf(df):
         return np.ones(1), np.ones(1)
@@ -264,7 +263,7 @@ def _best_moment(n: int, order: int) -> float:
     return float(integrate.quad(integrand, -10.0, 12.0, epsabs=1e-12)[0])
 
 
-def _log_choose(n: NDArray[np.int64], k: int) -> Values:
+def _log_choose(n: NDArray[np.int64], k: int) -> Floats:
     """Return log C(n, k); meaningless where n < k."""
     safe = np.maximum(n, k)
     return np.asarray(special.gammaln(safe + 1) - special.gammaln(k + 1) - special.gammaln(safe - k + 1))

@@ -252,6 +252,7 @@ def compare_summaries(
     if sd_a == 0.0 and sd_b == 0.0:
         raise StatisticsError(f"{names[0]} and {names[1]}: both standard deviations are 0; give more digits")
     arms = _Arms(*names, int(n_a), int(n_b), float(mean_a), float(mean_b), float(sd_a), float(sd_b))
+    unchecked = "only mean, std and n are known: no check by permutation or ranks"
     return Comparison(
         **arms._asdict(),
         **_t_test(welch.welch(*arms.moments), "welch", (n_a, n_b), level, margin),
@@ -260,10 +261,7 @@ def compare_summaries(
         prob_b_greater=None,
         hedges_g=effect.hedges_g(*arms.moments, level=level),
         single_run_error=effect.contrary_order(*arms.moments),
-        warnings=(
-            *_design_warnings(arms, level, None),
-            "only mean, std and n are known: no check by permutation or ranks",
-        ),
+        warnings=(*_design_warnings(arms, level, None), unchecked),
     )
 
 

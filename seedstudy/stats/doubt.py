@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from seedstudy.stats.sample import Rows
+from seedstudy.stats.sample import Floats, Rows
 
 FEWEST_TO_JUDGE = 5
 """Fewer seeds in an arm say nothing about the shape of its distribution."""
@@ -74,7 +73,7 @@ def unseen_skew(n: int | tuple[int, int]) -> tuple[str, ...]:
     return (_SHAPE_UNSEEN_UNEQUAL if isinstance(n, tuple) and sizes_differ(*n) else _SHAPE_UNSEEN,)
 
 
-def seen_skew(a: NDArray[np.float64], b: NDArray[np.float64], names: tuple[str, str]) -> tuple[str, ...]:
+def seen_skew(a: Floats, b: Floats, names: tuple[str, str]) -> tuple[str, ...]:
     """Return a warning where more than a few seeds of a smaller arm do show a skew."""
     small, name = (a, names[0]) if a.size < b.size else (b, names[1])
     if small.size <= _FEW or not sizes_differ(a.size, b.size) or not is_skewed(small[None, :])[0]:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-Array = NDArray[np.float64]
-Cost = Callable[[Array, NDArray[np.intp]], Array]
+from seedstudy.stats.sample import Floats
+
+Cost = Callable[[Floats, NDArray[np.intp]], Floats]
 """(points of shape (m, d), indices of the m rows) to costs of shape (m,)."""
 
 
@@ -37,39 +38,39 @@ class LocationScale:
     """(z) to cumulative probabilities."""
     draw_of: Callable[..., Any]
     """(rng, size) to z."""
-    start: Callable[[Array], Array]
+    start: Callable[[Floats], Floats]
     """(samples) to the free parameters from which the search starts."""
     bounds: tuple[float, float] = (-math.inf, math.inf)
     """Of the free shape parameter."""
     is_log_shape: bool = False
 
-    def log_density(self, samples: Array, params: Array) -> Array:
+    def log_density(self, samples: Floats, params: Floats) -> Floats:
         """Return log densities."""
         return np.asarray(self.log_density_of(_standard(samples, params), params[:, 1:2], *self._shape_rows(params)))
 
-    def cdf(self, samples: Array, params: Array) -> Array:
+    def cdf(self, samples: Floats, params: Floats) -> Floats:
         """Return cumulative probabilities."""
         return np.asarray(self.cdf_of(_standard(samples, params), *self._shape_rows(params)))
 
-    def draw(self, params: Array, size: int, rng: np.random.Generator) -> Array:
+    def draw(self, params: Floats, size: int, rng: np.random.Generator) -> Floats:
         """Return values drawn with the parameters of one sample."""
         z = self.draw_of(rng, size, *self._shape(params))
         return np.asarray(float(params[0]) + math.exp(float(params[1])) * z)
 
-    def readable(self, params: Array, shift: float, scale: float) -> tuple[float, ...]:
+    def readable(self, params: Floats, shift: float, scale: float) -> tuple[float, ...]:
         """Return the `params` of shift + scale * x, where x has these free parameters."""
         return shift + scale * float(params[0]), scale * math.exp(float(params[1])), *self._shape(params)
 
-    def _shape_rows(self, params: Array) -> list[Array]:
+    def _shape_rows(self, params: Floats) -> list[Floats]:
         shape = np.clip(params[:, 2:], *self.bounds)
         return [np.exp(shape) if self.is_log_shape else shape] if shape.size else []
 
-    def _shape(self, params: Array) -> list[float]:
+    def _shape(self, params: Floats) -> list[float]:
         shape = np.clip(params[2:], *self.bounds).tolist()
         return [math.exp(value) for value in shape] if self.is_log_shape else shape
 
 
-def _standard(samples: Array, params: Array) -> Array:
+def _standard(samples: Floats, params: Floats) -> Floats:
     return np.asarray((samples - params[:, :1]) * np.exp(-params[:, 1:2]))
 
 
@@ -79,28 +80,28 @@ class Beta:
     name = "beta"
     params = ("a", "b")
 
-    def log_density(self, samples: Array, params: Array) -> Array:
+    def log_density(self, samples: Floats, params: Floats) -> Floats:
         a, b = self._shapes(params)
         return np.asarray(special.xlogy(a - 1, samples) + special.xlog1py(b - 1, -samples) - special.betaln(a, b))
 
-    def cdf(self, samples: Array, params: Array) -> Array:
+    def cdf(self, samples: Floats, params: Floats) -> Floats:
         return np.asarray(special.betainc(*self._shapes(params), samples))
 
-    def draw(self, params: Array, size: int, rng: np.random.Generator) -> Array:
+    def draw(self, params: Floats, size: int, rng: np.random.Generator) -> Floats:
         return np.asarray(rng.beta(*self.readable(params, 0.0, 1.0), size))
 
-    def start(self, samples: Array) -> Array:
+    def start(self, samples: Floats) -> Floats:
         mean, variance = samples.mean(axis=1), samples.var(axis=1)
         total = np.maximum(mean * (1 - mean) / variance - 1, 0.1)
         return np.stack([special.logit(mean), np.log(total)], axis=1)
 
-    def readable(self, params: Array, shift: float, scale: float) -> tuple[float, float]:
+    def readable(self, params: Floats, shift: float, scale: float) -> tuple[float, float]:
         """Return a and b, whatever the unit."""
         a, b = self._shapes(params[None, :])
         return float(a[0, 0]), float(b[0, 0])
 
-    def _shapes(self, params: Array) -> tuple[Array, Array]:
-        mean: Array = special.expit(params[:, :1])
+    def _shapes(self, params: Floats) -> tuple[Floats, Floats]:
+        mean: Floats = special.expit(params[:, :1])
         total = np.exp(np.minimum(params[:, 1:2], 40.0))
         return mean * total, (1 - mean) * total
 
@@ -111,21 +112,21 @@ Family = LocationScale | Beta
 # --- the families --------------------------------------------------------------------------------------
 
 
-def _moments(samples: Array) -> Array:
+def _moments(samples: Floats) -> Floats:
     return np.stack([samples.mean(axis=1), np.log(samples.std(axis=1))], axis=1)
 
 
-def _moments_and(*offset: float) -> Callable[[Array], Array]:
+def _moments_and(*offset: float) -> Callable[[Floats], Floats]:
     """Return a start at the moments, and a shape of 0 where there is one, plus this offset."""
 
-    def start(samples: Array) -> Array:
+    def start(samples: Floats) -> Floats:
         no_shape = np.zeros((len(samples), len(offset) - 2))
         return np.asarray(np.column_stack([_moments(samples), no_shape]) + np.array(offset))
 
     return start
 
 
-def _skew_start(samples: Array) -> Array:
+def _skew_start(samples: Floats) -> Floats:
     """Start on the side to which the sample leans."""
     moments = _moments(samples)
     lean = np.sign(np.mean(_standard(samples, moments) ** 3, axis=1))
@@ -133,14 +134,14 @@ def _skew_start(samples: Array) -> Array:
     return np.column_stack([moments[:, 0] - 0.8 * lean * scale, moments[:, 1] + 0.25, 1.5 * lean])
 
 
-def _laplace_start(samples: Array) -> Array:
+def _laplace_start(samples: Floats) -> Floats:
     """Start at the solution: median and mean absolute deviation."""
     median = np.median(samples, axis=1)
     return np.stack([median, np.log(np.mean(np.abs(samples - median[:, None]), axis=1))], axis=1)
 
 
-def _gumbel_start(sign: float) -> Callable[[Array], Array]:
-    def start(samples: Array) -> Array:
+def _gumbel_start(sign: float) -> Callable[[Floats], Floats]:
+    def start(samples: Floats) -> Floats:
         scale = samples.std(axis=1) * math.sqrt(6) / math.pi
         return np.stack([samples.mean(axis=1) - sign * np.euler_gamma * scale, np.log(scale)], axis=1)
 
@@ -259,7 +260,7 @@ ON_THE_LINE = (
 # --- fitting -------------------------------------------------------------------------------------------
 
 
-def fit_rows(family: Family, samples: Array, *, grid: float | None = None) -> tuple[Array, Array]:
+def fit_rows(family: Family, samples: Floats, *, grid: float | None = None) -> tuple[Floats, Floats]:
     """Return the maximum-likelihood parameters and the log likelihood of each row.
 
     With a `grid`, values were rounded to multiples of it: a value's likelihood is then the mean density over its step.
@@ -267,30 +268,30 @@ def fit_rows(family: Family, samples: Array, *, grid: float | None = None) -> tu
     share.
     """
 
-    def cost(params: Array, rows: NDArray[np.intp]) -> Array:
+    def cost(params: Floats, rows: NDArray[np.intp]) -> Floats:
         with np.errstate(over="ignore"):  # far from the optimum; such points cost 1e300
             if grid is None:
                 logs = family.log_density(samples[rows], params)
             else:
                 inside = family.cdf(samples[rows] + grid / 2, params) - family.cdf(samples[rows] - grid / 2, params)
                 logs = np.log(np.maximum(inside, 1e-300) / grid)
-        total: Array = -np.sum(logs, axis=1)
+        total: Floats = -np.sum(logs, axis=1)
         return np.where(np.isfinite(total), total, 1e300)
 
     params, value = minimise_rows(cost, family.start(samples))
     return params, -value
 
 
-def anderson_darling(u: Array) -> Array:
+def anderson_darling(u: Floats) -> Floats:
     """Return A^2 of each row of sorted cdf values (Anderson & Darling 1954)."""
     n = u.shape[1]
     u = np.clip(u, 1e-300, 1 - 1e-16)
     odd = 2 * np.arange(1, n + 1) - 1
-    statistic: Array = -n - np.sum(odd * (np.log(u) + np.log1p(-u[:, ::-1])), axis=1) / n
+    statistic: Floats = -n - np.sum(odd * (np.log(u) + np.log1p(-u[:, ::-1])), axis=1) / n
     return statistic
 
 
-def minimise_rows(cost: Cost, start: Array, *, n_steps: int = 400, tolerance: float = 1e-8) -> tuple[Array, Array]:
+def minimise_rows(cost: Cost, start: Floats, *, n_steps: int = 400, tolerance: float = 1e-8) -> tuple[Floats, Floats]:
     """Return where many small functions are lowest, and their costs there, by the simplex of Nelder & Mead (1965).
 
     `start` has shape (n_rows, d). A row is done when its simplex costs the same everywhere within the tolerance.
@@ -313,7 +314,7 @@ def minimise_rows(cost: Cost, start: Array, *, n_steps: int = 400, tolerance: fl
     return simplex[rows, best], costs[rows, best]
 
 
-def _simplex_step(simplex: Array, costs: Array, cost: Cost, rows: NDArray[np.intp]) -> tuple[Array, Array]:
+def _simplex_step(simplex: Floats, costs: Floats, cost: Cost, rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
     """Reflect, expand, contract or shrink each simplex; vertices come sorted, the best first."""
     centre, worst = simplex[:, :-1].mean(axis=1), simplex[:, -1]
     best_cost, second_cost, worst_cost = costs[:, 0], costs[:, -2], costs[:, -1]

@@ -17,9 +17,9 @@ from scipy import special
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.describe import mean_interval
-from seedstudy.stats.families import BETA, NORMAL, ON_THE_LINE, Array, Family, anderson_darling, fit_rows
+from seedstudy.stats.families import BETA, NORMAL, ON_THE_LINE, Family, anderson_darling, fit_rows
 from seedstudy.stats.result import Estimate
-from seedstudy.stats.sample import Sample, as_sample, check_level, is_constant, mean_of, sd_of
+from seedstudy.stats.sample import Floats, Sample, as_sample, check_level, is_constant, mean_of, sd_of
 from seedstudy.stats.variance import std_interval
 
 FEWEST_FOR_SHAPE = 10
@@ -140,7 +140,7 @@ def fit(
     )
 
 
-def density(family: FittedFamily, x: Array, *, largest: float | None = None) -> Array:
+def density(family: FittedFamily, x: Floats, *, largest: float | None = None) -> Floats:
     """Return the density of a fitted family at x, in the unit that it was fitted in; `largest` as given to `fit`."""
     from scipy import stats
 
@@ -162,7 +162,7 @@ def normal_qq(sample: Sample, *, level: float) -> QQ:
     rank = np.arange(1, n + 1)
     centre, spread = mean_of(sample), sd_of(sample)
 
-    def quantiles(q: float) -> Array:
+    def quantiles(q: float) -> Floats:
         return np.asarray(special.ndtri(special.betaincinv(rank, n + 1 - rank, q)), dtype=np.float64)
 
     low, high = (centre + spread * quantiles(q) for q in ((1 - level) / 2, (1 + level) / 2))
@@ -217,7 +217,7 @@ def _fit_families(
     return _weighted(fitted) if fitted else ()
 
 
-def _refitted_statistics(family: Family, draws: Array, coarse: float | None) -> Array:
+def _refitted_statistics(family: Family, draws: Floats, coarse: float | None) -> Floats:
     """Return the goodness-of-fit statistic of each sorted row, refitted; inf for a row of equal values."""
     usable = draws[:, -1] > draws[:, 0]
     statistics = np.full(len(draws), np.inf)
@@ -241,8 +241,8 @@ def _smallest_gap(sample: Sample) -> float | None:
     return None if distinct.size in (1, sample.size) else float(np.diff(distinct).min())
 
 
-def _on_lattice(draws: Array, grid: float, origin: float) -> Array:
-    rounded: Array = np.round((draws - origin) / grid) * grid + origin
+def _on_lattice(draws: Floats, grid: float, origin: float) -> Floats:
+    rounded: Floats = np.round((draws - origin) / grid) * grid + origin
     return rounded
 
 
@@ -262,7 +262,7 @@ def _normality(sample: Sample, step: float | None, rng: np.random.Generator) -> 
     return tuple(tests)
 
 
-def _shapiro(sample: Sample, on_lattice: Array | None) -> NormalityTest:
+def _shapiro(sample: Sample, on_lattice: Floats | None) -> NormalityTest:
     from scipy import stats
 
     test = stats.shapiro(sample)
@@ -273,15 +273,15 @@ def _shapiro(sample: Sample, on_lattice: Array | None) -> NormalityTest:
     return NormalityTest(test="shapiro-wilk", statistic=value, p_value=p)
 
 
-def _normal_cdf_of_standardised(rows: Array) -> Array:
+def _normal_cdf_of_standardised(rows: Floats) -> Floats:
     z = (rows - rows.mean(axis=1, keepdims=True)) / rows.std(axis=1, ddof=1, keepdims=True)
     return NORMAL.cdf(np.sort(z, axis=1), np.zeros((rows.shape[0], 2)))
 
 
-def _kolmogorov(u: Array) -> Array:
+def _kolmogorov(u: Floats) -> Floats:
     n = u.shape[1]
     rank = np.arange(1, n + 1)
-    distance: Array = np.maximum((rank / n - u).max(axis=1), (u - (rank - 1) / n).max(axis=1))
+    distance: Floats = np.maximum((rank / n - u).max(axis=1), (u - (rank - 1) / n).max(axis=1))
     return distance
 
 

@@ -9,17 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats import welch
 from seedstudy.stats.many import adjust
 from seedstudy.stats.result import Estimate, bounded_p
-from seedstudy.stats.sample import as_sample, check_level, mean_of, sd_of
+from seedstudy.stats.sample import Floats, as_sample, check_level, mean_of, sd_of
 from seedstudy.stats.variance import sd_factors
-
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,17 +121,17 @@ def two_way(cells: Mapping[tuple[str, str], ArrayLike], *, level: float = 0.95) 
     )
 
 
-def projection(name: str, n_architectures: int, n_recipes: int) -> Vector:
+def projection(name: str, n_architectures: int, n_recipes: int) -> Floats:
     """Return the matrix that keeps one source of the cell means, cells running over recipes fastest."""
 
-    def part(levels: int, factor: str) -> Vector:
+    def part(levels: int, factor: str) -> Floats:
         mean = np.full((levels, levels), 1.0 / levels)
         return np.eye(levels) - mean if name in (factor, "interaction") else mean
 
     return np.kron(part(n_architectures, "architecture"), part(n_recipes, "recipe")).astype(np.float64)
 
 
-def anova_type(matrix: Vector, means: Vector, variances: Vector, n: Vector) -> tuple[Any, Any, Any]:
+def anova_type(matrix: Floats, means: Floats, variances: Floats, n: Floats) -> tuple[Any, Any, Any]:
     """Return F and both degrees of freedom of the ANOVA-type statistic of a `projection`.
 
     `means` and `variances` of the cells have shapes (..., n_cells), `n` (seeds per cell) has shape (n_cells,).
@@ -146,7 +144,7 @@ def anova_type(matrix: Vector, means: Vector, variances: Vector, n: Vector) -> t
     return np.sum((means @ matrix) * means, axis=-1) / expected, df, df_noise
 
 
-def _source(name: str, matrix: Vector, means: Vector, variances: Vector, n: Vector, level: float) -> GridSource:
+def _source(name: str, matrix: Floats, means: Floats, variances: Floats, n: Floats, level: float) -> GridSource:
     statistic, df, df_noise = (float(value) for value in anova_type(matrix, means, variances, n))
     expected = float(variances / n @ np.diag(matrix))
     value = math.sqrt(max(statistic - 1.0, 0.0) * expected / means.size)
@@ -179,7 +177,7 @@ def _noncentrality(statistic: float, df: float, df_noise: float, level: float) -
     return solve(0.5 + level / 2), solve(0.5 - level / 2)
 
 
-def _seed_noise(variances: Vector, n: Vector, level: float) -> Estimate:
+def _seed_noise(variances: Floats, n: Floats, level: float) -> Estimate:
     """Return the root of the mean cell variance, with Satterthwaite's degrees of freedom."""
     df = float(variances.sum() ** 2 / np.sum(np.square(variances) / (n - 1)))
     sd = math.sqrt(float(variances.mean()))
@@ -188,7 +186,7 @@ def _seed_noise(variances: Vector, n: Vector, level: float) -> Estimate:
 
 
 def _marginal(
-    factor: str, levels: Sequence[str], n_other: int, means: Vector, variances: Vector, n: Vector, level: float
+    factor: str, levels: Sequence[str], n_other: int, means: Floats, variances: Floats, n: Floats, level: float
 ) -> list[MarginalDifference]:
     pairs = list(itertools.combinations(range(len(levels)), 2))
     single = 1 - (1 - level) / len(pairs)
@@ -213,14 +211,14 @@ def _marginal(
     return differences
 
 
-def _contrast(weights: Vector, means: Vector, variances: Vector, n: Vector) -> welch.TDistance:
+def _contrast(weights: Floats, means: Floats, variances: Floats, n: Floats) -> welch.TDistance:
     parts = np.square(weights) * variances / n
     variance = float(parts.sum())
     df = variance**2 / float(np.sum(np.square(parts) / (n - 1))) if variance > 0.0 else math.nan
     return welch.TDistance(float(weights @ means), math.sqrt(variance), df)
 
 
-def _warnings(keys: list[tuple[str, str]], variances: Vector, n: Vector) -> tuple[str, ...]:
+def _warnings(keys: list[tuple[str, str]], variances: Floats, n: Floats) -> tuple[str, ...]:
     warnings = [
         f"{recipe}@{architecture}: all seeds gave the same value; its spread is unknown, not zero"
         for (architecture, recipe), variance in zip(keys, variances, strict=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seedstudy.stats.permutation import Labelled, label_arms, studentised
 from seedstudy.stats.result import bounded_p
+from seedstudy.stats.sample import Floats
 
 
 def adjust(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -21,9 +21,7 @@ def adjust(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(bounded_p(float(value)) for value in adjusted)
 
 
-def max_t(
-    a: NDArray[np.float64], b: NDArray[np.float64], *, rng: np.random.Generator, resamples: int = 9999
-) -> tuple[float, ...]:
+def max_t(a: Floats, b: Floats, *, rng: np.random.Generator, resamples: int = 9999) -> tuple[float, ...]:
     """Return step-down max-T p-values (Westfall & Young 1993) of the columns, relabelling rows.
 
     `a` and `b` have shapes (n_a, n_columns), (n_b, n_columns): seeds by eval sets. Where there are too many labellings

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from seedstudy.stats.sample import Sample
+from seedstudy.stats.sample import Floats, Sample
 
 EXACT_UP_TO = 200_000
 """Number of relabellings up to which all of them are tried."""
 _CELLS_AT_ONCE = 40_000
 """Labels in memory at a time: few enough to stay in the cache of a core."""
 
-Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+Statistic = Callable[[Floats], Floats]
 """From labellings (n_labellings, n_seeds), 1.0 where a seed goes to arm B, to values in [0, 1], large = extreme."""
 
 
@@ -47,9 +46,9 @@ class Labelled:
 
     TIE: ClassVar[float] = 1e-10
     """Statistics closer than this (on a scale of 0 to 1) are the same: rounding must not decide about a tie."""
-    observed: NDArray[np.float64]
+    observed: Floats
     """The labelling that was seen, shape (1, n_seeds)."""
-    blocks: Iterator[NDArray[np.float64]]
+    blocks: Iterator[Floats]
     """Labellings in blocks of bounded size; to be read once."""
     n_counted_extra: int
     """1 for random labellings: the observed one counts as well, so p is never 0 (Phipson & Smyth 2010)."""
@@ -96,7 +95,7 @@ def studentised(values: Sample) -> Statistic:
     columns = np.stack([z, z * z], axis=1)
     n, (total, total_of_squares) = values.size, columns.sum(axis=0)
 
-    def statistic(labels: NDArray[np.float64]) -> NDArray[np.float64]:
+    def statistic(labels: Floats) -> Floats:
         n_b = labels[0].sum()
         n_a = n - n_b
         sums = labels @ columns
@@ -113,7 +112,7 @@ def studentised(values: Sample) -> Statistic:
     return statistic
 
 
-def bounded_image(squared: NDArray[np.float64], variance: NDArray[np.float64]) -> NDArray[np.float64]:
+def bounded_image(squared: Floats, variance: Floats) -> Floats:
     """Return t^2 / (1 + t^2), where t^2 = squared / variance; 0 where both are 0."""
     total = squared + variance
     return np.divide(squared, total, out=np.zeros_like(squared), where=total > 1e-30)
@@ -141,7 +140,7 @@ def _blocks(total: int, width: int) -> Iterator[int]:
         yield min(step, total - start)
 
 
-def _all_labellings(n_a: int, n_b: int) -> Iterator[NDArray[np.float64]]:
+def _all_labellings(n_a: int, n_b: int) -> Iterator[Floats]:
     """Yield every labelling once, choosing the smaller arm; blocks of bounded size."""
     n, chosen = n_a + n_b, min(n_a, n_b)
     choices = itertools.combinations(range(n), chosen)
@@ -153,7 +152,7 @@ def _all_labellings(n_a: int, n_b: int) -> Iterator[NDArray[np.float64]]:
         yield labels
 
 
-def _random_labellings(n_a: int, n_b: int, resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+def _random_labellings(n_a: int, n_b: int, resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
     """Yield random labellings: every seed draws a key, and the n_b smallest keys go to arm B.
 
     Partitioning keys takes a third of the time of shuffling labels. Two equal keys among 53 random bits, which would

@@ -17,7 +17,7 @@ from scipy import optimize, special
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats import welch
-from seedstudy.stats.sample import Rows, check_margin
+from seedstudy.stats.sample import Floats, Rows, check_margin
 from seedstudy.stats.welch import TDistance
 
 Method = Literal["obrien-fleming", "pocock", "anytime"]
@@ -139,11 +139,11 @@ def limits(
     return tuple(Limit(*levels) for levels in zip(two_sided, one_sided, strict=True))
 
 
-def planned(plan: Plan, *, n_arms: Literal[1, 2] = 2, alpha: float | None = None) -> tuple[Limit | OpenLimit, ...]:
-    """Return the limits of a race in which every seed gives a result."""
-    information = tuple(n / n_arms for n in plan.looks)
-    df = tuple(n_arms * (n - 1) for n in plan.looks)
-    return limits(plan, information, df, alpha or plan.alpha, information[-1])
+def planned(plan: Plan) -> tuple[Limit | OpenLimit, ...]:
+    """Return the limits of a race of two arms in which every seed gives a result."""
+    information = tuple(n / 2 for n in plan.looks)
+    df = tuple(2 * (n - 1) for n in plan.looks)
+    return limits(plan, information, df, plan.alpha, information[-1])
 
 
 @np.errstate(invalid="ignore", divide="ignore")
@@ -203,7 +203,6 @@ def sequence_reach(df: Any, information: Any, alpha: float) -> Any:
 # of the data with the contrast, r = t / sqrt(t^2 + df), is independent of their sum of squares, and r at one look
 # depends on the past through r at the look before only.
 
-_Vector = NDArray[np.float64]
 Spending = Literal["obrien-fleming", "pocock"]
 
 _REACH = 6.5
@@ -217,7 +216,7 @@ _NORMAL_FROM = 200
 """Degrees of freedom from which the steps of the normal quantile of r are taken as normal: exact ones cost seconds."""
 
 
-def spent(fraction: _Vector, alpha: float, spending: Spending) -> _Vector:
+def spent(fraction: Floats, alpha: float, spending: Spending) -> Floats:
     """Return how much of a one-sided alpha may have been spent when this fraction of the information is in.
 
     A two-sided boundary spends alpha / 2 on each side in this way, as the published tables do. Lan and DeMets (1983),
@@ -310,7 +309,7 @@ class _Cells:
         # Seen from below, by symmetry of the step: no cancellation in the tail.
         return float(self._mass @ self._below(df, np.array([-z]), mirrored=True)[:, 0])
 
-    def _below(self, df: int, z: _Vector, *, mirrored: bool = False) -> _Vector:
+    def _below(self, df: int, z: Floats, *, mirrored: bool = False) -> Floats:
         """Return the probability that r lies below that of each normal quantile; `mirrored` starts from -r."""
         if self.before is None:
             return np.asarray(special.ndtr(z)[None, :])
@@ -318,7 +317,7 @@ class _Cells:
         return _step(-self._r if mirrored else self._r, _r_of(z, df), share, df_before, df)
 
 
-def _step(r: _Vector, x: _Vector, share: float, df: int, next_df: int) -> _Vector:
+def _step(r: Floats, x: Floats, share: float, df: int, next_df: int) -> Floats:
     """Return P(next r <= x | r).
 
     The new seeds add one dimension along the contrast, which turns r by an angle, and others that shrink it.
@@ -337,7 +336,7 @@ def _step(r: _Vector, x: _Vector, share: float, df: int, next_df: int) -> _Vecto
     return total
 
 
-def _turned(r: _Vector, x: _Vector, share: float, df: int) -> _Vector:
+def _turned(r: Floats, x: Floats, share: float, df: int) -> Floats:
     """Return P(sqrt(share) r cos(phi) + sqrt(1 - share) sin(phi) <= x), phi having density cos(phi)^df."""
     length = np.sqrt(share * r**2 + 1.0 - share)[:, None]
     start = np.arctan2(np.sqrt(share) * r, np.sqrt(1.0 - share))[:, None]
@@ -350,7 +349,7 @@ def _turned(r: _Vector, x: _Vector, share: float, df: int) -> _Vector:
     )
 
 
-def _angle_below(phi: _Vector, df: int) -> _Vector:
+def _angle_below(phi: Floats, df: int) -> Floats:
     """Return P(angle <= phi) on (-pi/2, pi/2) with density proportional to cos(phi)^df: tan(phi) is t on df + 1."""
     below = (phi > 0.0).astype(np.float64)
     is_inside = np.abs(phi) < np.pi / 2
@@ -358,13 +357,13 @@ def _angle_below(phi: _Vector, df: int) -> _Vector:
     return below
 
 
-def _r_of(z: _Vector, df: int) -> _Vector:
+def _r_of(z: Floats, df: int) -> Floats:
     """Return the r whose distribution function is that of the normal quantile z."""
     t = -np.sign(z) * special.stdtrit(df, special.ndtr(-np.abs(z)))
     return np.asarray(t / np.sqrt(t**2 + df))
 
 
-def _quantile(r: _Vector, df: int) -> _Vector:
+def _quantile(r: Floats, df: int) -> Floats:
     t = r * np.sqrt(df / (1.0 - r**2))
     return np.asarray(-np.sign(t) * special.ndtri(special.stdtr(df, -np.abs(t))))
 

@@ -11,7 +11,7 @@ from scipy import stats
 from seedstudy.stats.effect import placements, prob_greater_moments
 from seedstudy.stats.permutation import EXACT_UP_TO, Statistic, bounded_image, permute_all
 from seedstudy.stats.result import Estimate, bounded_p
-from seedstudy.stats.sample import Sample
+from seedstudy.stats.sample import Floats, Sample
 
 
 def _can_enumerate(n_a: int, n_b: int) -> bool:
@@ -30,8 +30,8 @@ def mann_whitney_p(a: Sample, b: Sample) -> float:
     if not _can_enumerate(a.size, b.size):
         return bounded_p(float(stats.mannwhitneyu(b, a, method="asymptotic").pvalue))
 
-    def extremity(labels: NDArray[np.float64]) -> NDArray[np.float64]:
-        centred: NDArray[np.float64] = np.abs(labels @ (ranks - ranks.mean())) / ranks.size**2
+    def extremity(labels: Floats) -> Floats:
+        centred: Floats = np.abs(labels @ (ranks - ranks.mean())) / ranks.size**2
         return centred
 
     return permute_all(extremity, a.size, b.size).p_value
@@ -54,7 +54,7 @@ def _studentised_ranks(values: Sample) -> Statistic:
     """Return the monotone image s^2 / (1 + s^2) of the Brunner-Munzel statistic of any labelling."""
     above = (values[:, None] < values[None, :]) + 0.5 * (values[:, None] == values[None, :])
 
-    def statistic(labels: NDArray[np.float64]) -> NDArray[np.float64]:
+    def statistic(labels: Floats) -> Floats:
         n_b = labels[0].sum()
         n_a = values.size - n_b
         in_b, in_a = labels, 1.0 - labels

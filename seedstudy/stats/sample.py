@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from seedstudy.errors import StatisticsError
 
+Floats = NDArray[np.float64]
 Sample = NDArray[np.float64]
 """One number per seed, shape (n_seeds,)."""
 Rows = NDArray[np.float64]
