@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -16,16 +16,7 @@ from seedstudy.decide.plan import sd_over_seeds
 from seedstudy.document import fields_of, finite
 from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.published import Table, reference_stds
-from seedstudy.stats.audit import (
-    CellPair,
-    Cells,
-    Worth,
-    compare_pairs,
-    prob_best,
-    rank_intervals,
-    shrink,
-    worth,
-)
+from seedstudy.stats.audit import CellPair, Cells, Worth, compare_pairs, prob_best, rank_intervals, shrink, worth
 from seedstudy.stats.sample import Floats
 from seedstudy.study.group import Group
 
@@ -300,13 +291,7 @@ class _Judge:
         flat = [(row * n_columns + a, row * n_columns + b) for row, a, b in places]
         sds = np.tile(sd, len(self.table.rows))
         found = compare_pairs(self.table.values.ravel(), flat, sds, cells=self.cells, df=self.noise.df)
-        return tuple(
-            (
-                self.table.rows[row],
-                CellPair(a=a, b=b, difference=p.difference, p_value=p.p_value, p_adjusted=p.p_adjusted),
-            )
-            for (row, a, b), p in zip(places, found, strict=True)
-        )
+        return tuple((self.table.rows[row], replace(p, a=a, b=b)) for (row, a, b), p in zip(places, found, strict=True))
 
     def count(self, factor: float, *, with_columns: bool) -> tuple[float, int, int]:
         of_rows = sum(p.p_adjusted < self.alpha for name in self.table.columns for p in self.pairs(name, factor)[2])

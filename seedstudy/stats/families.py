@@ -63,7 +63,7 @@ class LocationScale:
 
     def _shape_rows(self, params: Floats) -> list[Floats]:
         shape = np.clip(params[:, 2:], *self.bounds)
-        return [np.exp(shape) if self.is_log_shape else shape] if shape.size else []
+        return [np.exp(shape) if self.is_log_shape else shape] if len(self.params) > 2 else []
 
     def _shape(self, params: Floats) -> list[float]:
         shape = np.clip(params[2:], *self.bounds).tolist()
