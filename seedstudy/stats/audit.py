@@ -209,12 +209,6 @@ def best_of(values: ArrayLike, n: int, *, level: float = 0.95, lower_is_better: 
     The value is the unbiased estimate of `expected_best` where the seeds suffice (n up to their number), else that of a
     normal distribution, mean + e_n std. The interval is that of mean + e_n std for normal seeds (noncentral t), exact
     at any number of seeds and for any n. `values` has one number per seed, at least 2.
-
-    Raises
-    ------
-    StatisticsError
-        Fewer than 2 seeds, or n below 1.
-
     """
     check_level(level)
     sample = as_sample(values, at_least=2)

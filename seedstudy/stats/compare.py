@@ -232,11 +232,7 @@ def compare_summaries(
 ) -> Comparison:
     """Compare two recipes of which only mean, standard deviation (n - 1) and number of seeds are known.
 
-    Raises
-    ------
-    StatisticsError
-        A number is missing or not finite, n is below 2, or both standard deviations are 0.
-
+    Numbers that are not finite, an n below 2, and two standard deviations of 0 are refused.
     """
     check_level(level)
     check_margin(margin)

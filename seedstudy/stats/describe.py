@@ -66,13 +66,8 @@ class Rank:
 def describe(values: ArrayLike, *, level: float = 0.95, name: str = "sample") -> Description:
     """Describe the seeds of one recipe.
 
-    One seed has a value and no interval at all. `values` has shape (n_seeds,), in any unit.
-
-    Raises
-    ------
-    StatisticsError
-        No value, a value that is nan or infinite, or a level outside (0, 1).
-
+    `values` has shape (n_seeds,), in any unit. One seed has a value and no interval at all. Nan, infinite and no values
+    are refused, and a level outside (0, 1).
     """
     sample = _in_order(values, level, name)
     return Description(
@@ -104,13 +99,7 @@ def _in_order(values: ArrayLike, level: float, name: str) -> Sample:
 def rank_of(value: float, values: ArrayLike, *, part_of_sweep: bool = True) -> Rank:
     """Rank one seed (seed 0, a published run) within a sweep.
 
-    A value that is part of the sweep is compared with the others only.
-
-    Raises
-    ------
-    StatisticsError
-        `value` should be part of the sweep and is not, or nothing is left to compare with.
-
+    A value that is part of the sweep is compared with the others only; one that should be and is not is refused.
     """
     others = as_sample(values, name="sweep")
     if not math.isfinite(value):

@@ -196,7 +196,10 @@ def _marginal(
         weights[j], weights[i] = 1 / n_other, -1 / n_other
         # Cells run over recipes fastest: for recipes the table is the other way round.
         flat = (weights if factor == "architecture" else weights.T).ravel()
-        contrasts.append(_contrast(flat, means, variances, n))
+        parts = np.square(flat) * variances / n
+        variance = float(parts.sum())
+        df = variance**2 / float(np.sum(np.square(parts) / (n - 1))) if variance > 0.0 else math.nan
+        contrasts.append(welch.TDistance(float(flat @ means), math.sqrt(variance), df))
     p_values = [bounded_p(float(welch.two_sided_p(t))) if t.se > 0 else 1.0 for t in contrasts]
     method = "welch-satterthwaite-bonferroni"
     differences = []
@@ -209,13 +212,6 @@ def _marginal(
             )
         )
     return differences
-
-
-def _contrast(weights: Floats, means: Floats, variances: Floats, n: Floats) -> welch.TDistance:
-    parts = np.square(weights) * variances / n
-    variance = float(parts.sum())
-    df = variance**2 / float(np.sum(np.square(parts) / (n - 1))) if variance > 0.0 else math.nan
-    return welch.TDistance(float(weights @ means), math.sqrt(variance), df)
 
 
 def _warnings(keys: list[tuple[str, str]], variances: Floats, n: Floats) -> tuple[str, ...]:

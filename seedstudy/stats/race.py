@@ -253,11 +253,6 @@ def nominal_levels(
         Information that was planned for the last look, where seeds without a result have left less: what was spent
         before stays spent. The last look's own by default.
 
-    Raises
-    ------
-    StatisticsError
-        Looks that do not add information, or have no degree of freedom.
-
     """
     if min(df) < 1 or np.any(np.diff(information) <= 0) or np.any(np.diff(df) <= 0):
         raise StatisticsError("a look needs at least one degree of freedom and more seeds than the look before")

@@ -62,7 +62,7 @@ def test_the_likelihood_reached_is_that_of_scipy(family):
         assert likelihood[i] >= theirs - 0.02  # the bounds on shapes cost at most this
 
 
-@pytest.mark.parametrize("family", (*ON_THE_LINE, BETA), ids=lambda family: family.name)
+@pytest.mark.parametrize("family", [*ON_THE_LINE, BETA], ids=lambda family: family.name)
 def test_where_no_simulated_sample_has_a_spread_there_is_nothing_to_fit(family):
     params, likelihood = fit_rows(family, np.empty((0, 12)))
     assert params.shape == (0, len(family.params))
