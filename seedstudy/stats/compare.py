@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,9 +21,9 @@ from seedstudy.stats.variance import brown_forsythe_p, sd_ratio, unsure_spread
 Method = Literal["welch", "paired-t", "single-run", "permutation"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
-    """B against A, direction-agnostic: every difference is B minus A in the unit of the input."""
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """The two arms of a comparison, in the unit of the input."""
 
     name_a: str
     name_b: str
@@ -34,6 +34,22 @@ class Comparison:
     sd_a: float
     """Standard deviation with n - 1; nan for one seed."""
     sd_b: float
+
+    @property
+    def moments(self) -> tuple[float, float, int, float, float, int]:
+        """Mean, standard deviation and n of A and of B, as the functions of `welch` take them."""
+        return self.mean_a, self.sd_a, self.n_a, self.mean_b, self.sd_b, self.n_b
+
+    @property
+    def no_spread(self) -> bool:
+        """Whether no arm shows any spread."""
+        return not (self.sd_a > 0.0 or self.sd_b > 0.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison(Arms):
+    """B against A, direction-agnostic: every difference is B minus A in the unit of the input."""
+
     difference: Estimate
     """Mean of B minus mean of A, with the interval of `method`."""
     method: Method
@@ -162,7 +178,7 @@ def compare(
     check_level(level)
     check_margin(margin)
     first, second = _samples(a, b, paired=paired, names=names)
-    arms = _Arms(*names, first.size, second.size, mean_of(first), mean_of(second), sd_of(first), sd_of(second))
+    arms = Arms(*names, first.size, second.size, mean_of(first), mean_of(second), sd_of(first), sd_of(second))
     if paired:
         permutation = sign_flips(second - first, rng=rng, resamples=resamples)
         answers = _compare_pairs(first, second, arms, permutation, level, margin)
@@ -171,7 +187,7 @@ def compare(
         permutation = permute(statistic, first.size, second.size, rng=rng, resamples=resamples)
         answers = _compare_arms(first, second, arms, permutation, level, margin)
     return Comparison(
-        **arms._asdict(),
+        **asdict(arms),
         **answers,
         permutation_p=permutation.p_value,
         permutation_floor=permutation.floor,
@@ -247,10 +263,10 @@ def compare_summaries(
             )
     if sd_a == 0.0 and sd_b == 0.0:
         raise StatisticsError(f"{names[0]} and {names[1]}: both standard deviations are 0; give more digits")
-    arms = _Arms(*names, int(n_a), int(n_b), float(mean_a), float(mean_b), float(sd_a), float(sd_b))
+    arms = Arms(*names, int(n_a), int(n_b), float(mean_a), float(mean_b), float(sd_a), float(sd_b))
     unchecked = "only mean, std and n are known: no check by permutation or ranks"
     return Comparison(
-        **arms._asdict(),
+        **asdict(arms),
         **_t_test(welch.welch(*arms.moments), "welch", (n_a, n_b), level, margin),
         permutation_p=None,
         permutation_floor=None,
@@ -261,29 +277,8 @@ def compare_summaries(
     )
 
 
-class _Arms(NamedTuple):
-    """The arms; the fields are those of `Comparison`."""
-
-    name_a: str
-    name_b: str
-    n_a: int
-    n_b: int
-    mean_a: float
-    mean_b: float
-    sd_a: float
-    sd_b: float
-
-    @property
-    def moments(self) -> tuple[float, float, int, float, float, int]:
-        return self.mean_a, self.sd_a, self.n_a, self.mean_b, self.sd_b, self.n_b
-
-    @property
-    def no_spread(self) -> bool:
-        return not (self.sd_a > 0.0 or self.sd_b > 0.0)
-
-
 def _compare_arms(
-    a: Sample, b: Sample, arms: _Arms, permutation: Permutation, level: float, margin: float | None
+    a: Sample, b: Sample, arms: Arms, permutation: Permutation, level: float, margin: float | None
 ) -> dict[str, Any]:
     n = (arms.n_a, arms.n_b)
     prob = effect.prob_greater(a, b, level=level)
@@ -304,7 +299,7 @@ def _compare_arms(
 
 
 def _compare_pairs(
-    a: Sample, b: Sample, arms: _Arms, permutation: Permutation, level: float, margin: float | None
+    a: Sample, b: Sample, arms: Arms, permutation: Permutation, level: float, margin: float | None
 ) -> dict[str, Any]:
     n, differences = a.size, b - a
     prob = effect.prob_greater_paired(a, b, level=level)
@@ -344,7 +339,7 @@ def _t_test(
 
 
 def _spreadless_test(
-    arms: _Arms, permutation: Permutation, one_sided_floor: float, level: float, margin: float | None
+    arms: Arms, permutation: Permutation, one_sided_floor: float, level: float, margin: float | None
 ) -> dict[str, Any]:
     """Return the same fields when no arm shows any spread: the permutation p, and no interval."""
     difference, n = arms.mean_b - arms.mean_a, (arms.n_a, arms.n_b)
@@ -378,7 +373,7 @@ def _correlation(a: Sample, b: Sample, level: float) -> Estimate:
     return Estimate.of(r, ends, level=level, n=n, method="fisher-z")
 
 
-def _design_warnings(arms: _Arms, level: float, floor: float | None) -> tuple[str, ...]:
+def _design_warnings(arms: Arms, level: float, floor: float | None) -> tuple[str, ...]:
     """Return the warnings that follow from the numbers of seeds and the spreads alone."""
     warnings = []
     for name, n, sd in ((arms.name_a, arms.n_a, arms.sd_a), (arms.name_b, arms.n_b, arms.sd_b)):
