@@ -30,6 +30,7 @@ class LocationScale:
 
     name: str
     in_scipy: str
+    """Name in `scipy.stats`."""
     params: tuple[str, ...] = ("location", "scale")
     """Names of the parameters as a reader gets them."""
     log_density_of: Callable[..., Any]
