@@ -58,10 +58,8 @@ def safe_p(n_a: int, n_b: int, *, alpha: float, claim: Claim, paired: bool = Fal
     `n_a` and `n_b` are the seeds per arm, at least 2. Measured at an alpha of .05; for others the bound is scaled as a
     power of alpha, which is approximate.
     """
-    small = min(n_a, n_b)
     design = "paired" if paired else "unequal" if sizes_differ(n_a, n_b) else "equal"
-    bounds = _SAFE_P[design, claim]
-    at = float(np.interp(math.log(max(small, 2)), np.log(_SEEDS), bounds))
+    at = float(np.interp(math.log(max(min(n_a, n_b), 2)), np.log(_SEEDS), _SAFE_P[design, claim]))
     return 0.0 if at == 0.0 else min(alpha, alpha ** (math.log(at) / math.log(0.05)))
 
 

@@ -288,8 +288,7 @@ def anderson_darling(u: Floats) -> Floats:
     n = u.shape[1]
     u = np.clip(u, 1e-300, 1 - 1e-16)
     odd = 2 * np.arange(1, n + 1) - 1
-    statistic: Floats = -n - np.sum(odd * (np.log(u) + np.log1p(-u[:, ::-1])), axis=1) / n
-    return statistic
+    return np.asarray(-n - np.sum(odd * (np.log(u) + np.log1p(-u[:, ::-1])), axis=1) / n)
 
 
 def minimise_rows(cost: Cost, start: Floats, *, n_steps: int = 400, tolerance: float = 1e-8) -> tuple[Floats, Floats]:

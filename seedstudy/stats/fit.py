@@ -242,8 +242,7 @@ def _smallest_gap(sample: Sample) -> float | None:
 
 
 def _on_lattice(draws: Floats, grid: float, origin: float) -> Floats:
-    rounded: Floats = np.round((draws - origin) / grid) * grid + origin
-    return rounded
+    return np.asarray(np.round((draws - origin) / grid) * grid + origin)
 
 
 def _normality(sample: Sample, step: float | None, rng: np.random.Generator) -> tuple[NormalityTest, ...]:
@@ -281,8 +280,7 @@ def _normal_cdf_of_standardised(rows: Floats) -> Floats:
 def _kolmogorov(u: Floats) -> Floats:
     n = u.shape[1]
     rank = np.arange(1, n + 1)
-    distance: Floats = np.maximum((rank / n - u).max(axis=1), (u - (rank - 1) / n).max(axis=1))
-    return distance
+    return np.asarray(np.maximum((rank / n - u).max(axis=1), (u - (rank - 1) / n).max(axis=1)))
 
 
 def _shape_moments(sample: Sample, level: float, rng: np.random.Generator) -> tuple[Estimate, Estimate]:

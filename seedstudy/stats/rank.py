@@ -31,8 +31,7 @@ def mann_whitney_p(a: Sample, b: Sample) -> float:
         return bounded_p(float(stats.mannwhitneyu(b, a, method="asymptotic").pvalue))
 
     def extremity(labels: Floats) -> Floats:
-        centred: Floats = np.abs(labels @ (ranks - ranks.mean())) / ranks.size**2
-        return centred
+        return np.asarray(np.abs(labels @ (ranks - ranks.mean())) / ranks.size**2)
 
     return permute_all(extremity, a.size, b.size).p_value
 

@@ -20,9 +20,7 @@ class Estimate:
     value: float
     """Point estimate, in the unit of the input."""
     low: float
-    """Lower end of the interval."""
     high: float
-    """Upper end of the interval."""
     level: float
     """Confidence level of the interval; the level actually reached where the stated one cannot be."""
     n: int | tuple[int, int]

@@ -79,8 +79,7 @@ def _fourth_power_sums(rows: Rows) -> Rows:
     n = rows.shape[1]
     n_cut = int(min(1 / (2 * math.sqrt(n - 4)), 0.49) * n)
     trimmed = np.sort(rows, axis=1)[:, n_cut : n - n_cut].mean(axis=1, keepdims=True)
-    sums: Rows = np.sum((rows - trimmed) ** 4, axis=1)
-    return sums
+    return np.asarray(np.sum((rows - trimmed) ** 4, axis=1))
 
 
 # --- the ratio of two ----------------------------------------------------------------------------------
