@@ -287,10 +287,7 @@ class _Worker:
         print(f"in a stack of {len(trials)}: seeds {', '.join(str(trial.seed) for trial in trials)}", file=sys.stderr)
         try:
             results = train_stacked(
-                trials,
-                data,
-                on_epoch=lambda trial, report: writers[trial.trial_id](report),
-                should_stop=self._stop,
+                trials, data, on_epoch=lambda trial, report: writers[trial.trial_id](report), should_stop=self._stop
             )
         except Stopped:
             print("stopped on request; a stack starts again from the beginning", file=sys.stderr)
