@@ -68,14 +68,7 @@ class MissingExtraError(SeedstudyError):
 
 
 def require_extra(extra: str) -> None:
-    """Raise where a module of an extra is not installed, without importing any.
-
-    Raises
-    ------
-    MissingExtraError
-        Names the module and the command that installs it.
-
-    """
+    """Raise MissingExtraError where a module of an extra is not installed, without importing any."""
     for module in EXTRAS[extra]:
         if find_spec(module) is None:
             raise MissingExtraError(module, extra)

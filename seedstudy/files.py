@@ -31,9 +31,6 @@ LARGEST_RECORD = 64 * 2**20
 """Bytes; our records are far smaller, and a file of this size would fill the memory."""
 
 
-# --- writing ------------------------------------------------------------------------------------------
-
-
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn a full disk, a read-only folder or a file in the way into a StoreError of one line."""
@@ -48,14 +45,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def open_to_write(path: Path, flags: int) -> int:
-    """Return a descriptor; the only place where files of a study are opened to be written.
-
-    Parameters
-    ----------
-    flags
-        As of ``os.open``: ``os.O_WRONLY | os.O_CREAT``, say.
-
-    """
+    """Return a descriptor, as ``os.open``; the only place where files of a study are opened to be written."""
     return os.open(path, flags | machine.BINARY, 0o666)
 
 
@@ -64,13 +54,8 @@ def write_atomically(
 ) -> None:
     """Write a file completely or not at all, in a folder that exists.
 
-    Parameters
-    ----------
-    is_first_only
-        Keep a file that exists already.
-    is_durable
-        Wait until the disk has it; unnecessary for a file that can be made again.
-
+    ``is_first_only`` keeps a file that exists already. ``is_durable`` waits until the disk has it, which is unnecessary
+    for a file that can be made again.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)  # left by a killed process with the same number
@@ -88,9 +73,6 @@ def write_atomically(
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-# --- reading ------------------------------------------------------------------------------------------
 
 
 def damaged(path: Path, why: str, remedy: str = "") -> StoreError:
@@ -127,18 +109,9 @@ def sha256(path: Path, *, remedy: str = "") -> str:
 
 
 def read_json(path: Path, *, remedy: str = "") -> dict[str, Any]:
-    """Return the JSON object in a file, unchecked.
+    """Return the JSON object in a file, its seal unchecked; raises StoreError where there is none.
 
-    Parameters
-    ----------
-    remedy
-        What the user can do about a damaged file; the end of the error's sentence.
-
-    Raises
-    ------
-    StoreError
-        The file cannot be read, or holds no JSON object.
-
+    ``remedy`` is what the user can do about a damaged file, the end of the error's sentence.
     """
     with opened(path, remedy=remedy) as file:
         content = file.read(LARGEST_RECORD + 1)
@@ -156,13 +129,8 @@ def read_json(path: Path, *, remedy: str = "") -> dict[str, Any]:
 def read_short_text(path: Path) -> str:
     """Return the text of a file that a person wrote.
 
-    Raises
-    ------
-    OSError
-        The file cannot be read.
-    UnicodeDecodeError
-        It is not UTF-8, or longer than a megabyte (an endless device).
-
+    Raises OSError where it cannot be read, and UnicodeDecodeError where it is not UTF-8 or longer than a megabyte (an
+    endless device).
     """
     with path.open("rb") as file:
         content = file.read(LARGEST_TOML + 1)
@@ -179,9 +147,6 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise ValueError("nested too deep") from None
 
 
-# --- records ------------------------------------------------------------------------------------------
-
-
 def write_record(path: Path, record: Mapping[str, Any], *, is_first_only: bool = False) -> None:
     """Write a record with its format and its seal."""
     with_format = {"format": FORMAT, **record}
@@ -191,11 +156,7 @@ def write_record(path: Path, record: Mapping[str, Any], *, is_first_only: bool =
 def read_record(path: Path, *, remedy: str = "") -> dict[str, Any]:
     """Return what :func:`write_record` wrote, in this or an older format; ``remedy`` as in :func:`read_json`.
 
-    Raises
-    ------
-    StoreError
-        The file cannot be read, is damaged, or has a newer format.
-
+    Raises StoreError where the file cannot be read, is damaged, or has a newer format.
     """
     record = read_json(path, remedy=remedy)
     if record.get("format") not in READABLE_FORMATS:

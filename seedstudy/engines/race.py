@@ -146,7 +146,7 @@ def _declare(store: Store, rule: RaceRule, resolved: Mapping[str, ResolvedStudy]
         for key, value in identity.items():
             _check_unchanged(store, f"{label}: {key}", kept.get("trains", {}).get(label, {}).get(key), value)
     if kept["plan"] != document["plan"]:
-        store.raise_race_budget(document)
+        store.declare_race(document, is_new_budget=True)
 
 
 def _identity(trial: Trial) -> dict[str, Any]:

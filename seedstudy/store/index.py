@@ -33,7 +33,6 @@ CONTENT = ("spec.json", "trial.json", "failure.json", "predictions.parquet", "cu
 _SCHEMA: Mapping[str, pl.DataType] = {**TRIALS, "signature": pl.String()}
 ROWS_VERSION = 1
 """Version of the code that turns records into rows; raise it whenever equal records would give other rows."""
-_MADE_BY = {"rows_version": ROWS_VERSION, "polars": pl.__version__}
 _SETTLED_NS = 1_000_000_000
 """A younger file may be written again within one tick of the file system's clock, with the same signature."""
 
@@ -88,10 +87,7 @@ def read(root: Path) -> pl.DataFrame:
         record = read_record(root / RECORD)
         content = (root / TABLE).read_bytes()
         # The digest comes first: damaged bytes never reach the Parquet reader.
-        if (
-            record.get("sha256") == hashlib.sha256(content).hexdigest()
-            and {key: record.get(key) for key in _MADE_BY} == _MADE_BY
-        ):
+        if _facts(content).items() <= record.items():
             return from_parquet(content)
     return nothing
 
@@ -99,7 +95,11 @@ def read(root: Path) -> pl.DataFrame:
 def write(root: Path, rows: pl.DataFrame) -> None:
     """Keep rows for the next reader; where that is impossible (a full disk, another user's folder), do without."""
     content = to_parquet(rows)
-    record: dict[str, Any] = {"sha256": hashlib.sha256(content).hexdigest(), **_MADE_BY}
     with suppress(OSError):
         write_atomically(root / TABLE, content, is_durable=False)
-        write_record(root / RECORD, record)
+        write_record(root / RECORD, _facts(content))
+
+
+def _facts(content: bytes) -> dict[str, Any]:
+    """Return what must agree before a table is used: its digest and what made it."""
+    return {"sha256": hashlib.sha256(content).hexdigest(), "rows_version": ROWS_VERSION, "polars": pl.__version__}
