@@ -151,10 +151,9 @@ def leftovers(study: str = "main", *, results: str | Path = "results") -> dict[P
 
 
 def clean(paths: Iterable[Path]) -> None:
-    """Remove files that :func:`leftovers` returned."""
-    from seedstudy.engines import status
-
-    status.remove(paths)
+    """Remove files that :func:`leftovers` returned, some of which may be gone already."""
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 # --- numbers in, answers out ----------------------------------------------------------------------------

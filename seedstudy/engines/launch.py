@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from seedstudy.engines import local
 from seedstudy.engines.local import LocalEngine
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
-from seedstudy.engines.watch import Cancelled, Engine, StudyProgress, watch
+from seedstudy.engines.watch import Cancelled, Engine, Say, StudyProgress, watch
 from seedstudy.errors import StudyError, require_extra
 from seedstudy.recipes import reader as recipes
 from seedstudy.recipes.recipe import Recipe
@@ -22,15 +22,11 @@ from seedstudy.study.placement import Placement, check_layout
 from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
 
-Say = Callable[[str], None]
-"""Shows one line to the user."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOutcome:
     """What `run` leaves behind."""
 
-    study: str
     folder: Path
     """Of the study."""
     states: Mapping[str, State]
@@ -60,24 +56,11 @@ def run(
     is_detached: bool = False,
     say: Say,
 ) -> RunOutcome:
-    """Train what is missing of a study and wait for it.
+    """Train what is missing of a study and wait for it; ``is_retry`` also trains failed trials again.
 
-    Parameters
-    ----------
-    is_retry
-        Train failed trials again.
-    is_detached
-        Submit the trials and return at once; only to an engine whose jobs outlive this process.
-    say
-        Receives one line at a time: what is trained, on which data, what went wrong.
-
-    Raises
-    ------
-    SeedstudyError
-        A study that cannot be trained (nothing is written then), or a results folder that cannot be written.
-    KeyboardInterrupt
-        Interrupted or cancelled; everything finished is kept.
-
+    ``is_detached`` submits the trials and returns at once; only to an engine whose jobs outlive this process. Raises
+    SeedstudyError for a study that cannot be trained, before anything is written, and KeyboardInterrupt when it is
+    interrupted or cancelled.
     """
     if is_detached and study.placement.engine != "slurm":
         raise StudyError("--detach: only the jobs of --engine slurm go on without this process.")
@@ -85,10 +68,7 @@ def run(
     store = Store(results, study.name)
     scan = train(store, study, resolved, store.scan(), is_retry=is_retry, is_detached=is_detached, say=say)
     states = {trial.trial_id: scan.states[trial.trial_id] for trial in resolved.trials}
-    return RunOutcome(study=study.name, folder=store.root, states=states, scan=scan)
-
-
-# --- from words to trials -------------------------------------------------------------------------------
+    return RunOutcome(folder=store.root, states=states, scan=scan)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,13 +83,7 @@ class ResolvedStudy:
 
 
 def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -> ResolvedStudy:
-    """Read and scale a study's recipes, decode its data and return its trials.
-
-    Raises
-    ------
-    SeedstudyError
-        Unknown recipe or data set, a wrong value, data that cannot be read.
-    """
+    """Read and scale a study's recipes, decode its data and return its trials."""
     info = datasets.info(study.data)
     given = recipes.parse_assignments(study.assignments)  # before the data, which may take minutes
     files = [  # a path is relative to the study file
@@ -155,16 +129,9 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
     )
 
 
-def _scaled(recipe: Recipe, study: Study, changes: list[str], data: Dataset, epoch_ratio: float) -> Recipe:
-    n_train = len(data.train_labels)
-    scaled = scale(
-        recipe,
-        data=study.data,
-        n_train=n_train,
-        image_size=data.image_size,
-        epoch_ratio=epoch_ratio,
-        epochs=study.epochs,
-    )
+def _scaled(recipe: Recipe, study: Study, changes: list[str], data: Dataset, ratio: float) -> Recipe:
+    n_train, size = len(data.train_labels), data.image_size
+    scaled = scale(recipe, data=study.data, n_train=n_train, image_size=size, epoch_ratio=ratio, epochs=study.epochs)
     if changes:
         scaled = recipes.with_values(scaled, changes)
     if scaled.batch_size > n_train:
@@ -184,9 +151,6 @@ def _in_words(recipe: Recipe, data: Dataset) -> str:
     )
 
 
-# --- training -------------------------------------------------------------------------------------------
-
-
 def train(
     store: Store,
     study: Study,
@@ -197,20 +161,9 @@ def train(
     is_detached: bool = False,
     say: Say,
 ) -> Scan:
-    """Train the missing trials of a study, with live progress on stderr.
+    """Train the missing trials of a study, of which ``scan`` is the present state; returns its state afterwards.
 
-    Nothing is written before a worker has confirmed that every model can be trained.
-
-    Parameters
-    ----------
-    scan
-        The study as it is now.
-
-    Returns
-    -------
-    Scan
-        The study afterwards.
-
+    Shows live progress on stderr. Nothing is written before a worker has confirmed that every model can be trained.
     """
     by_id = {trial.trial_id: trial for trial in resolved.trials}
     missing = _missing(store, list(by_id), scan, is_retry=is_retry, say=say)
@@ -273,10 +226,8 @@ def _missing(store: Store, trial_ids: Sequence[str], scan: Scan, *, is_retry: bo
         elif state not in ("ok", "diverged"):
             missing.append(trial_id)
     if n_failed:
-        say(
-            f"{n_failed} of {len(trial_ids)} trials failed earlier and are left alone; "
-            "--retry-failed trains them again."
-        )
+        kept = f"{n_failed} of {len(trial_ids)} trials failed earlier and are left alone"
+        say(f"{kept}; --retry-failed trains them again.")
     if is_retry:
         store.clear_failures(missing)
     return missing

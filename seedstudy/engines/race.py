@@ -12,7 +12,8 @@ import numpy as np
 
 from seedstudy.data import info
 from seedstudy.decide.race import Race, RaceRule, replay
-from seedstudy.engines.launch import ResolvedStudy, Say, resolve, train
+from seedstudy.engines.launch import ResolvedStudy, resolve, train
+from seedstudy.engines.watch import Say
 from seedstudy.errors import SeedstudyError, StudyError, TrialFailed, suggest
 from seedstudy.stats.race import Plan
 from seedstudy.store.store import Scan, Store
@@ -24,13 +25,8 @@ from seedstudy.study.trial import Trial
 def arms_of(names: Sequence[str], study: Study) -> dict[str, Study]:
     """Return the study of each arm by its label, ``RECIPE@MODEL``.
 
-    Parameters
-    ----------
-    names
-        ``RECIPE`` or ``RECIPE@MODEL``; a recipe may be the path of its file.
-    study
-        What the arms share; its first model is that of arms that name none.
-
+    ``names`` are ``RECIPE`` or ``RECIPE@MODEL``; a recipe may be the path of its file. ``study`` is what the arms
+    share; its first model is that of arms that name none.
     """
     arms: dict[str, Study] = {}
     for name in names:
@@ -60,32 +56,18 @@ def race(
 
     The rule is written into the study before the first seed; the same call goes on with an interrupted race.
 
-    Parameters
-    ----------
-    arms
-        Label -> study of one recipe and one model, as :func:`arms_of` returns them; the first is the baseline.
-    given
-        Values of :class:`~seedstudy.stats.race.Plan` that were asked for; the others are the declared ones, or
-        the defaults.
-    target
-        A fixed number to race one arm against.
-    on_look
-        Receives the race after each look.
+    ``arms`` are as :func:`arms_of` returns them, the first is the baseline. ``given`` are the values of
+    :class:`~seedstudy.stats.race.Plan` that were asked for; the others are the declared ones, or the defaults.
+    ``target`` is a fixed number to race one arm against. ``on_look`` receives the race after each look.
 
-    Raises
-    ------
-    StudyError
-        The study has a race with another rule, or finished trials from before its rule.
-    TrialFailed
-        A trial has no result: a race skips no seed.
-
+    Raises StudyError where the study has a race with another rule, or finished trials from before its rule, and
+    TrialFailed where a trial has no result: a race skips no seed.
     """
     store = Store(results, next(iter(arms.values())).name)
     rule = _rule(store, tuple(arms), given, eval_set, target)
+    seeds = tuple(range(rule.plan.most))
     resolved = {
-        label: resolve(
-            replace(arm, seeds=tuple(range(rule.plan.most))), data_dir=data_dir, cache_dir=cache_dir, say=say
-        )
+        label: resolve(replace(arm, seeds=seeds), data_dir=data_dir, cache_dir=cache_dir, say=say)
         for label, arm in arms.items()
     }
     _declare(store, rule, resolved)

@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -80,18 +81,11 @@ def main(
 ) -> int:
     """Train and return the exit code.
 
-    Parameters
-    ----------
-    trial_ids
-        May be empty where the process is attended. Then it imports torch and timm, and waits for requests from stdin,
-        one JSON object a line: ``{"check": [specs], "n_classes": n, "n_train": n, "shares": {kind: limit}}``, which is
-        answered by one line on stdout, and ``{"train": [trial_ids], "prepared": path, "sizes": {kind: size},
-        "n_slots": n}``.
-    prepared
-        Folder of the prepared data; None: the trial's data set is prepared here.
-    stack
-        Seeds trained side by side at most; None: as many as timing recommends.
-
+    ``trial_ids`` may be empty where the process is attended. Then it imports torch and timm, and waits for requests
+    from stdin, one JSON object a line: ``{"check": [specs], "n_classes": n, "n_train": n, "shares": {kind: limit}}``,
+    which is answered by one line on stdout, and ``{"train": [trial_ids], "prepared": path, "sizes": {kind: size},
+    "n_slots": n}``. Without ``prepared``, the folder of the prepared data, a trial's data set is prepared here.
+    ``stack`` is the most seeds to train side by side; None: as many as timing recommends.
     """
     require_extra("train")
     requests: Requests = queue.SimpleQueue()
@@ -138,7 +132,7 @@ class _Worker:
         self._store, self._stop, self._cache_dir, self.sizes = store, stop, cache_dir, sizes
         self._is_main = int(os.environ.get("RANK", "0")) == 0
         self._leases: dict[str, Lease | None] = {}
-        self._specs: dict[str, Trial] = {}
+        self._spec = cache(store.read_spec)
 
     def import_torch(self) -> None:
         """Import what takes seconds before the first request comes."""
@@ -166,11 +160,7 @@ class _Worker:
     def train(self, trial_ids: Sequence[str], prepared: str | None, n_slots: int) -> int:
         """Train the free trials one after the other, each together with those that are worth stacking with it.
 
-        Parameters
-        ----------
-        n_slots
-            Processes that work through the same trials: a stack leaves them their share.
-
+        ``n_slots`` processes work through the same trials: a stack leaves them their share.
         """
         code = EXIT_OK
         for n_seen, trial_id in enumerate(trial_ids, start=1):
@@ -186,9 +176,8 @@ class _Worker:
                     trial = self._store.read_spec(trial_id)
                     data = self._load(trial, prepared)
                     others = self._claim_stack(trial, data, islice(trial_ids, n_seen, None), n_slots, leases)
-                    code = max(
-                        code, self._train_stacked([trial, *others], data) if others else self._train(trial, data)
-                    )
+                    how = self._train_stacked([trial, *others], data) if others else self._train(trial, data)
+                    code = max(code, how)
         return code
 
     def _claim(self, trial_id: str, leases: ExitStack) -> int | None:
@@ -242,11 +231,6 @@ class _Worker:
                 claimed.append(other)
         return claimed
 
-    def _spec(self, trial_id: str) -> Trial:
-        if trial_id not in self._specs:
-            self._specs[trial_id] = self._store.read_spec(trial_id)
-        return self._specs[trial_id]
-
     def _is_fresh(self, trial_id: str) -> bool:
         """Return whether a trial starts from its beginning and no process died with it; others are trained alone."""
         lease, holder = self._leases.get(trial_id), self._store.holder(trial_id)
@@ -271,7 +255,17 @@ class _Worker:
             return EXIT_STOPPED
         except Exception as error:  # whatever a network or a driver throws becomes a row with a reason
             traceback.print_exc()
-            self._record(trial_id, error, checkpoints.position)
+            (epoch, update), holder = checkpoints.position, self._store.holder(trial_id)
+            self._store.record_failure(
+                trial_id,
+                f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
+                traceback.format_exc(),
+                epoch=epoch + 1,
+                update=update + 1,
+                host=machine.host(),
+                job=os.environ.get(JOB, ""),
+                attempt=1 + (holder.n_lost if holder else 0),
+            )
             return EXIT_FAILED
         if self._is_main:
             self._store.publish(trial, result, data.eval_sets, started_at)
@@ -309,20 +303,6 @@ class _Worker:
                 f"planned {trial.data_fingerprint}): name the folder of the same data with --prepared."
             )
         return data
-
-    def _record(self, trial_id: str, error: Exception, position: tuple[int, int]) -> None:
-        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        holder = self._store.holder(trial_id)
-        self._store.record_failure(
-            trial_id,
-            reason,
-            traceback.format_exc(),
-            epoch=position[0] + 1,
-            update=position[1] + 1,
-            host=machine.host(),
-            job=os.environ.get(JOB, ""),
-            attempt=1 + (holder.n_lost if holder else 0),
-        )
 
 
 class _ProgressWriter:

@@ -62,15 +62,8 @@ def read_groups(selector: str, request: Request) -> list[Group]:
     """Return every group that a file selector names.
 
     ``FILE``, ``FILE:NAME`` (a recipe of a long table, or a column of a wide one), ``FILE:COLUMN=VALUE,…`` (rows of a
-    table), a folder of trials, or a quoted pattern.
-
-    Raises
-    ------
-    StudyError
-        Unreadable or ambiguous; one line with file, row or column, and how to fix it.
-    StatisticsError
-        Numbers that are not accuracies, or accuracies that may be percent or fractions.
-
+    table), a folder of trials, or a quoted pattern. Raises StudyError where it is unreadable or ambiguous, and
+    StatisticsError where numbers are not accuracies, or may be percent or fractions.
     """
     parsed = parse_selector(selector)
     if parsed is None:

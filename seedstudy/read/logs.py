@@ -47,14 +47,8 @@ def parse_selector(selector: str) -> tuple[str, str | None] | None:
 def read_trials(selector: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Return one row per trial of a file, of a folder of trials, or of a pattern such as ``runs/*/summary.csv``.
 
-    Returns
-    -------
-    table : DataFrame
-        Columns as in the files, with identity columns renamed to `IDENTITY`, ``seed`` where it is known, and
-        ``last epoch`` where the file covers several epochs.
-    notes : tuple of str
-        Caveats for the reader of the numbers.
-
+    Columns are as in the files, with identity columns renamed to `IDENTITY`, ``seed`` where it is known, and ``last
+    epoch`` where the file covers several epochs. With them come caveats for the reader of the numbers.
     """
     path = Path(selector)
     if path.is_dir():

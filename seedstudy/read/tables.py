@@ -6,21 +6,20 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import polars as pl
 
 from seedstudy.errors import StudyError, require_extra
 from seedstudy.store.schema import read_parquet
 
-SUFFIXES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".txt")
 VALUE = "value"
 """Column of a file that holds nothing but numbers."""
 _EVENTS = "tfevents"
 """Part of the name of every TensorBoard event file."""
-_T = TypeVar("_T")
 
 
 def is_events(path: Path) -> bool:
@@ -30,13 +29,14 @@ def is_events(path: Path) -> bool:
 def read_table(path: Path) -> pl.DataFrame:
     """Return a file's rows, without nested values.
 
-    Raises
-    ------
-    StudyError
-        No such file, not text, not of the format that its name says, or empty.
-
+    Raises StudyError where there is no such file, or it is not text, not of the format that its name says, or empty.
     """
-    table = _guarded(path, _read)
+    with _readable(path):
+        reader = _read_events if is_events(path) else _READERS.get(path.suffix.lower())
+        if reader is None:
+            known = ", ".join(SUFFIXES)
+            raise StudyError(f"{path}: a file of results ends in {known}, or is a TensorBoard event file.")
+        table = reader(path)
     odd = [name for name in table.columns if not name.isprintable()]
     if odd:
         raise StudyError(f"{path}: column {odd[0]!r} holds control characters; rename it.")
@@ -46,38 +46,22 @@ def read_table(path: Path) -> pl.DataFrame:
 def read_cells(path: Path) -> list[tuple[int, list[str]]]:
     """Return the lines of a CSV or TSV file that hold anything: line number, and its cells as they are written.
 
-    Raises
-    ------
-    StudyError
-        No such file, not text, or cut short inside a quote.
-
+    Raises StudyError where there is no such file, or it is not text, or cut short inside a quote.
     """
-    text = _guarded(path, _text_of)
-    return [(line, cells) for line, cells in _csv_lines(path, text) if any(map(str.strip, cells))]
+    with _readable(path):
+        lines = _csv_lines(path, _text_of(path))
+    return [(line, cells) for line, cells in lines if any(map(str.strip, cells))]
 
 
-def _read(path: Path) -> pl.DataFrame:
-    readers: Mapping[str, Callable[[Path], pl.DataFrame]] = {
-        ".csv": _read_csv,
-        ".tsv": _read_csv,
-        ".parquet": _read_parquet,
-        ".json": _read_json,
-        ".jsonl": _read_json_lines,
-        ".txt": _read_numbers,
-    }
-    reader = _read_events if is_events(path) else readers.get(path.suffix.lower())
-    if reader is None:
-        raise StudyError(f"{path}: a file of results ends in {', '.join(SUFFIXES)}, or is a TensorBoard event file.")
-    return reader(path)
-
-
-def _guarded(path: Path, read: Callable[[Path], _T]) -> _T:
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raise StudyError where a file cannot be read."""
     if not path.exists():
         raise StudyError(f"{path}: cannot be read (No such file or directory).")
     if not path.is_file():  # a pipe or a device would never end
         raise StudyError(f"{path}: cannot be read (not a file).")
     try:
-        return read(path)
+        yield
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror}).") from error
     except UnicodeEncodeError as error:  # JSON can spell what no text can hold
@@ -276,3 +260,14 @@ def _read_events(path: Path) -> pl.DataFrame:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:120]
+
+
+_READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".parquet": _read_parquet,
+    ".json": _read_json,
+    ".jsonl": _read_json_lines,
+    ".txt": _read_numbers,
+}
+SUFFIXES = tuple(_READERS)

@@ -12,6 +12,9 @@ from seedstudy.recipes.recipe import Recipe, typed
 
 Engine = Literal["local", "slurm", "ray"]
 
+LOADERS = "SEEDSTUDY_LOADERS"
+"""Environment variable: worker processes that decode images for one training process; 0 decodes in the process."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placement:
