@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -157,26 +157,20 @@ def _results(
 
     A diverged trial is nan.
     """
-    rows: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
-    columns = ("trial_id", "eval_set", "n_correct", "n_examples", "train_s")
-    for row in scan.trials.select(columns).iter_rows(named=True):
-        rows[row["trial_id"]][row["eval_set"]] = row
+    seconds = dict(scan.trials.select("trial_id", "train_s").iter_rows())
+    counts = scan.trials.filter(eval_set=eval_set, status="ok").select("trial_id", "n_correct", "n_examples")
+    accuracies = {trial_id: 100.0 * n_correct / n for trial_id, n_correct, n in counts.iter_rows()}
     values: dict[str, Values] = {}
     costs: dict[str, list[float]] = {}
     for label, arm in resolved.items():
-        numbers: list[float] = []
-        costs[label] = []
-        for trial_id in (trial.trial_id for trial in arm.trials):
-            state = scan.states.get(trial_id)
-            if state not in ("ok", "diverged"):
-                break
-            by_set = rows[trial_id]
-            if state == "ok" and eval_set not in by_set:
-                raise StudyError(f'{trial_id} was not evaluated on "{eval_set}".{suggest(eval_set, by_set)}')
-            costs[label].append(next(iter(by_set.values()))["train_s"])
-            counts = by_set[eval_set] if state == "ok" else None
-            numbers.append(100.0 * counts["n_correct"] / counts["n_examples"] if counts else float("nan"))
-        values[label] = np.array(numbers)
+        ids = (trial.trial_id for trial in arm.trials)
+        done = list(takewhile(lambda trial_id: scan.states.get(trial_id) in ("ok", "diverged"), ids))
+        for trial_id in done:
+            if scan.states[trial_id] == "ok" and trial_id not in accuracies:
+                known = scan.rows_of([trial_id])["eval_set"]
+                raise StudyError(f'{trial_id} was not evaluated on "{eval_set}".{suggest(eval_set, known)}')
+        values[label] = np.array([accuracies.get(trial_id, np.nan) for trial_id in done])
+        costs[label] = [seconds[trial_id] for trial_id in done]
     return values, costs
 
 

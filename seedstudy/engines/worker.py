@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -100,8 +100,12 @@ def main(
         threading.Thread(target=_listen, args=(requests, stop), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints must not get between the answers
-    if not trial_ids:
-        worker.import_torch()
+    if not trial_ids:  # what takes seconds, before the first request comes
+        import torch
+
+        import seedstudy.train.trial  # noqa: F401  # imported ahead of its use
+
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     code = EXIT_OK
     while (request := requests.get()) is not None:
         if "check" in request:
@@ -131,16 +135,11 @@ class _Worker:
     def __init__(self, store: Store, stop: Stop, cache_dir: Path, sizes: StackSizes) -> None:
         self._store, self._stop, self._cache_dir, self.sizes = store, stop, cache_dir, sizes
         self._is_main = int(os.environ.get("RANK", "0")) == 0
+        self._is_alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
         self._leases: dict[str, Lease | None] = {}
+        self._first_epochs: dict[str, tuple[int, float]] = {}
+        """Trial -> the first epoch that this attempt reported, and when."""
         self._spec = cache(store.read_spec)
-
-    def import_torch(self) -> None:
-        """Import what takes seconds before the first request comes."""
-        import torch
-
-        import seedstudy.train.trial  # noqa: F401  # imported ahead of its use
-
-        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
     def check(
         self, specs: Sequence[dict[str, Any]], n_classes: int, n_train: int, shares: Mapping[str, int]
@@ -199,7 +198,7 @@ class _Worker:
 
     def _broadcast(self, refusal: int | None) -> int | None:
         """Return the first process's value in all processes that train a trial together."""
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        if self._is_alone:
             return refusal
         import torch
         from accelerate import PartialState
@@ -213,8 +212,7 @@ class _Worker:
         self, trial: Trial, data: Dataset, later: Iterable[str], n_slots: int, leases: ExitStack
     ) -> list[Trial]:
         """Claim the trials to train beside one: of its kind, not yet begun, as many as is fair and faster."""
-        must_be_alone = int(os.environ.get("WORLD_SIZE", "1")) > 1 or bool(data.stored)
-        if must_be_alone or not self._is_fresh(trial.trial_id):
+        if not self._is_alone or data.stored or not self._is_fresh(trial.trial_id):
             return []
         alike = (other for other in map(self._spec, later) if kind_of(other) == kind_of(trial))
         still_open = (other for other in alike if not self._store.has_ended(other.trial_id))
@@ -242,13 +240,14 @@ class _Worker:
         from seedstudy.train.trial import train_trial
 
         trial_id, lease, started_at = trial.trial_id, self._leases.get(trial.trial_id), datetime.now(UTC).isoformat()
-        checkpoints = Checkpoints(
-            self._store.checkpoint(trial_id),
-            trial_id,
-            should_stop=lambda: self._stop() or (lease is not None and lease.is_overtaken),
-        )
-        on_epoch = _ProgressWriter(self._store, trial, is_main=self._is_main)
+
+        def should_stop() -> bool:
+            return self._stop() or (lease is not None and lease.is_overtaken)
+
+        self._first_epochs.clear()
+        checkpoints = Checkpoints(self._store.checkpoint(trial_id), trial_id, should_stop=should_stop)
         try:
+            on_epoch = partial(self._write_progress, trial)
             result = train_trial(trial, data, on_epoch=on_epoch, checkpoints=checkpoints)
         except Stopped:
             print(f"stopped on request at epoch {checkpoints.position[0] + 1}", file=sys.stderr)
@@ -277,12 +276,10 @@ class _Worker:
         from seedstudy.train.stacks import train_stacked
 
         started_at = datetime.now(UTC).isoformat()
-        writers = {trial.trial_id: _ProgressWriter(self._store, trial, is_main=True) for trial in trials}
+        self._first_epochs.clear()
         print(f"in a stack of {len(trials)}: seeds {', '.join(str(trial.seed) for trial in trials)}", file=sys.stderr)
         try:
-            results = train_stacked(
-                trials, data, on_epoch=lambda trial, report: writers[trial.trial_id](report), should_stop=self._stop
-            )
+            results = train_stacked(trials, data, on_epoch=self._write_progress, should_stop=self._stop)
         except Stopped:
             print("stopped on request; a stack starts again from the beginning", file=sys.stderr)
             return EXIT_STOPPED
@@ -294,6 +291,20 @@ class _Worker:
             self._store.publish(trial, result, data.eval_sets, started_at)
         return EXIT_OK
 
+    def _write_progress(self, trial: Trial, report: EpochReport) -> None:
+        if not self._is_main:
+            return
+        first_epoch, first_at = self._first_epochs.setdefault(trial.trial_id, (report.epoch, time.time()))
+        with suppress(SeedstudyError):  # a full disk must not end the trial
+            self._store.write_progress(
+                trial.trial_id,
+                epoch=report.epoch,
+                epochs=trial.recipe.total_epochs,
+                images_per_s=report.images_per_s,
+                epoch_s=(time.time() - first_at) / max(report.epoch - first_epoch, 1),
+                at=time.time(),
+            )
+
     def _load(self, trial: Trial, prepared: str | None) -> Dataset:
         folder = Path(prepared) if prepared else datasets.prepare(trial.data, cache_dir=self._cache_dir)
         data = datasets.load(folder, train_limit=trial.train_limit)
@@ -303,28 +314,6 @@ class _Worker:
                 f"planned {trial.data_fingerprint}): name the folder of the same data with --prepared."
             )
         return data
-
-
-class _ProgressWriter:
-    """Writes after each epoch how far a training has come."""
-
-    def __init__(self, store: Store, trial: Trial, *, is_main: bool) -> None:
-        self._store, self._trial, self._is_main = store, trial, is_main
-        self._first: tuple[int, float] | None = None
-
-    def __call__(self, report: EpochReport) -> None:
-        self._first = self._first or (report.epoch, time.time())
-        if not self._is_main:
-            return
-        with suppress(SeedstudyError):  # a full disk must not end the trial
-            self._store.write_progress(
-                self._trial.trial_id,
-                epoch=report.epoch,
-                epochs=self._trial.recipe.total_epochs,
-                images_per_s=report.images_per_s,
-                epoch_s=(time.time() - self._first[1]) / max(report.epoch - self._first[0], 1),
-                at=time.time(),
-            )
 
 
 @contextmanager

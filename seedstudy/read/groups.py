@@ -130,9 +130,6 @@ def _is_share(metric: str, request: Request) -> bool:
     return request.unit is not None or is_accuracy(metric)
 
 
-# --- which rows and columns ---------------------------------------------------------------------------
-
-
 def _name_of(files: str) -> str:
     """Return the name of a recipe that a file does not name: the file's, or its folder's where all logs share one."""
     path = Path(files)
@@ -237,9 +234,6 @@ def _by_identity(table: pl.DataFrame) -> Iterator[tuple[Mapping[str, str | None]
         return
     for values, rows in table.group_by(keys, maintain_order=True):
         yield {key: None if value is None else str(value) for key, value in zip(keys, values, strict=True)}, rows
-
-
-# --- the numbers of one group -------------------------------------------------------------------------
 
 
 def _values(rows: pl.DataFrame, column: str, where: str) -> Values:

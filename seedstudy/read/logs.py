@@ -62,9 +62,6 @@ def read_trials(selector: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
     return _last_epochs(read_table(path), path), ()
 
 
-# --- several files ------------------------------------------------------------------------------------
-
-
 def _logs_below(folder: Path) -> list[Path]:
     """Return the log of every trial below a folder; links that lead out of it are not followed."""
     root, best = folder.resolve(), dict[Path, Path]()
@@ -132,9 +129,6 @@ def _settings_beside(log: Path, root: Path) -> dict[str, str]:
         if named and len(named[1]) <= _SEED_DIGITS:
             settings[SEED] = named[1]
     return settings
-
-
-# --- one file -----------------------------------------------------------------------------------------
 
 
 def _last_epochs(table: pl.DataFrame, path: Path) -> pl.DataFrame:
