@@ -75,6 +75,7 @@ def read_groups(selector: str, request: Request) -> list[Group]:
     is_percent = set(table.columns) >= _TIMM
     table = _long_form(table, request.metric)
     has_counts = _holds_counts(table, request.metric)
+    unit = request.unit or ("percent" if is_percent or has_counts else None)
     if has_counts:
         table = table.with_columns((100.0 * pl.col("n_correct") / pl.col("n_examples")).alias(DEFAULT_METRIC))
     file_recipe = _name_of(files)
@@ -99,8 +100,7 @@ def read_groups(selector: str, request: Request) -> list[Group]:
             values = _values(finished, column, where)
             is_share = _is_share(metric, request)
             if is_share:
-                unit = "percent" if is_percent or has_counts else None
-                values = to_points(values, request.unit or unit, where=where)
+                values = to_points(values, unit, where=where)
             n_examples = _n_examples(finished, column)
             rounded = None if n_examples is None or has_counts else rounding_note(values, n_examples)
             groups.append(

@@ -65,15 +65,11 @@ def read_trials(selector: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
 def _logs_below(folder: Path) -> list[Path]:
     """Return the log of every trial below a folder; links that lead out of it are not followed."""
     root, best = folder.resolve(), dict[Path, Path]()
-    for path in sorted(folder.rglob("*")):
-        is_log = path.name in _LOGS or is_events(path)
-        if not is_log or not path.is_file() or not path.resolve().is_relative_to(root):
-            continue
-        known = best.get(path.parent)
-        if known is None or _rank(path) < _rank(known):
-            best[path.parent] = path
+    for path in sorted(sorted(folder.rglob("*")), key=_rank):
+        if (path.name in _LOGS or is_events(path)) and path.is_file() and path.resolve().is_relative_to(root):
+            best.setdefault(path.parent, path)
     # A checkpoint below a trial is part of that trial.
-    logs = [log for place, log in best.items() if not any(other in place.parents for other in best)]
+    logs = sorted(log for place, log in best.items() if not any(other in place.parents for other in best))
     if not logs:
         raise StudyError(
             f"{folder}: holds no trial; expected folders with one of {', '.join(_LOGS)} or a TensorBoard event file."

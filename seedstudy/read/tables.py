@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from seedstudy.errors import StudyError, require_extra
+from seedstudy.errors import StudyError, first_line, require_extra
 from seedstudy.store.schema import read_parquet
 
 VALUE = "value"
@@ -105,7 +105,7 @@ def _read_csv(path: Path) -> pl.DataFrame:
         # All rows decide a column's type: one word in the last line makes a text column, named later.
         table = pl.read_csv(io.StringIO(text), separator=_separator(path, text), infer_schema_length=None)
     except pl.exceptions.PolarsError as error:
-        raise StudyError(f"{path}: not a readable csv file ({_first_line(error)}).") from error
+        raise StudyError(f"{path}: not a readable csv file ({first_line(error)[:120]}).") from error
     return table.with_columns(_as_numbers(column) for column in table if column.dtype == pl.String)
 
 
@@ -114,7 +114,7 @@ def _csv_lines(path: Path, text: str) -> list[tuple[int, list[str]]]:
     try:
         return [(lines.line_num, cells) for cells in lines]
     except csv.Error as error:
-        raise StudyError(f"{path}: not a readable csv file ({_first_line(error)}).") from error
+        raise StudyError(f"{path}: not a readable csv file ({first_line(error)[:120]}).") from error
 
 
 def _separator(path: Path, text: str) -> str:
@@ -135,7 +135,7 @@ def _read_parquet(path: Path) -> pl.DataFrame:
     try:
         table = read_parquet(path.read_bytes())
     except ValueError as error:
-        raise StudyError(f"{path}: not a readable parquet file ({_first_line(error)}).") from error
+        raise StudyError(f"{path}: not a readable parquet file ({first_line(error)[:120]}).") from error
     table = table.select(name for name, kind in table.schema.items() if not kind.is_nested())
     return table.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
 
@@ -248,7 +248,7 @@ def _read_events(path: Path) -> pl.DataFrame:
             if all(array.size == 1 and array.dtype.kind in "fiu" for _, array in arrays):
                 points[tag] = [(step, float(array.reshape(()))) for step, array in arrays]
     except (DecodeError, ValueError, TypeError) as error:
-        raise StudyError(f"{path}: not a readable TensorBoard event file ({_first_line(error)}).") from error
+        raise StudyError(f"{path}: not a readable TensorBoard event file ({first_line(error)[:120]}).") from error
     if not points:
         raise StudyError(f"{path}: holds no scalar; does it belong to another process of the trial?")
     rows: dict[int, dict[str, Any]] = {}
@@ -256,10 +256,6 @@ def _read_events(path: Path) -> pl.DataFrame:
         for step, value in pairs:
             rows.setdefault(int(step), {})[tag] = value
     return _table_of(path, [{"step": step, **rows[step]} for step in sorted(rows)])
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
 _READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = {

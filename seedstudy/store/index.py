@@ -43,10 +43,8 @@ class Seen:
 
     signature: str
     """Changes with every write to the trial's files."""
-    has_ended: bool
-    """Whether there is a result or a failure."""
-    is_settled: bool
-    """Whether the files are old enough that an equal signature means equal files."""
+    is_lasting: bool
+    """Whether the trial has ended, and its files are old enough that an equal signature means equal files."""
 
 
 def survey(trials: Path) -> dict[str, Seen]:
@@ -77,7 +75,7 @@ def _look(folder: str, latest: int) -> Seen | None:
     if not names:
         return None
     signature = hashlib.blake2b(repr(sorted(names)).encode(), digest_size=12).hexdigest()
-    return Seen(signature=signature, has_ended=has_ended, is_settled=is_settled)
+    return Seen(signature=signature, is_lasting=has_ended and is_settled)
 
 
 def read(root: Path) -> pl.DataFrame:

@@ -94,9 +94,8 @@ def take(path: Path, *, mark: int = 0) -> Lease | None:
     """Take the lease of a trial, or return None where another process holds it."""
     descriptor = open_to_write(path, os.O_RDWR | os.O_CREAT)
     try:
-        is_locked_by_us = _lock(descriptor)
-        earlier = read(path)
-        if is_locked_by_us is False or _is_beating(path, earlier, is_judged_by_kernel=is_locked_by_us is True):
+        is_ours, earlier = _lock(descriptor), read(path)
+        if _is_held(path, earlier, is_free=is_ours):
             os.close(descriptor)
             return None
         lease = Lease(path, descriptor, _next_holder(earlier, mark))
@@ -142,7 +141,7 @@ def is_live(path: Path) -> bool:
         return False
     try:
         is_free = machine.try_lock(descriptor, is_shared=True)
-        return is_free is False or _is_beating(path, read(path), is_judged_by_kernel=is_free is True)
+        return _is_held(path, read(path), is_free=is_free)
     finally:
         os.close(descriptor)
 
@@ -157,9 +156,11 @@ def _lock(descriptor: int) -> bool | None:
     return False
 
 
-def _is_beating(path: Path, holder: Holder | None, *, is_judged_by_kernel: bool) -> bool:
-    """Say whether a holder whose lock we cannot see is alive, by its heartbeat."""
-    if holder is None or holder.is_released or (is_judged_by_kernel and holder.boot == machine.boot_id()):
+def _is_held(path: Path, holder: Holder | None, *, is_free: bool | None) -> bool:
+    """Say whether a process holds a lease: by the lock (``is_free``) or, where it does not tell, by its heartbeat."""
+    if is_free is False:
+        return True
+    if holder is None or holder.is_released or (is_free and holder.boot == machine.boot_id()):
         return False
     clock = path.with_name(f".clock.{os.getpid()}.tmp")  # the file system's clock may differ from ours
     try:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from seedstudy.errors import StoreError, require_extra
+from seedstudy.errors import StoreError, first_line, require_extra
 
 STATUSES = ("ok", "diverged", "failed", "interrupted")
 
@@ -117,4 +117,4 @@ def read_parquet(content: bytes) -> pl.DataFrame:
         table.validate(full=True)
         return pl.DataFrame(table)
     except (pa.ArrowException, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise ValueError((str(error).splitlines() or [type(error).__name__])[0]) from error
+        raise ValueError(first_line(error)) from error

@@ -347,7 +347,7 @@ class Store:
                 rows = []
         parts.append(pl.DataFrame(rows, schema=known.schema, orient="row"))
         frame = pl.concat(parts).sort("trial_id", maintain_order=True)
-        lasting = [trial_id for trial_id, each in seen.items() if each.has_ended and each.is_settled]
+        lasting = [trial_id for trial_id, each in seen.items() if each.is_lasting]
         to_keep = frame.filter(pl.col("trial_id").is_in(lasting))
         if not to_keep.equals(known):
             index.write(self.root, to_keep)
