@@ -25,14 +25,11 @@ from seedstudy.study.trial import Trial
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOutcome:
-    """What `run` leaves behind."""
+    """The folder of a study after `run`, the state of each trial that was asked for, and all that the folder holds."""
 
     folder: Path
-    """Of the study."""
     states: Mapping[str, State]
-    """State of each trial that was asked for, by trial id."""
     scan: Scan
-    """The whole study, trials of earlier runs included."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -175,11 +172,11 @@ def train(
     progress = StudyProgress({trial_id: by_id[trial_id].recipe.total_epochs for trial_id in missing}, done_rows)
     engine = _engine(store, study.placement, resolved, n_trials=len(missing), say=progress.note)
     try:
-        distinct = [by_id[trial_id] for trial_id in missing]
+        to_check = [by_id[trial_id] for trial_id in missing], resolved.n_classes, resolved.n_train
         if isinstance(engine, LocalEngine):
-            engine.check(distinct, resolved.n_classes, resolved.n_train)
+            engine.check(*to_check)
         else:
-            local.check(store, distinct, resolved.n_classes, resolved.n_train)
+            local.check(store, *to_check)
         store.plan(study, resolved.trials)
         if is_detached:
             held = engine.poll()
@@ -189,12 +186,10 @@ def train(
                 watch(engine, store, missing, progress)
     except (KeyboardInterrupt, Cancelled) as error:
         n_done = sum(store.has_result(trial_id) for trial_id in by_id)
-        go_on = engine.outlives_launcher and isinstance(error, KeyboardInterrupt)
-        rest = "its jobs go on: `seedstudy status` shows them, `seedstudy cancel` ends them" if go_on else ""
-        say(
-            f"{'cancelled' if isinstance(error, Cancelled) else 'interrupted'}: {n_done} of {len(by_id)} trials are "
-            f"finished and safe; {rest or 'the same command goes on'}."
-        )
+        what, rest = "cancelled" if isinstance(error, Cancelled) else "interrupted", "the same command goes on"
+        if engine.outlives_launcher and what == "interrupted":
+            rest = "its jobs go on: `seedstudy status` shows them, `seedstudy cancel` ends them"
+        say(f"{what}: {n_done} of {len(by_id)} trials are finished and safe; {rest}.")
         raise KeyboardInterrupt from None
     finally:
         if not engine.outlives_launcher:
