@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from seedstudy import data as datasets
-from seedstudy.cli.options import cache_dir
+from seedstudy.machine import cache_dir
 from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.train.feed import Augmenter, MicroBatch, PilAugmenter, TensorAugmenter
