@@ -21,7 +21,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -147,14 +147,15 @@ class _Worker:
         """Check that every model exists and can be trained by its recipe, and choose how many seeds to stack."""
         from seedstudy.train.models import check_model
 
+        notes: list[str] = []
         try:
             for spec in specs:
                 trial = Trial.from_dict(spec, where="plan")
                 check_model(trial.model, trial.recipe, n_classes)
-                self.sizes.of(trial, n_classes, n_train, limit=shares.get(kind_of(trial), 1))
+                self.sizes.of(trial, n_classes, n_train, limit=shares.get(kind_of(trial), 1), say=notes.append)
         except SeedstudyError as error:
             return {"wrong": str(error)}
-        return {"wrong": None, "sizes": self.sizes.known, "notes": self.sizes.take_notes()}
+        return {"wrong": None, "sizes": self.sizes.known, "notes": notes}
 
     def train(self, trial_ids: Sequence[str], prepared: str | None, n_slots: int) -> int:
         """Train the free trials one after the other, each together with those that are worth stacking with it.
@@ -218,9 +219,8 @@ class _Worker:
         still_open = (other for other in alike if not self._store.has_ended(other.trial_id))
         candidates = list(islice(still_open, n_slots * self.sizes.limit))
         fair_share = math.ceil((1 + len(candidates)) / n_slots)
-        size = self.sizes.of(trial, len(data.classes), len(data.train_labels), limit=fair_share)
-        for note in self.sizes.take_notes():
-            print(note, file=sys.stderr)
+        say = partial(print, file=sys.stderr)
+        size = self.sizes.of(trial, len(data.classes), len(data.train_labels), limit=fair_share, say=say)
         claimed: list[Trial] = []
         for other in candidates:
             if len(claimed) + 1 >= size:
@@ -363,14 +363,10 @@ class StackSizes:
     def __init__(self, wanted: int | None) -> None:
         """``wanted``: seeds side by side at most; None: as many as timing recommends."""
         self._wanted = wanted
+        self.limit = wanted or LARGEST_STACK
         self.known: dict[str, int] = {}
-        self._notes: list[str] = []
 
-    @property
-    def limit(self) -> int:
-        return self._wanted or LARGEST_STACK
-
-    def of(self, trial: Trial, n_classes: int, n_train: int, *, limit: int) -> int:
+    def of(self, trial: Trial, n_classes: int, n_train: int, *, limit: int, say: Callable[[str], None]) -> int:
         """Return how many seeds of a trial's kind to stack, at most ``limit``; 1 is no stack."""
         if limit == 1 or self._wanted == 1:
             return 1
@@ -382,10 +378,6 @@ class StackSizes:
             self.known[kind], note = choose_size(
                 trial.model, trial.recipe, n_classes, n_updates=n_updates, wish=self._wanted, limit=limit
             )
-            self._notes += [note] if note else []
+            if note:
+                say(note)
         return min(self.known[kind], limit)
-
-    def take_notes(self) -> list[str]:
-        """Return lines for the user about sizes chosen since the last call."""
-        notes, self._notes = self._notes, []
-        return notes
