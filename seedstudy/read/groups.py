@@ -126,7 +126,7 @@ def read_groups(selector: str, request: Request) -> list[Group]:
 
 
 def _is_share(metric: str, request: Request) -> bool:
-    """Return whether values are accuracies: by the metric's name, or because the user gave their unit."""
+    """Say whether values are accuracies: by the metric's name, or because the user gave their unit."""
     return request.unit is not None or is_accuracy(metric)
 
 
@@ -247,9 +247,7 @@ def _values(rows: pl.DataFrame, column: str, where: str) -> Values:
         raise StudyError(f'{where}: column "{column}" holds no result of a finished trial.')
     if cells.null_count():
         row = cells.is_null().arg_true()[0] + 1
-        raise StudyError(
-            f'{where}: column "{column}" is empty in trial {row} of {rows.height}; fill it or drop the row.'
-        )
+        raise StudyError(f'{where}: column "{column}" is empty in trial {row} of {rows.height}; fill or drop the row.')
     numbers: Values = cells.cast(pl.Float64).to_numpy()
     bad = np.flatnonzero(~np.isfinite(numbers))
     if bad.size:

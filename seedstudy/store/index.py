@@ -3,10 +3,10 @@
 The table is derived, and never more than a copy: every reader looks at the trial folders first, and takes a trial's
 rows from here only if the files in its folder are the ones that the rows were read from. That is decided by the size,
 times and inode of each file (the *signature*), which any write changes. Damage that leaves the signature as it was (a
-failing disk) is found by the digests when the content itself is used. Anyone may delete the table.
+failing disk) is found by the digests when the content itself is used.
 
-Two writers at once, or a kill between its two files, leave a table that differs from its digest: it is ignored and made
-again.
+Anyone may delete the table. Two writers at once, or a kill between its two files, leave one that differs from its
+digest: it is ignored and made again.
 """
 
 from __future__ import annotations

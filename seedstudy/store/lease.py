@@ -1,12 +1,11 @@
 """Who trains a trial: a lease on its folder, held by one process at a time.
 
 On one machine the kernel decides: the holder keeps a lock (flock) on the lease's file, and the kernel frees it when
-that process dies, however it dies. Between machines, a network file system may share such locks, keep them to each
-machine or refuse them, and Windows has none. So the file also names its holder, who touches it every :data:`BEAT_S`
-seconds, and another machine takes a lease whose file has not been touched for :data:`STALE_S`.
+that process dies, however it dies. A network file system may keep such locks to each machine or refuse them, and
+Windows has none. So the file also names its holder, who touches it every :data:`BEAT_S` seconds, and another machine
+takes a lease whose file has not been touched for :data:`STALE_S`.
 
-A lease saves work; it does not protect results. If a machine wakes up from a long sleep and two processes train one
-trial, both do the same computation and the store keeps the first result.
+A lease saves work; it does not protect results: where two processes train one trial, the store keeps the first result.
 """
 
 from __future__ import annotations
