@@ -103,7 +103,7 @@ def run(
         raise StudyError("nothing to train: name a recipe (--recipe a2) or a study file.")
     start = study if isinstance(study, Study | None) else load_study(Path(study))
     plan = adjusted(start, recipes=recipes, **given)
-    outcome = launch.run(
+    by_trial, scan = launch.run(
         plan,
         results=Path(results),
         cache_dir=machine.cache_dir(),
@@ -112,16 +112,17 @@ def run(
         is_detached=is_detached,
         say=say,
     )
+    states = list(by_trial.values())
     summaries = None
-    if outcome.counts["ok"]:
-        source = _source(results, plan.name, eval_sets, scans={plan.name: outcome.scan})
+    if "ok" in states:
+        source = _source(results, plan.name, eval_sets, scans={plan.name: scan})
         summaries = _summaries((), source, level=0.95)
     return RunAnswer(
         study=plan.name,
-        folder=outcome.folder,
-        planned=len(outcome.states),
-        counts=outcome.counts,
-        is_complete=outcome.is_complete,
+        folder=Path(results) / plan.name,
+        planned=len(states),
+        counts={state: states.count(state) for state in ("ok", "diverged", "failed")},
+        is_complete={"ok", "diverged"}.issuperset(states),
         summaries=summaries,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,26 +23,6 @@ from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunOutcome:
-    """The folder of a study after `run`, the state of each trial that was asked for, and all that the folder holds."""
-
-    folder: Path
-    states: Mapping[str, State]
-    scan: Scan
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Number of trials in each state in which a trial ends."""
-        states = list(self.states.values())
-        return {state: states.count(state) for state in ("ok", "diverged", "failed")}
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every trial has a result; a diverged training is one."""
-        return {"ok", "diverged"}.issuperset(self.states.values())
-
-
 def run(
     study: Study,
     *,
@@ -52,20 +32,21 @@ def run(
     is_retry: bool = False,
     is_detached: bool = False,
     say: Say,
-) -> RunOutcome:
+) -> tuple[dict[str, State], Scan]:
     """Train what is missing of a study and wait for it; ``is_retry`` also trains failed trials again.
 
     ``is_detached`` submits the trials and returns at once; only to an engine whose jobs outlive this process. Raises
     SeedstudyError for a study that cannot be trained, before anything is written, and KeyboardInterrupt when it is
     interrupted or cancelled.
+
+    Returns the state of each trial that was asked for, by trial id, and the whole study, earlier trials included.
     """
     if is_detached and study.placement.engine != "slurm":
         raise StudyError("--detach: only the jobs of --engine slurm go on without this process.")
     resolved = resolve(study, data_dir=data_dir, cache_dir=cache_dir, say=say)
     store = Store(results, study.name)
     scan = train(store, study, resolved, store.scan(), is_retry=is_retry, is_detached=is_detached, say=say)
-    states = {trial.trial_id: scan.states[trial.trial_id] for trial in resolved.trials}
-    return RunOutcome(folder=store.root, states=states, scan=scan)
+    return {trial.trial_id: scan.states[trial.trial_id] for trial in resolved.trials}, scan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
