@@ -49,9 +49,6 @@ class Cancelled(Exception):
     """`seedstudy cancel` was called for the study."""
 
 
-# --- the loop -------------------------------------------------------------------------------------------
-
-
 def watch(engine: Engine, store: Store, trial_ids: Sequence[str], progress: StudyProgress) -> None:
     """Submit trials, and submit lost ones again, until each has a result or a failure; raises Cancelled."""
     watched = _Watched(store, trial_ids, progress)
@@ -123,9 +120,6 @@ class _Watched:
             self._progress.note(str(error))
             state, rows = "damaged", []
         self._progress.ended(trial_id, state, rows)
-
-
-# --- live progress --------------------------------------------------------------------------------------
 
 
 class StudyProgress:

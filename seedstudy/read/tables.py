@@ -75,9 +75,6 @@ def _text_of(path: Path) -> str:
         raise StudyError(f"{path}: cannot be read (not UTF-8 text at byte {error.start}).") from error
 
 
-# --- text ---------------------------------------------------------------------------------------------
-
-
 def _read_numbers(path: Path) -> pl.DataFrame:
     """Read one number per line; empty lines and what follows a "#" do not count."""
     numbers = []
@@ -126,9 +123,6 @@ def _as_numbers(column: pl.Series) -> pl.Series:
     """Return a text column as numbers if all its words are: Polars reads "nan" as text."""
     numbers = column.cast(pl.Float64, strict=False)
     return numbers if numbers.null_count() == column.null_count() < column.len() else column
-
-
-# --- Parquet, JSON ------------------------------------------------------------------------------------
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:
@@ -226,9 +220,6 @@ def _fits_int(value: Any) -> bool:
 def _scalar(value: Any) -> Any:
     """Return a cell, None for a nested value (list or dictionary)."""
     return value if isinstance(value, str | int | float) else None
-
-
-# --- TensorBoard --------------------------------------------------------------------------------------
 
 
 def _read_events(path: Path) -> pl.DataFrame:
