@@ -85,21 +85,14 @@ def opened(path: Path, *, remedy: str = "") -> Iterator[io.BufferedReader]:
     """Open a file for reading; a folder, pipe or device in its place is an error of one line."""
     try:
         descriptor = os.open(path, os.O_RDONLY | machine.NON_BLOCKING | machine.BINARY)
-    except OSError as error:
-        raise _unreadable(path, error, remedy) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise damaged(path, "not a regular file", remedy)
-    with os.fdopen(descriptor, "rb") as file:
-        try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise damaged(path, "not a regular file", remedy)
+        with os.fdopen(descriptor, "rb") as file:
             yield file
-        except OSError as error:
-            raise _unreadable(path, error, remedy) from error
-
-
-def _unreadable(path: Path, error: OSError, remedy: str) -> StoreError:
-    how = remedy if remedy and isinstance(error, FileNotFoundError) else "check its permissions"
-    return StoreError(f"{path}: cannot be read ({error.strerror}); {how}.")
+    except OSError as error:
+        how = remedy if remedy and isinstance(error, FileNotFoundError) else "check its permissions"
+        raise StoreError(f"{path}: cannot be read ({error.strerror}); {how}.") from error
 
 
 def sha256(path: Path, *, remedy: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -89,7 +89,11 @@ def race(
                 store.withdraw_race()
             raise
         is_retry = False
-        _check_finished(scan, needed)
+        for trial_id in (trial.trial_id for trial in needed):
+            if scan.states.get(trial_id) not in ("ok", "diverged"):
+                raise TrialFailed(
+                    f"race: {trial_id} has no result, and a race skips no seed: --retry-failed trains it again."
+                )
 
 
 def _rule(
@@ -172,11 +176,3 @@ def _results(
         values[label] = np.array([accuracies.get(trial_id, np.nan) for trial_id in done])
         costs[label] = [seconds[trial_id] for trial_id in done]
     return values, costs
-
-
-def _check_finished(scan: Scan, trials: Iterable[Trial]) -> None:
-    for trial in trials:
-        if scan.states.get(trial.trial_id) not in ("ok", "diverged"):
-            raise TrialFailed(
-                f"race: {trial.trial_id} has no result, and a race skips no seed: --retry-failed trains it again."
-            )
