@@ -32,15 +32,11 @@ _MEAN_AND_STD = re.compile(
 )
 
 
-def is_mean_and_std(selector: str) -> bool:
-    """Return whether a selector is a published mean and std, such as "79.5±0.1 n=5"."""
-    return _MEAN_AND_STD.fullmatch(selector.strip()) is not None
-
-
-def group_of_mean_and_std(selector: str, request: Request) -> Group:
-    """Return the group of a published "mean ± std, n = seeds", without values; raises StudyError without n."""
+def group_of_mean_and_std(selector: str, request: Request) -> Group | None:
+    """Return the group of a published mean and std, without values; None for any other selector."""
     match = _MEAN_AND_STD.fullmatch(selector.strip())
-    assert match is not None, selector
+    if match is None:
+        return None
     if match["n"] is None:
         raise StudyError(
             f'"{selector}": a mean without its number of seeds cannot be compared; write "{selector} n=5".'
