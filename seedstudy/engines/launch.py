@@ -153,11 +153,11 @@ def train(
     progress = StudyProgress({trial_id: by_id[trial_id].recipe.total_epochs for trial_id in missing}, done_rows)
     engine = _engine(store, study.placement, resolved, n_trials=len(missing), say=progress.note)
     try:
-        to_check = [by_id[trial_id] for trial_id in missing], resolved.n_classes, resolved.n_train
+        trials = [by_id[trial_id] for trial_id in missing]
         if isinstance(engine, LocalEngine):
-            engine.check(*to_check)
+            engine.check(trials, resolved.n_classes, resolved.n_train)
         else:
-            local.check(store, *to_check)
+            local.check(store, trials, resolved.n_classes, resolved.n_train)
         store.plan(study, resolved.trials)
         if is_detached:
             held = engine.poll()
@@ -167,7 +167,8 @@ def train(
                 watch(engine, store, missing, progress)
     except (KeyboardInterrupt, Cancelled) as error:
         n_done = sum(store.has_result(trial_id) for trial_id in by_id)
-        what, rest = "cancelled" if isinstance(error, Cancelled) else "interrupted", "the same command goes on"
+        what = "cancelled" if isinstance(error, Cancelled) else "interrupted"
+        rest = "the same command goes on"
         if engine.outlives_launcher and what == "interrupted":
             rest = "its jobs go on: `seedstudy status` shows them, `seedstudy cancel` ends them"
         say(f"{what}: {n_done} of {len(by_id)} trials are finished and safe; {rest}.")

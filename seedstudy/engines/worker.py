@@ -176,8 +176,8 @@ class _Worker:
                     trial = self._store.read_spec(trial_id)
                     data = self._load(trial, prepared)
                     others = self._claim_stack(trial, data, islice(trial_ids, n_seen, None), n_slots, leases)
-                    how = self._train_stacked([trial, *others], data) if others else self._train(trial, data)
-                    code = max(code, how)
+                    ended = self._train_stacked([trial, *others], data) if others else self._train(trial, data)
+                    code = max(code, ended)
         return code
 
     def _claim(self, trial_id: str, leases: ExitStack) -> int | None:

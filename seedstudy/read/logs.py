@@ -65,7 +65,7 @@ def read_trials(selector: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
 def _logs_below(folder: Path) -> list[Path]:
     """Return the log of every trial below a folder; links that lead out of it are not followed."""
     root, best = folder.resolve(), dict[Path, Path]()
-    for path in sorted(sorted(folder.rglob("*")), key=_rank):
+    for path in sorted(folder.rglob("*"), key=lambda path: (_rank(path), path)):
         if (path.name in _LOGS or is_events(path)) and path.is_file() and path.resolve().is_relative_to(root):
             best.setdefault(path.parent, path)
     # A checkpoint below a trial is part of that trial.
