@@ -18,12 +18,11 @@ from seedstudy.store.schema import read_parquet
 
 VALUE = "value"
 """Column of a file that holds nothing but numbers."""
-_EVENTS = "tfevents"
-"""Part of the name of every TensorBoard event file."""
 
 
 def is_events(path: Path) -> bool:
-    return _EVENTS in path.name
+    """Say whether a file is TensorBoard's, by its name."""
+    return "tfevents" in path.name
 
 
 def read_table(path: Path) -> pl.DataFrame:
