@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.decide.group import by_eval_set
@@ -17,16 +16,8 @@ from seedstudy.decide.plan import sd_over_seeds
 from seedstudy.document import fields_of, finite
 from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.published import Table, reference_stds
-from seedstudy.stats.audit import (
-    Cells,
-    Pair,
-    Worth,
-    compare_pairs,
-    prob_best,
-    rank_intervals,
-    shrink,
-    worth,
-)
+from seedstudy.stats.audit import CellPair, Cells, Worth, compare_pairs, prob_best, rank_intervals, shrink, worth
+from seedstudy.stats.sample import Floats
 from seedstudy.study.group import Group
 
 SENSITIVITY = (0.5, 1.0, 1.5, 2.0, 3.0)
@@ -51,14 +42,14 @@ class ColumnAudit:
     column: str
     sd: float
     rows: tuple[str, ...]
-    values: npt.NDArray[np.float64]
-    pairs: tuple[Pair, ...]
+    values: Floats
+    pairs: tuple[CellPair, ...]
     """All pairs of rows, or each row against the one before (`is_ladder`); positions in `rows`."""
     is_ladder: bool
     ranks: tuple[tuple[int, int], ...]
     """Rank interval of each row; empty for a ladder."""
-    prob_best: npt.NDArray[np.float64]
-    shrunken: npt.NDArray[np.float64]
+    prob_best: Floats
+    shrunken: Floats
     noise_share: float
     """Share of the column's variance that seed noise explains."""
     claims: tuple[Worth, ...]
@@ -76,7 +67,7 @@ class Audit:
     alpha: float
     lower_is_better: bool
     columns: tuple[ColumnAudit, ...]
-    across: tuple[tuple[str, Pair], ...]
+    across: tuple[tuple[str, CellPair], ...]
     """Pairs of columns within each row, as one family; positions in `table.columns`."""
     sensitivity: tuple[tuple[float, int, int], ...]
     """Factor of the std, decided pairs of rows, decided pairs of columns."""
@@ -111,11 +102,11 @@ class Audit:
             "left_out": list(self.left_out),
         }
 
-    def is_decided(self, pair: Pair) -> bool:
+    def is_decided(self, pair: CellPair) -> bool:
         """Whether the difference exceeds seed noise."""
         return pair.p_adjusted < self.alpha
 
-    def counts(self, pairs: Sequence[Pair]) -> dict[str, int]:
+    def counts(self, pairs: Sequence[CellPair]) -> dict[str, int]:
         """Return how many pairs there are, how many are decided, and how many would be if none were adjusted."""
         return {
             "n_pairs": len(pairs),
@@ -156,7 +147,7 @@ class Audit:
             "pairs": [self._pair_dict(pair, c.rows) for pair in c.pairs],
         }
 
-    def _pair_dict(self, pair: Pair, names: Sequence[str]) -> dict[str, Any]:
+    def _pair_dict(self, pair: CellPair, names: Sequence[str]) -> dict[str, Any]:
         named = {"a": names[pair.a], "b": names[pair.b]}
         return fields_of(pair) | named | {"is_decided": self.is_decided(pair)}
 
@@ -277,7 +268,7 @@ class _Judge:
     lower_is_better: bool
     is_ladder: bool
 
-    def pairs(self, column: str, factor: float) -> tuple[tuple[str, ...], npt.NDArray[np.float64], tuple[Pair, ...]]:
+    def pairs(self, column: str, factor: float) -> tuple[tuple[str, ...], Floats, tuple[CellPair, ...]]:
         values = self.table.values[:, self.table.columns.index(column)]
         there = np.flatnonzero(np.isfinite(values))
         wanted = list(combinations(range(there.size), 2))
@@ -287,7 +278,7 @@ class _Judge:
         found = compare_pairs(values[there], wanted, sd, cells=self.cells, df=self.noise.df)
         return tuple(self.table.rows[i] for i in there), values[there], found
 
-    def across(self, factor: float) -> tuple[tuple[str, Pair], ...]:
+    def across(self, factor: float) -> tuple[tuple[str, CellPair], ...]:
         """Compare the columns within each row, all rows as one family."""
         n_columns = len(self.table.columns)
         sd = np.array([factor * self.noise.sd[name] for name in self.table.columns])
@@ -300,13 +291,7 @@ class _Judge:
         flat = [(row * n_columns + a, row * n_columns + b) for row, a, b in places]
         sds = np.tile(sd, len(self.table.rows))
         found = compare_pairs(self.table.values.ravel(), flat, sds, cells=self.cells, df=self.noise.df)
-        return tuple(
-            (
-                self.table.rows[row],
-                Pair(a=a, b=b, difference=p.difference, p_value=p.p_value, p_adjusted=p.p_adjusted),
-            )
-            for (row, a, b), p in zip(places, found, strict=True)
-        )
+        return tuple((self.table.rows[row], replace(p, a=a, b=b)) for (row, a, b), p in zip(places, found, strict=True))
 
     def count(self, factor: float, *, with_columns: bool) -> tuple[float, int, int]:
         of_rows = sum(p.p_adjusted < self.alpha for name in self.table.columns for p in self.pairs(name, factor)[2])
