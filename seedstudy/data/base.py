@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -61,9 +61,9 @@ class EvalSet:
 
         counts = np.array([len(labels) for labels in label_sets], dtype=np.int64)
         kept = np.flatnonzero(counts)
-        return EvalSet(
+        return replace(
+            self,
             name=name,
-            images=self.images,
             rows=self.rows[kept],
             example_ids=self.example_ids[kept],
             label_offsets=np.cumsum([0, *counts[kept]], dtype=np.int64),
@@ -90,6 +90,13 @@ class EvalSet:
         # An image may have several labels: any of them will do.
         np.logical_or.at(correct, image_of_label, hits)
         return correct.reshape(predicted.shape)
+
+
+def numbered(prefix: str, n: int) -> NDArray[np.str_]:
+    """Return the example ids of n images in a fixed order."""
+    import numpy as np
+
+    return np.array([f"{prefix}-{row:05d}" for row in range(n)])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

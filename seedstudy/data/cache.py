@@ -136,10 +136,7 @@ def _fingerprint(meta: dict[str, Any], train_limit: int | None) -> str:
 
 def _write(folder: Path, name: str, content: Content) -> None:
     """Write the arrays and, last, meta.json; everything is on the disk when this returns."""
-    arrays: dict[str, NDArray[Any]] = {
-        "train_images": content.train_images,
-        "train_labels": content.train_labels,
-    }
+    arrays: dict[str, NDArray[Any]] = {"train_images": content.train_images, "train_labels": content.train_labels}
     arrays |= {f"images.{key}": images for key, images in content.images.items()}
     for eval_set in content.eval_sets:
         arrays |= {f"{eval_set.name}.{field}": getattr(eval_set, field) for field in _EVAL_FIELDS}
