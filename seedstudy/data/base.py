@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from seedstudy.document import HIDDEN
+from seedstudy.recipes.scaling import DataFacts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,18 +141,11 @@ class Dataset:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DataInfo:
+class DataInfo(DataFacts):
     """Static facts of a data set."""
 
-    name: str
     title: str
-    n_train: int
-    """Training images."""
-    image_size: int | None
-    """Height and width, pixels; None: each image has its own, and recipes are used as written."""
     n_classes: int
-    epoch_ratio: float = field(metadata=HIDDEN)
-    """The epochs of a recipe are multiplied by this (0.04: 300 -> 12)."""
     default_model: str
     note: str
     """One sentence: what it is and where it comes from."""

@@ -35,7 +35,7 @@ def recipe_table(recipe: Description, *, with_sources: bool) -> RenderableType:
 
 def recipe_diff(answer: Differences) -> RenderableType:
     """Render recipes side by side: first the rows of RSB's Table 2, then the keys it has no row for."""
-    rows = {row.key: row.values for row in answer.differences}
+    rows = dict(answer.differences)
     if not rows:
         return Text(f"{' and '.join(answer.recipes)} have equal values.")
     if answer.updates is not None:
