@@ -24,16 +24,18 @@ from another recipe; a value given here also wins over what the base says of sin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from seedstudy.errors import RecipeError, suggest
 from seedstudy.files import parse_toml, read_short_text
 from seedstudy.recipes.recipe import KEYS, Recipe, Value, build, checked, with_changes
+
+T = TypeVar("T")
 
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,39}")
@@ -88,9 +90,8 @@ class RecipeFile:
         return build(self.name, self.title, {**self.values, **own, **fillers}, sources=sources, where=self.where)
 
     def _lack(self, model: str | None, lacking: Sequence[str]) -> str:
-        cure = (
-            "give " + " ".join(f"--set {key}=…" for key in lacking) + f', or a recipe file with base = "{self.name}".'
-        )
+        given = " ".join(f"--set {key}=…" for key in lacking)
+        cure = f'give {given}, or a recipe file with base = "{self.name}".'
         unknown = [key for key in lacking if key not in self.missing]
         if unknown:
             which = "without a model" if model is None else f'for model "{model}"'
@@ -135,11 +136,6 @@ def read_recipe(name_or_path: str) -> RecipeFile:
     return _packaged(name_or_path)
 
 
-def parse_file(text: str, *, where: str) -> RecipeFile:
-    """Read what the text of a recipe file says; ``where`` names it in errors."""
-    return _parse(text, where=where, folder=None, above=())
-
-
 @cache
 def _packaged(name: str) -> RecipeFile:
     file = resources.files("seedstudy") / "recipes" / "packaged" / f"{name}.toml"
@@ -152,35 +148,27 @@ def _read_file(path: Path, above: tuple[Path, ...]) -> RecipeFile:
     except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the name
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise RecipeError(f"{path}: cannot read the recipe file ({reason}).") from error
-    return _parse(text, where=str(path), folder=path.parent, above=(*above, path.resolve()))
+    return parse_file(text, where=str(path), folder=path.parent, above=(*above, path.resolve()))
 
 
-def _parse(text: str, *, where: str, folder: Path | None, above: tuple[Path, ...]) -> RecipeFile:
-    """Read a recipe file; ``folder`` may hold its base, ``above`` are the files that build on this one."""
+def parse_file(text: str, *, where: str, folder: Path | None = None, above: tuple[Path, ...] = ()) -> RecipeFile:
+    """Read the text of a recipe file; ``folder`` may hold its base, ``above`` are the files that build on it."""
     try:
         document = parse_toml(text)
     except ValueError as error:
         raise RecipeError(f"{where}: not valid TOML: {error}.") from error
     _check_head(document, where)
     values, sources, missing = _parse_values(document.get("values", {}), where)
-    own_models, models_source = _parse_models(document.get("models", {}), where)
-    models = own_models
+    models, models_source = _parse_models(document.get("models", {}), where)
     if "base" in document:
         base = _load_base(document["base"], where, folder, above)
-        inherited = {
-            model: {key: value for key, value in own.items() if key not in values and key not in missing}
-            for model, own in base.models.items()
-        }
-        models = {model: {**inherited.get(model, {}), **own} for model, own in own_models.items()} or inherited
-        models_source = models_source if own_models else base.models_source
-        sources = {**{key: text for key, text in base.sources.items() if key not in values}, **sources}
-        missing = {**{key: text for key, text in base.missing.items() if key not in values}, **missing}
-        values = {**{key: value for key, value in base.values.items() if key not in missing}, **values}
-    nowhere = [
-        key
-        for key in KEYS
-        if key not in values and key not in missing and not any(key in own for own in models.values())
-    ]
+        inherited = {model: _without(own, {*values, *missing}) for model, own in base.models.items()}
+        models_source = models_source if models else base.models_source
+        models = {model: {**inherited.get(model, {}), **own} for model, own in models.items()} or inherited
+        sources = {**_without(base.sources, values), **sources}
+        missing = {**_without(base.missing, values), **missing}
+        values = {**_without(base.values, missing), **values}
+    nowhere = [key for key in KEYS if key not in {*values, *missing}.union(*models.values())]
     if nowhere:
         more = f" and {len(nowhere) - 3} more" if len(nowhere) > 3 else ""
         raise RecipeError(
@@ -199,6 +187,10 @@ def _parse(text: str, *, where: str, folder: Path | None, above: tuple[Path, ...
     )
 
 
+def _without(values: Mapping[str, T], keys: Container[str]) -> dict[str, T]:
+    return {key: value for key, value in values.items() if key not in keys}
+
+
 def _check_head(document: dict[str, Any], where: str) -> None:
     known = {"format", "name", "title", "base", "values", "models"}
     for key in document:
@@ -215,6 +207,11 @@ def _check_head(document: dict[str, Any], where: str) -> None:
         raise RecipeError(f"{where}: title must be text.")
 
 
+def _check_key(key: str, where: str, place: str = "") -> None:
+    if key not in KEYS:
+        raise RecipeError(f'{where}: unknown key "{key}"{place}.{suggest(key, KEYS)}')
+
+
 def _parse_values(given: object, where: str) -> tuple[dict[str, Value], dict[str, str], dict[str, str]]:
     """Return the values of a file, their sources, and what it says is missing."""
     if not isinstance(given, dict):
@@ -223,8 +220,7 @@ def _parse_values(given: object, where: str) -> tuple[dict[str, Value], dict[str
     sources: dict[str, str] = {}
     missing: dict[str, str] = {}
     for key, raw in given.items():
-        if key not in KEYS:
-            raise RecipeError(f'{where}: unknown key "{key}" in [values].{suggest(key, KEYS)}')
+        _check_key(key, where, " in [values]")
         if not isinstance(raw, dict):
             values[key] = checked(key, raw, where)
         elif set(raw) == {"missing"} and isinstance(raw["missing"], str):
@@ -249,8 +245,7 @@ def _parse_models(given: object, where: str) -> tuple[dict[str, dict[str, Value]
         if not isinstance(raw, dict):
             raise RecipeError(f"{where}: {model} in [models] must be a table, such as {{ train_size = 240 }} or {{}}.")
         for key in raw:
-            if key not in KEYS:
-                raise RecipeError(f'{where}: unknown key "{key}" of {model} in [models].{suggest(key, KEYS)}')
+            _check_key(key, where, f" of {model} in [models]")
         models[model] = {key: checked(key, value, where) for key, value in raw.items()}
     return models, given.get("source", "")
 
@@ -281,8 +276,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Value]:
         key = key.strip()
         if not equals:
             raise RecipeError(f"--set {assignment}: expected key=value, for example --set drop_path=0.1.")
-        if key not in KEYS:
-            raise RecipeError(f'--set {assignment}: unknown key "{key}".{suggest(key, KEYS)}')
+        _check_key(key, f"--set {assignment}")
         values[key] = checked(key, _parse_word(text.strip()), f"--set {assignment}")
     return values
 
