@@ -137,9 +137,6 @@ class Dataset:
         return "val" if "val" in self.eval_sets else "minival"
 
 
-# --- before anything is loaded ----------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataInfo(DataFacts):
     """Static facts of a data set."""
@@ -181,9 +178,6 @@ class Check:
     @property
     def is_damaged(self) -> bool:
         return any(part.status == "damaged" for part in self.parts)
-
-
-# --- what a data set implements ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

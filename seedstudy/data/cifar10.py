@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,8 +93,7 @@ class Cifar10:
             eval_sets["real"] = _real(counts, val, files["counts"])
         if v6 is not None:
             eval_sets["v2"] = EvalSet.of_labels("v2", v6[1], numbered("v6", N_V6))
-        report = _reporter(N_TRAIN + N_TEST, progress)
-        images = {split: _decode(encoded[split], where[split], report) for split in ("train", "val")}
+        images = _decode(encoded, where, progress)
         return Content(
             classes=CLASSES,
             train_images=images["train"],
@@ -120,9 +119,6 @@ class Cifar10:
         ]
 
 
-# --- files ----------------------------------------------------------------------------------------
-
-
 def _files(data_dir: Path) -> dict[str, Path]:
     """Return the files in the user's folder by part; DataError where train or val is absent."""
     if not data_dir.is_dir():
@@ -141,9 +137,6 @@ def _find(data_dir: Path, name: str) -> Path | None:
         return next((path for path in candidates if path.is_file()), None)
     except OSError as error:
         raise DataError(f"{data_dir}: cannot be read ({error.strerror}); check its permissions") from error
-
-
-# --- parquet ------------------------------------------------------------------------------------------------
 
 
 def _read_parquet(path: Path, *, only_count: bool = False) -> Any:
@@ -209,40 +202,36 @@ def _checked_labels(labels: NDArray[Any], where: str) -> NDArray[np.int64]:
 _BATCH = 500  # images
 
 
-def _decode(encoded: list[bytes | None], where: str, report: Callable[[int], None]) -> Images:
-    """Return (n, 32, 32, 3) uint8; the first image that does not decode is a DataError with its row.
+def _decode(
+    splits: Mapping[str, list[bytes | None]], where: Mapping[str, str], progress: Progress
+) -> dict[str, Images]:
+    """Return (n, 32, 32, 3) uint8 for each split; the first image that does not decode is a DataError with its row.
 
     One thread per core: Pillow lets go of the interpreter lock.
     """
-    images: Images = np.empty((len(encoded), *IMAGE_SHAPE), dtype=np.uint8)
+    images: dict[str, Images] = {
+        split: np.empty((len(encoded), *IMAGE_SHAPE), dtype=np.uint8) for split, encoded in splits.items()
+    }
+    batches = [(split, start) for split, encoded in splits.items() for start in range(0, len(encoded), _BATCH)]
 
-    def decode_batch(start: int) -> int:
-        batch = encoded[start : start + _BATCH]
-        for row, content in enumerate(batch, start):
-            images[row] = _decoded(content, where, row)
-        return len(batch)
+    def decode_batch(batch: tuple[str, int]) -> int:
+        split, start = batch
+        contents = splits[split][start : start + _BATCH]
+        for row, content in enumerate(contents, start):
+            images[split][row] = _decoded(content, where[split], row)
+        return len(contents)
 
+    n_total, n_done = sum(map(len, splits.values())), 0
     with ThreadPoolExecutor(max_workers=min(cores(), 8)) as pool:
         try:
-            for n in pool.map(decode_batch, range(0, len(encoded), _BATCH)):
-                report(n)
+            for n in pool.map(decode_batch, batches):
+                tenths, n_done = 10 * n_done // n_total, n_done + n
+                if 10 * n_done // n_total > tenths:  # a line every 10 %
+                    progress(f"cifar10: {n_done:,} of {n_total:,} images decoded")
         except BaseException:
             pool.shutdown(cancel_futures=True)  # an error or Ctrl-C does not wait for the rest
             raise
     return images
-
-
-def _reporter(n_total: int, progress: Progress) -> Callable[[int], None]:
-    """Return a function that counts decoded images and reports every 10 %."""
-    n_done = 0
-
-    def report(n: int) -> None:
-        nonlocal n_done
-        tenths, n_done = 10 * n_done // n_total, n_done + n
-        if 10 * n_done // n_total > tenths:
-            progress(f"cifar10: {n_done:,} of {n_total:,} images decoded")
-
-    return report
 
 
 def _decoded(content: bytes | None, where: str, row: int) -> Images:
@@ -306,9 +295,6 @@ def _read_array(path: Path) -> NDArray[Any]:
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: not a readable .npy array ({first_line(error)}); get it again") from error
     return array
-
-
-# --- what is on disk ------------------------------------------------------------------------------------------
 
 
 def _finding(part: str, data_dir: Path, *keys: str, n_expected: int | None = None) -> Finding:

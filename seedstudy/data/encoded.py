@@ -146,13 +146,7 @@ def encoded_images(entries: Sequence[Entry], names: Sequence[str]) -> EncodedIma
 
 
 def entries(path: Path, progress: Progress) -> Iterator[Entry]:
-    """Find every image below a folder of class folders (or of class tars), or in a tar of either.
-
-    Raises
-    ------
-    DataError
-        A folder or tar that cannot be read.
-    """
+    """Find every image below a folder of class folders (or of class tars), or in a tar of either."""
     try:
         if path.is_dir():
             yield from _in_folder(path, progress)

@@ -83,13 +83,8 @@ def real_labels() -> tuple[tuple[int, ...], ...]:
 def real_set(val: EvalSet, where: Path | str) -> EvalSet | None:
     """Return val judged by ReaL's label sets, matched by file name; None where no image has ReaL labels.
 
-    Images without ReaL labels are left out of numerator and denominator; any subset of val will do.
-
-    Raises
-    ------
-    DataError
-        A number beyond the validation set, or labels that disagree with ReaL's in a way that shows renamed files.
-
+    Images without ReaL labels are left out of numerator and denominator; any subset of val will do. DataError for a
+    number beyond the validation set, and labels that disagree with ReaL's in a way that shows renamed files.
     """
     numbers = [_VAL_NAME.fullmatch(name) for name in val.example_ids]
     labelled = real_labels()

@@ -95,33 +95,20 @@ def _heart(x: Float, y: Float) -> Float:
 _HEART_TIP = _polygon((0.0, -0.45), (0.78, 0.05), (0.0, 0.95), (-0.78, 0.05))
 _ARROW = _polygon((1.0, 0.0), (0.1, 0.8), (0.1, 0.3), (-0.95, 0.3), (-0.95, -0.3), (0.1, -0.3), (0.1, -0.8))
 
-OUTLINES: dict[str, Outline] = {
-    "disc": lambda x, y: _round(x, y, 0, 0, 0.85),
-    "ring": lambda x, y: np.abs(_round(x, y, 0, 0, 0.72)) - np.float32(0.22),
-    "square": lambda x, y: _box(x, y, 0.72, 0.72),
-    "triangle": _polygon(*_on_circle(3, (1.0,))),
-    "cross": lambda x, y: np.minimum(_box(x, y, 0.95, 0.28), _box(x, y, 0.28, 0.95)),
-    "star": _polygon(*_on_circle(10, (1.0, 0.42))),
-    "heart": _heart,
-    "crescent": lambda x, y: np.maximum(_round(x, y, 0, 0, 0.95), -_round(x, y, 0.5, 0, 0.75)),
-    "bar": lambda x, y: _box(x, y, 0.96, 0.26),
-    "arrow": _ARROW,
+SHAPES: dict[str, tuple[Outline, tuple[float, float, float]]] = {
+    "disc": (lambda x, y: _round(x, y, 0, 0, 0.85), (0.90, 0.12, 0.12)),
+    "ring": (lambda x, y: np.abs(_round(x, y, 0, 0, 0.72)) - np.float32(0.22), (1.00, 0.55, 0.05)),
+    "square": (lambda x, y: _box(x, y, 0.72, 0.72), (0.95, 0.90, 0.15)),
+    "triangle": (_polygon(*_on_circle(3, (1.0,))), (0.10, 0.65, 0.15)),
+    "cross": (lambda x, y: np.minimum(_box(x, y, 0.95, 0.28), _box(x, y, 0.28, 0.95)), (0.10, 0.85, 0.85)),
+    "star": (_polygon(*_on_circle(10, (1.0, 0.42))), (0.15, 0.20, 0.95)),
+    "heart": (_heart, (0.95, 0.45, 0.75)),
+    "crescent": (lambda x, y: np.maximum(_round(x, y, 0, 0, 0.95), -_round(x, y, 0.5, 0, 0.75)), (0.50, 0.10, 0.70)),
+    "bar": (lambda x, y: _box(x, y, 0.96, 0.26), (0.05, 0.05, 0.05)),
+    "arrow": (_ARROW, (0.95, 0.95, 0.95)),
 }
-CLASSES = tuple(OUTLINES)
-
-COLOURS = {
-    "disc": (0.90, 0.12, 0.12),
-    "ring": (1.00, 0.55, 0.05),
-    "square": (0.95, 0.90, 0.15),
-    "triangle": (0.10, 0.65, 0.15),
-    "cross": (0.10, 0.85, 0.85),
-    "star": (0.15, 0.20, 0.95),
-    "heart": (0.95, 0.45, 0.75),
-    "crescent": (0.50, 0.10, 0.70),
-    "bar": (0.05, 0.05, 0.05),
-    "arrow": (0.95, 0.95, 0.95),
-}
-"""RGB 0-1 that most objects of a class have, as lemons are yellow."""
+"""Class -> its outline, and the RGB 0-1 that most of its objects have, as lemons are yellow."""
+CLASSES = tuple(SHAPES)
 
 
 def _unit_area(outline: Outline) -> float:
@@ -131,7 +118,7 @@ def _unit_area(outline: Outline) -> float:
     return int((outline(x, y) < 0).sum()) / 95**2
 
 
-AREAS = tuple(_unit_area(outline) for outline in OUTLINES.values())
+AREAS = tuple(_unit_area(outline) for outline, _ in SHAPES.values())
 
 
 # --- scenes: everything in a picture, drawn before any pixel ------------------------------------------------
@@ -267,7 +254,7 @@ def _draw_objects(
 ) -> Objects:
     n = len(classes)
     has_own = rng.random(n) < difficulty.colour_cue
-    palette = np.array([COLOURS[name] for name in CLASSES], dtype=np.float32)
+    palette = np.array([colour for _, colour in SHAPES.values()], dtype=np.float32)
     colour = palette[np.where(has_own, classes, rng.integers(0, len(CLASSES), n))]
     colour += _uniform(rng, (-difficulty.colour_spread, difficulty.colour_spread), (n, 3))
     opacity = _uniform(rng, difficulty.opacity, n)
@@ -419,7 +406,7 @@ def _paint_objects(picture: Float, objects: Objects) -> tuple[Float, NDArray[np.
     """
     coverage: Float = np.zeros(picture.shape[:3], dtype=np.float32)
     area = np.zeros(len(picture), dtype=np.float64)
-    for label, outline in enumerate(OUTLINES.values()):
+    for label, (outline, _) in enumerate(SHAPES.values()):
         members = np.flatnonzero(objects.present & (objects.classes == label))
         if len(members) == 0:
             continue

@@ -12,8 +12,6 @@ from seedstudy.recipes.reader import RecipeFile, packaged_names, read_recipe
 from seedstudy.recipes.recipe import KEYS, Recipe, Value
 from seedstudy.recipes.scaling import DataFacts, imagenet_updates, scale
 
-# --- which there are --------------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CatalogueEntry:
@@ -55,9 +53,6 @@ def _entry(file: RecipeFile) -> CatalogueEntry:
     )
 
 
-# --- what one says ----------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
     """Every value of a recipe."""
@@ -79,11 +74,7 @@ class Description:
 def describe(name: str, model: str | None = None, *, data: DataFacts | None = None) -> Description:
     """Return every value of a recipe, for a network and scaled to a data set where these are given.
 
-    Raises
-    ------
-    RecipeError
-        Unknown or unreadable recipe; with ``data``, a value that is missing.
-
+    RecipeError for an unknown or unreadable recipe and, with ``data``, a value that is missing.
     """
     file = read_recipe(name)
     values, sources, recipe_id = file.described(model), {**file.sources, **file.missing}, None
@@ -104,9 +95,6 @@ def describe(name: str, model: str | None = None, *, data: DataFacts | None = No
 def _complete(file: RecipeFile, model: str | None, data: DataFacts | None) -> Recipe:
     recipe = file.for_model(model)
     return recipe if data is None else scale(recipe, data)
-
-
-# --- where several differ ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,9 +135,6 @@ def differences(
         differences=shown,
         updates=tuple(imagenet_updates(each) for each in values) if has_updates else None,
     )
-
-
-# --- which networks they name -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -69,14 +69,7 @@ class RecipeFile:
         return tuple(key for key in KEYS if key not in self.values and key not in own)
 
     def for_model(self, model: str | None, *, given: Mapping[str, Value] | None = None) -> Recipe:
-        """Return the complete recipe for a network; ``given`` fills the gaps and changes nothing else.
-
-        Raises
-        ------
-        RecipeError
-            A value is missing, or the recipe gives one for certain networks only and this is none of them.
-
-        """
+        """Return the recipe for a network, its gaps filled from ``given``; RecipeError where a value is missing."""
         own = self.models.get(model or "", {})
         fillers = {key: value for key, value in (given or {}).items() if key in self.gaps(model)}
         lacking = [key for key in self.gaps(model) if key not in fillers]
@@ -115,11 +108,7 @@ def packaged_names() -> tuple[str, ...]:
 def load_recipe(name_or_path: str, model: str | None = None) -> Recipe:
     """Return a packaged recipe by name, or the recipe in a TOML file by path, complete for ``model``.
 
-    Raises
-    ------
-    RecipeError
-        Unknown name, unreadable file, unknown key, wrong type or impossible value; a value that is missing.
-
+    RecipeError for an unknown name or key, an unreadable file, and a value that is missing, impossible or mistyped.
     """
     return read_recipe(name_or_path).for_model(model)
 

@@ -83,9 +83,7 @@ class Recipe:
         example='"cosine", "step-30-x0.1" or "steps-30,60,80-x0.1"',
         table_2=(8, "LR decay"),
     )
-    schedule_per: Literal["epoch", "update"] = key(
-        "Whether the learning rate changes once an epoch or at every update."
-    )
+    schedule_per: Literal["epoch", "update"] = key("Whether the learning rate moves once an epoch or at every update.")
     warmup_epochs: float = key("Linear warm-up, inside `epochs`.", _NOT_NEGATIVE, table_2=(10, "warmup epochs"))
     warmup_prefix: bool = key(
         "Whether the schedule starts when the warm-up ends; otherwise it runs underneath, counted from epoch 0 "
@@ -145,9 +143,7 @@ class Recipe:
         table_2=(24, "EMA"),
     )
     ema_every: int = key("Updates of an epoch between two updates of the average.", _AT_LEAST_ONE, since=2, before=1)
-    ema_start_epochs: float = key(
-        "Until then the average is a copy of the weights.", _NOT_NEGATIVE, since=2, before=0.0
-    )
+    ema_start_epochs: float = key("Until then the average copies the weights.", _NOT_NEGATIVE, since=2, before=0.0)
     ema_warmup: bool = key(
         "Whether the decay after update n is at most (1 + n) / (10 + n), TensorFlow's `num_updates`.",
         since=2,
@@ -214,9 +210,7 @@ class Recipe:
     cutmix_alpha: float = key("The same of CutMix; 0 is off.", _NOT_NEGATIVE, table_2=(21, "cutmix alpha"))
     mix_prob: float = key("Probability that a batch (or pair, or element) is mixed at all.", _SHARE)
     mix_switch_prob: float = key("Probability of CutMix where both are on.", _SHARE)
-    mix_mode: Literal["batch", "pair", "elem"] = key(
-        "Whether mixing is drawn per batch, per pair of images or per image."
-    )
+    mix_mode: Literal["batch", "pair", "elem"] = key("Whether mixing is drawn per batch, per pair or per image.")
 
     # network
     drop_path: float = key("Stochastic-depth rate of the last block.", _BELOW_ONE, table_2=(13, "stoch. depth"))
@@ -288,14 +282,7 @@ TABLE_2: Mapping[str, str] = _table_2()
 
 
 def checked(key: str, raw: object, where: str) -> Value:
-    """Return ``raw`` as the type of ``key``; TOML has no null, so the word "none" takes its place.
-
-    Raises
-    ------
-    RecipeError
-        Another type, out of range or of another form.
-
-    """
+    """Return ``raw`` as the type of ``key``, or raise RecipeError; TOML has no null, so "none" takes its place."""
     declared = KEYS[key]
     if raw == "none" and declared.is_optional:
         return None

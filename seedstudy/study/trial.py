@@ -30,9 +30,6 @@ Augmentation = Literal["batched", "pil"]
 """Where images are augmented: as tensors on the device, or image by image in timm's own pipeline."""
 
 
-# --- what is trained -------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
     """One recipe, one model, one data set, one seed: one network to train."""
@@ -91,9 +88,6 @@ def trial_id_of(spec: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:10]
     slug = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{spec['recipe']['name']}-{spec['model']}-{spec['data']}")
     return f"{slug}-s{spec['seed']}-{digest}"
-
-
-# --- what it leaves behind -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

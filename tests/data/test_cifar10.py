@@ -350,7 +350,7 @@ def test_the_real_test_images(real_folder: Path) -> None:
     files = cifar10._files(real_folder)
     encoded, labels = cifar10._columns(cifar10._read_parquet(files["val"]), "val", cifar10.N_TEST)
     assert np.bincount(labels).tolist() == [1000] * 10
-    images = cifar10._decode(encoded[:1000], "val", lambda n: None)
+    images = cifar10._decode({"val": encoded[:1000]}, {"val": "val"}, lambda line: None)["val"]
     assert images.shape == (1000, 32, 32, 3)
     np.testing.assert_allclose(images.mean(axis=(0, 1, 2)) / 255, (0.494, 0.485, 0.450), atol=0.02)
     if "counts" not in files:
