@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,12 +64,18 @@ class Digits:
 
     def check(self, data_dir: Path | None) -> list[Finding]:
         """Train and val come with scikit-learn; real and v2 do not exist."""
-        comes = Finding(part="train", status="found", where="scikit-learn", note="comes with the package")
+        missing = dict(MISSING)
         if find_spec("sklearn") is None:
-            how = "scikit-learn is not installed: pip install 'seedstudy[train]'"
-            comes = Finding(part="train", status="missing", where="", note=how)
-        absent = [Finding(part=part, status="missing", where="", note=why) for part, why in MISSING.items()]
-        return [comes, replace(comes, part="val"), *absent]
+            missing = (
+                dict.fromkeys(("train", "val"), "scikit-learn is not installed: pip install 'seedstudy[train]'")
+                | missing
+            )
+        return [
+            Finding(part=part, status="missing", where="", note=missing[part])
+            if part in missing
+            else Finding(part=part, status="found", where="scikit-learn", note="comes with the package")
+            for part in ("train", "val", "real", "v2")
+        ]
 
 
 def _last_third(labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -78,11 +83,8 @@ def _last_third(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
     Every third image instead would make val easier.
     """
-    tails = []
-    for label in range(len(CLASSES)):
-        members = np.flatnonzero(labels == label)
-        tails.append(members[len(members) - len(members) // 3 :])
-    return np.sort(np.concatenate(tails))
+    members = [np.flatnonzero(labels == label) for label in range(len(CLASSES))]
+    return np.sort(np.concatenate([rows[len(rows) - len(rows) // 3 :] for rows in members]))
 
 
 def _enlarged(scans: NDArray[np.float64]) -> Images:

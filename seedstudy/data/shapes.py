@@ -296,14 +296,10 @@ def _directions(rng: np.random.Generator, n: int, *, turn: float = 180.0) -> Flo
 
 # --- pixels -------------------------------------------------------------------------------------------------
 
-# An object is clearly visible when a person would name it at a glance.
-CLEAR_PIXELS = 40
-"""Least number of visible pixels."""
-CLEAR_SHARE = 0.6
-"""Least visible share of its area; what is beyond the border of the picture counts as hidden."""
-CLEAR_CONTRAST = 0.15
-"""Least difference of its colour from the backdrop's, in the channel where they differ most; never less than
-the backdrop's texture and the noise together."""
+# An object is clearly visible when a person would name it at a glance: at least so many pixels of it, so large a share of
+# its area (what is beyond the picture's border counts as hidden), and so much contrast (never less than the backdrop's
+# texture and the noise together).
+CLEAR_PIXELS, CLEAR_SHARE, CLEAR_CONTRAST = 40, 0.6, 0.15
 
 _CHUNK = 256  # pictures drawn at once: the arrays of one step stay near the processor's cache
 _X, _Y = np.meshgrid(*2 * [np.arange(IMAGE_SIZE, dtype=np.float32)])  # of the pixel centres, (h, w) each
@@ -313,12 +309,9 @@ _X, _Y = np.meshgrid(*2 * [np.arange(IMAGE_SIZE, dtype=np.float32)])  # of the p
 class Pictures:
     """Rendered pictures with everything the renderer knows of them."""
 
-    images: Images
-    """(n, 32, 32, 3) uint8 RGB."""
-    labels: NDArray[np.int64]
-    """(n,) the annotator's one label."""
-    clear: NDArray[np.bool_]
-    """(n, n_classes) whether an object of that class is clearly visible."""
+    images: Images  # (n, 32, 32, 3) uint8 RGB
+    labels: NDArray[np.int64]  # (n,) the annotator's one label
+    clear: NDArray[np.bool_]  # (n, n_classes) whether an object of that class is clearly visible
 
 
 def render(n: int, difficulty: Difficulty, *, seed: tuple[int, ...]) -> Pictures:

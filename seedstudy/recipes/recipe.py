@@ -258,23 +258,17 @@ class Recipe:
         return {"name": self.name, "title": self.title, "values": self.values()}
 
 
-def _declared() -> dict[str, Key]:
-    hints = typing.get_type_hints(Recipe)
-    declared = [field for field in dataclasses.fields(Recipe) if "key" in field.metadata]
-    return {field.name: replace(field.metadata["key"], type=hints[field.name]) for field in declared}
+_HINTS = typing.get_type_hints(Recipe)
 
-
-KEYS: Mapping[str, Key] = _declared()
+KEYS: Mapping[str, Key] = {
+    field.name: replace(field.metadata["key"], type=_HINTS[field.name])
+    for field in dataclasses.fields(Recipe)
+    if "key" in field.metadata
+}
 """Name -> key, in the order of the class."""
 
-
-def _table_2() -> dict[str, str]:
-    rows = [(*key.table_2, name) for name, key in KEYS.items() if key.table_2 is not None]
-    rows.append((4, "# of forward pass", "updates"))
-    return {name: row for _, row, name in sorted(rows)}
-
-
-TABLE_2: Mapping[str, str] = _table_2()
+_ROWS = [(*key.table_2, name) for name, key in KEYS.items() if key.table_2] + [(4, "# of forward pass", "updates")]
+TABLE_2: Mapping[str, str] = {name: row for _, row, name in sorted(_ROWS)}
 """Key -> its row in RSB's Table 2, in the order of that table; ``updates`` follows from epochs and batch size."""
 
 
@@ -325,15 +319,11 @@ def _converted(kind: Any, raw: object) -> Value:
             return None
         pair = [_converted(float, item) for item in raw]
         return None if None in pair else (float(pair[0]), float(pair[1]))  # type: ignore[arg-type]  # checked
-    if kind is bool:
-        return raw if isinstance(raw, bool) else None
-    if kind is float:
-        if isinstance(raw, int) and abs(raw) > 10**300:
-            return math.inf  # more than a float holds: out of every range
-        return float(raw) if isinstance(raw, int | float) and not isinstance(raw, bool) else None
-    if kind is int:
-        return raw if isinstance(raw, int) and not isinstance(raw, bool) else None
-    return raw if isinstance(raw, str) else None
+    if isinstance(raw, bool) and kind is not bool:
+        return None  # to Python, true is a whole number
+    if kind is float and isinstance(raw, int):
+        return float(raw) if abs(raw) < 10**300 else math.inf  # more than a float holds: out of every range
+    return raw if isinstance(raw, kind) else None  # type: ignore[return-value]  # one of the types of Value
 
 
 def type_in_words(hint: Any) -> str:
