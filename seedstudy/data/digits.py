@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,18 +65,12 @@ class Digits:
 
     def check(self, data_dir: Path | None) -> list[Finding]:
         """Train and val come with scikit-learn; real and v2 do not exist."""
-        missing = dict(MISSING)
+        comes = Finding(part="train", status="found", where="scikit-learn", note="comes with the package")
         if find_spec("sklearn") is None:
-            missing = (
-                dict.fromkeys(("train", "val"), "scikit-learn is not installed: pip install 'seedstudy[train]'")
-                | missing
-            )
-        return [
-            Finding(part=part, status="missing", where="", note=missing[part])
-            if part in missing
-            else Finding(part=part, status="found", where="scikit-learn", note="comes with the package")
-            for part in ("train", "val", "real", "v2")
-        ]
+            how = "scikit-learn is not installed: pip install 'seedstudy[train]'"
+            comes = Finding(part="train", status="missing", where="", note=how)
+        absent = [Finding(part=part, status="missing", where="", note=why) for part, why in MISSING.items()]
+        return [comes, replace(comes, part="val"), *absent]
 
 
 def _last_third(labels: NDArray[np.int64]) -> NDArray[np.int64]:

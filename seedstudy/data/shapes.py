@@ -296,8 +296,8 @@ def _directions(rng: np.random.Generator, n: int, *, turn: float = 180.0) -> Flo
 
 # --- pixels -------------------------------------------------------------------------------------------------
 
-# An object is clearly visible when a person would name it at a glance: at least so many pixels of it, so large a share of
-# its area (what is beyond the picture's border counts as hidden), and so much contrast (never less than the backdrop's
+# An object is clearly visible when a person would name it at a glance: at least so many pixels, so large a share of its
+# area (what is beyond the picture's border counts as hidden), and so much contrast (never less than the backdrop's
 # texture and the noise together).
 CLEAR_PIXELS, CLEAR_SHARE, CLEAR_CONTRAST = 40, 0.6, 0.15
 

@@ -111,10 +111,8 @@ class Differences:
         """Return the document of ``recipes diff --json``; two recipes have the short names ``a`` and ``b``."""
         rows = document(self.differences).items()
         if len(self.recipes) > 2:
-            return {
-                "recipes": list(self.recipes),
-                "differences": [{"key": key, "values": values} for key, values in rows],
-            }
+            several = [{"key": key, "values": values} for key, values in rows]
+            return {"recipes": list(self.recipes), "differences": several}
         a, b = self.recipes
         return {"a": a, "b": b, "differences": [{"key": key, "a": old, "b": new} for key, (old, new) in rows]}
 

@@ -323,7 +323,7 @@ def _converted(kind: Any, raw: object) -> Value:
         return None  # to Python, true is a whole number
     if kind is float and isinstance(raw, int):
         return float(raw) if abs(raw) < 10**300 else math.inf  # more than a float holds: out of every range
-    return raw if isinstance(raw, kind) else None  # type: ignore[return-value]  # one of the types of Value
+    return raw if isinstance(raw, kind) else None
 
 
 def type_in_words(hint: Any) -> str:
