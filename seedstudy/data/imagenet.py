@@ -210,13 +210,13 @@ class ImageNet:
 
     def build(self, data_dir: Path | None, progress: Progress) -> Content:
         """Index every image: which bytes of which file it is, and its label."""
-        declared, hub = _declared(data_dir), _hub(data_dir)
+        declared = _declared(data_dir)
         splits: dict[str, Split] = {}
         for part in ("train", "val", *V2):
             if path := _find(data_dir, part):
                 indexed = entries(path, lambda line: progress(f"imagenet: {line}"))
                 splits[part] = _split(part, path, indexed, declared)
-            elif hub and part not in V2:
+            elif part not in V2 and (hub := _hub(data_dir)):
                 progress(f"imagenet: {part} from {hub}")
                 indexed = hub_entries(hub, {"train": "train", "val": "validation"}[part], synsets())
                 splits[part] = _split(part, f"{hub} ({part})", indexed, declared)

@@ -27,17 +27,17 @@ import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 from seedstudy.errors import RecipeError, suggest
-from seedstudy.files import parse_toml, read_short_text
+from seedstudy.files import parse_toml, read_toml
 from seedstudy.recipes.recipe import KEYS, Recipe, Value, build, checked, with_changes
 
 T = TypeVar("T")
 
 FORMAT = 1
+_PACKAGED = Path(__file__).with_name("packaged")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,39}")
 
 
@@ -101,8 +101,7 @@ class RecipeFile:
 
 def packaged_names() -> tuple[str, ...]:
     """Return the names of the recipes that come with seedstudy."""
-    folder = resources.files("seedstudy") / "recipes" / "packaged"
-    return tuple(sorted(p.name[: -len(".toml")] for p in folder.iterdir() if p.name.endswith(".toml")))
+    return tuple(sorted(path.stem for path in _PACKAGED.glob("*.toml")))
 
 
 def load_recipe(name_or_path: str, model: str | None = None) -> Recipe:
@@ -116,7 +115,7 @@ def load_recipe(name_or_path: str, model: str | None = None) -> Recipe:
 def read_recipe(name_or_path: str) -> RecipeFile:
     """Return what a packaged recipe, or the recipe file at a path, says; unlike a recipe, it may lack values."""
     if name_or_path.endswith(".toml") or "/" in name_or_path:
-        return _read_file(Path(name_or_path), ())
+        return _read_file(Path(name_or_path))
     if name_or_path not in packaged_names():
         raise RecipeError(
             f'unknown recipe "{name_or_path}".{suggest(name_or_path, packaged_names())} '
@@ -127,30 +126,17 @@ def read_recipe(name_or_path: str) -> RecipeFile:
 
 @cache
 def _packaged(name: str) -> RecipeFile:
-    file = resources.files("seedstudy") / "recipes" / "packaged" / f"{name}.toml"
-    return parse_file(file.read_text(encoding="utf-8"), where=f"{name}.toml")
+    return _read_file(_PACKAGED / f"{name}.toml")
 
 
-def _read_file(path: Path, above: tuple[Path, ...]) -> RecipeFile:
-    try:
-        text = read_short_text(path)
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the name
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise RecipeError(f"{path}: cannot read the recipe file ({reason}).") from error
-    return parse_file(text, where=str(path), folder=path.parent, above=(*above, path.resolve()))
-
-
-def parse_file(text: str, *, where: str, folder: Path | None = None, above: tuple[Path, ...] = ()) -> RecipeFile:
-    """Read the text of a recipe file; ``folder`` may hold its base, ``above`` are the files that build on it."""
-    try:
-        document = parse_toml(text)
-    except ValueError as error:
-        raise RecipeError(f"{where}: not valid TOML: {error}.") from error
+def _read_file(path: Path, above: tuple[Path, ...] = ()) -> RecipeFile:
+    """Read a recipe file and its base, which may lie beside it; ``above`` are the files that build on this one."""
+    document, where = read_toml(path, what="recipe file", error=RecipeError), str(path)
     _check_head(document, where)
     values, sources, missing = _parse_values(document.get("values", {}), where)
     models, models_source = _parse_models(document.get("models", {}), where)
     if "base" in document:
-        base = _load_base(document["base"], where, folder, above)
+        base = _load_base(document["base"], path, (*above, path.resolve()))
         inherited = {model: _without(own, {*values, *missing}) for model, own in base.models.items()}
         models_source = models_source if models else base.models_source
         models = {model: {**inherited.get(model, {}), **own} for model, own in models.items()} or inherited
@@ -239,18 +225,17 @@ def _parse_models(given: object, where: str) -> tuple[dict[str, dict[str, Value]
     return models, given.get("source", "")
 
 
-def _load_base(base: object, where: str, folder: Path | None, above: tuple[Path, ...]) -> RecipeFile:
+def _load_base(base: object, file: Path, above: tuple[Path, ...]) -> RecipeFile:
     """Return the recipe a file builds on: a packaged one, or a file in the same folder."""
     if not isinstance(base, str):
-        raise RecipeError(f'{where}: base must be a recipe name, for example base = "a2".')
+        raise RecipeError(f'{file}: base must be a recipe name, for example base = "a2".')
     if base in packaged_names():
         return _packaged(base)
-    path = folder / f"{base.removesuffix('.toml')}.toml" if folder is not None else None
-    is_beside = path is not None and _NAME.fullmatch(base) and path.resolve().parent == path.parent.resolve()
-    if path is None or not is_beside or not path.is_file():
-        raise RecipeError(f'{where}: unknown base "{base}".{suggest(base, packaged_names())}')
+    path = file.with_name(f"{base.removesuffix('.toml')}.toml") if _NAME.fullmatch(base) else None
+    if path is None or path.resolve().parent != file.parent.resolve() or not path.is_file():
+        raise RecipeError(f'{file}: unknown base "{base}".{suggest(base, packaged_names())}')
     if path.resolve() in above:
-        raise RecipeError(f'{where}: base "{base}" builds on this recipe in turn: one of them must have no base.')
+        raise RecipeError(f'{file}: base "{base}" builds on this recipe in turn: one of them must have no base.')
     return _read_file(path, above)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from seedstudy.errors import StudyError, suggest
-from seedstudy.files import parse_toml, read_short_text
+from seedstudy.files import read_toml
 from seedstudy.study.placement import Placement, checked, placed
 from seedstudy.study.seeds import PURPOSES, parse_seeds, parse_vary
 from seedstudy.study.trial import Augmentation
@@ -68,12 +68,7 @@ _TABLES = {
 
 def load_study(path: Path) -> Study:
     """Read a study file; StudyError with the file and the key where it cannot be used."""
-    try:
-        document = parse_toml(read_short_text(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: cannot read the study file ({getattr(error, 'strerror', error)}).") from error
-    except ValueError as error:
-        raise StudyError(f"{path}: not valid TOML: {error}.") from error
+    document = read_toml(path, what="study file", error=StudyError)
     _check_keys(path, "", document, ("format", "name", "question", *_TABLES))
     if document.get("format") != FORMAT:
         raise StudyError(f"{path}: format is {document.get('format', 'none')}, this version reads format = {FORMAT}.")
