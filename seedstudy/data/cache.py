@@ -240,9 +240,7 @@ def _channel_statistics(images: Images) -> tuple[list[float], list[float]]:
 
 def _array_facts(array: NDArray[Any]) -> dict[str, Any]:
     """Return what identifies an array's content."""
-    content = np.ascontiguousarray(array)
-    # Text arrays offer no buffer of their own; their bytes do.
-    digest = hashlib.sha256(content.view(np.uint8).data if content.dtype.kind != "U" else content.tobytes())
+    digest = hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data)
     return {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digest.hexdigest()}
 
 

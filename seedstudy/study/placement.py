@@ -56,7 +56,7 @@ def placed(placement: Placement, given: Mapping[str, object], *, where: str = ""
         if key == "template" and isinstance(value, str | Path):
             values[key] = Path(value)
         else:
-            values[key] = None if value is None else checked(_HINTS[key], key, value, where=where)
+            values[key] = None if value is None else field_value(_HINTS[key], key, value, where=where)
     changed = replace(placement, **values)
     if (gpus := changed.gpus) is not None:
         if not (gpus >= 0 and (gpus <= 1 or gpus.is_integer())):
@@ -66,7 +66,7 @@ def placed(placement: Placement, given: Mapping[str, object], *, where: str = ""
     return changed
 
 
-def checked(hint: Any, key: str, value: object, *, where: str) -> Any:
+def field_value(hint: Any, key: str, value: object, *, where: str) -> Any:
     """Return a value as the type of its field; StudyError where it has another type, or is a whole number below 1."""
     try:
         converted = typed(hint, value)

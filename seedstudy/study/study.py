@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 from seedstudy.errors import StudyError, suggest
 from seedstudy.files import read_toml
-from seedstudy.study.placement import Placement, checked, placed
+from seedstudy.study.placement import Placement, field_value, placed
 from seedstudy.study.seeds import PURPOSES, parse_seeds, parse_vary
 from seedstudy.study.trial import Augmentation
 
@@ -159,7 +159,7 @@ def _changed(study: Study, given: Mapping[str, Any], *, where: str = "") -> Stud
         elif key == "vary":
             values[key] = parse_vary(_words(value), where=where)
         else:
-            values[key] = checked(_HINTS[key], key, value, where=where)
+            values[key] = field_value(_HINTS[key], key, value, where=where)
     if "name" in values:
         check_name(values["name"])
     return replace(study, **values)
