@@ -1,20 +1,4 @@
-"""Recipes as data: a set of values, read strictly from TOML, each beside its source.
-
-A recipe file names itself and gives every value once, either bare or with the place it comes from::
-
-    format = 1
-    name = "a2"
-    title = "RSB A2: 300 epochs at 224 px"
-
-    [values]
-    epochs = { value = 300, source = "RSB Table 2" }
-    drop_path = 0.05
-    micro_batch = { missing = "the number of TPU cores is in no source" }
-
-    [models]
-    source = "RSB Table 3"
-    resnet50 = {}
-    efficientnet_b1 = { train_size = 240, test_size = 240 }
+"""Recipes as data: a set of values, read strictly from TOML, each beside its source (the format: docs/recipes.md).
 
 What no source gives is not invented: it is ``missing``, and the recipe cannot be trained until the value is given.
 ``[models]`` names the networks the source trained, with what differs for each. ``base = "a2"`` takes what is not given

@@ -9,7 +9,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -359,7 +359,7 @@ def build(name: str, title: str, values: Mapping[str, Value], *, sources: Mappin
     if odd := sorted(set(KEYS) ^ set(values)):
         raise RecipeError(f"{where}: written by another version of seedstudy, whose recipes differ in {odd[0]}.")
     recipe = Recipe(name=name, title=title, sources=sources, **values)  # type: ignore[arg-type]  # checked before
-    for problem in _contradictions(recipe):
+    if problem := next(_contradictions(recipe), None):
         raise RecipeError(f"{where}: {problem}")
     return recipe
 
@@ -381,12 +381,10 @@ _NEEDED = {
 }
 
 
-def _contradictions(recipe: Recipe) -> Iterable[str]:
-    if recipe.batch_size % recipe.micro_batch:
-        yield (
-            f"batch_size = {recipe.batch_size} is not a multiple of micro_batch = {recipe.micro_batch}: "
-            "change one of them."
-        )
+def _contradictions(recipe: Recipe) -> Iterator[str]:
+    batch, micro_batch = recipe.batch_size, recipe.micro_batch
+    if batch % micro_batch:
+        yield f"batch_size = {batch} is not a multiple of micro_batch = {micro_batch}: change one of them."
     if recipe.warmup_epochs >= recipe.epochs:
         yield f"warmup_epochs = {recipe.warmup_epochs:g} leaves nothing of epochs = {recipe.epochs}."
     for key in ("crop_scale", "crop_ratio"):
@@ -398,8 +396,8 @@ def _contradictions(recipe: Recipe) -> Iterable[str]:
             yield f'optimizer = "{recipe.optimizer}" needs {key}.'
     if recipe.max_grad_norm is not None and recipe.optimizer != "lamb":
         yield 'max_grad_norm is LAMB\'s internal clip: use clip_grad_norm, or max_grad_norm = "none".'
-    if (recipe.mixup_alpha or recipe.cutmix_alpha) and recipe.micro_batch % 2:
-        yield f"micro_batch = {recipe.micro_batch} is odd: mixing pairs images, so it must be even."
+    if (recipe.mixup_alpha or recipe.cutmix_alpha) and micro_batch % 2:
+        yield f"micro_batch = {micro_batch} is odd: mixing pairs images, so it must be even."
     if recipe.loss == "ce" and (recipe.bce_target_threshold is not None or recipe.bce_sum):
         yield 'loss = "ce" takes neither bce_target_threshold nor bce_sum.'
     if recipe.randaugment is not None and recipe.auto_augment is not None:
