@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seedstudy.document import document
@@ -53,43 +53,17 @@ def _entry(file: RecipeFile) -> CatalogueEntry:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Description:
-    """Every value of a recipe."""
-
-    name: str
-    title: str
-    values: Mapping[str, Value]
-    """A gap reads ``missing`` or ``by model``."""
-    missing: Mapping[str, str]
-    """Key -> why no source gives it."""
-    recipe_id: str | None
-    """None where values are missing."""
-    sources: Mapping[str, str]
-    """Key -> where its value comes from, what it was before scaling, or why it is missing."""
-    models: Mapping[str, Mapping[str, Value]]
-    """timm name -> what differs for that network."""
-
-
-def describe(name: str, model: str | None = None, *, data: DataFacts | None = None) -> Description:
+def describe(name: str, model: str | None = None, *, data: DataFacts | None = None) -> RecipeFile:
     """Return every value of a recipe, for a network and scaled to a data set where these are given.
 
+    A gap reads ``missing`` or ``by model``; ``sources`` also say what a value was before scaling, or why it is missing.
     RecipeError for an unknown or unreadable recipe and, with ``data``, a value that is missing.
     """
     file = read_recipe(name)
-    values, sources, recipe_id = file.described(model), {**file.sources, **file.missing}, None
-    if data is not None or not file.gaps(model):
-        recipe = _complete(file, model, data)
-        values, sources, recipe_id = recipe.values(), dict(recipe.sources), recipe.recipe_id
-    return Description(
-        name=file.name,
-        title=file.title,
-        values=values,
-        missing=file.missing,
-        recipe_id=recipe_id,
-        sources=sources,
-        models=file.models,
-    )
+    if data is None and file.gaps(model):
+        return replace(file, values=file.described(model), sources={**file.sources, **file.missing})
+    recipe = _complete(file, model, data)
+    return replace(file, values=recipe.values(), sources=recipe.sources, recipe_id=recipe.recipe_id)
 
 
 def _complete(file: RecipeFile, model: str | None, data: DataFacts | None) -> Recipe:

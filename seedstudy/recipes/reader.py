@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from seedstudy.document import HIDDEN
 from seedstudy.errors import RecipeError, suggest
 from seedstudy.files import parse_toml, read_toml
 from seedstudy.recipes.recipe import KEYS, Recipe, Value, build, checked, with_changes
@@ -32,14 +33,16 @@ class RecipeFile:
     name: str
     title: str
     values: Mapping[str, Value]
+    missing: Mapping[str, str]
+    """Key -> why no source gives it."""
+    recipe_id: str | None = None
+    """Of a recipe as described for a network and a data set; None where values are missing."""
     sources: Mapping[str, str]
     """Key -> where its value comes from."""
-    missing: Mapping[str, str]
-    """Key -> why there is no value."""
     models: Mapping[str, Mapping[str, Value]]
     """timm name -> what differs for that network."""
-    models_source: str
-    where: str
+    models_source: str = field(metadata=HIDDEN)
+    where: str = field(metadata=HIDDEN)
     """The file, as errors name it."""
 
     def described(self, model: str | None) -> dict[str, Value]:
