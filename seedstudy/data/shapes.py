@@ -468,6 +468,7 @@ V2_DIFFICULTY = dataclasses.replace(
 """The same kind of pictures, slightly harder: so the second collection of ImageNet test images turned out."""
 
 N_TRAIN, N_VAL, N_V2 = 2048, 5000, 2500
+_PARTS = (("training", N_TRAIN, VAL_DIFFICULTY), ("val", N_VAL, VAL_DIFFICULTY), ("v2", N_V2, V2_DIFFICULTY))
 
 
 class Shapes:
@@ -490,12 +491,11 @@ class Shapes:
 
     def build(self, data_dir: Path | None, progress: Progress) -> Content:
         """Render everything."""
-        train = render(N_TRAIN, VAL_DIFFICULTY, seed=(2021, 0))
-        progress(f"shapes: {N_TRAIN:,} training images rendered")
-        val = render(N_VAL, VAL_DIFFICULTY, seed=(2021, 1))
-        progress(f"shapes: {N_VAL:,} val images rendered")
-        v2 = render(N_V2, V2_DIFFICULTY, seed=(2021, 2))
-        progress(f"shapes: {N_V2:,} v2 images rendered")
+        rendered = []
+        for stream, (part, n, difficulty) in enumerate(_PARTS):
+            rendered.append(render(n, difficulty, seed=(2021, stream)))
+            progress(f"shapes: {n:,} {part} images rendered")
+        train, val, v2 = rendered
         labelled = EvalSet.of_labels("val", val.labels, numbered("val", N_VAL))
         return Content(
             classes=CLASSES,

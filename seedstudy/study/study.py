@@ -64,6 +64,7 @@ _TABLES = {
     "rule": ("margin", "baseline"),
     "engine": ("name", "workers", "processes", "cores", "gpus", "trials_per_job", "stack"),
 }
+"""Table of a study file -> its keys."""
 
 
 def load_study(path: Path) -> Study:

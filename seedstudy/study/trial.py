@@ -64,16 +64,12 @@ class Trial:
         values = {
             key: tuple(value) if isinstance(value, list) else value for key, value in upgraded(recipe["values"]).items()
         }
+        unchanged = ("model", "data", "data_fingerprint", "train_limit", "seed", "training_version")
         return cls(
             recipe=build(recipe["name"], recipe["title"], values, sources={}, where=where),
-            model=spec["model"],
-            data=spec["data"],
-            data_fingerprint=spec["data_fingerprint"],
-            train_limit=spec["train_limit"],
             vary=tuple(spec["vary"]),
-            seed=spec["seed"],
             augment=spec.get("augment", "pil"),  # the only way before training version 2
-            training_version=spec["training_version"],
+            **{key: spec[key] for key in unchanged},
         )
 
     @property
