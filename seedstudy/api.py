@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.summary import Fits, Summaries
     from seedstudy.engines.status import Cancellation, StudyStatus
     from seedstudy.recipes import catalogue
+    from seedstudy.recipes.reader import RecipeFile
     from seedstudy.study.network import Cost, EvaluatedSet
     from seedstudy.study.study import Study
     from seedstudy.train.preprocessing import Preprocessing
@@ -837,7 +838,7 @@ def recipes() -> catalogue.Catalogue:
     return catalogue.catalogue()
 
 
-def recipe(name: str, *, model: str | None = None, data: str | None = None) -> catalogue.Description:
+def recipe(name: str, *, model: str | None = None, data: str | None = None) -> RecipeFile:
     """Return every value of a recipe, for a network and scaled to a data set where these are given."""
     from seedstudy.recipes import catalogue
 

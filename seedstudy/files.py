@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from seedstudy import machine
-from seedstudy.errors import StoreError
+from seedstudy.errors import SeedstudyError, StoreError
 
 FORMAT = 2
 READABLE_FORMATS = (1, 2)
@@ -119,17 +119,21 @@ def read_json(path: Path, *, remedy: str = "") -> dict[str, Any]:
     return document
 
 
-def read_short_text(path: Path) -> str:
-    """Return the text of a file that a person wrote.
-
-    Raises OSError where it cannot be read, and UnicodeDecodeError where it is not UTF-8 or longer than a megabyte (an
-    endless device).
-    """
-    with path.open("rb") as file:
-        content = file.read(LARGEST_TOML + 1)
-    if len(content) > LARGEST_TOML:
-        raise UnicodeDecodeError("utf-8", b"", LARGEST_TOML, LARGEST_TOML, "longer than a megabyte")
-    return content.decode()
+def read_toml(path: Path, *, what: str, error: type[SeedstudyError]) -> dict[str, Any]:
+    """Return the TOML document in a file that a person wrote; what cannot be read raises an error of this type."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_TOML + 1)  # and no more: it may be an endless device
+        if len(content) > LARGEST_TOML:
+            raise error(f"{path}: cannot read the {what} (longer than a megabyte).")
+        text = content.decode()
+    except (OSError, ValueError) as cause:  # ValueError: not UTF-8, or a NUL in the name
+        reason = getattr(cause, "strerror", None) or "not UTF-8 text"
+        raise error(f"{path}: cannot read the {what} ({reason}).") from cause
+    try:
+        return parse_toml(text)
+    except ValueError as cause:
+        raise error(f"{path}: not valid TOML: {cause}.") from cause
 
 
 def parse_toml(text: str) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seedstudy import data as datasets
-from seedstudy.data.base import Dataset
+from seedstudy.data.base import DataInfo, Dataset
 from seedstudy.engines import local
 from seedstudy.engines.local import LocalEngine
 from seedstudy.engines.ray import RayEngine
@@ -81,7 +81,7 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
     for model, file, recipe in complete:
         # A value that fills a gap becomes the recipe's own and is scaled; one that changes a value is final.
         changes = [word for word in study.assignments if word.partition("=")[0].strip() not in file.gaps(model)]
-        scaled = _scaled(recipe, study, changes, data, info.epoch_ratio)
+        scaled = _scaled(recipe, study, changes, replace(info, n_train=len(data.train_labels)))
         check_layout(scaled, study.placement.processes)
         networks.append((model, scaled))
     for line in dict.fromkeys(_in_words(recipe, data) for _, recipe in networks):
@@ -107,14 +107,13 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
     )
 
 
-def _scaled(recipe: Recipe, study: Study, changes: list[str], data: Dataset, ratio: float) -> Recipe:
-    n_train, size = len(data.train_labels), data.image_size
-    scaled = scale(recipe, data=study.data, n_train=n_train, image_size=size, epoch_ratio=ratio, epochs=study.epochs)
+def _scaled(recipe: Recipe, study: Study, changes: list[str], data: DataInfo) -> Recipe:
+    scaled = scale(recipe, data, epochs=study.epochs)
     if changes:
         scaled = recipes.with_values(scaled, changes)
-    if scaled.batch_size > n_train:
+    if scaled.batch_size > data.n_train:
         raise StudyError(
-            f"recipe {recipe.name}: batch_size = {scaled.batch_size} is more than the {n_train} training images: "
+            f"recipe {recipe.name}: batch_size = {scaled.batch_size} is more than the {data.n_train} training images: "
             "lower it with --set batch_size=… --set micro_batch=…"
         )
     return scaled
