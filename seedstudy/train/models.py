@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from timm.models import register_model
 from timm.models.resnet import BasicBlock, ResNet, downsample_conv
 from torch import Tensor, nn
 
+from seedstudy.data.encoded import first_line
 from seedstudy.errors import StudyError, suggest
 from seedstudy.recipes.recipe import Recipe
 
@@ -80,44 +82,32 @@ class CifarResNet(nn.Module):
         return logits
 
 
-def _cifar_resnet(blocks: int, pretrained: bool, **kwargs: Any) -> CifarResNet:
-    # timm passes every entry point the arguments of its own models; these networks have no published weights.
-    known = {"num_classes", "in_chans", "drop_rate", "drop_path_rate", "zero_init_last", "width", "stem_stride"}
-    return CifarResNet(blocks, **{key: value for key, value in kwargs.items() if key in known})
+def _register(name: str, blocks: int, **shape: int) -> None:
+    """Make :class:`CifarResNet` of one size known to timm."""
+
+    def build(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
+        # timm passes every entry point the arguments of its own models; these networks have no published weights.
+        known = inspect.signature(CifarResNet).parameters
+        return CifarResNet(blocks, **shape, **{key: value for key, value in kwargs.items() if key in known})
+
+    build.__name__ = name
+    register_model(build)
 
 
-@register_model
-def resnet8_nano(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """ResNet-8 of 8 channels behind a stride-2 stem: 0.8 million multiply-adds at 32 px, nearly all of it overhead."""
-    return _cifar_resnet(1, pretrained, width=8, stem_stride=2, **kwargs)
+# Million multiply-adds at 32 px: 0.8, nearly all of it overhead; 3.2; 12.5; 41; 126.
+_register("resnet8_nano", 1, width=8, stem_stride=2)
+# The default for shapes and digits: twice as wide as resnet8 on a sixteenth of its pixels. On shapes its seeds differ
+# less (std on val 0.33) than those of 16 channels behind a stride-2 stem did (0.92; a2, 20 seeds each).
+_register("resnet8_patch", 1, width=32, stem_stride=4)
+_register("resnet8", 1)
+_register("resnet20", 3)
+_register("resnet56", 9)
 
 
-@register_model
-def resnet8_patch(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """ResNet-8 of 32 channels behind a stride-4 stem: 3.2 million multiply-adds at 32 px.
-
-    The default for shapes and digits: twice as wide as :func:`resnet8` on a sixteenth of its pixels. On shapes its
-    seeds differ less (std on val 0.33) than those of 16 channels behind a stride-2 stem did (0.92; a2, 20 seeds each).
-    """
-    return _cifar_resnet(1, pretrained, width=32, stem_stride=4, **kwargs)
-
-
-@register_model
-def resnet8(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-8: 12.5 million multiply-adds at 32 px."""
-    return _cifar_resnet(1, pretrained, **kwargs)
-
-
-@register_model
-def resnet20(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-20: 41 million multiply-adds at 32 px."""
-    return _cifar_resnet(3, pretrained, **kwargs)
-
-
-@register_model
-def resnet56(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-56: 126 million multiply-adds at 32 px."""
-    return _cifar_resnet(9, pretrained, **kwargs)
+def check_name(name: str) -> None:
+    """Raise StudyError where timm does not know the model, whatever its weights (``name.tag``)."""
+    if not timm.is_model(name):
+        raise StudyError(f'unknown model "{name}".{suggest(name, timm.list_models())}')
 
 
 def check_model(name: str, recipe: Recipe, n_classes: int) -> None:
@@ -129,8 +119,7 @@ def check_model(name: str, recipe: Recipe, n_classes: int) -> None:
         Unknown name, image sizes the model cannot take, or a rate it has no argument for.
 
     """
-    if not timm.is_model(name):
-        raise StudyError(f'unknown model "{name}".{suggest(name, timm.list_models())}')
+    check_name(name)
     try:
         model = build_model(name, recipe, n_classes, seed=0).eval()
         with torch.inference_mode():
@@ -139,10 +128,9 @@ def check_model(name: str, recipe: Recipe, n_classes: int) -> None:
                 if shape != (2, n_classes):
                     raise StudyError(f'model "{name}" returns outputs of shape {shape}, not {n_classes} classes.')
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise StudyError(
             f'model "{name}" cannot be trained by recipe {recipe.name} at {recipe.train_size} and '
-            f"{recipe.test_size} px: {reason}. Choose another model, or change the recipe with --set."
+            f"{recipe.test_size} px: {first_line(error)}. Choose another model, or change the recipe with --set."
         ) from error
 
 

@@ -11,11 +11,13 @@ from timm.data import resolve_model_data_config
 from torch import nn
 
 from seedstudy.data.base import Dataset
+from seedstudy.data.encoded import first_line
 from seedstudy.errors import StudyError, suggest
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import Evaluation
 from seedstudy.train.devices import name_of
 from seedstudy.train.evaluate import evaluate
+from seedstudy.train.models import check_name
 from seedstudy.train.preprocessing import Preprocessing
 
 
@@ -77,8 +79,8 @@ def judge(
 
 def _load(name: str, weights: Path | None, n_classes: int) -> nn.Module:
     is_hub = name.startswith(("hf-hub:", "hf_hub:"))
-    if not is_hub and not timm.is_model(name.split(".")[0]):
-        raise StudyError(f'unknown model "{name}".{suggest(name, timm.list_models())}')
+    if not is_hub:
+        check_name(name)
     if weights is None and not is_hub and "." in name and name not in timm.list_pretrained():
         base = name.split(".")[0]
         raise StudyError(f'timm has no weights "{name}".{suggest(name, timm.list_pretrained(f"{base}.*"))}')
@@ -91,9 +93,10 @@ def _load(name: str, weights: Path | None, n_classes: int) -> nn.Module:
             model = timm.create_model(name, pretrained=False, num_classes=n_classes)
             timm.models.load_checkpoint(model, str(weights), weights_only=True)
     except Exception as error:  # the hub, the file system, unpickling and load_state_dict each have their own
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         where = weights or f"the weights of {name}"
-        raise StudyError(f"{where}: cannot be loaded ({reason}); name a file of this model with --weights.") from error
+        raise StudyError(
+            f"{where}: cannot be loaded ({first_line(error)}); name a file of this model with --weights."
+        ) from error
     if getattr(model, "num_classes", n_classes) != n_classes:
         raise StudyError(f"{name}: has {model.num_classes} classes, the data {n_classes}.")
     made: nn.Module = model

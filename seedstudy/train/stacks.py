@@ -27,6 +27,7 @@ from timm.optim import Lamb
 from torch import Tensor, nn
 
 from seedstudy.data.base import Dataset
+from seedstudy.data.encoded import first_line
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
 from seedstudy.study.trial import EpochReport, Evaluation, Trial, TrialResult
@@ -430,7 +431,7 @@ def why_not_stackable(model: str, recipe: Recipe, n_classes: int) -> str:
         try:
             stacked = _logits(stack, images.transpose(0, 1).flatten(1, 2), seed=2)
         except (RuntimeError, ValueError, IndexError) as error:
-            return f"its layers do not fit side by side ({(str(error).splitlines() or [type(error).__name__])[0]})"
+            return f"its layers do not fit side by side ({first_line(error)})"
     if stacked.shape != single.shape or not (stacked - single).abs().max() <= TOLERANCE * single.abs().max():
         return "side by side its seeds do not compute what each computes alone"
     return ""
