@@ -82,7 +82,7 @@ class CifarResNet(nn.Module):
         return logits
 
 
-def _register(name: str, blocks: int, **shape: int) -> None:
+def _register(name: str, blocks: int, **shape: Any) -> None:
     """Make :class:`CifarResNet` of one size known to timm."""
 
     def build(pretrained: bool = False, **kwargs: Any) -> CifarResNet:

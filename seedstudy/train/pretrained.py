@@ -93,10 +93,8 @@ def _load(name: str, weights: Path | None, n_classes: int) -> nn.Module:
             model = timm.create_model(name, pretrained=False, num_classes=n_classes)
             timm.models.load_checkpoint(model, str(weights), weights_only=True)
     except Exception as error:  # the hub, the file system, unpickling and load_state_dict each have their own
-        where = weights or f"the weights of {name}"
-        raise StudyError(
-            f"{where}: cannot be loaded ({first_line(error)}); name a file of this model with --weights."
-        ) from error
+        where, reason = weights or f"the weights of {name}", first_line(error)
+        raise StudyError(f"{where}: cannot be loaded ({reason}); name a file of this model with --weights.") from error
     if getattr(model, "num_classes", n_classes) != n_classes:
         raise StudyError(f"{name}: has {model.num_classes} classes, the data {n_classes}.")
     made: nn.Module = model
