@@ -109,6 +109,13 @@ def mean_over_processes(values: Tensor, accelerator: Accelerator) -> Tensor:
     return mean
 
 
+def any_process(accelerator: Accelerator, *votes: bool) -> list[bool]:
+    """Return for each vote whether any process cast it."""
+    if accelerator.num_processes == 1:
+        return list(votes)
+    return [bool(count) for count in accelerator.reduce(torch.tensor(votes, device=accelerator.device).float())]
+
+
 def gather(part: Any, n_processes: int) -> list[Any]:
     """Return the parts of all processes, by rank, on every process; parts may differ in length, none is padded."""
     return list(gather_object([part])) if n_processes > 1 else [part]
