@@ -23,29 +23,27 @@ from seedstudy.train.devices import run_recorded
 from seedstudy.train.models import CifarResNet
 from seedstudy.train.preprocessing import Normaliser, Preprocessing
 from seedstudy.train.processes import Shard, gather
-from seedstudy.train.streaming import EvalStream
+from seedstudy.train.streaming import eval_stream
 
 Probability = Literal["softmax", "sigmoid"]
 """How a network's logits become probabilities: sigmoid where it was trained with BCE."""
 
 
-class EvalImages:
-    """The images of one evaluation array, (n, h, w, 3) uint8, preprocessed for a network, in batches."""
+_EVAL_BATCH = 500
 
-    def __init__(self, images: npt.NDArray[np.uint8], preprocessing: Preprocessing, *, batch_size: int = 500) -> None:
-        self._images, self._batch_size = images, batch_size
-        self._normalise = Normaliser(preprocessing.mean, preprocessing.std).in_one_step
-        is_native = preprocessing.size == images.shape[1] == images.shape[2] and preprocessing.crop == 1.0
-        self._transform = None if is_native else preprocessing.transform()
 
-    def __iter__(self) -> Iterator[Tensor]:
-        for start in range(0, len(self._images), self._batch_size):
-            chunk = self._images[start : start + self._batch_size]
-            if self._transform is None:
-                batch = torch.tensor(chunk).permute(0, 3, 1, 2)  # in memory as convolutions want it
-            else:
-                batch = torch.stack([self._transform(Image.fromarray(image)) for image in chunk])
-            yield self._normalise(batch)
+def eval_images(images: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> Iterator[Tensor]:
+    """Yield the images of an evaluation array, (n, h, w, 3) uint8, preprocessed for a network, in batches."""
+    normalise = Normaliser(preprocessing.mean, preprocessing.std).in_one_step
+    is_native = preprocessing.size == images.shape[1] == images.shape[2] and preprocessing.crop == 1.0
+    transform = None if is_native else preprocessing.transform()
+    for start in range(0, len(images), _EVAL_BATCH):
+        chunk = images[start : start + _EVAL_BATCH]
+        if transform is None:
+            batch = torch.tensor(chunk).permute(0, 3, 1, 2)  # in memory as convolutions want it
+        else:
+            batch = torch.stack([transform(Image.fromarray(image)) for image in chunk])
+        yield normalise(batch)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,11 +152,10 @@ def evaluate(
         if key not in outputs:
             n_images = len(data.stored[key]) if data.stored else len(data.images[key])
             rows = np.array_split(np.arange(n_images), shard.n_processes)[shard.rank]
-            batches: EvalStream | EvalImages
             if data.stored:
-                batches = EvalStream(data.stored[key], rows, preprocessing, device)
+                batches = eval_stream(data.stored[key], rows, preprocessing, device)
             else:
-                batches = EvalImages(data.images[key][rows[0] : rows[-1] + 1], preprocessing)
+                batches = eval_images(data.images[key][rows[0] : rows[-1] + 1], preprocessing)
             outputs[key] = _of_all_processes(predict(model, batches, device, probability), shard)
         result[name] = _counted(outputs[key], eval_set)
     return result
