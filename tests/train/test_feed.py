@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from seedstudy.data.base import Dataset
 from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.recipe import Recipe
-from seedstudy.study.trial import AUGMENTATIONS, Augmentation
+from seedstudy.study.trial import Augmentation
 from seedstudy.train import evaluate
 from seedstudy.train.evaluate import eval_images
 from seedstudy.train.feed import MicroBatch, PilAugmenter, TensorAugmenter, epoch_order
@@ -59,7 +60,7 @@ def test_random_stream_goes_on_where_it_stopped() -> None:
     assert draws(twice) == second
 
 
-@pytest.mark.parametrize("kind", AUGMENTATIONS)
+@pytest.mark.parametrize("kind", get_args(Augmentation))
 def test_augmented_batch_has_the_recipes_size_and_scale(kind: Augmentation, data: Dataset, tiny_recipe: Recipe) -> None:
     recipe = replace(tiny_recipe, train_size=12, random_erasing=1.0)
     is_pil = kind == "pil"

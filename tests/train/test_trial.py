@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from seedstudy.recipes.reader import load_recipe, with_values
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.study.seeds import PURPOSES
-from seedstudy.study.trial import AUGMENTATIONS, Augmentation, EpochReport, Trial, TrialResult
+from seedstudy.study.trial import Augmentation, EpochReport, Trial, TrialResult
 from seedstudy.train.parts import build_loss, build_mixing, build_optimizer, build_schedule
 from seedstudy.train.result import eval_sets_after
 from seedstudy.train.trial import train_trial
@@ -39,7 +40,7 @@ def outcome(result: TrialResult) -> tuple[bytes, ...]:
     return tuple(e.predicted.tobytes() + e.confidence.tobytes() for e in result.evaluations.values())
 
 
-@pytest.mark.parametrize("augment", AUGMENTATIONS)
+@pytest.mark.parametrize("augment", get_args(Augmentation))
 def test_same_trial_twice_is_identical(
     augment: Augmentation, data: Dataset, make_trial: MakeTrial, lively: Recipe
 ) -> None:
@@ -66,7 +67,7 @@ def test_a_cpu_trains_in_bfloat16_where_the_recipe_says_so_itself(
     assert outcome(of("bfloat16")) == outcome(half) != outcome(plain)
 
 
-@pytest.mark.parametrize("augment", AUGMENTATIONS)
+@pytest.mark.parametrize("augment", get_args(Augmentation))
 @pytest.mark.parametrize("purpose", PURPOSES)
 def test_each_stream_alone_changes_the_result(
     purpose: str, augment: Augmentation, data: Dataset, make_trial: MakeTrial, lively: Recipe
