@@ -26,6 +26,7 @@ from seedstudy.files import write_atomically
 from seedstudy.study.trial import TRAINING_VERSION, EpochReport
 from seedstudy.train.processes import any_process, gather, mean_over_processes
 from seedstudy.train.random_state import RandomStream
+from seedstudy.train.result import Outcome
 
 FORMAT = 1
 
@@ -47,11 +48,11 @@ class Stopped(Exception):
 class TrainingState:
     """The parts of a training and its progress: everything that the next update depends on."""
 
-    accelerator: Accelerator
     model: nn.Module
     optimizer: Any
     schedule: Scheduler
     ema: ModelEmaV3 | None
+    outcome: Outcome
     losses: Tensor
     """Of the current epoch's updates, shape (n_updates,), on the device."""
     epoch: int = 0
@@ -60,7 +61,6 @@ class TrainingState:
     """Updates of the current epoch that are done; all of them while the epoch is being evaluated."""
     lr: float = 0.0
     """Of the latest update."""
-    reports: list[EpochReport] = field(default_factory=list)
     spent_s: float = 0.0
     """Wall seconds of earlier attempts."""
     train_s: float = 0.0
@@ -86,9 +86,12 @@ class TrainingState:
             torch.cuda.set_rng_state(self._stream_states["cuda"], self.accelerator.device)
         self._stream_states = None
 
-    def end_epoch(self, report: EpochReport) -> None:
-        self.reports.append(report)
+    def end_epoch(self) -> None:
         self.epoch, self.step, self.epoch_s = self.epoch + 1, 0, 0.0
+
+    @property
+    def accelerator(self) -> Accelerator:
+        return self.outcome.accelerator
 
     def seconds_of_epoch(self) -> float:
         return self.epoch_s + time.perf_counter() - self.epoch_started
@@ -118,7 +121,7 @@ class TrainingState:
             "epoch": self.epoch,
             "step": self.step,
             "lr": self.lr,
-            "reports": [asdict(report) for report in self.reports],
+            "reports": [asdict(report) for report in self.outcome.reports],
             "seconds": {"spent_s": self.seconds(), "train_s": self.train_s, "epoch_s": self.seconds_of_epoch()},
         }
 
@@ -129,7 +132,7 @@ class TrainingState:
                 part.load_state_dict(state[name])
         self.losses.copy_(state["losses"])
         self.epoch, self.step, self.lr = state["epoch"], state["step"], state["lr"]
-        self.reports = [EpochReport(**report) for report in state["reports"]]
+        self.outcome.reports = [EpochReport(**report) for report in state["reports"]]
         self.spent_s, self.train_s, self.epoch_s = (state["seconds"][key] for key in ("spent_s", "train_s", "epoch_s"))
         self._stream_states = state["streams"][self.accelerator.process_index] if self.step else None
 

@@ -107,9 +107,7 @@ def build_loss(recipe: Recipe, *, is_mixed: bool) -> nn.Module:
     """Return timm's loss for class indices, or for the soft targets of mixing."""
     if recipe.loss == "bce":
         return BinaryCrossEntropy(
-            smoothing=recipe.label_smoothing,
-            target_threshold=recipe.bce_target_threshold,
-            sum_classes=recipe.bce_sum,
+            smoothing=recipe.label_smoothing, target_threshold=recipe.bce_target_threshold, sum_classes=recipe.bce_sum
         )
     return SoftTargetCrossEntropy() if is_mixed else LabelSmoothingCrossEntropy(recipe.label_smoothing)
 

@@ -22,11 +22,7 @@ class RandomStream:
         python_state = random.Random(seed).getstate()
         # timm's RandAugment and Mixup draw from NumPy's legacy global generator, so its state is what we keep.
         numpy_state = np.random.RandomState(np.random.MT19937(seed)).get_state()
-        self._state: tuple[Any, Any, Any] = (
-            python_state,
-            numpy_state,
-            torch.Generator().manual_seed(seed).get_state(),
-        )
+        self._state: tuple[Any, Any, Any] = (python_state, numpy_state, torch.Generator().manual_seed(seed).get_state())
 
     @contextmanager
     def active(self) -> Iterator[None]:
