@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
@@ -198,12 +199,12 @@ def drawn_result(data: Dataset, accuracy: float, rng: np.random.Generator, *, to
     )
 
 
-@pytest.fixture
-def make_store(tmp_path: Path, data: Dataset, make_trial: Callable[..., Trial]) -> Callable[..., Store]:
-    """Return a function that writes a study of drawn results: recipe -> mean accuracy."""
+@pytest.fixture(scope="session")
+def write_study(data: Dataset, make_trial: Callable[..., Trial]) -> Callable[..., Store]:
+    """Return a function that writes a study of drawn results into a folder: recipe -> mean accuracy."""
 
-    def make(study: str = "main", *, n_seeds: int = 5, **accuracies: float) -> Store:
-        store = Store(tmp_path / "results", study)
+    def write(results: Path, study: str = "main", *, n_seeds: int = 5, **accuracies: float) -> Store:
+        store = Store(results, study)
         rng = np.random.default_rng(7)
         for name, accuracy in (accuracies or {"a3": 0.5, "a2": 0.8}).items():
             trials = [make_trial(seed, name=name) for seed in range(n_seeds)]
@@ -213,7 +214,13 @@ def make_store(tmp_path: Path, data: Dataset, make_trial: Callable[..., Trial]) 
                 store.publish(trial, result, data.eval_sets, "2026-01-01T00:00:00+00:00")
         return store
 
-    return make
+    return write
+
+
+@pytest.fixture
+def make_store(tmp_path: Path, write_study: Callable[..., Store]) -> Callable[..., Store]:
+    """Return a function that writes a study of drawn results into the test's own results folder."""
+    return functools.partial(write_study, tmp_path / "results")
 
 
 @pytest.fixture

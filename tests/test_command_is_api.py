@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,12 +96,13 @@ CASES = [
 ]
 
 
-@pytest.fixture
-def study(make_store: Callable[..., Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Return a study with a declared margin, beside another one and files of every kind."""
-    store = make_store(n_seeds=6, a3=0.75, a2=0.8)
+@pytest.fixture(scope="module")
+def folder(write_study: Callable[..., Store], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a study that declares a margin, another one, and files of every kind."""
+    tmp_path = tmp_path_factory.mktemp("questions")
+    store = write_study(tmp_path / "results", n_seeds=6, a3=0.75, a2=0.8)
     store.plan(Study(recipes=("a2", "a3"), margin=MARGIN), [])
-    make_store("other", n_seeds=4, a2=0.7)
+    write_study(tmp_path / "results", "other", n_seeds=4, a2=0.7)
     rng = np.random.default_rng(0)
     for name, mean in (("a", 78.0), ("b", 78.3)):
         (tmp_path / f"{name}.txt").write_text("".join(f"{x:.2f}\n" for x in rng.normal(mean, 0.1, 8)))
@@ -115,8 +117,14 @@ def study(make_store: Callable[..., Store], tmp_path: Path, monkeypatch: pytest.
         (tmp_path / f"{name}.csv").write_text("recipe,data,seed,top1\n" + "\n".join(rows) + "\n")
     (tmp_path / "table.csv").write_text("model,val,v2\nr18,69.8,57.3\nr34,73.3,61.2\nr50,76.1,63.2\n")
     (tmp_path / "losses.csv").write_text("model,val_loss\nsmall,1.31\nlarge,1.10\n")
-    monkeypatch.chdir(tmp_path)
-    return store
+    return tmp_path
+
+
+@pytest.fixture
+def study(folder: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Return the study, with its folder as the current one; no test changes a trial of it."""
+    monkeypatch.chdir(folder)
+    return Store(folder / "results", "main")
 
 
 def test_every_command_is_asked() -> None:
@@ -150,9 +158,9 @@ def test_a_declared_margin_decides_everywhere_and_belongs_to_its_study(study: St
 
 
 def test_studies_that_declare_different_margins_are_not_compared_in_silence(
-    study: Store, make_store: Callable[..., Store]
+    study: Store, write_study: Callable[..., Store]
 ) -> None:
-    make_store("strict", n_seeds=4, a1=0.7).plan(Study(recipes=("a1",), margin=0.5), [])
+    write_study(study.root.parent, "strict", n_seeds=4, a1=0.7).plan(Study(recipes=("a1",), margin=0.5), [])
     with pytest.raises(StudyError, match=r"different margins \(0.5 and 4\)"):
         ss.compare("a3", "strict:a1")
     assert ss.compare("a3", "strict:a1", margin=2.0)[0].rule.margin == 2.0
@@ -171,7 +179,10 @@ def test_a_metric_has_one_direction_in_every_command(study: Store) -> None:
 
 
 @pytest.mark.parametrize("metric", ["val_thing", "thing"])
-def test_a_direction_that_nobody_knows_is_asked_for(metric: str, study: Store, tmp_path: Path) -> None:
+def test_a_direction_that_nobody_knows_is_asked_for(
+    metric: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for name in "ab":
         (tmp_path / f"{name}.csv").write_text(f"seed,{metric}\n0,1.0\n1,1.1\n2,1.2\n")
     (tmp_path / "t.csv").write_text(f"model,{metric}\nx,1.0\ny,2.0\n")
@@ -198,8 +209,10 @@ def test_a_direction_that_nobody_knows_is_asked_for(metric: str, study: Store, t
     ],
 )
 def test_damage_is_a_note_in_both_and_the_other_trials_are_used(
-    arguments: str, ask: Ask, study: Store, cli: Cli
+    arguments: str, ask: Ask, folder: Path, cli: Cli, tmp_path: Path
 ) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    study = Store(tmp_path / "results", "main")
     victim = next(path for path in sorted(study.root.glob("trials/*/predictions.parquet")) if "a2_" in str(path))
     victim.write_bytes(b"PAR1")
     code, out, err = cli(*arguments.split(), "--json")

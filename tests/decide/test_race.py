@@ -98,6 +98,7 @@ def test_results_beyond_the_stop_change_nothing(arms):
     assert replay(changed, rule) == replay(arms, rule)
 
 
+@pytest.mark.slow
 def test_losers_leave_a_race_of_three_and_their_seeds_are_saved(arms):
     race = replay(arms, RaceRule(arms=("a", "b", "c"), plan=Plan()))
     states = {arm.label: arm for arm in race.arms}
@@ -115,6 +116,7 @@ def test_losers_leave_a_race_of_three_and_their_seeds_are_saved(arms):
     )
 
 
+@pytest.mark.slow
 def test_a_race_of_equal_arms_calls_a_wrong_winner_no_more_often_than_promised():
     rng = np.random.default_rng(2)
     rule = RaceRule(arms=("a", "b", "c"), plan=Plan(most=5, every=2, method="pocock"))

@@ -32,6 +32,10 @@ def write_study(n: int) -> None:
     Path(f"n{n}.csv").write_text("\n".join(lines) + "\n")
 
 
+SLOW = ("race-replay-100",)
+"""Files whose command computes for seconds."""
+
+
 def outputs() -> Iterator[tuple[str, list[str]]]:
     """Yield the name of each file and the command that makes it."""
     for n in (3, 5, 100):
@@ -75,7 +79,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"), list(outputs()), ids=lambda value: value if isinstance(value, str) else ""
+    ("name", "arguments"),
+    [pytest.param(*each, marks=[pytest.mark.slow] if each[0] in SLOW else []) for each in outputs()],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_output_is_as_it_was_read(
     name: str, arguments: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch

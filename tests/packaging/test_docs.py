@@ -191,7 +191,8 @@ def test_commands_run(command: Command, cli: Cli, prepared: Path) -> None:
 @pytest.mark.train
 @pytest.mark.parametrize("command", [command for command in OURS if re.match(TRAINS, command.line)], ids=str)
 def test_commands_that_train_run(command: Command, cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "a2_long.toml").write_text('format = 1\nname = "a2_long"\nbase = "a2"\n[values]\nepochs = 2\n')
+    blocks = ["\n".join(lines) for _, lines in _blocks((ROOT / "docs/recipes.md").read_text())]
+    (tmp_path / "a2_long.toml").write_text(next(block for block in blocks if 'name = "a2_long"' in block))
     code, _, err = cli(*command.arguments, "--epochs", "1", "--train-limit", "1024")
     assert code == 0, err
     code, out, _ = cli("summary")

@@ -89,3 +89,12 @@ def test_no_file_names_a_registry() -> None:
         for address in re.findall(r"https?://([^/\s\"]+)", (ROOT / name).read_text()):
             assert address == "github.com", f"{name}: {address}"
     assert "uv.lock" in (ROOT / ".gitignore").read_text().split()
+
+
+def test_paths_of_the_configuration_exist(pyproject: dict[str, Any]) -> None:
+    tool = pyproject["tool"]
+    paths = [path for path in tool["mutmut"]["pytest_add_cli_args_test_selection"] if path.startswith("tests")]
+    paths += tool["mutmut"]["also_copy"] + tool["pytest"]["ini_options"]["testpaths"]
+    patterns = [*tool["mutmut"]["only_mutate"], *tool["ruff"]["lint"]["per-file-ignores"]]
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert [pattern for pattern in patterns if not any(ROOT.glob(pattern))] == []

@@ -21,9 +21,9 @@ REGISTER = ("command", "callback", "register_model")
 """Decorators by which Typer and timm learn of a function that nobody calls by name."""
 
 KEPT = {
-    "seedstudy.store.store:Store.scan_predictions": "no command yet: the predictions that the split below is made of",
-    "seedstudy.stats.variance:VarianceSplit": "no command yet: the answer of the next",
-    "seedstudy.stats.variance:split_variance": "no command yet: how much of the variance is the finite test set's",
+    "seedstudy.stats.variance:VarianceSplit": "the answer of split_variance",
+    "seedstudy.stats.variance:split_variance": "no command yet: how much of the variance the finite test set makes",
+    "seedstudy.store.store:Store.scan_predictions": "no command yet: the predictions that split_variance needs",
 }
 """Module:name -> why it is kept although no code of the package calls it."""
 

@@ -348,7 +348,12 @@ def assert_words_are_readable(figure: Figure) -> None:
 
 @pytest.mark.parametrize(
     ("n", "n_recipes", "eval_sets"),
-    [(1, 2, ("val",)), (2, 2, ("val", "v2")), (5, 4, ("val", "real", "v2")), (100, 3, ("val",))],
+    [
+        (1, 2, ("val",)),
+        (2, 2, ("val", "v2")),
+        pytest.param(5, 4, ("val", "real", "v2"), marks=pytest.mark.slow),
+        (100, 3, ("val",)),
+    ],
 )
 def test_words_are_neither_clipped_nor_on_top_of_each_other(n: int, n_recipes: int, eval_sets: tuple[str, ...]) -> None:
     labels = [LONG, f"{LONG}_of_a_file_with_a_name_that_goes_on_and_on", "a1", "a0"][:n_recipes]
@@ -373,6 +378,7 @@ def test_words_of_an_audit_are_readable(is_ladder: bool, columns: tuple[str, ...
     assert_words_are_readable(plot_audit(audit(table, Noise(sd=dict.fromkeys(columns, 0.1)), is_ladder=is_ladder)))
 
 
+@pytest.mark.slow
 def test_words_of_a_race_and_of_a_plan_are_readable() -> None:
     arms = [drawn(LONG, 20), drawn("a22", 20, mean=79.8), drawn("a111", 20)]
     assert_words_are_readable(plot_race(replay_groups(arms, {}, margin=0.1, lower_is_better=False)))
@@ -414,7 +420,7 @@ def draw(kind: str) -> Figure:
 
 
 @pytest.mark.parametrize("kind", ["distributions", "estimation"])
-@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+@pytest.mark.parametrize("suffix", [".svg", *(pytest.param(each, marks=pytest.mark.slow) for each in (".png", ".pdf"))])
 def test_equal_input_gives_equal_files_whatever_the_users_settings(tmp_path: Path, kind: str, suffix: str) -> None:
     save_picture(draw(kind), tmp_path / f"1{suffix}")
     with mpl.rc_context({"font.size": 20, "axes.facecolor": "red", "svg.hashsalt": None, "savefig.bbox": "tight"}):

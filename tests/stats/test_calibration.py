@@ -45,6 +45,7 @@ def design(draw_a, draw_b, n_a, n_b, sd_b=1.0, name="some"):
 # --- every figure is compared with what users call ------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "some", [design(LATTICE, LATTICE, 2, 3), design(SKEWED, NORMAL, 5, 4, 2.0), design(NORMAL, NORMAL, 30, 31)], ids=str
 )

@@ -107,6 +107,7 @@ def test_the_unit_changes_no_weight_and_no_p():
     assert [test.p_value for test in one.normality] == pytest.approx([test.p_value for test in hundred.normality])
 
 
+@pytest.mark.slow
 def test_goodness_of_fit_knows_that_parameters_were_estimated():
     # A plain Kolmogorov test with fitted parameters would (almost) never reject: size .000 instead of .05.
     from scipy import stats
@@ -268,6 +269,7 @@ def test_the_density_of_every_family_has_area_one_and_its_own_likelihood(largest
         assert log_likelihood - offset == pytest.approx(family.log_likelihood, abs=1e-6), family.name
 
 
+@pytest.mark.slow
 def test_many_equal_values_do_not_make_a_spike_of_student_t():
     from scipy import optimize, stats
 

@@ -152,6 +152,7 @@ def races(plan: Plan, difference: float, *, n: int = 8_000, seed: int = 0, sd_b:
     return race_rows(a, sd_b * b + difference, plan)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["obrien-fleming", "pocock", "anytime"])
 def test_a_race_between_equal_arms_errs_no_more_than_promised(method):
     limit = 0.05 + 3 * math.sqrt(0.05 * 0.95 / 8_000)
@@ -168,6 +169,7 @@ def test_a_race_between_equal_arms_errs_no_more_than_promised(method):
     assert np.any(peeks, axis=0).mean() > 0.12
 
 
+@pytest.mark.slow
 def test_peeking_every_five_seeds_errs_four_times_as_often_as_a_race_does():
     # Simulated independently for the design notes of this project: .205 with a plain t test.
     rng = np.random.default_rng(3)
@@ -207,6 +209,7 @@ def test_futility_stops_races_that_nothing_can_decide_and_costs_no_error():
     assert np.isin(with_futility.outcome, (1, -1)).mean() <= np.isin(without.outcome, (1, -1)).mean()
 
 
+@pytest.mark.slow
 def test_the_predicted_chance_comes_true():
     # Under flat priors: take the true difference and spread from the posterior of one look, and race on.
     plan, n, rng = Plan(most=16), 8, np.random.default_rng(5)

@@ -23,6 +23,7 @@ def add_evaluated(root: Path, data: Dataset, **changes: Any) -> bool:
     return outside.add_evaluated(root, evaluations, data, **facts | {"preprocessing": "224 px", **changes})
 
 
+@pytest.mark.train  # the row names the versions of torch and timm
 def test_evaluated_weights_are_a_trial_with_predictions(tmp_path: Path, data: Dataset) -> None:
     assert add_evaluated(tmp_path / "main", data)
     assert not add_evaluated(tmp_path / "main", data)
@@ -39,6 +40,7 @@ def test_evaluated_weights_are_a_trial_with_predictions(tmp_path: Path, data: Da
     assert dict(right.iter_rows()) == dict(scan.trials.select("eval_set", "n_correct").iter_rows())
 
 
+@pytest.mark.train  # the row names the versions of torch and timm
 def test_a_kill_before_the_rows_are_written_loses_nothing(tmp_path: Path, data: Dataset) -> None:
     add_evaluated(tmp_path, data)
     (rows,) = (tmp_path / outside.IMPORTED).iterdir()
@@ -47,6 +49,7 @@ def test_a_kill_before_the_rows_are_written_loses_nothing(tmp_path: Path, data: 
     assert outside.read(tmp_path)[0].height == 2
 
 
+@pytest.mark.train  # the row names the versions of torch and timm
 def test_a_seed_counts_once(tmp_path: Path, data: Dataset) -> None:
     add_evaluated(tmp_path, data)
     with pytest.raises(StoreError, match=r"a1_in1k@resnet50, seed 3, val was imported before with another result"):
@@ -57,6 +60,7 @@ def test_a_seed_counts_once(tmp_path: Path, data: Dataset) -> None:
         outside.add(tmp_path / "other", pl.concat([rows, rows]))
 
 
+@pytest.mark.train  # the row names the versions of torch and timm
 def test_a_damaged_file_is_named_and_the_others_are_read(tmp_path: Path, data: Dataset) -> None:
     for seed in (3, 4):
         add_evaluated(tmp_path, data, seed=seed, recipe=f"r{seed}")
