@@ -43,16 +43,13 @@ def judge(
 ) -> Judged:
     """Evaluate a timm model (``resnet50.a1_in1k``, ``hf-hub:user/name``) on a data set's eval sets.
 
-    Confidences are the softmax's, whatever loss the weights were trained with.
+    Confidences are the softmax's, whatever loss the weights were trained with. The images are shown as the recipe says,
+    or else as the weights come with; a given size or crop takes precedence.
 
     Parameters
     ----------
     weights
         A file (.safetensors, or .pth read without unpickling objects) instead of timm's own download.
-    recipe
-        Its test size, crop and interpolation are used; None: those that the weights come with.
-    size, crop
-        Take the place of either, where they are given.
 
     Raises
     ------

@@ -31,16 +31,15 @@ CHUNK = 64
 """Images that a worker process returns at a time: few enough for an early start, enough to be worth the transfer."""
 
 LOADERS = "SEEDSTUDY_LOADERS"
-"""Environment variable: worker processes that decode for one training process; 0 decodes in the process itself."""
+"""Environment variable, set by the launcher: worker processes that decode for one training process, by default one
+per core that it may use; 0 decodes in the process itself."""
 
 Item = tuple[int, int, int]
 """(row, seed, position in the epoch): an image and the seed of its augmentation, -1 for a test image."""
 
 
 def n_loaders() -> int:
-    """Return how many worker processes decode: as the launcher set it, else one per core this process may use."""
-    given = os.environ.get(LOADERS)
-    return int(given) if given is not None else machine.cores()
+    return int(os.environ.get(LOADERS, machine.cores()))
 
 
 class _Decoder:
