@@ -83,7 +83,7 @@ def folded(model: nn.Module) -> nn.Module:
 def predict(model: nn.Module, batches: Iterable[Tensor], device: torch.device, probability: Probability) -> Outputs:
     """Run the network over batches of preprocessed images."""
     model.eval()
-    tops, confidences, log_probs = [], [], []
+    parts: list[list[Tensor]] = []
     is_xla, n_batch = device.type == "xla", 0
     with torch.no_grad() if is_xla else torch.inference_mode():  # XLA's linear layer fails in inference mode
         for batch in batches:
@@ -94,20 +94,13 @@ def predict(model: nn.Module, batches: Iterable[Tensor], device: torch.device, p
             logits = model(batch.to(device).contiguous(memory_format=torch.channels_last)).float()
             top = logits.topk(min(5, logits.shape[1]), dim=1).indices
             probabilities = logits.sigmoid() if probability == "sigmoid" else logits.softmax(1)
-            confidence = probabilities.gather(1, top[:, :1])[:, 0]
-            log_prob = logits.log_softmax(1)
+            part = [top, probabilities.gather(1, top[:, :1])[:, 0], logits.log_softmax(1)]
             run_recorded(device)
             if is_xla:  # the padding is cut off on the CPU, where that compiles nothing
-                top, confidence, log_prob = top.cpu(), confidence.cpu(), log_prob.cpu()
-            tops.append(top[:n_images])
-            confidences.append(confidence[:n_images])
-            log_probs.append(log_prob[:n_images])
-    return Outputs(top5=_joined(tops).astype(np.int32), confidence=_joined(confidences), log_probs=_joined(log_probs))
-
-
-def _joined(parts: list[Tensor]) -> npt.NDArray[np.float32]:
-    array: npt.NDArray[np.float32] = torch.cat(parts).cpu().numpy()
-    return array
+                part = [each.cpu() for each in part]
+            parts.append([each[:n_images] for each in part])
+    top5, confidence, log_probs = (torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True))
+    return Outputs(top5=top5.astype(np.int32), confidence=confidence, log_probs=log_probs)
 
 
 def _counted(outputs: Outputs, eval_set: EvalSet) -> Evaluation:
@@ -135,13 +128,12 @@ def evaluate(
     device: torch.device,
     *,
     probability: Probability = "softmax",
-    shard: Shard | None = None,
+    shard: Shard = Shard(),
 ) -> dict[str, Evaluation]:
     """Evaluate a network on the named sets; sets that share images (val and real) share one pass over them.
 
     Several processes take equal shares of the images, one image more or less: no image is padded, none counts twice.
     """
-    shard = shard or Shard()
     if names and device.type != "xla":  # XLA would compile each new copy
         model = folded(model)
     outputs: dict[str, Outputs] = {}
@@ -167,7 +159,7 @@ def evaluate_by_recipe(
     names: tuple[str, ...],
     recipe: Recipe,
     device: torch.device,
-    shard: Shard | None = None,
+    shard: Shard = Shard(),
 ) -> dict[str, Evaluation]:
     """Evaluate a network that was trained by a recipe as the recipe tests it."""
     preprocessing = Preprocessing.from_recipe(recipe, mean=data.mean, std=data.std)

@@ -18,21 +18,17 @@ from seedstudy.recipes.recipe import Recipe
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Return timm's optimiser with the recipe's values and weight-decay groups."""
-    options: dict[str, Any] = {}
-    if recipe.optimizer in ("lamb", "adamw"):
-        options |= {"betas": recipe.betas, "eps": recipe.optimizer_eps}
-    if recipe.optimizer == "lamb":
-        options["max_grad_norm"] = recipe.max_grad_norm
-    if recipe.optimizer in ("sgd", "momentum", "rmsproptf"):
-        options["momentum"] = recipe.momentum
-    if recipe.optimizer == "rmsproptf":
-        options |= {"alpha": recipe.rms_decay, "eps": recipe.optimizer_eps}
+    eps, momentum = {"eps": recipe.optimizer_eps}, {"momentum": recipe.momentum}
+    options: dict[str, dict[str, Any]] = {
+        "lamb": {"betas": recipe.betas, "max_grad_norm": recipe.max_grad_norm, **eps},
+        "adamw": {"betas": recipe.betas, **eps},
+        "sgd": momentum,
+        "momentum": momentum,
+        "rmsproptf": {"alpha": recipe.rms_decay, **momentum, **eps},
+    }
+    groups, name = weight_decay_groups(model, recipe), recipe.optimizer
     optimizer: torch.optim.Optimizer = create_optimizer_v2(
-        weight_decay_groups(model, recipe),
-        opt=recipe.optimizer,
-        lr=recipe.lr,
-        weight_decay=recipe.weight_decay,
-        **options,
+        groups, opt=name, lr=recipe.lr, weight_decay=recipe.weight_decay, **options[name]
     )
     return optimizer
 
@@ -62,8 +58,7 @@ def weight_decay_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]
         else:
             decays = name not in exempt
         groups[decays and recipe.weight_decay > 0].append(parameter)
-    decay = {False: 0.0, True: recipe.weight_decay}
-    return [{"params": group, "weight_decay": decay[key]} for key, group in groups.items() if group]
+    return [{"params": group, "weight_decay": key * recipe.weight_decay} for key, group in groups.items() if group]
 
 
 def build_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, n_updates: int) -> Scheduler:
@@ -83,9 +78,8 @@ def build_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, n_updates: 
     if kind == "step":
         return StepLRScheduler(optimizer, decay_t=epochs[0] * per_epoch, decay_rate=rate, **common)
     # timm's milestone m acts at step m - 1; the recipe's acts at m, as in torch and TensorFlow.
-    return MultiStepLRScheduler(
-        optimizer, decay_t=[epoch * per_epoch + 1 for epoch in epochs], decay_rate=rate, **common
-    )
+    milestones = [epoch * per_epoch + 1 for epoch in epochs]
+    return MultiStepLRScheduler(optimizer, decay_t=milestones, decay_rate=rate, **common)
 
 
 def build_mixing(recipe: Recipe, n_classes: int) -> Mixup | None:
