@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from timm.data.auto_augment import rand_augment_transform
+from timm.data.auto_augment import RandAugment, rand_augment_transform
 from torch import Tensor
 
 from seedstudy.errors import RecipeError
@@ -43,40 +43,15 @@ _REACH = {"Rotate": 30.0, "ShearX": 0.3, "ShearY": 0.3, "TranslateX": 0.45, "Tra
 """Largest argument to either side, at magnitude 10: degrees, pixels per pixel, share of the side."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RandAugment:
-    """A RandAugment string such as ``rand-m7-mstd0.5-inc1``, as timm reads it."""
-
-    magnitude: float
-    std: float
-    """Of the magnitude's Gaussian noise; infinite: the magnitude is uniform from 0 to ``magnitude``."""
-    max_magnitude: float
-    n_layers: int
-    """Operations drawn for each image, with replacement."""
-    probability: float
-    """That an operation, once drawn, is applied."""
-    is_increasing: bool
-    """Whether every operation grows more severe with the magnitude."""
-
-
 def parse_randaugment(text: str) -> RandAugment:
-    """Read a RandAugment string by timm's own parser; what that does not know, or ignores, is a RecipeError."""
+    """Read a string such as ``rand-m7-mstd0.5-inc1`` with timm; RecipeError for what timm does not know, or ignores."""
     variant, *sections = text.split("-")
     if variant != "rand":
         raise RecipeError(f'randaugment = "{text}" is not of the form "rand-m7-mstd0.5-inc1".')
     for section in sections:
         if not re.fullmatch(r"(m|mmax|n|inc)\d+|(mstd|p)\d+\.?\d*", section):
             raise RecipeError(f'randaugment = "{text}": timm does not know "{section}".')
-    policy = rand_augment_transform(text, {})
-    op = policy.ops[0]
-    return RandAugment(
-        magnitude=op.magnitude,
-        std=op.magnitude_std,
-        max_magnitude=op.magnitude_max or _MAX_LEVEL,
-        n_layers=policy.num_layers,
-        probability=op.prob,
-        is_increasing=any(op.name.endswith("Increasing") for op in policy.ops),
-    )
+    return rand_augment_transform(text, {})
 
 
 # --- random choices --------------------------------------------------------------------------------------
@@ -167,8 +142,6 @@ class BatchedAugmenter:
             (1, partial(self._rotate, is_bicubic=True)),
         )
 
-    # --- drawing ----------------------------------------------------------------------------------------
-
     def draw(self, chance: Chance, height: int, width: int) -> Draws:
         """Draw for images of ``height`` x ``width`` pixels."""
         recipe, size = self._recipe, self._recipe.train_size
@@ -208,8 +181,6 @@ class BatchedAugmenter:
         if self._jitter:
             return _draw_jitter(chance, self._jitter)
         return torch.zeros(chance.n, 0, dtype=torch.long), torch.zeros(chance.n, 0)
-
-    # --- applying ---------------------------------------------------------------------------------------
 
     def apply(self, images: Tensor, draws: Draws) -> Tensor:
         """Map uint8 images (n, 3, h, w) to floats (n, 3, train_size, train_size); does not wait for the device."""
@@ -293,20 +264,12 @@ def _draw_boxes(
     """Draw the boxes of RandomResizedCrop, (n, 4) of top, left, height, width."""
     area = scale[0] * height * width, scale[1] * height * width
     across, down, has_box = _draw_sides(chance, area, ratio, limits=(width, height))
-    whole_height, whole_width = _central_box(height, width, ratio)
+    # Where none of ten attempts fits: the largest central box of an allowed ratio.
+    whole_height, whole_width = min(height, round(width / ratio[0])), min(width, round(height * ratio[1]))
     sides = torch.stack([torch.where(has_box, down, whole_height), torch.where(has_box, across, whole_width)], 1)
     spare = torch.tensor([height, width]) - sides.clamp_(min=1)
     start = torch.where(has_box[:, None], chance.uniform(2) * (spare + 1), spare / 2).floor()
     return torch.cat([start, sides], 1).long()
-
-
-def _central_box(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:
-    """Return the height and width of the central crop that is used where ten attempts gave no box."""
-    if width / height < ratio[0]:
-        return round(width / ratio[0]), width
-    if width / height > ratio[1]:
-        return height, round(height * ratio[1])
-    return height, width
 
 
 def _draw_erased(chance: Chance, size: int, probability: float) -> Tensor:
@@ -334,17 +297,17 @@ def _draw_sides(
     return growing.gather(1, first)[:, 0], shrinking.gather(1, first)[:, 0], fits.any(1)
 
 
-def _draw_randaugment(chance: Chance, config: RandAugment) -> tuple[Tensor, Tensor]:
+def _draw_randaugment(chance: Chance, policy: RandAugment) -> tuple[Tensor, Tensor]:
     """Draw operations and their arguments, each (n, n_layers)."""
-    n_layers = config.n_layers
+    n_layers, options = policy.num_layers, policy.ops[0]  # which all operations share
     op = chance.draw(partial(torch.randint, len(OPS)), n_layers)
-    is_applied = chance.uniform(n_layers) < config.probability
-    level = config.magnitude + config.std * chance.draw(torch.randn, n_layers, dtype=torch.float64)
-    if math.isinf(config.std):
-        level = chance.uniform(n_layers, high=config.magnitude)
-    share = level.clamp(0, config.max_magnitude) / _MAX_LEVEL
+    is_applied = chance.uniform(n_layers) < options.prob
+    level = options.magnitude + options.magnitude_std * chance.draw(torch.randn, n_layers, dtype=torch.float64)
+    if math.isinf(options.magnitude_std):
+        level = chance.uniform(n_layers, high=options.magnitude)
+    share = level.clamp(0, options.magnitude_max or _MAX_LEVEL) / _MAX_LEVEL
     sign = torch.where(chance.is_below(0.5, n_layers), 1, -1)
-    arguments = _arguments(share, sign, is_increasing=config.is_increasing)
+    arguments = _arguments(share, sign, is_increasing=any(each.name.endswith("Increasing") for each in policy.ops))
     argument = arguments.gather(0, op[None])[0]
     return torch.where(is_applied, op, NO_OP), argument.float()
 

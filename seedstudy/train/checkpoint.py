@@ -55,21 +55,20 @@ class TrainingState:
     outcome: Outcome
     losses: Tensor
     """Of the current epoch's updates, shape (n_updates,), on the device."""
+    started: float
+    """By this attempt's clock, less the seconds of earlier attempts."""
     epoch: int = 0
     """The current one, counted from 0."""
     step: int = 0
     """Updates of the current epoch that are done; all of them while the epoch is being evaluated."""
     lr: float = 0.0
     """Of the latest update."""
-    spent_s: float = 0.0
-    """Wall seconds of earlier attempts."""
     train_s: float = 0.0
     """Seconds in the updates of all epochs before the current one."""
     epoch_s: float = 0.0
     """Seconds that earlier attempts spent in the current epoch's updates."""
     streams: dict[str, RandomStream] = field(default_factory=dict)
     """Random streams of the current epoch."""
-    started: float = field(default_factory=time.perf_counter)
     epoch_started: float = 0.0
     _stream_states: Mapping[str, Any] | None = None
 
@@ -98,7 +97,7 @@ class TrainingState:
 
     def seconds(self) -> float:
         """Return the wall seconds of all attempts."""
-        return self.spent_s + time.perf_counter() - self.started
+        return time.perf_counter() - self.started
 
     def _parts(self) -> dict[str, Any]:
         return {
@@ -133,7 +132,9 @@ class TrainingState:
         self.losses.copy_(state["losses"])
         self.epoch, self.step, self.lr = state["epoch"], state["step"], state["lr"]
         self.outcome.reports = [EpochReport(**report) for report in state["reports"]]
-        self.spent_s, self.train_s, self.epoch_s = (state["seconds"][key] for key in ("spent_s", "train_s", "epoch_s"))
+        seconds = state["seconds"]
+        self.started -= seconds["spent_s"]
+        self.train_s, self.epoch_s = seconds["train_s"], seconds["epoch_s"]
         self._stream_states = state["streams"][self.accelerator.process_index] if self.step else None
 
 

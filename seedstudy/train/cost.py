@@ -89,18 +89,8 @@ def latency(network: nn.Module, images: Tensor, *, n_timed: int) -> float:
 def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int) -> Cost:
     """Count and time a timm model with fresh weights on this machine's first device.
 
-    Parameters
-    ----------
-    image_size
-        Side in pixels; None: the model's own.
-    n_timed
-        Passes that are timed; 0: time nothing.
-
-    Raises
-    ------
-    StudyError
-        Unknown model, or a size it cannot take.
-
+    The side of the images is in pixels (None: the model's own). With ``n_timed`` = 0 passes nothing is timed.
+    Raises StudyError for an unknown model, or a size it cannot take.
     """
     check_name(name)
     architecture = name.split(".")[0]

@@ -222,9 +222,8 @@ def _taps(is_bicubic: bool) -> range:
     return range(-1, 3) if is_bicubic else range(0, 2)
 
 
-def _transform_weights(fraction: Tensor, *, is_bicubic: bool) -> list[Tensor]:
-    """Return the weight of each tap; PIL's transforms are cubic with a = -1, its resizing with a = -0.5."""
-    d = fraction
+def _transform_weights(d: Tensor, *, is_bicubic: bool) -> list[Tensor]:
+    """Return the weight of each tap, ``d`` pixels on; PIL's transforms are cubic with a = -1 (its resizing: -0.5)."""
     if not is_bicubic:
         return [1 - d, d]
     square, cube = d * d, d * d * d

@@ -58,7 +58,8 @@ def weight_decay_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]
         else:
             decays = name not in exempt
         groups[decays and recipe.weight_decay > 0].append(parameter)
-    return [{"params": group, "weight_decay": key * recipe.weight_decay} for key, group in groups.items() if group]
+    decay = {False: 0.0, True: recipe.weight_decay}
+    return [{"params": group, "weight_decay": decay[key]} for key, group in groups.items() if group]
 
 
 def build_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, n_updates: int) -> Scheduler:

@@ -44,18 +44,10 @@ def judge(
     """Evaluate a timm model (``resnet50.a1_in1k``, ``hf-hub:user/name``) on a data set's eval sets.
 
     Confidences are the softmax's, whatever loss the weights were trained with. The images are shown as the recipe says,
-    or else as the weights come with; a given size or crop takes precedence.
+    or else as the weights come with; a given size or crop takes precedence. A file of ``weights`` (.safetensors, or
+    .pth read without unpickling objects) takes the place of timm's own download.
 
-    Parameters
-    ----------
-    weights
-        A file (.safetensors, or .pth read without unpickling objects) instead of timm's own download.
-
-    Raises
-    ------
-    StudyError
-        Unknown model, weights that cannot be loaded or do not fit.
-
+    Raises StudyError for an unknown model, and weights that cannot be loaded or do not fit.
     """
     model = _load(name, weights, len(data.classes))
     config = resolve_model_data_config(model)

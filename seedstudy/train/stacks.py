@@ -39,7 +39,6 @@ from seedstudy.train.result import Outcome
 
 # --- networks side by side ------------------------------------------------------------------------------
 
-
 Generators = list[torch.Generator]
 """One per seed: what all layers of a stack draw stochastic depth and dropout from; its items are replaced in place."""
 
@@ -274,17 +273,10 @@ def train_stacked(
     A seed that diverges is no longer evaluated, but its channels are trained on, so that its neighbours keep their
     place in memory: their results are, bit for bit, what they are beside any other seed. Each seed's training time is
     the stack's divided by its size. Stacks are for trainings of minutes, of models that :func:`why_not_stackable`
-    allows: they keep no checkpoints.
-
-    Raises
-    ------
-    Stopped
-        ``should_stop`` was true after an update; nothing is kept.
-
+    allows: they keep no checkpoints. Raises Stopped, keeping nothing, where ``should_stop`` is true after an update.
     """
     started = time.perf_counter()
-    first = trials[0]
-    recipe = first.recipe
+    first, recipe = trials[0], trials[0].recipe
     assert len({(one.recipe, one.model, one.data_fingerprint, one.vary, one.augment) for one in trials}) == 1
 
     # Networks, optimiser, and what the seeds share.
@@ -398,18 +390,18 @@ def choose_size(
     """
     if min(limit, wish or limit) == 1:
         return 1, ""
-    if wish is not None:
-        reason = why_not_stackable(model, recipe, n_classes)
-        return (1, _alone(model, reason)) if reason else (min(wish, limit), "")
-    accelerator = accelerator_of(recipe)
-    if accelerator.device.type == "xla":  # each new shape is compiled: timing a few steps says nothing
-        return 1, ""
-    alone = _step_times(model, recipe, n_classes, 1, accelerator)
-    next(alone)  # the first step allocates and chooses kernels
-    if next(alone) > LONG_STEP_S:
-        return 1, ""
+    if wish is None:
+        accelerator = accelerator_of(recipe)
+        if accelerator.device.type == "xla":  # each new shape is compiled: timing a few steps says nothing
+            return 1, ""
+        alone = _step_times(model, recipe, n_classes, 1, accelerator)
+        next(alone)  # the first step allocates and chooses kernels
+        if next(alone) > LONG_STEP_S:
+            return 1, ""
     if reason := why_not_stackable(model, recipe, n_classes):
-        return 1, _alone(model, reason)
+        return 1, f"{model}: one seed at a time: {reason}"
+    if wish is not None:
+        return min(wish, limit), ""
     chosen, gain = 1, 1.0
     for size in (size for size in SIZES if size <= limit):
         stacked = _step_times(model, recipe, n_classes, size, accelerator)
@@ -423,10 +415,6 @@ def choose_size(
     if gain < MIN_GAIN:
         return 1, ""
     return chosen, f"{model}: {chosen} seeds stacked, {gain:.1f}x the steps of one at a time"
-
-
-def _alone(model: str, reason: str) -> str:
-    return f"{model}: one seed at a time: {reason}"
 
 
 def _step_times(model: str, recipe: Recipe, n_classes: int, size: int, accelerator: Accelerator) -> Iterator[float]:

@@ -33,13 +33,8 @@ def train_trial(
 
     Two calls with equal arguments on the same machine, device and thread count give identical results on CPU.
     A loss that is not finite ends the trial as ``diverged``; it never becomes an accuracy. With ``checkpoints`` the
-    trial resumes where an earlier attempt stopped, and ends as if there had been one attempt.
-
-    Raises
-    ------
-    Stopped
-        ``checkpoints`` was asked to stop; the state is written.
-
+    trial resumes where an earlier attempt stopped, and ends as if there had been one attempt; asked to stop, they
+    write the state and raise Stopped.
     """
     recipe, streams = trial.recipe, Streams(seed=trial.seed, vary=trial.vary)
     started = time.perf_counter()

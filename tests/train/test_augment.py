@@ -59,18 +59,13 @@ def a2_draws() -> Draws:
 @pytest.mark.parametrize(
     "text", ["rand-m7-mstd0.5-inc1", "rand-m9-n3-p0.3", "rand-m15-mmax20-mstd101-inc0", "rand-inc1", "rand-m6-inc1"]
 )
-def test_string_is_read_as_timm_reads_it(text: str) -> None:
-    theirs = auto_augment.rand_augment_transform(text, {"translate_const": 14, "img_mean": (1, 2, 3)})
-    ours = parse_randaugment(text)
-    op = theirs.ops[0]
-    assert ours.n_layers == theirs.num_layers
-    assert (ours.probability, ours.magnitude) == (op.prob, op.magnitude)
-    assert ours.max_magnitude == (op.magnitude_max or 10)
-    assert ours.std == op.magnitude_std
-    assert sorted(TIMM_NAMES.get(name, name) if ours.is_increasing else name for name in OPS) == sorted(
-        each.name.replace("XRel", "X").replace("YRel", "Y") if not ours.is_increasing else each.name
-        for each in theirs.ops
-    )
+def test_operations_are_those_that_timm_draws_from(text: str) -> None:
+    names = [op.name.replace("XRel", "X").replace("YRel", "Y") for op in parse_randaugment(text).ops]
+    is_increasing = "inc1" in text
+    ours = [
+        TIMM_NAMES.get(name, name).replace("XRel", "X").replace("YRel", "Y") if is_increasing else name for name in OPS
+    ]
+    assert sorted(ours) == sorted(names)
 
 
 @pytest.mark.parametrize("text", ["rand-m7.5", "rand-w0", "rand-k3", "auto-m7", "rand-m"])
