@@ -36,9 +36,7 @@ Item = tuple[int, int, int]
 
 
 def n_loaders() -> int:
-    """Return how many worker processes decode: as the launcher set it, else one per core this process may use."""
-    given = os.environ.get(LOADERS)
-    return int(given) if given is not None else machine.cores()
+    return int(os.environ.get(LOADERS, machine.cores()))
 
 
 class _Decoder:
@@ -104,15 +102,9 @@ class StreamFeed:
     def epoch(
         self, streams: Streams, epoch: int, random: Mapping[str, RandomStream], *, first_update: int = 0
     ) -> Iterator[Iterator[Batch]]:
-        """Yield, for each update from ``first_update`` on, this process's micro-batches of (images, labels).
+        """Yield micro-batches as :meth:`~seedstudy.train.feed.ArrayFeed.epoch` does.
 
         They are made one at a time: all of an update's must be used before the next update is asked for.
-
-        Parameters
-        ----------
-        random
-            The epoch's streams (:func:`~seedstudy.train.random_state.epoch_streams`).
-
         """
         labels = torch.tensor(np.asarray(self._data.train_labels))
         order = epoch_order(len(labels), self._recipe, seed=streams.of("order", epoch))
@@ -140,16 +132,11 @@ class StreamFeed:
         return images, labels
 
 
-class EvalStream:
-    """Some images of a stored eval set in order, preprocessed for a network, in batches."""
-
-    def __init__(
-        self, images: EncodedImages, rows: npt.NDArray[np.int64], preprocessing: Preprocessing, device: torch.device
-    ) -> None:
-        self._chunks = [[(int(row), -1, 0) for row in rows[at : at + CHUNK]] for at in range(0, len(rows), CHUNK)]
-        self._loader = _Loader(images, preprocessing.transform(), device)
-        self._normalise = Normaliser(preprocessing.mean, preprocessing.std, device).in_two_steps
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for chunk in self._loader.load(self._chunks):
-            yield self._normalise(chunk)
+def eval_stream(
+    images: EncodedImages, rows: npt.NDArray[np.int64], preprocessing: Preprocessing, device: torch.device
+) -> Iterator[Tensor]:
+    """Yield some images of a stored eval set in order, preprocessed for a network, in batches."""
+    normalise = Normaliser(preprocessing.mean, preprocessing.std, device).in_two_steps
+    chunks = [[(int(row), -1, 0) for row in rows[at : at + CHUNK]] for at in range(0, len(rows), CHUNK)]
+    for chunk in _Loader(images, preprocessing.transform(), device).load(chunks):
+        yield normalise(chunk)

@@ -36,7 +36,7 @@ from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import DataFacts, scale
 from seedstudy.study.seeds import Streams
 from seedstudy.train.devices import accelerator_of
-from seedstudy.train.evaluate import EvalImages, evaluate_by_recipe
+from seedstudy.train.evaluate import eval_images, evaluate_by_recipe
 from seedstudy.train.feed import ArrayFeed, epoch_order, image_transform, mixed
 from seedstudy.train.models import build_model
 from seedstudy.train.parts import (
@@ -578,7 +578,7 @@ def test_evaluation_images_are_pixel_equal_to_timm_and_torchvision(
     image, like_imagenet = photograph(data)
     recipe = rs(name, model)
     shown = Preprocessing.from_recipe(recipe, mean=like_imagenet.mean, std=like_imagenet.std)
-    ours = next(iter(EvalImages(image[None], shown)))[0]
+    ours = next(eval_images(image[None], shown))[0]
     timms = create_transform(
         (3, size, size),
         interpolation=interpolation,
