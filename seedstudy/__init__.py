@@ -31,9 +31,8 @@ if TYPE_CHECKING:
     from seedstudy.recipes.recipe import Recipe
     from seedstudy.show.plots.audit import plot_audit
     from seedstudy.show.plots.canvas import save_picture
-    from seedstudy.show.plots.distributions import plot_distributions
+    from seedstudy.show.plots.distributions import plot_distributions, plot_fits
     from seedstudy.show.plots.estimation import plot_estimation
-    from seedstudy.show.plots.fits import plot_fits
     from seedstudy.show.plots.power import plot_power
     from seedstudy.show.plots.race import plot_race
     from seedstudy.stats.audit import best_of
@@ -62,7 +61,7 @@ _HOMES = {
     "plot_audit": "show.plots.audit",
     "plot_distributions": "show.plots.distributions",
     "plot_estimation": "show.plots.estimation",
-    "plot_fits": "show.plots.fits",
+    "plot_fits": "show.plots.distributions",
     "plot_power": "show.plots.power",
     "plot_race": "show.plots.race",
     "power": "api",
