@@ -26,7 +26,7 @@ from torchvision.transforms import v2
 
 from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.recipe import Recipe
-from seedstudy.train.augment import BatchedAugmenter
+from seedstudy.train.augment import BatchedAugmenter, Chance
 
 # As the engine starts its workers: memory that was freed is kept.
 MALLOC = {
@@ -58,7 +58,7 @@ def ours(images: np.ndarray, recipe: Recipe) -> Callable[[], None]:
 
     def work() -> None:
         for batch in tensors.split(BATCH):
-            augment(batch, generator)
+            augment.apply(batch, augment.draw(Chance([(len(batch), generator)]), *batch.shape[2:]))
 
     return work
 

@@ -21,21 +21,16 @@ import torch
 from seedstudy import data as datasets
 from seedstudy.data.base import Dataset
 from seedstudy.recipes.reader import load_recipe
-from seedstudy.recipes.scaling import scale
+from seedstudy.recipes.scaling import DataFacts, scale
 from seedstudy.study.trial import Trial
+from seedstudy.train import checkpoint
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
 from seedstudy.train.trial import train_trial
 
 
 def a_trial(data: Dataset, model: str, epochs: int) -> Trial:
-    recipe = scale(
-        load_recipe("a2"),
-        data="shapes",
-        n_train=len(data.train_labels),
-        image_size=data.image_size,
-        epoch_ratio=1 / 15,
-        epochs=epochs,
-    )
+    facts = DataFacts(name="shapes", n_train=len(data.train_labels), image_size=data.image_size, epoch_ratio=1 / 15)
+    recipe = scale(load_recipe("a2"), facts, epochs=epochs)
     return Trial(
         recipe=recipe,
         model=model,
@@ -76,12 +71,13 @@ def main() -> None:
 
         Checkpoints._write = timed  # type: ignore[method-assign]
         shares = []
+        if options.every_epoch:
+            checkpoint.SHARE = 1e9
         for _ in range(options.rounds):
             without, _ = seconds(trial, data, None)
             spent.clear()
             path.unlink(missing_ok=True)
-            share = 1e9 if options.every_epoch else 0.01
-            process_s, wall_s = seconds(trial, data, Checkpoints(path, trial.trial_id, share=share))
+            process_s, wall_s = seconds(trial, data, Checkpoints(path, trial.trial_id))
             shares.append(sum(each for each, _ in spent) / process_s)
             print(
                 f"{len(spent)} written: {100 * shares[-1]:.3f} % of {process_s:.1f} s of process time, "

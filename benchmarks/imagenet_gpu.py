@@ -22,7 +22,7 @@ from seedstudy import data as datasets
 from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
-from seedstudy.train.cost import count
+from seedstudy.train.cost import measure
 from seedstudy.train.devices import accelerator_of, name_of
 from seedstudy.train.feed import mixed
 from seedstudy.train.models import build_model
@@ -108,7 +108,7 @@ def main() -> None:
     resident_s = seconds_per_update(training, on_device(training), given.updates)
     streamed_s = seconds_per_update(training, from_disk(training, data), given.updates)
     batch = training.recipe.batch_size
-    _, size = count(MODEL, training.recipe.train_size)
+    size = measure(MODEL, image_size=training.recipe.train_size, batch_size=2, n_timed=0).size
     # Forward is one pass of 2 FLOPs a multiply-add; backward is two.
     flops = 3 * 2 * size.n_macs * batch
     report = {

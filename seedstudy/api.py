@@ -35,9 +35,13 @@ if TYPE_CHECKING:
     from seedstudy.decide.plan import PowerPlan
     from seedstudy.decide.race import Race
     from seedstudy.decide.summary import Fits, Summaries
-    from seedstudy.engines.launch import RunOutcome, Say
     from seedstudy.engines.status import Cancellation, StudyStatus
-    from seedstudy.store.store import Store
+    from seedstudy.engines.watch import Say
+    from seedstudy.recipes import catalogue
+    from seedstudy.recipes.reader import RecipeFile
+    from seedstudy.store.store import State, Store
+    from seedstudy.study.network import Cost, EvaluatedSet
+    from seedstudy.study.study import Study
     from seedstudy.train.preprocessing import Preprocessing
     from seedstudy.train.pretrained import Judged
 
@@ -53,13 +57,26 @@ def _say(line: str) -> None:
 class RunAnswer:
     """What `run` trained: how many trials ended how, and their accuracies."""
 
-    outcome: RunOutcome
+    study: str
+    folder: Path
+    states: Mapping[str, State]
+    """Of the trials that were asked for, by trial id."""
     summaries: Summaries | None
     """Of every recipe in the study; None where no trial has finished."""
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of trials in each state in which a trial ends."""
+        return {state: list(self.states.values()).count(state) for state in ("ok", "diverged", "failed")}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every trial has a result; a diverged training is one."""
+        return {"ok", "diverged"}.issuperset(self.states.values())
+
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``run --json``."""
-        trials = {"study": self.outcome.study, "planned": len(self.outcome.states), **self.outcome.counts}
+        trials = {"study": self.study, "planned": len(self.states), **self.counts}
         return {**trials, **(self.summaries.to_dict() if self.summaries else {"groups": []})}
 
 
@@ -98,7 +115,7 @@ def run(
         raise StudyError("nothing to train: name a recipe (--recipe a2) or a study file.")
     start = study if isinstance(study, Study | None) else load_study(Path(study))
     plan = adjusted(start, recipes=recipes, **given)
-    outcome = launch.run(
+    states, scan = launch.run(
         plan,
         results=Path(results),
         cache_dir=machine.cache_dir(),
@@ -108,11 +125,11 @@ def run(
         say=say,
     )
     summaries = None
-    if outcome.counts["ok"]:
+    if "ok" in states.values():
         source = _source(results, plan.name, eval_sets)
-        source.scans[plan.name] = outcome.scan
+        source.scans[plan.name] = scan
         summaries = _summaries((), source, level=0.95)
-    return RunAnswer(outcome=outcome, summaries=summaries)
+    return RunAnswer(study=plan.name, folder=Path(results) / plan.name, states=states, summaries=summaries)
 
 
 def status(study: str = "main", *, results: str | Path = "results") -> StudyStatus:
@@ -137,10 +154,9 @@ def leftovers(study: str = "main", *, results: str | Path = "results") -> dict[P
 
 
 def clean(paths: Iterable[Path]) -> None:
-    """Remove files that :func:`leftovers` returned."""
-    from seedstudy.engines import status
-
-    status.remove(paths)
+    """Remove files that :func:`leftovers` returned, some of which may be gone already."""
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 # --- numbers in, answers out ----------------------------------------------------------------------------
@@ -766,7 +782,7 @@ def recipes() -> catalogue.Catalogue:
     return catalogue.catalogue()
 
 
-def recipe(name: str, *, model: str | None = None, data: str | None = None) -> catalogue.Description:
+def recipe(name: str, *, model: str | None = None, data: str | None = None) -> RecipeFile:
     """Return every value of a recipe, for a network and scaled to a data set where these are given."""
     return catalogue.describe(name, model, data=_data_facts(data))
 

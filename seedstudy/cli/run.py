@@ -44,19 +44,18 @@ def run(
         eval_sets=options.eval_names(eval_sets),
         say=options.tell,
     )
-    outcome, summaries = answer.outcome, answer.summaries
-    about = f"study {outcome.study}"
+    summaries, about = answer.summaries, f"study {answer.study}"
     if detach:
-        options.tell(f"{about}: submitted; `seedstudy status {outcome.study}` shows the state of its trials.")
+        options.tell(f"{about}: submitted; `seedstudy status {answer.study}` shows the state of its trials.")
         return
     if as_json or summaries:
         from seedstudy.show.summary import summary_tables
 
         options.print_answer(answer, lambda: summary_tables(summaries or ()), as_json=as_json)
     if not as_json:
-        ended = ", ".join(f"{count} {state}" for state, count in outcome.counts.items() if count)
-        options.tell(f"{about}: {len(outcome.states)} trials: {ended}; results in {outcome.folder}")
-    if not outcome.is_complete:
+        ended = ", ".join(f"{count} {state}" for state, count in answer.counts.items() if count)
+        options.tell(f"{about}: {len(answer.states)} trials: {ended}; results in {answer.folder}")
+    if not answer.is_complete:
         raise typer.Exit(options.EXIT_FAILED)
     if summaries:
         options.name_left_out(summaries.left_out)

@@ -9,14 +9,14 @@ from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.decide.group import by_eval_set, moments_of
 from seedstudy.document import fields_of, finite
 from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.published import Table, reference_stds
-from seedstudy.stats.audit import Cells, Pair, Worth, compare_pairs, prob_best, rank_intervals, shrink, worth
+from seedstudy.stats.audit import CellPair, Cells, Worth, compare_pairs, prob_best, rank_intervals, shrink, worth
+from seedstudy.stats.sample import Floats
 from seedstudy.study.group import Group
 
 SENSITIVITY = (0.5, 1.0, 1.5, 2.0, 3.0)
@@ -41,14 +41,14 @@ class ColumnAudit:
     column: str
     sd: float
     rows: tuple[str, ...]
-    values: npt.NDArray[np.float64]
-    pairs: tuple[Pair, ...]
+    values: Floats
+    pairs: tuple[CellPair, ...]
     """All pairs of rows, or each row against the one before (`is_ladder`); positions in `rows`."""
     is_ladder: bool
     ranks: tuple[tuple[int, int], ...]
     """Rank interval of each row; empty for a ladder."""
-    prob_best: npt.NDArray[np.float64]
-    shrunken: npt.NDArray[np.float64]
+    prob_best: Floats
+    shrunken: Floats
     noise_share: float
     """Share of the column's variance that seed noise explains."""
     claims: tuple[Worth, ...]
@@ -66,7 +66,7 @@ class Audit:
     alpha: float
     lower_is_better: bool
     columns: tuple[ColumnAudit, ...]
-    across: tuple[tuple[str, Pair], ...]
+    across: tuple[tuple[str, CellPair], ...]
     """Pairs of columns within each row, as one family; positions in `table.columns`."""
     sensitivity: tuple[tuple[float, int, int], ...]
     """Factor of the std, decided pairs of rows, decided pairs of columns."""
@@ -101,11 +101,11 @@ class Audit:
             "left_out": list(self.left_out),
         }
 
-    def is_decided(self, pair: Pair) -> bool:
+    def is_decided(self, pair: CellPair) -> bool:
         """Whether the difference exceeds seed noise."""
         return pair.p_adjusted < self.alpha
 
-    def counts(self, pairs: Sequence[Pair]) -> dict[str, int]:
+    def counts(self, pairs: Sequence[CellPair]) -> dict[str, int]:
         """Return how many pairs there are, how many are decided, and how many would be if none were adjusted."""
         return {
             "n_pairs": len(pairs),
@@ -137,7 +137,7 @@ class Audit:
             "pairs": [self._pair_dict(pair, c.rows) for pair in c.pairs],
         }
 
-    def _pair_dict(self, pair: Pair, names: Sequence[str]) -> dict[str, Any]:
+    def _pair_dict(self, pair: CellPair, names: Sequence[str]) -> dict[str, Any]:
         named = {"a": names[pair.a], "b": names[pair.b]}
         return fields_of(pair) | named | {"is_decided": self.is_decided(pair)}
 
@@ -219,7 +219,7 @@ def audit(
     # Accuracies on different eval sets are not compared with each other, other columns are.
     is_of_eval_sets = all(name in EVAL_SET_ORDER for name in table.columns)
 
-    def compared(factor: float) -> tuple[list[_Rows], tuple[tuple[str, Pair], ...]]:
+    def compared(factor: float) -> tuple[list[_Rows], tuple[tuple[str, CellPair], ...]]:
         """Compare rows and columns under so many times the std."""
         scaled = replace(noise, sd={name: factor * sd for name, sd in noise.sd.items()})
         rows = [_compare_rows(table, name, scaled, cells, is_ladder=is_ladder) for name in table.columns]
@@ -254,7 +254,7 @@ def audit(
     )
 
 
-_Rows = tuple[tuple[str, ...], npt.NDArray[np.float64], tuple[Pair, ...]]
+_Rows = tuple[tuple[str, ...], Floats, tuple[CellPair, ...]]
 """The rows that have a number in a column, their numbers, and the pairs."""
 
 
@@ -268,7 +268,7 @@ def _compare_rows(table: Table, column: str, noise: Noise, cells: Cells, *, is_l
     return tuple(table.rows[i] for i in known), values[known], pairs
 
 
-def _compare_columns(table: Table, noise: Noise, cells: Cells) -> tuple[tuple[str, Pair], ...]:
+def _compare_columns(table: Table, noise: Noise, cells: Cells) -> tuple[tuple[str, CellPair], ...]:
     """Compare the columns within each row, all rows as one family."""
     n_columns = len(table.columns)
     places = [

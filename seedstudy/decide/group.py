@@ -19,7 +19,7 @@ from seedstudy.errors import StudyError, suggest
 from seedstudy.read.groups import Request, group_of_numbers, read_groups
 from seedstudy.read.logs import parse_selector
 from seedstudy.read.metrics import DEFAULT_METRIC
-from seedstudy.read.published import group_of_mean_and_std, is_mean_and_std
+from seedstudy.read.published import group_of_mean_and_std
 from seedstudy.read.tables import read_table
 from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.store.schema import TRIALS, validate
@@ -163,8 +163,9 @@ def _only(groups: list[Group], selector: str) -> list[Group]:
 
 
 def _named(selector: str, source: Source) -> list[Group]:
-    if is_mean_and_std(selector):
-        return [group_of_mean_and_std(selector, source)]
+    published = group_of_mean_and_std(selector, source)
+    if published is not None:
+        return [published]
     if parse_selector(selector) is not None:
         return _groups_of_files(selector, source)
     prefix, _, rest = selector.rpartition(":")

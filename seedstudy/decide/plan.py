@@ -49,7 +49,7 @@ class Spread:
         """The limits (low, high) of both arms at level `BAND`; None for a given number."""
         if self.n_a is None or self.n_b is None:
             return None
-        a, b = sd_factors(self.n_a, BAND), sd_factors(self.n_b, BAND)
+        a, b = sd_factors(self.n_a - 1, BAND), sd_factors(self.n_b - 1, BAND)
         return (a[0] * self.sd_a, a[1] * self.sd_a), (b[0] * self.sd_b, b[1] * self.sd_b)
 
     def ends(self, end: Literal[0, 1]) -> tuple[float, float]:

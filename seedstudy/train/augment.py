@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from timm.data.auto_augment import RandAugment, rand_augment_transform
 from torch import Tensor
 
 from seedstudy.errors import RecipeError
@@ -22,40 +23,16 @@ from seedstudy.train import image_ops
 
 # --- RandAugment's vocabulary ---------------------------------------------------------------------------
 
-_TABLES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "AutoContrast": lambda images, _: image_ops.autocontrast_tables(images),
-    "Equalize": lambda images, _: image_ops.equalize_tables(images),
-    "Invert": lambda images, _: image_ops.invert_tables(images),
-    "Posterize": image_ops.posterize_tables,
-    "Solarize": image_ops.solarize_tables,
-    "SolarizeAdd": image_ops.solarize_add_tables,
-    "Brightness": image_ops.brightness_tables,
-    "Contrast": image_ops.contrast_tables,
-}
 _SHIFTS = ("ShearY", "TranslateY", "ShearX", "TranslateX")
-_BLENDS = {"Color": image_ops.color, "Sharpness": image_ops.sharpness}
 
-OPS = (*_TABLES, *_SHIFTS, "Rotate", *_BLENDS)
+OPS = (*image_ops.TABLES, *_SHIFTS, "Rotate", "Color", "Sharpness")
 """timm's 15 operations (auto_augment.py, _RAND_INCREASING_TRANSFORMS), grouped by kind."""
 
 NO_OP = len(OPS)
 
-_VARIANTS = [
-    *((name, False) for name in _TABLES),
-    *((name, is_bicubic) for is_bicubic in (False, True) for name in _SHIFTS),
-    ("Rotate", False),
-    ("Rotate", True),
-    *((name, False) for name in _BLENDS),
-]
-"""Operation and interpolation (is it bicubic?), in the order by which images are sorted to be processed together."""
-
-_VARIANT_OF = torch.tensor(
-    [
-        [_VARIANTS.index((name, is_bicubic and (name, True) in _VARIANTS)) for is_bicubic in (False, True)]
-        for name in OPS
-    ]
-    + [[len(_VARIANTS)] * 2]
-)
+_FIRST_MOVE, _LAST_MOVE = OPS.index(_SHIFTS[0]), OPS.index("Rotate")
+_BICUBIC = NO_OP + 1 - _FIRST_MOVE
+"""Added to the index of an operation that moves pixels where it interpolates bicubically."""
 
 _MAX_LEVEL = 10.0
 
@@ -66,53 +43,15 @@ _REACH = {"Rotate": 30.0, "ShearX": 0.3, "ShearY": 0.3, "TranslateX": 0.45, "Tra
 """Largest argument to either side, at magnitude 10: degrees, pixels per pixel, share of the side."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RandAugment:
-    """A RandAugment string such as ``rand-m7-mstd0.5-inc1``, read as timm reads it."""
-
-    magnitude: float = _MAX_LEVEL
-    std: float = 0.0
-    """Of the magnitude's Gaussian noise; above 100 the magnitude is uniform from 0 to ``magnitude``."""
-    max_magnitude: float = _MAX_LEVEL
-    n_layers: int = 2
-    """Operations drawn for each image, with replacement."""
-    probability: float = 0.5
-    """That an operation, once drawn, is applied."""
-    is_increasing: bool = False
-    """Whether every operation grows more severe with the magnitude."""
-
-
-_KEYS: dict[str, tuple[str, Callable[[str], float]]] = {
-    "m": ("magnitude", int),
-    "mstd": ("std", float),
-    "mmax": ("max_magnitude", int),
-    "n": ("n_layers", int),
-    "p": ("probability", float),
-    "inc": ("is_increasing", lambda text: bool(int(text))),
-}
-
-
 def parse_randaugment(text: str) -> RandAugment:
-    """Read timm's RandAugment string.
-
-    Raises
-    ------
-    RecipeError
-        A section that timm does not know.
-
-    """
+    """Read a string such as ``rand-m7-mstd0.5-inc1`` with timm; RecipeError for what timm does not know, or ignores."""
     variant, *sections = text.split("-")
-    values = {}
-    for section in sections:
-        match = re.fullmatch(r"([a-z]+)(\d.*)", section)
-        try:
-            field, read = _KEYS[match[1]]  # type: ignore[index]  # no match: a TypeError, caught below
-            values[field] = read(match[2])  # type: ignore[index]
-        except (KeyError, TypeError, ValueError):
-            raise RecipeError(f'randaugment = "{text}": timm does not know "{section}".') from None
     if variant != "rand":
         raise RecipeError(f'randaugment = "{text}" is not of the form "rand-m7-mstd0.5-inc1".')
-    return RandAugment(**values)  # type: ignore[arg-type]  # each read by its own type
+    for section in sections:
+        if not re.fullmatch(r"(m|mmax|n|inc)\d+|(mstd|p)\d+\.?\d*", section):
+            raise RecipeError(f'randaugment = "{text}": timm does not know "{section}".')
+    return rand_augment_transform(text, {})
 
 
 # --- random choices --------------------------------------------------------------------------------------
@@ -154,34 +93,23 @@ class Chance:
         """How many images there are."""
         return sum(size for size, _ in self.batches)
 
+    def draw(self, function: Callable[..., Tensor], *shape: int, **options: Any) -> Tensor:
+        """Return what one of torch's random functions makes for every batch, (n, *shape)."""
+        return torch.cat([function((n, *shape), generator=generator, **options) for n, generator in self.batches])
+
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Return float64 (n, *shape), uniform from ``low`` to ``high``."""
-        return self._joined(torch.rand, shape, dtype=torch.float64) * (high - low) + low
+        return self.draw(torch.rand, *shape, dtype=torch.float64) * (high - low) + low
 
     def is_below(self, probability: float, *shape: int) -> Tensor:
         """Return bool (n, *shape), true with a probability."""
-        return self._joined(torch.rand, shape) < probability
-
-    def normal(self, *shape: int) -> Tensor:
-        """Return float64 (n, *shape), standard normal."""
-        return self._joined(torch.randn, shape, dtype=torch.float64)
-
-    def integers(self, end: int, *shape: int) -> Tensor:
-        """Return int64 (n, *shape) from 0 to ``end`` - 1."""
-        return self._joined(partial(torch.randint, end), shape)
-
-    def orders(self, n_things: int) -> Tensor:
-        """Return int64 (n, n_things), each row a random permutation."""
-        return self._joined(torch.rand, (n_things,)).argsort(1)
+        return self.draw(torch.rand, *shape) < probability
 
     def noise(self, is_drawn: Tensor, *shape: int) -> Tensor:
         """Return float32 (number of true, *shape), standard normal, for the images where ``is_drawn`` (n,) is true."""
         counts = [int(part.sum()) for part in is_drawn.split([size for size, _ in self.batches])]
         drawn = zip(counts, self.batches, strict=True)
         return torch.cat([torch.randn((n, *shape), generator=generator) for n, (_, generator) in drawn])
-
-    def _joined(self, draw: Callable[..., Tensor], shape: tuple[int, ...], **options: Any) -> Tensor:
-        return torch.cat([draw((n, *shape), generator=generator, **options) for n, generator in self.batches])
 
 
 class BatchedAugmenter:
@@ -191,13 +119,7 @@ class BatchedAugmenter:
     timm's order, so that single images cannot be compared with timm's by seed.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        mean: Sequence[float],
-        std: Sequence[float],
-        device: torch.device,
-    ) -> None:
+    def __init__(self, recipe: Recipe, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
         """Take the data set's ``mean`` and ``std`` per channel, on the 0-1 scale, and the device of the images."""
         self._recipe, self._device = recipe, device
         self._randaugment = None if recipe.randaugment is None else parse_randaugment(recipe.randaugment)
@@ -205,15 +127,20 @@ class BatchedAugmenter:
         self._jitter = (recipe.color_jitter or 0.0) if self._randaugment is None else 0.0
         self._fill = torch.tensor([min(255, round(255 * value)) for value in mean], dtype=torch.uint8, device=device)
         n = recipe.train_size**2
-        self._kinds = self._work_by_kind()
         self._scale = (1.0 / (255.0 * torch.tensor(std))).repeat(n).to(device)
         self._offset = -(torch.tensor(mean) / torch.tensor(std)).repeat(n).to(device)
-
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Map uint8 images (n, 3, h, w) to an augmented float batch (n, 3, train_size, train_size)."""
-        return self.apply(images, self.draw(Chance([(len(images), generator)]), images.shape[2], images.shape[3]))
-
-    # --- drawing ----------------------------------------------------------------------------------------
+        # How many neighbouring operations are applied together, and the function that does it: images, their
+        # arguments, and the number of images of each operation in, images out.
+        self._kinds: tuple[tuple[int, Callable[[Tensor, Tensor, list[int]], Tensor]], ...] = (
+            (len(image_ops.TABLES), image_ops.apply_tables),
+            (len(_SHIFTS), partial(self._shift, is_bicubic=False)),
+            (1, partial(self._rotate, is_bicubic=False)),
+            (1, lambda images, factor, _: image_ops.color(images, factor)),
+            (1, lambda images, factor, _: image_ops.sharpness(images, factor)),
+            (1, lambda images, *_: images),
+            (len(_SHIFTS), partial(self._shift, is_bicubic=True)),
+            (1, partial(self._rotate, is_bicubic=True)),
+        )
 
     def draw(self, chance: Chance, height: int, width: int) -> Draws:
         """Draw for images of ``height`` x ``width`` pixels."""
@@ -255,40 +182,16 @@ class BatchedAugmenter:
             return _draw_jitter(chance, self._jitter)
         return torch.zeros(chance.n, 0, dtype=torch.long), torch.zeros(chance.n, 0)
 
-    def _work_by_kind(self) -> tuple[tuple[int, Callable[[Tensor, Tensor, list[int]], Tensor]], ...]:
-        """Return the number of neighbouring variants that are processed together, and the function that does it.
-
-        It takes images, their arguments, and the number of images of each variant.
-        """
-
-        def rotate(images: Tensor, argument: Tensor, _: list[int], *, is_bicubic: bool) -> Tensor:
-            return image_ops.rotate(images, argument, self._fill, is_bicubic=is_bicubic)
-
-        return (
-            (len(_TABLES), _apply_tables),
-            (len(_SHIFTS), partial(self._shift, is_bicubic=False)),
-            (len(_SHIFTS), partial(self._shift, is_bicubic=True)),
-            (1, partial(rotate, is_bicubic=False)),
-            (1, partial(rotate, is_bicubic=True)),
-            *((1, lambda images, argument, _, blend=blend: blend(images, argument)) for blend in _BLENDS.values()),
-        )
-
-    # --- applying ---------------------------------------------------------------------------------------
-
     def apply(self, images: Tensor, draws: Draws) -> Tensor:
         """Map uint8 images (n, 3, h, w) to floats (n, 3, train_size, train_size); does not wait for the device."""
         normal = self._normalised(self._apply_ops(self._cropped(images, draws), draws))
         return self._erase(normal, draws) if len(draws.noise) else normal
 
     def _cropped(self, images: Tensor, draws: Draws) -> Tensor:
-        def crop(part: Tensor, box: Tensor, is_bicubic: Tensor, is_flipped: Tensor) -> Tensor:
-            return image_ops.resized_crop(
-                part, box, self._recipe.train_size, is_bicubic=is_bicubic, is_flipped=is_flipped
-            )
-
         drawn = [self._sent(part) for part in (draws.box, draws.is_bicubic, draws.is_flipped)]
         parts = zip(*(each.split(self._at_once(images)) for each in (images, *drawn)), strict=True)
-        return torch.cat([crop(*part) for part in parts])
+        size = self._recipe.train_size
+        return torch.cat([image_ops.resized_crop(*part, size=size) for part in parts])
 
     def _normalised(self, images: Tensor) -> Tensor:
         normal = torch.empty(images.shape, device=images.device, memory_format=torch.channels_last)  # for convolutions
@@ -306,26 +209,24 @@ class BatchedAugmenter:
     def _apply_ops(self, images: Tensor, draws: Draws) -> Tensor:
         # The CPU sorts the images by operation and so knows the sizes without waiting for the device. They stay in one
         # layer's order until the next one.
-        variant = _VARIANT_OF[draws.op, draws.op_is_bicubic.long()]
+        is_move = (draws.op >= _FIRST_MOVE) & (draws.op <= _LAST_MOVE)
+        variant = draws.op + _BICUBIC * (draws.op_is_bicubic & is_move)
+        n_variants = [n for n, _ in self._kinds]
         rows = torch.arange(len(images))
         for layer in range(variant.shape[1]):
             order = variant[rows, layer].argsort()
             rows = rows[order]
-            counts = torch.bincount(variant[:, layer], minlength=len(_VARIANTS)).tolist()[: len(_VARIANTS)]
-            argument = self._sent(draws.argument[rows, layer])
-            images = self._apply_layer(images.index_select(0, self._sent(order)), argument, counts)
+            counts = torch.bincount(variant[:, layer], minlength=sum(n_variants))
+            counts_by_kind = [part.tolist() for part in counts.split(n_variants)]
+            sizes = [sum(each) for each in counts_by_kind]
+            ordered = images.index_select(0, self._sent(order)).split(sizes)
+            arguments = self._sent(draws.argument[rows, layer]).split(sizes)
+            parts = zip(self._kinds, ordered, arguments, counts_by_kind, strict=True)
+            images = torch.cat([apply(*part) for (_, apply), *part in parts if len(part[0])])
         return images.index_select(0, self._sent(rows.argsort()))
 
-    def _apply_layer(self, images: Tensor, argument: Tensor, counts: list[int]) -> Tensor:
-        """Apply to images sorted by variant, ``counts`` of each; those without an operation are the last."""
-        parts, start, first_variant = [], 0, 0
-        for n_variants, work in self._kinds:
-            sizes = counts[first_variant : first_variant + n_variants]
-            rows = slice(start, start + sum(sizes))
-            if any(sizes):
-                parts.append(work(images[rows], argument[rows], sizes))
-            start, first_variant = rows.stop, first_variant + n_variants
-        return torch.cat([*parts, images[start:]])
+    def _rotate(self, images: Tensor, degrees: Tensor, _: list[int], *, is_bicubic: bool) -> Tensor:
+        return image_ops.rotate(images, degrees, self._fill, is_bicubic=is_bicubic)
 
     def _shift(self, images: Tensor, argument: Tensor, sizes: list[int], *, is_bicubic: bool) -> Tensor:
         """Apply shears and translations to images sorted as :data:`_SHIFTS`."""
@@ -354,13 +255,6 @@ class BatchedAugmenter:
         return drawn.to(self._device, non_blocking=True)
 
 
-def _apply_tables(images: Tensor, argument: Tensor, sizes: list[int]) -> Tensor:
-    """Apply lookup tables to images sorted as :data:`_TABLES`."""
-    parts = zip(_TABLES.values(), images.split(sizes), argument.split(sizes), strict=True)
-    tables = [make(chosen, arguments).expand(-1, 3, -1) for make, chosen, arguments in parts if len(chosen)]
-    return image_ops.look_up(images, torch.cat(tables))
-
-
 # --- drawing, as timm and torchvision draw ---------------------------------------------------------------
 
 
@@ -368,59 +262,52 @@ def _draw_boxes(
     chance: Chance, height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> Tensor:
     """Draw the boxes of RandomResizedCrop, (n, 4) of top, left, height, width."""
-    area = tuple(share * height * width for share in scale)
-    across, down = _draw_sides(chance, area, ratio)
-    fits = (across <= width) & (down <= height)
-    first = fits.int().argmax(1, keepdim=True)  # of ten attempts
-    whole_height, whole_width = _central_box(height, width, ratio)
-    has_box = fits.any(1)
-    box_height = torch.where(has_box, down.gather(1, first)[:, 0], whole_height).clamp_(min=1)
-    box_width = torch.where(has_box, across.gather(1, first)[:, 0], whole_width).clamp_(min=1)
-    place = chance.uniform(2)
-    top = torch.where(has_box, (place[:, 0] * (height - box_height + 1)).floor(), (height - box_height).div(2).floor())
-    left = torch.where(has_box, (place[:, 1] * (width - box_width + 1)).floor(), (width - box_width).div(2).floor())
-    return torch.stack([top, left, box_height, box_width], 1).long()
-
-
-def _central_box(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:
-    """Return the height and width of the central crop that is used where ten attempts gave no box."""
-    if width / height < ratio[0]:
-        return round(width / ratio[0]), width
-    if width / height > ratio[1]:
-        return height, round(height * ratio[1])
-    return height, width
+    area = scale[0] * height * width, scale[1] * height * width
+    across, down, has_box = _draw_sides(chance, area, ratio, limits=(width, height))
+    # Where none of ten attempts fits: the largest central box of an allowed ratio.
+    whole_height, whole_width = min(height, round(width / ratio[0])), min(width, round(height * ratio[1]))
+    sides = torch.stack([torch.where(has_box, down, whole_height), torch.where(has_box, across, whole_width)], 1)
+    spare = torch.tensor([height, width]) - sides.clamp_(min=1)
+    start = torch.where(has_box[:, None], chance.uniform(2) * (spare + 1), spare / 2).floor()
+    return torch.cat([start, sides], 1).long()
 
 
 def _draw_erased(chance: Chance, size: int, probability: float) -> Tensor:
     """Draw the rectangles of timm's RandomErasing, (n, 4) of top, left, height, width; height 0: none."""
-    down, across = _draw_sides(chance, (0.02 * size * size, size * size / 3), (0.3, 1 / 0.3))
-    fits = (across < size) & (down < size)
-    first = fits.int().argmax(1, keepdim=True)
-    height, width = down.gather(1, first)[:, 0], across.gather(1, first)[:, 0]
-    place = chance.uniform(3)
-    top, left = (place[:, 0] * (size - height + 1)).floor(), (place[:, 1] * (size - width + 1)).floor()
-    is_erased = fits.any(1) & (place[:, 2] < probability)
-    return (torch.stack([top, left, height, width], 1) * is_erased[:, None]).long()
+    area, ratio = (0.02 * size * size, size * size / 3), (0.3, 1 / 0.3)
+    height, width, fits = _draw_sides(chance, area, ratio, limits=(size - 1, size - 1))
+    sides, place = torch.stack([height, width], 1), chance.uniform(3)
+    start = (place[:, :2] * (size - sides + 1)).floor()
+    is_erased = fits & (place[:, 2] < probability)
+    return (torch.cat([start, sides], 1) * is_erased[:, None]).long()
 
 
-def _draw_sides(chance: Chance, area: tuple[float, ...], ratio: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """Draw ten rectangles for each image: the sides that grow and shrink with the aspect ratio, each (n, 10)."""
+def _draw_sides(
+    chance: Chance, area: tuple[float, float], ratio: tuple[float, float], *, limits: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw ten rectangles for each image and take the first one with sides up to ``limits``.
+
+    Returns the sides that grow and shrink with the aspect ratio, and whether a rectangle fits, each (n,).
+    """
     areas = chance.uniform(10, low=area[0], high=area[1])
     aspects = chance.uniform(10, low=math.log(ratio[0]), high=math.log(ratio[1])).exp()
-    return (areas * aspects).sqrt().round(), (areas / aspects).sqrt().round()
+    growing, shrinking = (areas * aspects).sqrt().round(), (areas / aspects).sqrt().round()
+    fits = (growing <= limits[0]) & (shrinking <= limits[1])
+    first = fits.int().argmax(1, keepdim=True)
+    return growing.gather(1, first)[:, 0], shrinking.gather(1, first)[:, 0], fits.any(1)
 
 
-def _draw_randaugment(chance: Chance, config: RandAugment) -> tuple[Tensor, Tensor]:
+def _draw_randaugment(chance: Chance, policy: RandAugment) -> tuple[Tensor, Tensor]:
     """Draw operations and their arguments, each (n, n_layers)."""
-    n_layers = config.n_layers
-    op = chance.integers(len(OPS), n_layers)
-    is_applied = chance.uniform(n_layers) < config.probability
-    level = config.magnitude + config.std * chance.normal(n_layers)
-    if config.std > 100:
-        level = chance.uniform(n_layers, high=config.magnitude)
-    share = level.clamp(0, config.max_magnitude) / _MAX_LEVEL
+    n_layers, options = policy.num_layers, policy.ops[0]  # which all operations share
+    op = chance.draw(partial(torch.randint, len(OPS)), n_layers)
+    is_applied = chance.uniform(n_layers) < options.prob
+    level = options.magnitude + options.magnitude_std * chance.draw(torch.randn, n_layers, dtype=torch.float64)
+    if math.isinf(options.magnitude_std):
+        level = chance.uniform(n_layers, high=options.magnitude)
+    share = level.clamp(0, options.magnitude_max or _MAX_LEVEL) / _MAX_LEVEL
     sign = torch.where(chance.is_below(0.5, n_layers), 1, -1)
-    arguments = _arguments(share, sign, is_increasing=config.is_increasing)
+    arguments = _arguments(share, sign, is_increasing=any(each.name.endswith("Increasing") for each in policy.ops))
     argument = arguments.gather(0, op[None])[0]
     return torch.where(is_applied, op, NO_OP), argument.float()
 
@@ -442,5 +329,5 @@ def _arguments(share: Tensor, sign: Tensor, *, is_increasing: bool) -> Tensor:
 def _draw_jitter(chance: Chance, strength: float) -> tuple[Tensor, Tensor]:
     """Draw torchvision's ColorJitter of brightness, contrast and saturation, in random order."""
     ops = torch.tensor([OPS.index(name) for name in ("Brightness", "Contrast", "Color")])
-    op = ops[chance.orders(3)]
+    op = ops[chance.draw(torch.rand, 3).argsort(1)]  # in random order
     return op, chance.uniform(3, low=max(0.0, 1 - strength), high=1 + strength).float()

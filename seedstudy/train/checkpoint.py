@@ -24,10 +24,16 @@ from torch import Tensor, nn
 
 from seedstudy.files import write_atomically
 from seedstudy.study.trial import TRAINING_VERSION, EpochReport
-from seedstudy.train.processes import gather, mean_over_processes
+from seedstudy.train.processes import any_process, gather, mean_over_processes
 from seedstudy.train.random_state import RandomStream
+from seedstudy.train.result import Outcome
 
 FORMAT = 1
+
+SHARE = 0.01
+"""Largest share of the time that writing may take; after a slow write the next one waits longer."""
+
+MAX_GAP_S = 600.0
 
 _DIGEST_BYTES = 32
 _AGREE_EVERY = 8
@@ -42,29 +48,27 @@ class Stopped(Exception):
 class TrainingState:
     """The parts of a training and its progress: everything that the next update depends on."""
 
-    accelerator: Accelerator
     model: nn.Module
     optimizer: Any
     schedule: Scheduler
     ema: ModelEmaV3 | None
+    outcome: Outcome
     losses: Tensor
     """Of the current epoch's updates, shape (n_updates,), on the device."""
+    started: float
+    """By this attempt's clock, less the seconds of earlier attempts."""
     epoch: int = 0
     """The current one, counted from 0."""
     step: int = 0
     """Updates of the current epoch that are done; all of them while the epoch is being evaluated."""
     lr: float = 0.0
     """Of the latest update."""
-    reports: list[EpochReport] = field(default_factory=list)
-    spent_s: float = 0.0
-    """Wall seconds of earlier attempts."""
     train_s: float = 0.0
     """Seconds in the updates of all epochs before the current one."""
     epoch_s: float = 0.0
     """Seconds that earlier attempts spent in the current epoch's updates."""
     streams: dict[str, RandomStream] = field(default_factory=dict)
     """Random streams of the current epoch."""
-    started: float = field(default_factory=time.perf_counter)
     epoch_started: float = 0.0
     _stream_states: Mapping[str, Any] | None = None
 
@@ -81,56 +85,64 @@ class TrainingState:
             torch.cuda.set_rng_state(self._stream_states["cuda"], self.accelerator.device)
         self._stream_states = None
 
-    def end_epoch(self, report: EpochReport) -> None:
-        self.reports.append(report)
+    def end_epoch(self) -> None:
         self.epoch, self.step, self.epoch_s = self.epoch + 1, 0, 0.0
+
+    @property
+    def accelerator(self) -> Accelerator:
+        return self.outcome.accelerator
 
     def seconds_of_epoch(self) -> float:
         return self.epoch_s + time.perf_counter() - self.epoch_started
 
     def seconds(self) -> float:
         """Return the wall seconds of all attempts."""
-        return self.spent_s + time.perf_counter() - self.started
+        return time.perf_counter() - self.started
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "model": self.accelerator.unwrap_model(self.model),
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "ema": self.ema,
+            "scaler": self.accelerator.scaler,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as tensors, numbers, strings and containers of them; every process must call it."""
         states: dict[str, Any] = {name: stream.state_dict() for name, stream in self.streams.items()}
         if self.accelerator.device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state(self.accelerator.device)
-        scaler = self.accelerator.scaler
         return {
-            "model": self.accelerator.unwrap_model(self.model).state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "ema": self.ema.state_dict() if self.ema is not None else None,
-            "scaler": scaler.state_dict() if scaler is not None else None,
+            **{name: None if part is None else part.state_dict() for name, part in self._parts().items()},
             "streams": gather(states, self.accelerator.num_processes),
             "losses": mean_over_processes(self.losses, self.accelerator),
             "epoch": self.epoch,
             "step": self.step,
             "lr": self.lr,
-            "reports": [asdict(report) for report in self.reports],
+            "reports": [asdict(report) for report in self.outcome.reports],
             "seconds": {"spent_s": self.seconds(), "train_s": self.train_s, "epoch_s": self.seconds_of_epoch()},
         }
 
     def load_dict(self, state: Mapping[str, Any]) -> None:
         """Restore a state that :meth:`to_dict` returned."""
-        self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        if self.ema is not None:
-            self.ema.load_state_dict(state["ema"])
-        if self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
+        for name, part in self._parts().items():
+            if part is not None:
+                part.load_state_dict(state[name])
         self.losses.copy_(state["losses"])
         self.epoch, self.step, self.lr = state["epoch"], state["step"], state["lr"]
-        self.reports = [EpochReport(**report) for report in state["reports"]]
-        self.spent_s, self.train_s, self.epoch_s = (state["seconds"][key] for key in ("spent_s", "train_s", "epoch_s"))
+        self.outcome.reports = [EpochReport(**report) for report in state["reports"]]
+        seconds = state["seconds"]
+        self.started -= seconds["spent_s"]
+        self.train_s, self.epoch_s = seconds["train_s"], seconds["epoch_s"]
         self._stream_states = state["streams"][self.accelerator.process_index] if self.step else None
 
 
 class Checkpoints:
-    """Writes and reads one trial's checkpoint, and stops the trial on request."""
+    """Writes and reads one trial's checkpoint, and stops the trial on request.
+
+    The state is written at epoch ends and, in epochs longer than :data:`MAX_GAP_S`, between updates.
+    """
 
     def __init__(
         self,
@@ -138,20 +150,9 @@ class Checkpoints:
         trial_id: str,
         *,
         should_stop: Callable[[], bool] = lambda: False,
-        share: float = 0.01,
-        max_gap_s: float = 600.0,
         say: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
     ) -> None:
-        """Write at epoch ends and, in epochs longer than ``max_gap_s``, between updates.
-
-        Parameters
-        ----------
-        share
-            Largest share of the time that writing may take; after a slow write the next one waits longer.
-
-        """
         self._path, self._trial_id, self._should_stop, self._say = path, trial_id, should_stop, say
-        self._share, self._max_gap_s = share, max_gap_s
         self._cost_s, self._written_at = 0.0, time.monotonic()
         self.position = (0, 0)
         """Epoch and update of the training, counted from 0; for the record of a failure."""
@@ -160,15 +161,13 @@ class Checkpoints:
         """Resume from the checkpoint where there is one for this trial; otherwise change nothing."""
         try:
             saved = read(self._path)
+            expected = _identity(self._trial_id, state.accelerator)
+            if different := [key for key, value in expected.items() if saved.get(key) != value]:
+                raise ValueError(f"different {', '.join(different)}")
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
             self._say(f"{self._path}: not used ({error}); the trial starts from the beginning")
-            return
-        expected = _identity(self._trial_id, state.accelerator)
-        different = [key for key, value in expected.items() if saved.get(key) != value]
-        if different:
-            self._say(f"{self._path}: not used (different {', '.join(different)}); the trial starts from the beginning")
             return
         state.load_dict(saved["state"])
         self.position = state.epoch, state.step
@@ -177,13 +176,9 @@ class Checkpoints:
     def after_update(self, state: TrainingState) -> None:
         """Write the state if it is due, or if the trial was asked to stop: then raise Stopped."""
         self.position = state.epoch, state.step
-        n_processes = state.accelerator.num_processes
-        if n_processes > 1 and state.step % _AGREE_EVERY:
+        if state.accelerator.num_processes > 1 and state.step % _AGREE_EVERY:
             return
-        must_stop, is_due = self._should_stop(), self._is_due(self._max_gap_s)
-        if n_processes > 1:
-            votes = torch.tensor([float(must_stop), float(is_due)], device=state.accelerator.device)
-            must_stop, is_due = (count > 0 for count in state.accelerator.reduce(votes).tolist())
+        must_stop, is_due = any_process(state.accelerator, self._should_stop(), self._is_due(MAX_GAP_S))
         if must_stop or is_due:
             self._write(state)
         if must_stop:
@@ -191,14 +186,11 @@ class Checkpoints:
 
     def after_epoch(self, state: TrainingState) -> None:
         """Write the state if it is due; the epoch's updates are done, its evaluation is not."""
-        is_due = self._is_due(0.0)
-        if state.accelerator.num_processes > 1:
-            is_due = bool(state.accelerator.reduce(torch.tensor(float(is_due), device=state.accelerator.device)) > 0)
-        if is_due:
+        if any_process(state.accelerator, self._is_due(0.0))[0]:
             self._write(state)
 
     def _is_due(self, gap_s: float) -> bool:
-        return time.monotonic() - self._written_at >= max(gap_s, self._cost_s / self._share)
+        return time.monotonic() - self._written_at >= max(gap_s, self._cost_s / SHARE)
 
     def _write(self, state: TrainingState) -> None:
         started = time.monotonic()
@@ -216,9 +208,7 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
     """Write tensors, numbers, strings and containers of them; the file is complete or not there at all."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    digest = hashlib.sha256(buffer.getbuffer()).digest()
-    buffer.seek(0, io.SEEK_END)
-    buffer.write(digest)
+    buffer.write(hashlib.sha256(buffer.getbuffer()).digest())
     write_atomically(path, buffer.getbuffer())
 
 

@@ -13,67 +13,49 @@ import timm
 import torch
 from timm.layers import set_fused_attn, use_fused_attn
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from seedstudy import machine
-from seedstudy.errors import StudyError, suggest
+from seedstudy.data.encoded import first_line
+from seedstudy.errors import StudyError
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.network import Cost, Size, Speed
 from seedstudy.train.devices import name_of, peak_mem_bytes
-from seedstudy.train.models import build_model
+from seedstudy.train.models import build_model, check_name
 
-N_TIMED = 10
-_MATMULS = ("convolution", "addmm", "mm", "bmm", "baddbmm")
-
-
-class _Activations(TorchDispatchMode):
-    """Counts the numbers that convolutions and matrix products put out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.n = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if func._overloadpacket.__name__ in _MATMULS:
-            self.n += out.numel()
-        return out
+_aten = torch.ops.aten
+_MATMULS = (_aten.convolution, _aten.addmm, _aten.mm, _aten.bmm, _aten.baddbmm)
 
 
-def size_of(model: nn.Module, image_size: int) -> Size:
-    """Count parameters, multiply-adds and activations of one image's forward pass on the meta device.
-
-    Attention must consist of matrix products, as in :func:`size_built_by`: a fused kernel shows no activations.
-    """
-    model = model.to("meta").eval()
-    image = torch.zeros(1, 3, image_size, image_size, device="meta")
-    flops, activations = FlopCounterMode(display=False), _Activations()
-    with torch.no_grad(), flops, activations:
-        model(image)
-    return Size(
-        n_params=sum(parameter.numel() for parameter in model.parameters()),
-        n_macs=flops.get_total_flops() // 2,
-        n_activations=activations.n,
-    )
+def _n_outputs(*_: Any, out_shape: torch.Size, **__: Any) -> int:
+    return out_shape.numel()
 
 
 def size_built_by(build: Callable[[], nn.Module], image_size: int) -> Size:
-    """Return the size of the network that a constructor makes, without initialising weights where it allows that."""
+    """Count parameters, multiply-adds and activations of one image's forward pass on the meta device.
+
+    Weights are not initialised where the constructor allows that. Activations are, as in timm's tables, the numbers
+    that convolutions and matrix products put out.
+    """
+    flops = FlopCounterMode(display=False)
+    activations = FlopCounterMode(display=False, custom_mapping=dict.fromkeys(_MATMULS, _n_outputs))
     is_fused = use_fused_attn()
-    set_fused_attn(False)
+    set_fused_attn(False)  # a fused kernel shows no matrix products
     try:
-        return size_of(_without_weights(build), image_size)
+        try:
+            with torch.device("meta"):
+                model = build()
+        except NotImplementedError:  # RegNet's constructor reads values, which torch 2.9 and older cannot do on meta
+            model = build().to("meta")
+        with torch.no_grad(), flops, activations:
+            model.eval()(torch.zeros(1, 3, image_size, image_size, device="meta"))
     finally:
         set_fused_attn(bool(is_fused))
-
-
-def _without_weights(build: Callable[[], nn.Module]) -> nn.Module:
-    try:
-        with torch.device("meta"):
-            return build()
-    except NotImplementedError:  # RegNet's constructor reads values, which torch 2.9 and older cannot do on meta
-        return build()
+    return Size(
+        n_params=sum(parameter.numel() for parameter in model.parameters()),
+        n_macs=flops.get_total_flops() // 2,
+        n_activations=activations.get_total_flops(),
+    )
 
 
 @cache
@@ -94,91 +76,64 @@ def cost_of_trial(
     return facts
 
 
-def latency(network: nn.Module, image: Tensor, *, n_timed: int = N_TIMED) -> float:
+def latency(network: nn.Module, images: Tensor, *, n_timed: int) -> float:
     """Return the median seconds of a forward pass in evaluation mode; the network's mode is restored."""
     was_training = network.training
     network.eval()
     with torch.inference_mode():
-        seconds = [_seconds(lambda: network(image), image.device) for _ in range(n_timed + 2)][2:]
+        seconds = _median_seconds(lambda: network(images), images.device, n_timed)
     network.train(was_training)
-    return statistics.median(seconds)
+    return seconds
 
 
-def count(name: str, image_size: int | None) -> tuple[int, Size]:
-    """Return the side of the images in pixels and the size of a timm model at that side.
-
-    Raises
-    ------
-    StudyError
-        Unknown model, or a size it cannot take.
-
-    """
-    config = _config(name)
-    side = image_size or config["input_size"][-1]
-    try:
-        return side, size_built_by(lambda: _create(name, side), side)
-    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-        raise _unfit(name, side, error) from error
-
-
-def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int = N_TIMED) -> Cost:
+def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int) -> Cost:
     """Count and time a timm model with fresh weights on this machine's first device.
 
-    Parameters
-    ----------
-    image_size
-        Side in pixels; None: the model's own.
-    n_timed
-        Passes that are timed; 0: time nothing.
-
-    Raises
-    ------
-    StudyError
-        Unknown model, or a size it cannot take.
-
+    The side of the images is in pixels (None: the model's own). With ``n_timed`` = 0 passes nothing is timed.
+    Raises StudyError for an unknown model, or a size it cannot take.
     """
-    side, size = count(name, image_size)
-    speed = None
-    if n_timed:
-        try:
-            speed = _speed(_create(name, side), side, batch_size, n_timed)
-        except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-            raise _unfit(name, side, error) from error
+    check_name(name)
+    architecture = name.split(".")[0]
+    config = timm.get_pretrained_cfg(name if timm.is_model_pretrained(name) else architecture)
+    own_side = 224 if config is None else config.input_size[-1]
+    side = image_size or own_side
+
+    def create() -> nn.Module:
+        network: Any = timm.create_model(architecture, pretrained=False)
+        if hasattr(network, "set_input_size") and side != own_side:
+            network.set_input_size(img_size=side)
+        made: nn.Module = network
+        return made
+
+    try:
+        size = size_built_by(create, side)
+        speed = _speed(create(), side, batch_size, n_timed) if n_timed else None
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
+        raise StudyError(f'model "{name}" at {side} px: {first_line(error)}. Try another --size.') from error
     return Cost(model=name, image_size=side, size=size, speed=speed)
 
 
 def _speed(network: nn.Module, side: int, batch_size: int, n_timed: int) -> Speed:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    is_cuda = device.type == "cuda"
     network = network.to(device).to(memory_format=torch.channels_last)
-    is_mixed = device.type == "cuda"
-    is_reset = _reset_peak(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=is_mixed):
+    if is_cuda:
+        torch.cuda.reset_peak_memory_stats(device)
+    is_peak_known = is_cuda or machine.reset_peak_memory()
+    with torch.autocast(device.type, torch.bfloat16, enabled=is_cuda):
         images = torch.randn(batch_size, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
         latency_s = latency(network, images[:1], n_timed=n_timed)
         infer_s = latency(network, images, n_timed=n_timed)
         train_s = _training_step_s(network, images, n_timed)
     return Speed(
         device=name_of(device),
-        precision="bfloat16" if is_mixed else "float32",
+        precision="bfloat16" if is_cuda else "float32",
         latency_s=latency_s,
         batch_size=batch_size,
         infer_images_per_s=batch_size / infer_s,
         train_images_per_s=batch_size / train_s,
-        peak_mem_bytes=peak_mem_bytes(device) if is_reset else None,
+        peak_mem_bytes=peak_mem_bytes(device) if is_peak_known else None,
     )
-
-
-def _reset_peak(device: torch.device) -> bool:
-    """Reset the memory peak to what is in use now; False where the system cannot."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return True
-    return machine.reset_peak_memory()
-
-
-def _unfit(name: str, side: int, error: Exception) -> StudyError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return StudyError(f'model "{name}" at {side} px: {reason}. Try another --size.')
 
 
 def _training_step_s(network: nn.Module, images: Tensor, n_timed: int) -> float:
@@ -192,31 +147,17 @@ def _training_step_s(network: nn.Module, images: Tensor, n_timed: int) -> float:
         optimizer.step()
         optimizer.zero_grad()
 
-    return statistics.median([_seconds(step, images.device) for _ in range(n_timed + 2)][2:])
+    return _median_seconds(step, images.device, n_timed)
 
 
-def _seconds(call: Callable[[], object], device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    started = time.perf_counter()
-    call()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - started
-
-
-@cache
-def _config(name: str) -> dict[str, Any]:
-    if not timm.is_model(name.split(".")[0]):
-        raise StudyError(f'unknown model "{name}".{suggest(name, timm.list_models())}')
-    model_name = name if name in timm.list_pretrained() else name.split(".")[0]
-    config = timm.get_pretrained_cfg(model_name)
-    return {"input_size": (3, 224, 224)} if config is None else config.to_dict()
-
-
-def _create(name: str, side: int) -> nn.Module:
-    network: Any = timm.create_model(name.split(".")[0], pretrained=False)
-    if hasattr(network, "set_input_size") and side != _config(name)["input_size"][-1]:
-        network.set_input_size(img_size=side)
-    made: nn.Module = network
-    return made
+def _median_seconds(call: Callable[[], object], device: torch.device, n_timed: int) -> float:
+    """Return the median time of a call, after two calls that warm up."""
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    seconds = []
+    for _ in range(n_timed + 2):
+        wait()
+        started = time.perf_counter()
+        call()
+        wait()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[2:])

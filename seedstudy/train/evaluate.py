@@ -23,29 +23,27 @@ from seedstudy.train.devices import run_recorded
 from seedstudy.train.models import CifarResNet
 from seedstudy.train.preprocessing import Normaliser, Preprocessing
 from seedstudy.train.processes import Shard, gather
-from seedstudy.train.streaming import EvalStream
+from seedstudy.train.streaming import eval_stream
 
 Probability = Literal["softmax", "sigmoid"]
 """How a network's logits become probabilities: sigmoid where it was trained with BCE."""
 
 
-class EvalImages:
-    """The images of one evaluation array, (n, h, w, 3) uint8, preprocessed for a network, in batches."""
+_EVAL_BATCH = 500
 
-    def __init__(self, images: npt.NDArray[np.uint8], preprocessing: Preprocessing, *, batch_size: int = 500) -> None:
-        self._images, self._batch_size = images, batch_size
-        self._normalise = Normaliser(preprocessing.mean, preprocessing.std).in_one_step
-        is_native = preprocessing.size == images.shape[1] == images.shape[2] and preprocessing.crop == 1.0
-        self._transform = None if is_native else preprocessing.transform()
 
-    def __iter__(self) -> Iterator[Tensor]:
-        for start in range(0, len(self._images), self._batch_size):
-            chunk = self._images[start : start + self._batch_size]
-            if self._transform is None:
-                batch = torch.tensor(chunk).permute(0, 3, 1, 2)  # in memory as convolutions want it
-            else:
-                batch = torch.stack([self._transform(Image.fromarray(image)) for image in chunk])
-            yield self._normalise(batch)
+def eval_images(images: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> Iterator[Tensor]:
+    """Yield the images of an evaluation array, (n, h, w, 3) uint8, preprocessed for a network, in batches."""
+    normalise = Normaliser(preprocessing.mean, preprocessing.std).in_one_step
+    is_native = preprocessing.size == images.shape[1] == images.shape[2] and preprocessing.crop == 1.0
+    transform = None if is_native else preprocessing.transform()
+    for start in range(0, len(images), _EVAL_BATCH):
+        chunk = images[start : start + _EVAL_BATCH]
+        if transform is None:
+            batch = torch.tensor(chunk).permute(0, 3, 1, 2)  # in memory as convolutions want it
+        else:
+            batch = torch.stack([transform(Image.fromarray(image)) for image in chunk])
+        yield normalise(batch)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +83,7 @@ def folded(model: nn.Module) -> nn.Module:
 def predict(model: nn.Module, batches: Iterable[Tensor], device: torch.device, probability: Probability) -> Outputs:
     """Run the network over batches of preprocessed images."""
     model.eval()
-    tops, confidences, log_probs = [], [], []
+    parts: list[list[Tensor]] = []
     is_xla, n_batch = device.type == "xla", 0
     with torch.no_grad() if is_xla else torch.inference_mode():  # XLA's linear layer fails in inference mode
         for batch in batches:
@@ -96,20 +94,13 @@ def predict(model: nn.Module, batches: Iterable[Tensor], device: torch.device, p
             logits = model(batch.to(device).contiguous(memory_format=torch.channels_last)).float()
             top = logits.topk(min(5, logits.shape[1]), dim=1).indices
             probabilities = logits.sigmoid() if probability == "sigmoid" else logits.softmax(1)
-            confidence = probabilities.gather(1, top[:, :1])[:, 0]
-            log_prob = logits.log_softmax(1)
+            part = [top, probabilities.gather(1, top[:, :1])[:, 0], logits.log_softmax(1)]
             run_recorded(device)
             if is_xla:  # the padding is cut off on the CPU, where that compiles nothing
-                top, confidence, log_prob = top.cpu(), confidence.cpu(), log_prob.cpu()
-            tops.append(top[:n_images])
-            confidences.append(confidence[:n_images])
-            log_probs.append(log_prob[:n_images])
-    return Outputs(top5=_joined(tops).astype(np.int32), confidence=_joined(confidences), log_probs=_joined(log_probs))
-
-
-def _joined(parts: list[Tensor]) -> npt.NDArray[np.float32]:
-    array: npt.NDArray[np.float32] = torch.cat(parts).cpu().numpy()
-    return array
+                part = [each.cpu() for each in part]
+            parts.append([each[:n_images] for each in part])
+    top5, confidence, log_probs = (torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True))
+    return Outputs(top5=top5.astype(np.int32), confidence=confidence, log_probs=log_probs)
 
 
 def _counted(outputs: Outputs, eval_set: EvalSet) -> Evaluation:
@@ -137,13 +128,12 @@ def evaluate(
     device: torch.device,
     *,
     probability: Probability = "softmax",
-    shard: Shard | None = None,
+    shard: Shard = Shard(),
 ) -> dict[str, Evaluation]:
     """Evaluate a network on the named sets; sets that share images (val and real) share one pass over them.
 
     Several processes take equal shares of the images, one image more or less: no image is padded, none counts twice.
     """
-    shard = shard or Shard()
     if names and device.type != "xla":  # XLA would compile each new copy
         model = folded(model)
     outputs: dict[str, Outputs] = {}
@@ -154,11 +144,10 @@ def evaluate(
         if key not in outputs:
             n_images = len(data.stored[key]) if data.stored else len(data.images[key])
             rows = np.array_split(np.arange(n_images), shard.n_processes)[shard.rank]
-            batches: EvalStream | EvalImages
             if data.stored:
-                batches = EvalStream(data.stored[key], rows, preprocessing, device)
+                batches = eval_stream(data.stored[key], rows, preprocessing, device)
             else:
-                batches = EvalImages(data.images[key][rows[0] : rows[-1] + 1], preprocessing)
+                batches = eval_images(data.images[key][rows[0] : rows[-1] + 1], preprocessing)
             outputs[key] = _of_all_processes(predict(model, batches, device, probability), shard)
         result[name] = _counted(outputs[key], eval_set)
     return result
@@ -170,7 +159,7 @@ def evaluate_by_recipe(
     names: tuple[str, ...],
     recipe: Recipe,
     device: torch.device,
-    shard: Shard | None = None,
+    shard: Shard = Shard(),
 ) -> dict[str, Evaluation]:
     """Evaluate a network that was trained by a recipe as the recipe tests it."""
     preprocessing = Preprocessing.from_recipe(recipe, mean=data.mean, std=data.std)

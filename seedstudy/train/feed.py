@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,20 +62,11 @@ class MicroBatch:
     """Update of the epoch, micro-batch of the update."""
 
 
-class Augmenter(Protocol):
-    """Augments training images."""
-
-    updates_ahead: int
-    """Updates augmented in one call."""
-
-    def __call__(self, batches: Sequence[MicroBatch]) -> Sequence[Tensor]:
-        """Return each micro-batch's images as floats (n, 3, train_size, train_size)."""
-
-
 class PilAugmenter:
     """timm's own per-image training pipeline (PIL): crop, flip, policy; then normalise and erase."""
 
-    updates_ahead = 1  # draws follow one another, and a checkpoint keeps the state between two updates
+    updates_ahead = 1
+    """Updates augmented in one call: here draws follow one another, and a checkpoint keeps the state between two."""
 
     def __init__(self, recipe: Recipe, data: Dataset) -> None:
         self._images = data.train_images
@@ -84,6 +75,7 @@ class PilAugmenter:
         self._erase = build_erasing(recipe, torch.device("cpu"))
 
     def __call__(self, batches: Sequence[MicroBatch]) -> Sequence[Tensor]:
+        """Return each micro-batch's images as floats (n, 3, train_size, train_size)."""
         return [self._augmented(batch) for batch in batches]
 
     def _augmented(self, batch: MicroBatch) -> Tensor:
@@ -100,30 +92,26 @@ class TensorAugmenter:
     depend on how many micro-batches are augmented in one call, nor on where a resumed epoch begins.
     """
 
-    _IMAGES_AT_ONCE = 1024  # enough to make the cost of a call negligible
-
     def __init__(self, recipe: Recipe, data: Dataset, device: torch.device) -> None:
         # A TPU compiles every shape anew, and here shapes depend on the draws.
         self._device = torch.device("cpu") if device.type == "xla" else device
         self._augment = BatchedAugmenter(recipe, data.mean, data.std, self._device)
-        self.updates_ahead = max(1, self._IMAGES_AT_ONCE // recipe.batch_size)
+        self.updates_ahead = max(1, 1024 // recipe.batch_size)  # enough to make the cost of a call negligible
         self._images = data.train_images
-        is_cpu = self._device.type == "cpu"
-        self._on_device = None if is_cpu else torch.tensor(data.train_images, device=self._device)
+        self._on_device = torch.tensor(data.train_images, device=device) if self._device.type == "cuda" else None
 
     def __call__(self, batches: Sequence[MicroBatch]) -> Sequence[Tensor]:
-        height, width = self._images.shape[1:3]
-        sizes = [len(batch.rows) for batch in batches]
-        chance = Chance([(size, _generator(batch)) for size, batch in zip(sizes, batches, strict=True)])
-        images = self._take(np.concatenate([batch.rows for batch in batches]))
-        return self._augment.apply(images, self._augment.draw(chance, height, width)).split(sizes)
-
-    def _take(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        rows, sizes = np.concatenate([batch.rows for batch in batches]), [len(batch.rows) for batch in batches]
         if self._on_device is None:
             images = torch.from_numpy(self._images[rows])
         else:
             images = self._on_device[torch.from_numpy(rows).to(self._device, non_blocking=True)]
-        return images.permute(0, 3, 1, 2)
+        chance = Chance([(len(batch.rows), _generator(batch)) for batch in batches])
+        draws = self._augment.draw(chance, *self._images.shape[1:3])
+        return self._augment.apply(images.permute(0, 3, 1, 2), draws).split(sizes)
+
+
+Augmenter = PilAugmenter | TensorAugmenter
 
 
 def _generator(batch: MicroBatch) -> torch.Generator:
@@ -194,11 +182,7 @@ class ArrayFeed:
     ) -> Iterator[Iterable[Batch]]:
         """Yield, for each update from ``first_update`` on, this process's micro-batches of (images, labels).
 
-        Parameters
-        ----------
-        random
-            The epoch's streams (:func:`~seedstudy.train.random_state.epoch_streams`).
-
+        ``random`` are the epoch's streams (:func:`~seedstudy.train.random_state.epoch_streams`).
         """
         order = epoch_order(len(self._labels), self._recipe, seed=streams.of("order", epoch))
         ahead, n_micro = self._augment.updates_ahead, len(self._shard.micro_batches)
@@ -226,19 +210,16 @@ def mixed(
     They are made one at a time: all of an update's must be used before the next update is asked for.
     """
     for update in updates:
-        yield (
-            _mixed(batch, mix, random[stream_name("mix", n)], device)
-            for n, batch in zip(shard.micro_batches, update, strict=True)
-        )
+        batches = zip(shard.micro_batches, update, strict=True)
+        yield (_mixed(batch, mix, random[stream_name("mix", n)], device) for n, batch in batches)
 
 
 def _mixed(batch: Batch, mix: Mixup | None, stream: RandomStream, device: torch.device) -> Batch:
-    if mix is None:
-        return _moved(batch, device)
     if device.type != "xla":  # XLA would compile every rectangle of CutMix anew, so its batches are mixed on the CPU
         batch = _moved(batch, device)
-    with stream.active():
-        batch = mix(*batch)
+    if mix is not None:
+        with stream.active():
+            batch = mix(*batch)
     return _moved(batch, device)
 
 

@@ -7,88 +7,78 @@ Blend.c, Filter.c, Geometry.c, Resample.c).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import torch
 from torch import Tensor
 
-_LEVELS = 256
-
 _NUDGE = 1e-3
 """Grey levels added before truncation: a sum of float32 products may be just below the whole number it should be."""
 
 
-# --- lookup tables: (n, 3, 256), or (n, 1, 256) where the channels share one ----------------------------
+# --- lookup tables --------------------------------------------------------------------------------------
 
 
-def look_up(images: Tensor, tables: Tensor) -> Tensor:
-    """Map every pixel by the table of its image and channel."""
-    n, channels = images.shape[:2]
-    indices = images.reshape(n, channels, -1).long()
-    return tables.expand(n, channels, _LEVELS).gather(2, indices).view(images.shape)
+def apply_tables(images: Tensor, argument: Tensor, counts: list[int]) -> Tensor:
+    """Apply the operations of :data:`TABLES` to images sorted by operation, ``counts`` of each; arguments are (n,)."""
+    levels = torch.arange(256.0, device=images.device).view(1, 1, 256)
+    parts = zip(TABLES.values(), images.split(counts), argument[:, None, None].split(counts), strict=True)
+    tables = [
+        table_of(own, levels, arguments).to(torch.uint8).expand(len(own), 3, 256)
+        for table_of, own, arguments in parts
+        if len(own)
+    ]
+    return torch.cat(tables).gather(2, images.flatten(2).long()).view(images.shape)
 
 
-def autocontrast_tables(images: Tensor) -> Tensor:
+def _autocontrast(images: Tensor, levels: Tensor, _: Tensor) -> Tensor:
     """Stretch each channel from its darkest and lightest pixel to 0 and 255."""
     pixels = images.flatten(2)
     low, high = pixels.amin(2, keepdim=True).double(), pixels.amax(2, keepdim=True).double()
     scale = torch.full_like(high, 255.0) / (high - low).clamp(min=1)  # a number over a tensor would round twice
-    levels = _levels(images).double()
-    stretched = (levels * scale + -low * scale).trunc().clamp(0, 255)
-    return torch.where(high > low, stretched, levels).to(torch.uint8)
+    stretched = (levels.double() * scale + -low * scale).trunc().clamp(0, 255)
+    return torch.where(high > low, stretched, levels)
 
 
-def equalize_tables(images: Tensor) -> Tensor:
+def _equalize(images: Tensor, levels: Tensor, _: Tensor) -> Tensor:
     """Flatten each channel's histogram; a channel with too few pixels for a whole step is unchanged."""
     pixels = images.flatten(2).long()
-    counts = torch.zeros(*pixels.shape[:2], _LEVELS, dtype=torch.long, device=images.device)
+    counts = torch.zeros(*pixels.shape[:2], 256, dtype=torch.long, device=images.device)
     counts.scatter_add_(2, pixels, torch.ones_like(pixels))
     brightest = counts.gather(2, pixels.amax(2, keepdim=True))
     step = (pixels.shape[2] - brightest) // 255
     below = counts.cumsum(2) - counts
     equalized = ((step // 2 + below) // step.clamp(min=1)).clamp(max=255)
-    return torch.where(step > 0, equalized, _levels(images)).to(torch.uint8)
+    return torch.where(step > 0, equalized, levels)
 
 
-def invert_tables(images: Tensor) -> Tensor:
-    """Turn x into 255 - x."""
-    return (255 - _levels(images)).to(torch.uint8).expand(len(images), 1, _LEVELS)
+def _posterize(_: Tensor, levels: Tensor, bits: Tensor) -> Tensor:
+    """Keep the highest bits."""
+    step = torch.exp2(8 - bits.clamp(0, 8))
+    return levels // step * step
 
 
-def posterize_tables(images: Tensor, bits: Tensor) -> Tensor:
-    """Keep the highest ``bits`` (n,) bits."""
-    step = torch.exp2(8 - bits.float().clamp(0, 8)).long()[:, None, None]
-    return (_levels(images) // step * step).to(torch.uint8)
-
-
-def solarize_tables(images: Tensor, threshold: Tensor) -> Tensor:
-    """Invert what is not below ``threshold`` (n,)."""
-    levels = _levels(images)
-    return torch.where(levels < threshold[:, None, None], levels, 255 - levels).to(torch.uint8)
-
-
-def solarize_add_tables(images: Tensor, added: Tensor) -> Tensor:
-    """Lighten what is below 128 by ``added`` (n,) levels."""
-    levels = _levels(images)
-    return torch.where(levels < 128, levels + added.long()[:, None, None], levels).clamp(max=255).to(torch.uint8)
-
-
-def brightness_tables(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with black; ``factor`` (n,) of 1 changes nothing."""
-    levels = _levels(images).float()
-    return blend(torch.zeros_like(levels), levels, factor[:, None, None])
-
-
-def contrast_tables(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the mean of the grey image; ``factor`` (n,) of 1 changes nothing."""
+def _contrast(images: Tensor, levels: Tensor, factor: Tensor) -> Tensor:
+    """Blend with the mean of the grey image."""
     grey = greyscale(images).flatten(1)
     n_pixels = grey.shape[1]
     mean = (2 * grey.sum(1, dtype=torch.long) + n_pixels) // (2 * n_pixels)
-    return blend(mean.float()[:, None, None], _levels(images).float(), factor[:, None, None])
+    return blend(mean.float()[:, None, None], levels, factor)
 
 
-def _levels(images: Tensor) -> Tensor:
-    return torch.arange(_LEVELS, device=images.device).view(1, 1, _LEVELS)
+TABLES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "AutoContrast": _autocontrast,
+    "Equalize": _equalize,
+    "Invert": lambda _, levels, __: 255 - levels,
+    "Posterize": _posterize,
+    "Solarize": lambda _, levels, threshold: torch.where(levels < threshold, levels, 255 - levels),
+    "SolarizeAdd": lambda _, levels, added: torch.where(levels < 128, levels + added, levels).clamp(max=255),
+    "Brightness": lambda _, levels, factor: (levels * factor).clamp(0, 255),
+    "Contrast": _contrast,
+}
+"""Operations that map each level of a channel to another: images (n, 3, h, w), the levels 0 to 255 (1, 1, 256) and
+arguments (n, 1, 1) in, tables (n or 1, 3 or 1, 256) out, to be truncated. A factor of 1 changes nothing."""
 
 
 # --- blends ---------------------------------------------------------------------------------------------
@@ -124,7 +114,7 @@ def greyscale(images: Tensor) -> Tensor:
 # --- geometry -------------------------------------------------------------------------------------------
 
 
-def resized_crop(images: Tensor, boxes: Tensor, size: int, *, is_bicubic: Tensor, is_flipped: Tensor) -> Tensor:
+def resized_crop(images: Tensor, boxes: Tensor, is_bicubic: Tensor, is_flipped: Tensor, *, size: int) -> Tensor:
     """Cut out ``boxes`` (n, 4) of top, left, height, width; resize them to ``size`` (antialiased) and flip.
 
     Two passes of one matrix per image, across and then down, with uint8 in between, as PIL does. (Since version 13
@@ -232,9 +222,8 @@ def _taps(is_bicubic: bool) -> range:
     return range(-1, 3) if is_bicubic else range(0, 2)
 
 
-def _transform_weights(fraction: Tensor, *, is_bicubic: bool) -> list[Tensor]:
-    """Return the weight of each tap; PIL's transforms are cubic with a = -1, its resizing with a = -0.5."""
-    d = fraction
+def _transform_weights(d: Tensor, *, is_bicubic: bool) -> list[Tensor]:
+    """Return the weight of each tap, ``d`` pixels on; PIL's transforms are cubic with a = -1 (its resizing: -0.5)."""
     if not is_bicubic:
         return [1 - d, d]
     square, cube = d * d, d * d * d

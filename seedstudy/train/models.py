@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from functools import partial
 from typing import Any
@@ -10,9 +11,10 @@ import timm
 import torch
 from timm.layers import DropPath, get_attn
 from timm.models import register_model
-from timm.models.resnet import BasicBlock, ResNet, downsample_conv
+from timm.models.resnet import BasicBlock, ResNet, make_blocks
 from torch import Tensor, nn
 
+from seedstudy.data.encoded import first_line
 from seedstudy.errors import StudyError, suggest
 from seedstudy.recipes.recipe import Recipe
 
@@ -46,26 +48,13 @@ class CifarResNet(nn.Module):
         self.conv1 = nn.Conv2d(in_chans, width, max(3, stem_stride + 1), stride=stem_stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.act1 = nn.ReLU(inplace=True)
-        layers: list[Any] = []
-        inplanes, total = width, 3 * blocks
-        for stage, planes in enumerate((width, 2 * width, 4 * width)):
-            for block in range(blocks):
-                stride = 2 if stage and not block else 1
-                # Linear in the block's index, from 0 to the given rate, as timm does (Huang et al. 2016).
-                rate = drop_path_rate * len(layers) / (total - 1)
-                layers.append(
-                    BasicBlock(
-                        inplanes,
-                        planes,
-                        stride=stride,
-                        downsample=downsample_conv(inplanes, planes, 1, stride) if stride != 1 else None,
-                        drop_path=DropPath(rate) if rate > 0 else None,
-                    )
-                )
-                inplanes = planes
+        stages, _ = make_blocks(
+            (BasicBlock,) * 3, (width, 2 * width, 4 * width), (blocks,) * 3, width, drop_path_rate=drop_path_rate
+        )
+        layers = [block for _, stage in stages for block in stage]
         self.blocks = nn.Sequential(*layers)
         self.drop = nn.Dropout(drop_rate)
-        self.fc = nn.Linear(inplanes, num_classes)
+        self.fc = nn.Linear(4 * width, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -80,57 +69,37 @@ class CifarResNet(nn.Module):
         return logits
 
 
-def _cifar_resnet(blocks: int, pretrained: bool, **kwargs: Any) -> CifarResNet:
-    # timm passes every entry point the arguments of its own models; these networks have no published weights.
-    known = {"num_classes", "in_chans", "drop_rate", "drop_path_rate", "zero_init_last", "width", "stem_stride"}
-    return CifarResNet(blocks, **{key: value for key, value in kwargs.items() if key in known})
+def _register(name: str, blocks: int, **shape: Any) -> None:
+    """Make :class:`CifarResNet` of one size known to timm."""
+
+    def build(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
+        # timm passes every entry point the arguments of its own models; these networks have no published weights.
+        known = inspect.signature(CifarResNet).parameters
+        return CifarResNet(blocks, **shape, **{key: value for key, value in kwargs.items() if key in known})
+
+    build.__name__ = name
+    register_model(build)
 
 
-@register_model
-def resnet8_nano(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """ResNet-8 of 8 channels behind a stride-2 stem: 0.8 million multiply-adds at 32 px, nearly all of it overhead."""
-    return _cifar_resnet(1, pretrained, width=8, stem_stride=2, **kwargs)
+# Million multiply-adds at 32 px: 0.8, nearly all of it overhead; 3.2; 12.5; 41; 126.
+_register("resnet8_nano", 1, width=8, stem_stride=2)
+# The default for shapes and digits: twice as wide as resnet8 on a sixteenth of its pixels. On shapes its seeds differ
+# less (std on val 0.33) than those of 16 channels behind a stride-2 stem did (0.92; a2, 20 seeds each).
+_register("resnet8_patch", 1, width=32, stem_stride=4)
+_register("resnet8", 1)
+_register("resnet20", 3)
+_register("resnet56", 9)
 
 
-@register_model
-def resnet8_patch(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """ResNet-8 of 32 channels behind a stride-4 stem: 3.2 million multiply-adds at 32 px.
-
-    The default for shapes and digits: twice as wide as :func:`resnet8` on a sixteenth of its pixels. On shapes its
-    seeds differ less (std on val 0.33) than those of 16 channels behind a stride-2 stem did (0.92; a2, 20 seeds each).
-    """
-    return _cifar_resnet(1, pretrained, width=32, stem_stride=4, **kwargs)
-
-
-@register_model
-def resnet8(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-8: 12.5 million multiply-adds at 32 px."""
-    return _cifar_resnet(1, pretrained, **kwargs)
-
-
-@register_model
-def resnet20(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-20: 41 million multiply-adds at 32 px."""
-    return _cifar_resnet(3, pretrained, **kwargs)
-
-
-@register_model
-def resnet56(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-56: 126 million multiply-adds at 32 px."""
-    return _cifar_resnet(9, pretrained, **kwargs)
+def check_name(name: str) -> None:
+    """Raise StudyError where timm does not know the model, whatever its weights (``name.tag``)."""
+    if not timm.is_model(name):
+        raise StudyError(f'unknown model "{name}".{suggest(name, timm.list_models())}')
 
 
 def check_model(name: str, recipe: Recipe, n_classes: int) -> None:
-    """Raise where timm does not know the model, or where it cannot be trained by the recipe.
-
-    Raises
-    ------
-    StudyError
-        Unknown name, image sizes the model cannot take, or a rate it has no argument for.
-
-    """
-    if not timm.is_model(name):
-        raise StudyError(f'unknown model "{name}".{suggest(name, timm.list_models())}')
+    """Raise StudyError where timm does not know the model, or where it cannot be trained by the recipe."""
+    check_name(name)
     try:
         model = build_model(name, recipe, n_classes, seed=0).eval()
         with torch.inference_mode():
@@ -139,21 +108,16 @@ def check_model(name: str, recipe: Recipe, n_classes: int) -> None:
                 if shape != (2, n_classes):
                     raise StudyError(f'model "{name}" returns outputs of shape {shape}, not {n_classes} classes.')
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise StudyError(
             f'model "{name}" cannot be trained by recipe {recipe.name} at {recipe.train_size} and '
-            f"{recipe.test_size} px: {reason}. Choose another model, or change the recipe with --set."
+            f"{recipe.test_size} px: {first_line(error)}. Choose another model, or change the recipe with --set."
         ) from error
 
 
 def build_model(name: str, recipe: Recipe, n_classes: int, *, seed: int) -> nn.Module:
     """Return a freshly initialised network; only ``seed`` decides its weights.
 
-    Raises
-    ------
-    StudyError
-        The recipe changes the architecture in a way that this network does not support.
-
+    Raises StudyError where the recipe changes the architecture in a way that this network does not support.
     """
     kwargs = {**_size_arguments(name, recipe), **_resnet_arguments(name, recipe)}
     # Only what the recipe sets: not every timm model accepts every argument.
@@ -173,7 +137,10 @@ def build_model(name: str, recipe: Recipe, n_classes: int, *, seed: int) -> nn.M
             raise ValueError(f"{size} px is not a multiple of its {patch[0]} px patches")
     if recipe.drop_path and recipe.drop_path_rule == "stage":
         _drop_by_stage(model, name, recipe.drop_path)
-    _set_batch_norm(model, recipe)
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = module.momentum if recipe.batch_norm_momentum is None else recipe.batch_norm_momentum
+            module.eps = module.eps if recipe.batch_norm_eps is None else recipe.batch_norm_eps
     return model
 
 
@@ -196,11 +163,8 @@ def _resnet_arguments(name: str, recipe: Recipe) -> dict[str, Any]:
     """
     if recipe.se_ratio is None and not recipe.resnet_d:
         return {}
-    if (
-        not re.fullmatch(r"resnet\d+", name)
-        or not timm.is_model(name)
-        or timm.model_entrypoint(name).__module__ == __name__
-    ):
+    is_resnet = re.fullmatch(r"resnet\d+", name) and timm.is_model(name)
+    if not is_resnet or timm.model_entrypoint(name).__module__ == __name__:
         raise StudyError(
             f'recipe {recipe.name} adds se_ratio or resnet_d, which model "{name}" does not support: '
             "choose a plain ResNet of timm, such as resnet50 or resnet200."
@@ -221,24 +185,13 @@ def _drop_by_stage(model: nn.Module, name: str, rate: float) -> None:
             block.drop_path = DropPath(rate * group / 5)
 
 
-def _set_batch_norm(model: nn.Module, recipe: Recipe) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            if recipe.batch_norm_momentum is not None:
-                module.momentum = recipe.batch_norm_momentum
-            if recipe.batch_norm_eps is not None:
-                module.eps = recipe.batch_norm_eps
-
-
 def adapt_stem(model: nn.Module, size: int) -> None:
     """Give timm's ResNets the small-image stem in place; other models, and large images, keep theirs."""
     if size > SMALL_IMAGE or not isinstance(model, ResNet):
         return
-    first: Any = model.conv1[0] if isinstance(model.conv1, nn.Sequential) else model.conv1
+    name = "conv1.0" if isinstance(model.conv1, nn.Sequential) else "conv1"
+    first: Any = model.get_submodule(name)
     stem = nn.Conv2d(first.in_channels, first.out_channels, kernel_size=3, stride=1, padding=1, bias=False)
     nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
-    if isinstance(model.conv1, nn.Sequential):
-        model.conv1[0] = stem
-    else:
-        model.conv1 = stem
+    model.set_submodule(name, stem)
     model.maxpool = nn.Identity()

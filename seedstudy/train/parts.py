@@ -18,21 +18,17 @@ from seedstudy.recipes.recipe import Recipe
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Return timm's optimiser with the recipe's values and weight-decay groups."""
-    options: dict[str, Any] = {}
-    if recipe.optimizer in ("lamb", "adamw"):
-        options |= {"betas": recipe.betas, "eps": recipe.optimizer_eps}
-    if recipe.optimizer == "lamb":
-        options["max_grad_norm"] = recipe.max_grad_norm
-    if recipe.optimizer in ("sgd", "momentum", "rmsproptf"):
-        options["momentum"] = recipe.momentum
-    if recipe.optimizer == "rmsproptf":
-        options |= {"alpha": recipe.rms_decay, "eps": recipe.optimizer_eps}
+    eps, momentum = {"eps": recipe.optimizer_eps}, {"momentum": recipe.momentum}
+    options: dict[str, dict[str, Any]] = {
+        "lamb": {"betas": recipe.betas, "max_grad_norm": recipe.max_grad_norm, **eps},
+        "adamw": {"betas": recipe.betas, **eps},
+        "sgd": momentum,
+        "momentum": momentum,
+        "rmsproptf": {"alpha": recipe.rms_decay, **momentum, **eps},
+    }
+    groups, name = weight_decay_groups(model, recipe), recipe.optimizer
     optimizer: torch.optim.Optimizer = create_optimizer_v2(
-        weight_decay_groups(model, recipe),
-        opt=recipe.optimizer,
-        lr=recipe.lr,
-        weight_decay=recipe.weight_decay,
-        **options,
+        groups, opt=name, lr=recipe.lr, weight_decay=recipe.weight_decay, **options[name]
     )
     return optimizer
 
@@ -83,9 +79,8 @@ def build_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, n_updates: 
     if kind == "step":
         return StepLRScheduler(optimizer, decay_t=epochs[0] * per_epoch, decay_rate=rate, **common)
     # timm's milestone m acts at step m - 1; the recipe's acts at m, as in torch and TensorFlow.
-    return MultiStepLRScheduler(
-        optimizer, decay_t=[epoch * per_epoch + 1 for epoch in epochs], decay_rate=rate, **common
-    )
+    milestones = [epoch * per_epoch + 1 for epoch in epochs]
+    return MultiStepLRScheduler(optimizer, decay_t=milestones, decay_rate=rate, **common)
 
 
 def build_mixing(recipe: Recipe, n_classes: int) -> Mixup | None:
@@ -107,9 +102,7 @@ def build_loss(recipe: Recipe, *, is_mixed: bool) -> nn.Module:
     """Return timm's loss for class indices, or for the soft targets of mixing."""
     if recipe.loss == "bce":
         return BinaryCrossEntropy(
-            smoothing=recipe.label_smoothing,
-            target_threshold=recipe.bce_target_threshold,
-            sum_classes=recipe.bce_sum,
+            smoothing=recipe.label_smoothing, target_threshold=recipe.bce_target_threshold, sum_classes=recipe.bce_sum
         )
     return SoftTargetCrossEntropy() if is_mixed else LabelSmoothingCrossEntropy(recipe.label_smoothing)
 

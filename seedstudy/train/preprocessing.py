@@ -40,11 +40,7 @@ class Preprocessing:
     def from_timm(cls, config: Mapping[str, Any]) -> Preprocessing:
         """Return what timm's data configuration (``resolve_model_data_config``) says of some weights.
 
-        Raises
-        ------
-        StudyError
-            The weights are tested with another interpolation than bilinear or bicubic.
-
+        Raises StudyError where they are tested with another interpolation than bilinear or bicubic.
         """
         if config["interpolation"] not in ("bilinear", "bicubic"):
             raise StudyError(
@@ -60,11 +56,9 @@ class Preprocessing:
 
     def transform(self) -> Any:
         """Return timm's resizing and centre crop of one PIL image; the result is uint8, (3, size, size)."""
+        # As with timm's prefetcher, whole batches are normalised afterwards.
         return transforms_imagenet_eval(
-            self.size,
-            crop_pct=self.crop,
-            interpolation=self.interpolation,
-            use_prefetcher=True,  # timm's prefetcher normalises whole batches; here Normaliser does
+            self.size, crop_pct=self.crop, interpolation=self.interpolation, use_prefetcher=True
         )
 
 

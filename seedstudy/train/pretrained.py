@@ -11,11 +11,13 @@ from timm.data import resolve_model_data_config
 from torch import nn
 
 from seedstudy.data.base import Dataset
+from seedstudy.data.encoded import first_line
 from seedstudy.errors import StudyError, suggest
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import Evaluation
 from seedstudy.train.devices import name_of
 from seedstudy.train.evaluate import evaluate
+from seedstudy.train.models import check_name
 from seedstudy.train.preprocessing import Preprocessing
 
 
@@ -41,22 +43,11 @@ def judge(
 ) -> Judged:
     """Evaluate a timm model (``resnet50.a1_in1k``, ``hf-hub:user/name``) on a data set's eval sets.
 
-    Confidences are the softmax's, whatever loss the weights were trained with.
+    Confidences are the softmax's, whatever loss the weights were trained with. The images are shown as the recipe says,
+    or else as the weights come with; a given size or crop takes precedence. A file of ``weights`` (.safetensors, or
+    .pth read without unpickling objects) takes the place of timm's own download.
 
-    Parameters
-    ----------
-    weights
-        A file (.safetensors, or .pth read without unpickling objects) instead of timm's own download.
-    recipe
-        Its test size, crop and interpolation are used; None: those that the weights come with.
-    size, crop
-        Take the place of either, where they are given.
-
-    Raises
-    ------
-    StudyError
-        Unknown model, weights that cannot be loaded or do not fit.
-
+    Raises StudyError for an unknown model, and weights that cannot be loaded or do not fit.
     """
     model = _load(name, weights, len(data.classes))
     config = resolve_model_data_config(model)
@@ -77,8 +68,8 @@ def judge(
 
 def _load(name: str, weights: Path | None, n_classes: int) -> nn.Module:
     is_hub = name.startswith(("hf-hub:", "hf_hub:"))
-    if not is_hub and not timm.is_model(name.split(".")[0]):
-        raise StudyError(f'unknown model "{name}".{suggest(name, timm.list_models())}')
+    if not is_hub:
+        check_name(name)
     if weights is None and not is_hub and "." in name and name not in timm.list_pretrained():
         base = name.split(".")[0]
         raise StudyError(f'timm has no weights "{name}".{suggest(name, timm.list_pretrained(f"{base}.*"))}')
@@ -91,8 +82,7 @@ def _load(name: str, weights: Path | None, n_classes: int) -> nn.Module:
             model = timm.create_model(name, pretrained=False, num_classes=n_classes)
             timm.models.load_checkpoint(model, str(weights), weights_only=True)
     except Exception as error:  # the hub, the file system, unpickling and load_state_dict each have their own
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        where = weights or f"the weights of {name}"
+        where, reason = weights or f"the weights of {name}", first_line(error)
         raise StudyError(f"{where}: cannot be loaded ({reason}); name a file of this model with --weights.") from error
     if getattr(model, "num_classes", n_classes) != n_classes:
         raise StudyError(f"{name}: has {model.num_classes} classes, the data {n_classes}.")

@@ -1,8 +1,7 @@
 """One update shared by several processes: which micro-batches each trains, and what they agree on.
 
-An update is ``batch_size / micro_batch`` micro-batches. Each corresponds to one device of the recipe's original
-training: it has its own random streams and its own batch statistics. The number of processes therefore changes an
-update by rounding alone: two processes with one micro-batch each equal one process with two.
+An update is ``batch_size / micro_batch`` micro-batches, each with its own random streams and batch statistics, like a
+device of the recipe's original training. The number of processes therefore changes an update by rounding alone.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.placement import check_layout
@@ -79,23 +79,21 @@ class RunningStatistics:
                 self._end_update(n_micro)
 
     def _buffers(self) -> list[Tensor]:
-        buffers = [buffer for norm in self._norms for buffer in (norm.running_mean, norm.running_var)]
+        buffers = (buffer for norm in self._norms for buffer in (norm.running_mean, norm.running_var))
         return [buffer for buffer in buffers if buffer is not None]
 
     def _end_update(self, n_micro: int) -> None:
-        buffers = self._buffers()
         if self._is_average:
             torch._foreach_div_(self._sums, n_micro)
         if self._shard.n_processes > 1:
-            flat = torch.cat([each.flatten() for each in self._sums])
+            flat = parameters_to_vector(self._sums)
             if self._is_average:
                 torch.distributed.all_reduce(flat)
                 flat /= self._shard.n_processes
             else:
                 torch.distributed.broadcast(flat, src=0)
-            sizes = [buffer.numel() for buffer in buffers]
-            self._sums = [part.view_as(old) for part, old in zip(flat.split(sizes), buffers, strict=True)]
-        torch._foreach_copy_(buffers, self._sums)
+            vector_to_parameters(flat, self._sums)
+        torch._foreach_copy_(self._buffers(), self._sums)
         for norm in self._norms:
             if norm.num_batches_tracked is not None:
                 norm.num_batches_tracked -= n_micro - 1  # one update counts as one batch
@@ -103,10 +101,15 @@ class RunningStatistics:
 
 def mean_over_processes(values: Tensor, accelerator: Accelerator) -> Tensor:
     """Return the elementwise mean; it is not finite where the value of any process is not."""
-    if accelerator.num_processes == 1:
-        return values
-    mean: Tensor = accelerator.reduce(values, reduction="mean")
+    mean: Tensor = values if accelerator.num_processes == 1 else accelerator.reduce(values, reduction="mean")
     return mean
+
+
+def any_process(accelerator: Accelerator, *votes: bool) -> list[bool]:
+    """Return for each vote whether any process cast it."""
+    if accelerator.num_processes == 1:
+        return list(votes)
+    return [bool(count) for count in accelerator.reduce(torch.tensor(votes, device=accelerator.device).float())]
 
 
 def gather(part: Any, n_processes: int) -> list[Any]:

@@ -13,18 +13,19 @@ import torch
 
 from seedstudy.study.seeds import Streams
 
+_State = tuple[Any, Any, Any]
+
 
 class RandomStream:
     """The generators of Python, NumPy and torch (CPU) as one stream; code inside ``active`` draws from it."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        python_state = random.Random(seed).getstate()
-        # timm's RandAugment and Mixup draw from NumPy's legacy global generator, so its state is what we keep.
-        numpy_state = np.random.RandomState(np.random.MT19937(seed)).get_state()
-        self._state: tuple[Any, Any, Any] = (
-            python_state,
-            numpy_state,
+        # timm's RandAugment and Mixup draw from NumPy's legacy global generator.
+        numpy = np.random.RandomState(np.random.MT19937(seed))
+        self._state: _State = (
+            random.Random(seed).getstate(),
+            numpy.get_state(),
             torch.Generator().manual_seed(seed).get_state(),
         )
 
@@ -54,11 +55,11 @@ class RandomStream:
         self._state = state["python"], (name, keys.numpy().astype(np.uint32), *rest), state["torch"]
 
 
-def _get_state() -> tuple[Any, Any, Any]:
+def _get_state() -> _State:
     return random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002  # see RandomStream
 
 
-def _set_state(state: tuple[Any, Any, Any]) -> None:
+def _set_state(state: _State) -> None:
     random.setstate(state[0])
     np.random.set_state(state[1])  # noqa: NPY002  # see RandomStream
     torch.set_rng_state(state[2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -18,6 +18,8 @@ from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import TRAINING_VERSION, EpochReport, Evaluation, Trial, TrialResult
 from seedstudy.train import devices
 from seedstudy.train.cost import cost_of_trial
+from seedstudy.train.evaluate import evaluate_by_recipe
+from seedstudy.train.processes import Shard
 
 
 def eval_sets_after(epoch: int, recipe: Recipe, data: Dataset) -> tuple[str, ...]:
@@ -31,81 +33,75 @@ def eval_sets_after(epoch: int, recipe: Recipe, data: Dataset) -> tuple[str, ...
     return () if (epoch + 1) % every else (data.watched,)
 
 
-def divergence(losses: Tensor, epoch: int) -> str:
-    """Return where one epoch's losses, shape (n_updates,), stopped being finite, in words; empty where they did not."""
-    is_bad = ~torch.isfinite(losses)
-    if not is_bad.any():
-        return ""
-    first = int(is_bad.nonzero()[0])
-    return f"the loss was not finite at update {epoch * len(losses) + first + 1} (epoch {epoch + 1})"
+@dataclass(kw_only=True, slots=True)
+class Outcome:
+    """What the training of one trial has come to, epoch by epoch."""
 
+    trial: Trial
+    data: Dataset
+    network: nn.Module
+    """The one that is evaluated."""
+    accelerator: Accelerator
+    shard: Shard
+    reports: list[EpochReport] = field(default_factory=list)
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    """After the latest epoch."""
+    reason: str = ""
+    """Why the trial diverged; empty where it did not."""
 
-def epoch_report(
-    epoch: int, *, lr: float, losses: Tensor, images_per_s: float, watched: Evaluation | None
-) -> EpochReport:
-    """Return the report of an epoch, counted from 0, from its updates' losses and the watched set's evaluation."""
-    return EpochReport(
-        epoch=epoch + 1,
-        lr=lr,
-        train_loss=float(losses.mean()),
-        images_per_s=images_per_s,
-        n_correct=None if watched is None else watched.n_correct,
-        n_examples=None if watched is None else watched.n_examples,
-    )
+    def after_epoch(self, epoch: int, losses: Tensor, *, lr: float, images_per_s: float) -> EpochReport | None:
+        """Evaluate the network after an epoch, counted from 0, of these losses (n_updates,); None where it diverged."""
+        if self.reason:
+            return None
+        is_bad = ~torch.isfinite(losses)
+        if is_bad.any():
+            update = epoch * len(losses) + int(is_bad.nonzero()[0]) + 1
+            self.reason = f"the loss was not finite at update {update} (epoch {epoch + 1})"
+            return None
+        names, recipe = eval_sets_after(epoch, self.trial.recipe, self.data), self.trial.recipe
+        self.evaluations = evaluate_by_recipe(
+            self.network, self.data, names, recipe, self.accelerator.device, self.shard
+        )
+        watched = self.evaluations.get(self.data.watched)
+        report = EpochReport(
+            epoch=epoch + 1,
+            lr=lr,
+            train_loss=float(losses.mean()),
+            images_per_s=images_per_s,
+            n_correct=None if watched is None else watched.n_correct,
+            n_examples=None if watched is None else watched.n_examples,
+        )
+        self.reports.append(report)
+        return report
 
-
-def trial_result(
-    trial: Trial,
-    network: nn.Module,
-    accelerator: Accelerator,
-    *,
-    reason: str,
-    reports: Sequence[EpochReport],
-    evaluations: Mapping[str, Evaluation],
-    train_s: float,
-    images_per_s: float,
-    n_classes: int,
-    n_stacked: int = 1,
-) -> TrialResult:
-    """Return the result of a trial.
-
-    Parameters
-    ----------
-    network
-        The one that was evaluated.
-    reason
-        Why the trial diverged; empty where it did not. A diverged trial has reports, but no evaluations and no best
-        epoch.
-    evaluations
-        Of the last epoch.
-    n_stacked
-        Seeds that were trained side by side.
-
-    """
-    facts = provenance(accelerator, trial, n_stacked)
-    if reason:
-        best_epoch, best_n_correct, evaluations = None, None, {}
-    else:
-        watched = {report.epoch: report.n_correct for report in reports if report.n_correct is not None}
+    def result(self, *, train_s: float, images_per_s: float, n_stacked: int = 1) -> TrialResult:
+        """Return the trial's result; one that diverged has reports, but no evaluations and no best epoch."""
+        result = TrialResult(
+            status="diverged" if self.reason else "ok",
+            reason=self.reason,
+            epochs=len(self.reports),
+            curves=tuple(self.reports),
+            train_s=train_s,
+            images_per_s=images_per_s,
+            n_params=sum(parameter.numel() for parameter in self.network.parameters()),
+            provenance=_provenance(self.accelerator, self.trial, n_stacked),
+        )
+        if self.reason:
+            return result
+        watched = {report.epoch: report.n_correct for report in self.reports if report.n_correct is not None}
         best_epoch = max(watched, key=lambda epoch: (watched[epoch], -epoch))
-        best_n_correct = watched[best_epoch]
-        facts["cost"] = cost_of_trial(trial.model, trial.recipe, n_classes, network, accelerator.device)
-    return TrialResult(
-        status="diverged" if reason else "ok",
-        reason=reason,
-        epochs=len(reports),
-        evaluations=dict(evaluations),
-        best_epoch=best_epoch,
-        best_n_correct=best_n_correct,
-        curves=tuple(reports),
-        train_s=train_s,
-        images_per_s=images_per_s,
-        n_params=sum(parameter.numel() for parameter in network.parameters()),
-        provenance=facts,
-    )
+        model, n_classes = self.trial.model, len(self.data.classes)
+        cost = cost_of_trial(model, self.trial.recipe, n_classes, self.network, self.accelerator.device)
+        return replace(
+            result,
+            evaluations=self.evaluations,
+            best_epoch=best_epoch,
+            best_n_correct=watched[best_epoch],
+            provenance={**result.provenance, "cost": cost},
+        )
 
 
-def provenance(accelerator: Accelerator, trial: Trial, n_stacked: int) -> dict[str, Any]:
+def _provenance(accelerator: Accelerator, trial: Trial, n_stacked: int) -> dict[str, Any]:
     """Return what the numbers depend on beside the trial itself."""
     device = accelerator.device
     return {

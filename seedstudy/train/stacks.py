@@ -1,10 +1,8 @@
 """K seeds of a small network trained in one set of kernels; each seed's result is its own, within rounding.
 
-A small network spends most of a step on the cost of calls, not on images; K seeds side by side pay it once. Weights,
-image order, augmentation, mixing and stochastic depth of each seed come from its own streams, exactly as in
-:func:`~seedstudy.train.trial.train_trial`; norms, losses and divergence are per seed. What differs is the order of
-additions inside a kernel: a stacked and a single trial agree as two thread counts do, and neither decides whether
-trials pool. The provenance records the size of the stack.
+Each seed draws from its own streams, as in :func:`~seedstudy.train.trial.train_trial`; norms, losses and divergence
+are per seed. What differs is the order of additions inside a kernel: a stacked and a single trial agree as two thread
+counts do.
 
 Every tensor of the stack holds the K single tensors one after the other along its first dimension, so that
 ``tensor.unflatten(0, (K, -1))`` has one row per seed; activations are (n, K * C, …), seed by seed. A convolution
@@ -17,7 +15,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -27,30 +24,26 @@ from timm.optim import Lamb
 from torch import Tensor, nn
 
 from seedstudy.data.base import Dataset
+from seedstudy.data.encoded import first_line
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
-from seedstudy.study.trial import EpochReport, Evaluation, Trial, TrialResult
+from seedstudy.study.trial import EpochReport, Trial, TrialResult
 from seedstudy.train.checkpoint import Stopped
 from seedstudy.train.devices import accelerator_of
-from seedstudy.train.evaluate import evaluate_by_recipe
 from seedstudy.train.feed import ArrayFeed, Batch, mixed
 from seedstudy.train.models import build_model
 from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule
 from seedstudy.train.processes import RunningStatistics, Shard
 from seedstudy.train.random_state import epoch_streams, micro_batch_streams
-from seedstudy.train.result import divergence, epoch_report, eval_sets_after, trial_result
+from seedstudy.train.result import Outcome
 
 # --- networks side by side ------------------------------------------------------------------------------
 
-
-@dataclass(slots=True)
-class SeedGenerators:
-    """The generators that all layers of a stack draw stochastic depth and dropout from, one per seed."""
-
-    current: Sequence[torch.Generator]
+Generators = list[torch.Generator]
+"""One per seed: what all layers of a stack draw stochastic depth and dropout from; its items are replaced in place."""
 
 
-def seeded(seeds: Iterable[int], device: torch.device) -> Sequence[torch.Generator]:
+def seeded(seeds: Iterable[int], device: torch.device) -> Generators:
     return [torch.Generator(device).manual_seed(seed) for seed in seeds]
 
 
@@ -66,37 +59,33 @@ class StackedLinear(nn.Module):
         """Map each seed's features by its own weights."""
         by_seed = x.unflatten(1, (self.n_seeds, -1)).transpose(0, 1)
         weight = self.weight.unflatten(0, (self.n_seeds, -1)).transpose(1, 2)
-        if self.bias is None:
-            y = torch.bmm(by_seed, weight)
-        else:
-            y = torch.baddbmm(self.bias.view(self.n_seeds, 1, -1), by_seed, weight)
+        bias = None if self.bias is None else self.bias.view(self.n_seeds, 1, -1)
+        y = torch.bmm(by_seed, weight) if bias is None else torch.baddbmm(bias, by_seed, weight)
         return y.transpose(0, 1).flatten(1)
 
 
 class StackedDrop(nn.Module):
     """Stochastic depth or dropout whose masks each seed draws from its own generator, as the single layer would."""
 
-    def __init__(
-        self, rate: float, generators: SeedGenerators, *, is_per_unit: bool, scale_by_keep: bool = True
-    ) -> None:
+    def __init__(self, rate: float, generators: Generators, *, is_per_unit: bool, is_scaled: bool = True) -> None:
         super().__init__()
         self.keep, self.generators = 1.0 - rate, generators
-        self.is_per_unit, self.scale_by_keep = is_per_unit, scale_by_keep
+        self.is_per_unit, self.is_scaled = is_per_unit, is_scaled
 
     def forward(self, x: Tensor) -> Tensor:
         """Zero some images' (``is_per_unit``: some units') activations and scale what is kept."""
         if self.keep == 1.0 or not self.training:
             return x
-        n_channels = x.shape[1] // len(self.generators.current)
+        n_channels = x.shape[1] // len(self.generators)
         shape = (len(x), n_channels, *x.shape[2:]) if self.is_per_unit else (len(x), 1, *[1] * (x.ndim - 2))
-        masks = [x.new_empty(shape).bernoulli_(self.keep, generator=own) for own in self.generators.current]
+        masks = [x.new_empty(shape).bernoulli_(self.keep, generator=own) for own in self.generators]
         mask = torch.cat(masks, dim=1)
-        if self.keep > 0.0 and self.scale_by_keep:
+        if self.keep > 0.0 and self.is_scaled:
             mask.div_(self.keep)
         return x * (mask if self.is_per_unit else mask.repeat_interleave(n_channels, dim=1))
 
 
-def stack_networks(networks: Sequence[nn.Module], generators: SeedGenerators) -> nn.Module:
+def stack_networks(networks: Sequence[nn.Module], generators: Generators) -> nn.Module:
     """Return one network that computes all of ``networks``, which keep their weights.
 
     Takes images (n, K * 3, h, w) to logits (n, K * n_classes). Parameters keep their names and their number of
@@ -119,7 +108,7 @@ def stack_networks(networks: Sequence[nn.Module], generators: SeedGenerators) ->
     return stack
 
 
-def _stacked_module(module: nn.Module, n_seeds: int, generators: SeedGenerators) -> nn.Module:
+def _stacked_module(module: nn.Module, n_seeds: int, generators: Generators) -> nn.Module:
     """Return the module for K times the channels; its tensors are still the single one's."""
     match module:
         case nn.Conv2d():
@@ -131,19 +120,10 @@ def _stacked_module(module: nn.Module, n_seeds: int, generators: SeedGenerators)
         case nn.Linear():
             return StackedLinear(module, n_seeds)
         case DropPath():
-            rate, is_scaled = module.drop_prob, module.scale_by_keep
-            return StackedDrop(rate, generators, is_per_unit=False, scale_by_keep=is_scaled)
+            return StackedDrop(module.drop_prob, generators, is_per_unit=False, is_scaled=module.scale_by_keep)
         case nn.Dropout():
             return StackedDrop(module.p, generators, is_per_unit=True)
     return module
-
-
-def unstack_into(networks: Sequence[nn.Module], stack: nn.Module) -> None:
-    """Copy a stack's weights and statistics back into the single networks."""
-    state = stack.state_dict()
-    for row, network in enumerate(networks):
-        for name, value in network.state_dict().items():
-            value.copy_(state[name].unflatten(0, (len(networks), -1))[row] if value.ndim else state[name])
 
 
 # --- LAMB and gradient clipping: norms across a network's tensors, for each seed ------------------------
@@ -192,19 +172,11 @@ class StackedLamb(torch.optim.Optimizer):
         if group["weight_decay"]:
             weights = _rows(group["params"], self.n_seeds)
             update.add_(weights, alpha=group["weight_decay"])
-            ratios = [
-                _trust_ratio(w.norm(dim=1, keepdim=True), u.norm(dim=1, keepdim=True))
-                for w, u in zip(weights.split(sizes, 1), update.split(sizes, 1), strict=True)
-            ]
-            for part, ratio in zip(update.split(sizes, 1), ratios, strict=True):
-                part.mul_(ratio)
+            for weight, part in zip(weights.split(sizes, 1), update.split(sizes, 1), strict=True):
+                weight_norm, norm = weight.norm(dim=1, keepdim=True), part.norm(dim=1, keepdim=True)
+                part.mul_(torch.where((weight_norm > 0) & (norm > 0), weight_norm / norm, 1.0))  # the trust ratio
         for parameter, part in zip(group["params"], update.split(sizes, 1), strict=True):
             parameter.add_(part.reshape(parameter.shape), alpha=-group["lr"])
-
-
-def _trust_ratio(weight_norm: Tensor, update_norm: Tensor) -> Tensor:
-    """Return the ratio of the norms; 1 where either is zero."""
-    return torch.where((weight_norm > 0) & (update_norm > 0), weight_norm / update_norm, 1.0)
 
 
 def _rows(tensors: Iterable[Tensor | None], n_seeds: int) -> Tensor:
@@ -231,7 +203,7 @@ class Stack:
 
     def __init__(self, networks: Sequence[nn.Module], recipe: Recipe, accelerator: Accelerator, n_updates: int) -> None:
         self.networks, self.recipe, self._accelerator = networks, recipe, accelerator
-        self._generators = SeedGenerators([torch.Generator() for _ in networks])
+        self._generators = [torch.Generator() for _ in networks]
         network = stack_networks(networks, self._generators).to(accelerator.device)
         network = network.to(memory_format=torch.channels_last)
         optimizer = build_optimizer(network, recipe)
@@ -241,12 +213,8 @@ class Stack:
         self._statistics = RunningStatistics(network, recipe, self._shard)
         self._schedule = build_schedule(optimizer, recipe, n_updates)
         self._loss_of = build_loss(recipe, is_mixed=bool(recipe.mixup_alpha or recipe.cutmix_alpha))
-        self._network, self._optimizer = accelerator.prepare(network, optimizer)
+        self._network, self.optimizer = accelerator.prepare(network, optimizer)
         self._ema = WeightAverage(network, recipe, n_updates) if recipe.ema_decay is not None else None
-
-    @property
-    def lr(self) -> float:
-        return float(self._optimizer.param_groups[0]["lr"])
 
     def begin_epoch(self, epoch: int, streams: Sequence[Streams]) -> None:
         """Set the schedule to an epoch, counted from 0, and seed the generators from each seed's streams."""
@@ -263,7 +231,7 @@ class Stack:
         """Make one update from each seed's micro-batches; returns the seeds' losses, shape (K,)."""
         losses = torch.zeros(len(updates), device=self._accelerator.device)
         for n, batches in enumerate(zip(*updates, strict=True)):
-            self._generators.current = self._drop[n]
+            self._generators[:] = self._drop[n]
             # An image of the stack has 3 * K channels: channels_last keeps those of one pixel together.
             images = torch.cat([images for images, _ in batches], dim=1).contiguous(memory_format=torch.channels_last)
             with self._statistics.micro_batch(n):
@@ -277,8 +245,8 @@ class Stack:
             losses += loss.detach()
         if self.recipe.clip_grad_norm is not None:
             clip_grad_norms_(self._network, self.recipe.clip_grad_norm, len(updates))
-        self._optimizer.step()
-        self._optimizer.zero_grad()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         if self._ema is not None:
             self._ema.after_update(self._network, epoch=self._epoch, step=self._step)
         self._step += 1
@@ -286,23 +254,11 @@ class Stack:
         return losses
 
     def unstack(self) -> None:
-        """Give the single networks, which are evaluated, the stack's weights."""
-        unstack_into(self.networks, self._ema.module if self._ema is not None else self._network)
-
-
-@dataclass(kw_only=True, slots=True)
-class _Seed:
-    """One seed of a stack."""
-
-    trial: Trial
-    streams: Streams
-    network: nn.Module
-    """Its single network, to be evaluated."""
-    reports: list[EpochReport] = field(default_factory=list)
-    evaluations: dict[str, Evaluation] = field(default_factory=dict)
-    """After the latest epoch."""
-    reason: str = ""
-    """Why it diverged."""
+        """Copy the stack's weights and statistics into the single networks, which are evaluated."""
+        state = (self._network if self._ema is None else self._ema.module).state_dict()
+        for row, network in enumerate(self.networks):
+            for name, value in network.state_dict().items():
+                value.copy_(state[name].unflatten(0, (len(self.networks), -1))[row] if value.ndim else state[name])
 
 
 def train_stacked(
@@ -316,50 +272,41 @@ def train_stacked(
 
     A seed that diverges is no longer evaluated, but its channels are trained on, so that its neighbours keep their
     place in memory: their results are, bit for bit, what they are beside any other seed. Each seed's training time is
-    the stack's divided by its size.
-
-    :func:`why_not_stackable` must have found nothing against the model. Stacks are for trainings of minutes: they
-    keep no checkpoints.
-
-    Raises
-    ------
-    Stopped
-        ``should_stop`` was true after an update; nothing is kept.
-
+    the stack's divided by its size. Stacks are for trainings of minutes, of models that :func:`why_not_stackable`
+    allows: they keep no checkpoints. Raises Stopped, keeping nothing, where ``should_stop`` is true after an update.
     """
-    first, started = trials[0], time.perf_counter()
-    recipe = first.recipe
-    assert (
-        len({(trial.recipe, trial.model, trial.data_fingerprint, trial.vary, trial.augment) for trial in trials}) == 1
-    )
+    started = time.perf_counter()
+    first, recipe = trials[0], trials[0].recipe
+    assert len({(one.recipe, one.model, one.data_fingerprint, one.vary, one.augment) for one in trials}) == 1
 
     # Networks, optimiser, and what the seeds share.
     accelerator = accelerator_of(recipe)
     assert accelerator.num_processes == 1, "a stack is one process"
     device, shard = accelerator.device, Shard.of_update(recipe)
     n_classes, n_updates = len(data.classes), len(data.train_labels) // recipe.batch_size
-    seeds = []
-    for trial in trials:
-        streams = Streams(seed=trial.seed, vary=trial.vary)
-        network = build_model(trial.model, recipe, n_classes, seed=streams.of("init"))
-        network = network.to(device).to(memory_format=torch.channels_last)
-        seeds.append(_Seed(trial=trial, streams=streams, network=network))
-    stack = Stack([seed.network for seed in seeds], recipe, accelerator, n_updates)
+    streams = [Streams(seed=trial.seed, vary=trial.vary) for trial in trials]
+    networks = [build_model(first.model, recipe, n_classes, seed=each.of("init")) for each in streams]
+    networks = [network.to(device).to(memory_format=torch.channels_last) for network in networks]
+    outcomes = [
+        Outcome(trial=trial, data=data, network=network, accelerator=accelerator, shard=shard)
+        for trial, network in zip(trials, networks, strict=True)
+    ]
+    stack = Stack(networks, recipe, accelerator, n_updates)
     mix = build_mixing(recipe, n_classes)
     feed = ArrayFeed(data, recipe, shard, device, first.augment)
-    n_images = len(seeds) * n_updates * recipe.batch_size  # of an epoch
+    n_images = len(trials) * n_updates * recipe.batch_size  # of an epoch
     updates_s = 0.0
 
     for epoch in range(recipe.total_epochs):
         epoch_started = time.perf_counter()
-        losses = torch.zeros(n_updates, len(seeds), device=device)
-        stack.begin_epoch(epoch, [seed.streams for seed in seeds])
+        losses = torch.zeros(n_updates, len(trials), device=device)
+        stack.begin_epoch(epoch, streams)
         feeds = []
-        for seed in seeds:
-            random = epoch_streams(seed.streams, epoch, shard.micro_batches)
-            feeds.append(mixed(feed.epoch(seed.streams, epoch, random), mix, shard, random, device))
+        for own in streams:
+            random = epoch_streams(own, epoch, shard.micro_batches)
+            feeds.append(mixed(feed.epoch(own, epoch, random), mix, shard, random, device))
         for step, updates in enumerate(zip(*feeds, strict=True)):
-            lr = stack.lr
+            lr = float(stack.optimizer.param_groups[0]["lr"])
             losses[step] = stack.update(updates)
             if should_stop():
                 raise Stopped
@@ -369,42 +316,21 @@ def train_stacked(
 
         # Each seed: diverged, or evaluated as it would be alone.
         stack.unstack()
-        for seed, own_losses in zip(seeds, epoch_losses.unbind(1), strict=True):
-            seed.reason = seed.reason or divergence(own_losses, epoch)
-            if seed.reason:
-                continue
-            names = eval_sets_after(epoch, recipe, data)
-            seed.evaluations = evaluate_by_recipe(seed.network, data, names, recipe, device)
-            watched = seed.evaluations.get(data.watched)
-            images_per_s = n_images / epoch_s
-            report = epoch_report(epoch, lr=lr, losses=own_losses, images_per_s=images_per_s, watched=watched)
-            seed.reports.append(report)
-            on_epoch(seed.trial, report)
-        if all(seed.reason for seed in seeds):
+        for outcome, own_losses in zip(outcomes, epoch_losses.unbind(1), strict=True):
+            report = outcome.after_epoch(epoch, own_losses, lr=lr, images_per_s=n_images / epoch_s)
+            if report is not None:
+                on_epoch(outcome.trial, report)
+        if all(outcome.reason for outcome in outcomes):
             break
-    train_s = (time.perf_counter() - started) / len(seeds)
-    return [
-        trial_result(
-            seed.trial,
-            seed.network,
-            accelerator,
-            reason=seed.reason,
-            reports=seed.reports,
-            evaluations=seed.evaluations,
-            train_s=train_s,
-            images_per_s=(epoch + 1) * n_images / updates_s,
-            n_classes=n_classes,
-            n_stacked=len(seeds),
-        )
-        for seed in seeds
-    ]
+    train_s = (time.perf_counter() - started) / len(trials)
+    images_per_s = (epoch + 1) * n_images / updates_s
+    return [outcome.result(train_s=train_s, images_per_s=images_per_s, n_stacked=len(trials)) for outcome in outcomes]
 
 
 # --- can a model be stacked? ----------------------------------------------------------------------------
 
 TOLERANCE = 1e-3
-"""Largest difference between a stack's logits and the single networks', relative to the largest logit: rounding in
-float32 stays far below it; mixed-up channels of two seeds are far above."""
+"""Of logits, relative to the largest: rounding in float32 is far below it, mixed-up channels of two seeds far above."""
 
 
 def why_not_stackable(model: str, recipe: Recipe, n_classes: int) -> str:
@@ -420,7 +346,7 @@ def why_not_stackable(model: str, recipe: Recipe, n_classes: int) -> str:
             return f"its {type(module).__name__} ({name or 'at the top'}) has no stacked form"
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(2, 4, 3, recipe.train_size, recipe.train_size, generator=generator)
-    generators = SeedGenerators(seeded((0, 1), torch.device("cpu")))
+    generators = seeded((0, 1), torch.device("cpu"))
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         for network in networks:
             for parameter in network.parameters():
@@ -430,7 +356,7 @@ def why_not_stackable(model: str, recipe: Recipe, n_classes: int) -> str:
         try:
             stacked = _logits(stack, images.transpose(0, 1).flatten(1, 2), seed=2)
         except (RuntimeError, ValueError, IndexError) as error:
-            return f"its layers do not fit side by side ({(str(error).splitlines() or [type(error).__name__])[0]})"
+            return f"its layers do not fit side by side ({first_line(error)})"
     if stacked.shape != single.shape or not (stacked - single).abs().max() <= TOLERANCE * single.abs().max():
         return "side by side its seeds do not compute what each computes alone"
     return ""
@@ -444,20 +370,14 @@ def _logits(network: nn.Module, images: Tensor, *, seed: int) -> Any:
 # --- how many seeds? ------------------------------------------------------------------------------------
 
 SIZES = (2, 4, 8, 16)
-"""Sizes that are timed, in this order, for as long as the larger one is worth it."""
 
 MIN_GAIN = 1.15
 """A stack must train a seed this many times as fast as alone: less is lost again where the last stack is not full, and
 is not worth a result whose last bits depend on the size of its stack."""
 
-MIN_FURTHER_GAIN = 1.05
-"""A larger stack must be this many times as fast as the smaller one."""
-
-LONGEST_STACK_S = 1800.0
-"""Longest training of a stack in seconds, because it keeps no checkpoint."""
-
-LONG_STEP_S = 0.25
-"""A longer step of one seed is spent in its kernels: a stack would save nothing."""
+MIN_FURTHER_GAIN = 1.05  # of a stack of twice the size
+LONGEST_STACK_S = 1800.0  # a stack keeps no checkpoint
+LONG_STEP_S = 0.25  # spent in kernels: a stack would save nothing
 
 
 def choose_size(
@@ -465,28 +385,23 @@ def choose_size(
 ) -> tuple[int, str]:
     """Return how many seeds to stack, at most ``limit``, and a line for the user (empty: nothing to say).
 
-    Parameters
-    ----------
-    n_updates
-        Of one whole training.
-    wish
-        The size the user asked for, taken where the model can be stacked; None: time a few updates and choose.
-
+    ``wish`` is taken where the model can be stacked; where it is None, a few updates are timed, of the ``n_updates``
+    of a training.
     """
     if min(limit, wish or limit) == 1:
         return 1, ""
-    if wish is not None:
-        reason = why_not_stackable(model, recipe, n_classes)
-        return (1, _alone(model, reason)) if reason else (min(wish, limit), "")
-    accelerator = accelerator_of(recipe)
-    if accelerator.device.type == "xla":  # each new shape is compiled: timing a few steps says nothing
-        return 1, ""
-    alone = _step_times(model, recipe, n_classes, 1, accelerator)
-    next(alone)  # the first step allocates and chooses kernels
-    if next(alone) > LONG_STEP_S:
-        return 1, ""
+    if wish is None:
+        accelerator = accelerator_of(recipe)
+        if accelerator.device.type == "xla":  # each new shape is compiled: timing a few steps says nothing
+            return 1, ""
+        alone = _step_times(model, recipe, n_classes, 1, accelerator)
+        next(alone)  # the first step allocates and chooses kernels
+        if next(alone) > LONG_STEP_S:
+            return 1, ""
     if reason := why_not_stackable(model, recipe, n_classes):
-        return 1, _alone(model, reason)
+        return 1, f"{model}: one seed at a time: {reason}"
+    if wish is not None:
+        return min(wish, limit), ""
     chosen, gain = 1, 1.0
     for size in (size for size in SIZES if size <= limit):
         stacked = _step_times(model, recipe, n_classes, size, accelerator)
@@ -500,10 +415,6 @@ def choose_size(
     if gain < MIN_GAIN:
         return 1, ""
     return chosen, f"{model}: {chosen} seeds stacked, {gain:.1f}x the steps of one at a time"
-
-
-def _alone(model: str, reason: str) -> str:
-    return f"{model}: one seed at a time: {reason}"
 
 
 def _step_times(model: str, recipe: Recipe, n_classes: int, size: int, accelerator: Accelerator) -> Iterator[float]:

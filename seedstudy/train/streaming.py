@@ -21,6 +21,7 @@ from seedstudy.data.base import Dataset
 from seedstudy.data.encoded import EncodedImages
 from seedstudy.errors import DataError
 from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.placement import LOADERS
 from seedstudy.study.seeds import Streams
 from seedstudy.train.feed import Batch, build_erasing, epoch_order, image_transform
 from seedstudy.train.preprocessing import Normaliser, Preprocessing
@@ -30,17 +31,12 @@ from seedstudy.train.random_state import RandomStream, micro_batch_streams, stre
 CHUNK = 64
 """Images that a worker process returns at a time: few enough for an early start, enough to be worth the transfer."""
 
-LOADERS = "SEEDSTUDY_LOADERS"
-"""Environment variable: worker processes that decode for one training process; 0 decodes in the process itself."""
-
 Item = tuple[int, int, int]
 """(row, seed, position in the epoch): an image and the seed of its augmentation, -1 for a test image."""
 
 
 def n_loaders() -> int:
-    """Return how many worker processes decode: as the launcher set it, else one per core this process may use."""
-    given = os.environ.get(LOADERS)
-    return int(given) if given is not None else machine.cores()
+    return int(os.environ.get(LOADERS, machine.cores()))
 
 
 class _Decoder:
@@ -106,15 +102,9 @@ class StreamFeed:
     def epoch(
         self, streams: Streams, epoch: int, random: Mapping[str, RandomStream], *, first_update: int = 0
     ) -> Iterator[Iterator[Batch]]:
-        """Yield, for each update from ``first_update`` on, this process's micro-batches of (images, labels).
+        """Yield micro-batches as :meth:`~seedstudy.train.feed.ArrayFeed.epoch` does.
 
         They are made one at a time: all of an update's must be used before the next update is asked for.
-
-        Parameters
-        ----------
-        random
-            The epoch's streams (:func:`~seedstudy.train.random_state.epoch_streams`).
-
         """
         labels = torch.tensor(np.asarray(self._data.train_labels))
         order = epoch_order(len(labels), self._recipe, seed=streams.of("order", epoch))
@@ -142,16 +132,11 @@ class StreamFeed:
         return images, labels
 
 
-class EvalStream:
-    """Some images of a stored eval set in order, preprocessed for a network, in batches."""
-
-    def __init__(
-        self, images: EncodedImages, rows: npt.NDArray[np.int64], preprocessing: Preprocessing, device: torch.device
-    ) -> None:
-        self._chunks = [[(int(row), -1, 0) for row in rows[at : at + CHUNK]] for at in range(0, len(rows), CHUNK)]
-        self._loader = _Loader(images, preprocessing.transform(), device)
-        self._normalise = Normaliser(preprocessing.mean, preprocessing.std, device).in_two_steps
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for chunk in self._loader.load(self._chunks):
-            yield self._normalise(chunk)
+def eval_stream(
+    images: EncodedImages, rows: npt.NDArray[np.int64], preprocessing: Preprocessing, device: torch.device
+) -> Iterator[Tensor]:
+    """Yield some images of a stored eval set in order, preprocessed for a network, in batches."""
+    normalise = Normaliser(preprocessing.mean, preprocessing.std, device).in_two_steps
+    chunks = [[(int(row), -1, 0) for row in rows[at : at + CHUNK]] for at in range(0, len(rows), CHUNK)]
+    for chunk in _Loader(images, preprocessing.transform(), device).load(chunks):
+        yield normalise(chunk)

@@ -10,16 +10,15 @@ import torch
 
 from seedstudy.data.base import Dataset
 from seedstudy.study.seeds import Streams
-from seedstudy.study.trial import EpochReport, Evaluation, Trial, TrialResult
+from seedstudy.study.trial import EpochReport, Trial, TrialResult
 from seedstudy.train import devices
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
-from seedstudy.train.evaluate import evaluate_by_recipe
 from seedstudy.train.feed import ArrayFeed, mixed
 from seedstudy.train.models import build_model
 from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule
 from seedstudy.train.processes import RunningStatistics, Shard, mean_over_processes
 from seedstudy.train.random_state import epoch_streams, micro_batch_streams, stream_name
-from seedstudy.train.result import divergence, epoch_report, eval_sets_after, trial_result
+from seedstudy.train.result import Outcome
 from seedstudy.train.streaming import StreamFeed
 
 
@@ -34,13 +33,8 @@ def train_trial(
 
     Two calls with equal arguments on the same machine, device and thread count give identical results on CPU.
     A loss that is not finite ends the trial as ``diverged``; it never becomes an accuracy. With ``checkpoints`` the
-    trial resumes where an earlier attempt stopped, and ends as if there had been one attempt.
-
-    Raises
-    ------
-    Stopped
-        ``checkpoints`` was asked to stop; the state is written.
-
+    trial resumes where an earlier attempt stopped, and ends as if there had been one attempt; asked to stop, they
+    write the state and raise Stopped.
     """
     recipe, streams = trial.recipe, Streams(seed=trial.seed, vary=trial.vary)
     started = time.perf_counter()
@@ -64,8 +58,9 @@ def train_trial(
     network = accelerator.unwrap_model(model)  # without DistributedDataParallel around it
     ema = WeightAverage(network, recipe, n_updates) if recipe.ema_decay is not None else None
     evaluated = ema.module if ema is not None else network
+    outcome = Outcome(trial=trial, data=data, network=evaluated, accelerator=accelerator, shard=shard)
     state = TrainingState(
-        accelerator=accelerator,
+        outcome=outcome,
         model=model,
         optimizer=optimizer,
         schedule=schedule,
@@ -82,7 +77,6 @@ def train_trial(
         feed = StreamFeed(data, recipe, shard, device)
     else:
         feed = ArrayFeed(data, recipe, shard, device, trial.augment)
-    reason, evaluations = "", dict[str, Evaluation]()
     for epoch in range(state.epoch, recipe.total_epochs):
         model.train()
         # Dropout and stochastic depth alone draw on the device.
@@ -120,23 +114,11 @@ def train_trial(
         state.train_s += epoch_s
 
         # --- diverged, or evaluated ---------------------------------------------------------------------
-        if reason := divergence(losses, epoch):
+        report = outcome.after_epoch(epoch, losses, lr=state.lr, images_per_s=n_images / epoch_s)
+        if report is None:
             break
-        evaluations = evaluate_by_recipe(evaluated, data, eval_sets_after(epoch, recipe, data), recipe, device, shard)
-        watched = evaluations.get(data.watched)
-        report = epoch_report(epoch, lr=state.lr, losses=losses, images_per_s=n_images / epoch_s, watched=watched)
-        state.end_epoch(report)
+        state.end_epoch()
         on_epoch(report)
 
     # --- result -----------------------------------------------------------------------------------------
-    return trial_result(
-        trial,
-        evaluated,
-        accelerator,
-        reason=reason,
-        reports=state.reports,
-        evaluations=evaluations,
-        train_s=state.seconds(),
-        images_per_s=(epoch + 1) * n_images / state.train_s,
-        n_classes=len(data.classes),
-    )
+    return outcome.result(train_s=state.seconds(), images_per_s=(epoch + 1) * n_images / state.train_s)

@@ -36,9 +36,9 @@ OTHERS = {
 
 
 def stopping_after(path: Path, trial: Trial, updates: int) -> Checkpoints:
-    """Return checkpoints that ask for a stop at the n-th update, and write nothing before."""
+    """Return checkpoints that ask for a stop at the n-th update."""
     asked = iter(range(1, 1000))
-    return Checkpoints(path, trial.trial_id, should_stop=lambda: next(asked) == updates, share=1e-9)
+    return Checkpoints(path, trial.trial_id, should_stop=lambda: next(asked) == updates)
 
 
 def outcome(result: TrialResult) -> tuple[object, ...]:
@@ -166,7 +166,10 @@ def test_writing_takes_no_more_than_its_share(
     written: list[Path] = []
     monkeypatch.setattr(checkpoint, "write", lambda path, content: written.append(path))
     trial = make_trial(1)
-    train_trial(trial, data, checkpoints=Checkpoints(tmp_path / "c.pt", trial.trial_id, share=1e-9))
+    monkeypatch.setattr(checkpoint, "SHARE", 1e-9)
+    train_trial(trial, data, checkpoints=Checkpoints(tmp_path / "c.pt", trial.trial_id))
     assert len(written) == 1  # the first tells the cost; the second would come too soon
-    train_trial(trial, data, checkpoints=Checkpoints(tmp_path / "c.pt", trial.trial_id, share=1e9, max_gap_s=0.0))
+    monkeypatch.setattr(checkpoint, "SHARE", 1e9)
+    monkeypatch.setattr(checkpoint, "MAX_GAP_S", 0.0)
+    train_trial(trial, data, checkpoints=Checkpoints(tmp_path / "c.pt", trial.trial_id))
     assert len(written) == 1 + 2 * (4 + 1)  # after each of four updates and at the end of each of two epochs

@@ -11,7 +11,8 @@ from seedstudy.data.base import Dataset
 from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import Augmentation
-from seedstudy.train.evaluate import EvalImages
+from seedstudy.train import evaluate
+from seedstudy.train.evaluate import eval_images
 from seedstudy.train.feed import MicroBatch, PilAugmenter, TensorAugmenter, epoch_order
 from seedstudy.train.preprocessing import Normaliser, Preprocessing
 from seedstudy.train.random_state import RandomStream
@@ -82,9 +83,12 @@ def shown(recipe: Recipe, data: Dataset) -> Preprocessing:
     return Preprocessing.from_recipe(recipe, mean=data.mean, std=data.std)
 
 
-def test_native_test_images_are_not_touched(data: Dataset, tiny_recipe: Recipe) -> None:
+def test_native_test_images_are_not_touched(
+    data: Dataset, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "_EVAL_BATCH", 7)
     images = data.images["val"]
-    batches = list(EvalImages(images, shown(tiny_recipe, data), batch_size=7))
+    batches = list(eval_images(images, shown(tiny_recipe, data)))
     assert [len(batch) for batch in batches] == [7] * 5 + [5]
     restored = torch.cat(batches) * 0.25 + 0.5
     assert torch.allclose(restored.permute(0, 2, 3, 1), torch.from_numpy(images / 255).float(), atol=1e-6)
@@ -92,4 +96,4 @@ def test_native_test_images_are_not_touched(data: Dataset, tiny_recipe: Recipe) 
 
 def test_other_test_sizes_are_resized_and_cropped(data: Dataset, tiny_recipe: Recipe) -> None:
     recipe = replace(tiny_recipe, test_size=20, test_crop=0.9)
-    assert next(iter(EvalImages(data.images["val"], shown(recipe, data)))).shape == (40, 3, 20, 20)
+    assert next(eval_images(data.images["val"], shown(recipe, data))).shape == (40, 3, 20, 20)

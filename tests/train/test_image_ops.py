@@ -55,39 +55,26 @@ def spread(low: float, high: float) -> Tensor:
     return torch.linspace(low, high, N, dtype=torch.float64).float()
 
 
-EXACT: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], PilOp, Tensor]] = {
-    "AutoContrast": (
-        lambda x, _: image_ops.autocontrast_tables(x),
-        lambda i, _: ImageOps.autocontrast(i),
-        spread(0, 0),
-    ),
-    "Equalize": (lambda x, _: image_ops.equalize_tables(x), lambda i, _: ImageOps.equalize(i), spread(0, 0)),
-    "Invert": (lambda x, _: image_ops.invert_tables(x), lambda i, _: ImageOps.invert(i), spread(0, 0)),
-    "Posterize": (
-        image_ops.posterize_tables,
-        lambda i, bits: auto_augment.posterize(i, int(bits)),
-        spread(1, 8).round(),  # PIL refuses 0 bits
-    ),
-    "Solarize": (
-        image_ops.solarize_tables,
-        lambda i, level: auto_augment.solarize(i, int(level)),
-        spread(0, 256).round(),
-    ),
-    "SolarizeAdd": (
-        image_ops.solarize_add_tables,
-        lambda i, added: auto_augment.solarize_add(i, int(added)),
-        spread(0, 128).round(),
-    ),
-    "Brightness": (image_ops.brightness_tables, auto_augment.brightness, spread(0.1, 1.9)),
-    "Contrast": (image_ops.contrast_tables, auto_augment.contrast, spread(0.1, 1.9)),
+EXACT: dict[str, tuple[PilOp, Tensor]] = {
+    "AutoContrast": (lambda i, _: ImageOps.autocontrast(i), spread(0, 0)),
+    "Equalize": (lambda i, _: ImageOps.equalize(i), spread(0, 0)),
+    "Invert": (lambda i, _: ImageOps.invert(i), spread(0, 0)),
+    "Posterize": (lambda i, bits: auto_augment.posterize(i, int(bits)), spread(1, 8).round()),  # PIL refuses 0 bits
+    "Solarize": (lambda i, level: auto_augment.solarize(i, int(level)), spread(0, 256).round()),
+    "SolarizeAdd": (lambda i, added: auto_augment.solarize_add(i, int(added)), spread(0, 128).round()),
+    "Brightness": (auto_augment.brightness, spread(0.1, 1.9)),
+    "Contrast": (auto_augment.contrast, spread(0.1, 1.9)),
 }
+
+
+def by_table(name: str, batch: Tensor, arguments: Tensor) -> Tensor:
+    return image_ops.apply_tables(batch, arguments, [len(batch) * (each == name) for each in image_ops.TABLES])
 
 
 @pytest.mark.parametrize("name", EXACT)
 def test_operations_by_table_equal_pils(name: str, photographs: np.ndarray) -> None:
-    tables_of, reference, arguments = EXACT[name]
-    batch = batch_of(photographs)
-    ours = image_ops.look_up(batch, tables_of(batch, arguments))
+    reference, arguments = EXACT[name]
+    ours = by_table(name, batch_of(photographs), arguments)
     assert differences(ours, photographs, reference, arguments).max() == 0
 
 
@@ -100,10 +87,9 @@ def test_operations_that_look_at_the_image_equal_pils_on_hard_ones(name: str) ->
     images = np.ascontiguousarray(np.minimum(levels, 255).transpose(3, 0, 1, 2)).astype(np.uint8)
     images[:20] = 77
     images[20:40, :16] = 3
-    tables_of, reference, _ = EXACT[name]
-    batch, arguments = batch_of(images), spread(0.1, 1.9)
-    ours = image_ops.look_up(batch, tables_of(batch, arguments))
-    assert differences(ours, images, reference, arguments).max() == 0
+    arguments = spread(0.1, 1.9)
+    ours = by_table(name, batch_of(images), arguments)
+    assert differences(ours, images, EXACT[name][0], arguments).max() == 0
 
 
 @pytest.mark.parametrize(
@@ -175,9 +161,7 @@ def test_resized_crops_equal_pils(size: int, is_bicubic: bool, photographs: np.n
         cropped = tvf.resized_crop(image, top, left, height, width, [size, size], mode)
         return tvf.hflip(cropped) if is_flipped[int(row)] else cropped
 
-    ours = image_ops.resized_crop(
-        batch_of(photographs), boxes, size, is_bicubic=torch.full((N,), is_bicubic), is_flipped=is_flipped
-    )
+    ours = image_ops.resized_crop(batch_of(photographs), boxes, torch.full((N,), is_bicubic), is_flipped, size=size)
     off = differences(ours, photographs, reference, torch.arange(N))
     # PIL's weights are whole multiples of 2^-22: ties of the triangle's fractions round either way. Where it shrinks
     # rows first (Pillow >= 13, tall boxes made smaller), clipping in between moves a few pixels by more.
@@ -191,6 +175,6 @@ def test_large_images_are_resized_alike_without_the_table_of_small_ones(monkeypa
     batch = torch.from_numpy(rng.integers(0, 256, (16, 3, SIDE, SIDE), dtype=np.uint8))
     boxes = torch.tensor([[3, 5, 20, 17]]).repeat(16, 1)
     choices = {"is_bicubic": torch.arange(16) % 2 == 0, "is_flipped": torch.arange(16) % 4 < 2}
-    expected = image_ops.resized_crop(batch, boxes, 28, **choices)
+    expected = image_ops.resized_crop(batch, boxes, **choices, size=28)
     monkeypatch.setattr(image_ops, "_MAX_TABLE_BYTES", 0)
-    assert torch.equal(image_ops.resized_crop(batch, boxes, 28, **choices), expected)
+    assert torch.equal(image_ops.resized_crop(batch, boxes, **choices, size=28), expected)

@@ -26,7 +26,7 @@ from seedstudy.train.checkpoint import Checkpoints, Stopped
 from seedstudy.train.preprocessing import Preprocessing
 from seedstudy.train.processes import Shard
 from seedstudy.train.random_state import epoch_streams
-from seedstudy.train.streaming import EvalStream, StreamFeed
+from seedstudy.train.streaming import StreamFeed, eval_stream
 from seedstudy.train.trial import train_trial
 from tests.imagenet_tree import CLASSES, make_tree
 
@@ -121,7 +121,7 @@ def test_eval_images_are_timms_to_the_pixel(values: list[str], stored: Dataset, 
     recipe = with_values(recipe, values)
     images = stored.stored["val"]
     shown = Preprocessing.from_recipe(recipe, mean=stored.mean, std=stored.std)
-    batch = torch.cat(list(EvalStream(images, np.arange(len(images)), shown, CPU)))
+    batch = torch.cat(list(eval_stream(images, np.arange(len(images)), shown, CPU)))
     transform = create_transform(
         (3, recipe.test_size, recipe.test_size),
         is_training=False,
