@@ -18,10 +18,9 @@ from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
 from seedstudy.cli.power import power
 from seedstudy.cli.race import race
 from seedstudy.cli.recipes import data_app, recipes_app
-from seedstudy.cli.run import run
+from seedstudy.cli.run import run, trial
 from seedstudy.cli.status import cancel, clean, status
 from seedstudy.cli.summary import fit, summary
-from seedstudy.cli.trial import trial
 from seedstudy.errors import SeedstudyError, missing_extra
 
 app = typer.Typer(
