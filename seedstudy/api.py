@@ -37,11 +37,8 @@ if TYPE_CHECKING:
     from seedstudy.decide.summary import Fits, Summaries
     from seedstudy.engines.status import Cancellation, StudyStatus
     from seedstudy.engines.watch import Say
-    from seedstudy.recipes import catalogue
     from seedstudy.recipes.reader import RecipeFile
     from seedstudy.store.store import State, Store
-    from seedstudy.study.network import Cost, EvaluatedSet
-    from seedstudy.study.study import Study
     from seedstudy.train.preprocessing import Preprocessing
     from seedstudy.train.pretrained import Judged
 
