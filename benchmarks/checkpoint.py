@@ -21,7 +21,7 @@ import torch
 from seedstudy import data as datasets
 from seedstudy.data.base import Dataset
 from seedstudy.recipes.reader import load_recipe
-from seedstudy.recipes.scaling import scale
+from seedstudy.recipes.scaling import DataFacts, scale
 from seedstudy.study.trial import Trial
 from seedstudy.train import checkpoint
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
@@ -29,14 +29,8 @@ from seedstudy.train.trial import train_trial
 
 
 def a_trial(data: Dataset, model: str, epochs: int) -> Trial:
-    recipe = scale(
-        load_recipe("a2"),
-        data="shapes",
-        n_train=len(data.train_labels),
-        image_size=data.image_size,
-        epoch_ratio=1 / 15,
-        epochs=epochs,
-    )
+    facts = DataFacts(name="shapes", n_train=len(data.train_labels), image_size=data.image_size, epoch_ratio=1 / 15)
+    recipe = scale(load_recipe("a2"), facts, epochs=epochs)
     return Trial(
         recipe=recipe,
         model=model,

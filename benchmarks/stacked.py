@@ -90,14 +90,8 @@ def main() -> None:
     torch.set_num_threads(1)
     prepared = datasets.prepare(arguments.data, data_dir=arguments.data_dir, cache_dir=arguments.cache_dir)
     data = datasets.load(prepared, train_limit=arguments.n_train)
-    recipe = scale(
-        load_recipe(arguments.recipe),
-        data=arguments.data,
-        n_train=arguments.n_train,
-        image_size=data.image_size,
-        epoch_ratio=datasets.info(arguments.data).epoch_ratio,
-        epochs=arguments.epochs,
-    )
+    facts = replace(datasets.info(arguments.data), n_train=arguments.n_train)
+    recipe = scale(load_recipe(arguments.recipe), facts, epochs=arguments.epochs)
     recipe = with_values(recipe, ["epochs=1", *arguments.changes])
     short = shortened(data, arguments.updates * recipe.batch_size)
     sizes = [int(size) for size in arguments.sizes.split(",")]

@@ -28,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars
@@ -97,7 +97,7 @@ def loop_command(
     train_py: Path, images: Path, data: Dataset, model: str, epochs: int, seed: int, options: list[str]
 ) -> list[str]:
     """Return train.py's command for one seed of a2, scaled as `seedstudy` scales it."""
-    recipe = scale(load_recipe("a2"), data="cifar10", n_train=N_TRAIN, image_size=32, epoch_ratio=1, epochs=epochs)
+    recipe = scale(load_recipe("a2"), replace(datasets.info("cifar10"), n_train=N_TRAIN), epochs=epochs)
     flags = {
         "--data-dir": images,
         "--device": "cpu",

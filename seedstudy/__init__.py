@@ -31,48 +31,12 @@ if TYPE_CHECKING:
     from seedstudy.recipes.recipe import Recipe
     from seedstudy.show.plots.audit import plot_audit
     from seedstudy.show.plots.canvas import save_picture
-    from seedstudy.show.plots.distributions import plot_distributions
+    from seedstudy.show.plots.distributions import plot_distributions, plot_fits
     from seedstudy.show.plots.estimation import plot_estimation
-    from seedstudy.show.plots.fits import plot_fits
     from seedstudy.show.plots.power import plot_power
     from seedstudy.show.plots.race import plot_race
     from seedstudy.stats.audit import best_of
     from seedstudy.study.study import Study, load_study
-
-_HOMES = {
-    "Answer": "decide.compare",
-    "Comparisons": "decide.compare",
-    "Recipe": "recipes.recipe",
-    "Study": "study.study",
-    "across_data": "api",
-    "audit": "api",
-    "best_of": "stats.audit",
-    "check_data": "api",
-    "compare": "api",
-    "cost": "api",
-    "data_sets": "api",
-    "evaluate": "api",
-    "fit": "api",
-    "grid": "api",
-    "import_files": "api",
-    "load_predictions": "api",
-    "load_recipe": "recipes.reader",
-    "load_study": "study.study",
-    "load_trials": "api",
-    "plot_audit": "show.plots.audit",
-    "plot_distributions": "show.plots.distributions",
-    "plot_estimation": "show.plots.estimation",
-    "plot_fits": "show.plots.fits",
-    "plot_power": "show.plots.power",
-    "plot_race": "show.plots.race",
-    "power": "api",
-    "race": "api",
-    "run": "api",
-    "save_picture": "show.plots.canvas",
-    "status": "api",
-    "summary": "api",
-}
-"""Public name -> its module. None of them is also the name of a room: an imported room would hide it."""
 
 __all__ = [
     "Answer",
@@ -108,6 +72,24 @@ __all__ = [
     "status",
     "summary",
 ]
+_HOMES = {
+    **dict.fromkeys(__all__, "api"),
+    "Answer": "decide.compare",
+    "Comparisons": "decide.compare",
+    "Recipe": "recipes.recipe",
+    "Study": "study.study",
+    "best_of": "stats.audit",
+    "load_recipe": "recipes.reader",
+    "load_study": "study.study",
+    "plot_audit": "show.plots.audit",
+    "plot_distributions": "show.plots.distributions",
+    "plot_estimation": "show.plots.estimation",
+    "plot_fits": "show.plots.distributions",
+    "plot_power": "show.plots.power",
+    "plot_race": "show.plots.race",
+    "save_picture": "show.plots.canvas",
+}
+"""Public name -> its module. None of them is also the name of a room: an imported room would hide it."""
 
 
 def __getattr__(name: str) -> Any:

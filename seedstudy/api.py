@@ -1,7 +1,7 @@
 """What `import seedstudy as ss` offers, and the one thing that every command calls: a function per question.
 
-Each function returns one typed answer, whose ``to_dict()`` is the document of the command's ``--json``. Everything
-heavy is imported where it is used, so that no question pays for the needs of another.
+Each function returns one typed answer, whose ``to_dict()`` is the document of the command's ``--json``. What is heavy
+(Polars, SciPy, torch) is imported where it is used, so that no question pays for the needs of another.
 """
 
 from __future__ import annotations
@@ -9,12 +9,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seedstudy import data as datasets
 from seedstudy import machine
-from seedstudy.document import FLAT, HIDDEN, fields_of
+from seedstudy.decide.answers import Answers
+from seedstudy.document import FLAT, HIDDEN, fields_of, shown_as
 from seedstudy.errors import StudyError, require_extra, suggest
+from seedstudy.recipes import catalogue
+from seedstudy.recipes.reader import load_recipe
+from seedstudy.study.network import Cost, EvaluatedSet
+from seedstudy.study.study import Study, adjusted, check_name, load_study
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,14 +36,14 @@ if TYPE_CHECKING:
     from seedstudy.decide.race import Race
     from seedstudy.decide.summary import Fits, Summaries
     from seedstudy.engines.status import Cancellation, StudyStatus
+    from seedstudy.engines.watch import Say
     from seedstudy.recipes import catalogue
+    from seedstudy.recipes.reader import RecipeFile
+    from seedstudy.store.store import State, Store
     from seedstudy.study.network import Cost, EvaluatedSet
     from seedstudy.study.study import Study
     from seedstudy.train.preprocessing import Preprocessing
     from seedstudy.train.pretrained import Judged
-
-Say = Callable[[str], None]
-"""Receives one line at a time: progress, and what a user must know beside the answer."""
 
 
 def _say(line: str) -> None:
@@ -51,20 +58,26 @@ class RunAnswer:
     """What `run` trained: how many trials ended how, and their accuracies."""
 
     study: str
-    folder: Path = field(metadata=HIDDEN)
-    planned: int
-    """Trials that were asked for."""
-    counts: Mapping[str, int] = field(metadata=FLAT)
-    """Those of them that are ok, diverged or failed."""
-    is_complete: bool = field(metadata=HIDDEN)
-    """Whether every trial has a result; a diverged training is one."""
-    summaries: Summaries | None = field(metadata=HIDDEN)
+    folder: Path
+    states: Mapping[str, State]
+    """Of the trials that were asked for, by trial id."""
+    summaries: Summaries | None
     """Of every recipe in the study; None where no trial has finished."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of trials in each state in which a trial ends."""
+        return {state: list(self.states.values()).count(state) for state in ("ok", "diverged", "failed")}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every trial has a result; a diverged training is one."""
+        return {"ok", "diverged"}.issuperset(self.states.values())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``run --json``."""
-        groups = self.summaries.to_dict() if self.summaries else {"groups": []}
-        return {**fields_of(self), **groups}
+        trials = {"study": self.study, "planned": len(self.states), **self.counts}
+        return {**trials, **(self.summaries.to_dict() if self.summaries else {"groups": []})}
 
 
 def run(
@@ -97,64 +110,53 @@ def run(
 
     """
     from seedstudy.engines import launch
-    from seedstudy.study.study import Study, adjusted, load_study
 
     if study is None and recipes is None:
         raise StudyError("nothing to train: name a recipe (--recipe a2) or a study file.")
     start = study if isinstance(study, Study | None) else load_study(Path(study))
     plan = adjusted(start, recipes=recipes, **given)
-    outcome = launch.run(
+    states, scan = launch.run(
         plan,
         results=Path(results),
         cache_dir=machine.cache_dir(),
-        data_dir=None if data_dir is None else Path(data_dir),
+        data_dir=_path(data_dir),
         is_retry=is_retry,
         is_detached=is_detached,
         say=say,
     )
     summaries = None
-    if outcome.counts["ok"]:
-        source = _source(results, plan.name, eval_sets, scans={plan.name: outcome.scan})
+    if "ok" in states.values():
+        source = _source(results, plan.name, eval_sets)
+        source.scans[plan.name] = scan
         summaries = _summaries((), source, level=0.95)
-    return RunAnswer(
-        study=plan.name,
-        folder=outcome.folder,
-        planned=len(outcome.states),
-        counts=outcome.counts,
-        is_complete=outcome.is_complete,
-        summaries=summaries,
-    )
+    return RunAnswer(study=plan.name, folder=Path(results) / plan.name, states=states, summaries=summaries)
 
 
 def status(study: str = "main", *, results: str | Path = "results") -> StudyStatus:
     """Return the state of every trial of a study."""
     from seedstudy.engines.status import study_status
-    from seedstudy.store.store import open_study
 
-    return study_status(open_study(Path(results), study))
+    return study_status(_store(results, study))
 
 
 def cancel(study: str = "main", *, results: str | Path = "results") -> Cancellation:
     """Stop a study's trials, wherever they run; each keeps its state, and `run` goes on with it."""
     from seedstudy.engines import status
-    from seedstudy.store.store import open_study
 
-    return status.cancel(open_study(Path(results), study))
+    return status.cancel(_store(results, study))
 
 
 def leftovers(study: str = "main", *, results: str | Path = "results") -> dict[Path, int]:
     """Return the files, with their sizes in bytes, that `clean` removes; none of them holds a result."""
     from seedstudy.engines import status
-    from seedstudy.store.store import open_study
 
-    return status.leftovers(open_study(Path(results), study))
+    return status.leftovers(_store(results, study))
 
 
 def clean(paths: Iterable[Path]) -> None:
-    """Remove files that :func:`leftovers` returned."""
-    from seedstudy.engines import status
-
-    status.remove(paths)
+    """Remove files that :func:`leftovers` returned, some of which may be gone already."""
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 # --- numbers in, answers out ----------------------------------------------------------------------------
@@ -164,12 +166,6 @@ def load_trials(path: str | Path = "results/main") -> pl.DataFrame:
     """Return a study's TRIALS frame, one row per trial and eval set, and the margin that the study declared.
 
     Damaged trials are left out, with a warning that names the file, as every command leaves them out with a note.
-
-    Raises
-    ------
-    StoreError
-        No such folder.
-
     """
     import warnings
 
@@ -183,10 +179,8 @@ def load_trials(path: str | Path = "results/main") -> pl.DataFrame:
 
 def load_predictions(path: str | Path, trial_id: str) -> pl.DataFrame:
     """Return one trial's PREDICTIONS frame, one row per eval set and image."""
-    from seedstudy.store.store import open_study
-
     path = Path(path)
-    return open_study(path.parent, path.name).predictions(trial_id)
+    return _store(path.parent, path.name).predictions(trial_id)
 
 
 def summary(
@@ -200,11 +194,7 @@ def summary(
 ) -> Summaries:
     """Describe recipes on every eval set: n, mean, std, min, max, seed 0, each with its interval.
 
-    Parameters
-    ----------
-    what
-        Selectors, or a TRIALS frame and selectors of its recipes, as in :func:`compare`; none: the whole study.
-
+    `what`: selectors, or a TRIALS frame and selectors of its recipes, as in :func:`compare`; none: the whole study.
     """
     return _summaries(what, _source(results, study, eval_sets, metric, unit), level=level)
 
@@ -241,7 +231,7 @@ def fit(
         raise StudyError("fit needs one recipe, for example ss.fit(trials, 'a2').")
     (arm,) = select_arms(what, source)
     groups = tuple(fit_group(group, level=level, n_examples=n_examples, rng_seed=rng_seed) for group in arm)
-    return Fits(groups=groups, left_out=source.left_out)
+    return Fits(answers=groups, left_out=source.left_out)
 
 
 def compare(
@@ -288,10 +278,9 @@ def compare(
 
     if correction not in CORRECTIONS:
         raise StudyError(f'--correction "{correction}" is no correction.{suggest(correction, CORRECTIONS)}')
-    source = _source(results, study, eval_sets, metric, unit)
-    _check_level(level)
     if n_selectors(what) < 2:
         raise StudyError("compare needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
+    source = _source(results, study, eval_sets, metric, unit)
     arms = select_arms(what, source)
     rule = rule_for(_flat(arms), margin=margin, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
@@ -309,18 +298,14 @@ def grid(
 ) -> Grids:
     """Read architecture difference, recipe difference and seed noise from one table, one per eval set.
 
-    Parameters
-    ----------
-    what
-        As in :func:`compare`, with every combination of at least two models and two recipes; none: the whole study.
-
+    `what` as in :func:`compare`: every combination of at least two models and two recipes; none: the whole study.
     """
     from seedstudy.decide.grid import Grids, analyse_grid
     from seedstudy.decide.group import select
 
     source = _source(results, study, eval_sets, metric, unit)
     _check_level(level)
-    return Grids(grids=analyse_grid(_flat(select(what, source)), level=level), left_out=source.left_out)
+    return Grids(answers=analyse_grid(_flat(select(what, source)), level=level), left_out=source.left_out)
 
 
 def across_data(
@@ -343,10 +328,9 @@ def across_data(
     from seedstudy.decide.compare import rule_for
     from seedstudy.decide.group import n_selectors, select
 
-    source = _source(results, study, eval_sets, metric, unit)
-    _check_level(level)
     if n_selectors(what) < 2:
         raise StudyError("--across-data needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
+    source = _source(results, study, eval_sets, metric, unit)
     arms = select(what, source)
     rule = rule_for(_flat(arms), margin=margin, level=level, lower_is_better=lower_is_better)
     answer = across.across_data(arms, rule, rng_seed=rng_seed)
@@ -381,14 +365,12 @@ def race(
         order of the seeds.
     replay
         Train nothing.
-    margin
-        Smallest difference of interest; None: as the study declared.
+    margin, lower_is_better
+        As in :func:`compare`.
     target
         Race one recipe against this number.
     eval_set
         The one that decides; None: val.
-    lower_is_better
-        As in :func:`compare`.
     plan
         Values of :class:`~seedstudy.stats.race.Plan`: ``alpha``, ``method``, ``first``, ``every``, ``most``,
         ``futility``; the defaults for the others, with `replay` the shortest arm as the budget.
@@ -405,25 +387,19 @@ def race(
 
     given = {key: value for key, value in (plan or {}).items() if value is not None}
     if replay:
-        source = _source(results, study, None if eval_set is None else (eval_set,), metric, unit)
+        source = _source(results, study, eval_set, metric, unit)
         groups = [on_one_eval_set(arm, source) for arm in select_arms(what, source)]
         if not groups:
             raise StudyError("race needs two recipes: A (the baseline) and B, for example `seedstudy race a3 a2`.")
         rule = rule_for(groups, margin=margin, level=0.95, lower_is_better=lower_is_better)
         answer = replay_groups(
-            groups,
-            given,
-            margin=rule.margin,
-            lower_is_better=rule.lower_is_better,
-            target=target,
-            rng_seed=rng_seed,
+            groups, given, margin=rule.margin, lower_is_better=rule.lower_is_better, target=target, rng_seed=rng_seed
         )
         return replace(answer, left_out=source.left_out)
     if metric != "top1" or lower_is_better or unit is not None:
         raise StudyError("race: trials are raced by top1; other metrics come from files, with --replay.")
     from seedstudy.engines import race as live
     from seedstudy.store.store import Store
-    from seedstudy.study.study import adjusted
 
     recipes = [str(name) for name in what]
     if margin is None:
@@ -433,7 +409,7 @@ def race(
         given if margin is None else {**given, "margin": margin},
         results=Path(results),
         cache_dir=machine.cache_dir(),
-        data_dir=None if data_dir is None else Path(data_dir),
+        data_dir=_path(data_dir),
         eval_set=eval_set or "val",
         target=target,
         is_retry=is_retry,
@@ -483,22 +459,17 @@ def power(
     from seedstudy.decide import plan
     from seedstudy.decide.group import on_one_eval_set, select_arms
 
-    source = _source(results, study, None if eval_set is None else (eval_set,), metric, unit)
+    source = _source(results, study, eval_set, metric, unit)
     groups = [on_one_eval_set(arm, source) for arm in select_arms(pilots, source)]
     spread = plan.spread_of(sd, groups)
+    seconds = [group.train_s for group in groups if group.train_s is not None]
+    hours = None
     if cost is not None:
-        hours = [plan.gpu_hours_of(cost)] * 2
-    else:
-        hours = [group.train_s / 3600.0 for group in groups if group.train_s is not None]
-    answer = plan.plan_seeds(
-        spread,
-        difference=difference,
-        n=n,
-        power=power,
-        alpha=alpha,
-        margin=margin,
-        gpu_hours_per_seed=(hours[0], hours[-1]) if hours and len(hours) >= len(groups) else None,
-    )
+        hours = (plan.gpu_hours_of(cost),) * 2
+    elif seconds and len(seconds) == len(groups):
+        hours = seconds[0] / 3600.0, seconds[-1] / 3600.0
+    rates = {"power": power, "alpha": alpha}
+    answer = plan.plan_seeds(spread, difference=difference, n=n, margin=margin, gpu_hours_per_seed=hours, **rates)
     return replace(answer, left_out=source.left_out)
 
 
@@ -555,11 +526,10 @@ def audit(
         )
     published = read_published_table(Path(table), columns=columns, label=label, unit=unit)
     source = _source(results, study, None, metric, None if unit == "none" else unit)
-    if reference is not None:
-        noise = audits.noise_of_sweep(select_arms([reference], source)[0], published.columns)
-    else:
-        assert sd is not None
+    if sd is not None:
         noise = audits.noise_of(sd, published.columns)
+    elif reference is not None:
+        noise = audits.noise_of_sweep(select_arms([reference], source)[0], published.columns)
     if lower_is_better is None:
         names = published.columns if metric == "top1" else (metric,)
         directions = {is_lower_better(name, None if unit == "none" else "pp") for name in names}
@@ -623,14 +593,13 @@ def import_files(
 
     """
     from seedstudy.read.counts import trials_of_files
-    from seedstudy.read.groups import Request
     from seedstudy.store import outside
     from seedstudy.store.store import Store
 
     store = Store(Path(results), study)
     trials, notes = trials_of_files(
         [str(file) for file in files],
-        Request(metric=metric, eval_sets=None if eval_sets is None else tuple(eval_sets), unit=unit),
+        _source(results, study, eval_sets, metric, unit),
         study=study,
         recipe=recipe,
         model=model,
@@ -698,32 +667,20 @@ def evaluate(
         timm's folder ``results``: its figures stand beside ours.
 
     """
-    from seedstudy import data as datasets
     from seedstudy.read.published import timm_top1
-    from seedstudy.recipes.reader import load_recipe
     from seedstudy.store import outside
-    from seedstudy.study.network import EvaluatedSet
-    from seedstudy.study.study import check_name
 
     check_name(study)
     require_extra("train")
     from seedstudy.train.pretrained import judge
 
-    prepared = datasets.prepare(
-        data, data_dir=None if data_dir is None else Path(data_dir), cache_dir=machine.cache_dir(), progress=say
-    )
+    prepared = datasets.prepare(data, data_dir=_path(data_dir), cache_dir=machine.cache_dir(), progress=say)
     loaded = datasets.load(prepared)
-    judged = judge(
-        model,
-        loaded,
-        _available(loaded, eval_sets, say),
-        weights=None if weights is None else Path(weights),
-        recipe=load_recipe(recipe) if recipe is not None else None,
-        size=size,
-        crop=crop,
-    )
+    tested_as = None if recipe is None else load_recipe(recipe)
+    names = _available(loaded, eval_sets, say)
+    judged = judge(model, loaded, names, weights=_path(weights), recipe=tested_as, size=size, crop=crop)
     shown = judged.preprocessing
-    tag, base = outside.recipe_and_model(model, None if weights is None else Path(weights))
+    tag, base = outside.recipe_and_model(model, _path(weights))
     is_new = outside.add_evaluated(
         Path(results) / study,
         judged.evaluations,
@@ -777,20 +734,10 @@ def _warn_of_wrong_folders(judged: Judged, data: Dataset, say: Say) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Costs(Sequence["Cost"]):
+class Costs(Answers[Cost]):
     """Size and, where it was timed, speed of networks."""
 
-    costs: tuple[Cost, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the document of ``cost --json``."""
-        return fields_of(self)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.costs[index]
-
-    def __len__(self) -> int:
-        return len(self.costs)
+    answers: tuple[Cost, ...] = field(metadata=shown_as("costs"))
 
 
 def cost(
@@ -824,7 +771,7 @@ def cost(
     for name in models:
         say(f"{name}: counting" if counts_only else f"{name}: counting and timing")
         rows.append(costs.measure(name, image_size=size, batch_size=batch, n_timed=0 if counts_only else repeats))
-    return Costs(costs=tuple(rows))
+    return Costs(answers=tuple(rows))
 
 
 # --- what there is to train -------------------------------------------------------------------------------
@@ -832,15 +779,11 @@ def cost(
 
 def recipes() -> catalogue.Catalogue:
     """Return the recipes that come with seedstudy, and what keeps them from being trained as they are."""
-    from seedstudy.recipes import catalogue
-
     return catalogue.catalogue()
 
 
-def recipe(name: str, *, model: str | None = None, data: str | None = None) -> catalogue.Description:
+def recipe(name: str, *, model: str | None = None, data: str | None = None) -> RecipeFile:
     """Return every value of a recipe, for a network and scaled to a data set where these are given."""
-    from seedstudy.recipes import catalogue
-
     return catalogue.describe(name, model, data=_data_facts(data))
 
 
@@ -848,36 +791,26 @@ def recipe_differences(
     *names: str, model: str | None = None, data: str | None = None, everything: bool = False
 ) -> catalogue.Differences:
     """Return in which values recipes differ, or all values."""
-    from seedstudy.recipes import catalogue
-
     return catalogue.differences(names, model, data=_data_facts(data), everything=everything)
 
 
 def recipe_models(*names: str) -> catalogue.Networks:
     """Return the networks whose training the recipes' sources report; of all packaged recipes by default."""
-    from seedstudy.recipes import catalogue
-
     return catalogue.networks(names)
 
 
 def data_sets() -> Catalogue:
     """Return the data sets that can be trained on."""
-    from seedstudy import data
-
-    return data.catalogue()
+    return datasets.catalogue()
 
 
 def check_data(name: str, *, data_dir: str | Path | None = None) -> Check:
     """Say which parts of a data set are on disk, what is missing and how to get it."""
-    from seedstudy import data
-
-    return data.check(name, None if data_dir is None else Path(data_dir))
+    return datasets.check(name, _path(data_dir))
 
 
 def _data_facts(name: str | None) -> DataInfo | None:
-    from seedstudy import data
-
-    return None if name is None else data.info(name)
+    return None if name is None else datasets.info(name)
 
 
 # --- shared steps -----------------------------------------------------------------------------------------
@@ -889,19 +822,21 @@ def _source(
     eval_sets: Sequence[str] | None = None,
     metric: str = "top1",
     unit: str | None = None,
-    *,
-    scans: Mapping[str, Any] | None = None,
 ) -> Source:
     from seedstudy.decide.group import Source
 
-    return Source(
-        results=Path(results),
-        study=study,
-        eval_sets=None if eval_sets is None else tuple(eval_sets),
-        metric=metric,
-        unit=unit,
-        scans=dict(scans or {}),
-    )
+    names = None if eval_sets is None else (eval_sets,) if isinstance(eval_sets, str) else tuple(eval_sets)
+    return Source(results=Path(results), study=study, eval_sets=names, metric=metric, unit=unit)
+
+
+def _store(results: str | Path, study: str) -> Store:
+    from seedstudy.store.store import open_study
+
+    return open_study(Path(results), study)
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
 
 
 def _summaries(what: Sequence[Any], source: Source, *, level: float) -> Summaries:
@@ -910,7 +845,7 @@ def _summaries(what: Sequence[Any], source: Source, *, level: float) -> Summarie
 
     _check_level(level)
     groups = _flat(with_distinct_labels(select(what, source)))
-    return Summaries(groups=tuple(summarise(group, level=level) for group in groups), left_out=source.left_out)
+    return Summaries(answers=tuple(summarise(group, level=level) for group in groups), left_out=source.left_out)
 
 
 def _check_level(level: float) -> None:
@@ -919,4 +854,4 @@ def _check_level(level: float) -> None:
 
 
 def _flat(arms: Iterable[Sequence[Any]]) -> list[Any]:
-    return [group for arm in arms for group in arm]
+    return list(chain.from_iterable(arms))

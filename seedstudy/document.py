@@ -58,16 +58,11 @@ def fields_of(answer: Any) -> dict[str, Any]:
         value = getattr(answer, field.name)
         if name == "":
             found |= document(value) if value is not None else {}
-        elif is_interval(value):
+        elif all(hasattr(value, end) for end in ("value", "low", "high")):  # an estimate with an interval
             found |= {name: finite(value.value), f"{name}_ci": ends(value)}
         else:
             found[name] = document(value)
     return found
-
-
-def is_interval(value: Any) -> bool:
-    """Say whether an object is an estimate with an interval."""
-    return all(hasattr(value, name) for name in ("value", "low", "high"))
 
 
 def finite(value: float | None) -> float | None:

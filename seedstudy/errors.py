@@ -34,6 +34,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error of a library says; its type where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 class RecipeError(SeedstudyError):
     """A recipe file or value that cannot be used."""
 
@@ -68,14 +73,7 @@ class MissingExtraError(SeedstudyError):
 
 
 def require_extra(extra: str) -> None:
-    """Raise where a module of an extra is not installed, without importing any.
-
-    Raises
-    ------
-    MissingExtraError
-        Names the module and the command that installs it.
-
-    """
+    """Raise MissingExtraError where a module of an extra is not installed, without importing any."""
     for module in EXTRAS[extra]:
         if find_spec(module) is None:
             raise MissingExtraError(module, extra)

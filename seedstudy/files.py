@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from seedstudy import machine
-from seedstudy.errors import StoreError
+from seedstudy.errors import SeedstudyError, StoreError
 
 FORMAT = 2
 READABLE_FORMATS = (1, 2)
@@ -29,9 +29,6 @@ LARGEST_TOML = 2**20
 """Bytes; a file of recipes or studies has a few thousand."""
 LARGEST_RECORD = 64 * 2**20
 """Bytes; our records are far smaller, and a file of this size would fill the memory."""
-
-
-# --- writing ------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -48,14 +45,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def open_to_write(path: Path, flags: int) -> int:
-    """Return a descriptor; the only place where files of a study are opened to be written.
-
-    Parameters
-    ----------
-    flags
-        As of ``os.open``: ``os.O_WRONLY | os.O_CREAT``, say.
-
-    """
+    """Return a descriptor, as ``os.open``; the only place where files of a study are opened to be written."""
     return os.open(path, flags | machine.BINARY, 0o666)
 
 
@@ -64,13 +54,8 @@ def write_atomically(
 ) -> None:
     """Write a file completely or not at all, in a folder that exists.
 
-    Parameters
-    ----------
-    is_first_only
-        Keep a file that exists already.
-    is_durable
-        Wait until the disk has it; unnecessary for a file that can be made again.
-
+    ``is_first_only`` keeps a file that exists already. ``is_durable`` waits until the disk has it, which is unnecessary
+    for a file that can be made again.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)  # left by a killed process with the same number
@@ -90,9 +75,6 @@ def write_atomically(
         temporary.unlink(missing_ok=True)
 
 
-# --- reading ------------------------------------------------------------------------------------------
-
-
 def damaged(path: Path, why: str, remedy: str = "") -> StoreError:
     """Return the error that says which file is damaged, why, and what to do."""
     return StoreError(f"{path}: damaged ({why})" + (f"; {remedy}." if remedy else "."))
@@ -103,21 +85,14 @@ def opened(path: Path, *, remedy: str = "") -> Iterator[io.BufferedReader]:
     """Open a file for reading; a folder, pipe or device in its place is an error of one line."""
     try:
         descriptor = os.open(path, os.O_RDONLY | machine.NON_BLOCKING | machine.BINARY)
-    except OSError as error:
-        raise _unreadable(path, error, remedy) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise damaged(path, "not a regular file", remedy)
-    with os.fdopen(descriptor, "rb") as file:
-        try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise damaged(path, "not a regular file", remedy)
+        with os.fdopen(descriptor, "rb") as file:
             yield file
-        except OSError as error:
-            raise _unreadable(path, error, remedy) from error
-
-
-def _unreadable(path: Path, error: OSError, remedy: str) -> StoreError:
-    how = remedy if remedy and isinstance(error, FileNotFoundError) else "check its permissions"
-    return StoreError(f"{path}: cannot be read ({error.strerror}); {how}.")
+    except OSError as error:
+        how = remedy if remedy and isinstance(error, FileNotFoundError) else "check its permissions"
+        raise StoreError(f"{path}: cannot be read ({error.strerror}); {how}.") from error
 
 
 def sha256(path: Path, *, remedy: str = "") -> str:
@@ -127,18 +102,9 @@ def sha256(path: Path, *, remedy: str = "") -> str:
 
 
 def read_json(path: Path, *, remedy: str = "") -> dict[str, Any]:
-    """Return the JSON object in a file, unchecked.
+    """Return the JSON object in a file, its seal unchecked; raises StoreError where there is none.
 
-    Parameters
-    ----------
-    remedy
-        What the user can do about a damaged file; the end of the error's sentence.
-
-    Raises
-    ------
-    StoreError
-        The file cannot be read, or holds no JSON object.
-
+    ``remedy`` is what the user can do about a damaged file, the end of the error's sentence.
     """
     with opened(path, remedy=remedy) as file:
         content = file.read(LARGEST_RECORD + 1)
@@ -153,22 +119,21 @@ def read_json(path: Path, *, remedy: str = "") -> dict[str, Any]:
     return document
 
 
-def read_short_text(path: Path) -> str:
-    """Return the text of a file that a person wrote.
-
-    Raises
-    ------
-    OSError
-        The file cannot be read.
-    UnicodeDecodeError
-        It is not UTF-8, or longer than a megabyte (an endless device).
-
-    """
-    with path.open("rb") as file:
-        content = file.read(LARGEST_TOML + 1)
-    if len(content) > LARGEST_TOML:
-        raise UnicodeDecodeError("utf-8", b"", LARGEST_TOML, LARGEST_TOML, "longer than a megabyte")
-    return content.decode()
+def read_toml(path: Path, *, what: str, error: type[SeedstudyError]) -> dict[str, Any]:
+    """Return the TOML document in a file that a person wrote; what cannot be read raises an error of this type."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_TOML + 1)  # and no more: it may be an endless device
+        if len(content) > LARGEST_TOML:
+            raise error(f"{path}: cannot read the {what} (longer than a megabyte).")
+        text = content.decode()
+    except (OSError, ValueError) as cause:  # ValueError: not UTF-8, or a NUL in the name
+        reason = getattr(cause, "strerror", None) or "not UTF-8 text"
+        raise error(f"{path}: cannot read the {what} ({reason}).") from cause
+    try:
+        return parse_toml(text)
+    except ValueError as cause:
+        raise error(f"{path}: not valid TOML: {cause}.") from cause
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -177,9 +142,6 @@ def parse_toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise ValueError("nested too deep") from None
-
-
-# --- records ------------------------------------------------------------------------------------------
 
 
 def write_record(path: Path, record: Mapping[str, Any], *, is_first_only: bool = False) -> None:
@@ -191,11 +153,7 @@ def write_record(path: Path, record: Mapping[str, Any], *, is_first_only: bool =
 def read_record(path: Path, *, remedy: str = "") -> dict[str, Any]:
     """Return what :func:`write_record` wrote, in this or an older format; ``remedy`` as in :func:`read_json`.
 
-    Raises
-    ------
-    StoreError
-        The file cannot be read, is damaged, or has a newer format.
-
+    Raises StoreError where the file cannot be read, is damaged, or has a newer format.
     """
     record = read_json(path, remedy=remedy)
     if record.get("format") not in READABLE_FORMATS:

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from seedstudy.data.base import Dataset, EvalSet
-from seedstudy.recipes import reader as recipes
+from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.recipe import Recipe
-from seedstudy.recipes.scaling import scale
+from seedstudy.recipes.scaling import DataFacts, scale
 from seedstudy.store.store import Store
 from seedstudy.study.seeds import PURPOSES
 from seedstudy.study.study import Study
@@ -132,7 +132,8 @@ def data() -> Dataset:
 @pytest.fixture(scope="session")
 def tiny_recipe() -> Recipe:
     """A2 at 16 px: two epochs of four updates of 16 images."""
-    scaled = scale(recipes.load_recipe("a2"), data="tiny", n_train=64, image_size=16, epoch_ratio=0.04, epochs=2)
+    facts = DataFacts(name="tiny", n_train=64, image_size=16, epoch_ratio=0.04)
+    scaled = scale(load_recipe("a2"), facts, epochs=2)
     return replace(scaled, batch_size=16, micro_batch=16)
 
 

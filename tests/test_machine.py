@@ -56,7 +56,7 @@ def test_the_launcher_counts_cores_on_macos(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
     assert local.default_slots(Placement()) == 6
     (environment, *_) = local.slot_environments(3, Placement())
-    assert environment[local.LOADERS] == "2"
+    assert environment["SEEDSTUDY_LOADERS"] == "2"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can reset the peak")

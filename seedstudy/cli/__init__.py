@@ -12,18 +12,15 @@ import typer
 from seedstudy import __version__
 from seedstudy.cli.audit import audit
 from seedstudy.cli.compare import compare
-from seedstudy.cli.cost import cost
-from seedstudy.cli.data import data_app
-from seedstudy.cli.evaluate import evaluate
-from seedstudy.cli.fit import fit
 from seedstudy.cli.import_files import import_files
+from seedstudy.cli.networks import cost, evaluate
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
 from seedstudy.cli.power import power
 from seedstudy.cli.race import race
-from seedstudy.cli.recipes import recipes_app
+from seedstudy.cli.recipes import data_app, recipes_app
 from seedstudy.cli.run import run
 from seedstudy.cli.status import cancel, clean, status
-from seedstudy.cli.summary import summary
+from seedstudy.cli.summary import fit, summary
 from seedstudy.cli.trial import trial
 from seedstudy.errors import SeedstudyError, missing_extra
 

@@ -7,17 +7,8 @@ from typing import Annotated
 
 import typer
 
-from seedstudy.cli.options import (
-    AsJson,
-    LowerIsBetter,
-    Metric,
-    Results,
-    Save,
-    StudyName,
-    name_left_out,
-    print_answer,
-    words,
-)
+import seedstudy as ss
+from seedstudy.cli import options
 
 
 def audit(
@@ -36,28 +27,25 @@ def audit(
     best_of: Annotated[int | None, typer.Option("--best-of", help="Each number is the best of so many seeds.")] = None,
     ladder: Annotated[bool, typer.Option("--ladder", help="Compare each row with the one before it.")] = False,
     alpha: Annotated[float, typer.Option(help="Error rate over each family of comparisons.")] = 0.05,
-    results: Results = Path("results"),
-    study: StudyName = "main",
-    metric: Metric = "top1",
+    results: options.Results = Path("results"),
+    study: options.StudyName = "main",
+    metric: options.Metric = "top1",
     unit: Annotated[
         str | None,
         typer.Option("--unit", help="percent or fraction, where the numbers leave it open; none: no accuracies."),
     ] = None,
-    lower_is_better: LowerIsBetter = None,
-    save: Save = None,
-    as_json: AsJson = False,
+    lower_is_better: options.LowerIsBetter = None,
+    save: options.Save = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Say which differences of a published table of single runs exceed seed noise."""
-    from seedstudy import api
     from seedstudy.show.audit import audit_tables
-    from seedstudy.show.plots import check_picture
 
-    check_picture(save)
-    answer = api.audit(
+    answer = ss.audit(
         table,
         sd=sd,
         reference=reference,
-        columns=words(columns) if columns else None,
+        columns=options.words(columns) if columns else None,
         label=label,
         n_seeds=seeds,
         best_of=best_of,
@@ -69,10 +57,6 @@ def audit(
         unit=unit,
         lower_is_better=lower_is_better,
     )
-    print_answer(answer, lambda: audit_tables(answer), as_json=as_json)
-    if save is not None:
-        from seedstudy.show.plots.audit import plot_audit
-        from seedstudy.show.plots.canvas import save_picture
-
-        save_picture(plot_audit(answer), save)
-    name_left_out(answer.left_out)
+    options.print_answer(answer, lambda: audit_tables(answer), as_json=as_json)
+    options.save_plot(save, lambda: ss.plot_audit(answer))
+    options.name_left_out(answer.left_out)

@@ -7,26 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seedstudy.cli.options import (
-    EXIT_GATE,
-    AsJson,
-    Details,
-    EvalSets,
-    Level,
-    LowerIsBetter,
-    Margin,
-    RngSeed,
-    Save,
-    Where,
-    check_choice,
-    eval_names,
-    grouped,
-    name_left_out,
-    print_answer,
-    values,
-    words,
-)
-from seedstudy.errors import StudyError
+import seedstudy as ss
+from seedstudy.cli import options
+from seedstudy.errors import StudyError, suggest
 
 if TYPE_CHECKING:
     from seedstudy.decide.compare import Comparisons
@@ -34,17 +17,17 @@ if TYPE_CHECKING:
 VERDICTS = ("better", "worse", "equivalent", "inconclusive")
 
 
-@grouped
+@options.grouped
 def compare(
     what: Annotated[
         list[str] | None, typer.Argument(metavar="A B [C]...", help="A is the baseline; B, C… are judged by it.")
     ] = None,
     *,
-    where: Where,
-    eval_sets: EvalSets = None,
-    lower_is_better: LowerIsBetter = None,
-    margin: Margin = None,
-    level: Level = 0.95,
+    where: options.Where,
+    eval_sets: options.EvalSets = None,
+    lower_is_better: options.LowerIsBetter = None,
+    margin: options.Margin = None,
+    level: options.Level = 0.95,
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Every recipe with every other one.")] = False,
     grid: Annotated[
         bool, typer.Option("--grid", help="Architectures x recipes as one table (of the whole study, or of A B…).")
@@ -57,13 +40,13 @@ def compare(
     correction: Annotated[
         str, typer.Option("--correction", help="For several comparisons: holm, max-t or none.")
     ] = "holm",
-    rng_seed: RngSeed = 0,
+    rng_seed: options.RngSeed = 0,
     fail_on: Annotated[
         str | None, typer.Option("--fail-on", help="Exit 3 at this verdict: worse, inconclusive…")
     ] = None,
-    details: Details = False,
-    save: Save = None,
-    as_json: AsJson = False,
+    details: options.Details = False,
+    save: options.Save = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Give the verdict on B (C…) against A: better, worse, equivalent or inconclusive.
 
@@ -71,48 +54,36 @@ def compare(
     table.csv:COLUMN=VALUE), a folder of logs (runs/a2), a quoted pattern ("runs/*/summary.csv"), or a published
     "79.5±0.1 n=5".
     """
-    gates = words(fail_on or "")
+    gates = options.words(fail_on or "")
     for gate in gates:
-        check_choice("--fail-on", gate, VERDICTS, what="verdict")
-    from seedstudy import api
+        if gate not in VERDICTS:
+            raise StudyError(f'--fail-on "{gate}" is no verdict.{suggest(gate, VERDICTS)}')
     from seedstudy.show.compare import across_data_tables, comparison_tables, grid_tables
-    from seedstudy.show.plots import check_picture
 
-    check_picture(save)
-    asked: dict[str, Any] = {**values(where), "eval_sets": eval_names(eval_sets), "level": level}
+    asked: dict[str, Any] = {**options.values(where), "eval_sets": options.eval_names(eval_sets), "level": level}
     if grid:
         if gates or save is not None or all_pairs or paired or across_data:
             raise StudyError("--grid is a table of its own: leave --fail-on, --save and the other options out.")
-        table = api.grid(*what or (), **asked)
-        print_answer(table, lambda: grid_tables(table), as_json=as_json)
-        name_left_out(table.left_out)
+        table = ss.grid(*what or (), **asked)
+        options.print_answer(table, lambda: grid_tables(table), as_json=as_json)
+        options.name_left_out(table.left_out)
         return
     asked |= {"margin": margin, "lower_is_better": lower_is_better, "rng_seed": rng_seed}
     if across_data:
         if all_pairs or paired:
             raise StudyError("--across-data compares with A, unpaired: leave --all-pairs and --paired out.")
-        pooled = api.across_data(*what or (), **asked)
-        print_answer(pooled, lambda: across_data_tables(pooled), as_json=as_json)
+        pooled = ss.across_data(*what or (), **asked)
+        options.print_answer(pooled, lambda: across_data_tables(pooled), as_json=as_json)
         _end(pooled.comparisons, gates, save)
         return
-    answer = api.compare(
-        *what or (),
-        **asked,
-        all_pairs=all_pairs,
-        paired=paired,
-        primary=primary,
-        correction=correction,  # type: ignore[arg-type]  # checked there
-    )
-    print_answer(answer, lambda: comparison_tables(answer, with_details=details), as_json=as_json)
+    asked |= {"all_pairs": all_pairs, "paired": paired, "primary": primary, "correction": correction}
+    answer = ss.compare(*what or (), **asked)
+    options.print_answer(answer, lambda: comparison_tables(answer, with_details=details), as_json=as_json)
     _end(answer, gates, save)
 
 
 def _end(comparisons: Comparisons, gates: tuple[str, ...], save: Path | None) -> None:
-    if save is not None:
-        from seedstudy.show.plots.canvas import save_picture
-        from seedstudy.show.plots.estimation import plot_estimation
-
-        save_picture(plot_estimation(comparisons.answers), save)
-    name_left_out(comparisons.left_out)
+    options.save_plot(save, lambda: ss.plot_estimation(comparisons.answers))
+    options.name_left_out(comparisons.left_out)
     if any(answer.verdict.word in gates for answer in comparisons.answers):
-        raise typer.Exit(EXIT_GATE)
+        raise typer.Exit(options.EXIT_GATE)

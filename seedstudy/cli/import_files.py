@@ -6,54 +6,44 @@ from typing import Annotated
 
 import typer
 
-from seedstudy.cli.options import (
-    AsJson,
-    EvalSets,
-    Where,
-    eval_names,
-    grouped,
-    name_left_out,
-    print_answer,
-    tell,
-    values,
-)
+import seedstudy as ss
+from seedstudy.cli import options
 
 
-@grouped
+@options.grouped
 def import_files(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Tables, logs, folders, patterns in quotes.")],
     *,
-    where: Where,
+    where: options.Where,
     recipe: Annotated[str | None, typer.Option("-r", "--recipe", help="Recipe, where the file does not say.")] = None,
     model: Annotated[str | None, typer.Option("-m", "--model", help="Model, where the file does not say.")] = None,
     data: Annotated[str | None, typer.Option("-d", "--data", help="Data set, where the file does not say.")] = None,
     n_examples: Annotated[
         str | None, typer.Option("--n-examples", help="Images: 10000, or val=10000,v2=2000 (known for imagenet).")
     ] = None,
-    eval_sets: EvalSets = None,
-    as_json: AsJson = False,
+    eval_sets: options.EvalSets = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Put trials trained elsewhere into a study, so that every other command works on them.
 
     Reads CSV, Parquet, JSON, plain numbers, timm's summary.csv, Lightning's metrics.csv, Hugging Face's
     all_results.json and trainer_state.json, exports of Weights & Biases, and TensorBoard event files.
     """
-    from seedstudy import api
     from seedstudy.show.summary import summary_tables
 
-    answer = api.import_files(
+    answer = ss.import_files(
         *files,
-        **values(where),
+        **options.values(where),
         recipe=recipe,
         model=model,
         data=data,
         n_examples=n_examples,
-        eval_sets=eval_names(eval_sets),
+        eval_sets=options.eval_names(eval_sets),
     )
     place = f"study {answer.study}, {answer.folder}"
     n = answer.imported
-    tell(f"{n} trials imported into {place}" if n else f"imported before into {place}: nothing to do")
+    options.tell(f"{n} trials imported into {place}" if n else f"imported before into {place}: nothing to do")
     for note in answer.notes:
-        tell(f"note: {note}")
-    print_answer(answer, lambda: summary_tables(answer.summaries, with_details=False), as_json=as_json)
-    name_left_out(answer.summaries.left_out)
+        options.tell(f"note: {note}")
+    options.print_answer(answer, lambda: summary_tables(answer.summaries), as_json=as_json)
+    options.name_left_out(answer.summaries.left_out)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
+import seedstudy as ss
 from seedstudy.errors import StudyError, suggest
 
 EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -25,13 +26,24 @@ EvalSet = Annotated[str | None, typer.Option("--eval", help="The one eval set th
 Metric = Annotated[str, typer.Option("--metric", help="Metric, or column of a file.")]
 Unit = Annotated[str | None, typer.Option("--unit", help="percent or fraction, where plain accuracies leave it open.")]
 LowerIsBetter = Annotated[
-    bool | None,
-    typer.Option("--lower-is-better/--higher-is-better", help="For metrics whose name leaves it open."),
+    bool | None, typer.Option("--lower-is-better/--higher-is-better", help="For metrics whose name leaves it open.")
 ]
 Level = Annotated[float, typer.Option("--level", help="Confidence level of the intervals.")]
 Details = Annotated[bool, typer.Option("--details", help="Also what decides nothing: medians, a new seed, ranks…")]
 RngSeed = Annotated[int, typer.Option("--rng-seed", help="Seed of permutations and bootstrap.")]
-Save = Annotated[Path | None, typer.Option("--save", help="Also write the picture (.png, .pdf or .svg).")]
+
+
+def _check_picture(path: Path | None) -> Path | None:
+    from seedstudy.show.plots import check_picture
+
+    check_picture(path)
+    return path
+
+
+Save = Annotated[
+    Path | None,
+    typer.Option("--save", callback=_check_picture, help="Also write the picture (.png, .pdf or .svg)."),
+]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the data set.")]
 Margin = Annotated[
     float | None, typer.Option("--margin", help="Smallest difference of interest, in points (default: the study's).")
@@ -148,12 +160,6 @@ def one_eval_set(text: str | None) -> str | None:
     return names[0] if names else None
 
 
-def check_choice(option: str, given: str, known: Iterable[str], *, what: str) -> None:
-    """Refuse a word that is not among the known ones."""
-    if given not in known:
-        raise StudyError(f'{option} "{given}" is no {what}.{suggest(given, known)}')
-
-
 # --- how a command ends ----------------------------------------------------------------------------------
 
 
@@ -169,12 +175,17 @@ def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> No
     show(render())
 
 
-def name_left_out(sentences: Iterable[str] | Mapping[str, str]) -> None:
+def save_plot(path: Path | None, draw: Callable[[], Any]) -> None:
+    """Draw and write a picture, where one was asked for."""
+    if path is not None:
+        ss.save_picture(draw(), path)
+
+
+def name_left_out(sentences: Sequence[str]) -> None:
     """Name what is damaged, on stderr, and exit as for wrong usage where there is any."""
-    found = list(sentences.values() if isinstance(sentences, Mapping) else sentences)
-    for sentence in found:
+    for sentence in sentences:
         tell(f"left out: {sentence}")
-    if found:
+    if sentences:
         raise typer.Exit(EXIT_USAGE)
 
 

@@ -6,20 +6,11 @@ from typing import Annotated
 
 import typer
 
-from seedstudy.cli.options import (
-    AsJson,
-    EvalSet,
-    Save,
-    Where,
-    grouped,
-    name_left_out,
-    one_eval_set,
-    print_answer,
-    values,
-)
+import seedstudy as ss
+from seedstudy.cli import options
 
 
-@grouped
+@options.grouped
 def power(
     difference: Annotated[float | None, typer.Option(help="Difference to plan for, in the unit of --sd.")] = None,
     n: Annotated[int | None, typer.Option("--n", help="Seeds per arm.")] = None,
@@ -39,18 +30,15 @@ def power(
         str | None, typer.Option(help="GPU-hours per seed: a number, or MODEL@RECIPE of RSB Table 3 (resnet50@a2).")
     ] = None,
     *,
-    where: Where,
-    eval_set: EvalSet = None,
-    save: Save = None,
-    as_json: AsJson = False,
+    where: options.Where,
+    eval_set: options.EvalSet = None,
+    save: options.Save = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Plan: seeds per arm for a difference, smallest detectable difference for n seeds, and their cost."""
-    from seedstudy import api
     from seedstudy.show.plan import power_lines
-    from seedstudy.show.plots import check_picture
 
-    check_picture(save)
-    answer = api.power(
+    answer = ss.power(
         sd,
         pilots=pilot or (),
         difference=difference,
@@ -59,13 +47,9 @@ def power(
         alpha=alpha,
         margin=margin,
         cost=cost,
-        **values(where),
-        eval_set=one_eval_set(eval_set),
+        **options.values(where),
+        eval_set=options.one_eval_set(eval_set),
     )
-    print_answer(answer, lambda: power_lines(answer), as_json=as_json)
-    if save is not None:
-        from seedstudy.show.plots.canvas import save_picture
-        from seedstudy.show.plots.power import plot_power
-
-        save_picture(plot_power(answer), save)
-    name_left_out(answer.left_out)
+    options.print_answer(answer, lambda: power_lines(answer), as_json=as_json)
+    options.save_plot(save, lambda: ss.plot_power(answer))
+    options.name_left_out(answer.left_out)

@@ -6,35 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seedstudy.cli.options import (
-    AsJson,
-    DataDir,
-    EvalSet,
-    LowerIsBetter,
-    Margin,
-    Placement,
-    RetryFailed,
-    Save,
-    Training,
-    Where,
-    grouped,
-    name_left_out,
-    one_eval_set,
-    print_answer,
-    tell,
-    values,
-)
+import seedstudy as ss
+from seedstudy.cli import options
 
 if TYPE_CHECKING:
     from seedstudy.decide.race import Race
 
 
-@grouped
+@options.grouped
 def race(
     what: Annotated[list[str], typer.Argument(metavar="A B [C]...", help="RECIPE or RECIPE@MODEL; files to replay.")],
     *,
     replay: Annotated[bool, typer.Option("--replay", help="Train nothing: race on results or files.")] = False,
-    margin: Margin = None,
+    margin: options.Margin = None,
     most: Annotated[int | None, typer.Option("--max-seeds", help="Budget: seeds per arm (default 20).")] = None,
     first: Annotated[int | None, typer.Option("--first-look", help="Seeds per arm at the first look (3).")] = None,
     every: Annotated[int | None, typer.Option("--look-every", help="Seeds per arm between looks (1).")] = None,
@@ -49,53 +33,38 @@ def race(
     ] = None,
     target: Annotated[float | None, typer.Option(help="Race one recipe against this number.")] = None,
     model: Annotated[str | None, typer.Option("-m", "--model", help="Model of arms that name none.")] = None,
-    training: Training,
-    data_dir: DataDir = None,
-    placement: Placement,
-    retry_failed: RetryFailed = False,
-    where: Where,
-    eval_set: EvalSet = None,
-    lower_is_better: LowerIsBetter = None,
-    save: Save = None,
-    as_json: AsJson = False,
+    training: options.Training,
+    data_dir: options.DataDir = None,
+    placement: options.Placement,
+    retry_failed: options.RetryFailed = False,
+    where: options.Where,
+    eval_set: options.EvalSet = None,
+    lower_is_better: options.LowerIsBetter = None,
+    save: options.Save = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Add seeds, round by round, until the question is decided; the same command goes on."""
-    from seedstudy import api
-    from seedstudy.show.plots import check_picture
     from seedstudy.show.race import look_lines, race_tables
-
-    check_picture(save)
 
     def say_look(race: Race) -> None:
         for line in look_lines(race):
-            tell(line)
+            options.tell(line)
 
-    answer = api.race(
+    answer = ss.race(
         *what,
         replay=replay,
         margin=margin,
         target=target,
-        eval_set=one_eval_set(eval_set),
-        **values(where),
+        eval_set=options.one_eval_set(eval_set),
+        **options.values(where),
         lower_is_better=lower_is_better,
-        plan={
-            "alpha": alpha,
-            "method": method,
-            "first": first,
-            "every": every,
-            "most": most,
-            "futility": futility,
-        },
-        training={"models": model, **values(training), "placement": values(placement)},
+        plan={"alpha": alpha, "method": method, "first": first, "every": every, "most": most, "futility": futility},
+        training={"models": model, **options.values(training), "placement": options.values(placement)},
         data_dir=data_dir,
         is_retry=retry_failed,
         on_look=say_look,
-        say=tell,
+        say=options.tell,
     )
-    print_answer(answer, lambda: race_tables(answer), as_json=as_json)
-    if save is not None:
-        from seedstudy.show.plots.canvas import save_picture
-        from seedstudy.show.plots.race import plot_race
-
-        save_picture(plot_race(answer), save)
-    name_left_out(answer.left_out)
+    options.print_answer(answer, lambda: race_tables(answer), as_json=as_json)
+    options.save_plot(save, lambda: ss.plot_race(answer))
+    options.name_left_out(answer.left_out)

@@ -1,4 +1,4 @@
-"""`recipes list | show | diff | models`: the recipes as data."""
+"""`recipes list | show | diff | models` and `data list | check`: what there is to train."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ from typing import Annotated
 
 import typer
 
-from seedstudy.cli.options import AsJson, print_answer
+import seedstudy as ss
+from seedstudy.cli import options
 
 recipes_app = typer.Typer(help="The recipes as data: list, show, diff, models.", no_args_is_help=True)
+data_app = typer.Typer(help="Data sets: what is on disk, what is missing and how to get it.", no_args_is_help=True)
 
 ForModel = Annotated[str | None, typer.Option("-m", "--model", help="With what the recipe says of this model.")]
 ForData = Annotated[str | None, typer.Option("-d", "--data", help="Show it scaled to this data set.")]
 
 
 @recipes_app.command("list")
-def recipes_list(as_json: AsJson = False) -> None:
+def recipes_list(as_json: options.AsJson = False) -> None:
     """List the recipes that come with seedstudy, and what they lack."""
     from seedstudy import api
     from seedstudy.show.recipes import recipe_list
 
     answer = api.recipes()
-    print_answer(answer, lambda: recipe_list(answer.recipes), as_json=as_json)
+    options.print_answer(answer, lambda: recipe_list(answer.recipes), as_json=as_json)
 
 
 @recipes_app.command("show")
@@ -30,14 +32,15 @@ def recipes_show(
     model: ForModel = None,
     data: ForData = None,
     sources: Annotated[bool, typer.Option("--sources", help="Say where each value comes from.")] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show every value of a recipe, and what it lacks."""
     from seedstudy import api
     from seedstudy.show.recipes import recipe_table
 
     answer = api.recipe(name, model=model, data=data)
-    print_answer(answer, lambda: recipe_table(answer, with_sources=sources or data is not None), as_json=as_json)
+    with_sources = sources or data is not None
+    options.print_answer(answer, lambda: recipe_table(answer, with_sources=with_sources), as_json=as_json)
 
 
 @recipes_app.command("diff")
@@ -46,24 +49,48 @@ def recipes_diff(
     model: ForModel = None,
     data: ForData = None,
     everything: Annotated[bool, typer.Option("--all", help="Also show where they agree.")] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show side by side in which values recipes differ, in the rows and order of RSB's Table 2."""
     from seedstudy import api
     from seedstudy.show.recipes import recipe_diff
 
     answer = api.recipe_differences(*names, model=model, data=data, everything=everything)
-    print_answer(answer, lambda: recipe_diff(answer), as_json=as_json)
+    options.print_answer(answer, lambda: recipe_diff(answer), as_json=as_json)
 
 
 @recipes_app.command("models")
 def recipes_models(
     names: Annotated[list[str] | None, typer.Argument(metavar="[RECIPE…]", help="Only these (default: all).")] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """List the networks whose training the recipes' sources report, with their sizes."""
     from seedstudy import api
     from seedstudy.show.recipes import model_list
 
     answer = api.recipe_models(*names or ())
-    print_answer(answer, lambda: model_list(answer.models), as_json=as_json)
+    options.print_answer(answer, lambda: model_list(answer.models), as_json=as_json)
+
+
+@data_app.command("list")
+def data_list(as_json: options.AsJson = False) -> None:
+    """List the data sets."""
+    from seedstudy.show.recipes import data_list
+
+    answer = ss.data_sets()
+    options.print_answer(answer, lambda: data_list(answer.data), as_json=as_json)
+
+
+@data_app.command("check")
+def data_check(
+    name: Annotated[str, typer.Argument(metavar="D", help="Name of a data set.")],
+    data_dir: options.DataDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Say which parts of a data set are on disk, what is missing and how to get it."""
+    from seedstudy.show.recipes import data_parts
+
+    answer = ss.check_data(name, data_dir=data_dir)
+    options.print_answer(answer, lambda: data_parts(answer.parts), as_json=as_json)
+    if answer.is_damaged:
+        raise typer.Exit(options.EXIT_FAILED)

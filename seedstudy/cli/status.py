@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seedstudy.cli.options import AsJson, Results, StudyArgument, print_answer, tell
+import seedstudy as ss
+from seedstudy.cli import options
 
 if TYPE_CHECKING:
     from seedstudy.engines.status import StudyStatus
@@ -17,22 +18,20 @@ _WATCH_PAUSE_S = 2.0
 
 
 def status(
-    study: StudyArgument = "main",
-    results: Results = Path("results"),
+    study: options.StudyArgument = "main",
+    results: options.Results = Path("results"),
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show the state of every trial of a study: queued, running (where, since when, time left), ok, failed (why), …."""
-    from seedstudy import api
-
     if not watch or as_json:
-        _print(api.status(study, results=results), as_json=as_json)
+        _print(ss.status(study, results=results), as_json=as_json)
         return
     from rich.console import Console
 
     console = Console()
     while True:
-        answer = api.status(study, results=results)
+        answer = ss.status(study, results=results)
         console.clear()
         _print(answer, as_json=False)
         time.sleep(_WATCH_PAUSE_S)
@@ -41,26 +40,26 @@ def status(
 def _print(answer: StudyStatus, *, as_json: bool) -> None:
     from seedstudy.show.status import status_tables
 
-    print_answer(answer, lambda: status_tables(answer), as_json=as_json)
+    options.print_answer(answer, lambda: status_tables(answer), as_json=as_json)
     if not as_json:
         for sentence in answer.damaged.values():
-            tell(f"left out: {sentence}")
+            options.tell(f"left out: {sentence}")
 
 
-def cancel(study: StudyArgument = "main", results: Results = Path("results")) -> None:
+def cancel(study: options.StudyArgument = "main", results: options.Results = Path("results")) -> None:
     """Stop a study's trials, wherever they run; each keeps its state, and `seedstudy run` goes on with it."""
     from seedstudy import api
 
     done = api.cancel(study, results=results)
-    tell(
+    options.tell(
         f"study {study}: {done.n_running} running trials asked to stop ({done.n_signalled} of them on this machine), "
         f"{done.n_jobs} jobs taken from the queue; launchers on other machines follow within seconds."
     )
 
 
 def clean(
-    study: StudyArgument = "main",
-    results: Results = Path("results"),
+    study: options.StudyArgument = "main",
+    results: options.Results = Path("results"),
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Remove what finished trials left behind: checkpoints, leases nobody holds, temporary files. Results stay."""
@@ -68,11 +67,11 @@ def clean(
 
     files = api.leftovers(study, results=results)
     if not files:
-        tell(f"study {study}: nothing to remove.")
+        options.tell(f"study {study}: nothing to remove.")
         return
     for path, size in files.items():
         print(f"{path} ({size:,} bytes)")
     if not yes:
         typer.confirm(f"Remove these {len(files)} files ({sum(files.values()) / 1e6:.1f} MB)?", abort=True, err=True)
     api.clean(files)
-    tell(f"study {study}: {len(files)} files removed.")
+    options.tell(f"study {study}: {len(files)} files removed.")

@@ -1,4 +1,4 @@
-"""`summary`: the table of n, mean, std, min, max and seed 0."""
+"""`summary`: the table of n, mean, std, min, max and seed 0; `fit`: the distribution over seeds."""
 
 from __future__ import annotations
 
@@ -6,43 +6,50 @@ from typing import Annotated
 
 import typer
 
-from seedstudy.cli.options import (
-    AsJson,
-    Details,
-    EvalSets,
-    Level,
-    Save,
-    Where,
-    eval_names,
-    grouped,
-    name_left_out,
-    print_answer,
-    values,
-)
+import seedstudy as ss
+from seedstudy.cli import options
 
 
-@grouped
+@options.grouped
 def summary(
     what: Annotated[list[str] | None, typer.Argument(metavar="[WHAT]...", help="RECIPE, RECIPE@MODEL, a file…")] = None,
     *,
-    where: Where,
-    eval_sets: EvalSets = None,
-    level: Level = 0.95,
-    details: Details = False,
-    save: Save = None,
-    as_json: AsJson = False,
+    where: options.Where,
+    eval_sets: options.EvalSets = None,
+    level: options.Level = 0.95,
+    details: options.Details = False,
+    save: options.Save = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show n, mean, std, min, max and seed 0 per eval set, each with its interval (the RSB table)."""
-    from seedstudy import api
-    from seedstudy.show.plots import check_picture
     from seedstudy.show.summary import summary_tables
 
-    check_picture(save)
-    answer = api.summary(*what or (), **values(where), eval_sets=eval_names(eval_sets), level=level)
-    print_answer(answer, lambda: summary_tables(answer, with_details=details), as_json=as_json)
-    if save is not None:
-        from seedstudy.show.plots.canvas import save_picture
-        from seedstudy.show.plots.distributions import plot_distributions
+    answer = ss.summary(*what or (), **options.values(where), eval_sets=options.eval_names(eval_sets), level=level)
+    options.print_answer(answer, lambda: summary_tables(answer, with_details=details), as_json=as_json)
+    options.save_plot(save, lambda: ss.plot_distributions(answer))
+    options.name_left_out(answer.left_out)
 
-        save_picture(plot_distributions(answer), save)
-    name_left_out(answer.left_out)
+
+@options.grouped
+def fit(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="One recipe: RECIPE, RECIPE@MODEL, a file, a folder…")],
+    *,
+    where: options.Where,
+    eval_sets: options.EvalSets = None,
+    level: options.Level = 0.95,
+    n_examples: Annotated[
+        int | None, typer.Option("--n-examples", min=1, help="Images of the eval set, where a file does not say.")
+    ] = None,
+    rng_seed: options.RngSeed = 0,
+    save: options.Save = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Describe the distribution over seeds: families, goodness of fit, histogram with Gaussian fit (RSB Figure 2)."""
+    from seedstudy.show.summary import fit_table
+
+    names = options.eval_names(eval_sets)
+    asked = {**options.values(where), "eval_sets": names, "n_examples": n_examples}
+    answer = ss.fit(what, **asked, level=level, rng_seed=rng_seed)
+    options.print_answer(answer, lambda: fit_table(answer), as_json=as_json)
+    options.save_plot(save, lambda: ss.plot_fits(answer))
+    options.name_left_out(answer.left_out)

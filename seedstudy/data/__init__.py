@@ -54,15 +54,8 @@ def prepare(name: str, *, data_dir: Path | None = None, cache_dir: Path, progres
     """Decode, render or index a data set once and return its folder in the cache, for :func:`load`.
 
     The folder is keyed by the content of the sources, so a changed file makes a new entry. An entry that exists is
-    verified and reused; a damaged one is made again.
-
-    Raises
-    ------
-    DataError
-        Unknown name; files that are missing, incomplete or damaged; a cache folder that cannot be written.
-    MissingExtraError
-        The data set needs the extra ``train``.
-
+    verified and reused; a damaged one is made again. DataError for files that are missing, incomplete or damaged, and a
+    cache folder that cannot be written; MissingExtraError where the data set needs the extra ``train``.
     """
     from seedstudy.data import cache
 
@@ -77,19 +70,9 @@ def prepare(name: str, *, data_dir: Path | None = None, cache_dir: Path, progres
 
 
 def load(prepared: Path, *, train_limit: int | None = None) -> Dataset:
-    """Map a prepared data set into memory.
+    """Map a prepared data set into memory; DataError where the folder is damaged or the limit impossible.
 
-    Parameters
-    ----------
-    train_limit
-        Number of training images to keep: the first of each class in their original order, with class counts as equal
-        as the data allow. None: all.
-
-    Raises
-    ------
-    DataError
-        The folder is damaged, or the limit impossible.
-
+    Of the training images the first ``train_limit`` are kept, class by class in turn and in their original order.
     """
     from seedstudy.data import cache
 

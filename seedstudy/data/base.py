@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from seedstudy.document import HIDDEN
+from seedstudy.recipes.scaling import DataFacts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,9 +61,9 @@ class EvalSet:
 
         counts = np.array([len(labels) for labels in label_sets], dtype=np.int64)
         kept = np.flatnonzero(counts)
-        return EvalSet(
+        return replace(
+            self,
             name=name,
-            images=self.images,
             rows=self.rows[kept],
             example_ids=self.example_ids[kept],
             label_offsets=np.cumsum([0, *counts[kept]], dtype=np.int64),
@@ -90,6 +90,13 @@ class EvalSet:
         # An image may have several labels: any of them will do.
         np.logical_or.at(correct, image_of_label, hits)
         return correct.reshape(predicted.shape)
+
+
+def numbered(prefix: str, n: int) -> NDArray[np.str_]:
+    """Return the example ids of n images in a fixed order."""
+    import numpy as np
+
+    return np.array([f"{prefix}-{row:05d}" for row in range(n)])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,22 +137,12 @@ class Dataset:
         return "val" if "val" in self.eval_sets else "minival"
 
 
-# --- before anything is loaded ----------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DataInfo:
+class DataInfo(DataFacts):
     """Static facts of a data set."""
 
-    name: str
     title: str
-    n_train: int
-    """Training images."""
-    image_size: int | None
-    """Height and width, pixels; None: each image has its own, and recipes are used as written."""
     n_classes: int
-    epoch_ratio: float = field(metadata=HIDDEN)
-    """The epochs of a recipe are multiplied by this (0.04: 300 -> 12)."""
     default_model: str
     note: str
     """One sentence: what it is and where it comes from."""
@@ -181,9 +178,6 @@ class Check:
     @property
     def is_damaged(self) -> bool:
         return any(part.status == "damaged" for part in self.parts)
-
-
-# --- what a data set implements ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,16 +61,11 @@ def ensure(name: str, *, source_key: str, cache_dir: Path, build: Callable[[], C
 
 def load(prepared: Path, *, train_limit: int | None = None) -> Dataset:
     """Map one entry into memory; DataError where it is damaged or the limit is impossible."""
-    meta = _read_meta(prepared)
-    arrays = {key: _open_array(prepared, key, facts) for key, facts in meta["arrays"].items()}
-    eval_sets = {
-        item["name"]: EvalSet(
-            name=item["name"],
-            images=item["images"],
-            **{field: np.asarray(arrays[f"{item['name']}.{field}"]) for field in _EVAL_FIELDS},
-        )
-        for item in meta["eval_sets"]
-    }
+    meta, arrays = _open(prepared)
+    eval_sets = {}
+    for item in meta["eval_sets"]:
+        fields: dict[str, Any] = {field: np.asarray(arrays[f"{item['name']}.{field}"]) for field in _EVAL_FIELDS}
+        eval_sets[item["name"]] = EvalSet(**item, **fields)
     train_images: Images = arrays["train_images"]
     train_labels: NDArray[np.int64] = np.asarray(arrays["train_labels"])
     stored = {key: _stored(prepared, key, arrays) for key in meta.get("stored", ())}
@@ -109,22 +104,23 @@ def _first_rows(labels: NDArray[np.int64], limit: int, *, name: str) -> NDArray[
             f"train limit {limit}: {name} has {len(labels)} training images of {n_classes} classes; "
             f"give a number from {n_classes} to {len(labels)}"
         )
+    by_class = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[by_class], labels[by_class])
     rank_in_class = np.empty(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        rank_in_class[members] = np.arange(len(members))
-    taken = np.argsort(rank_in_class, kind="stable")[:limit]
-    return np.sort(taken)
+    rank_in_class[by_class] = np.arange(len(labels)) - starts
+    return np.sort(np.argsort(rank_in_class, kind="stable")[:limit])
 
 
 def _fingerprint(meta: dict[str, Any], train_limit: int | None) -> str:
     """Hash what decides the numbers: not paths, times or the .npy header."""
-    places = tuple(f"stored.{key}.{name}" for key in meta.get("stored", ()) for name in encoded.FIELDS)
-    contents = tuple(f"stored.{key}.{name}" for key in meta.get("stored", ()) for name in encoded.CONTENT)
     facts = {
         "name": meta["name"],
         "format": meta["format"],
-        "arrays": {key: value for key, value in meta["arrays"].items() if key not in places or key in contents},
+        "arrays": {
+            key: value
+            for key, value in meta["arrays"].items()
+            if not key.startswith("stored.") or key.rpartition(".")[2] in encoded.CONTENT
+        },
         "train_limit": train_limit,
     }
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
@@ -135,11 +131,8 @@ def _fingerprint(meta: dict[str, Any], train_limit: int | None) -> str:
 
 
 def _write(folder: Path, name: str, content: Content) -> None:
-    """Write the arrays and, last, meta.json; everything is on the disk when this returns."""
-    arrays: dict[str, NDArray[Any]] = {
-        "train_images": content.train_images,
-        "train_labels": content.train_labels,
-    }
+    """Write the arrays and, last, meta.json."""
+    arrays: dict[str, NDArray[Any]] = {"train_images": content.train_images, "train_labels": content.train_labels}
     arrays |= {f"images.{key}": images for key, images in content.images.items()}
     for eval_set in content.eval_sets:
         arrays |= {f"{eval_set.name}.{field}": getattr(eval_set, field) for field in _EVAL_FIELDS}
@@ -147,8 +140,7 @@ def _write(folder: Path, name: str, content: Content) -> None:
         unpacked = _unpacked(folder, stored)
         arrays |= {f"stored.{key}.{field}": getattr(unpacked, field) for field in encoded.FIELDS}
     for key, array in arrays.items():
-        with _durable(folder / f"{key}.npy") as stream:
-            np.save(stream, array, allow_pickle=False)
+        np.save(folder / f"{key}.npy", array, allow_pickle=False)
     mean, std = content.statistics or _channel_statistics(content.train_images)
     meta = {
         "format": FORMAT_VERSION,
@@ -165,16 +157,6 @@ def _write(folder: Path, name: str, content: Content) -> None:
         "arrays": {key: _array_facts(array) for key, array in arrays.items()},
     }
     write_atomically(folder / "meta.json", json.dumps(meta, indent=1).encode())
-    _sync_folder(folder)
-
-
-@contextlib.contextmanager
-def _durable(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing; its content is on the disk when this ends."""
-    with path.open("wb") as stream:
-        yield stream
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _unpacked(folder: Path, images: EncodedImages) -> EncodedImages:
@@ -183,8 +165,10 @@ def _unpacked(folder: Path, images: EncodedImages) -> EncodedImages:
     for name in map(os.fsdecode, images.files):
         if name.endswith(".gz"):
             target = folder / Path(name).stem
-            with gzip.open(name) as packed, _durable(target) as plain:
+            with gzip.open(name) as packed, target.open("wb") as plain:
                 shutil.copyfileobj(packed, plain, 1 << 20)
+                plain.flush()
+                os.fsync(plain.fileno())  # of this file only the length is verified later
             name = target.name  # relative: the folder is still to be renamed
         files.append(os.fsencode(name))
     return replace(images, files=np.array(files, dtype=np.bytes_))
@@ -214,16 +198,7 @@ def _publish(temporary: Path, entry: Path) -> None:
                 entry.rename(aside)
             shutil.rmtree(aside, ignore_errors=True)
         else:
-            _sync_folder(entry.parent)
             return
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sweep(cache_dir: Path) -> None:
@@ -254,10 +229,9 @@ def _channel_statistics(images: Images) -> tuple[list[float], list[float]]:
     mean, std = [], []
     for channel in range(3):
         counts = np.bincount(images[..., channel].reshape(-1), minlength=256)
-        n = int(counts.sum())
-        first, second = int(counts @ levels), int(counts @ levels**2)
-        mean.append(round(first / n / 255, 4))
-        std.append(round((second / n - (first / n) ** 2) ** 0.5 / 255, 4))
+        first, second = (int(counts @ levels**power) / int(counts.sum()) for power in (1, 2))
+        mean.append(round(first / 255, 4))
+        std.append(round((second - first**2) ** 0.5 / 255, 4))
     return mean, std
 
 
@@ -266,9 +240,7 @@ def _channel_statistics(images: Images) -> tuple[list[float], list[float]]:
 
 def _array_facts(array: NDArray[Any]) -> dict[str, Any]:
     """Return what identifies an array's content."""
-    content = np.ascontiguousarray(array)
-    # Text arrays offer no buffer of their own; their bytes do.
-    digest = hashlib.sha256(content.view(np.uint8).data if content.dtype.kind != "U" else content.tobytes())
+    digest = hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data)
     return {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digest.hexdigest()}
 
 
@@ -277,8 +249,7 @@ def _is_intact(entry: Path) -> bool:
     if not entry.is_dir():
         return False
     try:
-        meta = _read_meta(entry)
-        arrays = {key: _open_array(entry, key, facts) for key, facts in meta["arrays"].items()}
+        meta, arrays = _open(entry)
         return all(_array_facts(array) == meta["arrays"][key] for key, array in arrays.items()) and all(
             _holds_its_images(_stored(entry, key, arrays)) for key in meta.get("stored", ())
         )
@@ -295,28 +266,19 @@ def _holds_its_images(images: EncodedImages) -> bool:
     return path.is_file() and path.stat().st_size >= int(images.offsets[last] + images.sizes[last])
 
 
-def _read_meta(entry: Path) -> dict[str, Any]:
+def _open(entry: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return meta.json and the mapped arrays; DataError where one is absent, truncated or another's."""
     path = entry / "meta.json"
     try:
         meta = read_json(path)
-    except StoreError as error:
-        raise _damaged(path) from error
-    if meta.get("format") != FORMAT_VERSION or "arrays" not in meta:
-        raise _damaged(path)
-    return meta
-
-
-def _open_array(entry: Path, key: str, facts: dict[str, Any]) -> Any:
-    """Map one array; DataError where the file is absent, truncated or another array's."""
-    path = entry / f"{key}.npy"
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise _damaged(path) from error
-    if array.dtype.str != facts["dtype"] or list(array.shape) != facts["shape"]:
-        raise _damaged(path)
-    return array
-
-
-def _damaged(path: Path) -> DataError:
-    return DataError(f"{path}: the prepared data set is damaged; delete the folder and start again")
+        if meta.get("format") != FORMAT_VERSION:
+            raise ValueError("of another format")
+        arrays = {}
+        for key, facts in meta["arrays"].items():
+            path = entry / f"{key}.npy"
+            arrays[key] = array = np.load(path, mmap_mode="r", allow_pickle=False)
+            if [array.dtype.str, list(array.shape)] != [facts["dtype"], facts["shape"]]:
+                raise ValueError("another array's")
+    except (StoreError, OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: the prepared data set is damaged; delete the folder and start again") from error
+    return meta, arrays

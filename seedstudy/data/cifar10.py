@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress
+from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress, numbered
 from seedstudy.data.encoded import decoded, first_line
 from seedstudy.errors import DataError
 from seedstudy.files import sha256
@@ -31,29 +31,23 @@ REAL_SHARE_PERCENT = 20
 LEAST_AGREEMENT = 0.9
 """In test order, most annotators name the test label of 99.2 % of the images; in any other order of about 10 %."""
 
-_PARQUET = {"train": "train-00000-of-00001.parquet", "val": "test-00000-of-00001.parquet"}
-_COUNTS = "cifar10h-counts.npy"
-_V6_IMAGES, _V6_LABELS = "cifar10.1_v6_data.npy", "cifar10.1_v6_labels.npy"
+_FILES = {
+    "train": "train-00000-of-00001.parquet",
+    "val": "test-00000-of-00001.parquet",
+    "counts": "cifar10h-counts.npy",
+    "v6_images": "cifar10.1_v6_data.npy",
+    "v6_labels": "cifar10.1_v6_labels.npy",
+}
 _HOW = {
-    "real": f"real needs {_COUNTS} (CIFAR-10H: jcpeterson/cifar-10h on GitHub, folder data) in the --data-dir folder.",
-    "v2": f"v2 needs {_V6_IMAGES} and {_V6_LABELS} (CIFAR-10.1: modestyachts/CIFAR-10.1 on GitHub, "
+    "real": f"real needs {_FILES['counts']} (CIFAR-10H: jcpeterson/cifar-10h on GitHub, folder data) in the --data-dir "
+    "folder.",
+    "v2": f"v2 needs {_FILES['v6_images']} and {_FILES['v6_labels']} (CIFAR-10.1: modestyachts/CIFAR-10.1 on GitHub, "
     "folder datasets) in the --data-dir folder.",
 }
 _HOW_PARQUET = (
-    f"give --data-dir a folder with {_PARQUET['train']} and {_PARQUET['val']} "
+    f"give --data-dir a folder with {_FILES['train']} and {_FILES['val']} "
     f"(folder plain_text of the hub's data set {HUB_ID})"
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Files:
-    """Paths of the parts in the user's folder; None where a part is absent."""
-
-    train: Path
-    val: Path
-    counts: Path | None
-    v6_images: Path | None
-    v6_labels: Path | None
 
 
 class Cifar10:
@@ -74,33 +68,32 @@ class Cifar10:
         """Return a digest of all files; the hub's id for a download."""
         if data_dir is None:
             return f"hub {HUB_ID}"
-        files = _files(data_dir)
-        parts = (files.train, files.val, files.counts, files.v6_images, files.v6_labels)
-        return hashlib.sha256(" ".join("-" if part is None else sha256(part) for part in parts).encode()).hexdigest()
+        found = _files(data_dir)
+        digests = (sha256(found[part]) if part in found else "-" for part in _FILES)
+        return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
     def build(self, data_dir: Path | None, progress: Progress) -> Content:
         """Decode train and test images and read whatever eval sets the folder has."""
-        files = None if data_dir is None else _files(data_dir)
+        files = {} if data_dir is None else _files(data_dir)
         # The small files first: a wrong one is reported before the long decoding.
-        counts = None if files is None or files.counts is None else _read_counts(files.counts)
-        v6 = None if files is None else _read_v6(files)
-        if files is None:
+        counts = _read_counts(files["counts"]) if "counts" in files else None
+        v6 = _read_v6(files["v6_images"], files["v6_labels"]) if {"v6_images", "v6_labels"} <= files.keys() else None
+        if files:
+            where = {"train": str(files["train"]), "val": str(files["val"])}
+            tables = {split: _read_parquet(files[split]) for split in where}
+        else:
             progress(f"cifar10: downloading {HUB_ID}")
             tables, where = _download()
-        else:
-            where = {"train": str(files.train), "val": str(files.val)}
-            tables = {split: _read_parquet(Path(path)) for split, path in where.items()}
         encoded, labels = {}, {}
         for split, n_expected in (("train", N_TRAIN), ("val", N_TEST)):
             encoded[split], labels[split] = _columns(tables[split], where[split], n_expected)
-        val = EvalSet.of_labels("val", labels["val"], _ids("test", N_TEST))
+        val = EvalSet.of_labels("val", labels["val"], numbered("test", N_TEST))
         eval_sets = {"val": val}
-        if files is not None and counts is not None:
-            eval_sets["real"] = _real(counts, val, files.counts)
+        if counts is not None:
+            eval_sets["real"] = _real(counts, val, files["counts"])
         if v6 is not None:
-            eval_sets["v2"] = EvalSet.of_labels("v2", v6[1], _ids("v6", N_V6))
-        decoder = _Decoder(n_total=N_TRAIN + N_TEST, progress=progress)
-        images = {split: decoder.decode(encoded[split], where[split]) for split in ("train", "val")}
+            eval_sets["v2"] = EvalSet.of_labels("v2", v6[1], numbered("v6", N_V6))
+        images = _decode(encoded, where, progress)
         return Content(
             classes=CLASSES,
             train_images=images["train"],
@@ -112,39 +105,29 @@ class Cifar10:
 
     def check(self, data_dir: Path | None) -> list[Finding]:
         """Look for each file and open its header."""
-        if data_dir is None:
-            downloads = [
-                Finding(part=part, status="missing", where=HUB_ID, note=f"downloaded on first use; or {_HOW_PARQUET}")
-                for part in _PARQUET
+        if data_dir is not None:
+            return [
+                _finding("train", data_dir, "train", n_expected=N_TRAIN),
+                _finding("val", data_dir, "val", n_expected=N_TEST),
+                _finding("real", data_dir, "counts"),
+                _finding("v2", data_dir, "v6_images", "v6_labels"),
             ]
-            return downloads + [Finding(part=part, status="missing", where="", note=how) for part, how in _HOW.items()]
+        how = dict.fromkeys(("train", "val"), f"downloaded on first use; or {_HOW_PARQUET}") | _HOW
         return [
-            _found_parquet("train", data_dir, N_TRAIN),
-            _found_parquet("val", data_dir, N_TEST),
-            _found_arrays("real", data_dir, (_COUNTS,)),
-            _found_arrays("v2", data_dir, (_V6_IMAGES, _V6_LABELS)),
+            Finding(part=part, status="missing", where="" if part in _HOW else HUB_ID, note=note)
+            for part, note in how.items()
         ]
 
 
-# --- files ----------------------------------------------------------------------------------------
-
-
-def _files(data_dir: Path) -> _Files:
+def _files(data_dir: Path) -> dict[str, Path]:
+    """Return the files in the user's folder by part; DataError where train or val is absent."""
     if not data_dir.is_dir():
         raise DataError(f"{data_dir}: no such folder; {_HOW_PARQUET}")
-    train, val = (_find(data_dir, name) for name in _PARQUET.values())
-    for name, path in zip(_PARQUET.values(), (train, val), strict=True):
-        if path is None:
-            raise DataError(f"{data_dir}: {name} is missing there and in its subfolders; {_HOW_PARQUET}")
-    assert train is not None
-    assert val is not None
-    return _Files(
-        train=train,
-        val=val,
-        counts=_find(data_dir, _COUNTS),
-        v6_images=_find(data_dir, _V6_IMAGES),
-        v6_labels=_find(data_dir, _V6_LABELS),
-    )
+    found = {part: path for part, name in _FILES.items() if (path := _find(data_dir, name)) is not None}
+    for part in ("train", "val"):
+        if part not in found:
+            raise DataError(f"{data_dir}: {_FILES[part]} is missing there and in its subfolders; {_HOW_PARQUET}")
+    return found
 
 
 def _find(data_dir: Path, name: str) -> Path | None:
@@ -156,17 +139,15 @@ def _find(data_dir: Path, name: str) -> Path | None:
         raise DataError(f"{data_dir}: cannot be read ({error.strerror}); check its permissions") from error
 
 
-# --- parquet ------------------------------------------------------------------------------------------------
-
-
-def _read_parquet(path: Path) -> Any:
-    """Return the PyArrow table of one file."""
+def _read_parquet(path: Path, *, only_count: bool = False) -> Any:
+    """Return the PyArrow table of one file, or the number of its rows."""
     import pyarrow
     import pyarrow.parquet
 
     try:
         # One ParquetFile, not a dataset: a folder named "train=1" must not become a column.
-        return pyarrow.parquet.ParquetFile(path).read()
+        file = pyarrow.parquet.ParquetFile(path)
+        return file.metadata.num_rows if only_count else file.read()
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a readable parquet file ({first_line(error)}); get it again") from error
 
@@ -218,41 +199,39 @@ def _checked_labels(labels: NDArray[Any], where: str) -> NDArray[np.int64]:
 
 # --- decoding -----------------------------------------------------------------------------------------------
 
+_BATCH = 500  # images
 
-class _Decoder:
-    """Decodes with one thread per core (Pillow lets go of the interpreter lock) and reports progress."""
 
-    _BATCH = 500
+def _decode(
+    splits: Mapping[str, list[bytes | None]], where: Mapping[str, str], progress: Progress
+) -> dict[str, Images]:
+    """Return (n, 32, 32, 3) uint8 for each split; the first image that does not decode is a DataError with its row.
 
-    def __init__(self, *, n_total: int, progress: Progress) -> None:
-        self._n_total = n_total
-        self._progress = progress
-        self._n_done = 0
+    One thread per core: Pillow lets go of the interpreter lock.
+    """
+    images: dict[str, Images] = {
+        split: np.empty((len(encoded), *IMAGE_SHAPE), dtype=np.uint8) for split, encoded in splits.items()
+    }
+    batches = [(split, start) for split, encoded in splits.items() for start in range(0, len(encoded), _BATCH)]
 
-    def decode(self, encoded: list[bytes | None], where: str) -> Images:
-        """Return (n, 32, 32, 3) uint8; the first image that does not decode is a DataError with its row."""
-        images: Images = np.empty((len(encoded), *IMAGE_SHAPE), dtype=np.uint8)
+    def decode_batch(batch: tuple[str, int]) -> int:
+        split, start = batch
+        contents = splits[split][start : start + _BATCH]
+        for row, content in enumerate(contents, start):
+            images[split][row] = _decoded(content, where[split], row)
+        return len(contents)
 
-        def decode_batch(start: int) -> int:
-            batch = encoded[start : start + self._BATCH]
-            for row, content in enumerate(batch, start):
-                images[row] = _decoded(content, where, row)
-            return len(batch)
-
-        with ThreadPoolExecutor(max_workers=min(cores(), 8)) as pool:
-            try:
-                for n in pool.map(decode_batch, range(0, len(encoded), self._BATCH)):
-                    self._report(n)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)  # an error or Ctrl-C does not wait for the rest
-                raise
-        return images
-
-    def _report(self, n: int) -> None:
-        tenths = 10 * self._n_done // self._n_total
-        self._n_done += n
-        if 10 * self._n_done // self._n_total > tenths:  # a line every 10 %
-            self._progress(f"cifar10: {self._n_done:,} of {self._n_total:,} images decoded")
+    n_total, n_done = sum(map(len, splits.values())), 0
+    with ThreadPoolExecutor(max_workers=min(cores(), 8)) as pool:
+        try:
+            for n in pool.map(decode_batch, batches):
+                tenths, n_done = 10 * n_done // n_total, n_done + n
+                if 10 * n_done // n_total > tenths:  # a line every 10 %
+                    progress(f"cifar10: {n_done:,} of {n_total:,} images decoded")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # an error or Ctrl-C does not wait for the rest
+            raise
+    return images
 
 
 def _decoded(content: bytes | None, where: str, row: int) -> Images:
@@ -270,7 +249,7 @@ def _decoded(content: bytes | None, where: str, row: int) -> Images:
 # --- eval sets ----------------------------------------------------------------------------------------------
 
 
-def _real(counts: NDArray[np.int64], val: EvalSet, path: Path | None) -> EvalSet:
+def _real(counts: NDArray[np.int64], val: EvalSet, path: Path) -> EvalSet:
     """Return val judged by the classes that enough of its annotators named; counts: (n, n_classes)."""
     agreement = float((counts.argmax(axis=1) == val.label_values).mean())
     if agreement < LEAST_AGREEMENT:
@@ -281,10 +260,6 @@ def _real(counts: NDArray[np.int64], val: EvalSet, path: Path | None) -> EvalSet
     # Whole numbers: 20 % of 50 annotators is exactly 10 of them.
     belongs = counts * 100 >= counts.sum(axis=1, keepdims=True) * REAL_SHARE_PERCENT
     return val.with_label_sets("real", [np.flatnonzero(row) for row in belongs])
-
-
-def _ids(prefix: str, n: int) -> NDArray[np.str_]:
-    return np.array([f"{prefix}-{row:05d}" for row in range(n)])
 
 
 def _read_counts(path: Path) -> NDArray[np.int64]:
@@ -299,19 +274,17 @@ def _read_counts(path: Path) -> NDArray[np.int64]:
     return counts.astype(np.int64)
 
 
-def _read_v6(files: _Files) -> tuple[Images, NDArray[np.int64]] | None:
-    """Return images and labels of CIFAR-10.1 v6; None where one of its two files is absent."""
-    if files.v6_images is None or files.v6_labels is None:
-        return None
-    images = _read_array(files.v6_images)
+def _read_v6(images_path: Path, labels_path: Path) -> tuple[Images, NDArray[np.int64]]:
+    """Return images and labels of CIFAR-10.1 v6."""
+    images = _read_array(images_path)
     if images.shape != (N_V6, *IMAGE_SHAPE) or images.dtype != np.uint8:
         raise DataError(
-            f"{files.v6_images}: {images.dtype} array of shape {images.shape}, expected uint8 of shape "
+            f"{images_path}: {images.dtype} array of shape {images.shape}, expected uint8 of shape "
             f"{(N_V6, *IMAGE_SHAPE)}; use the original file"
         )
-    labels = _checked_labels(_read_array(files.v6_labels), str(files.v6_labels))
+    labels = _checked_labels(_read_array(labels_path), str(labels_path))
     if len(labels) != len(images):
-        raise DataError(f"{files.v6_labels}: {len(labels)} labels for {len(images)} images; use the v6 file")
+        raise DataError(f"{labels_path}: {len(labels)} labels for {len(images)} images; use the v6 file")
     return images, labels
 
 
@@ -324,31 +297,17 @@ def _read_array(path: Path) -> NDArray[Any]:
     return array
 
 
-# --- what is on disk ------------------------------------------------------------------------------------------
-
-
-def _found_parquet(part: str, data_dir: Path, n_rows: int) -> Finding:
-    import pyarrow
-    import pyarrow.parquet
-
-    path = _find(data_dir, _PARQUET[part])
-    if path is None:
-        return Finding(part=part, status="missing", where=str(data_dir), note=_HOW_PARQUET)
+def _finding(part: str, data_dir: Path, *keys: str, n_expected: int | None = None) -> Finding:
+    paths = [path for key in keys if (path := _find(data_dir, _FILES[key])) is not None]
+    if len(paths) < len(keys):
+        return Finding(part=part, status="missing", where=str(data_dir), note=_HOW.get(part, _HOW_PARQUET))
+    where = str(paths[0])
     try:
-        header = pyarrow.parquet.ParquetFile(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        return Finding(part=part, status="damaged", where=str(path), note=first_line(error))
-    n = header.metadata.num_rows
-    status: Any = "found" if n == n_rows else "damaged"
-    return Finding(part=part, status=status, where=str(path), note=f"{n:,} of {n_rows:,} images")
-
-
-def _found_arrays(part: str, data_dir: Path, file_names: tuple[str, ...]) -> Finding:
-    paths = [path for path in (_find(data_dir, name) for name in file_names) if path is not None]
-    if len(paths) < len(file_names):
-        return Finding(part=part, status="missing", where=str(data_dir), note=_HOW[part])
-    try:
-        shapes = [_read_array(path).shape for path in paths]
+        if n_expected is None:
+            n_rows, *_ = [len(_read_array(path)) for path in paths]
+            return Finding(part=part, status="found", where=where, note=f"{n_rows:,} rows")
+        n_rows = _read_parquet(paths[0], only_count=True)
     except DataError as error:
-        return Finding(part=part, status="damaged", where=str(paths[0]), note=str(error))
-    return Finding(part=part, status="found", where=str(paths[0]), note=f"{shapes[0][0]:,} rows")
+        return Finding(part=part, status="damaged", where=where, note=str(error))
+    status: Any = "found" if n_rows == n_expected else "damaged"
+    return Finding(part=part, status=status, where=where, note=f"{n_rows:,} of {n_expected:,} images")

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress
-from seedstudy.errors import DataError
 from seedstudy.files import sha256
 
 if TYPE_CHECKING:
@@ -78,19 +77,14 @@ def _last_third(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
     Every third image instead would make val easier.
     """
-    tails = []
-    for label in range(len(CLASSES)):
-        members = np.flatnonzero(labels == label)
-        tails.append(members[len(members) - len(members) // 3 :])
-    return np.sort(np.concatenate(tails))
+    members = [np.flatnonzero(labels == label) for label in range(len(CLASSES))]
+    return np.sort(np.concatenate([rows[len(rows) - len(rows) // 3 :] for rows in members]))
 
 
 def _enlarged(scans: NDArray[np.float64]) -> Images:
     """Turn (n, 8, 8) grey levels 0-16 into (n, 32, 32, 3) uint8; Pillow resamples in integers."""
     from PIL import Image
 
-    if scans.shape[1:] != (8, 8):
-        raise DataError(f"scikit-learn's digits have shape {scans.shape}, expected (n, 8, 8); reinstall it")
     grey = np.rint(scans * (255 / 16)).astype(np.uint8)
     size = (IMAGE_SIZE, IMAGE_SIZE)
     enlarged = [np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BICUBIC)) for each in grey]

@@ -34,24 +34,18 @@ _THREADS = 16  # a listing waits for the disk or the network, not for the proces
 class EncodedImages:
     """The images of one split, in a fixed order; cheap to hand to other processes."""
 
-    files: NDArray[np.bytes_]
-    """(m,) paths of the files that hold them."""
-    file_of: NDArray[np.int32]
-    """(n,) index into `files`."""
-    offsets: NDArray[np.int64]
-    """(n,) where an image starts, bytes."""
-    sizes: NDArray[np.int64]
-    """(n,) bytes."""
-    names: NDArray[np.bytes_]
-    """(n,) identity of each image, whatever file holds it: `n01440764_10026`."""
+    files: NDArray[np.bytes_]  # (m,) paths of the files that hold them
+    file_of: NDArray[np.int32]  # (n,) index into `files`
+    offsets: NDArray[np.int64]  # (n,) where an image starts, bytes
+    sizes: NDArray[np.int64]  # (n,) bytes
+    names: NDArray[np.bytes_]  # (n,) identity of each image, whatever file holds it: `n01440764_10026`
 
     def __len__(self) -> int:
         return len(self.names)
 
     def take(self, rows: NDArray[np.integer]) -> EncodedImages:
         """Return some of the images, in the order of `rows`."""
-        changed = {name: getattr(self, name)[rows] for name in PER_IMAGE}
-        return replace(self, **changed)
+        return replace(self, **{name: getattr(self, name)[rows] for name in FIELDS if name != "files"})
 
     def where(self, row: int) -> str:
         """Return the path of an image, with its name where the file holds several."""
@@ -88,7 +82,6 @@ class EncodedImages:
 
 
 FIELDS = tuple(field.name for field in fields(EncodedImages))
-PER_IMAGE = tuple(name for name in FIELDS if name != "files")
 CONTENT = ("sizes", "names")
 """What identifies images, whatever files hold them; part of a data set's fingerprint."""
 
@@ -122,12 +115,9 @@ def decode_sample(images: EncodedImages, n: int) -> str:
 class Entry(NamedTuple):
     """One image file."""
 
-    folder: str
-    """Name of its folder (or tar file): its class; empty where there is none."""
-    name: str
-    """File name without suffix."""
-    file: str
-    """The file on disk that holds it."""
+    folder: str  # name of its folder (or tar file): its class; empty where there is none
+    name: str  # file name without suffix
+    file: str  # the file on disk that holds it
     offset: int
     size: int
 
@@ -146,13 +136,7 @@ def encoded_images(entries: Sequence[Entry], names: Sequence[str]) -> EncodedIma
 
 
 def entries(path: Path, progress: Progress) -> Iterator[Entry]:
-    """Find every image below a folder of class folders (or of class tars), or in a tar of either.
-
-    Raises
-    ------
-    DataError
-        A folder or tar that cannot be read.
-    """
+    """Find every image below a folder of class folders (or of class tars), or in a tar of either."""
     try:
         if path.is_dir():
             yield from _in_folder(path, progress)

@@ -6,8 +6,10 @@ import hashlib
 import importlib.util
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,9 @@ from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress
 from seedstudy.data.encoded import EncodedImages, Entry, decode_sample, encoded_images, entries, hub_entries, stamp
 from seedstudy.errors import DataError, suggest
 from seedstudy.recipes.scaling import IMAGENET_N_TRAIN
+
+Split = tuple[EncodedImages, NDArray[np.int64]]
+"""Images and the label of each."""
 
 N_CLASSES, N_VAL, N_V2 = 1000, 50_000, 10_000
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -78,13 +83,8 @@ def real_labels() -> tuple[tuple[int, ...], ...]:
 def real_set(val: EvalSet, where: Path | str) -> EvalSet | None:
     """Return val judged by ReaL's label sets, matched by file name; None where no image has ReaL labels.
 
-    Images without ReaL labels are left out of numerator and denominator; any subset of val will do.
-
-    Raises
-    ------
-    DataError
-        A number beyond the validation set, or labels that disagree with ReaL's in a way that shows renamed files.
-
+    Images without ReaL labels are left out of numerator and denominator; any subset of val will do. DataError for a
+    number beyond the validation set, and labels that disagree with ReaL's in a way that shows renamed files.
     """
     numbers = [_VAL_NAME.fullmatch(name) for name in val.example_ids]
     labelled = real_labels()
@@ -122,8 +122,19 @@ def _declared(data_dir: Path | None) -> tuple[str, ...]:
 # --- from files to splits -----------------------------------------------------------------------------------
 
 
-def _by_synset(part: str, where: Path | str, entry: Entry) -> int:
+def _label(part: str, where: Path | str, entry: Entry) -> int:
+    """Return the label of an image: its class folder's synset, or in V2 its number.
+
+    Sorted as text, V2's folder '10' would come before '2' and nearly every label be wrong.
+    """
     folder = entry.folder
+    if part in V2:
+        if folder.isdecimal() and int(folder) < N_CLASSES:
+            return int(folder)
+        raise DataError(
+            f'{where}: folder "{folder}" is no class number; ImageNet-V2\'s folders are named 0 to 999: '
+            "unpack the original tar, or leave it packed"
+        )
     if folder not in _labels():
         hint = f"folder {folder} is no ImageNet-1k synset" if folder else "it has images outside class folders"
         flat = " (a flat folder has no labels)" if part == "val" and not folder else ""
@@ -131,66 +142,44 @@ def _by_synset(part: str, where: Path | str, entry: Entry) -> int:
     return _labels()[folder]
 
 
-def _by_number(part: str, where: Path | str, entry: Entry) -> int:
-    """Read V2's folder as a number: sorted as text, '10' would come before '2' and every label be wrong."""
-    if not (entry.folder.isdecimal() and int(entry.folder) < N_CLASSES):
-        raise DataError(
-            f'{where}: folder "{entry.folder}" is no class number; ImageNet-V2\'s folders are named 0 to 999: '
-            "unpack the original tar, or leave it packed"
-        )
-    return int(entry.folder)
-
-
 @cache
 def _labels() -> dict[str, int]:
     return {synset: label for label, synset in enumerate(synsets())}
 
 
-def _split(
-    part: str,
-    where: Path | str,
-    entries: Iterable[Entry],
-    label_of: Callable[[str, Path | str, Entry], int],
-    declared: tuple[str, ...],
-) -> tuple[EncodedImages, NDArray[np.int64]]:
+def _split(part: str, where: Path | str, entries: Iterable[Entry], declared: tuple[str, ...]) -> Split:
     """Return a split's images and labels, by label, then name; every declared class must be present."""
     wanted = {_labels()[synset] for synset in declared}
-    is_v2 = label_of is _by_number
-    labelled = [(label_of(part, where, entry), entry) for entry in entries]
-    if is_v2 or part == "val":  # images of classes outside the subset are ignored
+    labelled = [(_label(part, where, entry), entry) for entry in entries]
+    if part != "train":  # images of classes outside the subset are ignored
         labelled = [(label, entry) for label, entry in labelled if label in wanted]
     present = {label for label, _ in labelled}
     if unknown := sorted(present - wanted):
         raise DataError(f"{where}: class {synsets()[unknown[0]]} is not in classes.txt; add it there or move it away")
     if missing := sorted(wanted - present):
-        first = str(missing[0]) if is_v2 else synsets()[missing[0]]
+        first = str(missing[0]) if part in V2 else synsets()[missing[0]]
         raise DataError(
             f"{where}: {len(missing):,} of {len(wanted):,} classes are missing (the first is {first}); get the "
             "complete split, or declare a subset: a file classes.txt in the data folder with one synset a line"
         )
     labelled.sort(key=lambda pair: (pair[0], pair[1].name))
-    prefix = f"{part}-{{}}-{{}}" if is_v2 else "{1}"
+    prefix = f"{part}-{{}}-{{}}" if part in V2 else "{1}"
     names = [prefix.format(label, _HUB_SUFFIX.sub("", entry.name)) for label, entry in labelled]
-    doubled = next((a for a, b in zip(sorted(names), sorted(names)[1:], strict=False) if a == b), None)
+    doubled = next((a for a, b in pairwise(sorted(names)) if a == b), None)
     if doubled is not None:
         raise DataError(f"{where}: two images have the name {doubled}; names must be unique")
     images = encoded_images([entry for _, entry in labelled], names)
     return images, np.array([label for label, _ in labelled], dtype=np.int64)
 
 
-def _eval_set(name: str, images: EncodedImages, labels: NDArray[np.int64]) -> EvalSet:
-    return EvalSet.of_labels(name, labels, np.array([bytes(each).decode() for each in images.names]))
-
-
 def minival_rows(names: NDArray[np.bytes_], labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the training rows held out as minival: 2 % of each class (at least one image), by a hash of the name."""
     digests = np.array([hashlib.sha256(bytes(name)).digest()[:8] for name in names], dtype="S8")
-    chosen = []
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        n_held_out = max(1, round(MINIVAL_SHARE * len(members)))
-        chosen.append(members[np.argsort(digests[members], kind="stable")[:n_held_out]])
-    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, dtype=np.int64)
+    order = np.lexsort((digests, labels))
+    _, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
+    rank_in_class = np.arange(len(labels)) - np.repeat(starts, counts)
+    n_held_out = np.maximum(1, np.rint(MINIVAL_SHARE * counts))
+    return np.sort(order[rank_in_class < np.repeat(n_held_out, counts)])
 
 
 # --- the data sets ------------------------------------------------------------------------------------------
@@ -214,31 +203,28 @@ class ImageNet:
     def source_key(self, data_dir: Path | None) -> str:
         """Return paths, sizes and time stamps: hashing 140 GB at every start is no option."""
         parts = {part: _find(data_dir, part) for part in ("train", "val", *V2)}
-        if data_dir is not None and not (parts["train"] or parts["val"] or _hub_folder(data_dir)):
+        if not (parts["train"] or parts["val"] or _hub(data_dir)):
             raise DataError(f"{data_dir}: it contains neither train nor val; {_HOW}")
         marks = [f"{part} {stamp(path)}" for part, path in parts.items() if path is not None]
-        hub = f"hub {_hub_folder(data_dir) or (HUB_ID if data_dir is None else '')}"
-        return json.dumps([hub, self._with_minival, list(_declared(data_dir)), marks])
+        return json.dumps([f"hub {_hub(data_dir) or ''}", self._with_minival, list(_declared(data_dir)), marks])
 
     def build(self, data_dir: Path | None, progress: Progress) -> Content:
         """Index every image: which bytes of which file it is, and its label."""
         declared = _declared(data_dir)
-        splits: dict[str, tuple[EncodedImages, NDArray[np.int64]]] = {}
+        splits: dict[str, Split] = {}
         for part in ("train", "val", *V2):
-            path = _find(data_dir, part)
-            if path is not None:
-                label_of = _by_number if part in V2 else _by_synset
+            if path := _find(data_dir, part):
                 indexed = entries(path, lambda line: progress(f"imagenet: {line}"))
-                splits[part] = _split(part, path, indexed, label_of, declared)
-            elif part not in V2 and (hub := _hub_folder(data_dir) or (HUB_ID if data_dir is None else None)):
+                splits[part] = _split(part, path, indexed, declared)
+            elif part not in V2 and (hub := _hub(data_dir)):
                 progress(f"imagenet: {part} from {hub}")
-                indexed = hub_entries(str(hub), {"train": "train", "val": "validation"}[part], synsets())
-                splits[part] = _split(part, f"{hub} ({part})", indexed, _by_synset, declared)
+                indexed = hub_entries(hub, {"train": "train", "val": "validation"}[part], synsets())
+                splits[part] = _split(part, f"{hub} ({part})", indexed, declared)
         for part, (images, _) in splits.items():
             progress(f"imagenet: {len(images):,} images in {part}")
         return self._content(splits, _find(data_dir, "val") or HUB_ID)
 
-    def _content(self, splits: dict[str, tuple[EncodedImages, NDArray[np.int64]]], where: Path | str) -> Content:
+    def _content(self, splits: dict[str, Split], where: Path | str) -> Content:
         nothing = encoded_images([], []), np.empty(0, dtype=np.int64)
         train, labels = splits.pop("train", nothing)
         if self._with_minival:
@@ -246,7 +232,10 @@ class ImageNet:
             splits = {"minival": (train.take(held_out), labels[held_out])}
             kept = np.setdiff1d(np.arange(len(labels)), held_out)
             train, labels = train.take(kept), labels[kept]
-        eval_sets = {name: _eval_set(name, *split) for name, split in splits.items()}
+        eval_sets = {}
+        for name, (images, wanted) in splits.items():
+            ids = np.array([bytes(each).decode() for each in images.names])
+            eval_sets[name] = EvalSet.of_labels(name, wanted, ids)
         if "val" in eval_sets and (real := real_set(eval_sets["val"], where)) is not None:
             eval_sets["real"] = real
         stored = {name: images for name, (images, _) in splits.items()} | ({"train": train} if len(labels) else {})
@@ -275,31 +264,27 @@ class ImageNet:
 class ImageNetMinival(ImageNet):
     """Trains without minival and evaluates on it alone."""
 
-    info = DataInfo(
+    info = replace(
+        ImageNet.info,
         name="imagenet_minival",
         title="ImageNet-1k, 2 % of train held out",
         n_train=1_255_544,
-        image_size=None,
-        n_classes=N_CLASSES,
-        epoch_ratio=1.0,
-        default_model="resnet50",
         note="For tuning a recipe: trains on 98 % of train and evaluates on minival alone, never on val.",
     )
     _with_minival = True
 
 
-def _finding(part: str, data_dir: Path | None, n_expected: int, *, n_decoded: int = 200) -> Finding:
+def _finding(part: str, data_dir: Path | None, n_expected: int) -> Finding:
     path = _find(data_dir, part)
     if path is None:
-        from_hub = data_dir is None or _hub_folder(data_dir) is not None
-        how = f"read through HF datasets on first use; or {_HOW}" if from_hub and part not in V2 else _HOW_PART[part]
+        from_hub = part not in V2 and _hub(data_dir)
+        how = f"read through HF datasets on first use; or {_HOW}" if from_hub else _HOW_PART[part]
         return Finding(part=part, status="missing", where=str(data_dir or HUB_ID), note=how)
     try:
-        label_of = _by_number if part in V2 else _by_synset
-        images, _ = _split(part, path, entries(path, lambda line: None), label_of, _declared(data_dir))
+        images, _ = _split(part, path, entries(path, lambda line: None), _declared(data_dir))
         note = f"{len(images):,} of {n_expected:,} images"
         if not path.name.endswith(".gz"):
-            note += decode_sample(images, n_decoded)
+            note += decode_sample(images, 200)
     except DataError as error:
         return Finding(part=part, status="damaged", where=str(path), note=str(error))
     return Finding(part=part, status="found", where=str(path), note=note)
@@ -320,6 +305,8 @@ def _find(data_dir: Path | None, part: str) -> Path | None:
     return min(usable, key=lambda path: not path.is_dir(), default=None)  # unpacked before packed
 
 
-def _hub_folder(data_dir: Path | None) -> Path | None:
-    """Return the folder itself where it holds the hub's Parquet files, else None."""
-    return data_dir if data_dir is not None and any(data_dir.glob("**/train-*-of-*.parquet")) else None
+def _hub(data_dir: Path | None) -> str | None:
+    """Return what HF datasets reads: the hub's id without a folder, the folder where it holds the hub's Parquet."""
+    if data_dir is None:
+        return HUB_ID
+    return str(data_dir) if any(data_dir.glob("**/train-*-of-*.parquet")) else None

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from seedstudy.decide.compare import Answer, Comparisons, judge_pairs
-from seedstudy.decide.group import by_eval_set
+from seedstudy.decide.group import by_eval_set, moments_of
 from seedstudy.decide.summary import DEFAULT_RNG_SEED
 from seedstudy.decide.verdict import Rule
 from seedstudy.document import FLAT, fields_of, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.stats.across import Pooled, Ranking, pool_differences, rank_recipes
-from seedstudy.stats.sample import mean_of
 from seedstudy.study.group import Group
 
 
@@ -68,14 +68,7 @@ class AcrossData:
 def across_data(arms: Sequence[Sequence[Group]], rule: Rule, *, rng_seed: int = DEFAULT_RNG_SEED) -> AcrossData:
     """Compare every further recipe with the first on each data set that all have, pool the differences, and rank all.
 
-    Parameters
-    ----------
-    arms : sequence of sequence of Group
-        Per recipe all its groups, one per data set and eval set; the first recipe is the baseline.
-    rule : Rule
-        The declared rule; it is applied to each data set, and all of them are one family.
-    rng_seed : int
-        Seed of permutations and bootstrap.
+    `arms`: per recipe all its groups, one per data set and eval set. The comparisons on all data sets are one family.
 
     Raises
     ------
@@ -119,27 +112,23 @@ def _names(arms: Sequence[Sequence[Group]]) -> list[str]:
 
 def _pooled(names: tuple[str, str], eval_set: str, of_pair: Sequence[Answer], level: float) -> PooledAnswer:
     usable = [answer for answer in of_pair if answer.comparison.se > 0.0]
-    found = None
-    if len(usable) >= 3:
-        comparisons = [answer.comparison for answer in usable]
-        found = pool_differences([c.difference for c in comparisons], [c.se for c in comparisons], level=level)
+    differences, errors = [x.comparison.difference for x in usable], [x.comparison.se for x in usable]
     return PooledAnswer(
         a=names[0],
         b=names[1],
         eval_set=eval_set,
         unit=of_pair[0].a.unit if of_pair else None,
-        pooled=found,
+        pooled=pool_differences(differences, errors, level=level) if len(usable) >= 3 else None,
         data_sets=tuple(str(answer.a.data) for answer in usable),
     )
 
 
 def _ranked(names: Sequence[str], eval_set: str, columns: Sequence[Sequence[Group]], rule: Rule) -> RankedAnswer:
-    means = [[mean_of(g.values) if g.moments is None else g.moments.mean for g in column] for column in columns]
+    means = [[moments_of(group)[0] for group in column] for column in columns]
     ranking = rank_recipes(dict(zip(names, means, strict=True)))
-    # Rank 1 is the lowest value there, and the best one here.
-    best_first = {
-        name: rank if rule.lower_is_better else len(names) + 1 - rank for name, rank in ranking.mean_ranks.items()
-    }
+    best_first = ranking.mean_ranks
+    if not rule.lower_is_better:  # rank 1 is that of the lowest value
+        best_first = {name: len(names) + 1 - rank for name, rank in best_first.items()}
     return RankedAnswer(
         eval_set=eval_set,
         unit=columns[0][0].unit,
@@ -150,12 +139,11 @@ def _ranked(names: Sequence[str], eval_set: str, columns: Sequence[Sequence[Grou
 
 
 def _by_data(arm: Sequence[Group]) -> dict[str, list[Group]]:
-    found: dict[str, list[Group]] = {}
+    found: dict[str, list[Group]] = defaultdict(list)
     for group in arm:
-        groups = found.setdefault(str(group.data), [])
-        if any(group.eval_set == other.eval_set for other in groups):
+        if group.eval_set in by_eval_set(found[str(group.data)]):
             raise StudyError(
                 f"{group.label}: several models or trials that do not pool on {group.data}; say which: RECIPE@MODEL."
             )
-        groups.append(group)
+        found[str(group.data)].append(group)
     return found

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from seedstudy.data.base import EVAL_SET_ORDER
-from seedstudy.decide.group import by_eval_set
-from seedstudy.decide.plan import sd_over_seeds
+from seedstudy.decide.group import by_eval_set, moments_of
 from seedstudy.document import fields_of, finite
 from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.published import Table, reference_stds
-from seedstudy.stats.audit import (
-    Cells,
-    Pair,
-    Worth,
-    compare_pairs,
-    prob_best,
-    rank_intervals,
-    shrink,
-    worth,
-)
+from seedstudy.stats.audit import CellPair, Cells, Worth, compare_pairs, prob_best, rank_intervals, shrink, worth
+from seedstudy.stats.sample import Floats
 from seedstudy.study.group import Group
 
 SENSITIVITY = (0.5, 1.0, 1.5, 2.0, 3.0)
@@ -51,14 +41,14 @@ class ColumnAudit:
     column: str
     sd: float
     rows: tuple[str, ...]
-    values: npt.NDArray[np.float64]
-    pairs: tuple[Pair, ...]
+    values: Floats
+    pairs: tuple[CellPair, ...]
     """All pairs of rows, or each row against the one before (`is_ladder`); positions in `rows`."""
     is_ladder: bool
     ranks: tuple[tuple[int, int], ...]
     """Rank interval of each row; empty for a ladder."""
-    prob_best: npt.NDArray[np.float64]
-    shrunken: npt.NDArray[np.float64]
+    prob_best: Floats
+    shrunken: Floats
     noise_share: float
     """Share of the column's variance that seed noise explains."""
     claims: tuple[Worth, ...]
@@ -76,7 +66,7 @@ class Audit:
     alpha: float
     lower_is_better: bool
     columns: tuple[ColumnAudit, ...]
-    across: tuple[tuple[str, Pair], ...]
+    across: tuple[tuple[str, CellPair], ...]
     """Pairs of columns within each row, as one family; positions in `table.columns`."""
     sensitivity: tuple[tuple[float, int, int], ...]
     """Factor of the std, decided pairs of rows, decided pairs of columns."""
@@ -111,11 +101,11 @@ class Audit:
             "left_out": list(self.left_out),
         }
 
-    def is_decided(self, pair: Pair) -> bool:
+    def is_decided(self, pair: CellPair) -> bool:
         """Whether the difference exceeds seed noise."""
         return pair.p_adjusted < self.alpha
 
-    def counts(self, pairs: Sequence[Pair]) -> dict[str, int]:
+    def counts(self, pairs: Sequence[CellPair]) -> dict[str, int]:
         """Return how many pairs there are, how many are decided, and how many would be if none were adjusted."""
         return {
             "n_pairs": len(pairs),
@@ -132,49 +122,30 @@ class Audit:
         return 1.96 * math.sqrt(2.0) * self.cells.spread * column.sd
 
     def _column_dict(self, c: ColumnAudit) -> dict[str, Any]:
-        ranks: Sequence[tuple[int, int] | None] = c.ranks or [None] * len(c.rows)
+        ranks: list[Any] = [list(rank) for rank in c.ranks] or [None] * len(c.rows)
+        keys = ("row", "value", "rank_ci", "prob_best", "shrunken")
+        rows = zip(c.rows, c.values.tolist(), ranks, c.prob_best.tolist(), c.shrunken.tolist(), strict=True)
         return {
             "column": c.column,
             "sd": c.sd,
             "is_ladder": c.is_ladder,
             **self.counts(c.pairs),
             "noise_share": c.noise_share,
-            "rows": [
-                {
-                    "row": row,
-                    "value": float(value),
-                    "rank_ci": None if rank is None else list(rank),
-                    "prob_best": float(prob),
-                    "shrunken": float(shrunken),
-                }
-                for row, value, rank, prob, shrunken in zip(
-                    c.rows, c.values, ranks, c.prob_best, c.shrunken, strict=True
-                )
-            ],
+            "rows": [dict(zip(keys, row, strict=True)) for row in rows],
             "best": c.rows[c.best],
             "claims": [{"as": str(w.cells), "mean": w.mean, "mean_ci": [w.low, w.high]} for w in c.claims],
             "pairs": [self._pair_dict(pair, c.rows) for pair in c.pairs],
         }
 
-    def _pair_dict(self, pair: Pair, names: Sequence[str]) -> dict[str, Any]:
+    def _pair_dict(self, pair: CellPair, names: Sequence[str]) -> dict[str, Any]:
         named = {"a": names[pair.a], "b": names[pair.b]}
         return fields_of(pair) | named | {"is_decided": self.is_decided(pair)}
 
 
 def noise_of(sd: float | str | Mapping[str, float], columns: Sequence[str]) -> Noise:
-    """Return the noise of a table's columns.
+    """Return the noise of a table's columns: given in the table's unit, of every column or by column.
 
-    Parameters
-    ----------
-    sd
-        Standard deviation over seeds in the unit of the table, of every column or by column; as text "0.1",
-        "val=0.1,v2=0.23", or "rsb" for the 100 seeds of ResNet-50 A2 by eval set.
-
-    Raises
-    ------
-    StudyError
-        A text that is no number, or a column that is not judged.
-
+    As text "0.1", "val=0.1,v2=0.23", or "rsb" for the 100 seeds of ResNet-50 A2 by eval set.
     """
     if isinstance(sd, Mapping):
         return Noise(sd=dict(sd))
@@ -205,7 +176,7 @@ def noise_of_sweep(groups: Sequence[Group], columns: Sequence[str]) -> Noise:
         raise StudyError(
             f"--reference {default.label}: {default.n} seed says nothing about the spread; at least 2 are needed."
         )
-    sds = {name: sd_over_seeds(by_name.get(name, default)) for name in columns}
+    sds = {name: moments_of(by_name.get(name, default))[1] for name in columns}
     return Noise(sd=sds, df=default.n - 1.0, source=f"{default.label}, {default.n} seeds")
 
 
@@ -227,11 +198,6 @@ def audit(
     is_ladder
         Compare each row with the one before it, instead of all pairs.
 
-    Returns
-    -------
-    Audit
-        ``to_dict()`` is what ``seedstudy audit --json`` prints.
-
     Raises
     ------
     StatisticsError
@@ -250,10 +216,25 @@ def audit(
             raise StatisticsError(f"sd {sd:g} ({column}): a standard deviation over seeds is a positive number")
     if not 0.0 < alpha < 1.0:
         raise StatisticsError(f"alpha {alpha:g}: must lie between 0 and 1; write 0.05 for 5 %")
-    judge = _Judge(table, noise, cells, alpha, lower_is_better, is_ladder)
-    columns = tuple(judge.column(name) for name in table.columns)
+    # Accuracies on different eval sets are not compared with each other, other columns are.
     is_of_eval_sets = all(name in EVAL_SET_ORDER for name in table.columns)
-    across = () if is_of_eval_sets else judge.across(1.0)
+
+    def compared(factor: float) -> tuple[list[_Rows], tuple[tuple[str, CellPair], ...]]:
+        """Compare rows and columns under so many times the std."""
+        scaled = replace(noise, sd={name: factor * sd for name, sd in noise.sd.items()})
+        rows = [_compare_rows(table, name, scaled, cells, is_ladder=is_ladder) for name in table.columns]
+        return rows, () if is_of_eval_sets else _compare_columns(table, scaled, cells)
+
+    sensitivity = []
+    for factor in SENSITIVITY:
+        rows, across = compared(factor)
+        n_rows = sum(pair.p_adjusted < alpha for _, _, pairs in rows for pair in pairs)
+        sensitivity.append((factor, n_rows, sum(pair.p_adjusted < alpha for _, pair in across)))
+    rows, across = compared(1.0)
+    columns = tuple(
+        _column(name, of_column, noise, cells, alpha, lower_is_better=lower_is_better, is_ladder=is_ladder)
+        for name, of_column in zip(table.columns, rows, strict=True)
+    )
     return Audit(
         table=table,
         noise=noise,
@@ -262,104 +243,79 @@ def audit(
         lower_is_better=lower_is_better,
         columns=columns,
         across=across,
-        sensitivity=tuple(judge.count(factor, with_columns=not is_of_eval_sets) for factor in SENSITIVITY),
+        sensitivity=tuple(sensitivity),
         disagreements=_disagreements(columns, alpha) if is_of_eval_sets and not is_ladder else (),
-        warnings=_warnings(table, noise),
+        warnings=tuple(
+            f"{column}: rounded to {step:g}, which alone may shift a difference by up to {step:g} "
+            f"({step / noise.sd[column]:.2g} std)"
+            for column, step in zip(table.columns, table.steps, strict=True)
+            if step >= noise.sd[column] / 2
+        ),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Judge:
-    table: Table
-    noise: Noise
-    cells: Cells
-    alpha: float
-    lower_is_better: bool
-    is_ladder: bool
+_Rows = tuple[tuple[str, ...], Floats, tuple[CellPair, ...]]
+"""The rows that have a number in a column, their numbers, and the pairs."""
 
-    def pairs(self, column: str, factor: float) -> tuple[tuple[str, ...], npt.NDArray[np.float64], tuple[Pair, ...]]:
-        values = self.table.values[:, self.table.columns.index(column)]
-        there = np.flatnonzero(np.isfinite(values))
-        wanted = list(combinations(range(there.size), 2))
-        if self.is_ladder:
-            wanted = [(i, i + 1) for i in range(there.size - 1)]
-        sd = np.full(there.size, factor * self.noise.sd[column])
-        found = compare_pairs(values[there], wanted, sd, cells=self.cells, df=self.noise.df)
-        return tuple(self.table.rows[i] for i in there), values[there], found
 
-    def across(self, factor: float) -> tuple[tuple[str, Pair], ...]:
-        """Compare the columns within each row, all rows as one family."""
-        n_columns = len(self.table.columns)
-        sd = np.array([factor * self.noise.sd[name] for name in self.table.columns])
-        places = [
-            (row, a, b)
-            for row in range(len(self.table.rows))
-            for a, b in combinations(range(n_columns), 2)
-            if np.isfinite(self.table.values[row, [a, b]]).all()
-        ]
-        flat = [(row * n_columns + a, row * n_columns + b) for row, a, b in places]
-        sds = np.tile(sd, len(self.table.rows))
-        found = compare_pairs(self.table.values.ravel(), flat, sds, cells=self.cells, df=self.noise.df)
-        return tuple(
-            (
-                self.table.rows[row],
-                Pair(a=a, b=b, difference=p.difference, p_value=p.p_value, p_adjusted=p.p_adjusted),
-            )
-            for (row, a, b), p in zip(places, found, strict=True)
-        )
+def _compare_rows(table: Table, column: str, noise: Noise, cells: Cells, *, is_ladder: bool) -> _Rows:
+    values = table.values[:, table.columns.index(column)]
+    known = np.flatnonzero(np.isfinite(values))
+    if not known.size:
+        raise StatisticsError(f'{table.name}: column "{column}" holds no number')
+    wanted = list(pairwise(range(known.size)) if is_ladder else combinations(range(known.size), 2))
+    pairs = compare_pairs(values[known], wanted, np.full(known.size, noise.sd[column]), cells=cells, df=noise.df)
+    return tuple(table.rows[i] for i in known), values[known], pairs
 
-    def count(self, factor: float, *, with_columns: bool) -> tuple[float, int, int]:
-        of_rows = sum(p.p_adjusted < self.alpha for name in self.table.columns for p in self.pairs(name, factor)[2])
-        of_columns = sum(p.p_adjusted < self.alpha for _, p in self.across(factor)) if with_columns else 0
-        return factor, of_rows, of_columns
 
-    def column(self, name: str) -> ColumnAudit:
-        rows, values, pairs = self.pairs(name, 1.0)
-        sd = self.noise.sd[name]
-        if not rows:
-            raise StatisticsError(f'{self.table.name}: column "{name}" holds no number')
-        best = int(np.argmin(values) if self.lower_is_better else np.argmax(values))
-        df, level = self.noise.df, 1.0 - self.alpha
-        shrunken, share = shrink(values, sd, cells=self.cells)
-        return ColumnAudit(
-            column=name,
-            sd=sd,
-            rows=rows,
-            values=values,
-            pairs=pairs,
-            is_ladder=self.is_ladder,
-            ranks=()
-            if self.is_ladder
-            else tuple(rank_intervals(len(rows), pairs, self.alpha, lower_is_better=self.lower_is_better)),
-            prob_best=prob_best(values, sd, cells=self.cells, df=self.noise.df, lower_is_better=self.lower_is_better),
-            shrunken=shrunken,
-            noise_share=share,
-            claims=tuple(
-                worth(float(values[best]), sd, claim, level=level, df=df, lower_is_better=self.lower_is_better)
-                for claim in CLAIMS
-            ),
-            best=best,
-        )
+def _compare_columns(table: Table, noise: Noise, cells: Cells) -> tuple[tuple[str, CellPair], ...]:
+    """Compare the columns within each row, all rows as one family."""
+    n_columns = len(table.columns)
+    places = [
+        (row, a, b)
+        for row, numbers in enumerate(table.values)
+        for a, b in combinations(range(n_columns), 2)
+        if np.isfinite(numbers[[a, b]]).all()
+    ]
+    flat = [(row * n_columns + a, row * n_columns + b) for row, a, b in places]
+    sds = np.tile([noise.sd[name] for name in table.columns], len(table.rows))
+    found = compare_pairs(table.values.ravel(), flat, sds, cells=cells, df=noise.df)
+    return tuple((table.rows[row], replace(pair, a=a, b=b)) for (row, a, b), pair in zip(places, found, strict=True))
+
+
+def _column(
+    name: str, compared: _Rows, noise: Noise, cells: Cells, alpha: float, *, lower_is_better: bool, is_ladder: bool
+) -> ColumnAudit:
+    rows, values, pairs = compared
+    sd, df = noise.sd[name], noise.df
+    best = int(np.argmin(values) if lower_is_better else np.argmax(values))
+    shrunken, share = shrink(values, sd, cells=cells)
+    ranks = () if is_ladder else tuple(rank_intervals(len(rows), pairs, alpha, lower_is_better=lower_is_better))
+    return ColumnAudit(
+        column=name,
+        sd=sd,
+        rows=rows,
+        values=values,
+        pairs=pairs,
+        is_ladder=is_ladder,
+        ranks=ranks,
+        prob_best=prob_best(values, sd, cells=cells, df=df, lower_is_better=lower_is_better),
+        shrunken=shrunken,
+        noise_share=share,
+        claims=tuple(
+            worth(float(values[best]), sd, claim, level=1.0 - alpha, df=df, lower_is_better=lower_is_better)
+            for claim in CLAIMS
+        ),
+        best=best,
+    )
 
 
 def _disagreements(columns: Sequence[ColumnAudit], alpha: float) -> tuple[tuple[str, str, int, int], ...]:
     found = []
     for a, b in combinations(columns, 2):
-        there = [{(c.rows[p.a], c.rows[p.b]): p for p in c.pairs} for c in (a, b)]
-        differ = [
-            key for key in there[0].keys() & there[1].keys() if there[0][key].difference * there[1][key].difference < 0
-        ]
-        both = sum(all(of_column[key].p_adjusted < alpha for of_column in there) for key in differ)
-        found.append((a.column, b.column, len(differ), both))
-    return tuple(found)
-
-
-def _warnings(table: Table, noise: Noise) -> tuple[str, ...]:
-    found = []
-    for column, step in zip(table.columns, table.steps, strict=True):
-        if step >= noise.sd[column] / 2:
-            found.append(
-                f"{column}: rounded to {step:g}, which alone may shift a difference by up to {step:g} "
-                f"({step / noise.sd[column]:.2g} std)"
-            )
+        of_a, of_b = ({(c.rows[pair.a], c.rows[pair.b]): pair for pair in c.pairs} for c in (a, b))
+        both = [(of_a[rows], of_b[rows]) for rows in of_a.keys() & of_b.keys()]
+        differ = [pairs for pairs in both if pairs[0].difference * pairs[1].difference < 0]
+        n_decided = sum(all(pair.p_adjusted < alpha for pair in pairs) for pairs in differ)
+        found.append((a.column, b.column, len(differ), n_decided))
     return tuple(found)

@@ -14,24 +14,30 @@ from typing import Any, Literal
 import numpy as np
 
 from seedstudy.data.base import EVAL_SET_ORDER
-from seedstudy.decide.group import by_eval_set
+from seedstudy.decide.answers import Answers
+from seedstudy.decide.group import by_eval_set, moments_of
 from seedstudy.decide.summary import DEFAULT_RNG_SEED, doubts_of
 from seedstudy.decide.verdict import Overall, Rule, Verdict, decide, overall
-from seedstudy.document import document, ends, fields_of, finite
+from seedstudy.document import FLAT, HIDDEN, document, ends, fields_of, finite, shown_as
 from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.metrics import direction_of
 from seedstudy.stats.compare import Comparison, Details, compare, compare_summaries, details
 from seedstudy.stats.describe import mean_interval, mean_interval_of
 from seedstudy.stats.many import adjust, compact_letters, max_t
 from seedstudy.stats.result import Estimate
-from seedstudy.stats.sample import by_seed, in_pairs, mean_of, sd_of
+from seedstudy.stats.sample import by_seed, in_pairs
 from seedstudy.study.group import Group, Values
 
 Correction = Literal["holm", "max-t", "none"]
 CORRECTIONS: tuple[Correction, ...] = ("holm", "max-t", "none")
-_NOT_IN_JSON = (
-    *("name_a", "name_b", "prob_b_greater", "prob_b_greater_ci", "p_above_minus_margin", "p_below_plus_margin"),
-)
+_NOT_IN_JSON = {
+    "name_a",
+    "name_b",
+    "prob_b_greater",
+    "prob_b_greater_ci",
+    "p_above_minus_margin",
+    "p_below_plus_margin",
+}
 """Fields of a comparison that its verdict says in the metric's direction, or its groups by name."""
 
 
@@ -53,19 +59,19 @@ class Design:
 class Answer:
     """B against A on one eval set: the groups, the statistics and the verdict."""
 
-    a: Group
-    b: Group
-    comparison: Comparison
-    rule: Rule
-    verdict: Verdict
+    a: Group = field(metadata=HIDDEN)
+    b: Group = field(metadata=HIDDEN)
+    comparison: Comparison = field(metadata=HIDDEN)
+    rule: Rule = field(metadata=HIDDEN)
+    verdict: Verdict = field(metadata=FLAT)
     p_adjusted: float
     """p-value adjusted for the family; the verdict is read from it."""
     equivalence_p_adjusted: float | None
-    interval_adjusted: Estimate
+    interval_adjusted: Estimate = field(metadata=HIDDEN)
     """The difference with an interval that holds together with those of the whole family (Bonferroni)."""
-    is_primary: bool
+    is_primary: bool = field(metadata=HIDDEN)
     """Whether this eval set decides."""
-    n_family: int
+    n_family: int = field(metadata=shown_as("family_size"))
     """Number of comparisons that are adjusted together with this one."""
     correction: Correction
 
@@ -96,10 +102,8 @@ class Answer:
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of ``compare --json``."""
-        c, v = self.comparison, self.verdict
-        numbers = fields_of(c)
-        for name in _NOT_IN_JSON:
-            numbers.pop(name, None)
+        c = self.comparison
+        numbers = {name: value for name, value in fields_of(c).items() if name not in _NOT_IN_JSON}
         numbers["ci"] = numbers.pop("difference_ci")
         if c.correlation is None:
             del numbers["correlation"]
@@ -110,32 +114,27 @@ class Answer:
             **numbers,
             "level": c.level,
             "statistic": finite(c.statistic),
-            "p_adjusted": finite(self.p_adjusted),
             "ci_adjusted": ends(self.interval_adjusted),
-            "correction": self.correction,
             "family": "primary" if self.is_primary else "secondary",
-            "family_size": self.n_family,
             "equivalence_p": finite(c.equivalence_p),
-            "equivalence_p_adjusted": finite(self.equivalence_p_adjusted),
             "paired": c.paired,
             "prob_b_better_ci": None,  # where there is no such estimate
-            **fields_of(v),
+            **fields_of(self),
             "details": document(self.details),
             "warnings": list(dict.fromkeys((*self.warnings, *self.doubts, *c.hedges_g.warnings))),
         }
 
 
 def _mean(group: Group, level: float) -> Estimate:
-    if group.moments is not None:
-        return mean_interval_of(group.moments.mean, group.moments.sd, group.moments.n, level=level)
-    return mean_interval(group.values, level=level)
+    if group.moments is None:
+        return mean_interval(group.values, level=level)
+    return mean_interval_of(*moments_of(group), level=level)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Comparisons:
+class Comparisons(Answers[Answer]):
     """Answers per pair and eval set, in the order asked for."""
 
-    answers: tuple[Answer, ...]
     letters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Eval set -> recipe -> letters, for all pairs: recipes that share a letter were not distinguished."""
     left_out: tuple[str, ...] = ()
@@ -158,33 +157,18 @@ class Comparisons:
 
     def overall(self) -> dict[tuple[str, str], Overall]:
         """Return one verdict per pair that was judged on several eval sets."""
-        pairs: dict[tuple[str, str], list[Answer]] = {}
-        for answer in self.answers:
-            pairs.setdefault((answer.a.label, answer.b.label), []).append(answer)
         found = {}
-        for pair, answers in pairs.items():
+        for pair in self.pairs:
+            answers = [answer for answer in self.answers if (answer.a.label, answer.b.label) == pair]
             decisive = [answer for answer in answers if answer.is_primary]
             if len(answers) > 1 and len(decisive) == 1:
                 others = {answer.a.eval_set: answer.verdict for answer in answers if not answer.is_primary}
                 found[pair] = overall(decisive[0].a.eval_set, decisive[0].verdict, others)
         return found
 
-    def __getitem__(self, index: int) -> Answer:
-        return self.answers[index]
-
-    def __len__(self) -> int:
-        return len(self.answers)
-
 
 def rule_for(groups: Sequence[Group], *, margin: float | None, level: float, lower_is_better: bool | None) -> Rule:
     """Return the rule by which groups are judged: as given, or as the studies declared and the metric's name says.
-
-    Parameters
-    ----------
-    margin
-        None: the margin that the studies of the groups declared, if any.
-    lower_is_better
-        None: the direction that the metric's name says beyond doubt; accuracies are better where higher.
 
     Raises
     ------
@@ -204,14 +188,7 @@ def rule_for(groups: Sequence[Group], *, margin: float | None, level: float, low
 
 
 def is_lower_better(metric: str, unit: str | None) -> bool:
-    """Return the direction of a metric, as its name says beyond doubt.
-
-    Raises
-    ------
-    StudyError
-        The name does not say.
-
-    """
+    """Return the direction of a metric, as its name says beyond doubt; StudyError where it does not."""
     if unit == "pp":
         return False
     direction = direction_of(metric)
@@ -220,70 +197,59 @@ def is_lower_better(metric: str, unit: str | None) -> bool:
     return direction == "lower"
 
 
+_Member = tuple[Group, Group, Comparison]
+
+
 def judge(
-    arms: Sequence[Sequence[Group]],
-    rule: Rule,
-    *,
-    design: Design | None = None,
-    rng_seed: int = DEFAULT_RNG_SEED,
+    arms: Sequence[Sequence[Group]], rule: Rule, *, design: Design = Design(), rng_seed: int = DEFAULT_RNG_SEED
 ) -> Comparisons:
     """Compare arms on every eval set they share, and decide by the declared rule.
 
     Parameters
     ----------
-    arms : sequence of sequence of Group
+    arms
         Per recipe its groups, one per eval set; the first recipe is the baseline.
-    rule : Rule
-        The declared rule.
-    design : Design, optional
-        What is compared with what.
-    rng_seed : int
-        Seed of permutations and bootstrap.
+    rng_seed
+        Of permutations and bootstrap.
 
     Raises
     ------
     StudyError
-        Fewer than two arms, no eval set in common, or a primary eval set that is not there.
+        No eval set in common, or a primary eval set that is not there.
 
     """
-    design = design or Design()
-    if len(arms) < 2:
-        raise StudyError("compare needs two recipes: A and B (B is compared against A).")
-    if design.all_pairs:
-        pairs = list(itertools.combinations(range(len(arms)), 2))
-    else:
-        pairs = [(0, i) for i in range(1, len(arms))]
-    return judge_pairs([(arms[i], arms[j]) for i, j in pairs], rule, design=design, rng_seed=rng_seed)
+    pairs = list(itertools.combinations(arms, 2)) if design.all_pairs else [(arms[0], other) for other in arms[1:]]
+    return judge_pairs(pairs, rule, design=design, rng_seed=rng_seed)
 
 
 def judge_pairs(
     pairs: Sequence[tuple[Sequence[Group], Sequence[Group]]],
     rule: Rule,
     *,
-    design: Design | None = None,
+    design: Design = Design(),
     rng_seed: int = DEFAULT_RNG_SEED,
 ) -> Comparisons:
     """Compare the second of each pair with the first, all pairs being read together; see :func:`judge`."""
-    design = design or Design()
     matched = [
-        (
-            a,
-            b,
-            compare_groups(a, b, rule, paired=design.paired, rng_seed=rng_seed),
-        )
+        (a, b, compare_groups(a, b, rule, paired=design.paired, rng_seed=rng_seed))
         for first, second in pairs
         for a, b in _on_shared_eval_sets(first, second)
     ]
     primary = _primary(design, list(dict.fromkeys(a.eval_set for a, _, _ in matched)))
-    answers: dict[int, Answer] = {}
-    for is_primary in (True, False):
-        family = [index for index, (a, _, _) in enumerate(matched) if (a.eval_set == primary) == is_primary]
-        if family:
-            members = [matched[index] for index in family]
-            judged = _family(members, rule, design, is_primary=is_primary, rng_seed=rng_seed)
-            answers |= dict(zip(family, judged, strict=True))
-    ordered = tuple(answers[index] for index in range(len(matched)))
-    return Comparisons(answers=ordered, letters=_letters(ordered, rule) if design.all_pairs else {})
+    families = {
+        is_primary: iter(
+            _family(
+                [x for x in matched if (x[0].eval_set == primary) == is_primary],
+                rule,
+                design,
+                is_primary=is_primary,
+                rng_seed=rng_seed,
+            )
+        )
+        for is_primary in (True, False)
+    }
+    answers = tuple(next(families[a.eval_set == primary]) for a, _, _ in matched)
+    return Comparisons(answers=answers, letters=_letters(answers, rule) if design.all_pairs else {})
 
 
 def _on_shared_eval_sets(first: Sequence[Group], second: Sequence[Group]) -> list[tuple[Group, Group]]:
@@ -302,24 +268,15 @@ def _primary(design: Design, eval_sets: Sequence[str]) -> str:
     return EVAL_SET_ORDER[0] if EVAL_SET_ORDER[0] in eval_sets else eval_sets[0]
 
 
-def _family(
-    members: Sequence[tuple[Group, Group, Comparison]],
-    rule: Rule,
-    design: Design,
-    *,
-    is_primary: bool,
-    rng_seed: int,
-) -> list[Answer]:
+def _family(members: Sequence[_Member], rule: Rule, design: Design, *, is_primary: bool, rng_seed: int) -> list[Answer]:
     """Return the answers of comparisons that are adjusted together."""
+    if not members:
+        return []
     n = 1 if design.correction == "none" else len(members)
     correction: Correction = "holm" if is_primary and design.correction == "max-t" else design.correction
-    if correction == "max-t":
-        p_adjusted = _max_t(members, rng_seed)
-    else:
-        p_adjusted = _adjusted([c.p_value for _, _, c in members], correction)
-    equivalent = [c.equivalence_p for _, _, c in members if c.equivalence_p is not None]
-    # Equivalence has no max-T of its own: Holm there too.
-    equal_p: list[float] | list[None] = _adjusted(equivalent, correction) if equivalent else [None] * len(members)
+    adjusted = tuple if correction == "none" else adjust  # equivalence has no max-T of its own: Holm there too
+    p_values = [c.p_value for _, _, c in members]
+    equivalence = [c.equivalence_p for _, _, c in members if c.equivalence_p is not None]
     return [
         Answer(
             a=a,
@@ -336,12 +293,13 @@ def _family(
             n_family=n,
             correction=correction if n > 1 else "none",
         )
-        for (a, b, c), p, equal in zip(members, p_adjusted, equal_p, strict=True)
+        for (a, b, c), p, equal in zip(
+            members,
+            _max_t(members, rng_seed) if correction == "max-t" else adjusted(p_values),
+            adjusted(equivalence) if equivalence else [None] * len(members),
+            strict=True,
+        )
     ]
-
-
-def _adjusted(p_values: Sequence[float], correction: Correction) -> list[float]:
-    return list(p_values) if correction == "none" else list(adjust(p_values))
 
 
 def _simultaneous(c: Comparison, n: int) -> Estimate:
@@ -352,12 +310,10 @@ def _simultaneous(c: Comparison, n: int) -> Estimate:
     return replace(single, level=c.level, method=f"{single.method}-bonferroni", warnings=())
 
 
-def _max_t(members: Sequence[tuple[Group, Group, Comparison]], rng_seed: int) -> list[float]:
+def _max_t(members: Sequence[_Member], rng_seed: int) -> Sequence[float]:
     """Relabel whole seeds: eval sets of one network go together (Westfall & Young 1993, step-down)."""
     if len({(a.label, b.label) for a, b, _ in members}) > 1 or any(c.paired for _, _, c in members):
-        raise StudyError(
-            "--correction max-t is for one unpaired pair on several eval sets; use holm for several pairs."
-        )
+        raise StudyError("--correction max-t: for one unpaired pair on several eval sets; use holm for several pairs.")
     arms = []
     for groups in ([a for a, _, _ in members], [b for _, b, _ in members]):
         if any(g.moments is not None or g.seeds is None or g.seeds != groups[0].seeds for g in groups):
@@ -396,21 +352,12 @@ def compare_groups(
     if a.moments is not None or b.moments is not None:
         if paired:
             raise StudyError(f"{names[0]} and {names[1]}: mean and std alone cannot be paired; leave --paired out.")
-        first, second = _moments(a), _moments(b)
-        return compare_summaries(*first, *second, level=rule.level, margin=rule.margin, names=names)
-    first_values, second_values = _pairs(a, b) if paired else (a.values, b.values)
+        return compare_summaries(*moments_of(a), *moments_of(b), level=rule.level, margin=rule.margin, names=names)
+    first, second = _pairs(a, b) if paired else (a.values, b.values)
     rng = np.random.default_rng(rng_seed)
-    comparison = compare(
-        first_values, second_values, rng=rng, level=rule.level, margin=rule.margin, paired=paired, names=names
-    )
+    comparison = compare(first, second, rng=rng, level=rule.level, margin=rule.margin, paired=paired, names=names)
     doubts = [f"{group.label}: {doubt}" for group in (a, b) for doubt in doubts_of(group)]
     return replace(comparison, warnings=(*comparison.warnings, *doubts))
-
-
-def _moments(group: Group) -> tuple[float, float, int]:
-    if group.moments is not None:
-        return group.moments.mean, group.moments.sd, group.moments.n
-    return mean_of(group.values), sd_of(group.values), group.n
 
 
 def _pairs(a: Group, b: Group) -> tuple[Values, Values]:

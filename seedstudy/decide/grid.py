@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from seedstudy.decide.answers import Answers
+from seedstudy.decide.group import moments_of
 from seedstudy.decide.summary import doubts_of
-from seedstudy.document import ends, fields_of, finite
+from seedstudy.document import ends, fields_of, finite, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.stats.grid import Grid, two_way
 from seedstudy.stats.result import Estimate
-from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.study.group import Group
 
 
@@ -31,16 +32,14 @@ class GridAnswer:
         sources = [(f"{source.name} difference", source.spread, source.p_value) for source in self.grid.sources]
         return [*sources, ("seed noise", self.grid.seed_noise, None)]
 
-    def mean_and_std(self, architecture: str, recipe: str) -> tuple[float, float]:
-        """Return mean and standard deviation over seeds of one cell."""
-        values = self.cells[architecture, recipe].values
-        return mean_of(values), sd_of(values)
+    def mean_std_n(self, architecture: str, recipe: str) -> tuple[float, float, int]:
+        """Return mean, standard deviation and number of the seeds of one cell."""
+        return moments_of(self.cells[architecture, recipe])
 
     @property
     def has_interaction(self) -> bool:
         """Whether recipes are shown to help some architectures more than others."""
-        interaction = self.grid.sources[2]
-        return interaction.p_value < 1.0 - self.grid.level
+        return self.grid.sources[2].p_value < 1.0 - self.grid.level
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of ``compare --grid --json``."""
@@ -77,22 +76,12 @@ class GridAnswer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Grids(Sequence[GridAnswer]):
+class Grids(Answers[GridAnswer]):
     """One table per eval set."""
 
-    grids: tuple[GridAnswer, ...]
+    answers: tuple[GridAnswer, ...] = field(metadata=shown_as("grids"))
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no cell includes."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the document of ``compare --grid --json``."""
-        return fields_of(self)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.grids[index]
-
-    def __len__(self) -> int:
-        return len(self.grids)
 
 
 def analyse_grid(groups: Sequence[Group], *, level: float) -> tuple[GridAnswer, ...]:
@@ -108,32 +97,24 @@ def analyse_grid(groups: Sequence[Group], *, level: float) -> tuple[GridAnswer, 
     """
     if not groups:
         raise StudyError("a grid needs trials of at least two models and two recipes.")
-    for what, found in (("data sets", {g.data for g in groups}), ("metrics", {g.metric for g in groups})):
-        if len(found) > 1:
-            raise StudyError(
-                f"a grid is of one kind of number; these are of several {what}: {', '.join(map(str, found))}."
-            )
-    answers = []
-    for eval_set in dict.fromkeys(group.eval_set for group in groups):
-        cells: dict[tuple[str, str], Group] = {}
-        for group in (group for group in groups if group.eval_set == eval_set):
-            if group.model is None or group.moments is not None:
-                raise StudyError(f"{group.label}: a grid needs the model and every seed; import it with --model first.")
-            key = (group.model, group.recipe)
-            if key in cells:
-                raise StudyError(f"{group.label}: two groups of trials that do not pool are in one cell of the grid.")
-            cells[key] = group
-        # Sorted, so that the table does not depend on the order of the files.
-        cells = dict(sorted(cells.items()))
-        grid = two_way({key: group.values for key, group in cells.items()}, level=level)
-        doubts = [f"{group.label}: {doubt}" for group in cells.values() for doubt in doubts_of(group)]
-        answers.append(
-            GridAnswer(
-                eval_set=eval_set,
-                unit=groups[0].unit,
-                cells=cells,
-                grid=grid,
-                warnings=(*grid.warnings, *doubts),
-            )
-        )
-    return tuple(answers)
+    for what, kinds in (("data sets", {g.data for g in groups}), ("metrics", {g.metric for g in groups})):
+        if len(kinds) > 1:
+            listed = ", ".join(map(str, kinds))
+            raise StudyError(f"a grid is of one kind of number; these are of several {what}: {listed}.")
+    names = dict.fromkeys(group.eval_set for group in groups)
+    return tuple(_grid([group for group in groups if group.eval_set == name], level) for name in names)
+
+
+def _grid(groups: Sequence[Group], level: float) -> GridAnswer:
+    cells: dict[tuple[str, str], Group] = {}
+    for group in groups:
+        if group.model is None or group.moments is not None:
+            raise StudyError(f"{group.label}: a grid needs the model and every seed; import it with --model first.")
+        if (group.model, group.recipe) in cells:
+            raise StudyError(f"{group.label}: two groups of trials that do not pool are in one cell of the grid.")
+        cells[group.model, group.recipe] = group
+    cells = dict(sorted(cells.items()))  # the table does not depend on the order of the files
+    grid = two_way({cell: group.values for cell, group in cells.items()}, level=level)
+    doubts = [f"{group.label}: {doubt}" for group in cells.values() for doubt in doubts_of(group)]
+    warnings = (*grid.warnings, *doubts)
+    return GridAnswer(eval_set=groups[0].eval_set, unit=groups[0].unit, cells=cells, grid=grid, warnings=warnings)

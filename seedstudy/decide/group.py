@@ -5,11 +5,13 @@ Accuracy becomes percentage points ("pp") here: everything a reader sees is in p
 
 from __future__ import annotations
 
+import string
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER
@@ -17,8 +19,9 @@ from seedstudy.errors import StudyError, suggest
 from seedstudy.read.groups import Request, group_of_numbers, read_groups
 from seedstudy.read.logs import parse_selector
 from seedstudy.read.metrics import DEFAULT_METRIC
-from seedstudy.read.published import group_of_mean_and_std, is_mean_and_std
+from seedstudy.read.published import group_of_mean_and_std
 from seedstudy.read.tables import read_table
+from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.store.schema import TRIALS, validate
 from seedstudy.store.store import Scan, open_study
 from seedstudy.study.group import Group, Values
@@ -43,15 +46,18 @@ class Source(Request):
     study: str = "main"
     scans: dict[str, Scan] = field(default_factory=dict, repr=False)
     """Study -> what was read of it; grows as studies are asked for."""
+    _trials: dict[str, pl.DataFrame] = field(default_factory=dict, init=False, repr=False)
 
     def trials(self, study: str = "") -> pl.DataFrame:
         """Return a study's TRIALS frame, and what it declared as its margin."""
         name = study or self.study
-        store = open_study(self.results, name)
-        if name not in self.scans:
-            self.scans[name] = store.scan()
-        margin = store.rule().get("margin")
-        return self.scans[name].trials.with_columns(pl.lit(margin, dtype=pl.Float64).alias(_MARGIN))
+        if name not in self._trials:
+            store = open_study(self.results, name)
+            margin = pl.lit(store.rule().get("margin"), dtype=pl.Float64).alias(_MARGIN)
+            if name not in self.scans:
+                self.scans[name] = store.scan()
+            self._trials[name] = self.scans[name].trials.with_columns(margin)
+        return self._trials[name]
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -71,18 +77,17 @@ def select(what: What, source: Source) -> list[list[Group]]:
         return [_matching(groups, str(each), "these trials") for each in what[1:]] or [groups]
     if not what:
         return [groups_of_trials(source.trials(), source)]
-    letters = iter("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    letters = iter(string.ascii_uppercase)
     arms = []
     for given in what:
-        if isinstance(given, str):
-            arms.append(_named(given, source))
-            continue
         if isinstance(given, pl.DataFrame):
             raise StudyError("a TRIALS frame comes first, then selectors of its recipes: ss.compare(trials, 'a3').")
-        label = next(letters, "")
-        if not label:
+        if isinstance(given, str):
+            arms.append(_named(given, source))
+        elif label := next(letters, ""):
+            arms.append([group_of_numbers(given, label, source)])
+        else:
             raise StudyError("up to 26 lists of numbers have names; give files for more.")
-        arms.append([group_of_numbers(given, label, source)])
     return arms
 
 
@@ -102,9 +107,9 @@ def select_arms(what: What, source: Source) -> list[list[Group]]:
 
 def with_distinct_labels(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
     """Return the arms with longer labels where files in different folders, or studies, have recipes of one name."""
-    origins: dict[str, set[str]] = {}
-    for group in (group for arm in arms for group in arm if group.origin):
-        origins.setdefault(group.label, set()).add(group.origin)
+    origins: dict[str, set[str]] = defaultdict(set)
+    for group in chain.from_iterable(arms):
+        origins[group.label] |= {group.origin} - {""}
     longer: dict[tuple[str, str], str] = {}
     for label, files in origins.items():
         if len(files) > 1:
@@ -114,12 +119,19 @@ def with_distinct_labels(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
 
 def _folders(files: set[str]) -> dict[str, str]:
     """Return for each file as much of its folder, "/" at the end, as distinguishes the files."""
-    parts = {file: Path(file).parent.parts for file in sorted(files)}
+    parts = {file: [f"{part}/" for part in Path(file).parent.parts] for file in sorted(files)}
     for depth in range(1, max(map(len, parts.values())) + 1):
-        folders = {file: "".join(f"{part}/" for part in places[-depth:]) for file, places in parts.items()}
+        folders = {file: "".join(places[-depth:]) for file, places in parts.items()}
         if len(set(folders.values())) == len(files):
             return folders
     return {file: f"{file}:" for file in files}
+
+
+def moments_of(group: Group) -> tuple[float, float, int]:
+    """Return mean, standard deviation (n - 1) and number of a group's seeds, measured or published."""
+    if group.moments is not None:
+        return group.moments.mean, group.moments.sd, group.moments.n
+    return mean_of(group.values), sd_of(group.values), group.n
 
 
 def by_eval_set(groups: Iterable[Group]) -> dict[str, Group]:
@@ -151,8 +163,9 @@ def _only(groups: list[Group], selector: str) -> list[Group]:
 
 
 def _named(selector: str, source: Source) -> list[Group]:
-    if is_mean_and_std(selector):
-        return [group_of_mean_and_std(selector, source)]
+    published = group_of_mean_and_std(selector, source)
+    if published is not None:
+        return [published]
     if parse_selector(selector) is not None:
         return _groups_of_files(selector, source)
     prefix, _, rest = selector.rpartition(":")
@@ -165,13 +178,8 @@ def _matching(groups: Sequence[Group], selector: str, where: str) -> list[Group]
     """Return the groups of ``RECIPE``, ``RECIPE@MODEL`` or ``RECIPE@MODEL@DATA``; a recipe_id is a recipe too."""
     recipe, _, place = selector.partition("@")
     model, _, data = place.partition("@")
-    chosen = [
-        group
-        for group in groups
-        if recipe in (group.recipe, group.recipe_id)
-        and (not model or group.model == model)
-        and (not data or group.data == data)
-    ]
+    chosen = [group for group in groups if recipe in (group.recipe, group.recipe_id)]
+    chosen = [group for group in chosen if (model or group.model, data or group.data) == (group.model, group.data)]
     if not chosen:
         known = {group.label for group in groups} | {group.recipe for group in groups}
         raise StudyError(f'no "{selector}" in {where}.{suggest(selector, known)}')
@@ -191,12 +199,7 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
     keys = ["recipe", "model", "data", "recipe_id", "pool_key"]
     groups = []
     for (recipe, model, data, recipe_id, key), rows in finished.group_by(keys, maintain_order=True):
-        left_out = trials.filter(
-            (pl.col("recipe_id") == recipe_id)
-            & (pl.col("model") == model)
-            & (pl.col("data") == data)
-            & (pl.col("status") != "ok")
-        )
+        left_out = trials.filter(pl.col("status") != "ok", recipe_id=recipe_id, model=model, data=data)
         for name in names:
             of_set = rows.filter(pl.col("eval_set") == name).sort("seed")
             if of_set.is_empty():
@@ -216,9 +219,7 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     step=100.0 / of_set["n_examples"][0] if of_set["n_examples"].n_unique() == 1 else None,
                     pool_key=str(key),
                     recipe_id=str(recipe_id),
-                    train_s=float(np.mean(of_set["train_s"].to_numpy()))
-                    if not of_set["train_s"].null_count()
-                    else None,
+                    train_s=None if of_set["train_s"].null_count() else float(of_set["train_s"].to_numpy().mean()),
                     declared_margin=of_set[_MARGIN][0] if declared else None,
                 )
             )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from seedstudy.document import HIDDEN, document, fields_of
+from seedstudy.decide.group import moments_of
+from seedstudy.document import FLAT, HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StatisticsError, StudyError
 from seedstudy.read.published import gpu_hours, reference_stds
 from seedstudy.stats.power import (
@@ -22,7 +23,7 @@ from seedstudy.stats.power import (
     seeds_for_equivalence,
     seeds_per_arm,
 )
-from seedstudy.stats.sample import check_margin, sd_of
+from seedstudy.stats.sample import check_margin
 from seedstudy.stats.variance import sd_factors
 from seedstudy.stats.welch import welch
 from seedstudy.study.group import Group
@@ -38,18 +39,22 @@ class Spread:
 
     sd_a: float
     sd_b: float
-    n_a: int | None = None
+    n_a: int | None = field(default=None, metadata=HIDDEN)
     """Seeds behind it; None where the number was given without."""
-    n_b: int | None = None
-    source: str = "given"
+    n_b: int | None = field(default=None, metadata=HIDDEN)
+    source: str = field(default="given", metadata=shown_as("sd_source"))
 
     @property
     def band(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
         """The limits (low, high) of both arms at level `BAND`; None for a given number."""
         if self.n_a is None or self.n_b is None:
             return None
-        a, b = sd_factors(self.n_a, BAND), sd_factors(self.n_b, BAND)
+        a, b = sd_factors(self.n_a - 1, BAND), sd_factors(self.n_b - 1, BAND)
         return (a[0] * self.sd_a, a[1] * self.sd_a), (b[0] * self.sd_b, b[1] * self.sd_b)
+
+    def ends(self, end: Literal[0, 1]) -> tuple[float, float]:
+        """Return the lower (0) or upper (1) limits of both arms; the std itself where there is no band."""
+        return (self.sd_a, self.sd_b) if self.band is None else (self.band[0][end], self.band[1][end])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +66,7 @@ class PowerPlan:
     n_per_arm: int | None
     """None where no number of seeds up to `MOST_SEEDS` would do."""
     difference: float
-    spread: Spread = field(metadata=HIDDEN)
+    spread: Spread = field(metadata=FLAT)
     alpha: float
     power: float
     """Asked for, or (question ``power``, or seeds rounded up) reached."""
@@ -85,10 +90,7 @@ class PowerPlan:
         spread = self.spread
         return {
             **fields_of(self),
-            "sd_a": spread.sd_a,
-            "sd_b": spread.sd_b,
             "method": "welch" if self.margin is None else "two one-sided welch tests",
-            "sd_source": spread.source,
             "sd_n": None if spread.n_a is None else [spread.n_a, spread.n_b],
             "sd_band": document(spread.band),
             "gpu_hours": self.gpu_hours,
@@ -98,12 +100,8 @@ class PowerPlan:
 def spread_of(sd: float | tuple[float, float] | str | None, pilots: Sequence[Group] = ()) -> Spread:
     """Return the spread to plan with.
 
-    Parameters
-    ----------
-    sd
-        Standard deviation of both arms, or of each; as text also "0.1,0.2", or the name of a published one (rsb-val).
-    pilots
-        One group for both arms, or one for each, instead of `sd`.
+    `sd`: of both arms, or of each; as text also "0.1,0.2", or the name of a published one (rsb-val). `pilots` instead:
+    one group for both arms, or one for each.
 
     Raises
     ------
@@ -123,12 +121,11 @@ def spread_of(sd: float | tuple[float, float] | str | None, pilots: Sequence[Gro
                 )
         a, b = pilots[0], pilots[-1]
         names = " and ".join(dict.fromkeys(group.label for group in pilots))
-        return Spread(sd_a=sd_over_seeds(a), sd_b=sd_over_seeds(b), n_a=a.n, n_b=b.n, source=f"{names}, {a.eval_set}")
-    if isinstance(sd, tuple):
-        return Spread(sd_a=sd[0], sd_b=sd[1])
+        return Spread(sd_a=moments_of(a)[1], sd_b=moments_of(b)[1], n_a=a.n, n_b=b.n, source=f"{names}, {a.eval_set}")
+    assert sd is not None
     if not isinstance(sd, str):
-        assert sd is not None
-        return Spread(sd_a=float(sd), sd_b=float(sd))
+        sd_a, sd_b = sd if isinstance(sd, tuple) else (float(sd), float(sd))
+        return Spread(sd_a=sd_a, sd_b=sd_b)
     presets = reference_stds()
     if sd in presets:
         known = presets[sd]
@@ -141,11 +138,6 @@ def spread_of(sd: float | tuple[float, float] | str | None, pilots: Sequence[Gro
     if len(numbers) not in (1, 2):
         raise StudyError(f'--sd "{sd}": expected one number for both arms, or two.')
     return Spread(sd_a=numbers[0], sd_b=numbers[-1])
-
-
-def sd_over_seeds(group: Group) -> float:
-    """Return a group's standard deviation with n - 1, measured or published."""
-    return sd_of(group.values) if group.moments is None else group.moments.sd
 
 
 def gpu_hours_of(cost: float | str) -> float:
@@ -171,25 +163,7 @@ def plan_seeds(
     margin: float | None = None,
     gpu_hours_per_seed: tuple[float, float] | None = None,
 ) -> PowerPlan:
-    """Plan a comparison of two recipes.
-
-    Parameters
-    ----------
-    spread
-        Standard deviation over seeds of both arms, in the unit of the difference.
-    difference
-        True difference to plan for. With `n` missing the seeds per arm are found; with a `margin` it is 0 by default.
-    n
-        Seeds per arm. With `difference` missing the smallest detectable one is found; with both, the power.
-    margin
-        Plan to show equivalence within it, instead of a difference.
-    gpu_hours_per_seed
-        Cost of one seed of each arm.
-
-    Returns
-    -------
-    PowerPlan
-        ``to_dict()`` is what ``seedstudy power --json`` prints.
+    """Plan a comparison of two recipes; the parameters are those of :func:`seedstudy.power`.
 
     Raises
     ------
@@ -202,7 +176,8 @@ def plan_seeds(
     Welch's test where few seeds make its estimated degrees of freedom matter.
 
     """
-    for sd in (spread.sd_a, spread.sd_b):
+    sds = (spread.sd_a, spread.sd_b)
+    for sd in sds:
         if not (sd > 0.0 and math.isfinite(sd)):
             raise StatisticsError(f"sd {sd:g}: a standard deviation over seeds is a positive number")
     check_margin(margin)
@@ -217,15 +192,29 @@ def plan_seeds(
         raise StatisticsError("power: nothing to compute; give the difference (seeds are found) or n, or both")
     if difference is not None and (not math.isfinite(difference) or (difference == 0.0 and margin is None)):
         raise StatisticsError(f"difference {difference:g}: no number of seeds detects it; give one above 0")
-    ask = _Ask(difference, n, power, alpha, margin)
-    question, answer = ask.answer(spread.sd_a, spread.sd_b)
-    limits = spread.band
-    band = None
-    if limits is not None:
-        band = (ask.answer(limits[0][0], limits[1][0])[1], ask.answer(limits[0][1], limits[1][1])[1])
-    n_found = ask.n if question != "seeds" else None if answer is None else int(answer)
-    size = float(answer) if question == "difference" and answer is not None else abs(difference or 0.0)
-    reached = power if n_found is None or question == "difference" else ask.power_at(n_found, spread.sd_a, spread.sd_b)
+
+    def solve(sd_a: float, sd_b: float) -> float | None:
+        if difference is None:
+            assert n is not None
+            return detectable_difference(n, sd_a, sd_b, alpha=alpha, power=power)
+        if n is not None:
+            return _power_at(n, sd_a, sd_b, difference, margin, alpha)
+        if margin is not None:
+            return seeds_for_equivalence(margin, sd_a, sd_b, difference=difference, alpha=alpha, power=power)
+        return seeds_per_arm(difference, sd_a, sd_b, alpha=alpha, power=power)
+
+    answer = solve(*sds)
+    n_found, size = n, abs(difference or 0.0)
+    if difference is None:
+        assert answer is not None
+        question, size = "difference", answer
+    elif n is not None:
+        question = "power"
+    else:
+        question, n_found = "seeds", None if answer is None else int(answer)
+    reached = power
+    if difference is not None and n_found is not None:
+        reached = _power_at(n_found, *sds, difference, margin, alpha)
     return PowerPlan(
         question=question,
         n_per_arm=n_found,
@@ -234,61 +223,35 @@ def plan_seeds(
         alpha=alpha,
         power=reached,
         margin=margin,
-        band=band,
+        band=None if spread.band is None else (solve(*spread.ends(0)), solve(*spread.ends(1))),
         gpu_hours_per_seed=gpu_hours_per_seed,
-        warnings=_warnings(ask, size, n_found, spread, reached),
+        warnings=tuple(_warnings(size, n_found, spread, margin, alpha)),
     )
 
 
-def curve(plan: PowerPlan, most: int | None = None) -> dict[str, npt.NDArray[np.float64]]:
+def curve(plan: PowerPlan) -> dict[str, npt.NDArray[np.float64]]:
     """Return the power for 2, 3, … seeds per arm: ``n``, ``power``, and ``low``, ``high`` from the std's limits."""
-    top = most or max(12, 2 * (plan.n_per_arm or 50))
-    counts = np.unique(np.linspace(2, top, min(top - 1, 60)).round().astype(int))
-    ask = _Ask(plan.difference, None, plan.power, plan.alpha, plan.margin)
-    limits = plan.spread.band or ((plan.spread.sd_a,) * 2, (plan.spread.sd_b,) * 2)
-    lines = {"power": (plan.spread.sd_a, plan.spread.sd_b), "low": (limits[0][1], limits[1][1])}
-    lines["high"] = (limits[0][0], limits[1][0])
-    return {
-        "n": counts.astype(np.float64),
-        **{name: np.array([ask.power_at(int(n), *sds) for n in counts]) for name, sds in lines.items()},
+    most = max(12, 2 * (plan.n_per_arm or 50))
+    counts = np.unique(np.linspace(2, most, min(most - 1, 60)).round().astype(int))
+    spread = plan.spread
+    lines = {"power": (spread.sd_a, spread.sd_b), "low": spread.ends(1), "high": spread.ends(0)}
+    powers = {
+        name: np.array([_power_at(int(n), *sds, plan.difference, plan.margin, plan.alpha) for n in counts])
+        for name, sds in lines.items()
     }
+    return {"n": counts.astype(np.float64), **powers}
 
 
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    difference: float | None
-    n: int | None
-    power: float
-    alpha: float
-    margin: float | None
-
-    def answer(self, sd_a: float, sd_b: float) -> tuple[str, float | None]:
-        """Return what is asked for, and its value at these spreads."""
-        if self.n is not None and self.difference is not None:
-            return "power", self.power_at(self.n, sd_a, sd_b)
-        rates = {"alpha": self.alpha, "power": self.power}
-        if self.n is not None:
-            return "difference", detectable_difference(self.n, sd_a, sd_b, **rates)
-        assert self.difference is not None
-        if self.margin is not None:
-            return "seeds", seeds_for_equivalence(self.margin, sd_a, sd_b, difference=self.difference, **rates)
-        return "seeds", seeds_per_arm(self.difference, sd_a, sd_b, **rates)
-
-    def power_at(self, n: int, sd_a: float, sd_b: float) -> float:
-        assert self.difference is not None
-        t = welch(0.0, sd_a, n, self.difference, sd_b, n)
-        if self.margin is not None:
-            return equivalence_power(t, self.margin, self.alpha)
-        return difference_power(t, self.alpha)
+def _power_at(n: int, sd_a: float, sd_b: float, difference: float, margin: float | None, alpha: float) -> float:
+    t = welch(0.0, sd_a, n, difference, sd_b, n)
+    return difference_power(t, alpha) if margin is None else equivalence_power(t, margin, alpha)
 
 
-def _warnings(ask: _Ask, difference: float, n: int | None, spread: Spread, reached: float) -> tuple[str, ...]:
-    found = []
-    if n is not None and n < _FEW and ask.margin is None:
-        real = estimated_df_power(difference, spread.sd_a, spread.sd_b, n, alpha=ask.alpha)
-        found.append(f"Welch's test estimates its degrees of freedom: with {n} seeds it has power {real:.2f}")
-    if ask.margin is not None and difference >= ask.margin:
-        found.append("the true difference is not inside the margin: equivalence cannot be shown")
+def _warnings(difference: float, n: int | None, spread: Spread, margin: float | None, alpha: float) -> Iterator[str]:
+    if n is not None and n < _FEW and margin is None:
+        real = estimated_df_power(difference, spread.sd_a, spread.sd_b, n, alpha=alpha)
+        yield f"Welch's test estimates its degrees of freedom: with {n} seeds it has power {real:.2f}"
+    if margin is not None and difference >= margin:
+        yield "the true difference is not inside the margin: equivalence cannot be shown"
     if spread.n_a is not None and min(spread.n_a, spread.n_b or spread.n_a) < _FEW:
-        found.append("few seeds say little about a std: plan with the upper end of the band")
-    return tuple(found)
+        yield "few seeds say little about a std: plan with the upper end of the band"

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from seedstudy.decide.summary import DEFAULT_RNG_SEED
 from seedstudy.decide.verdict import Word
-from seedstudy.document import HIDDEN, document, fields_of, shown_as
+from seedstudy.document import HIDDEN, fields_of, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.stats import welch
 from seedstudy.stats.race import (
@@ -25,7 +26,6 @@ from seedstudy.stats.race import (
     SMALLER,
     UNDECIDED,
     Limit,
-    OpenLimit,
     Plan,
     adjusted_difference,
     chance_of_decision,
@@ -64,8 +64,8 @@ class RaceRule:
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Every comparison, baseline first."""
         if self.target is not None:
-            return ((_target_name(self.target), self.arms[0]),)
-        return tuple((a, b) for i, a in enumerate(self.arms) for b in self.arms[i + 1 :])
+            return ((f"target {self.target:g}", self.arms[0]),)
+        return tuple(combinations(self.arms, 2))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is kept in the study's folder."""
@@ -117,14 +117,14 @@ class Pair:
 
     a: str
     b: str
-    looks: tuple[Look, ...]
     verdict: Word
     """B against A."""
     reason: str
-    confidence: float
+    confidence: float = field(metadata=shown_as("level"))
     """Level of the repeated confidence interval."""
     adjusted_difference: float | None
     """Bias-adjusted estimate at the stop; None before it, and for races of more than two arms or against a target."""
+    looks: tuple[Look, ...]
 
     @property
     def last(self) -> Look | None:
@@ -133,16 +133,9 @@ class Pair:
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of "comparisons"."""
-        entry = {"a": self.a, "b": self.b, "verdict": self.verdict, "reason": self.reason}
         last = self.last.to_dict() if self.last else {}
-        return {
-            **entry,
-            **{key: last[key] for key in ("n_a", "n_b", "difference", "ci") if last},
-            "level": self.confidence,
-            "method": "repeated confidence interval",
-            "adjusted_difference": self.adjusted_difference,
-            "looks": document(self.looks),
-        }
+        of_last = {key: last[key] for key in ("n_a", "n_b", "difference", "ci") if last}
+        return {**fields_of(self), **of_last, "method": "repeated confidence interval"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,7 +159,7 @@ class Race:
     """Where a race stands."""
 
     rule: RaceRule
-    pairs: tuple[Pair, ...]
+    pairs: tuple[Pair, ...] = field(metadata=shown_as("comparisons"))
     arms: tuple[Arm, ...]
     needs: Mapping[str, int]
     """Arm -> seeds it must have for the next look; empty when the race is over."""
@@ -205,22 +198,14 @@ class Race:
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``race --json``."""
         return {
-            "rule": self.rule.to_dict(),
+            **fields_of(self),
             "is_over": self.is_over,
-            "needs": dict(self.needs),
-            "comparisons": document(self.pairs),
-            "arms": document(self.arms),
             "seeds_used": self.seeds_used,
             "seeds_fixed": self.seeds_fixed,
             "seeds_saved": self.seeds_fixed - self.seeds_used,
             "train_s": self.cost_s,
             "train_s_saved": self.cost_saved_s,
-            "left_out": list(self.left_out),
         }
-
-
-def _target_name(target: float) -> str:
-    return f"target {target:g}"
 
 
 # --- from results to looks ---------------------------------------------------------------------------
@@ -233,36 +218,29 @@ def replay(
     costs: Mapping[str, Sequence[float]] | None = None,
     rng_seed: int = DEFAULT_RNG_SEED,
 ) -> Race:
-    """Race on the results there are.
+    """Race on the results there are, and return it: over, or with what it needs for the next look.
 
-    Parameters
-    ----------
-    values
-        Arm -> one number per seed, in the order of the seeds; nan for a seed that ended without a result.
-    costs
-        Arm -> seconds of training of each seed.
-
-    Returns
-    -------
-    Race
-        Over, or with what it needs for the next look.
-
+    `values`: arm -> one number per seed, in the order of the seeds; nan for a seed that ended without a result.
+    `costs`: arm -> seconds of training of each seed.
     """
     course = _Course(values, rule)
     rounds, needs = 0, dict.fromkeys(rule.arms, rule.plan.looks[0])
-    for look, n in enumerate(rule.plan.looks):
+    for at, n in enumerate(rule.plan.looks):
         needs = dict.fromkeys(course.running(), n)
         if not needs or any(len(values[arm]) < n for arm in needs):
             break
         rounds = n
-        course.look(look)
+        course.look(at)
         needs = {}
     return Race(
         rule=rule,
         pairs=tuple(_pair(course, pair, rng_seed) for pair in rule.pairs),
-        arms=tuple(_arm(arm, course, rounds, values[arm], (costs or {}).get(arm)) for arm in rule.arms),
+        arms=tuple(_arm(arm, course, rounds, (costs or {}).get(arm)) for arm in rule.arms),
         needs=needs,
     )
+
+
+_Names = tuple[str, str]
 
 
 class _Course:
@@ -270,93 +248,98 @@ class _Course:
 
     def __init__(self, values: Mapping[str, Values], rule: RaceRule) -> None:
         self.values, self.rule = values, rule
-        self.looks: dict[tuple[str, str], list[Look]] = {pair: [] for pair in rule.pairs}
-        self.information: dict[tuple[str, str], list[tuple[float, int]]] = {pair: [] for pair in rule.pairs}
+        self.looks: dict[_Names, list[Look]] = {pair: [] for pair in rule.pairs}
+        self.information: dict[_Names, list[tuple[float, int]]] = {pair: [] for pair in rule.pairs}
+        """Information and degrees of freedom of the looks at which the former had grown."""
         self.dropped: dict[str, int] = {}
 
-    def is_open(self, pair: tuple[str, str]) -> bool:
-        looks = self.looks[pair]
-        is_decided = bool(looks) and looks[-1].outcome != UNDECIDED
-        return not is_decided and not any(arm in self.dropped for arm in pair)
+    def results(self, pair: Sequence[str], n: int) -> list[Values]:
+        """Return the results of the first n seeds of each arm; a target is none."""
+        first = [self.values[arm][:n] for arm in pair if arm in self.values]
+        return [values[np.isfinite(values)] for values in first]
+
+    def outcome(self, pair: _Names) -> int:
+        return self.looks[pair][-1].outcome if self.looks[pair] else UNDECIDED
+
+    def open_pairs(self) -> list[_Names]:
+        pairs = [pair for pair in self.rule.pairs if self.outcome(pair) == UNDECIDED]
+        return [pair for pair in pairs if not self.dropped.keys() & set(pair)]
 
     def running(self) -> tuple[str, ...]:
         """Return the arms that have an open comparison."""
-        is_open = [pair for pair in self.rule.pairs if self.is_open(pair)]
-        return tuple(arm for arm in self.rule.arms if any(arm in pair for pair in is_open))
+        in_open_pairs = {arm for pair in self.open_pairs() for arm in pair}
+        return tuple(arm for arm in self.rule.arms if arm in in_open_pairs)
 
-    def look(self, look: int) -> None:
+    def look(self, at: int) -> None:
         """Judge every open comparison; a shown difference frees its share of alpha for the others (Holm)."""
-        n = self.rule.plan.looks[look]
-        open_pairs = [pair for pair in self.rule.pairs if self.is_open(pair)]
-        for pair in open_pairs:
+        n, pairs = self.rule.plan.looks[at], self.open_pairs()
+        for pair in pairs:
             self._measure(pair, n)
-        while True:
+        n_shown = -1
+        while n_shown < self._n_shown():
             n_shown = self._n_shown()
-            for pair in open_pairs:
-                if not self.looks[pair] or self.looks[pair][-1].round < n or self.looks[pair][-1].outcome == UNDECIDED:
-                    self._judge(pair, look, n_shown)
-            if self._n_shown() == n_shown:
-                break
-        for a, b in open_pairs:
-            looks = self.looks[a, b]
-            if looks and looks[-1].outcome in (GREATER, SMALLER) and len(self.rule.pairs) > 1:
-                is_b_worse = (looks[-1].outcome == SMALLER) != self.rule.lower_is_better
+            for pair in pairs:
+                if self.information[pair] and self.outcome(pair) == UNDECIDED:
+                    self._judge(pair, at, n_shown)
+        for a, b in pairs:
+            if self.outcome((a, b)) in (GREATER, SMALLER) and len(self.rule.pairs) > 1:
+                is_b_worse = (self.outcome((a, b)) == SMALLER) != self.rule.lower_is_better
                 self.dropped.setdefault(b if is_b_worse else a, n)
 
     def _n_shown(self) -> int:
-        return sum(looks[-1].outcome in (GREATER, SMALLER) for looks in self.looks.values() if looks)
+        return sum(self.outcome(pair) in (GREATER, SMALLER) for pair in self.rule.pairs)
 
-    def _measure(self, pair: tuple[str, str], n: int) -> None:
-        counts = self._counts(pair, n)
-        if min(counts) < 2:
-            return
-        information, df = _information(counts)
-        before = self.information[pair]
-        if not before or information > before[-1][0]:
-            before.append((information, df))
+    def _measure(self, pair: _Names, n: int) -> None:
+        counts = [x.size for x in self.results(pair, n)]
+        known = self.information[pair]
+        if min(counts) >= 2 and (not known or _information(counts)[0] > known[-1][0]):
+            known.append(_information(counts))
 
-    def _counts(self, pair: tuple[str, str], n: int) -> tuple[int, ...]:
-        return tuple(int(np.isfinite(self.values[arm][:n]).sum()) for arm in pair if arm in self.values)
-
-    def _judge(self, pair: tuple[str, str], look: int, n_shown: int) -> None:
-        plan, n = self.rule.plan, self.rule.plan.looks[look]
-        counts = self._counts(pair, n)
-        path = self.information[pair]
-        if not path or path[-1] != _information(counts):
-            return  # no seed of this comparison has ended with a result since the last look
-        ahead = [_information(tuple(count + later - n for count in counts)) for later in plan.looks[look + 1 :]]
-        information, df = zip(*path, *ahead, strict=True)
-        at = len(path) - 1
+    def _judge(self, pair: _Names, at: int, n_shown: int) -> None:
+        plan, n_pairs, known = self.rule.plan, len(self.rule.pairs), self.information[pair]
+        n, samples = plan.looks[at], self.results(pair, plan.looks[at])
+        ahead = [_information([x.size + later - n for x in samples]) for later in plan.looks[at + 1 :]]
+        information, df = zip(*known, *ahead, strict=True)
         total = float(plan.most) if self.rule.target is not None else plan.most / 2
-        n_pairs = len(self.rule.pairs)
-        limit, last = self._limits(information, df, plan.alpha / (n_pairs - n_shown), total, at)
-        for_equivalence = self._limits(information, df, plan.alpha / n_pairs, total, at)[0]
-        t = self._distance(pair, n)
+        boundary = limits(plan, information, df, plan.alpha / (n_pairs - n_shown), total)
+        limit = boundary[len(known) - 1]
+        for_equivalence = limits(plan, information, df, plan.alpha / n_pairs, total)[len(known) - 1]
+        t = self._distance(samples)
         outcome = int(judged(t, limit, replace(plan, margin=None)))
         if plan.margin is not None and for_equivalence.shows_equivalence(t, plan.margin):
             outcome = EQUIVALENT
         chance = 1.0 if outcome else 0.0
         if outcome == UNDECIDED and ahead and t.se > 0.0:
-            share = information[at] / information[-1]
-            chance = float(chance_of_decision(t, share, last, float(df[-1]), plan))
+            share = known[-1][0] / information[-1]
+            chance = float(chance_of_decision(t, share, boundary[-1], float(df[-1]), plan))
             outcome = FUTILE if chance < plan.futility else UNDECIDED
-        entry = _look(n, counts, t, limit, for_equivalence, plan, chance, outcome)
+        half = float(limit.reach(t.df)) * t.se if t.se > 0.0 else math.inf
+        margin = plan.margin if t.se > 0.0 else None
+        needs = for_equivalence.one_sided if margin is not None and isinstance(for_equivalence, Limit) else None
         looks = self.looks[pair]
-        if looks and looks[-1].round == n:
+        if looks and looks[-1].round == n:  # judged again, with more of alpha
             looks.pop()
-        looks.append(entry)
-
-    def _limits(
-        self, information: tuple[float, ...], df: tuple[int, ...], alpha: float, total: float, at: int
-    ) -> tuple[Limit | OpenLimit, Limit | OpenLimit]:
-        path = limits(self.rule.plan, information, df, alpha, total)
-        return path[at], path[-1]
-
-    def _distance(self, pair: tuple[str, str], n: int) -> TDistance:
-        arms = [self.values[arm][:n] for arm in pair if arm in self.values]
-        means, sds, sizes = zip(
-            *((mean_of(x), sd_of(x), x.size) for x in (x[np.isfinite(x)] for x in arms)), strict=True
+        looks.append(
+            Look(
+                round=n,
+                n_a=samples[0].size,
+                n_b=samples[-1].size,
+                difference=t.difference,
+                low=t.difference - half,
+                high=t.difference + half,
+                se=t.se,
+                df=t.df,
+                p_value=float(welch.two_sided_p(t)) if t.se > 0.0 else math.nan,
+                p_needed=limit.level if isinstance(limit, Limit) else math.nan,
+                equivalence_p=None if margin is None else float(welch.equivalence_p(t, margin)),
+                equivalence_p_needed=needs,
+                chance_of_decision=chance,
+                outcome=outcome,
+            )
         )
+
+    def _distance(self, samples: Sequence[Values]) -> TDistance:
+        means, sds, sizes = zip(*((mean_of(x), sd_of(x), x.size) for x in samples), strict=True)
         if self.rule.target is not None:
             return TDistance(means[0] - self.rule.target, np.float64(sds[0] / math.sqrt(sizes[0])), sizes[0] - 1.0)
         if sds[0] == sds[1] == 0.0:
@@ -365,46 +348,11 @@ class _Course:
         return TDistance(float(t.difference), float(t.se), float(t.df))
 
 
-def _information(counts: tuple[int, ...]) -> tuple[float, int]:
+def _information(counts: Sequence[int]) -> tuple[float, int]:
     """Return the information of a comparison (in units of 1 / variance) and the degrees of freedom of its error."""
     if len(counts) == 1:
         return float(counts[0]), counts[0] - 1
     return counts[0] * counts[1] / (counts[0] + counts[1]), counts[0] + counts[1] - 2
-
-
-def _look(
-    n: int,
-    counts: tuple[int, ...],
-    t: TDistance,
-    limit: Limit | OpenLimit,
-    for_equivalence: Limit | OpenLimit,
-    plan: Plan,
-    chance: float,
-    outcome: int,
-) -> Look:
-    half = float(limit.reach(t.df)) * t.se if t.se > 0.0 else math.inf
-    is_open_ended = isinstance(limit, OpenLimit)
-    with_margin = plan.margin is not None and t.se > 0.0
-    return Look(
-        round=n,
-        n_a=counts[0],
-        n_b=counts[-1],
-        difference=t.difference,
-        low=t.difference - half,
-        high=t.difference + half,
-        se=t.se,
-        df=t.df,
-        p_value=float(welch.two_sided_p(t)) if t.se > 0.0 else math.nan,
-        p_needed=math.nan if isinstance(limit, OpenLimit) else limit.level,
-        equivalence_p=float(welch.equivalence_p(t, plan.margin)) if with_margin else None,
-        equivalence_p_needed=(
-            for_equivalence.one_sided
-            if with_margin and not is_open_ended and isinstance(for_equivalence, Limit)
-            else None
-        ),
-        chance_of_decision=chance,
-        outcome=outcome,
-    )
 
 
 def replay_groups(
@@ -418,11 +366,7 @@ def replay_groups(
 ) -> Race:
     """Race on groups of one eval set, in the order of their seeds.
 
-    Parameters
-    ----------
-    given
-        Values of :class:`~seedstudy.stats.race.Plan`; the budget (``most``) is the shortest arm by default.
-
+    `given`: values of :class:`~seedstudy.stats.race.Plan`; the budget (``most``) is the shortest arm by default.
     """
     for group in groups:
         if group.moments is not None:
@@ -436,20 +380,19 @@ def replay_groups(
         lower_is_better=lower_is_better,
         target=target,
     )
-    return replay({group.label: _in_seed_order(group) for group in groups}, rule, rng_seed=rng_seed)
-
-
-def _in_seed_order(group: Group) -> Values:
-    return group.values if group.seeds is None else group.values[np.argsort(group.seeds, kind="stable")]
+    values = {
+        group.label: group.values if group.seeds is None else group.values[np.argsort(group.seeds, kind="stable")]
+        for group in groups
+    }
+    return replay(values, rule, rng_seed=rng_seed)
 
 
 # --- words --------------------------------------------------------------------------------------------
 
 
-def _pair(course: _Course, names: tuple[str, str], rng_seed: int) -> Pair:
-    rule, looks = course.rule, tuple(course.looks[names])
+def _pair(course: _Course, names: _Names, rng_seed: int) -> Pair:
+    rule, looks, outcome = course.rule, tuple(course.looks[names]), course.outcome(names)
     last = looks[-1] if looks else None
-    outcome = last.outcome if last else UNDECIDED
     word: Word = "inconclusive"
     if outcome == EQUIVALENT:
         word = "equivalent"
@@ -458,45 +401,43 @@ def _pair(course: _Course, names: tuple[str, str], rng_seed: int) -> Pair:
     adjusted = None
     is_over = last is not None and (outcome != UNDECIDED or last.round == rule.plan.most)
     if last is not None and is_over and len(rule.pairs) == 1 and rule.target is None and last.se > 0.0:
-        sds = [sd_of(x[np.isfinite(x)]) for x in (course.values[arm][: last.round] for arm in names)]
-        rng = np.random.default_rng(rng_seed)
-        adjusted = adjusted_difference(last.difference, sds[0], sds[1], rule.plan, rng=rng)
+        sd_a, sd_b = map(sd_of, course.results(names, last.round))
+        adjusted = adjusted_difference(last.difference, sd_a, sd_b, rule.plan, rng=np.random.default_rng(rng_seed))
     return Pair(
         a=names[0],
         b=names[1],
-        looks=looks,
         verdict=word,
         reason=_reason(course, names, last, outcome),
         confidence=1.0 - rule.plan.alpha / len(rule.pairs),
         adjusted_difference=adjusted,
+        looks=looks,
     )
 
 
-def _reason(course: _Course, names: tuple[str, str], last: Look | None, outcome: int) -> str:
+def _reason(course: _Course, names: _Names, last: Look | None, outcome: int) -> str:
     plan = course.rule.plan
     if last is None:
         return "no look yet"
+    at = f"at {last.round} seeds per arm"
     if outcome in (GREATER, SMALLER):
-        return f"a difference is shown at {last.round} seeds per arm, with error rate {plan.alpha:g} over all looks"
+        return f"a difference is shown {at}, with error rate {plan.alpha:g} over all looks"
     if outcome == EQUIVALENT:
-        return f"the difference is shown to lie within ±{plan.margin:g} at {last.round} seeds per arm"
+        return f"the difference is shown to lie within ±{plan.margin:g} {at}"
     if outcome == FUTILE:
-        return (
-            f"stopped at {last.round} seeds per arm: the predicted chance of a decision by {plan.most} is "
-            f"{last.chance_of_decision:.2g}"
-        )
-    gone = [arm for arm in names if arm in course.dropped]
-    if gone:
-        return f"{gone[0]} was dropped at {course.dropped[gone[0]]} seeds: shown to be worse than another arm"
+        chance = f"{last.chance_of_decision:.2g}"
+        return f"stopped {at}: the predicted chance of a decision by {plan.most} is {chance}"
+    for arm in names:
+        if arm in course.dropped:
+            return f"{arm} was dropped at {course.dropped[arm]} seeds: shown to be worse than another arm"
     if last.round == plan.most:
         return f"the budget of {plan.most} seeds per arm is spent and nothing is shown"
     return f"open after {last.round} of at most {plan.most} seeds per arm"
 
 
-def _arm(label: str, course: _Course, rounds: int, values: Values, costs: Sequence[float] | None) -> Arm:
+def _arm(label: str, course: _Course, rounds: int, costs: Sequence[float] | None) -> Arm:
     last_look = max((look.round for pair, looks in course.looks.items() if label in pair for look in looks), default=0)
     n = max(last_look, rounds if label in course.running() else 0)
-    results = values[:n][np.isfinite(values[:n])]
+    (results,) = course.results((label,), n)
     return Arm(
         label=label,
         n=n,

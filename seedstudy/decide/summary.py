@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
-from seedstudy.document import FLAT, HIDDEN, document, fields_of
+from seedstudy.decide.answers import Answers
+from seedstudy.document import FLAT, HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.stats.describe import Description, DescriptionDetails, Rank, describe, describe_details, rank_of
 from seedstudy.stats.fit import FEWEST_FOR_SHAPE, Fit, FittedFamily, density, fit
@@ -55,16 +56,12 @@ class Summary:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Summaries(Sequence[Summary]):
+class Summaries(Answers[Summary]):
     """One row per recipe and eval set, and the same facts as a frame or a document."""
 
-    groups: tuple[Summary, ...]
+    answers: tuple[Summary, ...] = field(metadata=shown_as("groups"))
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no row includes."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the document of ``summary --json``."""
-        return fields_of(self)
 
     def to_frame(self) -> pl.DataFrame:
         """Return the columns of :data:`SUMMARY`, accuracies in percentage points."""
@@ -75,12 +72,6 @@ class Summaries(Sequence[Summary]):
                 facts[f"{name}_low"], facts[f"{name}_high"] = facts.pop(f"{name}_ci") or (None, None)
             flat.append({name: facts[name] for name in SUMMARY})
         return pl.DataFrame(flat, schema=dict(SUMMARY))
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.groups[index]
-
-    def __len__(self) -> int:
-        return len(self.groups)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,22 +122,16 @@ class FittedGroup:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fits(Sequence[FittedGroup]):
+class Fits(Answers[FittedGroup]):
     """The fits of one recipe, one per eval set."""
 
-    groups: tuple[FittedGroup, ...]
+    answers: tuple[FittedGroup, ...] = field(metadata=shown_as("groups"))
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no fit includes."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``fit --json``: the facts of the first eval set, and all of them under "groups"."""
-        return {**document(self.groups[0]), **fields_of(self)}
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.groups[index]
-
-    def __len__(self) -> int:
-        return len(self.groups)
+        return {**document(self.answers[0]), **fields_of(self)}
 
 
 def summarise(group: Group, *, level: float = 0.95) -> Summary:
@@ -164,11 +149,7 @@ def fit_group(
 ) -> FittedGroup:
     """Fit distributions to one group; the beta distribution too where values are shares strictly inside 0 and 100 %.
 
-    Parameters
-    ----------
-    n_examples
-        Images of the eval set, where the group does not know: accuracies then come in steps of one image.
-
+    `n_examples`: images of the eval set, where the group does not know: accuracies come in steps of one image.
     """
     summary = summarise(group, level=level)
     is_share = group.unit == "pp"

@@ -81,66 +81,45 @@ def decide(
 
     Parameters
     ----------
-    comparison : Comparison
+    comparison
         Made with the rule's margin.
-    rule : Rule
-        The declared rule.
-    p_adjusted, equivalence_p_adjusted : float, optional
+    p_adjusted, equivalence_p_adjusted
         p-values adjusted for the family of comparisons shown together; the comparison's own ones by default.
-    n_family : int
+    n_family
         Number of comparisons in that family; `more_seeds` is counted at alpha / n_family.
-    unit : str
+    unit
         Word behind differences in the reasons, such as "points".
 
     """
-    assert comparison.margin == rule.margin
-    p = comparison.p_value if p_adjusted is None else p_adjusted
-    equivalence_p = comparison.equivalence_p if equivalence_p_adjusted is None else equivalence_p_adjusted
-    is_detected = p < rule.alpha
-    words = _Words(rule=rule, n_family=n_family, unit=f" {unit}" if unit else "")
-    if equivalence_p is not None and equivalence_p < rule.alpha:
+    c = comparison
+    assert c.margin == rule.margin
+    case = _Case(
+        c=c,
+        rule=rule,
+        p=c.p_value if p_adjusted is None else p_adjusted,
+        equivalence_p=c.equivalence_p if equivalence_p_adjusted is None else equivalence_p_adjusted,
+        family=f", adjusted for {n_family} comparisons" if n_family > 1 else "",
+        unit=f" {unit}" if unit else "",
+    )
+    missing = None
+    if case.equivalence_p is not None and case.equivalence_p < rule.alpha:
         word: Word = "equivalent"
-        reasons = _reasons_equivalent(comparison, words, equivalence_p, is_detected)
-    elif is_detected:
-        word = "better" if _gain(comparison, rule) > 0 else "worse"
-        reasons = _reasons_detected(comparison, words, p, word)
+        reasons = case.equivalent(case.equivalence_p)
+    elif case.p < rule.alpha:
+        word, reasons = case.direction, case.detected()
     else:
         word = "inconclusive"
-        reasons = _reasons_inconclusive(comparison, words, p)
-    # Bonferroni: with Holm a few seeds fewer may do.
-    missing = _more_seeds(comparison, rule, rule.alpha / n_family) if word == "inconclusive" else None
-    if word == "inconclusive":
-        reasons = (*reasons, _reason_more_seeds(missing, comparison, rule))
-    prob = comparison.prob_b_greater
+        missing = _more_seeds(c, rule, rule.alpha / n_family)  # Bonferroni: with Holm a few seeds fewer may do
+        reasons = [*case.inconclusive(), case.more_seeds(missing)]
+    prob = c.prob_b_greater
     return Verdict(
         word=word,
-        reasons=reasons,
+        reasons=tuple(reasons),
         prob_b_better=prob.mirrored(0.5) if prob and rule.lower_is_better else prob,
-        single_run_error=comparison.single_run_error,
-        non_inferiority_p=(comparison.p_below_plus_margin if rule.lower_is_better else comparison.p_above_minus_margin),
+        single_run_error=c.single_run_error,
+        non_inferiority_p=c.p_below_plus_margin if rule.lower_is_better else c.p_above_minus_margin,
         more_seeds=missing,
-        warnings=_borderline(comparison, rule, word, p=p, equivalence_p=equivalence_p),
-    )
-
-
-def _borderline(
-    comparison: Comparison, rule: Rule, word: Word, *, p: float, equivalence_p: float | None
-) -> tuple[str, ...]:
-    """Return the caveat of a claim that would not stand under the worst shapes which so few seeds cannot rule out."""
-    if word == "inconclusive" or comparison.method not in ("welch", "paired-t"):
-        return ()
-    claim: Claim = "equivalence" if word == "equivalent" else "difference"
-    found = equivalence_p if word == "equivalent" else p
-    n_a, n_b = comparison.n_a, comparison.n_b
-    safe = safe_p(n_a, n_b, alpha=rule.alpha, claim=claim, paired=comparison.paired)
-    if found is None or found < safe:
-        return ()
-    seeds = f"{n_a}" if n_a == n_b else f"{n_a} and {n_b}"
-    shapes = "skewed, or vary more in the smaller arm" if sizes_differ(n_a, n_b) else "skewed in opposite directions"
-    standing = f"only p < {safe:.2g} would stand even then" if safe > 0.0 else "no p would be small enough then"
-    return (
-        f"borderline: {seeds} seeds cannot show whether seeds are {shapes}; {standing}, and here {p_equals(found)}: "
-        "train more seeds before relying on it",
+        warnings=() if word == "inconclusive" else case.borderline(word),
     )
 
 
@@ -157,80 +136,112 @@ class Overall:
 def overall(primary: str, deciding: Verdict, others: Mapping[str, Verdict]) -> Overall:
     """Return the verdict on the eval set that was declared to decide, and how the others stand to it.
 
-    Parameters
-    ----------
-    primary : str
-        Name of the deciding eval set.
-    deciding : Verdict
-        Its verdict.
-    others : mapping of str to Verdict
-        The verdicts on the other eval sets, adjusted among themselves.
-
+    `others`: eval set -> its verdict, adjusted among themselves.
     """
     against: dict[Word, Word] = {"better": "worse", "worse": "better"}
     same = [name for name, verdict in others.items() if verdict.word == deciding.word]
     opposite = [name for name, verdict in others.items() if verdict.word == against.get(deciding.word)]
-    rest = [name for name in others if name not in same and name not in opposite]
     reasons = [f"{primary} decides"]
     if same:
         reasons.append(f"{' and '.join(same)} {'says' if len(same) == 1 else 'say'} the same")
     reasons += [f"{name} says the opposite ({others[name].word}): tell both" for name in opposite]
-    reasons += [f"{name} alone would be {others[name].word}" for name in rest]
+    reasons += [f"{name} alone would be {others[name].word}" for name in others if name not in (*same, *opposite)]
     return Overall(word=deciding.word, primary=primary, reasons=tuple(reasons))
 
 
-def _gain(comparison: Comparison, rule: Rule) -> float:
-    """Return the difference, counted positive where B is better."""
-    difference = comparison.difference.value
-    return -difference if rule.lower_is_better else difference
+# --- reasons in words -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Words:
-    """What the reasons need beside the comparison."""
+class _Case:
+    """A comparison and its rule, and the sentences about them."""
 
+    c: Comparison
     rule: Rule
-    n_family: int
+    p: float
+    equivalence_p: float | None
+    family: str
+    """Behind a p-value."""
     unit: str
-    """Behind a difference, with its space: " points"."""
+    """Behind a difference."""
 
-    def p(self, p: float) -> str:
-        adjusted = f", adjusted for {self.n_family} comparisons" if self.n_family > 1 else ""
-        return f"{p_equals(p)}{adjusted}"
+    @property
+    def size(self) -> str:
+        return f"{abs(self.c.difference.value):.3g}{self.unit}"
 
+    @property
+    def margin(self) -> str:
+        return f"margin of {self.rule.margin:g}{self.unit}"
 
-def _reasons_equivalent(
-    comparison: Comparison, words: _Words, equivalence_p: float, is_detected: bool
-) -> tuple[str, ...]:
-    size = abs(comparison.difference.value)
-    shown = (
-        f"the difference lies within the declared margin of {words.rule.margin:g}{words.unit} "
-        f"({words.p(equivalence_p)}, for equivalence)"
-    )
-    if is_detected:
-        direction = "better" if _gain(comparison, words.rule) > 0 else "worse"
-        return (shown, f"{comparison.name_b} is detectably {direction} by {size:.3g}{words.unit}, inside the margin")
-    return (shown,)
+    @property
+    def direction(self) -> Literal["better", "worse"]:
+        return "better" if (self.c.difference.value > 0) != self.rule.lower_is_better else "worse"
 
+    def equivalent(self, p: float) -> list[str]:
+        reasons = [
+            f"the difference lies within the declared {self.margin} ({p_equals(p)}{self.family}, for equivalence)"
+        ]
+        if self.p < self.rule.alpha:
+            reasons.append(f"{self.c.name_b} is detectably {self.direction} by {self.size}, inside the margin")
+        return reasons
 
-def _reasons_detected(comparison: Comparison, words: _Words, p: float, word: str) -> tuple[str, ...]:
-    size, rule = abs(comparison.difference.value), words.rule
-    reasons = [
-        f"{comparison.name_b} is {word} than {comparison.name_a} by {size:.3g}{words.unit}: were they equally good, "
-        f"the luck of the seeds alone would show so large a difference {_how_often(p)} ({words.p(p)})"
-    ]
-    if rule.margin is not None and not _exceeds_margin(comparison, rule.margin):
-        reasons.append(f"whether the difference exceeds the margin of {rule.margin:g}{words.unit} is not settled")
-    if comparison.permutation_p is not None and comparison.permutation_p >= rule.alpha:
-        reasons.append(
-            f"relabelling the seeds gives {p_equals(comparison.permutation_p)}"
-            + (
-                ", the smallest possible with so few seeds"
-                if comparison.permutation_p <= (comparison.permutation_floor or 0.0) * (1 + 1e-9)
-                else ", which does not confirm it"
+    def detected(self) -> list[str]:
+        c, rule, interval = self.c, self.rule, self.c.difference
+        reasons = [
+            f"{c.name_b} is {self.direction} than {c.name_a} by {self.size}: were they equally good, the luck of the "
+            f"seeds alone would show so large a difference {_how_often(self.p)} ({p_equals(self.p)}{self.family})"
+        ]
+        if rule.margin is not None:
+            is_beyond = interval.has_interval and (interval.low > rule.margin or interval.high < -rule.margin)
+            reasons += [] if is_beyond else [f"whether the difference exceeds the {self.margin} is not settled"]
+        if c.permutation_p is not None and c.permutation_p >= rule.alpha:
+            is_smallest = c.permutation_p <= (c.permutation_floor or 0.0) * (1 + 1e-9)
+            why = "the smallest possible with so few seeds" if is_smallest else "which does not confirm it"
+            reasons.append(f"relabelling the seeds gives {p_equals(c.permutation_p)}, {why}")
+        return reasons
+
+    def inconclusive(self) -> list[str]:
+        floor = self.c.permutation_floor
+        if self.c.method == "permutation" and floor is not None and floor >= self.rule.alpha:
+            first = f"no spread between seeds and too few of them: the smallest possible p is {format_p(floor)}"
+        else:
+            first = (
+                f"these seeds cannot tell the two apart: were they equally good, the luck of the seeds alone would "
+                f"show a difference of {self.size} or more {_how_often(self.p)} ({p_equals(self.p)}{self.family})"
             )
+        if self.rule.margin is None:
+            return [first, "no margin was declared, so equivalence cannot be shown either"]
+        return [first, f"nor is the difference shown to lie within the {self.margin}"]
+
+    def more_seeds(self, missing: int | None) -> str:
+        if missing is None:
+            return "no reachable number of seeds would settle it if the difference is as it seems"
+        seeds = "1 more seed" if missing == 1 else f"{missing} more seeds"
+        if self.c.method == "permutation":
+            return f"from {seeds} per arm on, relabelling the seeds alone could settle it"
+        return (
+            f"about {seeds} per arm would settle it with {self.rule.power:.0%} power, "
+            "if the difference is as it seems (upper 80 % limit of the std)"
         )
-    return tuple(reasons)
+
+    def borderline(self, word: Word) -> tuple[str, ...]:
+        """Return the caveat of a claim that would fail under the worst shapes which so few seeds cannot rule out."""
+        c = self.c
+        claim: Claim = "equivalence" if word == "equivalent" else "difference"
+        p = self.equivalence_p if word == "equivalent" else self.p
+        if c.method not in ("welch", "paired-t") or p is None:
+            return ()
+        safe = safe_p(c.n_a, c.n_b, alpha=self.rule.alpha, claim=claim, paired=c.paired)
+        if p < safe:
+            return ()
+        seeds = f"{c.n_a}" if c.n_a == c.n_b else f"{c.n_a} and {c.n_b}"
+        is_unequal = sizes_differ(c.n_a, c.n_b)
+        shapes = "skewed, or vary more in the smaller arm" if is_unequal else "skewed in opposite directions"
+        standing = f"only p < {safe:.2g} would stand even then" if safe > 0.0 else "no p would be small enough then"
+        return (
+            f"borderline: {seeds} seeds cannot show whether seeds are {shapes}; {standing}, and here {p_equals(p)}: "
+            "train more seeds before relying on it",
+        )
 
 
 def _how_often(p: float) -> str:
@@ -245,44 +256,19 @@ def _how_often(p: float) -> str:
     return f"about once in {round(tries, 1 - math.floor(math.log10(tries))):,.0f} tries"
 
 
-def _exceeds_margin(comparison: Comparison, margin: float) -> bool:
-    interval = comparison.difference
-    return interval.has_interval and (interval.low > margin or interval.high < -margin)
+# --- how many seeds would settle it -----------------------------------------------------------------------
 
 
-def _reasons_inconclusive(comparison: Comparison, words: _Words, p: float) -> tuple[str, ...]:
-    if comparison.method == "permutation" and (comparison.permutation_floor or 0.0) >= words.rule.alpha:
-        first = (
-            f"no spread between seeds and too few of them: the smallest possible p is "
-            f"{format_p(comparison.permutation_floor or 1.0)}"
-        )
-    else:
-        size = abs(comparison.difference.value)
-        first = (
-            f"these seeds cannot tell the two apart: were they equally good, the luck of the seeds alone would show a "
-            f"difference of {size:.3g}{words.unit} or more {_how_often(p)} ({words.p(p)})"
-        )
-    if words.rule.margin is None:
-        return (first, "no margin was declared, so equivalence cannot be shown either")
-    return (first, f"nor is the difference shown to lie within the margin of {words.rule.margin:g}{words.unit}")
-
-
-def _reason_more_seeds(missing: int | None, comparison: Comparison, rule: Rule) -> str:
-    if missing is None:
-        return "no reachable number of seeds would settle it if the difference is as it seems"
-    seeds = "1 more seed" if missing == 1 else f"{missing} more seeds"
-    if comparison.method == "permutation":
-        return f"from {seeds} per arm on, relabelling the seeds alone could settle it"
-    return (
-        f"about {seeds} per arm would settle it with {rule.power:.0%} power, "
-        "if the difference is as it seems (upper 80 % limit of the std)"
-    )
-
-
-def _more_seeds(comparison: Comparison, rule: Rule, alpha: float) -> int | None:
-    c = comparison
+def _more_seeds(c: Comparison, rule: Rule, alpha: float) -> int | None:
+    """Return the seeds per arm to add; without any spread those after which relabelling alone could settle it."""
     if c.method == "permutation":
-        return _seeds_without_spread(c, rule, alpha)
+        if c.difference.value == 0.0 and rule.margin is None:
+            return None
+
+        def floor(extra: int) -> float:
+            return floor_paired(c.n_a + extra) if c.paired else floor_two_sample(c.n_a + extra, c.n_b + extra)
+
+        return smallest(lambda extra: floor(extra) < alpha, at_least=1)
 
     def with_more(extra: int) -> TDistance:
         n_a, n_b = c.n_a + extra, c.n_b + extra
@@ -293,17 +279,3 @@ def _more_seeds(comparison: Comparison, rule: Rule, alpha: float) -> int | None:
         return welch(0.0, sd_a, n_a, c.difference.value, sd_b, n_b)
 
     return more_seeds(with_more, pilot_df=c.df, margin=rule.margin, alpha=alpha, power=rule.power)
-
-
-def _seeds_without_spread(comparison: Comparison, rule: Rule, alpha: float) -> int | None:
-    """Return the seeds after which relabelling alone could settle it, were there still no spread at all."""
-    c = comparison
-    is_equal = c.difference.value == 0.0
-    if is_equal and rule.margin is None:
-        return None
-
-    def can_settle(extra: int) -> bool:
-        n_a, n_b = c.n_a + extra, c.n_b + extra
-        return (floor_paired(n_a) if c.paired else floor_two_sample(n_a, n_b)) < alpha
-
-    return smallest(can_settle, at_least=1)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seedstudy import data as datasets
-from seedstudy.data.base import Dataset
+from seedstudy.data.base import DataInfo, Dataset
 from seedstudy.engines import local
 from seedstudy.engines.local import LocalEngine
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
-from seedstudy.engines.watch import Cancelled, Engine, StudyProgress, watch
+from seedstudy.engines.watch import Cancelled, Engine, Say, StudyProgress, watch
 from seedstudy.errors import StudyError, require_extra
 from seedstudy.recipes import reader as recipes
 from seedstudy.recipes.recipe import Recipe
@@ -21,33 +21,6 @@ from seedstudy.store.store import Scan, State, Store
 from seedstudy.study.placement import Placement, check_layout
 from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
-
-Say = Callable[[str], None]
-"""Shows one line to the user."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunOutcome:
-    """What `run` leaves behind."""
-
-    study: str
-    folder: Path
-    """Of the study."""
-    states: Mapping[str, State]
-    """State of each trial that was asked for, by trial id."""
-    scan: Scan
-    """The whole study, trials of earlier runs included."""
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Number of trials in each state in which a trial ends."""
-        states = list(self.states.values())
-        return {state: states.count(state) for state in ("ok", "diverged", "failed")}
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every trial has a result; a diverged training is one."""
-        return {"ok", "diverged"}.issuperset(self.states.values())
 
 
 def run(
@@ -59,36 +32,21 @@ def run(
     is_retry: bool = False,
     is_detached: bool = False,
     say: Say,
-) -> RunOutcome:
-    """Train what is missing of a study and wait for it.
+) -> tuple[dict[str, State], Scan]:
+    """Train what is missing of a study and wait for it; ``is_retry`` also trains failed trials again.
 
-    Parameters
-    ----------
-    is_retry
-        Train failed trials again.
-    is_detached
-        Submit the trials and return at once; only to an engine whose jobs outlive this process.
-    say
-        Receives one line at a time: what is trained, on which data, what went wrong.
+    ``is_detached`` submits the trials and returns at once; only to an engine whose jobs outlive this process. Raises
+    SeedstudyError for a study that cannot be trained, before anything is written, and KeyboardInterrupt when it is
+    interrupted or cancelled.
 
-    Raises
-    ------
-    SeedstudyError
-        A study that cannot be trained (nothing is written then), or a results folder that cannot be written.
-    KeyboardInterrupt
-        Interrupted or cancelled; everything finished is kept.
-
+    Returns the state of each trial that was asked for, by trial id, and the whole study, earlier trials included.
     """
     if is_detached and study.placement.engine != "slurm":
         raise StudyError("--detach: only the jobs of --engine slurm go on without this process.")
     resolved = resolve(study, data_dir=data_dir, cache_dir=cache_dir, say=say)
     store = Store(results, study.name)
     scan = train(store, study, resolved, store.scan(), is_retry=is_retry, is_detached=is_detached, say=say)
-    states = {trial.trial_id: scan.states[trial.trial_id] for trial in resolved.trials}
-    return RunOutcome(study=study.name, folder=store.root, states=states, scan=scan)
-
-
-# --- from words to trials -------------------------------------------------------------------------------
+    return {trial.trial_id: scan.states[trial.trial_id] for trial in resolved.trials}, scan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,13 +61,7 @@ class ResolvedStudy:
 
 
 def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -> ResolvedStudy:
-    """Read and scale a study's recipes, decode its data and return its trials.
-
-    Raises
-    ------
-    SeedstudyError
-        Unknown recipe or data set, a wrong value, data that cannot be read.
-    """
+    """Read and scale a study's recipes, decode its data and return its trials."""
     info = datasets.info(study.data)
     given = recipes.parse_assignments(study.assignments)  # before the data, which may take minutes
     files = [  # a path is relative to the study file
@@ -129,7 +81,7 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
     for model, file, recipe in complete:
         # A value that fills a gap becomes the recipe's own and is scaled; one that changes a value is final.
         changes = [word for word in study.assignments if word.partition("=")[0].strip() not in file.gaps(model)]
-        scaled = _scaled(recipe, study, changes, data, info.epoch_ratio)
+        scaled = _scaled(recipe, study, changes, replace(info, n_train=len(data.train_labels)))
         check_layout(scaled, study.placement.processes)
         networks.append((model, scaled))
     for line in dict.fromkeys(_in_words(recipe, data) for _, recipe in networks):
@@ -155,21 +107,13 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
     )
 
 
-def _scaled(recipe: Recipe, study: Study, changes: list[str], data: Dataset, epoch_ratio: float) -> Recipe:
-    n_train = len(data.train_labels)
-    scaled = scale(
-        recipe,
-        data=study.data,
-        n_train=n_train,
-        image_size=data.image_size,
-        epoch_ratio=epoch_ratio,
-        epochs=study.epochs,
-    )
+def _scaled(recipe: Recipe, study: Study, changes: list[str], data: DataInfo) -> Recipe:
+    scaled = scale(recipe, data, epochs=study.epochs)
     if changes:
         scaled = recipes.with_values(scaled, changes)
-    if scaled.batch_size > n_train:
+    if scaled.batch_size > data.n_train:
         raise StudyError(
-            f"recipe {recipe.name}: batch_size = {scaled.batch_size} is more than the {n_train} training images: "
+            f"recipe {recipe.name}: batch_size = {scaled.batch_size} is more than the {data.n_train} training images: "
             "lower it with --set batch_size=… --set micro_batch=…"
         )
     return scaled
@@ -184,9 +128,6 @@ def _in_words(recipe: Recipe, data: Dataset) -> str:
     )
 
 
-# --- training -------------------------------------------------------------------------------------------
-
-
 def train(
     store: Store,
     study: Study,
@@ -197,20 +138,9 @@ def train(
     is_detached: bool = False,
     say: Say,
 ) -> Scan:
-    """Train the missing trials of a study, with live progress on stderr.
+    """Train the missing trials of a study, of which ``scan`` is the present state; returns its state afterwards.
 
-    Nothing is written before a worker has confirmed that every model can be trained.
-
-    Parameters
-    ----------
-    scan
-        The study as it is now.
-
-    Returns
-    -------
-    Scan
-        The study afterwards.
-
+    Shows live progress on stderr. Nothing is written before a worker has confirmed that every model can be trained.
     """
     by_id = {trial.trial_id: trial for trial in resolved.trials}
     missing = _missing(store, list(by_id), scan, is_retry=is_retry, say=say)
@@ -222,11 +152,11 @@ def train(
     progress = StudyProgress({trial_id: by_id[trial_id].recipe.total_epochs for trial_id in missing}, done_rows)
     engine = _engine(store, study.placement, resolved, n_trials=len(missing), say=progress.note)
     try:
-        distinct = [by_id[trial_id] for trial_id in missing]
+        trials = [by_id[trial_id] for trial_id in missing]
         if isinstance(engine, LocalEngine):
-            engine.check(distinct, resolved.n_classes, resolved.n_train)
+            engine.check(trials, resolved.n_classes, resolved.n_train)
         else:
-            local.check(store, distinct, resolved.n_classes, resolved.n_train)
+            local.check(store, trials, resolved.n_classes, resolved.n_train)
         store.plan(study, resolved.trials)
         if is_detached:
             held = engine.poll()
@@ -236,12 +166,11 @@ def train(
                 watch(engine, store, missing, progress)
     except (KeyboardInterrupt, Cancelled) as error:
         n_done = sum(store.has_result(trial_id) for trial_id in by_id)
-        go_on = engine.outlives_launcher and isinstance(error, KeyboardInterrupt)
-        rest = "its jobs go on: `seedstudy status` shows them, `seedstudy cancel` ends them" if go_on else ""
-        say(
-            f"{'cancelled' if isinstance(error, Cancelled) else 'interrupted'}: {n_done} of {len(by_id)} trials are "
-            f"finished and safe; {rest or 'the same command goes on'}."
-        )
+        what = "cancelled" if isinstance(error, Cancelled) else "interrupted"
+        rest = "the same command goes on"
+        if engine.outlives_launcher and what == "interrupted":
+            rest = "its jobs go on: `seedstudy status` shows them, `seedstudy cancel` ends them"
+        say(f"{what}: {n_done} of {len(by_id)} trials are finished and safe; {rest}.")
         raise KeyboardInterrupt from None
     finally:
         if not engine.outlives_launcher:
@@ -273,10 +202,8 @@ def _missing(store: Store, trial_ids: Sequence[str], scan: Scan, *, is_retry: bo
         elif state not in ("ok", "diverged"):
             missing.append(trial_id)
     if n_failed:
-        say(
-            f"{n_failed} of {len(trial_ids)} trials failed earlier and are left alone; "
-            "--retry-failed trains them again."
-        )
+        kept = f"{n_failed} of {len(trial_ids)} trials failed earlier and are left alone"
+        say(f"{kept}; --retry-failed trains them again.")
     if is_retry:
         store.clear_failures(missing)
     return missing

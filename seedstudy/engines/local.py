@@ -7,17 +7,18 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from seedstudy import machine
+from seedstudy.engines.watch import Say
 from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, fair_shares, kind_of
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store
-from seedstudy.study.placement import Placement
+from seedstudy.study.placement import LOADERS, Placement
 from seedstudy.study.trial import Trial
 
 STOP_WAIT_S = 30.0
@@ -29,9 +30,6 @@ _MAX_ARGUMENTS = 1000
 _OUTER_PREFIXES = ("PMI_", "PMIX_", "OMPI_", "SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
 _OUTER_NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """Variables of an outer launcher that would make libraries treat our processes as its ranks."""
-
-LOADERS = "SEEDSTUDY_LOADERS"
-"""Environment variable: processes that decode images for one that trains (read by train/streaming.py)."""
 
 _DEV = Path("/dev")
 
@@ -65,9 +63,9 @@ class Worker:
     def check(
         self, trials: Iterable[Trial], n_classes: int, n_train: int, *, shares: Mapping[str, int]
     ) -> dict[str, Any]:
-        """Have the worker check that every model exists and can be trained by its recipe; raises StudyError.
+        """Return the ``sizes`` of stacks, at most ``shares``, and ``notes`` for the user.
 
-        Returns the ``sizes`` of stacks, at most ``shares``, and ``notes`` for the user.
+        Raises StudyError where a model does not exist or cannot be trained by its recipe.
         """
         distinct = {kind_of(trial): trial.to_dict() for trial in trials}
         self.ask(check=list(distinct.values()), n_classes=n_classes, n_train=n_train, shares=shares)
@@ -87,8 +85,9 @@ class Worker:
         with suppress(BrokenPipeError):
             self._stdin.close()
 
-    def wait(self) -> None:
-        """Wait for the worker to end; it is killed if it takes too long."""
+    def end(self) -> None:
+        """Stop the worker and wait; it is killed if it takes too long."""
+        self.stop()
         try:
             self._process.wait(STOP_WAIT_S)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
@@ -111,8 +110,7 @@ def check(store: Store, trials: Iterable[Trial], n_classes: int, n_train: int) -
     try:
         worker.check(trials, n_classes, n_train, shares={})
     finally:
-        worker.stop()
-        worker.wait()
+        worker.end()
 
 
 # --- the engine -----------------------------------------------------------------------------------------
@@ -124,9 +122,7 @@ class LocalEngine:
     outlives_launcher = False
     pause_s = 0.2
 
-    def __init__(
-        self, store: Store, placement: Placement, *, prepared: Path, n_slots: int, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, store: Store, placement: Placement, *, prepared: Path, n_slots: int, say: Say) -> None:
         self._store, self._placement, self._prepared, self._say = store, placement, prepared, say
         self._environments = slot_environments(n_slots, placement)
         self._trial_ids: list[str] = []
@@ -165,16 +161,15 @@ class LocalEngine:
 
     def cancel(self) -> None:
         for worker in self._workers.values():
-            worker.stop()
+            worker.stop()  # all of them, before the first is waited for
         for worker in self._workers.values():
-            worker.wait()
+            worker.end()
         self._workers = {}
 
     def _handle_exit(self, slot: int, worker: Worker, code: int) -> None:
         """Start another worker in the slot where trials are left for it."""
         ending, trial_id = worker.ending(), self._trial_of(worker)
-        worker.stop()
-        worker.wait()
+        worker.end()
         if code == EXIT_USAGE:
             raise SeedstudyError(ending.partition("seedstudy: ")[2] or ending)
         if code in (EXIT_OK, EXIT_FAILED):
@@ -197,11 +192,9 @@ class LocalEngine:
             return
         if slot not in self._workers:
             self._workers[slot] = self._start(slot, ())
+        n_slots = len(self._environments)
         self._workers[slot].ask(
-            train=self._trial_ids,
-            prepared=str(self._prepared),
-            sizes=self._stack_sizes,
-            n_slots=len(self._environments),
+            train=self._trial_ids, prepared=str(self._prepared), sizes=self._stack_sizes, n_slots=n_slots
         )
 
     def _start(self, slot: int, trial_ids: Sequence[str]) -> Worker:
@@ -259,11 +252,8 @@ def default_slots(placement: Placement) -> int:
 
 def slot_environments(n_slots: int, placement: Placement) -> list[dict[str, str]]:
     """Return the environment of each slot's processes: threads on CPUs, GPUs or TPU chip, set before any import."""
-    outer = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(_OUTER_PREFIXES) and key not in _OUTER_NAMES
-    }
+    names = [name for name in os.environ if not name.startswith(_OUTER_PREFIXES) and name not in _OUTER_NAMES]
+    outer = {name: os.environ[name] for name in names}
     n_training = n_slots * placement.processes
     outer.setdefault(LOADERS, str(max(1, machine.cores() // n_training)))
     if placement.gpus == 0:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 
 from seedstudy.data import info
 from seedstudy.decide.race import Race, RaceRule, replay
-from seedstudy.engines.launch import ResolvedStudy, Say, resolve, train
+from seedstudy.engines.launch import ResolvedStudy, resolve, train
+from seedstudy.engines.watch import Say
 from seedstudy.errors import SeedstudyError, StudyError, TrialFailed, suggest
 from seedstudy.stats.race import Plan
 from seedstudy.store.store import Scan, Store
@@ -24,13 +25,8 @@ from seedstudy.study.trial import Trial
 def arms_of(names: Sequence[str], study: Study) -> dict[str, Study]:
     """Return the study of each arm by its label, ``RECIPE@MODEL``.
 
-    Parameters
-    ----------
-    names
-        ``RECIPE`` or ``RECIPE@MODEL``; a recipe may be the path of its file.
-    study
-        What the arms share; its first model is that of arms that name none.
-
+    ``names`` are ``RECIPE`` or ``RECIPE@MODEL``; a recipe may be the path of its file. ``study`` is what the arms
+    share; its first model is that of arms that name none.
     """
     arms: dict[str, Study] = {}
     for name in names:
@@ -60,32 +56,18 @@ def race(
 
     The rule is written into the study before the first seed; the same call goes on with an interrupted race.
 
-    Parameters
-    ----------
-    arms
-        Label -> study of one recipe and one model, as :func:`arms_of` returns them; the first is the baseline.
-    given
-        Values of :class:`~seedstudy.stats.race.Plan` that were asked for; the others are the declared ones, or
-        the defaults.
-    target
-        A fixed number to race one arm against.
-    on_look
-        Receives the race after each look.
+    ``arms`` are as :func:`arms_of` returns them, the first is the baseline. ``given`` are the values of
+    :class:`~seedstudy.stats.race.Plan` that were asked for; the others are the declared ones, or the defaults.
+    ``target`` is a fixed number to race one arm against. ``on_look`` receives the race after each look.
 
-    Raises
-    ------
-    StudyError
-        The study has a race with another rule, or finished trials from before its rule.
-    TrialFailed
-        A trial has no result: a race skips no seed.
-
+    Raises StudyError where the study has a race with another rule, or finished trials from before its rule, and
+    TrialFailed where a trial has no result: a race skips no seed.
     """
     store = Store(results, next(iter(arms.values())).name)
     rule = _rule(store, tuple(arms), given, eval_set, target)
+    seeds = tuple(range(rule.plan.most))
     resolved = {
-        label: resolve(
-            replace(arm, seeds=tuple(range(rule.plan.most))), data_dir=data_dir, cache_dir=cache_dir, say=say
-        )
+        label: resolve(replace(arm, seeds=seeds), data_dir=data_dir, cache_dir=cache_dir, say=say)
         for label, arm in arms.items()
     }
     _declare(store, rule, resolved)
@@ -107,7 +89,11 @@ def race(
                 store.withdraw_race()
             raise
         is_retry = False
-        _check_finished(scan, needed)
+        for trial_id in (trial.trial_id for trial in needed):
+            if scan.states.get(trial_id) not in ("ok", "diverged"):
+                raise TrialFailed(
+                    f"race: {trial_id} has no result, and a race skips no seed: --retry-failed trains it again."
+                )
 
 
 def _rule(
@@ -146,7 +132,7 @@ def _declare(store: Store, rule: RaceRule, resolved: Mapping[str, ResolvedStudy]
         for key, value in identity.items():
             _check_unchanged(store, f"{label}: {key}", kept.get("trains", {}).get(label, {}).get(key), value)
     if kept["plan"] != document["plan"]:
-        store.raise_race_budget(document)
+        store.declare_race(document, is_new_budget=True)
 
 
 def _identity(trial: Trial) -> dict[str, Any]:
@@ -175,32 +161,18 @@ def _results(
 
     A diverged trial is nan.
     """
-    rows: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
-    columns = ("trial_id", "eval_set", "n_correct", "n_examples", "train_s")
-    for row in scan.trials.select(columns).iter_rows(named=True):
-        rows[row["trial_id"]][row["eval_set"]] = row
+    seconds = dict(scan.trials.select("trial_id", "train_s").iter_rows())
+    counts = scan.trials.filter(eval_set=eval_set, status="ok").select("trial_id", "n_correct", "n_examples")
+    accuracies = {trial_id: 100.0 * n_correct / n for trial_id, n_correct, n in counts.iter_rows()}
     values: dict[str, Values] = {}
     costs: dict[str, list[float]] = {}
     for label, arm in resolved.items():
-        numbers: list[float] = []
-        costs[label] = []
-        for trial_id in (trial.trial_id for trial in arm.trials):
-            state = scan.states.get(trial_id)
-            if state not in ("ok", "diverged"):
-                break
-            by_set = rows[trial_id]
-            if state == "ok" and eval_set not in by_set:
-                raise StudyError(f'{trial_id} was not evaluated on "{eval_set}".{suggest(eval_set, by_set)}')
-            costs[label].append(next(iter(by_set.values()))["train_s"])
-            counts = by_set[eval_set] if state == "ok" else None
-            numbers.append(100.0 * counts["n_correct"] / counts["n_examples"] if counts else float("nan"))
-        values[label] = np.array(numbers)
+        ids = (trial.trial_id for trial in arm.trials)
+        done = list(takewhile(lambda trial_id: scan.states.get(trial_id) in ("ok", "diverged"), ids))
+        for trial_id in done:
+            if scan.states[trial_id] == "ok" and trial_id not in accuracies:
+                known = scan.rows_of([trial_id])["eval_set"]
+                raise StudyError(f'{trial_id} was not evaluated on "{eval_set}".{suggest(eval_set, known)}')
+        values[label] = np.array([accuracies.get(trial_id, np.nan) for trial_id in done])
+        costs[label] = [seconds[trial_id] for trial_id in done]
     return values, costs
-
-
-def _check_finished(scan: Scan, trials: Iterable[Trial]) -> None:
-    for trial in trials:
-        if scan.states.get(trial.trial_id) not in ("ok", "diverged"):
-            raise TrialFailed(
-                f"race: {trial.trial_id} has no result, and a race skips no seed: --retry-failed trains it again."
-            )

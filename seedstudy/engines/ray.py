@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from seedstudy.engines.local import STOP_WAIT_S, cpu_environment, trial_command
+from seedstudy.engines.watch import Say
 from seedstudy.engines.worker import MAX_ATTEMPTS
 from seedstudy.errors import require_extra
 from seedstudy.store.lease import JOB
@@ -22,7 +23,7 @@ class RayEngine:
     outlives_launcher = False
     pause_s = 1.0
 
-    def __init__(self, store: Store, placement: Placement, *, prepared: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, placement: Placement, *, prepared: Path, say: Say) -> None:
         require_extra("ray")
         import ray
 

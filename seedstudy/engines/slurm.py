@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from seedstudy.engines.local import cpu_environment, trial_command
+from seedstudy.engines.watch import Say
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.store.store import Store
 from seedstudy.study.placement import Placement
@@ -31,7 +32,7 @@ class SlurmEngine:
     outlives_launcher = True
     pause_s = 5.0
 
-    def __init__(self, store: Store, placement: Placement, *, prepared: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, placement: Placement, *, prepared: Path, say: Say) -> None:
         if placement.gpus is not None and placement.gpus % 1:
             raise StudyError(f"--gpus {placement.gpus:g}: Slurm gives whole GPUs; --engine ray or local shares them.")
         self._store, self._placement, self._prepared, self._say = store, placement, prepared, say
@@ -97,18 +98,15 @@ class SlurmEngine:
     def _script(self, tasks: Sequence[Sequence[str]]) -> str:
         """Return the job's script; trial ids have passed `check_name`, everything else is quoted."""
         command = trial_command(self._store, (), self._prepared, self._placement)
-        environment = cpu_environment(self._placement.cores)
-        return "\n".join(
-            [
-                self._header,
-                *(f"export {key}={shlex.quote(value)}" for key, value in environment.items()),
-                "trials=(",
-                *(f'  "{" ".join(task)}"' for task in tasks),
-                ")",
-                f"exec {shlex.join(command)} ${{trials[$SLURM_ARRAY_TASK_ID]}}",  # exec, so that signals reach Python
-                "",
-            ]
-        )
+        lines = [
+            self._header,
+            *(f"export {key}={shlex.quote(value)}" for key, value in cpu_environment(self._placement.cores).items()),
+            "trials=(",
+            *(f'  "{" ".join(task)}"' for task in tasks),
+            ")",
+            f"exec {shlex.join(command)} ${{trials[$SLURM_ARRAY_TASK_ID]}}",  # exec, so that signals reach Python
+        ]
+        return "\n".join(lines) + "\n"
 
 
 def cancel(jobs: Iterable[str]) -> None:
@@ -141,13 +139,10 @@ def _max_array_size() -> int:
 def _call(command: Sequence[str], stdin: str | None = None) -> str:
     """Run one of Slurm's commands and return what it prints."""
     try:
-        done = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, timeout=_CALL_TIMEOUT_S, check=False
-        )
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=_CALL_TIMEOUT_S)
     except FileNotFoundError as error:
-        raise SeedstudyError(
-            f"{command[0]}: no such command: --engine slurm needs a machine of the cluster."
-        ) from error
+        what = "no such command: --engine slurm needs a machine of the cluster."
+        raise SeedstudyError(f"{command[0]}: {what}") from error
     except subprocess.TimeoutExpired as error:
         raise SeedstudyError(f"{command[0]}: no answer within {_CALL_TIMEOUT_S:g} s.") from error
     if done.returncode:

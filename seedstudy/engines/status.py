@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -24,9 +24,6 @@ State = Literal["planned", "queued", "running", "ok", "diverged", "failed", "int
 """interrupted: stopped at a signal; lost: its process vanished. The next launcher goes on with both."""
 
 STATES: tuple[State, ...] = get_args(State)
-
-
-# --- status ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,10 +82,9 @@ def study_status(store: Store) -> StudyStatus:
     """Return the state of every trial of a study."""
     scan = store.scan()
     facts = scan.trials.select("trial_id", "reason", "train_s").unique("trial_id")
-    reasons = {**{trial_id: reason for trial_id, reason, _ in facts.iter_rows()}, **scan.damaged}
-    queued = {
-        trial_id: f"slurm:{job}" for job, tasks in store.jobs("slurm").items() for task in tasks for trial_id in task
-    }
+    reasons = {**dict(facts.select("trial_id", "reason").iter_rows()), **scan.damaged}
+    jobs = store.jobs("slurm")
+    queued = {trial_id: f"slurm:{job}" for job, tasks in jobs.items() for task in tasks for trial_id in task}
     trials = [
         _trial_status(store, trial_id, state, reasons.get(trial_id) or None, queued.get(trial_id))
         for trial_id, state in scan.states.items()
@@ -114,34 +110,19 @@ def _trial_status(store: Store, trial_id: str, state: StoredState, reason: str |
     log = store.log(trial_id) if store.log(trial_id).exists() else None
     if job is not None and state in ("planned", "interrupted"):
         return TrialStatus(trial_id=trial_id, state="queued", where=job, log=log)
+    status = TrialStatus(trial_id=trial_id, state=state, reason=reason, log=log)
     if state not in ("running", "interrupted"):
-        return TrialStatus(trial_id=trial_id, state=state, reason=reason, log=log)
+        return status
     holder, progress = store.holder(trial_id), store.progress(trial_id)
-    where = None if holder is None else f"{holder.host} {holder.job}".strip()
     epoch, epochs, epoch_s = (progress.get(key) for key in ("epoch", "epochs", "epoch_s"))
+    where, since = (None, None) if holder is None else (f"{holder.host} {holder.job}".strip(), holder.since)
+    status = replace(status, where=where, epoch=epoch)
     if state == "interrupted":
-        is_lost = holder is None or not holder.is_released
-        return TrialStatus(
-            trial_id=trial_id,
-            state="lost" if is_lost else "interrupted",
-            where=where,
-            epoch=epoch,
-            reason=reason,
-            log=log,
-        )
+        return status if holder is not None and holder.is_released else replace(status, state="lost")
     left_s = None
     if epoch is not None and epochs is not None and epoch_s:
         left_s = max(0.0, (epochs - epoch) * epoch_s - (time.time() - progress["at"]))
-    return TrialStatus(
-        trial_id=trial_id,
-        state="running",
-        where=where,
-        since=None if holder is None else holder.since,
-        epoch=epoch,
-        epochs=epochs,
-        left_s=left_s,
-        log=log,
-    )
+    return replace(status, since=since, epochs=epochs, left_s=left_s)
 
 
 def _time_left_s(trials: Iterable[TrialStatus], durations: list[float]) -> float | None:
@@ -153,9 +134,6 @@ def _time_left_s(trials: Iterable[TrialStatus], durations: list[float]) -> float
         return None
     waiting_s = n_waiting * statistics.fmean(durations) if n_waiting else 0.0
     return max((sum(known) + waiting_s) / len(known), *known)
-
-
-# --- cancel ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,15 +163,11 @@ def cancel(store: Store) -> Cancellation:
 
 def _interrupt(holder: Holder | None) -> bool:
     """Send the signal to stop to a process of this machine; return whether it was sent."""
-    if holder is None or holder.boot != machine.boot_id() or not machine.runs_seedstudy(holder.pid):
-        return False
-    with suppress(OSError):  # it has just ended, or belongs to another user
-        os.kill(holder.pid, signal.SIGTERM)
-        return True
+    if holder is not None and holder.boot == machine.boot_id() and machine.runs_seedstudy(holder.pid):
+        with suppress(OSError):  # it has just ended, or belongs to another user
+            os.kill(holder.pid, signal.SIGTERM)
+            return True
     return False
-
-
-# --- clean ----------------------------------------------------------------------------------------------
 
 
 def leftovers(store: Store) -> dict[Path, int]:
@@ -213,9 +187,3 @@ def leftovers(store: Store) -> dict[Path, int]:
         elif not store.has_ended(trial_id) and not store.checkpoint(trial_id).exists():
             candidates += [folder / "progress.json", folder / "lock"]
     return {path: path.stat().st_size for path in candidates if path.exists()}
-
-
-def remove(paths: Iterable[Path]) -> None:
-    """Remove files, some of which may be gone already."""
-    for path in paths:
-        path.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import statistics
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from rich.console import Console, Group
@@ -18,6 +18,9 @@ from seedstudy.engines.worker import MAX_ATTEMPTS
 from seedstudy.errors import SeedstudyError
 from seedstudy.store.lease import Holder
 from seedstudy.store.store import Store
+
+Say = Callable[[str], None]
+"""Shows one line to the user."""
 
 _MAX_PAUSE_S = 10.0
 _SHARE = 0.05
@@ -46,18 +49,8 @@ class Cancelled(Exception):
     """`seedstudy cancel` was called for the study."""
 
 
-# --- the loop -------------------------------------------------------------------------------------------
-
-
 def watch(engine: Engine, store: Store, trial_ids: Sequence[str], progress: StudyProgress) -> None:
-    """Submit trials, and submit lost ones again, until each has a result or a failure.
-
-    Raises
-    ------
-    Cancelled
-        The study was cancelled from elsewhere.
-
-    """
+    """Submit trials, and submit lost ones again, until each has a result or a failure; raises Cancelled."""
     watched = _Watched(store, trial_ids, progress)
     cancelled = store.cancel_mark()
     polled = -engine.pause_s
@@ -85,7 +78,6 @@ class _Watched:
     def __init__(self, store: Store, trial_ids: Sequence[str], progress: StudyProgress) -> None:
         self.open = dict.fromkeys(trial_ids)
         self._store, self._progress = store, progress
-        self._epochs: dict[str, int] = {}
         self._holders: dict[str, Holder | None] = {}
         self._n_fruitless: Counter[str] = Counter()
 
@@ -98,7 +90,8 @@ class _Watched:
             elif self._store.has_ended(trial_id):
                 self._end(trial_id)
             elif self._store.is_running(trial_id):
-                self._follow(trial_id)
+                written = self._store.progress(trial_id)
+                self._progress.epoch(trial_id, written.get("epoch", 0), written.get("images_per_s", 0.0))
             else:
                 idle.append(trial_id)
         return idle
@@ -128,19 +121,6 @@ class _Watched:
             state, rows = "damaged", []
         self._progress.ended(trial_id, state, rows)
 
-    def _follow(self, trial_id: str) -> None:
-        if trial_id not in self._epochs:
-            self._epochs[trial_id] = 0
-            self._progress.started(trial_id)
-        written = self._store.progress(trial_id)
-        epoch = written.get("epoch", 0)
-        if epoch > self._epochs[trial_id]:
-            self._epochs[trial_id] = epoch
-            self._progress.epoch(trial_id, epoch, written.get("images_per_s", 0.0))
-
-
-# --- live progress --------------------------------------------------------------------------------------
-
 
 class StudyProgress:
     """Progress on stderr: a live table on a terminal, one line per finished trial everywhere else.
@@ -157,13 +137,8 @@ class StudyProgress:
         for row in done_rows:
             self._count(row)
         self._console = Console(file=sys.stderr)
-        self._bar = Progress(
-            TextColumn("trials"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=self._console,
-        )
+        left = TextColumn("{task.fields[left]}")
+        self._bar = Progress(TextColumn("trials"), BarColumn(), MofNCompleteColumn(), left, console=self._console)
         self._task = self._bar.add_task("trials", total=len(self._epochs), left="")
         self._live = Live(self._render(), console=self._console, refresh_per_second=4, transient=True)
 
@@ -175,14 +150,13 @@ class StudyProgress:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def started(self, trial_id: str) -> None:
-        self._running[trial_id] = (0, 0.0)
-        self._refresh()
-
     def epoch(self, trial_id: str, epoch: int, images_per_s: float) -> None:
-        self._epochs_done += epoch - self._running.get(trial_id, (0, 0.0))[0]
-        self._running[trial_id] = (epoch, images_per_s)
-        self._refresh()
+        """Show how many epochs of a trial are done; 0 when it has started."""
+        before, _ = self._running.get(trial_id, (-1, 0.0))
+        if epoch > before:
+            self._epochs_done += epoch - max(before, 0)
+            self._running[trial_id] = (epoch, images_per_s)
+            self._refresh()
 
     def ended(self, trial_id: str, state: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Count a trial as ended, with its TRIALS rows."""

@@ -21,10 +21,11 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -80,18 +81,11 @@ def main(
 ) -> int:
     """Train and return the exit code.
 
-    Parameters
-    ----------
-    trial_ids
-        May be empty where the process is attended. Then it imports torch and timm, and waits for requests from stdin,
-        one JSON object a line: ``{"check": [specs], "n_classes": n, "n_train": n, "shares": {kind: limit}}``, which is
-        answered by one line on stdout, and ``{"train": [trial_ids], "prepared": path, "sizes": {kind: size},
-        "n_slots": n}``.
-    prepared
-        Folder of the prepared data; None: the trial's data set is prepared here.
-    stack
-        Seeds trained side by side at most; None: as many as timing recommends.
-
+    ``trial_ids`` may be empty where the process is attended. Then it imports torch and timm, and waits for requests
+    from stdin, one JSON object a line: ``{"check": [specs], "n_classes": n, "n_train": n, "shares": {kind: limit}}``,
+    which is answered by one line on stdout, and ``{"train": [trial_ids], "prepared": path, "sizes": {kind: size},
+    "n_slots": n}``. Without ``prepared``, the folder of the prepared data, a trial's data set is prepared here.
+    ``stack`` is the most seeds to train side by side; None: as many as timing recommends.
     """
     require_extra("train")
     requests: Requests = queue.SimpleQueue()
@@ -106,8 +100,12 @@ def main(
         threading.Thread(target=_listen, args=(requests, stop), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints must not get between the answers
-    if not trial_ids:
-        worker.import_torch()
+    if not trial_ids:  # what takes seconds, before the first request comes
+        import torch
+
+        import seedstudy.train.trial  # noqa: F401  # imported ahead of its use
+
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     code = EXIT_OK
     while (request := requests.get()) is not None:
         if "check" in request:
@@ -137,16 +135,11 @@ class _Worker:
     def __init__(self, store: Store, stop: Stop, cache_dir: Path, sizes: StackSizes) -> None:
         self._store, self._stop, self._cache_dir, self.sizes = store, stop, cache_dir, sizes
         self._is_main = int(os.environ.get("RANK", "0")) == 0
+        self._is_alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
         self._leases: dict[str, Lease | None] = {}
-        self._specs: dict[str, Trial] = {}
-
-    def import_torch(self) -> None:
-        """Import what takes seconds before the first request comes."""
-        import torch
-
-        import seedstudy.train.trial  # noqa: F401  # imported ahead of its use
-
-        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+        self._first_epochs: dict[str, tuple[int, float]] = {}
+        """Trial -> the first epoch that this attempt reported, and when."""
+        self._spec = cache(store.read_spec)
 
     def check(
         self, specs: Sequence[dict[str, Any]], n_classes: int, n_train: int, shares: Mapping[str, int]
@@ -154,23 +147,20 @@ class _Worker:
         """Check that every model exists and can be trained by its recipe, and choose how many seeds to stack."""
         from seedstudy.train.models import check_model
 
+        notes: list[str] = []
         try:
             for spec in specs:
                 trial = Trial.from_dict(spec, where="plan")
                 check_model(trial.model, trial.recipe, n_classes)
-                self.sizes.of(trial, n_classes, n_train, limit=shares.get(kind_of(trial), 1))
+                self.sizes.of(trial, n_classes, n_train, limit=shares.get(kind_of(trial), 1), say=notes.append)
         except SeedstudyError as error:
             return {"wrong": str(error)}
-        return {"wrong": None, "sizes": self.sizes.known, "notes": self.sizes.take_notes()}
+        return {"wrong": None, "sizes": self.sizes.known, "notes": notes}
 
     def train(self, trial_ids: Sequence[str], prepared: str | None, n_slots: int) -> int:
         """Train the free trials one after the other, each together with those that are worth stacking with it.
 
-        Parameters
-        ----------
-        n_slots
-            Processes that work through the same trials: a stack leaves them their share.
-
+        ``n_slots`` processes work through the same trials: a stack leaves them their share.
         """
         code = EXIT_OK
         for n_seen, trial_id in enumerate(trial_ids, start=1):
@@ -186,9 +176,8 @@ class _Worker:
                     trial = self._store.read_spec(trial_id)
                     data = self._load(trial, prepared)
                     others = self._claim_stack(trial, data, islice(trial_ids, n_seen, None), n_slots, leases)
-                    code = max(
-                        code, self._train_stacked([trial, *others], data) if others else self._train(trial, data)
-                    )
+                    ended = self._train_stacked([trial, *others], data) if others else self._train(trial, data)
+                    code = max(code, ended)
         return code
 
     def _claim(self, trial_id: str, leases: ExitStack) -> int | None:
@@ -210,7 +199,7 @@ class _Worker:
 
     def _broadcast(self, refusal: int | None) -> int | None:
         """Return the first process's value in all processes that train a trial together."""
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        if self._is_alone:
             return refusal
         import torch
         from accelerate import PartialState
@@ -224,16 +213,14 @@ class _Worker:
         self, trial: Trial, data: Dataset, later: Iterable[str], n_slots: int, leases: ExitStack
     ) -> list[Trial]:
         """Claim the trials to train beside one: of its kind, not yet begun, as many as is fair and faster."""
-        must_be_alone = int(os.environ.get("WORLD_SIZE", "1")) > 1 or bool(data.stored)
-        if must_be_alone or not self._is_fresh(trial.trial_id):
+        if not self._is_alone or data.stored or not self._is_fresh(trial.trial_id):
             return []
         alike = (other for other in map(self._spec, later) if kind_of(other) == kind_of(trial))
         still_open = (other for other in alike if not self._store.has_ended(other.trial_id))
         candidates = list(islice(still_open, n_slots * self.sizes.limit))
         fair_share = math.ceil((1 + len(candidates)) / n_slots)
-        size = self.sizes.of(trial, len(data.classes), len(data.train_labels), limit=fair_share)
-        for note in self.sizes.take_notes():
-            print(note, file=sys.stderr)
+        say = partial(print, file=sys.stderr)
+        size = self.sizes.of(trial, len(data.classes), len(data.train_labels), limit=fair_share, say=say)
         claimed: list[Trial] = []
         for other in candidates:
             if len(claimed) + 1 >= size:
@@ -241,11 +228,6 @@ class _Worker:
             if self._is_fresh(other.trial_id) and self._claim(other.trial_id, leases) is None:
                 claimed.append(other)
         return claimed
-
-    def _spec(self, trial_id: str) -> Trial:
-        if trial_id not in self._specs:
-            self._specs[trial_id] = self._store.read_spec(trial_id)
-        return self._specs[trial_id]
 
     def _is_fresh(self, trial_id: str) -> bool:
         """Return whether a trial starts from its beginning and no process died with it; others are trained alone."""
@@ -258,20 +240,31 @@ class _Worker:
         from seedstudy.train.trial import train_trial
 
         trial_id, lease, started_at = trial.trial_id, self._leases.get(trial.trial_id), datetime.now(UTC).isoformat()
-        checkpoints = Checkpoints(
-            self._store.checkpoint(trial_id),
-            trial_id,
-            should_stop=lambda: self._stop() or (lease is not None and lease.is_overtaken),
-        )
-        on_epoch = _ProgressWriter(self._store, trial, is_main=self._is_main)
+
+        def should_stop() -> bool:
+            return self._stop() or (lease is not None and lease.is_overtaken)
+
+        self._first_epochs.clear()
+        checkpoints = Checkpoints(self._store.checkpoint(trial_id), trial_id, should_stop=should_stop)
         try:
+            on_epoch = partial(self._write_progress, trial)
             result = train_trial(trial, data, on_epoch=on_epoch, checkpoints=checkpoints)
         except Stopped:
             print(f"stopped on request at epoch {checkpoints.position[0] + 1}", file=sys.stderr)
             return EXIT_STOPPED
         except Exception as error:  # whatever a network or a driver throws becomes a row with a reason
             traceback.print_exc()
-            self._record(trial_id, error, checkpoints.position)
+            (epoch, update), holder = checkpoints.position, self._store.holder(trial_id)
+            self._store.record_failure(
+                trial_id,
+                f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
+                traceback.format_exc(),
+                epoch=epoch + 1,
+                update=update + 1,
+                host=machine.host(),
+                job=os.environ.get(JOB, ""),
+                attempt=1 + (holder.n_lost if holder else 0),
+            )
             return EXIT_FAILED
         if self._is_main:
             self._store.publish(trial, result, data.eval_sets, started_at)
@@ -283,15 +276,10 @@ class _Worker:
         from seedstudy.train.stacks import train_stacked
 
         started_at = datetime.now(UTC).isoformat()
-        writers = {trial.trial_id: _ProgressWriter(self._store, trial, is_main=True) for trial in trials}
+        self._first_epochs.clear()
         print(f"in a stack of {len(trials)}: seeds {', '.join(str(trial.seed) for trial in trials)}", file=sys.stderr)
         try:
-            results = train_stacked(
-                trials,
-                data,
-                on_epoch=lambda trial, report: writers[trial.trial_id](report),
-                should_stop=self._stop,
-            )
+            results = train_stacked(trials, data, on_epoch=self._write_progress, should_stop=self._stop)
         except Stopped:
             print("stopped on request; a stack starts again from the beginning", file=sys.stderr)
             return EXIT_STOPPED
@@ -303,6 +291,20 @@ class _Worker:
             self._store.publish(trial, result, data.eval_sets, started_at)
         return EXIT_OK
 
+    def _write_progress(self, trial: Trial, report: EpochReport) -> None:
+        if not self._is_main:
+            return
+        first_epoch, first_at = self._first_epochs.setdefault(trial.trial_id, (report.epoch, time.time()))
+        with suppress(SeedstudyError):  # a full disk must not end the trial
+            self._store.write_progress(
+                trial.trial_id,
+                epoch=report.epoch,
+                epochs=trial.recipe.total_epochs,
+                images_per_s=report.images_per_s,
+                epoch_s=(time.time() - first_at) / max(report.epoch - first_epoch, 1),
+                at=time.time(),
+            )
+
     def _load(self, trial: Trial, prepared: str | None) -> Dataset:
         folder = Path(prepared) if prepared else datasets.prepare(trial.data, cache_dir=self._cache_dir)
         data = datasets.load(folder, train_limit=trial.train_limit)
@@ -312,42 +314,6 @@ class _Worker:
                 f"planned {trial.data_fingerprint}): name the folder of the same data with --prepared."
             )
         return data
-
-    def _record(self, trial_id: str, error: Exception, position: tuple[int, int]) -> None:
-        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        holder = self._store.holder(trial_id)
-        self._store.record_failure(
-            trial_id,
-            reason,
-            traceback.format_exc(),
-            epoch=position[0] + 1,
-            update=position[1] + 1,
-            host=machine.host(),
-            job=os.environ.get(JOB, ""),
-            attempt=1 + (holder.n_lost if holder else 0),
-        )
-
-
-class _ProgressWriter:
-    """Writes after each epoch how far a training has come."""
-
-    def __init__(self, store: Store, trial: Trial, *, is_main: bool) -> None:
-        self._store, self._trial, self._is_main = store, trial, is_main
-        self._first: tuple[int, float] | None = None
-
-    def __call__(self, report: EpochReport) -> None:
-        self._first = self._first or (report.epoch, time.time())
-        if not self._is_main:
-            return
-        with suppress(SeedstudyError):  # a full disk must not end the trial
-            self._store.write_progress(
-                self._trial.trial_id,
-                epoch=report.epoch,
-                epochs=self._trial.recipe.total_epochs,
-                images_per_s=report.images_per_s,
-                epoch_s=(time.time() - self._first[1]) / max(report.epoch - self._first[0], 1),
-                at=time.time(),
-            )
 
 
 @contextmanager
@@ -397,14 +363,10 @@ class StackSizes:
     def __init__(self, wanted: int | None) -> None:
         """``wanted``: seeds side by side at most; None: as many as timing recommends."""
         self._wanted = wanted
+        self.limit = wanted or LARGEST_STACK
         self.known: dict[str, int] = {}
-        self._notes: list[str] = []
 
-    @property
-    def limit(self) -> int:
-        return self._wanted or LARGEST_STACK
-
-    def of(self, trial: Trial, n_classes: int, n_train: int, *, limit: int) -> int:
+    def of(self, trial: Trial, n_classes: int, n_train: int, *, limit: int, say: Callable[[str], None]) -> int:
         """Return how many seeds of a trial's kind to stack, at most ``limit``; 1 is no stack."""
         if limit == 1 or self._wanted == 1:
             return 1
@@ -416,10 +378,6 @@ class StackSizes:
             self.known[kind], note = choose_size(
                 trial.model, trial.recipe, n_classes, n_updates=n_updates, wish=self._wanted, limit=limit
             )
-            self._notes += [note] if note else []
+            if note:
+                say(note)
         return min(self.known[kind], limit)
-
-    def take_notes(self) -> list[str]:
-        """Return lines for the user about sizes chosen since the last call."""
-        notes, self._notes = self._notes, []
-        return notes

@@ -37,22 +37,12 @@ def trials_of_files(
 ) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Return the TRIALS rows of files for a study, and notes on what the files leave open.
 
-    Parameters
-    ----------
-    files : sequence of str
-        Selectors, each read by :func:`~seedstudy.read.groups.read_groups`.
-    request : Request
-        An accuracy.
-    recipe, model, data : str, optional
-        Where the files do not say; `recipe` also in place of theirs.
-    n_examples : int, mapping of str to int, or str, optional
-        Images of every eval set, or by eval set, where the files do not say; as text "10000" or "val=10000,v2=2000".
+    ``files`` are selectors of :func:`~seedstudy.read.groups.read_groups`. ``model`` and ``data`` count where the files
+    do not say, ``recipe`` in place of theirs. ``n_examples`` are the images of every eval set, or by eval set, where
+    the files do not say; as text "10000" or "val=10000,v2=2000".
 
-    Raises
-    ------
-    StudyError
-        Not an accuracy; model, data or number of images unknown; or an accuracy that no number of correct images gives.
-
+    Raises StudyError where the metric is not an accuracy, model, data or number of images are unknown, or no number of
+    correct images gives an accuracy.
     """
     images = _images(n_examples)
     rows, notes = list[dict[str, Any]](), list[str]()

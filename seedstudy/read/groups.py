@@ -62,15 +62,8 @@ def read_groups(selector: str, request: Request) -> list[Group]:
     """Return every group that a file selector names.
 
     ``FILE``, ``FILE:NAME`` (a recipe of a long table, or a column of a wide one), ``FILE:COLUMN=VALUE,…`` (rows of a
-    table), a folder of trials, or a quoted pattern.
-
-    Raises
-    ------
-    StudyError
-        Unreadable or ambiguous; one line with file, row or column, and how to fix it.
-    StatisticsError
-        Numbers that are not accuracies, or accuracies that may be percent or fractions.
-
+    table), a folder of trials, or a quoted pattern. Raises StudyError where it is unreadable or ambiguous, and
+    StatisticsError where numbers are not accuracies, or may be percent or fractions.
     """
     parsed = parse_selector(selector)
     if parsed is None:
@@ -82,6 +75,7 @@ def read_groups(selector: str, request: Request) -> list[Group]:
     is_percent = set(table.columns) >= _TIMM
     table = _long_form(table, request.metric)
     has_counts = _holds_counts(table, request.metric)
+    unit = request.unit or ("percent" if is_percent or has_counts else None)
     if has_counts:
         table = table.with_columns((100.0 * pl.col("n_correct") / pl.col("n_examples")).alias(DEFAULT_METRIC))
     file_recipe = _name_of(files)
@@ -106,8 +100,7 @@ def read_groups(selector: str, request: Request) -> list[Group]:
             values = _values(finished, column, where)
             is_share = _is_share(metric, request)
             if is_share:
-                unit = "percent" if is_percent or has_counts else None
-                values = to_points(values, request.unit or unit, where=where)
+                values = to_points(values, unit, where=where)
             n_examples = _n_examples(finished, column)
             rounded = None if n_examples is None or has_counts else rounding_note(values, n_examples)
             groups.append(
@@ -133,11 +126,8 @@ def read_groups(selector: str, request: Request) -> list[Group]:
 
 
 def _is_share(metric: str, request: Request) -> bool:
-    """Return whether values are accuracies: by the metric's name, or because the user gave their unit."""
+    """Say whether values are accuracies: by the metric's name, or because the user gave their unit."""
     return request.unit is not None or is_accuracy(metric)
-
-
-# --- which rows and columns ---------------------------------------------------------------------------
 
 
 def _name_of(files: str) -> str:
@@ -246,9 +236,6 @@ def _by_identity(table: pl.DataFrame) -> Iterator[tuple[Mapping[str, str | None]
         yield {key: None if value is None else str(value) for key, value in zip(keys, values, strict=True)}, rows
 
 
-# --- the numbers of one group -------------------------------------------------------------------------
-
-
 def _values(rows: pl.DataFrame, column: str, where: str) -> Values:
     cells = rows[column]
     if not cells.dtype.is_numeric():
@@ -260,9 +247,7 @@ def _values(rows: pl.DataFrame, column: str, where: str) -> Values:
         raise StudyError(f'{where}: column "{column}" holds no result of a finished trial.')
     if cells.null_count():
         row = cells.is_null().arg_true()[0] + 1
-        raise StudyError(
-            f'{where}: column "{column}" is empty in trial {row} of {rows.height}; fill it or drop the row.'
-        )
+        raise StudyError(f'{where}: column "{column}" is empty in trial {row} of {rows.height}; fill or drop the row.')
     numbers: Values = cells.cast(pl.Float64).to_numpy()
     bad = np.flatnonzero(~np.isfinite(numbers))
     if bad.size:

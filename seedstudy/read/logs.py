@@ -47,14 +47,8 @@ def parse_selector(selector: str) -> tuple[str, str | None] | None:
 def read_trials(selector: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Return one row per trial of a file, of a folder of trials, or of a pattern such as ``runs/*/summary.csv``.
 
-    Returns
-    -------
-    table : DataFrame
-        Columns as in the files, with identity columns renamed to `IDENTITY`, ``seed`` where it is known, and
-        ``last epoch`` where the file covers several epochs.
-    notes : tuple of str
-        Caveats for the reader of the numbers.
-
+    Columns are as in the files, with identity columns renamed to `IDENTITY`, ``seed`` where it is known, and ``last
+    epoch`` where the file covers several epochs. With them come caveats for the reader of the numbers.
     """
     path = Path(selector)
     if path.is_dir():
@@ -68,21 +62,14 @@ def read_trials(selector: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
     return _last_epochs(read_table(path), path), ()
 
 
-# --- several files ------------------------------------------------------------------------------------
-
-
 def _logs_below(folder: Path) -> list[Path]:
     """Return the log of every trial below a folder; links that lead out of it are not followed."""
     root, best = folder.resolve(), dict[Path, Path]()
-    for path in sorted(folder.rglob("*")):
-        is_log = path.name in _LOGS or is_events(path)
-        if not is_log or not path.is_file() or not path.resolve().is_relative_to(root):
-            continue
-        known = best.get(path.parent)
-        if known is None or _rank(path) < _rank(known):
-            best[path.parent] = path
+    for path in sorted(folder.rglob("*"), key=lambda path: (_rank(path), path)):
+        if (path.name in _LOGS or is_events(path)) and path.is_file() and path.resolve().is_relative_to(root):
+            best.setdefault(path.parent, path)
     # A checkpoint below a trial is part of that trial.
-    logs = [log for place, log in best.items() if not any(other in place.parents for other in best)]
+    logs = sorted(log for place, log in best.items() if not any(other in place.parents for other in best))
     if not logs:
         raise StudyError(
             f"{folder}: holds no trial; expected folders with one of {', '.join(_LOGS)} or a TensorBoard event file."
@@ -138,9 +125,6 @@ def _settings_beside(log: Path, root: Path) -> dict[str, str]:
         if named and len(named[1]) <= _SEED_DIGITS:
             settings[SEED] = named[1]
     return settings
-
-
-# --- one file -----------------------------------------------------------------------------------------
 
 
 def _last_epochs(table: pl.DataFrame, path: Path) -> pl.DataFrame:

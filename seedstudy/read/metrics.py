@@ -31,9 +31,6 @@ _DEFAULT = re.compile(
 )
 
 
-# --- names --------------------------------------------------------------------------------------------
-
-
 def plain(name: str) -> str:
     """Return a metric's name in lower case with "_" between its words: ``val/Acc@1`` -> ``val_acc_1``."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
@@ -59,9 +56,6 @@ def is_default(column: str) -> bool:
     return bool(_DEFAULT.fullmatch(plain(column)))
 
 
-# --- values -------------------------------------------------------------------------------------------
-
-
 def to_points(
     values: npt.ArrayLike,
     unit: str | None,
@@ -71,22 +65,9 @@ def to_points(
 ) -> Values:
     """Return accuracies in percentage points; whether 0.8 is 80 % or 0.8 % is never guessed.
 
-    Parameters
-    ----------
-    values : array_like
-        Any shape; nan where a cell is empty.
-    unit : {"percent", "fraction"}, optional
-        Needed only where no number exceeds 1.
-    where : str
-        File or label that messages begin with.
-    other_metric : str
-        How to say that the numbers are not accuracies.
-
-    Raises
-    ------
-    StatisticsError
-        Not accuracies, or percent and fraction are both possible.
-
+    ``values`` may have any shape, and nan where a cell is empty. ``unit``, percent or fraction, is needed only where no
+    number exceeds 1. Messages begin with ``where``; ``other_metric`` says what to do about numbers that are not
+    accuracies. Raises StatisticsError for these, and where percent and fraction are both possible.
     """
     array = np.asarray(values, dtype=np.float64)
     known = array[~np.isnan(array)]

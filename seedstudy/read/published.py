@@ -32,22 +32,11 @@ _MEAN_AND_STD = re.compile(
 )
 
 
-def is_mean_and_std(selector: str) -> bool:
-    """Return whether a selector is a published mean and std, such as "79.5±0.1 n=5"."""
-    return _MEAN_AND_STD.fullmatch(selector.strip()) is not None
-
-
-def group_of_mean_and_std(selector: str, request: Request) -> Group:
-    """Return the group of a published "mean ± std, n = seeds", without values.
-
-    Raises
-    ------
-    StudyError
-        The number of seeds is missing, or a number is not one.
-
-    """
+def group_of_mean_and_std(selector: str, request: Request) -> Group | None:
+    """Return the group of a published mean and std, without values; None for any other selector."""
     match = _MEAN_AND_STD.fullmatch(selector.strip())
-    assert match is not None, selector
+    if match is None:
+        return None
     if match["n"] is None:
         raise StudyError(
             f'"{selector}": a mean without its number of seeds cannot be compared; write "{selector} n=5".'
@@ -82,23 +71,12 @@ def read_published_table(
 ) -> Table:
     """Read a CSV file with one row per model or recipe and one column per recipe or eval set.
 
-    Parameters
-    ----------
-    columns
-        Columns to judge; by default those named like eval sets, else those that start with ``top1``, else all that
-        hold numbers.
-    label
-        Column with the names of the rows; the first by default.
-    unit
-        ``percent`` or ``fraction`` for accuracies that leave it open; ``none`` for any other metric.
+    ``columns`` are to be judged; by default those named like eval sets, else those that start with ``top1``, else all
+    that hold numbers. ``label`` is the column with the names of the rows, by default the first. ``unit`` is ``percent``
+    or ``fraction`` for accuracies that leave it open, and ``none`` for any other metric.
 
-    Raises
-    ------
-    StudyError
-        A file that cannot be read, text in place of a number, percentages and fractions mixed.
-    StatisticsError
-        Numbers that are not accuracies, or accuracies that may be percent or fractions.
-
+    Raises StudyError for a file that cannot be read, text in place of a number, and percentages among fractions;
+    StatisticsError for numbers that are not accuracies, or may be percent or fractions.
     """
     lines = read_cells(path)
     if len(lines) < 3:
@@ -189,14 +167,7 @@ def reference_stds() -> dict[str, ReferenceStd]:
 
 
 def gpu_hours(model: str, recipe: str) -> float:
-    """Return the published GPU-hours of one seed: RSB Table 3, training time times number of GPUs (V100, 32 GB).
-
-    Raises
-    ------
-    StudyError
-        Table 3 does not have this model or recipe.
-
-    """
+    """Return the published GPU-hours of one seed: RSB Table 3, training time times number of GPUs (V100, 32 GB)."""
     costs = {row["model"]: row for row in _rows("rsb_cost.csv")}
     if model not in costs:
         raise StudyError(f'no published cost of "{model}" (RSB Table 3).{suggest(model, costs)}')

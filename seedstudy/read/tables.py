@@ -6,37 +6,36 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import polars as pl
 
-from seedstudy.errors import StudyError, require_extra
+from seedstudy.errors import StudyError, first_line, require_extra
 from seedstudy.store.schema import read_parquet
 
-SUFFIXES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".txt")
 VALUE = "value"
 """Column of a file that holds nothing but numbers."""
-_EVENTS = "tfevents"
-"""Part of the name of every TensorBoard event file."""
-_T = TypeVar("_T")
 
 
 def is_events(path: Path) -> bool:
-    return _EVENTS in path.name
+    """Say whether a file is TensorBoard's, by its name."""
+    return "tfevents" in path.name
 
 
 def read_table(path: Path) -> pl.DataFrame:
     """Return a file's rows, without nested values.
 
-    Raises
-    ------
-    StudyError
-        No such file, not text, not of the format that its name says, or empty.
-
+    Raises StudyError where there is no such file, or it is not text, not of the format that its name says, or empty.
     """
-    table = _guarded(path, _read)
+    with _readable(path):
+        reader = _read_events if is_events(path) else _READERS.get(path.suffix.lower())
+        if reader is None:
+            known = ", ".join(SUFFIXES)
+            raise StudyError(f"{path}: a file of results ends in {known}, or is a TensorBoard event file.")
+        table = reader(path)
     odd = [name for name in table.columns if not name.isprintable()]
     if odd:
         raise StudyError(f"{path}: column {odd[0]!r} holds control characters; rename it.")
@@ -46,38 +45,22 @@ def read_table(path: Path) -> pl.DataFrame:
 def read_cells(path: Path) -> list[tuple[int, list[str]]]:
     """Return the lines of a CSV or TSV file that hold anything: line number, and its cells as they are written.
 
-    Raises
-    ------
-    StudyError
-        No such file, not text, or cut short inside a quote.
-
+    Raises StudyError where there is no such file, or it is not text, or cut short inside a quote.
     """
-    text = _guarded(path, _text_of)
-    return [(line, cells) for line, cells in _csv_lines(path, text) if any(map(str.strip, cells))]
+    with _readable(path):
+        lines = _csv_lines(path, _text_of(path))
+    return [(line, cells) for line, cells in lines if any(map(str.strip, cells))]
 
 
-def _read(path: Path) -> pl.DataFrame:
-    readers: Mapping[str, Callable[[Path], pl.DataFrame]] = {
-        ".csv": _read_csv,
-        ".tsv": _read_csv,
-        ".parquet": _read_parquet,
-        ".json": _read_json,
-        ".jsonl": _read_json_lines,
-        ".txt": _read_numbers,
-    }
-    reader = _read_events if is_events(path) else readers.get(path.suffix.lower())
-    if reader is None:
-        raise StudyError(f"{path}: a file of results ends in {', '.join(SUFFIXES)}, or is a TensorBoard event file.")
-    return reader(path)
-
-
-def _guarded(path: Path, read: Callable[[Path], _T]) -> _T:
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raise StudyError where a file cannot be read."""
     if not path.exists():
         raise StudyError(f"{path}: cannot be read (No such file or directory).")
     if not path.is_file():  # a pipe or a device would never end
         raise StudyError(f"{path}: cannot be read (not a file).")
     try:
-        return read(path)
+        yield
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror}).") from error
     except UnicodeEncodeError as error:  # JSON can spell what no text can hold
@@ -89,9 +72,6 @@ def _text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise StudyError(f"{path}: cannot be read (not UTF-8 text at byte {error.start}).") from error
-
-
-# --- text ---------------------------------------------------------------------------------------------
 
 
 def _read_numbers(path: Path) -> pl.DataFrame:
@@ -121,7 +101,7 @@ def _read_csv(path: Path) -> pl.DataFrame:
         # All rows decide a column's type: one word in the last line makes a text column, named later.
         table = pl.read_csv(io.StringIO(text), separator=_separator(path, text), infer_schema_length=None)
     except pl.exceptions.PolarsError as error:
-        raise StudyError(f"{path}: not a readable csv file ({_first_line(error)}).") from error
+        raise StudyError(f"{path}: not a readable csv file ({first_line(error)[:120]}).") from error
     return table.with_columns(_as_numbers(column) for column in table if column.dtype == pl.String)
 
 
@@ -130,7 +110,7 @@ def _csv_lines(path: Path, text: str) -> list[tuple[int, list[str]]]:
     try:
         return [(lines.line_num, cells) for cells in lines]
     except csv.Error as error:
-        raise StudyError(f"{path}: not a readable csv file ({_first_line(error)}).") from error
+        raise StudyError(f"{path}: not a readable csv file ({first_line(error)[:120]}).") from error
 
 
 def _separator(path: Path, text: str) -> str:
@@ -144,14 +124,11 @@ def _as_numbers(column: pl.Series) -> pl.Series:
     return numbers if numbers.null_count() == column.null_count() < column.len() else column
 
 
-# --- Parquet, JSON ------------------------------------------------------------------------------------
-
-
 def _read_parquet(path: Path) -> pl.DataFrame:
     try:
         table = read_parquet(path.read_bytes())
     except ValueError as error:
-        raise StudyError(f"{path}: not a readable parquet file ({_first_line(error)}).") from error
+        raise StudyError(f"{path}: not a readable parquet file ({first_line(error)[:120]}).") from error
     table = table.select(name for name, kind in table.schema.items() if not kind.is_nested())
     return table.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
 
@@ -244,9 +221,6 @@ def _scalar(value: Any) -> Any:
     return value if isinstance(value, str | int | float) else None
 
 
-# --- TensorBoard --------------------------------------------------------------------------------------
-
-
 def _read_events(path: Path) -> pl.DataFrame:
     """Read the scalars of a TensorBoard event file, one row per step."""
     require_extra("tensorboard")
@@ -264,7 +238,7 @@ def _read_events(path: Path) -> pl.DataFrame:
             if all(array.size == 1 and array.dtype.kind in "fiu" for _, array in arrays):
                 points[tag] = [(step, float(array.reshape(()))) for step, array in arrays]
     except (DecodeError, ValueError, TypeError) as error:
-        raise StudyError(f"{path}: not a readable TensorBoard event file ({_first_line(error)}).") from error
+        raise StudyError(f"{path}: not a readable TensorBoard event file ({first_line(error)[:120]}).") from error
     if not points:
         raise StudyError(f"{path}: holds no scalar; does it belong to another process of the trial?")
     rows: dict[int, dict[str, Any]] = {}
@@ -274,5 +248,12 @@ def _read_events(path: Path) -> pl.DataFrame:
     return _table_of(path, [{"step": step, **rows[step]} for step in sorted(rows)])
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+_READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".parquet": _read_parquet,
+    ".json": _read_json,
+    ".jsonl": _read_json_lines,
+    ".txt": _read_numbers,
+}
+SUFFIXES = tuple(_READERS)

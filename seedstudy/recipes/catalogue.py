@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 from seedstudy.document import document
 from seedstudy.errors import RecipeError
 from seedstudy.recipes.reader import RecipeFile, packaged_names, read_recipe
 from seedstudy.recipes.recipe import KEYS, Recipe, Value
-from seedstudy.recipes.scaling import imagenet_updates, scale
-
-
-class DataFacts(Protocol):
-    """What scaling needs to know of a data set; :class:`seedstudy.data.base.DataInfo` has it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def n_train(self) -> int: ...
-    @property
-    def image_size(self) -> int | None: ...
-    @property
-    def epoch_ratio(self) -> float: ...
-
-
-# --- which there are --------------------------------------------------------------------------------------
+from seedstudy.recipes.scaling import DataFacts, imagenet_updates, scale
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,75 +53,22 @@ def _entry(file: RecipeFile) -> CatalogueEntry:
     )
 
 
-# --- what one says ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Description:
-    """Every value of a recipe."""
-
-    name: str
-    title: str
-    values: Mapping[str, Value]
-    """A gap reads ``missing`` or ``by model``."""
-    missing: Mapping[str, str]
-    """Key -> why no source gives it."""
-    recipe_id: str | None
-    """None where values are missing."""
-    sources: Mapping[str, str]
-    """Key -> where its value comes from, what it was before scaling, or why it is missing."""
-    models: Mapping[str, Mapping[str, Value]]
-    """timm name -> what differs for that network."""
-
-
-def describe(name: str, model: str | None = None, *, data: DataFacts | None = None) -> Description:
+def describe(name: str, model: str | None = None, *, data: DataFacts | None = None) -> RecipeFile:
     """Return every value of a recipe, for a network and scaled to a data set where these are given.
 
-    Raises
-    ------
-    RecipeError
-        Unknown or unreadable recipe; with ``data``, a value that is missing.
-
+    A gap reads ``missing`` or ``by model``; ``sources`` also say what a value was before scaling, or why it is missing.
+    RecipeError for an unknown or unreadable recipe and, with ``data``, a value that is missing.
     """
     file = read_recipe(name)
-    values, sources, recipe_id = file.described(model), {**file.sources, **file.missing}, None
-    if data is not None or not file.gaps(model):
-        recipe = _complete(file, model, data)
-        values, sources, recipe_id = recipe.values(), dict(recipe.sources), recipe.recipe_id
-    return Description(
-        name=file.name,
-        title=file.title,
-        values=values,
-        missing=file.missing,
-        recipe_id=recipe_id,
-        sources=sources,
-        models=file.models,
-    )
+    if data is None and file.gaps(model):
+        return replace(file, values=file.described(model), sources={**file.sources, **file.missing})
+    recipe = _complete(file, model, data)
+    return replace(file, values=recipe.values(), sources=recipe.sources, recipe_id=recipe.recipe_id)
 
 
 def _complete(file: RecipeFile, model: str | None, data: DataFacts | None) -> Recipe:
     recipe = file.for_model(model)
-    if data is None:
-        return recipe
-    return scale(
-        recipe,
-        data=data.name,
-        n_train=data.n_train,
-        image_size=data.image_size,
-        epoch_ratio=data.epoch_ratio,
-        epochs=None,
-    )
-
-
-# --- where several differ ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Difference:
-    """One key and its value in each recipe."""
-
-    key: str
-    values: tuple[Value, ...]
+    return recipe if data is None else scale(recipe, data)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,20 +76,19 @@ class Differences:
     """Recipes side by side."""
 
     recipes: tuple[str, ...]
-    differences: tuple[Difference, ...]
-    """In the order of the keys."""
+    differences: Mapping[str, tuple[Value, ...]]
+    """Key -> its value in each recipe, in the order of the keys."""
     updates: tuple[Value, ...] | None
     """Updates on ImageNet of each recipe; None where they cannot differ, or the recipes are scaled to other data."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``recipes diff --json``; two recipes have the short names ``a`` and ``b``."""
+        rows = document(self.differences).items()
         if len(self.recipes) > 2:
-            return {"recipes": list(self.recipes), "differences": document(self.differences)}
+            several = [{"key": key, "values": values} for key, values in rows]
+            return {"recipes": list(self.recipes), "differences": several}
         a, b = self.recipes
-        rows = [
-            {"key": row.key, "a": document(row.values[0]), "b": document(row.values[1])} for row in self.differences
-        ]
-        return {"a": a, "b": b, "differences": rows}
+        return {"a": a, "b": b, "differences": [{"key": key, "a": old, "b": new} for key, (old, new) in rows]}
 
 
 def differences(
@@ -169,17 +99,14 @@ def differences(
         raise RecipeError("recipes diff needs two recipes or more, for example: seedstudy recipes diff a1 a2.")
     files = [read_recipe(name) for name in names]
     values = [file.described(model) if data is None else _complete(file, model, data).values() for file in files]
-    rows = [Difference(key=key, values=tuple(each[key] for each in values)) for key in KEYS]
-    shown = tuple(row for row in rows if everything or len(set(row.values)) > 1)
-    has_updates = data is None and any(row.key in ("epochs", "batch_size") for row in shown)
+    rows = {key: tuple(each[key] for each in values) for key in KEYS}
+    shown = {key: row for key, row in rows.items() if everything or len(set(row)) > 1}
+    has_updates = data is None and not shown.keys().isdisjoint(("epochs", "batch_size"))
     return Differences(
         recipes=tuple(file.name for file in files),
         differences=shown,
         updates=tuple(imagenet_updates(each) for each in values) if has_updates else None,
     )
-
-
-# --- which networks they name -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,11 +137,6 @@ def networks(names: Sequence[str] = ()) -> Networks:
 
 
 def _network(file: RecipeFile, model: str) -> Network:
-    known = file.described(model)
-    return Network(
-        model=model,
-        recipe=file.name,
-        train_size=known["train_size"],
-        test_size=known["test_size"],
-        values={key: value for key, value in file.models[model].items() if key not in ("train_size", "test_size")},
-    )
+    sizes = {key: file.described(model)[key] for key in ("train_size", "test_size")}
+    others = {key: value for key, value in file.models[model].items() if key not in sizes}
+    return Network(model=model, recipe=file.name, values=others, **sizes)

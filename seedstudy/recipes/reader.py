@@ -1,20 +1,4 @@
-"""Recipes as data: a set of values, read strictly from TOML, each beside its source.
-
-A recipe file names itself and gives every value once, either bare or with the place it comes from::
-
-    format = 1
-    name = "a2"
-    title = "RSB A2: 300 epochs at 224 px"
-
-    [values]
-    epochs = { value = 300, source = "RSB Table 2" }
-    drop_path = 0.05
-    micro_batch = { missing = "the number of TPU cores is in no source" }
-
-    [models]
-    source = "RSB Table 3"
-    resnet50 = {}
-    efficientnet_b1 = { train_size = 240, test_size = 240 }
+"""Recipes as data: a set of values, read strictly from TOML, each beside its source (the format: docs/recipes.md).
 
 What no source gives is not invented: it is ``missing``, and the recipe cannot be trained until the value is given.
 ``[models]`` names the networks the source trained, with what differs for each. ``base = "a2"`` takes what is not given
@@ -24,18 +8,21 @@ from another recipe; a value given here also wins over what the base says of sin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from seedstudy.document import HIDDEN
 from seedstudy.errors import RecipeError, suggest
-from seedstudy.files import parse_toml, read_short_text
+from seedstudy.files import parse_toml, read_toml
 from seedstudy.recipes.recipe import KEYS, Recipe, Value, build, checked, with_changes
 
+T = TypeVar("T")
+
 FORMAT = 1
+_PACKAGED = Path(__file__).with_name("packaged")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,39}")
 
 
@@ -46,14 +33,16 @@ class RecipeFile:
     name: str
     title: str
     values: Mapping[str, Value]
+    missing: Mapping[str, str]
+    """Key -> why no source gives it."""
+    recipe_id: str | None = None
+    """Of a recipe as described for a network and a data set; None where values are missing."""
     sources: Mapping[str, str]
     """Key -> where its value comes from."""
-    missing: Mapping[str, str]
-    """Key -> why there is no value."""
     models: Mapping[str, Mapping[str, Value]]
     """timm name -> what differs for that network."""
-    models_source: str
-    where: str
+    models_source: str = field(metadata=HIDDEN)
+    where: str = field(metadata=HIDDEN)
     """The file, as errors name it."""
 
     def described(self, model: str | None) -> dict[str, Value]:
@@ -67,14 +56,7 @@ class RecipeFile:
         return tuple(key for key in KEYS if key not in self.values and key not in own)
 
     def for_model(self, model: str | None, *, given: Mapping[str, Value] | None = None) -> Recipe:
-        """Return the complete recipe for a network; ``given`` fills the gaps and changes nothing else.
-
-        Raises
-        ------
-        RecipeError
-            A value is missing, or the recipe gives one for certain networks only and this is none of them.
-
-        """
+        """Return the recipe for a network, its gaps filled from ``given``; RecipeError where a value is missing."""
         own = self.models.get(model or "", {})
         fillers = {key: value for key, value in (given or {}).items() if key in self.gaps(model)}
         lacking = [key for key in self.gaps(model) if key not in fillers]
@@ -88,9 +70,8 @@ class RecipeFile:
         return build(self.name, self.title, {**self.values, **own, **fillers}, sources=sources, where=self.where)
 
     def _lack(self, model: str | None, lacking: Sequence[str]) -> str:
-        cure = (
-            "give " + " ".join(f"--set {key}=…" for key in lacking) + f', or a recipe file with base = "{self.name}".'
-        )
+        given = " ".join(f"--set {key}=…" for key in lacking)
+        cure = f'give {given}, or a recipe file with base = "{self.name}".'
         unknown = [key for key in lacking if key not in self.missing]
         if unknown:
             which = "without a model" if model is None else f'for model "{model}"'
@@ -107,18 +88,13 @@ class RecipeFile:
 
 def packaged_names() -> tuple[str, ...]:
     """Return the names of the recipes that come with seedstudy."""
-    folder = resources.files("seedstudy") / "recipes" / "packaged"
-    return tuple(sorted(p.name[: -len(".toml")] for p in folder.iterdir() if p.name.endswith(".toml")))
+    return tuple(sorted(path.stem for path in _PACKAGED.glob("*.toml")))
 
 
 def load_recipe(name_or_path: str, model: str | None = None) -> Recipe:
     """Return a packaged recipe by name, or the recipe in a TOML file by path, complete for ``model``.
 
-    Raises
-    ------
-    RecipeError
-        Unknown name, unreadable file, unknown key, wrong type or impossible value; a value that is missing.
-
+    RecipeError for an unknown name or key, an unreadable file, and a value that is missing, impossible or mistyped.
     """
     return read_recipe(name_or_path).for_model(model)
 
@@ -126,7 +102,7 @@ def load_recipe(name_or_path: str, model: str | None = None) -> Recipe:
 def read_recipe(name_or_path: str) -> RecipeFile:
     """Return what a packaged recipe, or the recipe file at a path, says; unlike a recipe, it may lack values."""
     if name_or_path.endswith(".toml") or "/" in name_or_path:
-        return _read_file(Path(name_or_path), ())
+        return _read_file(Path(name_or_path))
     if name_or_path not in packaged_names():
         raise RecipeError(
             f'unknown recipe "{name_or_path}".{suggest(name_or_path, packaged_names())} '
@@ -135,52 +111,26 @@ def read_recipe(name_or_path: str) -> RecipeFile:
     return _packaged(name_or_path)
 
 
-def parse_file(text: str, *, where: str) -> RecipeFile:
-    """Read what the text of a recipe file says; ``where`` names it in errors."""
-    return _parse(text, where=where, folder=None, above=())
-
-
 @cache
 def _packaged(name: str) -> RecipeFile:
-    file = resources.files("seedstudy") / "recipes" / "packaged" / f"{name}.toml"
-    return parse_file(file.read_text(encoding="utf-8"), where=f"{name}.toml")
+    return _read_file(_PACKAGED / f"{name}.toml")
 
 
-def _read_file(path: Path, above: tuple[Path, ...]) -> RecipeFile:
-    try:
-        text = read_short_text(path)
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the name
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise RecipeError(f"{path}: cannot read the recipe file ({reason}).") from error
-    return _parse(text, where=str(path), folder=path.parent, above=(*above, path.resolve()))
-
-
-def _parse(text: str, *, where: str, folder: Path | None, above: tuple[Path, ...]) -> RecipeFile:
-    """Read a recipe file; ``folder`` may hold its base, ``above`` are the files that build on this one."""
-    try:
-        document = parse_toml(text)
-    except ValueError as error:
-        raise RecipeError(f"{where}: not valid TOML: {error}.") from error
+def _read_file(path: Path, above: tuple[Path, ...] = ()) -> RecipeFile:
+    """Read a recipe file and its base, which may lie beside it; ``above`` are the files that build on this one."""
+    document, where = read_toml(path, what="recipe file", error=RecipeError), str(path)
     _check_head(document, where)
     values, sources, missing = _parse_values(document.get("values", {}), where)
-    own_models, models_source = _parse_models(document.get("models", {}), where)
-    models = own_models
+    models, models_source = _parse_models(document.get("models", {}), where)
     if "base" in document:
-        base = _load_base(document["base"], where, folder, above)
-        inherited = {
-            model: {key: value for key, value in own.items() if key not in values and key not in missing}
-            for model, own in base.models.items()
-        }
-        models = {model: {**inherited.get(model, {}), **own} for model, own in own_models.items()} or inherited
-        models_source = models_source if own_models else base.models_source
-        sources = {**{key: text for key, text in base.sources.items() if key not in values}, **sources}
-        missing = {**{key: text for key, text in base.missing.items() if key not in values}, **missing}
-        values = {**{key: value for key, value in base.values.items() if key not in missing}, **values}
-    nowhere = [
-        key
-        for key in KEYS
-        if key not in values and key not in missing and not any(key in own for own in models.values())
-    ]
+        base = _load_base(document["base"], path, (*above, path.resolve()))
+        inherited = {model: _without(own, {*values, *missing}) for model, own in base.models.items()}
+        models_source = models_source if models else base.models_source
+        models = {model: {**inherited.get(model, {}), **own} for model, own in models.items()} or inherited
+        sources = {**_without(base.sources, values), **sources}
+        missing = {**_without(base.missing, values), **missing}
+        values = {**_without(base.values, missing), **values}
+    nowhere = [key for key in KEYS if key not in {*values, *missing}.union(*models.values())]
     if nowhere:
         more = f" and {len(nowhere) - 3} more" if len(nowhere) > 3 else ""
         raise RecipeError(
@@ -199,6 +149,10 @@ def _parse(text: str, *, where: str, folder: Path | None, above: tuple[Path, ...
     )
 
 
+def _without(values: Mapping[str, T], keys: Container[str]) -> dict[str, T]:
+    return {key: value for key, value in values.items() if key not in keys}
+
+
 def _check_head(document: dict[str, Any], where: str) -> None:
     known = {"format", "name", "title", "base", "values", "models"}
     for key in document:
@@ -215,6 +169,11 @@ def _check_head(document: dict[str, Any], where: str) -> None:
         raise RecipeError(f"{where}: title must be text.")
 
 
+def _check_key(key: str, where: str, place: str = "") -> None:
+    if key not in KEYS:
+        raise RecipeError(f'{where}: unknown key "{key}"{place}.{suggest(key, KEYS)}')
+
+
 def _parse_values(given: object, where: str) -> tuple[dict[str, Value], dict[str, str], dict[str, str]]:
     """Return the values of a file, their sources, and what it says is missing."""
     if not isinstance(given, dict):
@@ -223,8 +182,7 @@ def _parse_values(given: object, where: str) -> tuple[dict[str, Value], dict[str
     sources: dict[str, str] = {}
     missing: dict[str, str] = {}
     for key, raw in given.items():
-        if key not in KEYS:
-            raise RecipeError(f'{where}: unknown key "{key}" in [values].{suggest(key, KEYS)}')
+        _check_key(key, where, " in [values]")
         if not isinstance(raw, dict):
             values[key] = checked(key, raw, where)
         elif set(raw) == {"missing"} and isinstance(raw["missing"], str):
@@ -249,24 +207,22 @@ def _parse_models(given: object, where: str) -> tuple[dict[str, dict[str, Value]
         if not isinstance(raw, dict):
             raise RecipeError(f"{where}: {model} in [models] must be a table, such as {{ train_size = 240 }} or {{}}.")
         for key in raw:
-            if key not in KEYS:
-                raise RecipeError(f'{where}: unknown key "{key}" of {model} in [models].{suggest(key, KEYS)}')
+            _check_key(key, where, f" of {model} in [models]")
         models[model] = {key: checked(key, value, where) for key, value in raw.items()}
     return models, given.get("source", "")
 
 
-def _load_base(base: object, where: str, folder: Path | None, above: tuple[Path, ...]) -> RecipeFile:
+def _load_base(base: object, file: Path, above: tuple[Path, ...]) -> RecipeFile:
     """Return the recipe a file builds on: a packaged one, or a file in the same folder."""
     if not isinstance(base, str):
-        raise RecipeError(f'{where}: base must be a recipe name, for example base = "a2".')
+        raise RecipeError(f'{file}: base must be a recipe name, for example base = "a2".')
     if base in packaged_names():
         return _packaged(base)
-    path = folder / f"{base.removesuffix('.toml')}.toml" if folder is not None else None
-    is_beside = path is not None and _NAME.fullmatch(base) and path.resolve().parent == path.parent.resolve()
-    if path is None or not is_beside or not path.is_file():
-        raise RecipeError(f'{where}: unknown base "{base}".{suggest(base, packaged_names())}')
+    path = file.with_name(f"{base.removesuffix('.toml')}.toml") if _NAME.fullmatch(base) else None
+    if path is None or path.resolve().parent != file.parent.resolve() or not path.is_file():
+        raise RecipeError(f'{file}: unknown base "{base}".{suggest(base, packaged_names())}')
     if path.resolve() in above:
-        raise RecipeError(f'{where}: base "{base}" builds on this recipe in turn: one of them must have no base.')
+        raise RecipeError(f'{file}: base "{base}" builds on this recipe in turn: one of them must have no base.')
     return _read_file(path, above)
 
 
@@ -281,8 +237,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Value]:
         key = key.strip()
         if not equals:
             raise RecipeError(f"--set {assignment}: expected key=value, for example --set drop_path=0.1.")
-        if key not in KEYS:
-            raise RecipeError(f'--set {assignment}: unknown key "{key}".{suggest(key, KEYS)}')
+        _check_key(key, f"--set {assignment}")
         values[key] = checked(key, _parse_word(text.strip()), f"--set {assignment}")
     return values
 

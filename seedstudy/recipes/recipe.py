@@ -9,7 +9,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -83,9 +83,7 @@ class Recipe:
         example='"cosine", "step-30-x0.1" or "steps-30,60,80-x0.1"',
         table_2=(8, "LR decay"),
     )
-    schedule_per: Literal["epoch", "update"] = key(
-        "Whether the learning rate changes once an epoch or at every update."
-    )
+    schedule_per: Literal["epoch", "update"] = key("Whether the learning rate moves once an epoch or at every update.")
     warmup_epochs: float = key("Linear warm-up, inside `epochs`.", _NOT_NEGATIVE, table_2=(10, "warmup epochs"))
     warmup_prefix: bool = key(
         "Whether the schedule starts when the warm-up ends; otherwise it runs underneath, counted from epoch 0 "
@@ -145,9 +143,7 @@ class Recipe:
         table_2=(24, "EMA"),
     )
     ema_every: int = key("Updates of an epoch between two updates of the average.", _AT_LEAST_ONE, since=2, before=1)
-    ema_start_epochs: float = key(
-        "Until then the average is a copy of the weights.", _NOT_NEGATIVE, since=2, before=0.0
-    )
+    ema_start_epochs: float = key("Until then the average copies the weights.", _NOT_NEGATIVE, since=2, before=0.0)
     ema_warmup: bool = key(
         "Whether the decay after update n is at most (1 + n) / (10 + n), TensorFlow's `num_updates`.",
         since=2,
@@ -214,9 +210,7 @@ class Recipe:
     cutmix_alpha: float = key("The same of CutMix; 0 is off.", _NOT_NEGATIVE, table_2=(21, "cutmix alpha"))
     mix_prob: float = key("Probability that a batch (or pair, or element) is mixed at all.", _SHARE)
     mix_switch_prob: float = key("Probability of CutMix where both are on.", _SHARE)
-    mix_mode: Literal["batch", "pair", "elem"] = key(
-        "Whether mixing is drawn per batch, per pair of images or per image."
-    )
+    mix_mode: Literal["batch", "pair", "elem"] = key("Whether mixing is drawn per batch, per pair or per image.")
 
     # network
     drop_path: float = key("Stochastic-depth rate of the last block.", _BELOW_ONE, table_2=(13, "stoch. depth"))
@@ -264,23 +258,17 @@ class Recipe:
         return {"name": self.name, "title": self.title, "values": self.values()}
 
 
-def _declared() -> dict[str, Key]:
-    hints = typing.get_type_hints(Recipe)
-    declared = [field for field in dataclasses.fields(Recipe) if "key" in field.metadata]
-    return {field.name: replace(field.metadata["key"], type=hints[field.name]) for field in declared}
+_HINTS = typing.get_type_hints(Recipe)
 
-
-KEYS: Mapping[str, Key] = _declared()
+KEYS: Mapping[str, Key] = {
+    field.name: replace(field.metadata["key"], type=_HINTS[field.name])
+    for field in dataclasses.fields(Recipe)
+    if "key" in field.metadata
+}
 """Name -> key, in the order of the class."""
 
-
-def _table_2() -> dict[str, str]:
-    rows = [(*key.table_2, name) for name, key in KEYS.items() if key.table_2 is not None]
-    rows.append((4, "# of forward pass", "updates"))
-    return {name: row for _, row, name in sorted(rows)}
-
-
-TABLE_2: Mapping[str, str] = _table_2()
+_ROWS = [(*key.table_2, name) for name, key in KEYS.items() if key.table_2] + [(4, "# of forward pass", "updates")]
+TABLE_2: Mapping[str, str] = {name: row for _, row, name in sorted(_ROWS)}
 """Key -> its row in RSB's Table 2, in the order of that table; ``updates`` follows from epochs and batch size."""
 
 
@@ -288,14 +276,7 @@ TABLE_2: Mapping[str, str] = _table_2()
 
 
 def checked(key: str, raw: object, where: str) -> Value:
-    """Return ``raw`` as the type of ``key``; TOML has no null, so the word "none" takes its place.
-
-    Raises
-    ------
-    RecipeError
-        Another type, out of range or of another form.
-
-    """
+    """Return ``raw`` as the type of ``key``, or raise RecipeError; TOML has no null, so "none" takes its place."""
     declared = KEYS[key]
     if raw == "none" and declared.is_optional:
         return None
@@ -338,15 +319,11 @@ def _converted(kind: Any, raw: object) -> Value:
             return None
         pair = [_converted(float, item) for item in raw]
         return None if None in pair else (float(pair[0]), float(pair[1]))  # type: ignore[arg-type]  # checked
-    if kind is bool:
-        return raw if isinstance(raw, bool) else None
-    if kind is float:
-        if isinstance(raw, int) and abs(raw) > 10**300:
-            return math.inf  # more than a float holds: out of every range
-        return float(raw) if isinstance(raw, int | float) and not isinstance(raw, bool) else None
-    if kind is int:
-        return raw if isinstance(raw, int) and not isinstance(raw, bool) else None
-    return raw if isinstance(raw, str) else None
+    if isinstance(raw, bool) and kind is not bool:
+        return None  # to Python, true is a whole number
+    if kind is float and isinstance(raw, int):
+        return float(raw) if abs(raw) < 10**300 else math.inf  # more than a float holds: out of every range
+    return raw if isinstance(raw, kind) else None
 
 
 def type_in_words(hint: Any) -> str:
@@ -382,7 +359,7 @@ def build(name: str, title: str, values: Mapping[str, Value], *, sources: Mappin
     if odd := sorted(set(KEYS) ^ set(values)):
         raise RecipeError(f"{where}: written by another version of seedstudy, whose recipes differ in {odd[0]}.")
     recipe = Recipe(name=name, title=title, sources=sources, **values)  # type: ignore[arg-type]  # checked before
-    for problem in _contradictions(recipe):
+    if problem := next(_contradictions(recipe), None):
         raise RecipeError(f"{where}: {problem}")
     return recipe
 
@@ -404,12 +381,10 @@ _NEEDED = {
 }
 
 
-def _contradictions(recipe: Recipe) -> Iterable[str]:
-    if recipe.batch_size % recipe.micro_batch:
-        yield (
-            f"batch_size = {recipe.batch_size} is not a multiple of micro_batch = {recipe.micro_batch}: "
-            "change one of them."
-        )
+def _contradictions(recipe: Recipe) -> Iterator[str]:
+    batch, micro_batch = recipe.batch_size, recipe.micro_batch
+    if batch % micro_batch:
+        yield f"batch_size = {batch} is not a multiple of micro_batch = {micro_batch}: change one of them."
     if recipe.warmup_epochs >= recipe.epochs:
         yield f"warmup_epochs = {recipe.warmup_epochs:g} leaves nothing of epochs = {recipe.epochs}."
     for key in ("crop_scale", "crop_ratio"):
@@ -421,8 +396,8 @@ def _contradictions(recipe: Recipe) -> Iterable[str]:
             yield f'optimizer = "{recipe.optimizer}" needs {key}.'
     if recipe.max_grad_norm is not None and recipe.optimizer != "lamb":
         yield 'max_grad_norm is LAMB\'s internal clip: use clip_grad_norm, or max_grad_norm = "none".'
-    if (recipe.mixup_alpha or recipe.cutmix_alpha) and recipe.micro_batch % 2:
-        yield f"micro_batch = {recipe.micro_batch} is odd: mixing pairs images, so it must be even."
+    if (recipe.mixup_alpha or recipe.cutmix_alpha) and micro_batch % 2:
+        yield f"micro_batch = {micro_batch} is odd: mixing pairs images, so it must be even."
     if recipe.loss == "ce" and (recipe.bce_target_threshold is not None or recipe.bce_sum):
         yield 'loss = "ce" takes neither bce_target_threshold nor bce_sum.'
     if recipe.randaugment is not None and recipe.auto_augment is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from seedstudy.document import HIDDEN
 from seedstudy.recipes.recipe import Recipe, Value, with_changes
 
 IMAGENET_N_TRAIN = 1_281_167
@@ -12,9 +14,20 @@ SMALLEST_BATCH = 128
 MAX_LR_FACTOR = 10.0
 
 
-def scale(
-    recipe: Recipe, *, data: str, n_train: int, image_size: int | None, epoch_ratio: float, epochs: int | None
-) -> Recipe:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataFacts:
+    """What scaling needs to know of a data set."""
+
+    name: str
+    n_train: int
+    """Training images."""
+    image_size: int | None
+    """Height and width, pixels; None: each image has its own, and recipes are used as written."""
+    epoch_ratio: float = field(metadata=HIDDEN)
+    """The epochs of a recipe are multiplied by this (0.04: 300 -> 12)."""
+
+
+def scale(recipe: Recipe, data: DataFacts, *, epochs: int | None = None) -> Recipe:
     """Return the recipe scaled to a data set smaller than ImageNet by the written rule.
 
     1. **Epochs** are multiplied by the data set's ``epoch_ratio`` (``epochs`` overrides it).
@@ -38,17 +51,16 @@ def scale(
     Images of many sizes (``image_size`` None: ImageNet) are what recipes are written for: only ``epochs`` changes
     anything there, and with it what rules 5 and 6 tie to the epochs.
     """
-    if image_size is None:
+    if data.image_size is None:
         if epochs is None or epochs == recipe.epochs:
             return recipe
-        return with_changes(
-            recipe, _stretched(recipe, epochs, epochs / recipe.epochs), how=f"scaled to {epochs} epochs"
-        )
-    new_epochs = epochs if epochs is not None else max(1, round(recipe.epochs * epoch_ratio))
-    batch = _scaled_batch(recipe.batch_size, n_train)
+        changes = _stretched(recipe, epochs, epochs / recipe.epochs)
+        return with_changes(recipe, changes, how=f"scaled to {epochs} epochs")
+    new_epochs = epochs if epochs is not None else max(1, round(recipe.epochs * data.epoch_ratio))
+    batch = _scaled_batch(recipe.batch_size, data.n_train)
     share = batch / recipe.batch_size
     old_updates = recipe.epochs * (IMAGENET_N_TRAIN // recipe.batch_size)
-    new_updates = new_epochs * max(1, n_train // batch)
+    new_updates = new_epochs * max(1, data.n_train // batch)
     is_adaptive = recipe.optimizer in ("lamb", "adamw")
     factor = min(MAX_LR_FACTOR, math.sqrt(share * old_updates / new_updates)) if is_adaptive else share
     ratio = recipe.train_size / recipe.test_size
@@ -60,11 +72,11 @@ def scale(
         "lr": recipe.lr * factor,
         "warmup_lr": recipe.warmup_lr * factor,
         "min_lr": recipe.min_lr * factor,
-        "test_size": image_size,
+        "test_size": data.image_size,
         "test_crop": 1.0,
-        "train_size": max(8, 4 * round(image_size * ratio / 4)),
+        "train_size": max(8, 4 * round(data.image_size * ratio / 4)),
     }
-    return with_changes(recipe, changed, how=f"scaled to {data}")
+    return with_changes(recipe, changed, how=f"scaled to {data.name}")
 
 
 def imagenet_updates(values: Mapping[str, Value]) -> Value:

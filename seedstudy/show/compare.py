@@ -9,19 +9,19 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from seedstudy.show.format import (
+    COLOURS,
     UNKNOWN,
-    VERDICT_COLOURS,
     ci_heading,
     filled_table,
     interval,
     mean_and_std,
     notes,
-    number,
     percent,
     seeds_of,
     small_print,
     table,
     verdict_line,
+    with_interval,
 )
 from seedstudy.stats.result import decimals_of, format_p, p_equals
 
@@ -57,7 +57,7 @@ def comparison_tables(comparisons: Comparisons, *, with_details: bool = False) -
             interval(answer.interval_adjusted, decimals),
             format_p(answer.p_adjusted),
             UNKNOWN if prob is None else f"{prob.value:.2f} {interval(prob, 2)}",
-            Text(verdict.word, style=VERDICT_COLOURS[verdict.word]),
+            Text(verdict.word, style=COLOURS[verdict.word]),
         )
     is_by_pair = len(comparisons.pairs) > 1
     return Group(
@@ -113,7 +113,7 @@ def _how_it_was_compared(answers: Sequence[Answer]) -> Iterator[Text]:
     for answer in answers:
         r = answer.comparison.correlation
         if r is not None:
-            yield small_print(f"{answer.a.eval_set}: paired by seed, correlation r = {_with_interval(r, 2)}.")
+            yield small_print(f"{answer.a.eval_set}: paired by seed, correlation r = {with_interval(r, 2)}.")
 
 
 def _families(answers: Sequence[Answer]) -> Iterator[str]:
@@ -142,15 +142,13 @@ def _details(answers: Sequence[Answer]) -> Iterator[RenderableType]:
     for answer in answers:
         heads = [f"value, {percent(answer.comparison.level)} interval", "p"]
         shown = table([f"{_pair(answer)}, {answer.a.eval_set}"], heads, is_compact=True)
-        estimates = []
         for what, estimate, decimals, p in _detail_rows(answer):
             if estimate is not None or p is not None:
-                shown.add_row(what, _with_interval(estimate, decimals), "" if p is None else format_p(p))
-                estimates += [estimate] if estimate is not None else []
+                value = "" if estimate is None else with_interval(estimate, decimals)
+                shown.add_row(what, value, "" if p is None else format_p(p))
+            if estimate is not None:
+                doubts.append((f"{answer.b.label}, {answer.a.eval_set}", estimate.warnings))
         yield shown
-        doubts.append(
-            (f"{answer.b.label}, {answer.a.eval_set}", [text for each in estimates for text in each.warnings])
-        )
     yield small_print("None of these details decides, and their p-values are not adjusted for one another.")
     yield from notes(doubts)
 
@@ -173,13 +171,6 @@ def _detail_rows(answer: Answer) -> Iterator[tuple[str, Estimate | None, int, fl
     yield "B not worse than A by the margin", None, decimals, answer.verdict.non_inferiority_p
 
 
-def _with_interval(estimate: Estimate | None, decimals: int) -> str:
-    if estimate is None:
-        return ""
-    value = number(estimate.value, decimals)
-    return f"{value} {interval(estimate, decimals)}" if estimate.has_interval else value
-
-
 # --- architectures x recipes ----------------------------------------------------------------------------
 
 
@@ -194,8 +185,8 @@ def _grid(answer: GridAnswer) -> Iterator[RenderableType]:
     decimals = decimals_of(grid.seed_noise)
 
     def cell(architecture: str, recipe: str) -> str:
-        mean, std = answer.mean_and_std(architecture, recipe)
-        return f"{mean_and_std(mean, std, decimals)} ({answer.cells[architecture, recipe].n})"
+        mean, std, n = answer.mean_std_n(architecture, recipe)
+        return f"{mean_and_std(mean, std, decimals)} ({n})"
 
     yield filled_table(
         (f"{answer.eval_set}: mean ± std (n)", *grid.recipes),
@@ -208,28 +199,21 @@ def _grid(answer: GridAnswer) -> Iterator[RenderableType]:
             for name, size, p in answer.rows()
         ],
     )
-    yield filled_table(
-        ("difference", "B - A", f"{ci_heading(grid.level)}, together", "p adjusted"),
-        [
-            (
-                f"{d.b} against {d.a}, over all {'recipes' if d.factor == 'architecture' else 'architectures'}",
-                f"{d.difference.value:+.{decimals}f}",
-                interval(d.difference, decimals),
-                format_p(d.p_adjusted),
-            )
-            for d in grid.differences
-        ],
-    )
+    rows = []
+    for d in grid.differences:
+        others = "recipes" if d.factor == "architecture" else "architectures"
+        numbers = f"{d.difference.value:+.{decimals}f}", interval(d.difference, decimals), format_p(d.p_adjusted)
+        rows.append((f"{d.b} against {d.a}, over all {others}", *numbers))
+    yield filled_table(("difference", "B - A", f"{ci_heading(grid.level)}, together", "p adjusted"), rows)
     noise = grid.seed_noise.value
     largest = max(grid.sources, key=lambda source: source.spread.value)
     words = f"{answer.eval_set}: seeds of one cell scatter by {noise:.{decimals}f} (std)"
     if noise > 0.0:
         words += f"; the {largest.name} difference is {largest.spread.value / noise:.1f} times that"
-    words += (
-        "; recipes help some architectures more than others"
-        if answer.has_interaction
-        else "; nothing shows that a recipe helps one architecture more than another"
-    )
+    if answer.has_interaction:
+        words += "; recipes help some architectures more than others"
+    else:
+        words += "; nothing shows that a recipe helps one architecture more than another"
     yield Text(words + ".")
     yield small_print(
         "Typical size: root mean square of the differences between architectures (recipes, or what is left of both), "
@@ -258,10 +242,10 @@ def _pooled(answer: PooledAnswer) -> Text:
     if p is None:
         return Text(line + "fewer than three cannot be pooled; read them one by one.")
     decimals = decimals_of(p.difference)
+    mean = f"{p.difference.value:+.{decimals}f} {interval(p.difference, decimals)}"
     return Text(
-        f"{line}mean difference {p.difference.value:+.{decimals}f} {interval(p.difference, decimals)} "
-        f"({ci_heading(p.difference.level)}), {p_equals(p.p_value)}; on one more such data set "
-        f"{interval(p.new_data_set, decimals)}; std of the true difference between data sets "
+        f"{line}mean difference {mean} ({ci_heading(p.difference.level)}), {p_equals(p.p_value)}; "
+        f"on one more such data set {interval(p.new_data_set, decimals)}; std of the true difference between data sets "
         f"{p.tau:.{decimals}f} ({p_equals(p.heterogeneity_p)} for none)."
     )
 
@@ -271,18 +255,11 @@ def _ranked(answer: RankedAnswer) -> Iterator[RenderableType]:
     ranking = answer.ranking
     ranks = ", ".join(f"{recipe} {rank:.2g}" for recipe, rank in sorted(answer.mean_ranks.items(), key=lambda x: x[1]))
     yield Text(f"{answer.eval_set}, mean rank over {len(answer.data_sets)} data sets (1 is best): {ranks}.")
-    yield filled_table(
-        (f"{answer.eval_set}: B against A", "median B - A", "p", "p adjusted"),
-        [
-            (
-                f"{pair.b} against {pair.a}",
-                f"{pair.median_difference:+.3g}",
-                format_p(pair.p_value),
-                format_p(pair.p_adjusted),
-            )
-            for pair in ranking.pairs
-        ],
-    )
+    rows = [
+        (f"{x.b} against {x.a}", f"{x.median_difference:+.3g}", format_p(x.p_value), format_p(x.p_adjusted))
+        for x in ranking.pairs
+    ]
+    yield filled_table((f"{answer.eval_set}: B against A", "median B - A", "p", "p adjusted"), rows)
     yield small_print(
         "Wilcoxon's signed ranks of the mean differences, one per data set, Holm over the pairs: "
         f"{len(answer.data_sets)} data sets give no p below {format_p(ranking.floor)}."

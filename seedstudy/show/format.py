@@ -15,12 +15,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.verdict import Word
     from seedstudy.stats.result import Estimate
 
-VERDICT_COLOURS: Mapping[Word, str] = {
-    "better": "green",
-    "worse": "red",
-    "equivalent": "cyan",
-    "inconclusive": "yellow",
-}
+COLOURS: Mapping[Word, str] = {"better": "green", "worse": "red", "equivalent": "cyan", "inconclusive": "yellow"}
 UNKNOWN = "–"
 """Stands where a number cannot be given."""
 PIPE_WIDTH = 200
@@ -49,11 +44,24 @@ def interval(estimate: Estimate, decimals: int) -> str:
     return ends(estimate.low, estimate.high, decimals)
 
 
-def ends(low: float, high: float, decimals: int, *, sign: str = "") -> str:
-    """Return "[low, high]"; with ``sign="+"`` positive ends have their sign too."""
+def ends(low: float, high: float, decimals: int) -> str:
+    """Return "[low, high]", or a dash where neither is known."""
     if not math.isfinite(low) and not math.isfinite(high):
         return UNKNOWN
-    return f"[{low:{sign}.{decimals}f}, {high:{sign}.{decimals}f}]"
+    return f"[{low:.{decimals}f}, {high:.{decimals}f}]"
+
+
+def with_interval(estimate: Estimate, decimals: int, *, sign: str = "", interval_sign: str = "") -> str:
+    """Return "value [low, high]"; the value alone where it has no interval, a dash where it is not known itself.
+
+    With a sign of "+" a positive value, or end, has its sign too.
+    """
+    if not math.isfinite(estimate.value):
+        return UNKNOWN
+    value = f"{estimate.value:{sign}.{decimals}f}"
+    if not estimate.has_interval:
+        return value
+    return f"{value} [{estimate.low:{interval_sign}.{decimals}f}, {estimate.high:{interval_sign}.{decimals}f}]"
 
 
 def mean_and_std(mean: float, std: float, decimals: int) -> str:
@@ -86,7 +94,7 @@ def duration(seconds: float) -> str:
 
 def verdict_line(subject: str, verdict: Word, rest: str) -> Text:
     """Return "subject: verdict: rest" with the verdict in its colour."""
-    return Text(f"{subject}: ").append(verdict, style=VERDICT_COLOURS[verdict]).append(f": {rest}")
+    return Text(f"{subject}: ").append(verdict, style=COLOURS[verdict]).append(f": {rest}")
 
 
 def small_print(text: str) -> Text:

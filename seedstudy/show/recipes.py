@@ -13,7 +13,8 @@ from seedstudy.show.format import UNKNOWN, filled_table, table
 
 if TYPE_CHECKING:
     from seedstudy.data.base import DataInfo, Finding
-    from seedstudy.recipes.catalogue import CatalogueEntry, Description, Differences, Network
+    from seedstudy.recipes.catalogue import CatalogueEntry, Differences, Network
+    from seedstudy.recipes.reader import RecipeFile
 
 
 def recipe_list(entries: Iterable[CatalogueEntry]) -> RenderableType:
@@ -25,7 +26,7 @@ def recipe_list(entries: Iterable[CatalogueEntry]) -> RenderableType:
     return recipes
 
 
-def recipe_table(recipe: Description, *, with_sources: bool) -> RenderableType:
+def recipe_table(recipe: RecipeFile, *, with_sources: bool) -> RenderableType:
     """Render every value of a recipe, with its source where asked for."""
     rows = table(["key", "value", *(["source"] if with_sources else [])])
     for key, value in recipe.values.items():
@@ -35,7 +36,7 @@ def recipe_table(recipe: Description, *, with_sources: bool) -> RenderableType:
 
 def recipe_diff(answer: Differences) -> RenderableType:
     """Render recipes side by side: first the rows of RSB's Table 2, then the keys it has no row for."""
-    rows = {row.key: row.values for row in answer.differences}
+    rows = dict(answer.differences)
     if not rows:
         return Text(f"{' and '.join(answer.recipes)} have equal values.")
     if answer.updates is not None:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from seedstudy.show.format import UNKNOWN, ci_heading, interval, notes, number, percent, small_print, table
+from seedstudy.show.format import (
+    UNKNOWN,
+    ci_heading,
+    interval,
+    notes,
+    number,
+    percent,
+    small_print,
+    table,
+    with_interval,
+)
 from seedstudy.stats.result import decimals_of, format_p, p_equals
 
 if TYPE_CHECKING:
     from seedstudy.decide.summary import FittedGroup, Summary
-    from seedstudy.stats.result import Estimate
 
 
 def summary_tables(summaries: Sequence[Summary], *, with_details: bool = False) -> RenderableType:
@@ -93,10 +101,9 @@ def _fit(fitted: FittedGroup) -> Iterator[RenderableType]:
     decimals = decimals_of(fit.mean)
     seeds = "seed" if fit.n == 1 else "seeds"
     yield Text(f"{group.label}, {group.eval_set}: ", style="bold").append(
-        f"n = {fit.n} {seeds}, mean {fit.mean.value:.{decimals}f} {interval(fit.mean, decimals)}, "
-        f"std {number(fit.std.value, decimals)} {interval(fit.std, decimals)}, "
-        f"skewness {_signed(fit.skewness)}, excess kurtosis {_signed(fit.excess_kurtosis)} "
-        f"({ci_heading(fit.mean.level)})",
+        f"n = {fit.n} {seeds}, mean {with_interval(fit.mean, decimals)}, std {with_interval(fit.std, decimals)}, "
+        f"skewness {with_interval(fit.skewness, 2, sign='+')}, "
+        f"excess kurtosis {with_interval(fit.excess_kurtosis, 2, sign='+')} ({ci_heading(fit.mean.level)})",
         style="not bold",
     )
     if fit.families:
@@ -107,12 +114,6 @@ def _fit(fitted: FittedGroup) -> Iterator[RenderableType]:
             rows.add_row(family.name, params, above, f"{family.weight:.2f}", format_p(family.gof_p))
         yield rows
     yield Text(_shape_in_words(fitted))
-
-
-def _signed(estimate: Estimate) -> str:
-    if not math.isfinite(estimate.value):
-        return UNKNOWN
-    return f"{estimate.value:+.2f}" + ("" if not estimate.has_interval else f" {interval(estimate, 2)}")
 
 
 def _shape_in_words(fitted: FittedGroup) -> str:

@@ -66,25 +66,21 @@ class Ranking:
 def pool_differences(differences: Sequence[Estimate], errors: Sequence[float], *, level: float = 0.95) -> Pooled:
     """Combine the differences of two recipes on several data sets by a random-effects model.
 
+    Between-variance by Paule & Mandel (1982), interval by Hartung & Knapp (2001), both from statsmodels; prediction
+    interval with k - 2 degrees of freedom (Higgins, Thompson & Spiegelhalter 2009). Standard errors count as known,
+    which few seeds do not justify.
+
     Parameters
     ----------
     differences : sequence of Estimate
         B minus A per data set, for example `Comparison.difference`; only the values enter.
     errors : sequence of float
         Their standard errors, for example `Comparison.se`.
-    level : float
-        Level of both intervals.
 
     Raises
     ------
     StatisticsError
         Fewer than three data sets, or a standard error that is not positive.
-
-    Notes
-    -----
-    Between-variance by Paule & Mandel (1982), interval by Hartung & Knapp (2001), both from statsmodels; prediction
-    interval with k - 2 degrees of freedom (Higgins, Thompson & Spiegelhalter 2009). Standard errors count as known,
-    which few seeds do not justify.
 
     """
     from statsmodels.stats.meta_analysis import combine_effects  # a second to import, for this function alone
@@ -112,12 +108,10 @@ def pool_differences(differences: Sequence[Estimate], errors: Sequence[float], *
     if k < FEWEST_DATA_SETS:
         warnings = (f"{k} data sets hardly show how the difference varies between them; read them one by one",)
 
-    def estimate(half_width: float, method: str) -> Estimate:
-        return Estimate(value=value, low=value - half_width, high=value + half_width, level=level, n=k, method=method)
-
+    ends, ends_new = (value - half, value + half), (value - half_new, value + half_new)
     return Pooled(
-        difference=estimate(half, "hartung-knapp"),
-        new_data_set=estimate(half_new, "random-effects-prediction"),
+        difference=Estimate.of(value, ends, level=level, n=k, method="hartung-knapp"),
+        new_data_set=Estimate.of(value, ends_new, level=level, n=k, method="random-effects-prediction"),
         p_value=bounded_p(2 * float(special.stdtr(k - 1, -abs(value) / error))),
         tau=float(np.sqrt(tau2)),
         heterogeneity_p=bounded_p(float(special.chdtrc(k - 1, q))),
@@ -129,6 +123,9 @@ def pool_differences(differences: Sequence[Estimate], errors: Sequence[float], *
 def rank_recipes(means: Mapping[str, ArrayLike]) -> Ranking:
     """Compare recipes over data sets by ranks: Wilcoxon for every pair, Holm over the pairs.
 
+    Demsar (2006) with Wilcoxon-Holm instead of Nemenyi, whose verdict on two recipes depends on the others (Benavoli,
+    Corani & Mangili 2016).
+
     Parameters
     ----------
     means : mapping of str to array_like, shapes (n_data_sets,)
@@ -138,11 +135,6 @@ def rank_recipes(means: Mapping[str, ArrayLike]) -> Ranking:
     ------
     StatisticsError
         Fewer than two recipes or three data sets, or recipes with different numbers of data sets.
-
-    Notes
-    -----
-    Demsar (2006) with Wilcoxon-Holm instead of Nemenyi, whose verdict on two recipes depends on the others (Benavoli,
-    Corani & Mangili 2016).
 
     """
     # scipy.stats takes most of a second to import, and a comparison does without.
@@ -162,12 +154,9 @@ def rank_recipes(means: Mapping[str, ArrayLike]) -> Ranking:
         raise StatisticsError("data sets: a mean is nan or infinite; leave that data set out for all recipes")
     k = table.shape[0]
     ranks = rankdata(table, axis=1)
-    bare = []
-    for i, j in itertools.combinations(range(len(names)), 2):
-        gaps = table[:, j] - table[:, i]
-        p = wilcoxon_p(gaps)
-        bare.append((names[i], names[j], float(np.median(gaps)), 1.0 if p is None else p))
-    adjusted = adjust([p for *_, p in bare])
+    pairs = list(itertools.combinations(range(len(names)), 2))
+    gaps = [table[:, j] - table[:, i] for i, j in pairs]
+    p_values = [1.0 if (p := wilcoxon_p(gap)) is None else p for gap in gaps]
     floor = 2.0 ** (1 - k)
     warnings: tuple[str, ...] = ()
     if k < FEWEST_DATA_SETS:
@@ -176,8 +165,10 @@ def rank_recipes(means: Mapping[str, ArrayLike]) -> Ranking:
         mean_ranks=dict(zip(names, ranks.mean(axis=0).tolist(), strict=True)),
         friedman_p=_friedman_p(ranks),
         pairs=tuple(
-            RankedPair(a=a, b=b, median_difference=gap, p_value=p, p_adjusted=p_adjusted)
-            for (a, b, gap, p), p_adjusted in zip(bare, adjusted, strict=True)
+            RankedPair(
+                a=names[i], b=names[j], median_difference=float(np.median(gap)), p_value=p, p_adjusted=p_adjusted
+            )
+            for (i, j), gap, p, p_adjusted in zip(pairs, gaps, p_values, adjust(p_values), strict=True)
         ),
         floor=floor,
         warnings=warnings,

@@ -8,6 +8,7 @@ infinite where it counts as known.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -19,9 +20,8 @@ from scipy import integrate, optimize, special, stats
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.many import adjust
 from seedstudy.stats.result import Estimate, bounded_p
-from seedstudy.stats.sample import as_sample, check_level, mean_of, sd_of
+from seedstudy.stats.sample import Floats, as_sample, check_level, mean_of, sd_of
 
-Values = NDArray[np.float64]
 Kind = Literal["mean", "best"]
 
 _POINTS = 801
@@ -59,8 +59,8 @@ class Cells:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pair:
-    """Two numbers compared: `b` minus `a`, by position."""
+class CellPair:
+    """Two numbers of a table compared: `b` minus `a`, by position."""
 
     a: int
     b: int
@@ -80,35 +80,19 @@ def pair_p(difference: float, sd: float, *, cells: Cells = Cells(), df: float = 
 
 
 def compare_pairs(
-    values: Values,
-    pairs: list[tuple[int, int]],
-    sd: Values,
-    *,
-    cells: Cells = Cells(),
-    df: float = math.inf,
-) -> tuple[Pair, ...]:
-    """Compare pairs of numbers as one family.
-
-    Parameters
-    ----------
-    values : array, shape (n,)
-    sd : array, shape (n,)
-        Standard deviation of a single run of each recipe.
-
-    """
+    values: Floats, pairs: list[tuple[int, int]], sd: Floats, *, cells: Cells = Cells(), df: float = math.inf
+) -> tuple[CellPair, ...]:
+    """Compare pairs of numbers as one family; `sd` has the standard deviation of a single run of each recipe."""
     differences = [float(values[b] - values[a]) for a, b in pairs]
-    p_values = [
-        pair_p(d, math.sqrt((sd[a] ** 2 + sd[b] ** 2) / 2), cells=cells, df=df)
-        for d, (a, b) in zip(differences, pairs, strict=True)
-    ]
-    adjusted = adjust(p_values) if p_values else ()
+    sds = [math.sqrt((sd[a] ** 2 + sd[b] ** 2) / 2) for a, b in pairs]
+    p_values = [pair_p(d, sd, cells=cells, df=df) for d, sd in zip(differences, sds, strict=True)]
     return tuple(
-        Pair(a=a, b=b, difference=d, p_value=p, p_adjusted=q)
-        for (a, b), d, p, q in zip(pairs, differences, p_values, adjusted, strict=True)
+        CellPair(a=a, b=b, difference=d, p_value=p, p_adjusted=p_adjusted)
+        for (a, b), d, p, p_adjusted in zip(pairs, differences, p_values, adjust(p_values), strict=True)
     )
 
 
-def rank_intervals(n: int, pairs: tuple[Pair, ...], alpha: float, *, lower_is_better: bool) -> list[tuple[int, int]]:
+def rank_intervals(n: int, pairs: Sequence[CellPair], alpha: float, *, lower_is_better: bool) -> list[tuple[int, int]]:
     """Return for each of n numbers the ranks its recipe may have (1 is best), right for all together at 1 - alpha.
 
     From all pairs compared with family-wise error control: as many as are shown to be better rank above it for sure
@@ -125,18 +109,12 @@ def rank_intervals(n: int, pairs: tuple[Pair, ...], alpha: float, *, lower_is_be
 
 
 def prob_best(
-    values: Values, sd: float, *, cells: Cells = Cells(), df: float = math.inf, lower_is_better: bool = False
-) -> Values:
+    values: Floats, sd: float, *, cells: Cells = Cells(), df: float = math.inf, lower_is_better: bool = False
+) -> Floats:
     """Return the probability that each number's recipe has the best mean, given the table and nothing else.
 
     A posterior probability under a flat prior for every mean: seed noise is the only doubt it knows of. Numbers that
     are the best of k count as normal with that spread.
-
-    Returns
-    -------
-    array, shape (n,)
-        Sums to 1.
-
     """
     x = -values if lower_is_better else values
     spread = sd * cells.spread
@@ -169,12 +147,11 @@ def worth(
 ) -> Worth:
     """Return estimate and interval of a recipe's mean from one number that is a single run, a mean or a best of k."""
     sign = -1.0 if lower_is_better else 1.0
-    upper, lower = _number_quantile(cells, 0.5 + level / 2, df), _number_quantile(cells, 0.5 - level / 2, df)
-    ends = sorted([value - sign * sd * upper, value - sign * sd * lower])
-    return Worth(cells=cells, mean=value - sign * sd * cells.lift, low=ends[0], high=ends[1])
+    low, high = sorted(value - sign * sd * _number_quantile(cells, p, df) for p in (0.5 + level / 2, 0.5 - level / 2))
+    return Worth(cells=cells, mean=value - sign * sd * cells.lift, low=low, high=high)
 
 
-def shrink(values: Values, sd: float, *, cells: Cells = Cells()) -> tuple[Values, float]:
+def shrink(values: Floats, sd: float, *, cells: Cells = Cells()) -> tuple[Floats, float]:
     """Return the numbers pulled towards their mean by their share of seed noise, and that share.
 
     The best of a table was also lucky: this is what a new set of seeds would give on average (empirical Bayes, positive
@@ -201,7 +178,7 @@ def _number_quantile(cells: Cells, p: float, df: float) -> float:
     return float(optimize.brentq(below, -200.0, 200.0, xtol=1e-10))
 
 
-def _scales(df: float) -> tuple[Values, Values]:
+def _scales(df: float) -> tuple[Floats, Floats]:
     """Return points and weights of s / sigma of the reference sweep."""
     if math.isinf(df):
         return np.ones(1), np.ones(1)
@@ -212,36 +189,18 @@ def _scales(df: float) -> tuple[Values, Values]:
 # --- the best of several seeds -------------------------------------------------------------------------
 
 
-def expected_best(values: ArrayLike, n: int, *, with_replacement: bool = False) -> float:
+def expected_best(values: ArrayLike, n: int) -> float:
     """Return the expected largest of n seeds, as these values tell it (negate them if lower is better).
 
-    Parameters
-    ----------
-    values : array_like, shape (n_seeds,)
-        One number per seed.
-    n : int
-        How many seeds the best is taken of; at most n_seeds without replacement.
-    with_replacement : bool
-        The plug-in estimate of Dodge et al. (2019), which is biased low; the default is the unbiased one of Tang et
-        al. (2020), an average over all subsets of n seeds.
-
-    Raises
-    ------
-    StatisticsError
-        n is below 1 or, without replacement, above the number of seeds.
-
+    The average over all subsets of n seeds, which is unbiased: Tang et al. (2020). n is at most the number of seeds.
     """
     ordered = np.sort(as_sample(values))
     size = ordered.size
-    if n < 1 or (n > size and not with_replacement):
+    if not 1 <= n <= size:
         raise StatisticsError(f"best of {n}: only 1 to {size} can be estimated from {size} seeds; train more seeds")
     rank = np.arange(1, size + 1)
-    if with_replacement:
-        weights = (rank / size) ** n - ((rank - 1) / size) ** n
-    else:
-        log_weights = _log_choose(rank - 1, n - 1) - _log_choose(np.array([size]), n)
-        weights = np.where(rank >= n, np.exp(log_weights), 0.0)
-    return float(weights @ ordered)
+    log_weights = _log_choose(rank - 1, n - 1) - _log_choose(np.array([size]), n)
+    return float(np.where(rank >= n, np.exp(log_weights), 0.0) @ ordered)
 
 
 def best_of(values: ArrayLike, n: int, *, level: float = 0.95, lower_is_better: bool = False) -> Estimate:
@@ -249,20 +208,7 @@ def best_of(values: ArrayLike, n: int, *, level: float = 0.95, lower_is_better: 
 
     The value is the unbiased estimate of `expected_best` where the seeds suffice (n up to their number), else that of a
     normal distribution, mean + e_n std. The interval is that of mean + e_n std for normal seeds (noncentral t), exact
-    at any number of seeds and for any n.
-
-    Parameters
-    ----------
-    values : array_like, shape (n_seeds,)
-        One number per seed, at least 2.
-    n : int
-        How many seeds the best is taken of.
-
-    Raises
-    ------
-    StatisticsError
-        Fewer than 2 seeds, or n below 1.
-
+    at any number of seeds and for any n. `values` has one number per seed, at least 2.
     """
     check_level(level)
     sample = as_sample(values, at_least=2)
@@ -270,15 +216,14 @@ def best_of(values: ArrayLike, n: int, *, level: float = 0.95, lower_is_better: 
         raise StatisticsError(f"best of {n}: at least 1 seed")
     x = -sample if lower_is_better else sample
     mean, sd, size = mean_of(x), sd_of(x), x.size
-    lift = normal_best(n)
     warnings: tuple[str, ...] = ()
     if n <= size:
         value, method = expected_best(x, n), "unbiased (Tang et al. 2020), interval for normal seeds"
     else:
-        value, method = mean + lift * sd, "normal seeds"
+        value, method = mean + normal_best(n) * sd, "normal seeds"
         warnings = (f"best of {n} from {size} seeds goes beyond the seeds: it rests on the normal distribution",)
-    low, high = (mean + factor * sd for factor in _best_factors(size, n, level))
-    best = Estimate(value=value, low=low, high=high, level=level, n=size, method=method, warnings=warnings)
+    ends = [mean + factor * sd for factor in _best_factors(size, n, level)]
+    best = Estimate.of(value, ends, level=level, n=size, method=method, warnings=warnings)
     return best.mirrored() if lower_is_better else best
 
 
@@ -312,7 +257,7 @@ def _best_moment(n: int, order: int) -> float:
     return float(integrate.quad(integrand, -10.0, 12.0, epsabs=1e-12)[0])
 
 
-def _log_choose(n: NDArray[np.int64], k: int) -> Values:
+def _log_choose(n: NDArray[np.int64], k: int) -> Floats:
     """Return log C(n, k); meaningless where n < k."""
     safe = np.maximum(n, k)
     return np.asarray(special.gammaln(safe + 1) - special.gammaln(k + 1) - special.gammaln(safe - k + 1))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,14 +16,14 @@ from seedstudy.stats.describe import median_interval, prediction_interval
 from seedstudy.stats.permutation import Permutation, permute, sign_flips, studentised
 from seedstudy.stats.result import Estimate, bounded_p
 from seedstudy.stats.sample import Sample, as_sample, check_level, check_margin, mean_of, sd_of
-from seedstudy.stats.variance import brown_forsythe_p, sd_factors, sd_ratio
+from seedstudy.stats.variance import brown_forsythe_p, sd_ratio, unsure_spread
 
 Method = Literal["welch", "paired-t", "single-run", "permutation"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
-    """B against A, direction-agnostic: every difference is B minus A in the unit of the input."""
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """The two arms of a comparison, in the unit of the input."""
 
     name_a: str
     name_b: str
@@ -34,6 +34,22 @@ class Comparison:
     sd_a: float
     """Standard deviation with n - 1; nan for one seed."""
     sd_b: float
+
+    @property
+    def moments(self) -> tuple[float, float, int, float, float, int]:
+        """Mean, standard deviation and n of A and of B, as the functions of `welch` take them."""
+        return self.mean_a, self.sd_a, self.n_a, self.mean_b, self.sd_b, self.n_b
+
+    @property
+    def no_spread(self) -> bool:
+        """Whether no arm shows any spread."""
+        return not (self.sd_a > 0.0 or self.sd_b > 0.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison(Arms):
+    """B against A, direction-agnostic: every difference is B minus A in the unit of the input."""
+
     difference: Estimate
     """Mean of B minus mean of A, with the interval of `method`."""
     method: Method
@@ -92,10 +108,9 @@ class Comparison:
 
     def interval_at(self, level: float) -> Estimate:
         """Return the difference with its interval at another level."""
-        low = high = math.nan
-        if self.difference.has_interval:
-            low, high = map(float, welch.interval(welch.TDistance(self.difference.value, self.se, self.df), level))
-        return replace(self.difference, low=low, high=high, level=level)
+        t = welch.TDistance(self.difference.value, self.se, self.df)
+        low, high = welch.interval(t, level) if self.difference.has_interval else (math.nan, math.nan)
+        return replace(self.difference, low=float(low), high=float(high), level=level)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +151,10 @@ def compare(
 ) -> Comparison:
     """Compare two recipes by the results of their seeds.
 
+    The method is chosen by the design alone (numbers of seeds, pairing), never by a test on the data. The one
+    exception is an arithmetic one: without any spread in either arm there is no t, and the permutation p takes its
+    place.
+
     Parameters
     ----------
     a, b : array_like, shapes (n_a,), (n_b,)
@@ -149,48 +168,37 @@ def compare(
     paired : bool
         Position i of both arms shares the random streams, split or fold. Never assumed: the same seed number in two
         architectures gives independent draws.
-    resamples : int
-        Monte-Carlo permutations.
-    names : tuple of str
-        Names of the two arms in messages.
-
-    Returns
-    -------
-    Comparison
 
     Raises
     ------
     StatisticsError
         Nan or infinite values, one seed in both arms, unequal lengths of a paired comparison, a bad level or margin.
 
-    Notes
-    -----
-    The method is chosen by the design alone (numbers of seeds, pairing), never by a test on the data. The one
-    exception is an arithmetic one: without any spread in either arm there is no t, and the permutation p takes its
-    place.
-
     """
     check_level(level)
     check_margin(margin)
     first, second = _samples(a, b, paired=paired, names=names)
-    arms = _Arms(names, first.size, second.size, mean_of(first), mean_of(second), sd_of(first), sd_of(second))
-    options = _Options(level=level, margin=margin, resamples=resamples)
+    arms = Arms(*names, first.size, second.size, mean_of(first), mean_of(second), sd_of(first), sd_of(second))
     if paired:
-        return _compare_pairs(first, second, arms, options, rng)
-    return _compare_arms(first, second, arms, options, rng)
+        permutation = sign_flips(second - first, rng=rng, resamples=resamples)
+        answers = _compare_pairs(first, second, arms, permutation, level, margin)
+    else:
+        statistic = studentised(np.concatenate([first, second]))
+        permutation = permute(statistic, first.size, second.size, rng=rng, resamples=resamples)
+        answers = _compare_arms(first, second, arms, permutation, level, margin)
+    return Comparison(
+        **asdict(arms),
+        **answers,
+        permutation_p=permutation.p_value,
+        permutation_floor=permutation.floor,
+        warnings=_design_warnings(arms, level, permutation.floor),
+    )
 
 
 def details(
     a: ArrayLike, b: ArrayLike, *, level: float = 0.95, paired: bool = False, names: tuple[str, str] = ("A", "B")
 ) -> Details:
-    """Return what may be shown beside a comparison of the same arms; see :func:`compare` for the parameters.
-
-    Raises
-    ------
-    StatisticsError
-        As :func:`compare`.
-
-    """
+    """Return what may be shown beside a comparison of the same arms; parameters and errors as in :func:`compare`."""
     from seedstudy.stats import rank  # scipy.stats costs most of a second, and the default answer does without
 
     check_level(level)
@@ -240,217 +248,117 @@ def compare_summaries(
 ) -> Comparison:
     """Compare two recipes of which only mean, standard deviation (n - 1) and number of seeds are known.
 
-    Raises
-    ------
-    StatisticsError
-        A number is missing or not finite, n is below 2, or both standard deviations are 0.
-
+    Numbers that are not finite, an n below 2, and two standard deviations of 0 are refused.
     """
     check_level(level)
     check_margin(margin)
     for name, mean, sd, n in ((names[0], mean_a, sd_a, n_a), (names[1], mean_b, sd_b, n_b)):
-        _check_summary(name, mean, sd, n)
+        if n < 2 or n != int(n):
+            raise StatisticsError(
+                f"{name}: n = {n} seeds; mean and std can be compared only with the number of seeds, at least 2"
+            )
+        if not (math.isfinite(mean) and math.isfinite(sd) and sd >= 0.0):
+            raise StatisticsError(
+                f"{name}: mean {mean:g} and std {sd:g} must be finite and std not negative; check the table"
+            )
     if sd_a == 0.0 and sd_b == 0.0:
         raise StatisticsError(f"{names[0]} and {names[1]}: both standard deviations are 0; give more digits")
-    arms = _Arms(names, int(n_a), int(n_b), float(mean_a), float(mean_b), float(sd_a), float(sd_b))
-    t = welch.welch(*arms.moments)
-    return _comparison(
-        arms,
-        _t_test(t, "welch", (n_a, n_b), _Options(level=level, margin=margin, resamples=0)),
+    arms = Arms(*names, int(n_a), int(n_b), float(mean_a), float(mean_b), float(sd_a), float(sd_b))
+    unchecked = "only mean, std and n are known: no check by permutation or ranks"
+    return Comparison(
+        **asdict(arms),
+        **_t_test(welch.welch(*arms.moments), "welch", (n_a, n_b), level, margin),
+        permutation_p=None,
+        permutation_floor=None,
+        prob_b_greater=None,
         hedges_g=effect.hedges_g(*arms.moments, level=level),
         single_run_error=effect.contrary_order(*arms.moments),
-        warnings=(
-            *_design_warnings(arms, level, floor=None),
-            "only mean, std and n are known: no check by permutation or ranks",
-        ),
+        warnings=(*_design_warnings(arms, level, None), unchecked),
     )
 
 
-class _Options(NamedTuple):
-    level: float
-    margin: float | None
-    resamples: int
-
-
-class _Arms(NamedTuple):
-    names: tuple[str, str]
-    n_a: int
-    n_b: int
-    mean_a: float
-    mean_b: float
-    sd_a: float
-    sd_b: float
-
-    @property
-    def moments(self) -> tuple[float, float, int, float, float, int]:
-        return self.mean_a, self.sd_a, self.n_a, self.mean_b, self.sd_b, self.n_b
-
-    @property
-    def no_spread(self) -> bool:
-        return not (self.sd_a > 0.0 or self.sd_b > 0.0)
-
-
-class _Test(NamedTuple):
-    """The results of the chosen test; the fields are those of `Comparison`."""
-
-    difference: Estimate
-    method: Method
-    df: float
-    se: float
-    p_value: float
-    margin: float | None
-    p_above_minus_margin: float | None
-    p_below_plus_margin: float | None
-
-
-def _check_summary(name: str, mean: float, sd: float, n: int) -> None:
-    if n < 2 or n != int(n):
-        raise StatisticsError(
-            f"{name}: n = {n} seeds; mean and std can be compared only with the number of seeds, at least 2"
-        )
-    if not (math.isfinite(mean) and math.isfinite(sd) and sd >= 0.0):
-        raise StatisticsError(
-            f"{name}: mean {mean:g} and std {sd:g} must be finite and std not negative; check the table"
-        )
-
-
-def _compare_arms(a: Sample, b: Sample, arms: _Arms, options: _Options, rng: np.random.Generator) -> Comparison:
+def _compare_arms(
+    a: Sample, b: Sample, arms: Arms, permutation: Permutation, level: float, margin: float | None
+) -> dict[str, Any]:
     n = (arms.n_a, arms.n_b)
-    pooled = np.concatenate([a, b])
-    permutation = permute(studentised(pooled), *n, rng=rng, resamples=options.resamples)
-    prob = effect.prob_greater(a, b, level=options.level)
+    prob = effect.prob_greater(a, b, level=level)
     if arms.no_spread:
         single_run_error = min(prob.value, 1.0 - prob.value)
-        test = _spreadless_test(arms, permutation, 1.0 / math.comb(sum(n), n[0]), options)
+        test = _spreadless_test(arms, permutation, 1.0 / math.comb(sum(n), arms.n_a), level, margin)
     elif min(n) == 1:
         t = welch.student(*arms.moments)
-        single_run_error = effect.contrary_new_seed(t, arms.n_a, arms.n_b)
-        test = _t_test(t, "single-run", n, options)
+        single_run_error = effect.contrary_new_seed(t, *n)
+        test = _t_test(t, "single-run", n, level, margin)
     else:
         single_run_error = effect.contrary_order(*arms.moments)
-        test = _t_test(welch.welch(*arms.moments), "welch", n, options)
-    doubts = (*test.difference.warnings, *doubt.seen_skew(a, b, arms.names))
-    test = test._replace(difference=replace(test.difference, warnings=doubts))
-    return _comparison(
-        arms,
-        test,
-        permutation=permutation,
-        hedges_g=effect.hedges_g(*arms.moments, level=options.level),
-        prob=prob,
-        single_run_error=single_run_error,
-        warnings=_design_warnings(arms, options.level, permutation.floor),
-    )
+        test = _t_test(welch.welch(*arms.moments), "welch", n, level, margin)
+    doubts = (*test["difference"].warnings, *doubt.seen_skew(a, b, (arms.name_a, arms.name_b)))
+    test["difference"] = replace(test["difference"], warnings=doubts)
+    g = effect.hedges_g(*arms.moments, level=level)
+    return {**test, "hedges_g": g, "prob_b_greater": prob, "single_run_error": single_run_error}
 
 
-def _compare_pairs(a: Sample, b: Sample, arms: _Arms, options: _Options, rng: np.random.Generator) -> Comparison:
+def _compare_pairs(
+    a: Sample, b: Sample, arms: Arms, permutation: Permutation, level: float, margin: float | None
+) -> dict[str, Any]:
     n, differences = a.size, b - a
-    permutation = sign_flips(differences, rng=rng, resamples=options.resamples)
-    prob = effect.prob_greater_paired(a, b, level=options.level)
-    spread = sd_of(differences)
-    t = welch.TDistance(mean_of(differences), spread / math.sqrt(n), n - 1.0)
-    typical = math.sqrt((arms.sd_a**2 + arms.sd_b**2) / 2)
-    if spread == 0.0:
+    prob = effect.prob_greater_paired(a, b, level=level)
+    t = welch.TDistance(mean_of(differences), sd_of(differences) / math.sqrt(n), n - 1.0)
+    if t.se == 0.0:
         single_run_error = min(prob.value, 1.0 - prob.value)
-        test = _spreadless_test(arms, permutation, 0.5**n, options)
+        test = _spreadless_test(arms, permutation, 0.5**n, level, margin)
     else:
         single_run_error = effect.contrary_new_pair(t, n)
-        test = _t_test(t, "paired-t", n, options)
-    return _comparison(
-        arms,
-        test,
-        permutation=permutation,
-        hedges_g=effect.standardised(
-            t.difference,
-            t.se,
-            n - 1,
-            t.se / typical if typical > 0.0 else 1.0,
-            n=n,
-            level=options.level,
-            method="hedges-g-average-sd",
-        ),
-        prob=prob,
-        single_run_error=single_run_error,
-        correlation=_correlation(a, b, options.level),
-        warnings=_design_warnings(arms, options.level, permutation.floor),
-    )
+        test = _t_test(t, "paired-t", n, level, margin)
+    typical = math.sqrt((arms.sd_a**2 + arms.sd_b**2) / 2)
+    to_d = t.se / typical if typical > 0.0 else 1.0
+    return {
+        **test,
+        "hedges_g": effect.standardised(t, to_d, n=n, level=level, method="hedges-g-average-sd"),
+        "prob_b_greater": prob,
+        "single_run_error": single_run_error,
+        "correlation": _correlation(a, b, level),
+    }
 
 
-def _comparison(
-    arms: _Arms,
-    test: _Test,
-    *,
-    permutation: Permutation | None = None,
-    prob: Estimate | None = None,
-    **others: Any,
-) -> Comparison:
-    return Comparison(
-        name_a=arms.names[0],
-        name_b=arms.names[1],
-        n_a=arms.n_a,
-        n_b=arms.n_b,
-        mean_a=arms.mean_a,
-        mean_b=arms.mean_b,
-        sd_a=arms.sd_a,
-        sd_b=arms.sd_b,
-        permutation_p=permutation.p_value if permutation else None,
-        permutation_floor=permutation.floor if permutation else None,
-        prob_b_greater=prob,
-        **test._asdict(),
-        **others,
-    )
+def _t_test(
+    t: welch.TDistance, method: Method, n: int | tuple[int, int], level: float, margin: float | None
+) -> dict[str, Any]:
+    """Return the fields of `Comparison` that a t test gives."""
+    ends, warnings = welch.interval(t, level), doubt.unseen_skew(n)
+    return {
+        "difference": Estimate.of(t.difference, ends, level=level, n=n, method=method, warnings=warnings),
+        "method": method,
+        "df": float(t.df),
+        "se": float(t.se),
+        "p_value": bounded_p(welch.two_sided_p(t)),
+        "margin": margin,
+        "p_above_minus_margin": None if margin is None else bounded_p(welch.p_above(t, -margin)),
+        "p_below_plus_margin": None if margin is None else bounded_p(welch.p_below(t, margin)),
+    }
 
 
-def _t_test(t: welch.TDistance, method: Method, n: int | tuple[int, int], options: _Options) -> _Test:
+def _spreadless_test(
+    arms: Arms, permutation: Permutation, one_sided_floor: float, level: float, margin: float | None
+) -> dict[str, Any]:
+    """Return the same fields when no arm shows any spread: the permutation p, and no interval."""
+    difference, n = arms.mean_b - arms.mean_a, (arms.n_a, arms.n_b)
     above = below = None
-    if options.margin is not None:
-        above = bounded_p(welch.p_above(t, -options.margin))
-        below = bounded_p(welch.p_below(t, options.margin))
-    return _Test(
-        difference=_t_estimate(t, options.level, n, method),
-        method=method,
-        df=float(t.df),
-        se=float(t.se),
-        p_value=bounded_p(welch.two_sided_p(t)),
-        margin=options.margin,
-        p_above_minus_margin=above,
-        p_below_plus_margin=below,
-    )
-
-
-def _t_estimate(t: welch.TDistance, level: float, n: int | tuple[int, int], method: Method) -> Estimate:
-    low, high = welch.interval(t, level)
-    warnings = doubt.unseen_skew(n)
-    return Estimate(
-        value=float(t.difference), low=float(low), high=float(high), level=level, n=n, method=method, warnings=warnings
-    )
-
-
-def _spreadless_test(arms: _Arms, permutation: Permutation, one_sided_floor: float, options: _Options) -> _Test:
-    """Return the result when no arm shows any spread: the permutation p, and no interval."""
-    difference = arms.mean_b - arms.mean_a
-    above = below = None
-    if options.margin is not None:
+    if margin is not None:
         # Shifted by the margin, the arms are completely separated: the smallest one-sided p there is.
-        above = one_sided_floor if difference > -options.margin else 1.0
-        below = one_sided_floor if difference < options.margin else 1.0
-    return _Test(
-        difference=Estimate(
-            value=difference,
-            low=math.nan,
-            high=math.nan,
-            level=options.level,
-            n=(arms.n_a, arms.n_b),
-            method="permutation",
-            warnings=("no spread between seeds: no interval can be computed",),
-        ),
-        method="permutation",
-        df=math.nan,
-        se=0.0,
-        p_value=permutation.p_value,
-        margin=options.margin,
-        p_above_minus_margin=above,
-        p_below_plus_margin=below,
-    )
+        above = one_sided_floor if difference > -margin else 1.0
+        below = one_sided_floor if difference < margin else 1.0
+    warnings = ("no spread between seeds: no interval can be computed",)
+    return {
+        "difference": Estimate.of(difference, None, level=level, n=n, method="permutation", warnings=warnings),
+        "method": "permutation",
+        "df": math.nan,
+        "se": 0.0,
+        "p_value": permutation.p_value,
+        "margin": margin,
+        "p_above_minus_margin": above,
+        "p_below_plus_margin": below,
+    }
 
 
 def _correlation(a: Sample, b: Sample, level: float) -> Estimate:
@@ -458,31 +366,25 @@ def _correlation(a: Sample, b: Sample, level: float) -> Estimate:
     n = a.size
     is_flat = np.ptp(a) == 0.0 or np.ptp(b) == 0.0
     r = math.nan if is_flat else float(np.clip(np.corrcoef(a, b)[0, 1], -1.0, 1.0))
-    if n < 4 or not abs(r) < 1.0:
-        low = high = math.nan
-    else:
+    ends = None
+    if n >= 4 and abs(r) < 1.0:
         half = float(special.ndtri(0.5 + level / 2)) / math.sqrt(n - 3)
-        low, high = math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)
-    return Estimate(value=r, low=low, high=high, level=level, n=n, method="fisher-z")
+        ends = math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)
+    return Estimate.of(r, ends, level=level, n=n, method="fisher-z")
 
 
-def _design_warnings(arms: _Arms, level: float, floor: float | None) -> tuple[str, ...]:
+def _design_warnings(arms: Arms, level: float, floor: float | None) -> tuple[str, ...]:
     """Return the warnings that follow from the numbers of seeds and the spreads alone."""
-    alpha = 1.0 - level
     warnings = []
-    for name, n, sd in ((arms.names[0], arms.n_a, arms.sd_a), (arms.names[1], arms.n_b, arms.sd_b)):
+    for name, n, sd in ((arms.name_a, arms.n_a, arms.sd_a), (arms.name_b, arms.n_b, arms.sd_b)):
         if n == 1:
             warnings.append(f"{name}: one seed shows no spread; the spread of the other arm is assumed for it")
         elif sd == 0.0:
             warnings.append(f"{name}: all {n} seeds gave the same value; its spread is unknown, not zero")
     smallest = min(arms.n_a, arms.n_b)
     if 1 < smallest < doubt.FEWEST_TO_JUDGE and not arms.no_spread:
-        low, high = sd_factors(smallest, level)
-        warnings.append(
-            f"n = {smallest} seeds hardly show the spread: "
-            f"the true std may be {low:.2g} to {high:.2g} times the printed one"
-        )
-    if floor is not None and floor > alpha:
+        warnings.append(unsure_spread(smallest, level))
+    if floor is not None and floor > 1.0 - level:
         warnings.append(
             f"n = {arms.n_a} and {arms.n_b} seeds: the smallest attainable two-sided permutation p is {floor:.2g}, "
             "so relabelling seeds cannot confirm a difference"

@@ -13,9 +13,9 @@ from seedstudy.errors import StatisticsError
 from seedstudy.stats import doubt
 from seedstudy.stats.result import Estimate, bounded_p
 from seedstudy.stats.sample import Sample, as_sample, check_level, mean_of, sd_of
-from seedstudy.stats.variance import sd_factors, std_interval, std_interval_robust
+from seedstudy.stats.variance import std_interval, std_interval_robust, unsure_spread
 
-FEWEST_FOR_SHAPE = 30
+_FEWEST_TO_SEE_SKEW = 30
 """With fewer seeds, skewness and outliers that shorten intervals go unseen too often; the output always says so."""
 
 
@@ -66,25 +66,8 @@ class Rank:
 def describe(values: ArrayLike, *, level: float = 0.95, name: str = "sample") -> Description:
     """Describe the seeds of one recipe.
 
-    Parameters
-    ----------
-    values : array_like, shape (n_seeds,)
-        One number per seed, any unit.
-    level : float
-        Confidence level of all intervals.
-    name : str
-        Name of the sample in error messages.
-
-    Returns
-    -------
-    Description
-        With one seed: the value, and no interval at all.
-
-    Raises
-    ------
-    StatisticsError
-        No value, a value that is nan or infinite, or a level outside (0, 1).
-
+    `values` has shape (n_seeds,), in any unit. One seed has a value and no interval at all. Nan, infinite and no values
+    are refused, and a level outside (0, 1).
     """
     sample = _in_order(values, level, name)
     return Description(
@@ -116,20 +99,7 @@ def _in_order(values: ArrayLike, level: float, name: str) -> Sample:
 def rank_of(value: float, values: ArrayLike, *, part_of_sweep: bool = True) -> Rank:
     """Rank one seed (seed 0, a published run) within a sweep.
 
-    Parameters
-    ----------
-    value : float
-        The one result.
-    values : array_like, shape (n_seeds,)
-        The sweep.
-    part_of_sweep : bool
-        Whether `value` is one of `values`; it is then compared with the others only.
-
-    Raises
-    ------
-    StatisticsError
-        `value` should be part of the sweep and is not, or nothing is left to compare with.
-
+    A value that is part of the sweep is compared with the others only; one that should be and is not is refused.
     """
     others = as_sample(values, name="sweep")
     if not math.isfinite(value):
@@ -166,7 +136,7 @@ def mean_interval(sample: Sample, *, level: float) -> Estimate:
 def mean_interval_of(mean: float, sd: float, n: int, *, level: float) -> Estimate:
     """Return Student's t interval of a mean of which only std and n are known."""
     half = _t_quantile(n, level) * sd / math.sqrt(n)
-    return Estimate(value=mean, low=mean - half, high=mean + half, level=level, n=n, method="t")
+    return Estimate.of(mean, (mean - half, mean + half), level=level, n=n, method="t")
 
 
 def prediction_interval(sample: Sample, *, level: float) -> Estimate:
@@ -183,20 +153,13 @@ def median_interval(sample: Sample, *, level: float) -> Estimate:
     n, ordered = sample.size, np.sort(sample)
     value = float(np.median(ordered))
     if n < 2:
-        return Estimate(value=value, low=math.nan, high=math.nan, level=level, n=n, method="order-statistics")
+        return Estimate.of(value, None, level=level, n=n, method="order-statistics")
     n_cut, reached = median_cut(n, level)
     warnings: tuple[str, ...] = ()
     if reached < level:
         warnings = (f"{n} seeds: the range covers the median with level {reached:.3g}, not {level:g}",)
-    return Estimate(
-        value=value,
-        low=float(ordered[n_cut]),
-        high=float(ordered[-1 - n_cut]),
-        level=min(level, reached),
-        n=n,
-        method="order-statistics",
-        warnings=warnings,
-    )
+    ends = ordered[n_cut], ordered[-1 - n_cut]
+    return Estimate.of(value, ends, level=min(level, reached), n=n, method="order-statistics", warnings=warnings)
 
 
 def median_cut(n: int, level: float) -> tuple[int, float]:
@@ -214,7 +177,7 @@ def _t_quantile(n: int, level: float) -> float:
 def _around_mean(sample: Sample, level: float, factor: float, method: str) -> Estimate:
     mean, sd = mean_of(sample), sd_of(sample)
     half = factor * sd if sd > 0.0 else math.nan
-    return Estimate(value=mean, low=mean - half, high=mean + half, level=level, n=sample.size, method=method)
+    return Estimate.of(mean, (mean - half, mean + half), level=level, n=sample.size, method=method)
 
 
 def _warnings(sample: Sample, level: float) -> tuple[str, ...]:
@@ -224,12 +187,9 @@ def _warnings(sample: Sample, level: float) -> tuple[str, ...]:
     if np.ptp(sample) == 0.0:
         return (f"all {n} seeds gave the same value; the spread is unknown, not zero: no interval can be given",)
     warnings = []
-    if n < 5:
-        low, high = sd_factors(n, level)
-        warnings.append(
-            f"n = {n} seeds hardly show the spread: the true std may be {low:.2g} to {high:.2g} times the printed one"
-        )
-    if n < FEWEST_FOR_SHAPE:
+    if n < doubt.FEWEST_TO_JUDGE:
+        warnings.append(unsure_spread(n, level))
+    if n < _FEWEST_TO_SEE_SKEW:
         warnings.append(
             f"n = {n} seeds cannot show whether seeds are normally distributed, "
             "which all intervals but the median's assume"

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from seedstudy.stats.sample import Rows
+from seedstudy.stats.sample import Floats, Rows
 
 FEWEST_TO_JUDGE = 5
 """Fewer seeds in an arm say nothing about the shape of its distribution."""
@@ -56,22 +55,11 @@ def safe_p(n_a: int, n_b: int, *, alpha: float, claim: Claim, paired: bool = Fal
     smaller p holds even under the worst shapes of `docs/calibration.md`; between this and alpha it rests on
     seeds that are not skewed against each other, and the output says so.
 
-    Parameters
-    ----------
-    n_a, n_b : int
-        Seeds per arm, at least 2; sizes count as unequal from 3 : 2 on.
-    alpha : float
-        Error rate. Measured at .05; for others the bound is scaled as a power of alpha, which is approximate.
-    claim : {"difference", "equivalence"}
-        Which p-value is meant.
-    paired : bool
-        Whether the arms are paired.
-
+    `n_a` and `n_b` are the seeds per arm, at least 2. Measured at an alpha of .05; for others the bound is scaled as a
+    power of alpha, which is approximate.
     """
-    small = min(n_a, n_b)
     design = "paired" if paired else "unequal" if sizes_differ(n_a, n_b) else "equal"
-    bounds = _SAFE_P[design, claim]
-    at = float(np.interp(math.log(max(small, 2)), np.log(_SEEDS), bounds))
+    at = float(np.interp(math.log(max(min(n_a, n_b), 2)), np.log(_SEEDS), _SAFE_P[design, claim]))
     return 0.0 if at == 0.0 else min(alpha, alpha ** (math.log(at) / math.log(0.05)))
 
 
@@ -83,7 +71,7 @@ def unseen_skew(n: int | tuple[int, int]) -> tuple[str, ...]:
     return (_SHAPE_UNSEEN_UNEQUAL if isinstance(n, tuple) and sizes_differ(*n) else _SHAPE_UNSEEN,)
 
 
-def seen_skew(a: NDArray[np.float64], b: NDArray[np.float64], names: tuple[str, str]) -> tuple[str, ...]:
+def seen_skew(a: Floats, b: Floats, names: tuple[str, str]) -> tuple[str, ...]:
     """Return a warning where more than a few seeds of a smaller arm do show a skew."""
     small, name = (a, names[0]) if a.size < b.size else (b, names[1])
     if small.size <= _FEW or not sizes_differ(a.size, b.size) or not is_skewed(small[None, :])[0]:
@@ -138,5 +126,4 @@ def _excess_kurtosis(rows: Rows) -> Rows:
     second, fourth = np.sum(centred**2, axis=1), np.sum(centred**4, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = n * (n + 1) * (n - 1) * fourth / ((n - 2) * (n - 3) * second**2)
-    kurtosis: Rows = np.where(second > 0.0, ratio - 3 * (n - 1) ** 2 / ((n - 2) * (n - 3)), 0.0)
-    return kurtosis
+    return np.where(second > 0.0, ratio - 3 * (n - 1) ** 2 / ((n - 2) * (n - 3)), 0.0)

@@ -27,46 +27,36 @@ def hedges_g(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n
     The unit is the pooled standard deviation. Where seeds hardly differ, g is huge for a difference that nobody
     cares about: read the difference and the margin first.
 
-    Notes
-    -----
     Hedges (1981); interval by inverting the noncentral t (Steiger & Fouladi 1997). The interval assumes equal
     spreads; `docs/calibration.md` has its coverage when they are not.
-
     """
     t = student(mean_a, sd_a, n_a, mean_b, sd_b, n_b)
-    df = n_a + n_b - 2
-    to_d = math.sqrt(1 / n_a + 1 / n_b)
-    g = standardised(float(t.difference), float(t.se), df, to_d, n=(n_a, n_b), level=level, method="hedges-g")
-    return replace(g, warnings=(*g.warnings, *_doubts_about_g(g, n_a, n_b)))
-
-
-def _doubts_about_g(g: Estimate, n_a: int, n_b: int) -> tuple[str, ...]:
-    """Return where calibration shows the interval of g to be too short."""
+    g = standardised(t, math.sqrt(1 / n_a + 1 / n_b), n=(n_a, n_b), level=level, method="hedges-g")
+    if not g.has_interval:
+        return g
+    # Where calibration shows the interval to be too short.
     warnings = []
-    if g.has_interval and min(n_a, n_b) <= 10:
+    if min(n_a, n_b) <= 10:
         warnings.append("the interval of g assumes normal seeds and equal spreads, which so few seeds cannot show")
-    if g.has_interval and abs(g.value) >= 0.75:
+    if abs(g.value) >= 0.75:
         warnings.append(
             "the interval of g assumes normal seeds; with heavy tails it covers less often (down to .63 at g = 3)"
         )
-    if g.has_interval and sizes_differ(n_a, n_b):
+    if sizes_differ(n_a, n_b):
         warnings.append(
             "the interval of g assumes equal spreads; with unequal sizes it may cover less often (down to .73)"
         )
-    return tuple(warnings)
+    return replace(g, warnings=tuple(warnings))
 
 
-def standardised(
-    difference: float, se: float, df: float, to_d: float, *, n: int | tuple[int, int], level: float, method: str
-) -> Estimate:
+def standardised(t: TDistance, to_d: float, *, n: int | tuple[int, int], level: float, method: str) -> Estimate:
     """Return J * to_d * t with its limits."""
-    if se == 0.0:
-        value = 0.0 if difference == 0.0 else math.copysign(math.inf, difference)
-        warning = "no effect size: all seeds of an arm gave the same value"
-        return Estimate(value=value, low=math.nan, high=math.nan, level=level, n=n, method=method, warnings=(warning,))
-    value = float(small_sample_factor(df)) * to_d * difference / se
-    low, high = standardised_limits(difference / se, df, to_d, level)
-    return Estimate(value=value, low=float(low), high=float(high), level=level, n=n, method=method)
+    if t.se == 0.0:
+        value = 0.0 if t.difference == 0.0 else math.copysign(math.inf, t.difference)
+        warnings = ("no effect size: all seeds of an arm gave the same value",)
+        return Estimate.of(value, None, level=level, n=n, method=method, warnings=warnings)
+    value = small_sample_factor(t.df) * to_d * t.difference / t.se
+    return Estimate.of(value, standardised_limits(t.statistic, t.df, to_d, level), level=level, n=n, method=method)
 
 
 def standardised_limits(statistic: Any, df: Any, to_d: Any, level: float) -> tuple[Any, Any]:
@@ -77,40 +67,28 @@ def standardised_limits(statistic: Any, df: Any, to_d: Any, level: float) -> tup
 
 def placements(a: Sample, b: Sample) -> tuple[Sample, Sample]:
     """Return for each seed of A (of B) the share of the other arm that lies below it, ties counting one half."""
-    return _share_below(a, b), _share_below(b, a)
 
+    def share_below(values: Sample, others: Sample) -> Sample:
+        ordered = np.sort(others)
+        below, not_above = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
+        return np.asarray((below + not_above) / (2.0 * others.size))
 
-def _share_below(values: Sample, others: Sample) -> Sample:
-    ordered = np.sort(others)
-    below = np.searchsorted(ordered, values, side="left")
-    not_above = np.searchsorted(ordered, values, side="right")
-    share: Sample = (below + not_above) / (2.0 * others.size)
-    return share
+    return share_below(a, b), share_below(b, a)
 
 
 def prob_greater(a: Sample, b: Sample, *, level: float) -> Estimate:
     """Return P(B > A) + P(B = A)/2 for one new seed of each, with a score-type interval.
 
-    Notes
-    -----
     The Mann-Whitney estimate (Vargha & Delaney 2000). The interval starts from Newcombe (2006), method 5: the variance
     of Hanley & McNeil (1982) taken at the limit itself, not at the estimate, so that complete separation gives a
     bound below 1 and not [1, 1]. Two changes make it hold for few seeds and unequal spreads (both measured in
     `docs/calibration.md`): Student's t with the degrees of freedom of Brunner & Munzel (2000) instead of the normal
     quantile, and their variance estimate wherever it is the larger one.
-
     """
     theta, variance, df = prob_greater_moments(*(side[None, :] for side in placements(a, b)))
-    low, high = prob_greater_limits(theta, variance, df, a.size, b.size, level)
-    return Estimate(
-        value=float(theta[0]),
-        low=float(low[0]),
-        high=float(high[0]),
-        level=level,
-        n=(a.size, b.size),
-        method="newcombe-brunner-munzel",
-        warnings=tuple(_doubts_about_prob(float(theta[0]), a, b)),
-    )
+    ends = prob_greater_limits(theta, variance, df, a.size, b.size, level)
+    warnings, n = tuple(_doubts_about_prob(float(theta[0]), a, b)), (a.size, b.size)
+    return Estimate.of(theta, ends, level=level, n=n, method="newcombe-brunner-munzel", warnings=warnings)
 
 
 def _doubts_about_prob(theta: float, a: Sample, b: Sample) -> Iterator[str]:
@@ -179,15 +157,12 @@ def wilson_limits(successes: Any, n: Any, level: float) -> tuple[Any, Any]:
 def prob_greater_paired(a: Sample, b: Sample, *, level: float) -> Estimate:
     """Return the share of pairs in which B is greater (ties one half), with its Wilson interval.
 
-    Notes
-    -----
-    The paired probability of Bouthillier et al. (2021); their percentile bootstrap gives [1, 1] when B wins every
-    pair, the Wilson interval does not.
-
+    The paired probability of Bouthillier et al. (2021); their percentile bootstrap gives [1, 1] when B wins every pair,
+    the Wilson interval does not.
     """
     wins = float(np.sum(b > a) + 0.5 * np.sum(b == a))
-    low, high = wilson_limits(wins, a.size, level)
-    return Estimate(value=wins / a.size, low=float(low), high=float(high), level=level, n=a.size, method="wilson-pairs")
+    ends = wilson_limits(wins, a.size, level)
+    return Estimate.of(wins / a.size, ends, level=level, n=a.size, method="wilson-pairs")
 
 
 def contrary_order(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n_b: int) -> float:

@@ -6,7 +6,9 @@ scipy.stats, which takes most of a second to import, is imported by the function
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,9 @@ from scipy import special
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.describe import mean_interval
-from seedstudy.stats.families import BETA, NORMAL, ON_THE_LINE, Array, Family, anderson_darling, fit_rows
+from seedstudy.stats.families import BETA, NORMAL, ON_THE_LINE, Family, anderson_darling, fit_rows
 from seedstudy.stats.result import Estimate
-from seedstudy.stats.sample import Sample, as_sample, check_level, is_constant, mean_of, sd_of
+from seedstudy.stats.sample import Floats, Sample, as_sample, check_level, is_constant, mean_of, sd_of
 from seedstudy.stats.variance import std_interval
 
 FEWEST_FOR_SHAPE = 10
@@ -102,11 +104,7 @@ def fit(
     Parameters
     ----------
     values : array_like, shape (n_seeds,)
-        One number per seed, any unit; at least 3.
-    rng : numpy.random.Generator
-        For goodness of fit and bootstrap intervals.
-    level : float
-        Confidence level of all intervals.
+        At least 3 seeds, any unit.
     step : float, optional
         Distance between possible values: an accuracy over N images comes in steps of 1/N. Simulated samples are then
         rounded alike, so that ties do not count against a family.
@@ -114,8 +112,6 @@ def fit(
         The largest value there can be, for an accuracy 1 or 100: the beta distribution is fitted to value / largest.
     resamples : int
         Bootstrap samples per family; the smallest p is 1 / (resamples + 1).
-    name : str
-        Name of the sample in error messages.
 
     Raises
     ------
@@ -130,10 +126,9 @@ def fit(
         raise StatisticsError(f"{name}: values outside (0, {largest:g}) cannot be a share of it; leave `largest` out")
     skewness, kurtosis = _shape_moments(sample, level, rng)
     flat = is_constant(sample)
-    candidates = () if flat else _candidates(sample.size, largest)
     return Fit(
         n=sample.size,
-        families=_fit_families(candidates, sample, largest, step, resamples, rng),
+        families=() if flat else _fit_families(sample, largest, step, resamples, rng),
         normality=() if flat else _normality(sample, step, rng),
         mean=mean_interval(sample, level=level),
         std=std_interval(sample, level=level),
@@ -145,37 +140,17 @@ def fit(
     )
 
 
-def density(family: FittedFamily, x: Array, *, largest: float | None = None) -> Array:
-    """Return the density of a fitted family at x, in the unit that it was fitted in.
-
-    Parameters
-    ----------
-    family : FittedFamily
-        One of `Fit.families`.
-    x : array, shape (n_points,)
-        Where.
-    largest : float, optional
-        As given to `fit`; the beta distribution needs it.
-
-    """
+def density(family: FittedFamily, x: Floats, *, largest: float | None = None) -> Floats:
+    """Return the density of a fitted family at x, in the unit that it was fitted in; `largest` as given to `fit`."""
     from scipy import stats
 
-    names = {
-        "normal": stats.norm,
-        "skew-normal": stats.skewnorm,
-        "student-t": stats.t,
-        "logistic": stats.logistic,
-        "laplace": stats.laplace,
-        "generalised-normal": stats.gennorm,
-        "gumbel-max": stats.gumbel_r,
-        "gumbel-min": stats.gumbel_l,
-    }
     params = list(family.params.values())
     if family.name == "beta":
         scale = largest or 1.0
         return np.asarray(stats.beta.pdf(x / scale, *params) / scale, dtype=np.float64)
     location, scale, *shape = params
-    return np.asarray(names[family.name].pdf(x, *shape, loc=location, scale=scale), dtype=np.float64)
+    (name,) = (known.in_scipy for known in ON_THE_LINE if known.name == family.name)
+    return np.asarray(getattr(stats, name).pdf(x, *shape, loc=location, scale=scale), dtype=np.float64)
 
 
 def normal_qq(sample: Sample, *, level: float) -> QQ:
@@ -187,17 +162,12 @@ def normal_qq(sample: Sample, *, level: float) -> QQ:
     rank = np.arange(1, n + 1)
     centre, spread = mean_of(sample), sd_of(sample)
 
-    def quantiles(q: float) -> Array:
+    def quantiles(q: float) -> Floats:
         return np.asarray(special.ndtri(special.betaincinv(rank, n + 1 - rank, q)), dtype=np.float64)
 
     low, high = (centre + spread * quantiles(q) for q in ((1 - level) / 2, (1 + level) / 2))
-    return QQ(
-        theoretical=tuple(quantiles(0.5).tolist()),
-        observed=tuple(np.sort(sample).tolist()),
-        low=tuple(low.tolist()),
-        high=tuple(high.tolist()),
-        level=level,
-    )
+    points = {"theoretical": quantiles(0.5), "observed": np.sort(sample), "low": low, "high": high}
+    return QQ(**{name: tuple(values.tolist()) for name, values in points.items()}, level=level)
 
 
 def _check_lattice(sample: Sample, step: float | None, name: str) -> None:
@@ -213,45 +183,56 @@ def _check_lattice(sample: Sample, step: float | None, name: str) -> None:
         )
 
 
-def _candidates(n: int, largest: float | None) -> tuple[Family, ...]:
-    families = ON_THE_LINE if largest is None else (*ON_THE_LINE, BETA)
-    # AICc needs n > k + 1.
-    return tuple(family for family in families if n >= (FEWEST_FOR_SHAPE if len(family.params) > 2 else 4))
-
-
 def _fit_families(
-    families: tuple[Family, ...],
-    sample: Sample,
-    largest: float | None,
-    step: float | None,
-    resamples: int,
-    rng: np.random.Generator,
+    sample: Sample, largest: float | None, step: float | None, resamples: int, rng: np.random.Generator
 ) -> tuple[FittedFamily, ...]:
-    fitted = []
+    fitted: list[FittedFamily] = []
+    n, sd = sample.size, sd_of(sample)
     blur = _smallest_gap(sample) if step is None else step
-    for family in families:
+    for family in ON_THE_LINE if largest is None else (*ON_THE_LINE, BETA):
+        if n < (FEWEST_FOR_SHAPE if len(family.params) > 2 else 4):  # AICc needs n > k + 1
+            continue
         # Standardised data keep the search well scaled; the likelihood is brought back to the given unit.
-        if family is BETA:
-            shift, scale = 0.0, float(largest or 1.0)
-        else:
-            shift, scale = mean_of(sample), sd_of(sample)
+        shift, scale = (0.0, float(largest or 1.0)) if family is BETA else (mean_of(sample), sd)
         z = np.sort((sample - shift) / scale)[None, :]
-        grid = None if step is None else step / scale
-        is_coarse = blur is not None and blur >= _COARSE * sd_of(sample)
-        coarse = blur / scale if blur is not None and is_coarse else None
-        params, log_likelihood = fit_rows(family, z, grid=coarse)
+        coarse = blur / scale if blur is not None and blur >= _COARSE * sd else None
+        params, log_likelihoods = fit_rows(family, z, grid=coarse)
         observed = float(anderson_darling(family.cdf(z, params))[0])
-        null = _refitted_statistics(family, params[0], z.shape[1], grid, coarse, -shift / scale, resamples, rng)
+        draws = family.draw(params[0], resamples * n, rng).reshape(resamples, n)
+        if step is not None:
+            draws = _on_lattice(draws, step / scale, -shift / scale)
+        null = _refitted_statistics(family, np.sort(draws, axis=1), coarse)
+        k, log_likelihood = len(family.params), float(log_likelihoods[0]) - n * math.log(scale)
         fitted.append(
-            (
-                family,
-                _in_unit(family, params[0], shift, scale),
-                float(log_likelihood[0]) - sample.size * math.log(scale),
-                observed,
-                (1 + int(np.sum(null >= observed))) / (resamples + 1),
+            FittedFamily(
+                name=family.name,
+                params=dict(zip(family.params, family.readable(params[0], shift, scale), strict=True)),
+                log_likelihood=log_likelihood,
+                aicc=2 * k - 2 * log_likelihood + 2 * k * (k + 1) / (n - k - 1),
+                weight=math.nan,
+                gof_statistic=observed,
+                gof_p=(1 + int(np.sum(null >= observed))) / (resamples + 1),
             )
         )
-    return _weighted(fitted, sample.size)
+    return _weighted(fitted) if fitted else ()
+
+
+def _refitted_statistics(family: Family, draws: Floats, coarse: float | None) -> Floats:
+    """Return the goodness-of-fit statistic of each sorted row, refitted; inf for a row of equal values."""
+    usable = draws[:, -1] > draws[:, 0]
+    statistics = np.full(len(draws), np.inf)
+    refitted, _ = fit_rows(family, draws[usable], grid=coarse)
+    statistics[usable] = anderson_darling(family.cdf(draws[usable], refitted))
+    return statistics
+
+
+def _weighted(fitted: list[FittedFamily]) -> tuple[FittedFamily, ...]:
+    """Return the families with their Akaike weights, the best first."""
+    criteria = np.array([family.aicc for family in fitted])
+    relative = np.exp(-(criteria - criteria.min()) / 2)
+    weights = relative / relative.sum()
+    weighted = [replace(family, weight=float(weight)) for family, weight in zip(fitted, weights, strict=True)]
+    return tuple(sorted(weighted, key=lambda family: family.aicc))
 
 
 def _smallest_gap(sample: Sample) -> float | None:
@@ -260,73 +241,19 @@ def _smallest_gap(sample: Sample) -> float | None:
     return None if distinct.size in (1, sample.size) else float(np.diff(distinct).min())
 
 
-def _in_unit(family: Family, params: Array, shift: float, scale: float) -> dict[str, float]:
-    readable = list(family.readable(params))
-    if family is not BETA:
-        readable[0], readable[1] = shift + scale * readable[0], scale * readable[1]
-    return dict(zip(family.params, readable, strict=True))
-
-
-def _refitted_statistics(
-    family: Family,
-    params: Array,
-    n: int,
-    grid: float | None,
-    coarse: float | None,
-    origin: float,
-    resamples: int,
-    rng: np.random.Generator,
-) -> Array:
-    draws = family.draw(params, resamples * n, rng).reshape(resamples, n)
-    if grid is not None:
-        draws = _on_lattice(draws, grid, origin)
-    draws = np.sort(draws, axis=1)
-    usable = draws[:, -1] > draws[:, 0]
-    statistics = np.full(resamples, np.inf)
-    refitted, _ = fit_rows(family, draws[usable], grid=coarse)
-    statistics[usable] = anderson_darling(family.cdf(draws[usable], refitted))
-    return statistics
-
-
-def _on_lattice(draws: Array, grid: float, origin: float) -> Array:
-    rounded: Array = np.round((draws - origin) / grid) * grid + origin
-    return rounded
-
-
-def _weighted(fitted: list[Any], n: int) -> tuple[FittedFamily, ...]:
-    if not fitted:
-        return ()
-    criteria = []
-    for family, _, log_likelihood, *_ in fitted:
-        k = len(family.params)
-        criteria.append(2 * k - 2 * log_likelihood + 2 * k * (k + 1) / (n - k - 1))
-    relative = np.exp(-(np.array(criteria) - min(criteria)) / 2)
-    weights = relative / relative.sum()
-    families = [
-        FittedFamily(
-            name=family.name,
-            params=params,
-            log_likelihood=log_likelihood,
-            aicc=aicc,
-            weight=float(weight),
-            gof_statistic=statistic,
-            gof_p=p,
-        )
-        for (family, params, log_likelihood, statistic, p), aicc, weight in zip(fitted, criteria, weights, strict=True)
-    ]
-    return tuple(sorted(families, key=lambda family: family.aicc))
+def _on_lattice(draws: Floats, grid: float, origin: float) -> Floats:
+    return np.asarray(np.round((draws - origin) / grid) * grid + origin)
 
 
 def _normality(sample: Sample, step: float | None, rng: np.random.Generator) -> tuple[NormalityTest, ...]:
     """Return Shapiro-Wilk, Lilliefors and Anderson-Darling; p-values know that mean and std were estimated."""
     n, sd = sample.size, sd_of(sample)
-    grid = None if step is None else step / sd
     draws = rng.standard_normal((_NORMALITY_DRAWS, n))
-    if grid is not None:
-        draws = _on_lattice(draws, grid, -mean_of(sample) / sd)
+    if step is not None:
+        draws = _on_lattice(draws, step / sd, -mean_of(sample) / sd)
         draws = draws[np.ptp(draws, axis=1) > 0.0]
     null, observed = _normal_cdf_of_standardised(draws), _normal_cdf_of_standardised(sample[None, :])
-    tests = [_shapiro(sample, draws if grid is not None else None)]
+    tests = [_shapiro(sample, None if step is None else draws)]
     for name, statistic in (("lilliefors", _kolmogorov), ("anderson-darling", anderson_darling)):
         value = float(statistic(observed)[0])
         p = (1 + int(np.sum(statistic(null) >= value - 1e-12))) / (len(null) + 1)
@@ -334,28 +261,26 @@ def _normality(sample: Sample, step: float | None, rng: np.random.Generator) -> 
     return tuple(tests)
 
 
-def _shapiro(sample: Sample, on_lattice: Array | None) -> NormalityTest:
+def _shapiro(sample: Sample, on_lattice: Floats | None) -> NormalityTest:
     from scipy import stats
 
     test = stats.shapiro(sample)
     value, p = float(test.statistic), float(test.pvalue)
     if on_lattice is not None:
-        some = on_lattice[:999]
-        null = np.array([float(stats.shapiro(row).statistic) for row in some])
-        p = (1 + int(np.sum(null <= value + 1e-12))) / (len(some) + 1)
+        null = np.array([stats.shapiro(row).statistic for row in on_lattice[:999]])
+        p = (1 + int(np.sum(null <= value + 1e-12))) / (len(null) + 1)
     return NormalityTest(test="shapiro-wilk", statistic=value, p_value=p)
 
 
-def _normal_cdf_of_standardised(rows: Array) -> Array:
+def _normal_cdf_of_standardised(rows: Floats) -> Floats:
     z = (rows - rows.mean(axis=1, keepdims=True)) / rows.std(axis=1, ddof=1, keepdims=True)
     return NORMAL.cdf(np.sort(z, axis=1), np.zeros((rows.shape[0], 2)))
 
 
-def _kolmogorov(u: Array) -> Array:
+def _kolmogorov(u: Floats) -> Floats:
     n = u.shape[1]
     rank = np.arange(1, n + 1)
-    distance: Array = np.maximum((rank / n - u).max(axis=1), (u - (rank - 1) / n).max(axis=1))
-    return distance
+    return np.asarray(np.maximum((rank / n - u).max(axis=1), (u - (rank - 1) / n).max(axis=1)))
 
 
 def _shape_moments(sample: Sample, level: float, rng: np.random.Generator) -> tuple[Estimate, Estimate]:
@@ -363,31 +288,16 @@ def _shape_moments(sample: Sample, level: float, rng: np.random.Generator) -> tu
 
     n = sample.size
     estimates = []
-    for name, order in (("skewness", 3), ("kurtosis", 4)):
-        value = low = high = math.nan
-        if n >= order and not is_constant(sample):
-            value = float(_moment(sample, order))
+    for name, function, fewest in (("skewness", stats.skew, 3), ("kurtosis", stats.kurtosis, 4)):
+        unbiased: Callable[..., Any] = partial(function, bias=False)
+        value, ends = math.nan, None
+        if n >= fewest and not is_constant(sample):
+            value = float(unbiased(sample))
         if n >= _FEWEST_FOR_BOOTSTRAP and not is_constant(sample):
-            interval = stats.bootstrap(
-                (sample,),
-                lambda rows, axis, order=order: _moment(rows, order, axis),
-                n_resamples=1999,
-                vectorized=True,
-                confidence_level=level,
-                method="BCa",
-                rng=rng,
-            ).confidence_interval
-            low, high = float(interval.low), float(interval.high)
-        estimates.append(Estimate(value=value, low=low, high=high, level=level, n=n, method=f"{name}-bootstrap-bca"))
+            options: dict[str, Any] = {"n_resamples": 1999, "vectorized": True, "method": "BCa", "rng": rng}
+            ends = stats.bootstrap((sample,), unbiased, confidence_level=level, **options).confidence_interval
+        estimates.append(Estimate.of(value, ends, level=level, n=n, method=f"{name}-bootstrap-bca"))
     return estimates[0], estimates[1]
-
-
-def _moment(rows: Any, order: int, axis: int = -1) -> Any:
-    from scipy import stats
-
-    if order == 3:
-        return stats.skew(rows, axis=axis, bias=False)
-    return stats.kurtosis(rows, axis=axis, bias=False)
 
 
 def _warnings(sample: Sample, step: float | None) -> tuple[str, ...]:

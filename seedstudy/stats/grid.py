@@ -9,17 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats import welch
 from seedstudy.stats.many import adjust
 from seedstudy.stats.result import Estimate, bounded_p
-from seedstudy.stats.sample import as_sample, check_level, mean_of, sd_of
-from seedstudy.stats.variance import chi2_quantile
-
-Vector = NDArray[np.float64]
+from seedstudy.stats.sample import Floats, as_sample, check_level, mean_of, sd_of
+from seedstudy.stats.variance import sd_factors
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +56,8 @@ class Grid:
     architectures: tuple[str, ...]
     recipes: tuple[str, ...]
     n_seeds: int
-    sources: tuple[GridSource, GridSource, GridSource]
+    sources: tuple[GridSource, ...]
+    """Architecture, recipe and interaction."""
     seed_noise: Estimate
     """Standard deviation between seeds of one cell, averaged (in variance) over cells."""
     differences: tuple[MarginalDifference, ...]
@@ -69,30 +68,34 @@ class Grid:
 def two_way(cells: Mapping[tuple[str, str], ArrayLike], *, level: float = 0.95) -> Grid:
     """Analyse a grid of architectures and recipes.
 
+    ANOVA-type statistic with Box's approximation for unequal variances: Brunner, Dette & Munk (1997), J. American
+    Statistical Association 92. With two levels it is the square of Welch's t. `spread` inverts the noncentral F of
+    that approximation, so its interval is approximate.
+
     Parameters
     ----------
     cells : mapping of (architecture, recipe) to array_like, shapes (n_seeds,)
         Every combination, at least two seeds each; the numbers of seeds may differ.
-    level : float
-        Confidence level.
 
     Raises
     ------
     StatisticsError
         A cell is missing or has one seed, a factor has one level, or no cell shows any spread.
 
-    Notes
-    -----
-    ANOVA-type statistic with Box's approximation for unequal variances: Brunner, Dette & Munk (1997), J. American
-    Statistical Association 92. With two levels it is the square of Welch's t. `spread` inverts the noncentral F of
-    that approximation, so its interval is approximate.
-
     """
     check_level(level)
     architectures = tuple(dict.fromkeys(key[0] for key in cells))
     recipes = tuple(dict.fromkeys(key[1] for key in cells))
     keys = list(itertools.product(architectures, recipes))
-    _check_complete(cells, keys, architectures, recipes)
+    missing = [f"{recipe}@{architecture}" for architecture, recipe in keys if (architecture, recipe) not in cells]
+    if missing:
+        raise StatisticsError(
+            f"grid: no seeds for {', '.join(missing[:3])}; train them, or leave out that recipe or architecture"
+        )
+    if len(architectures) < 2 or len(recipes) < 2:
+        raise StatisticsError(
+            f"grid: {len(architectures)} architectures x {len(recipes)} recipes; at least 2 x 2 needed, else compare"
+        )
     samples = [as_sample(cells[key], name="@".join(reversed(key)), at_least=2) for key in keys]
     n = np.array([sample.size for sample in samples], dtype=np.float64)
     means = np.array([mean_of(sample) for sample in samples])
@@ -107,7 +110,7 @@ def two_way(cells: Mapping[tuple[str, str], ArrayLike], *, level: float = 0.95) 
         architectures=architectures,
         recipes=recipes,
         n_seeds=int(n.sum()),
-        sources=(sources[0], sources[1], sources[2]),
+        sources=tuple(sources),
         seed_noise=_seed_noise(variances, n, level),
         differences=(
             *_marginal("architecture", architectures, len(recipes), means, variances, n, level),
@@ -118,47 +121,20 @@ def two_way(cells: Mapping[tuple[str, str], ArrayLike], *, level: float = 0.95) 
     )
 
 
-def _check_complete(
-    cells: Mapping[tuple[str, str], ArrayLike],
-    keys: list[tuple[str, str]],
-    architectures: Sequence[str],
-    recipes: Sequence[str],
-) -> None:
-    missing = [f"{recipe}@{architecture}" for architecture, recipe in keys if (architecture, recipe) not in cells]
-    if missing:
-        raise StatisticsError(
-            f"grid: no seeds for {', '.join(missing[:3])}; train them, or leave out that recipe or architecture"
-        )
-    if len(architectures) < 2 or len(recipes) < 2:
-        raise StatisticsError(
-            f"grid: {len(architectures)} architectures x {len(recipes)} recipes; at least 2 x 2 needed, else compare"
-        )
-
-
-def projection(name: str, n_architectures: int, n_recipes: int) -> Vector:
+def projection(name: str, n_architectures: int, n_recipes: int) -> Floats:
     """Return the matrix that keeps one source of the cell means, cells running over recipes fastest."""
 
-    def part(levels: int, keep_deviations: bool) -> Vector:
+    def part(levels: int, factor: str) -> Floats:
         mean = np.full((levels, levels), 1.0 / levels)
-        return (np.eye(levels) - mean if keep_deviations else mean).astype(np.float64)
+        return np.eye(levels) - mean if name in (factor, "interaction") else mean
 
-    left = part(n_architectures, name in ("architecture", "interaction"))
-    right = part(n_recipes, name in ("recipe", "interaction"))
-    return np.kron(left, right).astype(np.float64)
+    return np.kron(part(n_architectures, "architecture"), part(n_recipes, "recipe")).astype(np.float64)
 
 
-def anova_type(matrix: Vector, means: Vector, variances: Vector, n: Vector) -> tuple[Any, Any, Any]:
-    """Return F and both degrees of freedom of the ANOVA-type statistic.
+def anova_type(matrix: Floats, means: Floats, variances: Floats, n: Floats) -> tuple[Any, Any, Any]:
+    """Return F and both degrees of freedom of the ANOVA-type statistic of a `projection`.
 
-    Parameters
-    ----------
-    matrix : array, shape (n_cells, n_cells)
-        A `projection`.
-    means, variances : arrays, shapes (..., n_cells)
-        Of the cells; leading axes broadcast.
-    n : array, shape (n_cells,)
-        Seeds per cell.
-
+    `means` and `variances` of the cells have shapes (..., n_cells), `n` (seeds per cell) has shape (n_cells,).
     """
     errors, diagonal = variances / n, np.diag(matrix)
     # Expectation of the quadratic form without any effect; its distribution is matched by a scaled chi-square.
@@ -168,25 +144,18 @@ def anova_type(matrix: Vector, means: Vector, variances: Vector, n: Vector) -> t
     return np.sum((means @ matrix) * means, axis=-1) / expected, df, df_noise
 
 
-def _source(name: str, matrix: Vector, means: Vector, variances: Vector, n: Vector, level: float) -> GridSource:
+def _source(name: str, matrix: Floats, means: Floats, variances: Floats, n: Floats, level: float) -> GridSource:
     statistic, df, df_noise = (float(value) for value in anova_type(matrix, means, variances, n))
     expected = float(variances / n @ np.diag(matrix))
-    low, high = _noncentrality(statistic, df, df_noise, level)
-    to_square = expected / df / means.size
+    value = math.sqrt(max(statistic - 1.0, 0.0) * expected / means.size)
+    ends = [math.sqrt(limit * (expected / df / means.size)) for limit in _noncentrality(statistic, df, df_noise, level)]
     return GridSource(
         name=name,
         statistic=statistic,
         df=df,
         df_noise=df_noise,
         p_value=bounded_p(float(special.fdtrc(df, df_noise, statistic))),
-        spread=Estimate(
-            value=math.sqrt(max(statistic - 1.0, 0.0) * expected / means.size),
-            low=math.sqrt(low * to_square),
-            high=math.sqrt(high * to_square),
-            level=level,
-            n=int(n.sum()),
-            method="noncentral-f",
-        ),
+        spread=Estimate.of(value, ends, level=level, n=int(n.sum()), method="noncentral-f"),
     )
 
 
@@ -208,66 +177,44 @@ def _noncentrality(statistic: float, df: float, df_noise: float, level: float) -
     return solve(0.5 + level / 2), solve(0.5 - level / 2)
 
 
-def _seed_noise(variances: Vector, n: Vector, level: float) -> Estimate:
+def _seed_noise(variances: Floats, n: Floats, level: float) -> Estimate:
     """Return the root of the mean cell variance, with Satterthwaite's degrees of freedom."""
-    mean_variance = float(variances.mean())
     df = float(variances.sum() ** 2 / np.sum(np.square(variances) / (n - 1)))
-    tail = (1 - level) / 2
-    sd = math.sqrt(mean_variance)
-    return Estimate(
-        value=sd,
-        low=sd * math.sqrt(df / chi2_quantile(1 - tail, df)),
-        high=sd * math.sqrt(df / chi2_quantile(tail, df)),
-        level=level,
-        n=int(n.sum()),
-        method="satterthwaite-chi2",
-    )
+    sd = math.sqrt(float(variances.mean()))
+    ends = [sd * factor for factor in sd_factors(df, level)]
+    return Estimate.of(sd, ends, level=level, n=int(n.sum()), method="satterthwaite-chi2")
 
 
 def _marginal(
-    factor: str, levels: Sequence[str], n_other: int, means: Vector, variances: Vector, n: Vector, level: float
+    factor: str, levels: Sequence[str], n_other: int, means: Floats, variances: Floats, n: Floats, level: float
 ) -> list[MarginalDifference]:
     pairs = list(itertools.combinations(range(len(levels)), 2))
     single = 1 - (1 - level) / len(pairs)
-    distances = []
+    contrasts = []
     for i, j in pairs:
         weights = np.zeros((len(levels), n_other))
         weights[j], weights[i] = 1 / n_other, -1 / n_other
         # Cells run over recipes fastest: for recipes the table is the other way round.
         flat = (weights if factor == "architecture" else weights.T).ravel()
-        distances.append(_contrast(flat, means, variances, n))
-    p_values = [bounded_p(float(welch.two_sided_p(t))) if t.se > 0 else 1.0 for t in distances]
+        parts = np.square(flat) * variances / n
+        variance = float(parts.sum())
+        df = variance**2 / float(np.sum(np.square(parts) / (n - 1))) if variance > 0.0 else math.nan
+        contrasts.append(welch.TDistance(float(flat @ means), math.sqrt(variance), df))
+    p_values = [bounded_p(float(welch.two_sided_p(t))) if t.se > 0 else 1.0 for t in contrasts]
+    method = "welch-satterthwaite-bonferroni"
     differences = []
-    for (i, j), t, p, p_adjusted in zip(pairs, distances, p_values, adjust(p_values), strict=True):
-        low, high = welch.interval(t, single) if t.se > 0 else (math.nan, math.nan)
+    for (i, j), t, p, p_adjusted in zip(pairs, contrasts, p_values, adjust(p_values), strict=True):
+        ends = welch.interval(t, single) if t.se > 0 else None
+        difference = Estimate.of(t.difference, ends, level=level, n=int(n.sum()), method=method)
         differences.append(
             MarginalDifference(
-                factor=factor,
-                a=levels[i],
-                b=levels[j],
-                difference=Estimate(
-                    value=float(t.difference),
-                    low=float(low),
-                    high=float(high),
-                    level=level,
-                    n=int(n.sum()),
-                    method="welch-satterthwaite-bonferroni",
-                ),
-                p_value=p,
-                p_adjusted=p_adjusted,
+                factor=factor, a=levels[i], b=levels[j], difference=difference, p_value=p, p_adjusted=p_adjusted
             )
         )
     return differences
 
 
-def _contrast(weights: Vector, means: Vector, variances: Vector, n: Vector) -> welch.TDistance:
-    parts = np.square(weights) * variances / n
-    variance = float(parts.sum())
-    df = variance**2 / float(np.sum(np.square(parts) / (n - 1))) if variance > 0.0 else math.nan
-    return welch.TDistance(float(weights @ means), math.sqrt(variance), df)
-
-
-def _warnings(keys: list[tuple[str, str]], variances: Vector, n: Vector) -> tuple[str, ...]:
+def _warnings(keys: list[tuple[str, str]], variances: Floats, n: Floats) -> tuple[str, ...]:
     warnings = [
         f"{recipe}@{architecture}: all seeds gave the same value; its spread is unknown, not zero"
         for (architecture, recipe), variance in zip(keys, variances, strict=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seedstudy.stats.permutation import Labelled, label_arms, studentised
 from seedstudy.stats.result import bounded_p
+from seedstudy.stats.sample import Floats
 
 
 def adjust(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -21,20 +21,11 @@ def adjust(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(bounded_p(float(value)) for value in adjusted)
 
 
-def max_t(
-    a: NDArray[np.float64], b: NDArray[np.float64], *, rng: np.random.Generator, resamples: int = 9999
-) -> tuple[float, ...]:
+def max_t(a: Floats, b: Floats, *, rng: np.random.Generator, resamples: int = 9999) -> tuple[float, ...]:
     """Return step-down max-T p-values (Westfall & Young 1993) of the columns, relabelling rows.
 
-    Parameters
-    ----------
-    a, b : arrays, shapes (n_a, n_columns), (n_b, n_columns)
-        Seeds by eval sets.
-    rng : numpy.random.Generator
-        Used when there are too many labellings to try all.
-    resamples : int
-        Random labellings in that case.
-
+    `a` and `b` have shapes (n_a, n_columns), (n_b, n_columns): seeds by eval sets. Where there are too many labellings
+    to try all, `resamples` random ones are drawn.
     """
     columns = a.shape[1]
     if not columns:
@@ -58,11 +49,8 @@ def max_t(
 def compact_letters(means: Mapping[str, float], different: set[tuple[str, str]]) -> dict[str, str]:
     """Return letters such that two recipes share one exactly when no difference between them was shown.
 
-    Notes
-    -----
     Insert and absorb, Piepho (2004), "An algorithm for a letter-based representation of all-pairwise comparisons",
     J. Computational and Graphical Statistics 13. Letters run from the highest mean down.
-
     """
     order = sorted(means, key=lambda name: (-means[name], name))
     columns = [frozenset(order)]

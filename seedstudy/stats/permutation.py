@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from seedstudy.stats.sample import Sample
+from seedstudy.stats.sample import Floats, Sample
 
 EXACT_UP_TO = 200_000
 """Number of relabellings up to which all of them are tried."""
 _CELLS_AT_ONCE = 40_000
 """Labels in memory at a time: few enough to stay in the cache of a core."""
 
-Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+Statistic = Callable[[Floats], Floats]
 """From labellings (n_labellings, n_seeds), 1.0 where a seed goes to arm B, to values in [0, 1], large = extreme."""
 
 
@@ -47,9 +46,9 @@ class Labelled:
 
     TIE: ClassVar[float] = 1e-10
     """Statistics closer than this (on a scale of 0 to 1) are the same: rounding must not decide about a tie."""
-    observed: NDArray[np.float64]
+    observed: Floats
     """The labelling that was seen, shape (1, n_seeds)."""
-    blocks: Iterator[NDArray[np.float64]]
+    blocks: Iterator[Floats]
     """Labellings in blocks of bounded size; to be read once."""
     n_counted_extra: int
     """1 for random labellings: the observed one counts as well, so p is never 0 (Phipson & Smyth 2010)."""
@@ -64,28 +63,14 @@ def label_arms(
     total = math.comb(n_a + n_b, n_a)
     if total <= exact_up_to:
         return Labelled(observed=observed, blocks=_all_labellings(n_a, n_b), n_counted_extra=0, n_total=total)
-    return Labelled(
-        observed=observed,
-        blocks=_random_labellings(n_a, n_b, resamples, rng),
-        n_counted_extra=1,
-        n_total=resamples + 1,
-    )
+    blocks = _random_labellings(n_a, n_b, resamples, rng)
+    return Labelled(observed=observed, blocks=blocks, n_counted_extra=1, n_total=resamples + 1)
 
 
 def permute(statistic: Statistic, n_a: int, n_b: int, *, rng: np.random.Generator, resamples: int) -> Permutation:
     """Relabel n_a + n_b seeds, the first n_a being arm A, and count labellings at least as extreme as this one.
 
-    Parameters
-    ----------
-    statistic : callable
-        Vectorised over labellings; see `Statistic`.
-    n_a, n_b : int
-        Seeds per arm.
-    rng : numpy.random.Generator
-        Used only when there are more than `EXACT_UP_TO` labellings.
-    resamples : int
-        Number of random labellings in that case.
-
+    Where there are more than `EXACT_UP_TO` labellings, `resamples` random ones are drawn.
     """
     labelled = label_arms(n_a, n_b, rng=rng, resamples=resamples)
     bound = float(statistic(labelled.observed)[0]) - Labelled.TIE
@@ -110,7 +95,7 @@ def studentised(values: Sample) -> Statistic:
     columns = np.stack([z, z * z], axis=1)
     n, (total, total_of_squares) = values.size, columns.sum(axis=0)
 
-    def statistic(labels: NDArray[np.float64]) -> NDArray[np.float64]:
+    def statistic(labels: Floats) -> Floats:
         n_b = labels[0].sum()
         n_a = n - n_b
         sums = labels @ columns
@@ -122,13 +107,15 @@ def studentised(values: Sample) -> Statistic:
             variance = (ss_a + ss_b) / (n - 2) * (1 / n_a + 1 / n_b)
         else:
             variance = ss_a / (n_a * (n_a - 1)) + ss_b / (n_b * (n_b - 1))
-        denominator = squared + variance
-        image: NDArray[np.float64] = np.divide(
-            squared, denominator, out=np.zeros_like(squared), where=denominator > 1e-30
-        )
-        return image
+        return bounded_image(squared, variance)
 
     return statistic
+
+
+def bounded_image(squared: Floats, variance: Floats) -> Floats:
+    """Return t^2 / (1 + t^2), where t^2 = squared / variance; 0 where both are 0."""
+    total = squared + variance
+    return np.divide(squared, total, out=np.zeros_like(squared), where=total > 1e-30)
 
 
 def sign_flips(differences: Sample, *, rng: np.random.Generator, resamples: int) -> Permutation:
@@ -138,14 +125,12 @@ def sign_flips(differences: Sample, *, rng: np.random.Generator, resamples: int)
     z = differences / scale
     bound = abs(float(z.mean())) - Labelled.TIE
     if 2**n <= EXACT_UP_TO:
-        signs = np.array(list(itertools.product((-1.0, 1.0), repeat=n)))
-        count = int(np.sum(np.abs(signs @ z) / n >= bound))
-        return Permutation(p_value=count / 2**n, floor=floor_paired(n))
-    count = 1
-    for size in _blocks(resamples, n):
-        signs = rng.integers(0, 2, (size, n)) * 2.0 - 1.0
-        count += int(np.sum(np.abs(signs @ z) / n >= bound))
-    return Permutation(p_value=count / (resamples + 1), floor=floor_paired(n))
+        blocks, extra, total = iter([np.array(list(itertools.product((-1.0, 1.0), repeat=n)))]), 0, 2**n
+    else:
+        blocks = (rng.integers(0, 2, (size, n)) * 2.0 - 1.0 for size in _blocks(resamples, n))
+        extra, total = 1, resamples + 1
+    count = extra + sum(int(np.sum(np.abs(signs @ z) / n >= bound)) for signs in blocks)
+    return Permutation(p_value=count / total, floor=floor_paired(n))
 
 
 def _blocks(total: int, width: int) -> Iterator[int]:
@@ -155,7 +140,7 @@ def _blocks(total: int, width: int) -> Iterator[int]:
         yield min(step, total - start)
 
 
-def _all_labellings(n_a: int, n_b: int) -> Iterator[NDArray[np.float64]]:
+def _all_labellings(n_a: int, n_b: int) -> Iterator[Floats]:
     """Yield every labelling once, choosing the smaller arm; blocks of bounded size."""
     n, chosen = n_a + n_b, min(n_a, n_b)
     choices = itertools.combinations(range(n), chosen)
@@ -167,7 +152,7 @@ def _all_labellings(n_a: int, n_b: int) -> Iterator[NDArray[np.float64]]:
         yield labels
 
 
-def _random_labellings(n_a: int, n_b: int, resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+def _random_labellings(n_a: int, n_b: int, resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
     """Yield random labellings: every seed draws a key, and the n_b smallest keys go to arm B.
 
     Partitioning keys takes a third of the time of shuffling labels. Two equal keys among 53 random bits, which would

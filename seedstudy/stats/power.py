@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
@@ -113,25 +114,11 @@ def more_seeds(
     """Return how many more seeds per arm would settle an inconclusive comparison, if the difference is as it seems.
 
     Settled means: the difference is detected, or (with a margin) equivalence is shown, whichever needs fewer seeds.
-    A std from few seeds is a guess, so its upper 80 % limit is used (Browne 1995, for the pilot's degrees of freedom).
+    A std from few seeds is a guess, so its upper 80 % limit is used, for the pilot's degrees of freedom.
 
-    Parameters
-    ----------
-    with_more : callable
-        From a number of additional seeds per arm (at least 1) to the t distance that the printed standard deviations
-        would then give.
-    pilot_df : float
-        Degrees of freedom behind those standard deviations.
-    margin : float, optional
-        Declared margin, in the unit of the difference.
-    alpha, power : float
-        Error rate of each claim, and the probability with which the question is to be settled.
-
-    Returns
-    -------
-    int or None
-        None where no number of seeds up to `MOST_SEEDS` would do.
-
+    `with_more` gives the t distance that the printed standard deviations would have with so many additional seeds per
+    arm (at least 1); `pilot_df` are the degrees of freedom behind them. None where no number of seeds up to
+    `MOST_SEEDS` would do.
     """
     inflation = sd_inflation(pilot_df)
 
@@ -145,22 +132,19 @@ def more_seeds(
     return smallest(is_settled, at_least=1)
 
 
-def sd_inflation(df: float, confidence: float = 0.8) -> float:
-    """Return what to multiply a pilot std by to get its one-sided upper confidence limit (Browne 1995)."""
-    return math.sqrt(df / chi2_quantile(1 - confidence, df))
+def sd_inflation(df: float) -> float:
+    """Return what to multiply a pilot std by to get its one-sided upper 80 % limit (Browne 1995)."""
+    return math.sqrt(df / chi2_quantile(1 - 0.8, df))
 
 
 def smallest(is_enough: Callable[[int], bool], *, at_least: int) -> int | None:
     """Return the smallest integer for which a monotone condition holds; None beyond `MOST_SEEDS`."""
-    low, high = at_least - 1, at_least
+    low = high = at_least
     while not is_enough(high):
         if high > MOST_SEEDS:
             return None
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if is_enough(middle) else (middle, high)
-    return high
+        low, high = high + 1, 2 * high
+    return bisect_left(range(high), True, lo=low, key=is_enough)
 
 
 def _over_spread(given: Callable[[Any], Any], df: float) -> float:

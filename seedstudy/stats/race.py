@@ -17,7 +17,7 @@ from scipy import optimize, special
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats import welch
-from seedstudy.stats.sample import Rows, check_margin
+from seedstudy.stats.sample import Floats, Rows, check_margin
 from seedstudy.stats.welch import TDistance
 
 Method = Literal["obrien-fleming", "pocock", "anytime"]
@@ -79,15 +79,15 @@ class Limit:
     one_sided: float
     """Larger of the two one-sided p of equivalence."""
 
+    @np.errstate(invalid="ignore", divide="ignore")
     def shows_difference(self, t: TDistance) -> Any:
         """Return whether a difference is shown; broadcasts."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (t.se > 0.0) & (welch.two_sided_p(t) <= self.level)
+        return (t.se > 0.0) & (welch.two_sided_p(t) <= self.level)
 
+    @np.errstate(invalid="ignore", divide="ignore")
     def shows_equivalence(self, t: TDistance, margin: float) -> Any:
         """Return whether the difference is shown to lie within the margin; broadcasts."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (t.se > 0.0) & (welch.equivalence_p(t, margin) <= self.one_sided)
+        return (t.se > 0.0) & (welch.equivalence_p(t, margin) <= self.one_sided)
 
     def reach(self, df: Any) -> Any:
         """Return the half-width of the repeated confidence interval, in standard errors."""
@@ -95,7 +95,7 @@ class Limit:
 
     def equivalence_reach(self, df: Any) -> Any:
         """Return how many standard errors the difference must keep from the margin."""
-        return -special.stdtrit(df, self.one_sided) if self.one_sided > 0.0 else np.full_like(df, np.inf, dtype=float)
+        return Limit(2 * self.one_sided, 0.0).reach(df)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +105,15 @@ class OpenLimit:
     information: float
     alpha: float
 
+    @np.errstate(invalid="ignore", divide="ignore")
     def shows_difference(self, t: TDistance) -> Any:
         """Return whether 0 lies outside the sequence; broadcasts."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (t.se > 0.0) & (np.abs(t.difference) > self.reach(t.df) * t.se)
+        return (t.se > 0.0) & (np.abs(t.difference) > self.reach(t.df) * t.se)
 
+    @np.errstate(invalid="ignore", divide="ignore")
     def shows_equivalence(self, t: TDistance, margin: float) -> Any:
         """Return whether the sequence lies within the margin; broadcasts."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (t.se > 0.0) & (np.abs(t.difference) + self.reach(t.df) * t.se < margin)
+        return (t.se > 0.0) & (np.abs(t.difference) + self.reach(t.df) * t.se < margin)
 
     def reach(self, df: Any) -> Any:
         """Return the half-width in standard errors; infinite while there are too few seeds."""
@@ -139,40 +139,29 @@ def limits(
     return tuple(Limit(*levels) for levels in zip(two_sided, one_sided, strict=True))
 
 
-def planned(plan: Plan, *, n_arms: Literal[1, 2] = 2, alpha: float | None = None) -> tuple[Limit | OpenLimit, ...]:
-    """Return the limits of a race in which every seed gives a result."""
-    information = tuple(n / n_arms for n in plan.looks)
-    df = tuple(n_arms * (n - 1) for n in plan.looks)
-    return limits(plan, information, df, alpha or plan.alpha, information[-1])
+def planned(plan: Plan) -> tuple[Limit | OpenLimit, ...]:
+    """Return the limits of a race of two arms in which every seed gives a result."""
+    information = tuple(n / 2 for n in plan.looks)
+    df = tuple(2 * (n - 1) for n in plan.looks)
+    return limits(plan, information, df, plan.alpha, information[-1])
 
 
+@np.errstate(invalid="ignore", divide="ignore")
 def chance_of_decision(t: TDistance, share: float, last: Limit | OpenLimit, df_last: float, plan: Plan) -> Any:
     """Return the predicted chance that the last look decides, given what this one shows; broadcasts.
 
     Predictive power (Spiegelhalter, Freedman and Blackburn 1986, "Monitoring clinical trials: conditional or predictive
-    power?", Controlled Clinical Trials 7) under flat priors, the spread counting as what it is now.
-
-    Parameters
-    ----------
-    t : TDistance
-        What this look shows.
-    share : float
-        Its information as a share of the last look's.
-
+    power?", Controlled Clinical Trials 7) under flat priors, the spread counting as what it is now. `share` is the
+    information of this look as a share of the last one's.
     """
     spread = t.se * np.sqrt(1.0 - share)
     se_last = t.se * np.sqrt(share)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        edge = last.reach(df_last) * se_last
-        chance = special.stdtr(t.df, (t.difference - edge) / spread) + special.stdtr(
-            t.df, (-t.difference - edge) / spread
-        )
-        if plan.margin is not None:
-            room = plan.margin - last.equivalence_reach(df_last) * se_last
-            inside = special.stdtr(t.df, (room - t.difference) / spread) - special.stdtr(
-                t.df, (-room - t.difference) / spread
-            )
-            chance = chance + np.where(room > 0.0, inside, 0.0)
+    edge = last.reach(df_last) * se_last
+    chance = sum(special.stdtr(t.df, (sign * t.difference - edge) / spread) for sign in (1, -1))
+    if plan.margin is not None:
+        room = plan.margin - last.equivalence_reach(df_last) * se_last
+        above, below = (special.stdtr(t.df, (side - t.difference) / spread) for side in (room, -room))
+        chance = chance + np.where(room > 0.0, above - below, 0.0)
     return np.where(t.se > 0.0, np.minimum(chance, 1.0), 1.0)
 
 
@@ -190,25 +179,14 @@ def sequence_reach(df: Any, information: Any, alpha: float) -> Any:
     for any statistic to be evidence enough. The evidence is the likelihood ratio of t under a difference of
     N(0, EFFECT_SD^2) standard deviations. Such a ratio of the invariant statistic is a martingale whatever the
     variance, so that under the null hypothesis it exceeds 1 / alpha at any number of seeds, ever, with probability at
-    most alpha (Ville's inequality).
+    most alpha (Ville's inequality). `information` is n_a n_b / (n_a + n_b) for two arms, n for one: the standard error
+    is s / sqrt(information).
 
-    Parameters
-    ----------
-    df : array_like
-        Degrees of freedom of the standard error.
-    information : array_like
-        n_a n_b / (n_a + n_b) for two arms, n for one: the standard error is s / sqrt(information).
-    alpha : float
-        Error rate over all looks.
-
-    Notes
-    -----
-    Goenen, Johnson, Lu and Westfall (2005), "The Bayesian two-sample t test", American Statistician 59 (the ratio);
-    Lai (1976), "On confidence sequences", Annals of Statistics 4, and Wang and Ramdas (2025), "Anytime-valid t-tests
-    and confidence sequences for Gaussian means with unknown variance", Sequential Analysis 44 (that one may look
-    at any time). Exact for normal seeds of common variance with the pooled degrees of freedom; Welch's, which are
-    fewer, make the interval wider where the arms are of equal size.
-
+    The ratio: Goenen, Johnson, Lu and Westfall (2005), "The Bayesian two-sample t test", American Statistician 59. That
+    one may look at any time: Lai (1976), "On confidence sequences", Annals of Statistics 4, and Wang and Ramdas (2025),
+    "Anytime-valid t-tests and confidence sequences for Gaussian means with unknown variance", Sequential Analysis 44.
+    Exact for normal seeds of common variance with the pooled degrees of freedom; Welch's, which are fewer, make the
+    interval wider where the arms are of equal size.
     """
     growth = 1.0 + np.asarray(information) * EFFECT_SD**2
     needed = np.exp(2.0 / (np.asarray(df) + 1) * (np.log(growth) / 2 - np.log(alpha)))
@@ -225,7 +203,6 @@ def sequence_reach(df: Any, information: Any, alpha: float) -> Any:
 # of the data with the contrast, r = t / sqrt(t^2 + df), is independent of their sum of squares, and r at one look
 # depends on the past through r at the look before only.
 
-_Vector = NDArray[np.float64]
 Spending = Literal["obrien-fleming", "pocock"]
 
 _REACH = 6.5
@@ -239,7 +216,7 @@ _NORMAL_FROM = 200
 """Degrees of freedom from which the steps of the normal quantile of r are taken as normal: exact ones cost seconds."""
 
 
-def spent(fraction: _Vector, alpha: float, spending: Spending) -> _Vector:
+def spent(fraction: Floats, alpha: float, spending: Spending) -> Floats:
     """Return how much of a one-sided alpha may have been spent when this fraction of the information is in.
 
     A two-sided boundary spends alpha / 2 on each side in this way, as the published tables do. Lan and DeMets (1983),
@@ -249,8 +226,7 @@ def spent(fraction: _Vector, alpha: float, spending: Spending) -> _Vector:
     share = np.clip(fraction, 0.0, 1.0)
     if spending == "pocock":
         return np.asarray(alpha * np.log1p((np.e - 1.0) * share))
-    with np.errstate(divide="ignore"):
-        return np.asarray(2.0 * special.ndtr(special.ndtri(alpha / 2) / np.sqrt(share)))
+    return np.asarray(2.0 * special.ndtr(special.ndtri(alpha / 2) / np.sqrt(share)))
 
 
 @lru_cache(maxsize=256)
@@ -264,23 +240,18 @@ def nominal_levels(
 ) -> tuple[float, ...]:
     """Return the largest p-value (one- or two-sided, as `sides`) that crosses the boundary at each look.
 
+    Under the null hypothesis the p-value is at or below its level at any look with probability alpha; the last look
+    spends what is left.
+
     Parameters
     ----------
     information : tuple of float
         Information of the contrast at each look, up to a common factor: n_a n_b / (n_a + n_b) for two arms, n for one.
-        The last look spends what is left of alpha.
     df : tuple of int
         Degrees of freedom of the variance at each look.
-    alpha : float
-        Probability, under the null hypothesis, that the p-value is at or below its level at any look.
     total : float, optional
         Information that was planned for the last look, where seeds without a result have left less: what was spent
         before stays spent. The last look's own by default.
-
-    Raises
-    ------
-    StatisticsError
-        Looks that do not add information, or have no degree of freedom.
 
     """
     if min(df) < 1 or np.any(np.diff(information) <= 0) or np.any(np.diff(df) <= 0):
@@ -292,7 +263,7 @@ def nominal_levels(
     cells = _Cells()
     for look, amount in enumerate(to_spend):
         if look:
-            cells.move_on(information[look - 1] / information[look], df[look - 1], df[look])
+            cells.before = (information[look - 1] / information[look], df[look - 1])
         bound = cells.bound(df[look], amount)
         levels.append(float(sides * special.ndtr(-bound)))
         step = 1.0 if look + 1 == len(df) else np.sqrt(1.0 - information[look] / information[look + 1])
@@ -304,19 +275,15 @@ class _Cells:
     """The distribution of r over the races that go on, as masses on a grid that is even in normal quantiles."""
 
     def __init__(self) -> None:
-        self._is_first = True
-        self._mass = self._r = np.empty(0)
-        self._move: tuple[float, int, int] | None = None
-
-    def move_on(self, share: float, df: int, next_df: int) -> None:
-        """Go to the next look; `share` is the information it had before."""
-        self._is_first, self._move = False, (share, df, next_df)
+        self.before: tuple[float, int] | None = None
+        """Share of the information that the look before had, and its degrees of freedom; None at the first look."""
+        self._mass, self._r = np.ones(1), np.zeros(1)
 
     def bound(self, df: int, amount: float) -> float:
         """Return the normal quantile above which this much probability lies; inf where none is to be spent."""
         if amount <= 0.0 or self._above(df, _REACH) > amount:
             return np.inf
-        if self._is_first:
+        if self.before is None:
             return float(-special.ndtri(amount))
         return float(optimize.brentq(lambda z: np.log(max(self._above(df, z), 1e-300) / amount), -_REACH, _REACH))
 
@@ -326,8 +293,7 @@ class _Cells:
         bottom = -top if sides == 2 else -_REACH
         n_cells = max(_FEWEST_CELLS, int(np.ceil((top - bottom) * _CELLS_PER_STEP / step)))
         edges, width = np.linspace(bottom, top, n_cells + 1, retstep=True)
-        below = special.ndtr(edges)[None, :] if self._is_first else self._below(df, _r_of(edges, df))
-        mass = np.diff(below, axis=1)[0] if self._is_first else self._mass @ np.diff(below, axis=1)
+        mass = self._mass @ np.diff(self._below(df, edges), axis=1)
         # Two points per cell keep the mean and the variance of a density that is linear inside it.
         tilt = np.gradient(mass) * np.sqrt(3) / 12
         middles, half = (edges[1:] + edges[:-1]) / 2, width / (2 * np.sqrt(3))
@@ -335,19 +301,18 @@ class _Cells:
         self._r = _r_of(np.concatenate([middles - half, middles + half]), df)
 
     def _above(self, df: int, z: float) -> float:
-        if self._is_first:
-            return float(special.ndtr(-z))
         # Seen from below, by symmetry of the step: no cancellation in the tail.
-        return float(self._mass @ self._below(df, _r_of(np.array([-z]), df), mirrored=True)[:, 0])
+        return float(self._mass @ self._below(df, np.array([-z]), mirrored=True)[:, 0])
 
-    def _below(self, df: int, x: _Vector, *, mirrored: bool = False) -> _Vector:
-        """Return P(next r <= x), shape (n_points, n_x); `mirrored` starts from -r."""
-        assert self._move is not None
-        share, df_before, _ = self._move
-        return _step(-self._r if mirrored else self._r, x, share, df_before, df)
+    def _below(self, df: int, z: Floats, *, mirrored: bool = False) -> Floats:
+        """Return the probability that r lies below that of each normal quantile; `mirrored` starts from -r."""
+        if self.before is None:
+            return np.asarray(special.ndtr(z)[None, :])
+        share, df_before = self.before
+        return _step(-self._r if mirrored else self._r, _r_of(z, df), share, df_before, df)
 
 
-def _step(r: _Vector, x: _Vector, share: float, df: int, next_df: int) -> _Vector:
+def _step(r: Floats, x: Floats, share: float, df: int, next_df: int) -> Floats:
     """Return P(next r <= x | r).
 
     The new seeds add one dimension along the contrast, which turns r by an angle, and others that shrink it.
@@ -366,7 +331,7 @@ def _step(r: _Vector, x: _Vector, share: float, df: int, next_df: int) -> _Vecto
     return total
 
 
-def _turned(r: _Vector, x: _Vector, share: float, df: int) -> _Vector:
+def _turned(r: Floats, x: Floats, share: float, df: int) -> Floats:
     """Return P(sqrt(share) r cos(phi) + sqrt(1 - share) sin(phi) <= x), phi having density cos(phi)^df."""
     length = np.sqrt(share * r**2 + 1.0 - share)[:, None]
     start = np.arctan2(np.sqrt(share) * r, np.sqrt(1.0 - share))[:, None]
@@ -379,7 +344,7 @@ def _turned(r: _Vector, x: _Vector, share: float, df: int) -> _Vector:
     )
 
 
-def _angle_below(phi: _Vector, df: int) -> _Vector:
+def _angle_below(phi: Floats, df: int) -> Floats:
     """Return P(angle <= phi) on (-pi/2, pi/2) with density proportional to cos(phi)^df: tan(phi) is t on df + 1."""
     below = (phi > 0.0).astype(np.float64)
     is_inside = np.abs(phi) < np.pi / 2
@@ -387,13 +352,13 @@ def _angle_below(phi: _Vector, df: int) -> _Vector:
     return below
 
 
-def _r_of(z: _Vector, df: int) -> _Vector:
+def _r_of(z: Floats, df: int) -> Floats:
     """Return the r whose distribution function is that of the normal quantile z."""
     t = -np.sign(z) * special.stdtrit(df, special.ndtr(-np.abs(z)))
     return np.asarray(t / np.sqrt(t**2 + df))
 
 
-def _quantile(r: _Vector, df: int) -> _Vector:
+def _quantile(r: Floats, df: int) -> Floats:
     t = r * np.sqrt(df / (1.0 - r**2))
     return np.asarray(-np.sign(t) * special.ndtri(special.stdtr(df, -np.abs(t))))
 
@@ -433,7 +398,7 @@ def race_rows(a: Rows, b: Rows, plan: Plan) -> Stops:
         if plan.futility and not is_last:
             chance = chance_of_decision(t, n / plan.most, at[-1], 2 * (plan.most - 1), plan)
             verdict = np.where((verdict == UNDECIDED) & (chance < plan.futility), FUTILE, verdict)
-        stops = np.full(verdict.shape, True) if is_last else verdict != UNDECIDED
+        stops = (verdict != UNDECIDED) | is_last
         half = np.where(t.se[stops] > 0.0, at[look].reach(t.df[stops]) * t.se[stops], np.inf)
         where = running[stops]
         outcome[where], n_at[where] = verdict[stops], n
@@ -458,13 +423,7 @@ def adjusted_difference(difference: float, sd_a: float, sd_b: float, plan: Plan,
 
     A race stops when the difference looks large, so the difference at the stop is too large on average. This is the
     bias-adjusted estimate of Whitehead (1986), "On the bias of maximum likelihood estimation following a sequential
-    test", Biometrika 73, by simulation with normal seeds of the spreads seen.
-
-    Returns
-    -------
-    float
-        In the unit of the difference; within about 1/60 of a standard error (simulation).
-
+    test", Biometrika 73, by simulation with normal seeds of the spreads seen; to about 1/60 of a standard error.
     """
     half = rng.standard_normal((2, _REPLICATES // 2, plan.most))
     noise_a, noise_b = np.concatenate([half, -half], axis=1)  # mirrored, so that no stopping means no adjustment
@@ -478,11 +437,10 @@ def adjusted_difference(difference: float, sd_a: float, sd_b: float, plan: Plan,
     return true
 
 
-def _welch_at(arms: list[tuple[Rows, Rows]], n: int) -> TDistance:
-    means = [total / n for total, _ in arms]
-    sds = [
-        np.sqrt(np.maximum(squares - n * mean**2, 0.0) / (n - 1))
-        for (_, squares), mean in zip(arms, means, strict=True)
-    ]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return welch.welch(means[0], sds[0], n, means[1], sds[1], n)
+@np.errstate(invalid="ignore", divide="ignore")
+def _welch_at(sums: list[tuple[Rows, Rows]], n: int) -> TDistance:
+    moments: list[Any] = []
+    for total, squares in sums:
+        mean = total / n
+        moments += [mean, np.sqrt(np.maximum(squares - n * mean**2, 0.0) / (n - 1)), n]
+    return welch.welch(*moments)

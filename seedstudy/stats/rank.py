@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from seedstudy.stats.effect import placements, prob_greater_moments
-from seedstudy.stats.permutation import EXACT_UP_TO, Statistic, permute_all
+from seedstudy.stats.permutation import EXACT_UP_TO, Statistic, bounded_image, permute_all
 from seedstudy.stats.result import Estimate, bounded_p
-from seedstudy.stats.sample import Sample
+from seedstudy.stats.sample import Floats, Sample
 
 
 def _can_enumerate(n_a: int, n_b: int) -> bool:
@@ -30,9 +30,8 @@ def mann_whitney_p(a: Sample, b: Sample) -> float:
     if not _can_enumerate(a.size, b.size):
         return bounded_p(float(stats.mannwhitneyu(b, a, method="asymptotic").pvalue))
 
-    def extremity(labels: NDArray[np.float64]) -> NDArray[np.float64]:
-        centred: NDArray[np.float64] = np.abs(labels @ (ranks - ranks.mean())) / ranks.size**2
-        return centred
+    def extremity(labels: Floats) -> Floats:
+        return np.asarray(np.abs(labels @ (ranks - ranks.mean())) / ranks.size**2)
 
     return permute_all(extremity, a.size, b.size).p_value
 
@@ -54,7 +53,7 @@ def _studentised_ranks(values: Sample) -> Statistic:
     """Return the monotone image s^2 / (1 + s^2) of the Brunner-Munzel statistic of any labelling."""
     above = (values[:, None] < values[None, :]) + 0.5 * (values[:, None] == values[None, :])
 
-    def statistic(labels: NDArray[np.float64]) -> NDArray[np.float64]:
+    def statistic(labels: Floats) -> Floats:
         n_b = labels[0].sum()
         n_a = values.size - n_b
         in_b, in_a = labels, 1.0 - labels
@@ -65,11 +64,7 @@ def _studentised_ranks(values: Sample) -> Statistic:
         spread_a = np.sum(in_a * (b_below - 1.0 + theta[:, None]) ** 2, axis=1)
         variance = spread_b / (n_b * (n_b - 1)) + spread_a / (n_a * (n_a - 1))
         squared = (theta - 0.5) ** 2
-        denominator = squared + variance
-        image: NDArray[np.float64] = np.divide(
-            squared, denominator, out=np.zeros_like(squared), where=denominator > 1e-30
-        )
-        return image
+        return bounded_image(squared, variance)
 
     return statistic
 
@@ -77,13 +72,8 @@ def _studentised_ranks(values: Sample) -> Statistic:
 def hodges_lehmann(a: Sample, b: Sample, *, level: float) -> Estimate:
     """Return the median of all differences b - a, with the interval that inverts the Mann-Whitney test.
 
-    Too few seeds for the level give all differences' range and the level that it really has.
-
-    Notes
-    -----
-    Hodges & Lehmann (1963); interval after Moses, see Hollander, Wolfe & Chicken (2014), section 4.3. With ties it
-    is conservative.
-
+    Too few seeds for the level give all differences' range and the level that it really has. Hodges & Lehmann (1963);
+    interval after Moses, see Hollander, Wolfe & Chicken (2014), section 4.3. With ties it is conservative.
     """
     differences = np.sort(np.subtract.outer(b, a), axis=None)
     n_a, n_b = a.size, b.size
@@ -91,15 +81,8 @@ def hodges_lehmann(a: Sample, b: Sample, *, level: float) -> Estimate:
     warnings: tuple[str, ...] = ()
     if reached < level:
         warnings = (f"{n_a} and {n_b} seeds: the widest rank interval has level {reached:.3g}, not {level:g}",)
-    return Estimate(
-        value=float(np.median(differences)),
-        low=float(differences[n_cut]),
-        high=float(differences[-1 - n_cut]),
-        level=min(level, reached),
-        n=(n_a, n_b),
-        method="hodges-lehmann",
-        warnings=warnings,
-    )
+    median, ends, level = np.median(differences), (differences[n_cut], differences[-1 - n_cut]), min(level, reached)
+    return Estimate.of(median, ends, level=level, n=(n_a, n_b), method="hodges-lehmann", warnings=warnings)
 
 
 def cut(n_a: int, n_b: int, level: float) -> tuple[int, float]:
@@ -108,8 +91,7 @@ def cut(n_a: int, n_b: int, level: float) -> tuple[int, float]:
         counts = _mann_whitney_counts(n_a, n_b)
         tail = np.cumsum(counts[: (n_a * n_b) // 2 + 1]) / math.comb(n_a + n_b, n_a)
         # Dropping k differences at each end leaves out U < k + 1 on either side: tail[k].
-        n_cut = int(np.searchsorted(tail, (1 - level) / 2, side="right")) - 1
-        n_cut = max(n_cut, 0)
+        n_cut = max(int(np.searchsorted(tail, (1 - level) / 2, side="right")) - 1, 0)
         return n_cut, float(1 - 2 * tail[n_cut])
     middle, sd = n_a * n_b / 2, math.sqrt(n_a * n_b * (n_a + n_b + 1) / 12)
     return max(int(middle - stats.norm.ppf(0.5 + level / 2) * sd) - 1, 0), level
@@ -125,8 +107,7 @@ def _mann_whitney_counts(n_a: int, n_b: int) -> NDArray[np.int64]:
     for i in range(1, n_a + 1):
         shift = n_b + i
         if shift < counts.size:
-            before = counts.copy()
-            counts[shift:] -= before[:-shift]
+            counts[shift:] -= counts.copy()[:-shift]
         for start in range(min(i, counts.size)):
             counts[start::i] = np.cumsum(counts[start::i])
     return counts

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +20,7 @@ class Estimate:
     value: float
     """Point estimate, in the unit of the input."""
     low: float
-    """Lower end of the interval."""
     high: float
-    """Upper end of the interval."""
     level: float
     """Confidence level of the interval; the level actually reached where the stated one cannot be."""
     n: int | tuple[int, int]
@@ -30,6 +30,22 @@ class Estimate:
     warnings: tuple[str, ...] = ()
     """What a reader must know before using the interval."""
 
+    @classmethod
+    def of(
+        cls,
+        value: Any,
+        ends: Iterable[Any] | None,
+        *,
+        level: float,
+        n: int | tuple[int, int],
+        method: str,
+        warnings: tuple[str, ...] = (),
+    ) -> Estimate:
+        """Return an estimate of NumPy numbers, or of arrays with one element; without ends it has no interval."""
+        low, high = (math.nan, math.nan) if ends is None else (float(np.asarray(end).item()) for end in ends)
+        value = float(np.asarray(value).item())
+        return cls(value=value, low=low, high=high, level=level, n=n, method=method, warnings=warnings)
+
     @property
     def has_interval(self) -> bool:
         """Whether both ends exist (an end may be infinite)."""
@@ -37,15 +53,9 @@ class Estimate:
 
     def mirrored(self, centre: float = 0.0) -> Estimate:
         """Return the estimate of ``2 * centre - x``: the difference seen from the other arm."""
-        return Estimate(
-            value=2 * centre - self.value,
-            low=2 * centre - self.high,
-            high=2 * centre - self.low,
-            level=self.level,
-            n=self.n[::-1] if isinstance(self.n, tuple) else self.n,
-            method=self.method,
-            warnings=self.warnings,
-        )
+        value, low, high = (2 * centre - x for x in (self.value, self.high, self.low))
+        n = self.n[::-1] if isinstance(self.n, tuple) else self.n
+        return replace(self, value=value, low=low, high=high, n=n)
 
 
 def bounded_p(p: float) -> float:

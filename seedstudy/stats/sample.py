@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from seedstudy.errors import StatisticsError
 
+Floats = NDArray[np.float64]
 Sample = NDArray[np.float64]
 """One number per seed, shape (n_seeds,)."""
 Rows = NDArray[np.float64]
@@ -18,23 +19,7 @@ Rows = NDArray[np.float64]
 
 
 def as_sample(values: ArrayLike, *, name: str = "sample", at_least: int = 1) -> Sample:
-    """Return the values as a float64 vector, one number per seed.
-
-    Parameters
-    ----------
-    values : array_like, shape (n_seeds,)
-        One number per seed, any unit.
-    name : str
-        Name of the sample in error messages.
-    at_least : int
-        Smallest number of seeds that makes sense to the caller.
-
-    Raises
-    ------
-    StatisticsError
-        Not numbers, not one-dimensional, not finite, or too few.
-
-    """
+    """Return the values as a float64 vector, one number per seed; refuse what is not finite numbers, or too few."""
     try:
         sample = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
@@ -91,11 +76,7 @@ def sd_of(sample: Sample) -> float:
 def by_seed(seeds: Sequence[Hashable], values: ArrayLike, *, name: str = "sample") -> dict[Hashable, float]:
     """Return one number per seed, refusing a seed that was counted twice.
 
-    Raises
-    ------
-    StatisticsError
-        A seed occurs twice (an evaluation repeated, or a resumed trial counted as a new one), or lengths differ.
-
+    That is an evaluation repeated, or a resumed trial counted as a new one.
     """
     sample = as_sample(values, name=name)
     if len(seeds) != sample.size:
@@ -111,14 +92,7 @@ def by_seed(seeds: Sequence[Hashable], values: ArrayLike, *, name: str = "sample
 
 
 def in_pairs(a: dict[Any, float], b: dict[Any, float]) -> tuple[Sample, Sample]:
-    """Return the two arms aligned by seed, for a comparison declared as paired.
-
-    Raises
-    ------
-    StatisticsError
-        The arms do not hold the same seeds.
-
-    """
+    """Return the two arms aligned by seed, for a comparison declared as paired; refuse arms with other seeds."""
     if a.keys() != b.keys():
         odd = sorted(map(str, a.keys() ^ b.keys()))
         raise StatisticsError(

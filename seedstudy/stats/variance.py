@@ -26,13 +26,16 @@ _TAILS = "the interval of the ratio is too short with skewed seeds or outliers (
 # --- one standard deviation ----------------------------------------------------------------------------
 
 
-def sd_factors(n: int, level: float) -> tuple[float, float]:
-    """Return what to multiply a standard deviation of n normal seeds by for the ends of its interval."""
+def sd_factors(df: float, level: float) -> tuple[float, float]:
+    """Return what to multiply a standard deviation of normal seeds by for the ends of its interval."""
     tail = (1 - level) / 2
-    return (
-        math.sqrt((n - 1) / chi2_quantile(1 - tail, n - 1)),
-        math.sqrt((n - 1) / chi2_quantile(tail, n - 1)),
-    )
+    return math.sqrt(df / chi2_quantile(1 - tail, df)), math.sqrt(df / chi2_quantile(tail, df))
+
+
+def unsure_spread(n: int, level: float) -> str:
+    """Return the warning that few seeds hardly show their standard deviation."""
+    low, high = sd_factors(n - 1, level)
+    return f"n = {n} seeds hardly show the spread: the true std may be {low:.2g} to {high:.2g} times the printed one"
 
 
 def chi2_quantile(p: float, df: float) -> float:
@@ -43,25 +46,21 @@ def chi2_quantile(p: float, df: float) -> float:
 def std_interval(sample: Sample, *, level: float) -> Estimate:
     """Return the standard deviation with its chi-square interval, exact for normal seeds."""
     n, sd = sample.size, sd_of(sample)
-    low, high = (math.nan, math.nan) if not sd > 0.0 else (sd * factor for factor in sd_factors(n, level))
-    warnings = () if math.isnan(low) else _NORMAL_ONLY
-    return Estimate(value=sd, low=low, high=high, level=level, n=n, method="chi2", warnings=warnings)
+    if not sd > 0.0:
+        return Estimate.of(sd, None, level=level, n=n, method="chi2")
+    ends = [sd * factor for factor in sd_factors(n - 1, level)]
+    return Estimate.of(sd, ends, level=level, n=n, method="chi2", warnings=_NORMAL_ONLY)
 
 
 def std_interval_robust(sample: Sample, *, level: float) -> Estimate:
     """Return the standard deviation with an interval that follows the kurtosis; none below 5 seeds.
 
-    Notes
-    -----
     Bonett (2006), "Approximate confidence interval for standard deviation of nonnormal distributions",
     Computational Statistics & Data Analysis 50: kurtosis about a trimmed mean, interval on the log variance.
-
     """
-    n, sd, method = sample.size, sd_of(sample), "bonett"
-    if n < FEWEST_SEEDS or sd == 0.0:
-        return Estimate(value=sd, low=math.nan, high=math.nan, level=level, n=n, method=method)
-    low, high = bonett_limits(sample[None, :], level)
-    return Estimate(value=sd, low=float(low[0]), high=float(high[0]), level=level, n=n, method=method)
+    n, sd = sample.size, sd_of(sample)
+    ends = None if n < FEWEST_SEEDS or sd == 0.0 else bonett_limits(sample[None, :], level)
+    return Estimate.of(sd, ends, level=level, n=n, method="bonett")
 
 
 def bonett_limits(rows: Rows, level: float) -> tuple[Rows, Rows]:
@@ -80,8 +79,7 @@ def _fourth_power_sums(rows: Rows) -> Rows:
     n = rows.shape[1]
     n_cut = int(min(1 / (2 * math.sqrt(n - 4)), 0.49) * n)
     trimmed = np.sort(rows, axis=1)[:, n_cut : n - n_cut].mean(axis=1, keepdims=True)
-    sums: Rows = np.sum((rows - trimmed) ** 4, axis=1)
-    return sums
+    return np.asarray(np.sum((rows - trimmed) ** 4, axis=1))
 
 
 # --- the ratio of two ----------------------------------------------------------------------------------
@@ -90,33 +88,19 @@ def _fourth_power_sums(rows: Rows) -> Rows:
 def sd_ratio(a: Sample, b: Sample, *, level: float) -> Estimate | None:
     """Return std(B) / std(A) with Bonett's interval.
 
-    Returns
-    -------
-    Estimate or None
-        None below `FEWEST_SEEDS` per arm, where an arm shows no spread, and where all seeds lie equally far from
-        their median.
+    None below `FEWEST_SEEDS` per arm, where an arm shows no spread, and where all seeds lie equally far from their
+    median.
 
-    Notes
-    -----
     Bonett (2006), "Robust confidence interval for a ratio of standard deviations", Applied Psychological Measurement
     30; the kurtosis is pooled after both arms are brought to the same spread.
-
     """
     if min(a.size, b.size) < FEWEST_SEEDS:
         return None
     sd_a, sd_b = sd_of(a), sd_of(b)
     if sd_a == 0.0 or sd_b == 0.0 or all(np.ptp(distances) == 0.0 for distances in _from_medians(a, b)):
         return None
-    low, high = ratio_limits(a[None, :], b[None, :], level)
-    return Estimate(
-        value=sd_b / sd_a,
-        low=float(low[0]),
-        high=float(high[0]),
-        level=level,
-        n=(a.size, b.size),
-        method="bonett",
-        warnings=(_TAILS,),
-    )
+    ends = ratio_limits(a[None, :], b[None, :], level)
+    return Estimate.of(sd_b / sd_a, ends, level=level, n=(a.size, b.size), method="bonett", warnings=(_TAILS,))
 
 
 def ratio_limits(a: Rows, b: Rows, level: float) -> tuple[Rows, Rows]:
@@ -168,6 +152,9 @@ class VarianceSplit:
 def split_variance(correct: ArrayLike) -> VarianceSplit:
     """Split the variance between seeds as Jordan (2024), arXiv 2304.01910.
 
+    The unbiased estimate N/(N-1) (V_test - sum_i var_i / N^2) equals the mean covariance of two different examples over
+    seeds; all variances with n - 1.
+
     Parameters
     ----------
     correct : array_like of bool, shape (n_seeds, n_examples)
@@ -177,11 +164,6 @@ def split_variance(correct: ArrayLike) -> VarianceSplit:
     ------
     StatisticsError
         Not a matrix of zeros and ones with at least two rows and two columns.
-
-    Notes
-    -----
-    With C the matrix, the unbiased estimate N/(N-1) (V_test - sum_i var_i / N^2) equals the mean covariance of two
-    different examples over seeds; all variances with n - 1.
 
     """
     matrix = np.asarray(correct)

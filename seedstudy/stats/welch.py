@@ -30,11 +30,8 @@ class TDistance(NamedTuple):
 def welch(mean_a: Array, sd_a: Array, n_a: Array, mean_b: Array, sd_b: Array, n_b: Array) -> TDistance:
     """Return B minus A with Welch's standard error and the Welch-Satterthwaite degrees of freedom.
 
-    Notes
-    -----
     Welch (1947), "The generalization of Student's problem when several different population variances are
     involved", Biometrika 34. At least one standard deviation must be positive.
-
     """
     var_a, var_b = np.square(sd_a) / n_a, np.square(sd_b) / n_b
     # Shares, not squares of variances: no underflow where accuracies are given as fractions.
@@ -78,9 +75,6 @@ def p_below(t: TDistance, bound: Array) -> Array:
 def equivalence_p(t: TDistance, margin: Array) -> Array:
     """Return the larger of the two one-sided p-values against -margin and +margin.
 
-    Notes
-    -----
     Two one-sided tests of Schuirmann (1987), J. Pharmacokinetics and Biopharmaceutics 15, with Welch's error.
-
     """
     return np.maximum(p_above(t, -margin), p_below(t, margin))

@@ -3,10 +3,10 @@
 The table is derived, and never more than a copy: every reader looks at the trial folders first, and takes a trial's
 rows from here only if the files in its folder are the ones that the rows were read from. That is decided by the size,
 times and inode of each file (the *signature*), which any write changes. Damage that leaves the signature as it was (a
-failing disk) is found by the digests when the content itself is used. Anyone may delete the table.
+failing disk) is found by the digests when the content itself is used.
 
-Two writers at once, or a kill between its two files, leave a table that differs from its digest: it is ignored and made
-again.
+Anyone may delete the table. Two writers at once, or a kill between its two files, leave one that differs from its
+digest: it is ignored and made again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ CONTENT = ("spec.json", "trial.json", "failure.json", "predictions.parquet", "cu
 _SCHEMA: Mapping[str, pl.DataType] = {**TRIALS, "signature": pl.String()}
 ROWS_VERSION = 1
 """Version of the code that turns records into rows; raise it whenever equal records would give other rows."""
-_MADE_BY = {"rows_version": ROWS_VERSION, "polars": pl.__version__}
 _SETTLED_NS = 1_000_000_000
 """A younger file may be written again within one tick of the file system's clock, with the same signature."""
 
@@ -44,10 +43,8 @@ class Seen:
 
     signature: str
     """Changes with every write to the trial's files."""
-    has_ended: bool
-    """Whether there is a result or a failure."""
-    is_settled: bool
-    """Whether the files are old enough that an equal signature means equal files."""
+    is_lasting: bool
+    """Whether the trial has ended, and its files are old enough that an equal signature means equal files."""
 
 
 def survey(trials: Path) -> dict[str, Seen]:
@@ -78,7 +75,7 @@ def _look(folder: str, latest: int) -> Seen | None:
     if not names:
         return None
     signature = hashlib.blake2b(repr(sorted(names)).encode(), digest_size=12).hexdigest()
-    return Seen(signature=signature, has_ended=has_ended, is_settled=is_settled)
+    return Seen(signature=signature, is_lasting=has_ended and is_settled)
 
 
 def read(root: Path) -> pl.DataFrame:
@@ -88,10 +85,7 @@ def read(root: Path) -> pl.DataFrame:
         record = read_record(root / RECORD)
         content = (root / TABLE).read_bytes()
         # The digest comes first: damaged bytes never reach the Parquet reader.
-        if (
-            record.get("sha256") == hashlib.sha256(content).hexdigest()
-            and {key: record.get(key) for key in _MADE_BY} == _MADE_BY
-        ):
+        if _facts(content).items() <= record.items():
             return from_parquet(content)
     return nothing
 
@@ -99,7 +93,11 @@ def read(root: Path) -> pl.DataFrame:
 def write(root: Path, rows: pl.DataFrame) -> None:
     """Keep rows for the next reader; where that is impossible (a full disk, another user's folder), do without."""
     content = to_parquet(rows)
-    record: dict[str, Any] = {"sha256": hashlib.sha256(content).hexdigest(), **_MADE_BY}
     with suppress(OSError):
         write_atomically(root / TABLE, content, is_durable=False)
-        write_record(root / RECORD, record)
+        write_record(root / RECORD, _facts(content))
+
+
+def _facts(content: bytes) -> dict[str, Any]:
+    """Return what must agree before a table is used: its digest and what made it."""
+    return {"sha256": hashlib.sha256(content).hexdigest(), "rows_version": ROWS_VERSION, "polars": pl.__version__}

@@ -1,12 +1,11 @@
 """Who trains a trial: a lease on its folder, held by one process at a time.
 
 On one machine the kernel decides: the holder keeps a lock (flock) on the lease's file, and the kernel frees it when
-that process dies, however it dies. Between machines, a network file system may share such locks, keep them to each
-machine or refuse them, and Windows has none. So the file also names its holder, who touches it every :data:`BEAT_S`
-seconds, and another machine takes a lease whose file has not been touched for :data:`STALE_S`.
+that process dies, however it dies. A network file system may keep such locks to each machine or refuse them, and
+Windows has none. So the file also names its holder, who touches it every :data:`BEAT_S` seconds, and another machine
+takes a lease whose file has not been touched for :data:`STALE_S`.
 
-A lease saves work; it does not protect results. If a machine wakes up from a long sleep and two processes train one
-trial, both do the same computation and the store keeps the first result.
+A lease saves work; it does not protect results: where two processes train one trial, the store keeps the first result.
 """
 
 from __future__ import annotations
@@ -94,9 +93,8 @@ def take(path: Path, *, mark: int = 0) -> Lease | None:
     """Take the lease of a trial, or return None where another process holds it."""
     descriptor = open_to_write(path, os.O_RDWR | os.O_CREAT)
     try:
-        is_locked_by_us = _lock(descriptor)
-        earlier = read(path)
-        if is_locked_by_us is False or _is_beating(path, earlier, is_judged_by_kernel=is_locked_by_us is True):
+        is_ours, earlier = _lock(descriptor), read(path)
+        if _is_held(path, earlier, is_free=is_ours):
             os.close(descriptor)
             return None
         lease = Lease(path, descriptor, _next_holder(earlier, mark))
@@ -142,7 +140,7 @@ def is_live(path: Path) -> bool:
         return False
     try:
         is_free = machine.try_lock(descriptor, is_shared=True)
-        return is_free is False or _is_beating(path, read(path), is_judged_by_kernel=is_free is True)
+        return _is_held(path, read(path), is_free=is_free)
     finally:
         os.close(descriptor)
 
@@ -157,9 +155,11 @@ def _lock(descriptor: int) -> bool | None:
     return False
 
 
-def _is_beating(path: Path, holder: Holder | None, *, is_judged_by_kernel: bool) -> bool:
-    """Say whether a holder whose lock we cannot see is alive, by its heartbeat."""
-    if holder is None or holder.is_released or (is_judged_by_kernel and holder.boot == machine.boot_id()):
+def _is_held(path: Path, holder: Holder | None, *, is_free: bool | None) -> bool:
+    """Say whether a process holds a lease: by the lock (``is_free``) or, where it does not tell, by its heartbeat."""
+    if is_free is False:
+        return True
+    if holder is None or holder.is_released or (is_free and holder.boot == machine.boot_id()):
         return False
     clock = path.with_name(f".clock.{os.getpid()}.tmp")  # the file system's clock may differ from ours
     try:

@@ -28,17 +28,11 @@ IMPORTED, EVALUATED = "imported", "evaluated"
 _DIGITS = 16
 
 
-# --- imported rows ------------------------------------------------------------------------------------
-
-
 def add(root: Path, rows: pl.DataFrame) -> bool:
     """Add TRIALS rows to a study's folder; returns False where exactly these were added before.
 
-    Raises
-    ------
-    StoreError
-        Rows that do not fit the schema, a seed that was imported before with another result, or no room to write.
-
+    Raises StoreError where rows do not fit the schema, a seed was imported before with another result, or there is no
+    room to write.
     """
     content = to_parquet(validate(rows, TRIALS, where=str(root)))
     path = root / IMPORTED / f"{hashlib.sha256(content).hexdigest()[:_DIGITS]}.parquet"
@@ -57,53 +51,39 @@ def read(root: Path) -> tuple[pl.DataFrame, dict[str, str]]:
     parts, unusable = [pl.DataFrame(schema=dict(TRIALS))], dict[str, str]()
     for path in sorted((root / IMPORTED).glob("*.parquet")):
         try:
-            parts.append(_read(path))
+            with opened(path) as file:
+                content = file.read()
+            if hashlib.sha256(content).hexdigest()[:_DIGITS] != path.stem:
+                raise damaged(path, "its content is not what was imported", "remove it and import again")
+            parts.append(validate(from_parquet(content), TRIALS, where=str(path)))
         except StoreError as error:
             unusable[path.name] = str(error)
     return pl.concat(parts), unusable
-
-
-def _read(path: Path) -> pl.DataFrame:
-    with opened(path) as file:
-        content = file.read()
-    if hashlib.sha256(content).hexdigest()[:_DIGITS] != path.stem:
-        raise damaged(path, "its content is not what was imported", "remove it and import again")
-    return validate(from_parquet(content), TRIALS, where=str(path))
 
 
 def _check_seeds(rows: pl.DataFrame, known: pl.DataFrame, folder: Path) -> None:
     """Raise StoreError where a seed would count twice."""
     key = ["recipe", "model", "data", "seed", "eval_set"]
     with_seed = rows.filter(pl.col("seed").is_not_null())
-    twice = with_seed.filter(with_seed.select(key).is_duplicated())
-    if twice.height:
-        row = twice.row(0, named=True)
-        raise StoreError(
-            f"{row['recipe']}@{row['model']}, seed {row['seed']}, {row['eval_set']} is in two of the files; "
-            "a seed counts once: leave one out."
-        )
+    in_two_files = with_seed.filter(with_seed.select(key).is_duplicated())
     again = with_seed.join(known, on=key, how="semi")
-    if again.height:
-        row = again.row(0, named=True)
-        raise StoreError(
-            f"{folder}: {row['recipe']}@{row['model']}, seed {row['seed']}, {row['eval_set']} was imported before with "
-            "another result; a seed counts once: remove that file, or choose another --study."
-        )
-
-
-# --- weights evaluated here ---------------------------------------------------------------------------
+    repeated = pl.concat([in_two_files, again])
+    if repeated.is_empty():
+        return
+    row = repeated.row(0, named=True)
+    what = f"{row['recipe']}@{row['model']}, seed {row['seed']}, {row['eval_set']}"
+    if in_two_files.height:
+        raise StoreError(f"{what} is in two of the files; a seed counts once: leave one out.")
+    raise StoreError(
+        f"{folder}: {what} was imported before with another result; a seed counts once: remove that file, or choose "
+        "another --study."
+    )
 
 
 def recipe_and_model(name: str, weights: Path | None) -> tuple[str, str]:
     """Return the recipe and model by which selectors name a network: resnet50.a1_in1k is ("a1_in1k", "resnet50").
 
-    Parameters
-    ----------
-    name
-        timm's name of the model and its weights.
-    weights
-        A file that was given instead of timm's weights; its name is the recipe.
-
+    ``weights`` is a file that was given instead of timm's weights; its name is the recipe.
     """
     model, _, tag = name.rpartition("/")[2].partition(".")
     return re.sub(r"[^A-Za-z0-9_.]", "_", weights.stem if weights is not None else tag or "default"), model
@@ -123,16 +103,7 @@ def add_evaluated(
 ) -> bool:
     """Add one network's evaluations to a study's folder; returns False where exactly these were added before.
 
-    Parameters
-    ----------
-    preprocessing
-        In words; part of the recipe_id.
-
-    Raises
-    ------
-    StoreError
-        As :func:`add`.
-
+    ``preprocessing`` is a part of the recipe_id, in words. Raises as :func:`add`.
     """
     digests = [hashlib.sha256(each.predicted.tobytes()).hexdigest() for each in evaluations.values()]
     identity = json.dumps([recipe, model, data.fingerprint, preprocessing, *digests])

@@ -33,9 +33,6 @@ _PYTHON_TYPES: Mapping[pl.DataType, tuple[type, ...]] = {
 _ROW_TYPES = {name: _PYTHON_TYPES[kind] for name, kind in TRIALS.items()}
 
 
-# --- what a trial writes ------------------------------------------------------------------------------
-
-
 def record_of(trial: Trial, result: TrialResult, started_at: str) -> dict[str, Any]:
     """Return the record of a result: all of it but the tables."""
     return {
@@ -59,22 +56,17 @@ def predictions_of(
     for name, evaluation in evaluations.items():
         eval_set = eval_sets[name]
         owners = np.repeat(np.arange(len(eval_set)), np.diff(eval_set.label_offsets))
-        labels = pl.DataFrame(
-            {"image": owners, "label": eval_set.label_values}, schema={"image": pl.Int64, "label": pl.Int32}
-        )
-        frames.append(
-            pl.DataFrame(
-                {
-                    "trial_id": [trial_id] * len(eval_set),
-                    "eval_set": [name] * len(eval_set),
-                    "example_id": eval_set.example_ids,
-                    "labels": labels.group_by("image", maintain_order=True).agg("label")["label"],
-                    "predicted": evaluation.predicted,
-                    "confidence": evaluation.confidence,
-                },
-                schema=dict(PREDICTIONS),
-            )
-        )
+        label_types = {"image": pl.Int64, "label": pl.Int32}
+        labels = pl.DataFrame({"image": owners, "label": eval_set.label_values}, schema=label_types)
+        columns = {
+            "trial_id": [trial_id] * len(eval_set),
+            "eval_set": [name] * len(eval_set),
+            "example_id": eval_set.example_ids,
+            "labels": labels.group_by("image", maintain_order=True).agg("label")["label"],
+            "predicted": evaluation.predicted,
+            "confidence": evaluation.confidence,
+        }
+        frames.append(pl.DataFrame(columns, schema=dict(PREDICTIONS)))
     return pl.concat(frames) if frames else pl.DataFrame(schema=dict(PREDICTIONS))
 
 
@@ -82,9 +74,6 @@ def curves_of(trial: Trial, result: TrialResult) -> pl.DataFrame:
     """Return the CURVES of a result."""
     rows = [{"trial_id": trial.trial_id, **asdict(report)} for report in result.curves]
     return pl.DataFrame(rows, schema=dict(CURVES))
-
-
-# --- what TRIALS say of it ----------------------------------------------------------------------------
 
 
 def head_of(study: str, trial: Trial) -> dict[str, Any]:
@@ -105,11 +94,7 @@ def head_of(study: str, trial: Trial) -> dict[str, Any]:
 def rows_of(head: dict[str, Any], trial: Trial, record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the TRIALS rows of a trial's record: one per eval set, or one for a trial without counts.
 
-    Raises
-    ------
-    KeyError, TypeError, ValueError, AttributeError, OverflowError
-        The record is not what a trial writes.
-
+    Raises KeyError, TypeError, ValueError, AttributeError or OverflowError where a trial would not write that record.
     """
     provenance = record["provenance"]
     common = head | {
@@ -125,14 +110,12 @@ def rows_of(head: dict[str, Any], trial: Trial, record: Mapping[str, Any]) -> li
         return [_checked(common)]
     if not record["evaluations"]:
         raise ValueError("evaluations")
-    return [
-        _checked(
-            common
-            | {"eval_set": name, **{key: counts[key] for key in COUNTS}}
-            | {"best_n_correct": record["best_n_correct"] if name == "val" else None}
-        )
-        for name, counts in sorted(record["evaluations"].items(), key=lambda item: _place(item[0]))
-    ]
+    rows = []
+    for name in sorted(record["evaluations"], key=_place):
+        counts = {key: record["evaluations"][name][key] for key in COUNTS}
+        best = record["best_n_correct"] if name == "val" else None
+        rows.append(_checked(common | counts | {"eval_set": name, "best_n_correct": best}))
+    return rows
 
 
 def _checked(row: dict[str, Any]) -> dict[str, Any]:

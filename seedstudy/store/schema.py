@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from seedstudy.errors import StoreError, require_extra
+from seedstudy.errors import StoreError, first_line, require_extra
 
 STATUSES = ("ok", "diverged", "failed", "interrupted")
 
@@ -66,13 +66,9 @@ CURVES: Schema = {
 
 
 def validate(frame: pl.DataFrame, schema: Schema, *, where: str) -> pl.DataFrame:
-    """Return the frame if its columns and types are the schema's, in order, and its counts make sense.
+    """Return the frame, its columns in the schema's order.
 
-    Raises
-    ------
-    StoreError
-        A column is missing, unknown or of another type, or a count lies outside [0, n_examples].
-
+    Raises StoreError where a column is missing, unknown or of another type, or a count lies outside [0, n_examples].
     """
     for name, kind in schema.items():
         if name not in frame.columns:
@@ -94,9 +90,6 @@ def validate(frame: pl.DataFrame, schema: Schema, *, where: str) -> pl.DataFrame
     return frame.select(list(schema))
 
 
-# --- Parquet files ------------------------------------------------------------------------------------
-
-
 def to_parquet(frame: pl.DataFrame) -> bytes:
     """Return a frame as the content of a Parquet file; equal frames give equal bytes."""
     buffer = io.BytesIO()
@@ -112,15 +105,8 @@ def from_parquet(content: bytes) -> pl.DataFrame:
 def read_parquet(content: bytes) -> pl.DataFrame:
     """Return the table in a Parquet file that anybody may have written.
 
-    Arrow reads it and checks every offset and every text: some damaged files end the process in Polars 2.1.
-
-    Raises
-    ------
-    ValueError
-        Not a Parquet file, or one that contradicts itself.
-    MissingExtraError
-        Arrow is not installed.
-
+    Arrow reads it and checks every offset and every text: some damaged files end the process in Polars 2.1. Raises
+    ValueError where it is no Parquet file, or contradicts itself, and MissingExtraError without Arrow.
     """
     require_extra("parquet")
     import pyarrow as pa
@@ -131,4 +117,4 @@ def read_parquet(content: bytes) -> pl.DataFrame:
         table.validate(full=True)
         return pl.DataFrame(table)
     except (pa.ArrowException, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise ValueError((str(error).splitlines() or [type(error).__name__])[0]) from error
+        raise ValueError(first_line(error)) from error

@@ -18,10 +18,8 @@ A study is a folder, and so is each of its trials under ``trials/``. These files
     trials.parquet, index.json  derived (seedstudy.store.index): may be deleted at any time
 
 A trial has a result exactly when ``trial.json`` exists. Whatever a killed process leaves behind before that is
-overwritten by the next attempt.
-
-A reader checks the digests of all files when it first sees a trial, and again when a file's size, times or inode have
-changed; those of the tables also whenever their content is used.
+overwritten by the next attempt. A reader checks the digests of all files when it first sees a trial, and again when a
+file's size, times or inode have changed; those of the tables also whenever their content is used.
 """
 
 from __future__ import annotations
@@ -73,7 +71,6 @@ _ROWS_AT_ONCE = 10_000
 """Rows held as Python objects before they become a frame."""
 _TRAIN_AGAIN = "the same `seedstudy run` command trains this trial again"
 _TABLES = ("predictions.parquet", "curves.parquet")
-
 
 Label = tuple[str, str, str]
 """Recipe, model and data of a trial."""
@@ -136,22 +133,17 @@ class Store:
             raise damaged(path, "the margin is not a number", remedy)
         return rule
 
-    def declare_race(self, rule: Mapping[str, Any]) -> None:
-        """Write the rule of the study's race; a rule that exists stays."""
+    def declare_race(self, rule: Mapping[str, Any], *, is_new_budget: bool = False) -> None:
+        """Write the rule of the study's race; a rule that exists stays, unless only its budget is raised."""
         with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-            write_record(self._race, rule, is_first_only=True)
+            write_record(self._race, rule, is_first_only=not is_new_budget)
 
     def race_rule(self) -> dict[str, Any] | None:
         """Return the declared rule of the study's race; None where there is none."""
         if not self._race.exists():
             return None
         return read_record(self._race, remedy="restore it from a copy: no race goes on without its declared rule")
-
-    def raise_race_budget(self, rule: Mapping[str, Any]) -> None:
-        """Replace the rule; only for races whose error rates hold at any number of seeds."""
-        with writing(self.root):
-            write_record(self._race, rule)
 
     def withdraw_race(self) -> None:
         """Delete the rule of a race of which no trial was planned."""
@@ -164,14 +156,7 @@ class Store:
         return self._trials / check_name(trial_id, "trial")
 
     def read_spec(self, trial_id: str) -> Trial:
-        """Return what is to be trained.
-
-        Raises
-        ------
-        SeedstudyError
-            The file cannot be read, or its content does not belong to the folder's name.
-
-        """
+        """Return what is to be trained; raises where the file is damaged or belongs to another folder."""
         path = self.folder(trial_id) / "spec.json"
         spec = read_json(path, remedy=_TRAIN_AGAIN)
         try:
@@ -274,11 +259,7 @@ class Store:
     def publish(self, trial: Trial, result: TrialResult, eval_sets: Mapping[str, EvalSet], started_at: str) -> None:
         """Write a trial's result; the first result stays and is never overwritten.
 
-        Parameters
-        ----------
-        eval_sets
-            The data set's, which give the ids and labels of the images.
-
+        ``eval_sets`` are the data set's, which give the ids and labels of the images.
         """
         folder = self.folder(trial.trial_id)
         if self.has_result(trial.trial_id):
@@ -344,17 +325,15 @@ class Store:
         seen = index.survey(self._trials)
         known = index.read(self.root)
         signatures = dict(known.select("trial_id", "signature").unique().iter_rows())
-        is_known = {trial_id: signatures.get(trial_id) == each.signature for trial_id, each in seen.items()}
-        kept = known.filter(pl.col("trial_id").is_in([trial_id for trial_id, same in is_known.items() if same]))
+        unchanged = [trial_id for trial_id, each in seen.items() if signatures.get(trial_id) == each.signature]
+        kept = known.filter(pl.col("trial_id").is_in(unchanged))
         states: dict[str, State] = {}
-        labels: dict[str, Label] = {}
+        labels: dict[str, Label] = dict.fromkeys(seen, _UNKNOWN)
         for trial_id, status, *label in kept.select("trial_id", "status", *_LABEL).unique().iter_rows():
             states[trial_id], labels[trial_id] = status, (label[0], label[1], label[2])
         problems: dict[str, str] = {}
-        parts: list[pl.DataFrame] = [kept]
-        rows: list[dict[str, Any]] = []
-        for trial_id in (trial_id for trial_id, same in is_known.items() if not same):
-            labels[trial_id] = _UNKNOWN
+        parts, rows = [kept], list[dict[str, Any]]()
+        for trial_id in [trial_id for trial_id in seen if trial_id not in states]:
             try:
                 trial = self.read_spec(trial_id)
                 labels[trial_id] = trial.recipe.name, trial.model, trial.data
@@ -368,7 +347,7 @@ class Store:
                 rows = []
         parts.append(pl.DataFrame(rows, schema=known.schema, orient="row"))
         frame = pl.concat(parts).sort("trial_id", maintain_order=True)
-        lasting = [trial_id for trial_id, each in seen.items() if each.has_ended and each.is_settled]
+        lasting = [trial_id for trial_id, each in seen.items() if each.is_lasting]
         to_keep = frame.filter(pl.col("trial_id").is_in(lasting))
         if not to_keep.equals(known):
             index.write(self.root, to_keep)
@@ -376,7 +355,7 @@ class Store:
         return Scan(
             trials=pl.concat([validate(frame.drop("signature"), TRIALS, where=str(self.root)), elsewhere]),
             states={trial_id: states[trial_id] for trial_id in seen},
-            labels={trial_id: labels[trial_id] for trial_id in seen},
+            labels=labels,
             damaged=problems | unusable,
         )
 
@@ -385,19 +364,14 @@ class Store:
         return self._table(trial_id, "predictions.parquet", PREDICTIONS)
 
     def curves(self, trial_id: str) -> pl.DataFrame:
-        """Return a trial's CURVES; a table that differs from its digest is an error."""
+        """Return a trial's CURVES, checked in the same way."""
         return self._table(trial_id, "curves.parquet", CURVES)
 
     def scan_predictions(self, trial_ids: Sequence[str]) -> pl.LazyFrame:
         """Return the PREDICTIONS of many trials, unread: collect what is needed of them.
 
-        Each table is checked against its digest here, one at a time, so that memory stays bounded.
-
-        Raises
-        ------
-        StoreError
-            A trial has no result, or a table differs from its digest.
-
+        Each table is checked against its digest here, one at a time, so that memory stays bounded. Raises StoreError
+        where a trial has no result, or a table differs from its digest.
         """
         paths = []
         for trial_id in trial_ids:
@@ -426,14 +400,7 @@ class Store:
                 raise damaged(path, "its content is not what the trial wrote", _TRAIN_AGAIN)
 
     def read_trial(self, trial_id: str) -> tuple[State, list[dict[str, Any]]]:
-        """Return a trial's state and its TRIALS rows (none unless it was attempted); checks every digest.
-
-        Raises
-        ------
-        SeedstudyError
-            The trial is damaged.
-
-        """
+        """Return a trial's state and its TRIALS rows (none unless it was attempted); raises where it is damaged."""
         return self._state_and_rows(trial_id, self.read_spec(trial_id))
 
     def _state_and_rows(self, trial_id: str, trial: Trial) -> tuple[State, list[dict[str, Any]]]:
@@ -454,20 +421,12 @@ class Store:
         if self.is_running(trial_id):
             return "running", []
         holder = self.holder(trial_id)
-        is_released = holder is not None and holder.is_released
-        reason = "stopped before the result" if is_released else "the process ended before the result"
-        return "interrupted", [head | {"status": "interrupted", "reason": reason}]
+        what = "stopped" if holder is not None and holder.is_released else "the process ended"
+        return "interrupted", [head | {"status": "interrupted", "reason": f"{what} before the result"}]
 
 
 def open_study(results: Path, study: str) -> Store:
-    """Return the store of a study that exists.
-
-    Raises
-    ------
-    StoreError
-        No such folder; names the studies that are there.
-
-    """
+    """Return the store of a study that exists; otherwise StoreError names the studies that do."""
     store = Store(results, study)
     if not store.root.is_dir():
         if not results.is_dir():

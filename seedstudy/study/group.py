@@ -61,14 +61,7 @@ class Group:
 
     def to_dict(self) -> dict[str, str | None]:
         """Return what identifies a group in every JSON document."""
-        return {
-            "recipe": self.recipe,
-            "model": self.model,
-            "data": self.data,
-            "eval_set": self.eval_set,
-            "metric": self.metric,
-            "unit": self.unit,
-        }
+        return {key: getattr(self, key) for key in ("recipe", "model", "data", "eval_set", "metric", "unit")}
 
     @property
     def seed0(self) -> float | None:

@@ -12,6 +12,9 @@ from seedstudy.recipes.recipe import Recipe, typed
 
 Engine = Literal["local", "slurm", "ray"]
 
+LOADERS = "SEEDSTUDY_LOADERS"
+"""Environment variable: worker processes that decode images for one training process; 0 decodes in the process."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placement:
@@ -41,13 +44,7 @@ def placed(placement: Placement, given: Mapping[str, object], *, where: str = ""
     """Return a placement with the given values in place of its own.
 
     None is not given. ``workers`` and ``stack`` may also be ``"auto"`` or digits, as the command line has them.
-    ``where`` precedes the key in errors.
-
-    Raises
-    ------
-    StudyError
-        Unknown key, wrong type or impossible value.
-
+    StudyError, with ``where`` before the key, for an unknown key, a wrong type or an impossible value.
     """
     values: dict[str, Any] = {}
     for key, value in given.items():
@@ -61,20 +58,26 @@ def placed(placement: Placement, given: Mapping[str, object], *, where: str = ""
             value = None if value == "auto" else int(value)
         if key == "template" and isinstance(value, str | Path):
             values[key] = Path(value)
-            continue
-        try:
-            values[key] = None if value is None else typed(_HINTS[key], value)
-        except ValueError as error:
-            raise StudyError(f"{where}{key} = {value!r} is wrong: {error}.") from None
-        if isinstance(values[key], int) and values[key] < 1:
-            raise StudyError(f"{where}{key} = {value}: must be at least 1.")
+        else:
+            values[key] = None if value is None else field_value(_HINTS[key], key, value, where=where)
     changed = replace(placement, **values)
-    gpus = changed.gpus
-    if gpus is not None and not (gpus >= 0 and (gpus <= 1 or gpus.is_integer())):
-        raise StudyError(f"{where}gpus = {gpus:g}: must be a whole number, or a share below 1.")
-    if gpus is not None and 0 < gpus < 1 and changed.processes > 1:
-        raise StudyError(f"{where}gpus = {gpus:g}: the processes of one trial need a whole GPU each.")
+    if (gpus := changed.gpus) is not None:
+        if not (gpus >= 0 and (gpus <= 1 or gpus.is_integer())):
+            raise StudyError(f"{where}gpus = {gpus:g}: must be a whole number, or a share below 1.")
+        if 0 < gpus < 1 and changed.processes > 1:
+            raise StudyError(f"{where}gpus = {gpus:g}: the processes of one trial need a whole GPU each.")
     return changed
+
+
+def field_value(hint: Any, key: str, value: object, *, where: str) -> Any:
+    """Return a value as the type of its field; StudyError where it has another type, or is a whole number below 1."""
+    try:
+        converted = typed(hint, value)
+    except ValueError as error:
+        raise StudyError(f"{where}{key} = {value!r} is wrong: {error}.") from None
+    if isinstance(converted, int) and converted < 1:
+        raise StudyError(f"{where}{key} = {value}: must be at least 1.")
+    return converted
 
 
 def check_layout(recipe: Recipe, n_processes: int) -> None:

@@ -55,19 +55,10 @@ def parse_vary(words: Iterable[str], *, where: str = "") -> tuple[str, ...]:
 
 
 def parse_seeds(given: str | int | Iterable[int], *, where: str = "") -> tuple[int, ...]:
-    """Return seeds in the order given; ``where`` precedes the message of an error.
+    """Return seeds in the order given; StudyError, with ``where`` in front, where they are not of these forms.
 
-    Parameters
-    ----------
-    given
-        ``100`` (seeds 0 to 99, also as text), ``"0-9"`` (both ends included), ``"3,5,8"``, a mixture such as
-        ``"0-4,7"``, or a list of numbers.
-
-    Raises
-    ------
-    StudyError
-        Not of that form, negative, empty, backwards, too many or given twice.
-
+    ``100`` (seeds 0 to 99, also as text), ``"0-9"`` (both ends included), ``"3,5,8"``, a mixture (``"0-4,7"``), or a
+    list of numbers.
     """
     if isinstance(given, Iterable) and not isinstance(given, str):
         text, is_count = ",".join(map(str, given)), False

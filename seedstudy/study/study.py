@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from seedstudy.errors import StudyError, suggest
-from seedstudy.files import parse_toml, read_short_text
-from seedstudy.recipes.recipe import typed
-from seedstudy.study.placement import Placement, placed
+from seedstudy.files import read_toml
+from seedstudy.study.placement import Placement, field_value, placed
 from seedstudy.study.seeds import PURPOSES, parse_seeds, parse_vary
 from seedstudy.study.trial import Augmentation
 
@@ -60,49 +59,38 @@ class Study:
 _HINTS = get_type_hints(Study)
 
 
-# --- the study file --------------------------------------------------------------------------------------
-
-_GRID_KEYS = ("recipes", "models", "data", "seeds", "vary", "epochs", "train_limit", "set", "augment")
-_RULE_KEYS = ("margin", "baseline")
-_ENGINE_KEYS = ("name", "workers", "processes", "cores", "gpus", "trials_per_job", "stack")
+_TABLES = {
+    "grid": ("recipes", "models", "data", "seeds", "vary", "epochs", "train_limit", "set", "augment"),
+    "rule": ("margin", "baseline"),
+    "engine": ("name", "workers", "processes", "cores", "gpus", "trials_per_job", "stack"),
+}
+"""Table of a study file -> its keys."""
 
 
 def load_study(path: Path) -> Study:
-    """Read a study file.
-
-    Raises
-    ------
-    StudyError
-        Unreadable file, unknown key, wrong type; one line with the file and the key.
-
-    """
-    try:
-        document = parse_toml(read_short_text(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: cannot read the study file ({getattr(error, 'strerror', error)}).") from error
-    except ValueError as error:
-        raise StudyError(f"{path}: not valid TOML: {error}.") from error
-    _check_keys(path, "", document, ("format", "name", "question", "grid", "rule", "engine"))
+    """Read a study file; StudyError with the file and the key where it cannot be used."""
+    document = read_toml(path, what="study file", error=StudyError)
+    _check_keys(path, "", document, ("format", "name", "question", *_TABLES))
     if document.get("format") != FORMAT:
         raise StudyError(f"{path}: format is {document.get('format', 'none')}, this version reads format = {FORMAT}.")
-    grid, rule, engine = (document.get(key, {}) for key in ("grid", "rule", "engine"))
-    if not all(isinstance(table, dict) for table in (grid, rule, engine)):
-        raise StudyError(f"{path}: grid, rule and engine must be tables: [grid], [rule] and [engine].")
-    _check_keys(path, "[grid] ", grid, _GRID_KEYS)
-    _check_keys(path, "[rule] ", rule, _RULE_KEYS)
-    _check_keys(path, "[engine] ", engine, _ENGINE_KEYS)
+    for name, keys in _TABLES.items():
+        if not isinstance(document.setdefault(name, {}), dict):
+            raise StudyError(f"{path}: grid, rule and engine must be tables: [grid], [rule] and [engine].")
+        _check_keys(path, f"[{name}] ", document[name], keys)
+    grid, engine = document["grid"], document["engine"]
     for key in ("recipes", "models", "vary", "set"):
-        _check_words(path, key, grid.get(key, []))
-    given = {"name": path.parent.name or "main", **grid, **rule}
+        words = grid.get(key, [])
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise StudyError(f'{path}: {key} must be a list of texts, for example {key} = ["a2", "a3"].')
+    given = {"name": path.parent.name or "main", **grid, **document["rule"]}
     given |= {key: document[key] for key in ("name", "question") if key in document}
     given["assignments"] = given.pop("set", ())
     if not given.get("vary"):
         given.pop("vary", None)
-    where = f"{path}: "
-    study = _changed(Study(recipes=(), folder=path.parent), given, where=where)
+    study = _changed(Study(recipes=(), folder=path.parent), given, where=f"{path}: ")
     _check_inside(path, study.recipes)
     machine = {"engine" if key == "name" else key: value for key, value in engine.items()}
-    return replace(study, placement=placed(Placement(), machine, where=f"{where}[engine] "))
+    return replace(study, placement=placed(Placement(), machine, where=f"{path}: [engine] "))
 
 
 def _check_inside(path: Path, recipes: Iterable[str]) -> None:
@@ -125,14 +113,6 @@ def _check_keys(path: Path, table: str, given: Mapping[str, Any], known: tuple[s
             raise StudyError(f'{path}: {table}unknown key "{key}".{suggest(key, known)}')
 
 
-def _check_words(path: Path, key: str, value: object) -> None:
-    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise StudyError(f'{path}: {key} must be a list of texts, for example {key} = ["a2", "a3"].')
-
-
-# --- values from a command line or a Python call ----------------------------------------------------------
-
-
 def adjusted(
     study: Study | None = None,
     *,
@@ -153,42 +133,15 @@ def adjusted(
 ) -> Study:
     """Return a study with the given values in place of its own; None is not given.
 
-    Parameters
-    ----------
-    study
-        None: a study of defaults.
-    recipes, models, vary
-        A list, or one text with commas: ``"a2,a3"``. Paths of recipe files start at the current folder.
-    seeds
-        See :func:`~seedstudy.study.seeds.parse_seeds`; also a list of numbers.
-    assignments
-        Added to the study's own.
-    placement
-        Fields of :class:`~seedstudy.study.placement.Placement`; see :func:`~seedstudy.study.placement.placed`.
-
-    Raises
-    ------
-    StudyError
-        A value that is impossible, or no recipe at all.
-
+    Lists may also be one text with commas: ``"a2,a3"``. Paths of recipe files start at the current folder. Seeds are as
+    in :func:`~seedstudy.study.seeds.parse_seeds`; assignments are added to the study's own; ``placement`` has fields of
+    :class:`~seedstudy.study.placement.Placement`. StudyError where a value is impossible, or there is no recipe.
     """
+    given = {key: value for key, value in locals().items() if value is not None and key not in ("study", "placement")}
     study = study or Study(recipes=())
-    given = {
-        "recipes": recipes,
-        "models": models,
-        "data": data,
-        "seeds": seeds,
-        "vary": vary,
-        "epochs": epochs,
-        "train_limit": train_limit,
-        "assignments": None if assignments is None else (*study.assignments, *assignments),
-        "augment": augment,
-        "name": name,
-        "question": question,
-        "margin": margin,
-        "baseline": baseline,
-    }
-    changed = _changed(study, {key: value for key, value in given.items() if value is not None})
+    if assignments is not None:
+        given["assignments"] = (*study.assignments, *assignments)
+    changed = _changed(study, given)
     if recipes is not None:
         changed = replace(changed, folder=Path())
     if not changed.recipes:
@@ -207,12 +160,7 @@ def _changed(study: Study, given: Mapping[str, Any], *, where: str = "") -> Stud
         elif key == "vary":
             values[key] = parse_vary(_words(value), where=where)
         else:
-            try:
-                values[key] = typed(_HINTS[key], value)
-            except ValueError as error:
-                raise StudyError(f"{where}{key} = {value!r} is wrong: {error}.") from None
-            if key in ("epochs", "train_limit") and values[key] < 1:
-                raise StudyError(f"{where}{key} = {value}: must be at least 1.")
+            values[key] = field_value(_HINTS[key], key, value, where=where)
     if "name" in values:
         check_name(values["name"])
     return replace(study, **values)

@@ -30,9 +30,6 @@ Augmentation = Literal["batched", "pil"]
 """Where images are augmented: as tensors on the device, or image by image in timm's own pipeline."""
 
 
-# --- what is trained -------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
     """One recipe, one model, one data set, one seed: one network to train."""
@@ -67,16 +64,12 @@ class Trial:
         values = {
             key: tuple(value) if isinstance(value, list) else value for key, value in upgraded(recipe["values"]).items()
         }
+        unchanged = ("model", "data", "data_fingerprint", "train_limit", "seed", "training_version")
         return cls(
             recipe=build(recipe["name"], recipe["title"], values, sources={}, where=where),
-            model=spec["model"],
-            data=spec["data"],
-            data_fingerprint=spec["data_fingerprint"],
-            train_limit=spec["train_limit"],
             vary=tuple(spec["vary"]),
-            seed=spec["seed"],
             augment=spec.get("augment", "pil"),  # the only way before training version 2
-            training_version=spec["training_version"],
+            **{key: spec[key] for key in unchanged},
         )
 
     @property
@@ -91,9 +84,6 @@ def trial_id_of(spec: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:10]
     slug = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{spec['recipe']['name']}-{spec['model']}-{spec['data']}")
     return f"{slug}-s{spec['seed']}-{digest}"
-
-
-# --- what it leaves behind -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

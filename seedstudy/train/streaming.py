@@ -21,6 +21,7 @@ from seedstudy.data.base import Dataset
 from seedstudy.data.encoded import EncodedImages
 from seedstudy.errors import DataError
 from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.placement import LOADERS
 from seedstudy.study.seeds import Streams
 from seedstudy.train.feed import Batch, build_erasing, epoch_order, image_transform
 from seedstudy.train.preprocessing import Normaliser, Preprocessing
@@ -29,10 +30,6 @@ from seedstudy.train.random_state import RandomStream, micro_batch_streams, stre
 
 CHUNK = 64
 """Images that a worker process returns at a time: few enough for an early start, enough to be worth the transfer."""
-
-LOADERS = "SEEDSTUDY_LOADERS"
-"""Environment variable, set by the launcher: worker processes that decode for one training process, by default one
-per core that it may use; 0 decodes in the process itself."""
 
 Item = tuple[int, int, int]
 """(row, seed, position in the epoch): an image and the seed of its augmentation, -1 for a test image."""

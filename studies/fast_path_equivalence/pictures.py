@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -68,7 +69,7 @@ def main() -> None:
     options = parser.parse_args()
     prepared = datasets.prepare("cifar10", data_dir=options.data_dir, cache_dir=cache_dir())
     data = datasets.load(prepared, train_limit=5000)
-    recipe = scale(load_recipe("a2"), data="cifar10", n_train=5000, image_size=32, epoch_ratio=1, epochs=10)
+    recipe = scale(load_recipe("a2"), replace(datasets.info("cifar10"), n_train=5000), epochs=10)
     mean, std = torch.tensor(data.mean), torch.tensor(data.std)
     fill = ((255 * mean).round() / 255 - mean) / std
     pipelines: dict[str, Augmenter] = {

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from seedstudy.data import check, cifar10, load, prepare
-from seedstudy.data.base import Dataset, EvalSet
+from seedstudy.data.base import Dataset, EvalSet, numbered
 from seedstudy.errors import DataError
 
 N_TRAIN, N_TEST, N_V6 = 40, 20, 10
@@ -145,7 +145,7 @@ def test_a_new_or_changed_file_makes_a_new_entry(folder: Path, tmp_path: Path) -
 
 
 def test_progress_counts_to_the_end_in_ten_lines(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cifar10._Decoder, "_BATCH", 2)
+    monkeypatch.setattr(cifar10, "_BATCH", 2)
     lines: list[str] = []
     prepare("cifar10", data_dir=folder, cache_dir=tmp_path / "cache", progress=lines.append)
     assert len(lines) == 10
@@ -348,15 +348,14 @@ def test_the_real_test_images(real_folder: Path) -> None:
     statuses = {finding.part: finding.status for finding in check("cifar10", real_folder).parts}
     assert statuses["train"] == statuses["val"] == "found"
     files = cifar10._files(real_folder)
-    encoded, labels = cifar10._columns(cifar10._read_parquet(files.val), str(files.val), cifar10.N_TEST)
+    encoded, labels = cifar10._columns(cifar10._read_parquet(files["val"]), "val", cifar10.N_TEST)
     assert np.bincount(labels).tolist() == [1000] * 10
-    lines: list[str] = []
-    images = cifar10._Decoder(n_total=1000, progress=lines.append).decode(encoded[:1000], str(files.val))
+    images = cifar10._decode({"val": encoded[:1000]}, {"val": "val"}, lambda line: None)["val"]
     assert images.shape == (1000, 32, 32, 3)
     np.testing.assert_allclose(images.mean(axis=(0, 1, 2)) / 255, (0.494, 0.485, 0.450), atol=0.02)
-    if files.counts is None:
+    if "counts" not in files:
         pytest.skip("the rest needs cifar10h-counts.npy")
-    val = EvalSet.of_labels("val", labels, cifar10._ids("test", len(labels)))
-    real = cifar10._real(cifar10._read_counts(files.counts), val, files.counts)
+    val = EvalSet.of_labels("val", labels, numbered("test", len(labels)))
+    real = cifar10._real(cifar10._read_counts(files["counts"]), val, files["counts"])
     assert len(real) == 10_000
     assert np.bincount(np.diff(real.label_offsets)).tolist() == [0, 9618, 365, 17]

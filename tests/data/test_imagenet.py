@@ -60,7 +60,7 @@ def test_v2_folders_are_numbers_not_text(tmp_path: Path) -> None:
     for number in range(1000):
         write(tmp_path / "v2" / str(number) / "f.jpeg", b"x")
     found = encoded.entries(tmp_path / "v2", lambda line: None)
-    images, labels = imagenet._split("v2", "v2", found, imagenet._by_number, imagenet.synsets())
+    images, labels = imagenet._split("v2", "v2", found, imagenet.synsets())
     assert labels.tolist() == list(range(1000))
     assert [int(Path(os.fsdecode(images.files[f])).parent.name) for f in images.file_of] == list(range(1000))
 

@@ -9,8 +9,7 @@ import pytest
 
 from seedstudy.data import check, info, load, prepare
 from seedstudy.data.base import Dataset
-from seedstudy.data.shapes import VAL_DIFFICULTY, outlines, render
-from seedstudy.data.shapes.scenes import Difficulty
+from seedstudy.data.shapes import CLASSES, SHAPES, VAL_DIFFICULTY, Difficulty, render
 
 PLAIN = dataclasses.replace(
     VAL_DIFFICULTY, second_rate=0, cover_rate=0, noise=(0, 0), blur=(0, 0), texture=(0, 0), off_centre=0, opacity=(1, 1)
@@ -35,7 +34,7 @@ def test_golden_bytes(data: Dataset) -> None:
 def test_sizes_match_the_static_facts(data: Dataset) -> None:
     facts = info("shapes")
     assert data.train_images.shape == (facts.n_train, facts.image_size, facts.image_size, 3)
-    assert data.classes == outlines.CLASSES
+    assert data.classes == CLASSES
     assert list(data.eval_sets) == ["val", "real", "v2"]
     assert len(data.eval_sets["val"]) == 5000
     assert len(data.eval_sets["v2"]) == 2500
@@ -89,7 +88,7 @@ def test_what_cannot_be_seen_is_in_no_label_set() -> None:
 def test_every_outline_lies_in_the_unit_circle_and_is_a_distance() -> None:
     axis = np.linspace(-1.5, 1.5, 301, dtype=np.float32)
     x, y = np.meshgrid(axis, axis)
-    for name, outline in outlines.OUTLINES.items():
+    for name, (outline, _) in SHAPES.items():
         distance = outline(x[None], y[None])[0]
         inside = distance < 0
         assert (np.hypot(x, y)[inside] <= 1.03).all(), name

@@ -47,7 +47,7 @@ def test_from_python_and_the_picture(tmp_path: Path) -> None:
     fits = ss.fit(SWEEP)
     assert len(fits) == 1
     assert fits[0].fit.n == 40
-    figure = ss.plot_fits(fits.groups)
+    figure = ss.plot_fits(fits)
     assert isinstance(figure, Figure)
     left, right = figure.axes
     assert len(left.patches) >= 3

@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 
+from seedstudy import api
 from seedstudy.engines import launch
-from seedstudy.engines.launch import ResolvedStudy, RunOutcome
+from seedstudy.engines.launch import ResolvedStudy
 from seedstudy.errors import StudyError
 from seedstudy.files import sha256
 from seedstudy.store import index
-from seedstudy.store.store import Store
+from seedstudy.store.store import Scan, State, Store
 from seedstudy.study.placement import Placement
 from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
 
 MakeStore = Callable[..., Store]
 MakeTrial = Callable[..., Trial]
+Outcome = tuple[dict[str, State], Scan]
 STUDY = Study(recipes=("a2",))
 
 
@@ -61,13 +63,13 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 
 @pytest.fixture
-def run(tmp_path: Path, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunOutcome]:
+def run(tmp_path: Path, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     """Return a function that runs the study of recipe a2 with two seeds."""
     trials = tuple(make_trial(seed, name="a2") for seed in range(2))
     resolved = ResolvedStudy(trials=trials, prepared=tmp_path, n_classes=4, n_train=64)
     monkeypatch.setattr(launch, "resolve", lambda *_, **__: resolved)
 
-    def run(**how: Any) -> RunOutcome:
+    def run(**how: Any) -> Outcome:
         how = {"say": lambda line: None, **how}
         return launch.run(STUDY, results=tmp_path / "results", cache_dir=tmp_path, **how)
 
@@ -75,7 +77,11 @@ def run(tmp_path: Path, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_repeated_run_reads_the_index_alone(
-    engine: Engine, run: Callable[..., RunOutcome], make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+    engine: Engine,
+    run: Callable[..., Outcome],
+    make_store: MakeStore,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     make_store(n_seeds=2, a2=0.8)
     monkeypatch.setattr(index, "_SETTLED_NS", 0)
@@ -92,37 +98,40 @@ def test_a_repeated_run_reads_the_index_alone(
     again = run()
     assert checked == []
     assert engine.submitted == []
-    assert again.states == first.states
-    assert (again.counts, again.is_complete) == ({"ok": 2, "diverged": 0, "failed": 0}, True)
-    assert again.scan.trials.equals(first.scan.trials)
+    assert again[0] == first[0]
+    assert list(again[0].values()) == ["ok", "ok"]
+    answer = api.run(STUDY, results=tmp_path / "results", say=lambda line: None)
+    assert (answer.counts, answer.is_complete) == ({"ok": 2, "diverged": 0, "failed": 0}, True)
+    assert again[1].trials.equals(first[1].trials)
 
 
 def test_a_damaged_trial_is_moved_aside_and_trained_again(
-    engine: Engine, run: Callable[..., RunOutcome], make_store: MakeStore
+    engine: Engine, run: Callable[..., Outcome], make_store: MakeStore
 ) -> None:
     store = make_store(n_seeds=2, a2=0.8)
     victim = store.trial_ids()[0]
     (store.folder(victim) / "trial.json").write_text("{")
     lines: list[str] = []
     engine.train = failing(store, "RuntimeError: boom")
-    outcome = run(say=lines.append)
+    states, _ = run(say=lines.append)
     assert engine.submitted == [victim]
-    assert outcome.states[victim] == "failed"
-    assert not outcome.is_complete
+    assert states[victim] == "failed"
     assert "trial.json" in lines[0]
     assert "It is trained again" in lines[0]
     assert (next(store.folder(victim).glob("damaged-*")) / "trial.json").read_text() == "{"
 
 
 def test_failed_trials_are_trained_again_only_when_asked_for(
-    engine: Engine, run: Callable[..., RunOutcome], make_store: MakeStore, make_trial: MakeTrial
+    engine: Engine, run: Callable[..., Outcome], make_store: MakeStore, make_trial: MakeTrial
 ) -> None:
     store = make_store(n_seeds=1, a2=0.8)
     trial = make_trial(1, name="a2")
     store.plan(STUDY, [trial])
     failing(store, "RuntimeError: boom")(trial.trial_id)
     lines: list[str] = []
-    assert run(say=lines.append).counts == {"ok": 1, "diverged": 0, "failed": 1}
+    assert sorted(run(say=lines.append)[0].values()) == ["failed", "ok"]
+    answer = api.run(STUDY, results=store.root.parent, say=lambda line: None)
+    assert (answer.counts, answer.is_complete) == ({"ok": 1, "diverged": 0, "failed": 1}, False)
     assert lines == ["1 of 2 trials failed earlier and are left alone; --retry-failed trains them again."]
     engine.train = failing(store, "RuntimeError: again")
     run(is_retry=True)
@@ -130,7 +139,7 @@ def test_failed_trials_are_trained_again_only_when_asked_for(
     assert store.failure(trial.trial_id)["reason"] == "RuntimeError: again"
 
 
-def test_only_jobs_of_a_queue_are_left_alone(run: Callable[..., RunOutcome]) -> None:
+def test_only_jobs_of_a_queue_are_left_alone(run: Callable[..., Outcome]) -> None:
     assert STUDY.placement == Placement()
     with pytest.raises(StudyError, match="--detach: only the jobs of --engine slurm"):
         run(is_detached=True)

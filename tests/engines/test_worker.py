@@ -36,19 +36,19 @@ def test_seeds_of_one_kind_are_shared_out_among_the_slots(make_trial: MakeTrial)
 
 
 def test_a_kind_is_measured_once(make_trial: MakeTrial, measured: list[str]) -> None:
-    sizes = StackSizes(None)
-    assert sizes.of(make_trial(0), 10, 500, limit=8) == 4
-    assert sizes.of(make_trial(1), 10, 500, limit=3) == 3
-    assert (measured, sizes.take_notes()) == (["resnet8_nano"], ["four seeds stacked"])
+    sizes, notes = StackSizes(None), list[str]()
+    assert sizes.of(make_trial(0), 10, 500, limit=8, say=notes.append) == 4
+    assert sizes.of(make_trial(1), 10, 500, limit=3, say=notes.append) == 3
+    assert (measured, notes) == (["resnet8_nano"], ["four seeds stacked"])
     learnt = StackSizes(None)
     learnt.known |= sizes.known
-    assert learnt.of(make_trial(2), 10, 500, limit=8) == 4
-    assert (len(measured), learnt.take_notes()) == (1, [])
+    assert learnt.of(make_trial(2), 10, 500, limit=8, say=notes.append) == 4
+    assert (len(measured), len(notes)) == (1, 1)
 
 
 def test_nothing_is_measured_where_no_stack_is_wished_or_possible(make_trial: MakeTrial, measured: list[str]) -> None:
-    assert StackSizes(1).of(make_trial(0), 10, 500, limit=8) == 1
-    assert StackSizes(None).of(make_trial(0), 10, 500, limit=1) == 1
+    assert StackSizes(1).of(make_trial(0), 10, 500, limit=8, say=print) == 1
+    assert StackSizes(None).of(make_trial(0), 10, 500, limit=1, say=print) == 1
     assert measured == []
 
 

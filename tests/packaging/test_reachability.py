@@ -21,6 +21,8 @@ REGISTER = ("command", "callback", "register_model")
 """Decorators by which Typer and timm learn of a function that nobody calls by name."""
 
 KEPT = {
+    "seedstudy.decide.summary:SUMMARY": "the columns of to_frame",
+    "seedstudy.decide.summary:Summaries.to_frame": "for users in Python: the summary as a frame",
     "seedstudy.stats.variance:VarianceSplit": "the answer of split_variance",
     "seedstudy.stats.variance:split_variance": "no command yet: how much of the variance the finite test set makes",
     "seedstudy.store.store:Store.scan_predictions": "no command yet: the predictions that split_variance needs",

@@ -12,7 +12,6 @@ from seedstudy.read.groups import Request
 from seedstudy.read.published import (
     gpu_hours,
     group_of_mean_and_std,
-    is_mean_and_std,
     read_published_table,
     reference_stds,
     timm_top1,
@@ -35,11 +34,14 @@ def test_rsb_spread_and_cost() -> None:
 
 
 def test_a_published_mean_and_std() -> None:
-    assert not any(map(is_mean_and_std, ("a2", "main:a2@resnet50", "79.5", "t.csv:a2")))
+    for other in ("a2", "main:a2@resnet50", "79.5", "t.csv:a2"):
+        assert group_of_mean_and_std(other, Request()) is None
     group = group_of_mean_and_std("RSB: 79.72 ± 0.1 (n = 100)", Request())
+    assert group is not None
     assert (group.label, group.n, group.values.size) == ("RSB", 100, 0)
     assert group.moments == Moments(mean=79.72, sd=0.1, n=100)
     as_fraction = group_of_mean_and_std("0.795±0.001 n=5", Request(unit="fraction"))
+    assert as_fraction is not None
     assert as_fraction.moments == Moments(mean=79.5, sd=0.1, n=5)
     with pytest.raises(SeedstudyError, match=r'write "79\.5±0\.1 n=5"'):
         group_of_mean_and_std("79.5±0.1", Request())

@@ -56,7 +56,7 @@ def test_differences_of_two_and_of_several() -> None:
     three = document(differences(["a1", "a2", "a3"]))
     assert three["recipes"] == ["a1", "a2", "a3"]
     assert three["differences"][0] == {"key": "epochs", "values": [600, 300, 100]}
-    assert differences(["a2", "a2"]).differences == ()
+    assert differences(["a2", "a2"]).differences == {}
     assert len(differences(["a2", "a2"], everything=True).differences) == len(load_recipe("a2").values())
     assert differences(["a1", "a2"], data=info("shapes")).updates is None
     with pytest.raises(RecipeError, match="needs two recipes or more"):

@@ -1,15 +1,25 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from seedstudy.errors import RecipeError
-from seedstudy.recipes.reader import load_recipe, parse_file, read_recipe, with_values
-from seedstudy.recipes.recipe import Recipe
+from seedstudy.recipes.reader import RecipeFile, load_recipe, read_recipe, with_values
 from tests.recipes.changes import changes
 
+Parse = Callable[[str], RecipeFile]
 HEAD = 'format = 1\nname = "mine"\nbase = "a2"\n'
+
+
+@pytest.fixture
+def parse(tmp_path: Path) -> Parse:
+    def read(text: str) -> RecipeFile:
+        (tmp_path / "mine.toml").write_text(text)
+        return read_recipe(str(tmp_path / "mine.toml"))
+
+    return read
 
 
 def test_diff_of_a1_and_a2_reads_like_the_paper() -> None:
@@ -21,8 +31,8 @@ def test_diff_of_a1_and_a2_reads_like_the_paper() -> None:
     ]
 
 
-def test_base_gives_what_is_not_given_and_keeps_its_sources() -> None:
-    mine = parse_file(HEAD + "[values]\ndrop_path = 0.1\n", where="mine.toml").for_model(None)
+def test_base_gives_what_is_not_given_and_keeps_its_sources(parse: Parse) -> None:
+    mine = parse(HEAD + "[values]\ndrop_path = 0.1\n").for_model(None)
     assert changes(load_recipe("a2"), mine) == [("drop_path", 0.05, 0.1)]
     assert "drop_path" not in mine.sources
     assert mine.sources["epochs"] == load_recipe("a2").sources["epochs"]
@@ -46,12 +56,12 @@ large = {}
 """
 
 
-def test_a_recipe_may_differ_by_model() -> None:
-    text = HEAD + "[values]\ntrain_size = 64\n" + MODELS
-    assert load_text(text, "large").train_size == load_text(text, "unknown").train_size == 64
-    small = load_text(text, "small")
+def test_a_recipe_may_differ_by_model(parse: Parse) -> None:
+    file = parse(HEAD + "[values]\ntrain_size = 64\n" + MODELS)
+    assert file.for_model("large").train_size == file.for_model("unknown").train_size == 64
+    small = file.for_model("small")
     assert (small.train_size, small.dropout, small.sources["train_size"]) == (32, 0.5, "a table")
-    assert small.recipe_id != load_text(text, "large").recipe_id
+    assert small.recipe_id != file.for_model("large").recipe_id
 
 
 def test_an_own_value_wins_over_what_the_base_says_of_models(tmp_path: Path) -> None:
@@ -93,10 +103,6 @@ def test_base_cannot_reach_outside_its_folder(tmp_path: Path, base: str) -> None
         load_recipe(str(path))
 
 
-def load_text(text: str, model: str) -> Recipe:
-    return parse_file(text, where="mine.toml").for_model(model)
-
-
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
@@ -124,9 +130,9 @@ def load_text(text: str, model: str) -> Recipe:
         ("lr = { value = 1.0 }", 'mine.toml: lr must be a value, { value = …, source = "…" } or { missing = "why" }.'),
     ],
 )
-def test_wrong_value_is_one_line_with_file_key_and_cure(lines: str, expected: str) -> None:
+def test_wrong_value_is_one_line_with_file_key_and_cure(lines: str, expected: str, parse: Parse) -> None:
     with pytest.raises(RecipeError) as caught:
-        parse_file(HEAD + f"[values]\n{lines}\n", where="mine.toml").for_model(None)
+        parse(HEAD + f"[values]\n{lines}\n").for_model(None)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -148,9 +154,9 @@ def test_wrong_value_is_one_line_with_file_key_and_cure(lines: str, expected: st
         ('format = 1\nname = "mine"\n[values]\nepochs = 3', "a recipe without a base gives every value"),
     ],
 )
-def test_wrong_head_is_one_line(text: str, expected: str) -> None:
+def test_wrong_head_is_one_line(text: str, expected: str, parse: Parse) -> None:
     with pytest.raises(RecipeError) as caught:
-        parse_file(text, where="mine.toml").for_model(None)
+        parse(text).for_model(None)
     assert expected in str(caught.value)
 
 

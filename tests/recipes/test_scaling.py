@@ -6,12 +6,13 @@ import pytest
 
 from seedstudy.recipes.reader import load_recipe, read_recipe
 from seedstudy.recipes.recipe import Recipe
-from seedstudy.recipes.scaling import scale
+from seedstudy.recipes.scaling import DataFacts, scale
 from tests.recipes.changes import changes
 
 
 def _scaled(name: str, *, n_train: int, epochs: int | None = None, ratio: float = 0.1) -> Recipe:
-    return scale(load_recipe(name), data="d", n_train=n_train, image_size=32, epoch_ratio=ratio, epochs=epochs)
+    data = DataFacts(name="d", n_train=n_train, image_size=32, epoch_ratio=ratio)
+    return scale(load_recipe(name), data, epochs=epochs)
 
 
 def test_scaling_follows_the_written_rule() -> None:
@@ -41,20 +42,21 @@ def test_scaled_epochs_can_be_named() -> None:
 
 def test_on_imagenet_a_recipe_is_used_as_written() -> None:
     a2 = load_recipe("a2")
-    same = scale(a2, data="imagenet", n_train=1_281_167, image_size=None, epoch_ratio=1.0, epochs=None)
-    assert same.recipe_id == a2.recipe_id
-    short = scale(a2, data="imagenet", n_train=1_281_167, image_size=None, epoch_ratio=1.0, epochs=30)
+    imagenet = DataFacts(name="imagenet", n_train=1_281_167, image_size=None, epoch_ratio=1.0)
+    assert scale(a2, imagenet).recipe_id == a2.recipe_id
+    short = scale(a2, imagenet, epochs=30)
     assert [key for key, _, _ in changes(a2, short)] == ["epochs", "warmup_epochs"]
     assert (short.epochs, short.warmup_epochs) == (30, 0.5)
 
 
 def test_scaling_keeps_the_shape_of_step_schedules_and_of_the_average() -> None:
     rs00 = read_recipe("rs00").for_model("resnet200", given={"micro_batch": 256})
-    short = scale(rs00, data="d", n_train=50_000, image_size=32, epoch_ratio=0.1, epochs=None)
+    data = DataFacts(name="d", n_train=50_000, image_size=32, epoch_ratio=0.1)
+    short = scale(rs00, data)
     assert short.schedule == "steps-3,6,8-x0.1"
     assert short.lr == pytest.approx(1.6 * 128 / 4096)  # linear in the batch
     average = load_recipe("torchvision2")
-    short = scale(average, data="d", n_train=50_000, image_size=32, epoch_ratio=0.02, epochs=None)
+    short = scale(average, data, epochs=12)
     old, new = 600 * (1_281_167 // 1024) / 32, 12 * (50_000 // 128) / 1  # updates of the average
     assert short.ema_every == 1
     assert (1 - short.ema_decay) * new == pytest.approx((1 - average.ema_decay) * old)  # type: ignore[operator]

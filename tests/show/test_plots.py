@@ -27,9 +27,8 @@ from seedstudy.errors import StudyError
 from seedstudy.read.published import Table
 from seedstudy.show.plots.audit import plot_audit
 from seedstudy.show.plots.canvas import save_picture
-from seedstudy.show.plots.distributions import plot_distributions
+from seedstudy.show.plots.distributions import plot_distributions, plot_fits
 from seedstudy.show.plots.estimation import plot_estimation
-from seedstudy.show.plots.fits import plot_fits
 from seedstudy.show.plots.power import plot_power
 from seedstudy.show.plots.race import plot_race
 from seedstudy.stats.describe import describe

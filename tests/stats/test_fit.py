@@ -38,7 +38,7 @@ def test_density_cdf_and_draws_belong_to_the_named_distribution(family):
 
     x = np.linspace(-2.5, 3.5, 13)
     free = np.array([[0.3, math.log(1.4), math.log(4.0)][: len(family.params)]])
-    readable = family.readable(free[0])
+    readable = family.readable(free[0], 0.0, 1.0)
     expected = getattr(stats, SCIPY[family.name])(*scipy_args(family.name, readable))
     assert family.log_density(x[None, :], free)[0] == pytest.approx(expected.logpdf(x), abs=1e-10)
     assert family.cdf(x[None, :], free)[0] == pytest.approx(expected.cdf(x), abs=1e-8)
@@ -56,10 +56,17 @@ def test_the_likelihood_reached_is_that_of_scipy(family):
     params, likelihood = fit_rows(family, rows)
     distribution = getattr(stats, SCIPY[family.name])
     for i, row in enumerate(rows):
-        mine = distribution(*scipy_args(family.name, family.readable(params[i]))).logpdf(row).sum()
+        mine = distribution(*scipy_args(family.name, family.readable(params[i], 0.0, 1.0))).logpdf(row).sum()
         assert likelihood[i] == pytest.approx(mine, abs=1e-6)
         theirs = distribution(*distribution.fit(row)).logpdf(row).sum()
         assert likelihood[i] >= theirs - 0.02  # the bounds on shapes cost at most this
+
+
+@pytest.mark.parametrize("family", [*ON_THE_LINE, BETA], ids=lambda family: family.name)
+def test_where_no_simulated_sample_has_a_spread_there_is_nothing_to_fit(family):
+    params, likelihood = fit_rows(family, np.empty((0, 12)))
+    assert params.shape == (0, len(family.params))
+    assert likelihood.shape == (0,)
 
 
 def test_beta_is_fitted_to_the_share():

@@ -140,7 +140,6 @@ def test_the_sequence_ends_where_the_likelihood_ratio_of_the_mixture_is_one_over
 
 def test_the_sequence_counts_information_per_pair_and_claims_nothing_without_spread():
     assert [limit.information for limit in planned(Plan(most=6, method="anytime"))] == [1.5, 2.0, 2.5, 3.0]
-    assert planned(Plan(most=6, method="anytime"), n_arms=1)[-1].information == 6.0
     equal = TDistance(difference=np.array(0.0), se=np.array(0.0), df=np.array(8.0))
     assert not OpenLimit(2.5, 0.05).shows_equivalence(equal, 0.5)
     assert not OpenLimit(2.5, 0.05).shows_difference(equal)

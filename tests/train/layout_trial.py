@@ -14,7 +14,7 @@ from accelerate import PartialState
 
 from seedstudy import data as datasets
 from seedstudy.recipes.reader import load_recipe, with_values
-from seedstudy.recipes.scaling import scale
+from seedstudy.recipes.scaling import DataFacts, scale
 from seedstudy.study.trial import Trial
 from seedstudy.train.trial import train_trial
 from tests.conftest import make_dataset
@@ -30,7 +30,8 @@ def main() -> None:
         recipe, model = with_values(load_recipe("a2"), [*values, *small]), "test_resnet"
     else:
         data = make_dataset(n_val=41)  # odd: no two processes can share it equally
-        whole = scale(load_recipe("a2"), data="tiny", n_train=64, image_size=16, epoch_ratio=0.04, epochs=2)
+        facts = DataFacts(name="tiny", n_train=64, image_size=16, epoch_ratio=0.04)
+        whole = scale(load_recipe("a2"), facts, epochs=2)
         recipe, model = with_values(whole, values), "resnet8_nano"
     trial = Trial(
         recipe=recipe,

@@ -33,7 +33,7 @@ from torchvision.ops._utils import split_normalization_params
 from seedstudy.data.base import Dataset
 from seedstudy.recipes.reader import load_recipe, packaged_names, read_recipe, with_values
 from seedstudy.recipes.recipe import Recipe
-from seedstudy.recipes.scaling import scale
+from seedstudy.recipes.scaling import DataFacts, scale
 from seedstudy.study.seeds import Streams
 from seedstudy.train.devices import accelerator_of
 from seedstudy.train.evaluate import eval_images, evaluate_by_recipe
@@ -697,7 +697,7 @@ SMALL_MODELS = {"rs09": "resnet18", "rs10": "resnet18"}
 def test_every_packaged_recipe_trains_scaled_to_small_images(name: str, data: Dataset, make_trial: Any) -> None:
     file = read_recipe(name)
     published = file.for_model(next(iter(file.models)), given={"micro_batch": 256})
-    recipe = scale(published, data="tiny", n_train=64, image_size=16, epoch_ratio=1.0, epochs=2)
+    recipe = scale(published, DataFacts(name="tiny", n_train=64, image_size=16, epoch_ratio=1.0), epochs=2)
     recipe = with_values(recipe, ["batch_size=16", "micro_batch=16", "drop_path_rule=block"])
     augment = "pil" if recipe.auto_augment else "batched"  # as the launcher has it
     trial = replace(make_trial(0, recipe=recipe), model=SMALL_MODELS.get(name, "resnet8_nano"), augment=augment)

@@ -14,7 +14,7 @@ import torch
 from seedstudy.data.base import Dataset
 from seedstudy.recipes.reader import load_recipe, with_values
 from seedstudy.recipes.recipe import Recipe
-from seedstudy.recipes.scaling import scale
+from seedstudy.recipes.scaling import DataFacts, scale
 from seedstudy.study.seeds import PURPOSES
 from seedstudy.study.trial import Augmentation, EpochReport, Trial, TrialResult
 from seedstudy.train.parts import build_loss, build_mixing, build_optimizer, build_schedule
@@ -173,7 +173,7 @@ def test_learning_rate_of_every_epoch_on_imagenet(name: str) -> None:
 
 
 def test_scaled_schedule_moves_at_every_update() -> None:
-    recipe = scale(load_recipe("a2"), data="d", n_train=1280, image_size=32, epoch_ratio=0.04, epochs=None)
+    recipe = scale(load_recipe("a2"), DataFacts(name="d", n_train=1280, image_size=32, epoch_ratio=0.04))
     optimizer = build_optimizer(torch.nn.Linear(2, 2), recipe)
     schedule = build_schedule(optimizer, recipe, n_updates=10)
     rates = []

@@ -1,4 +1,4 @@
-"""The distribution over seeds: RSB's Figure 2."""
+"""The distribution over seeds: RSB's Figure 2, and the families that were fitted to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from seedstudy.show.format import percent
 from seedstudy.show.plots.canvas import (
+    ARMS,
     BARS,
     BARS_ALPHA,
     DASHES,
@@ -28,13 +30,13 @@ from seedstudy.show.plots.canvas import (
     styled,
     wrap,
 )
-from seedstudy.stats.result import decimals_of
+from seedstudy.stats.result import decimals_of, p_equals
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
-    from seedstudy.decide.summary import Summary
+    from seedstudy.decide.summary import FittedGroup, Summary
     from seedstudy.study.group import Values
 
 _FAR_APART = 4
@@ -98,19 +100,18 @@ def draw_histogram(axes: Axes, summary: Summary, limits: tuple[float, float]) ->
     top = axes.dataLim.y1
     if std > 0:
         x = np.linspace(mean.value - 4 * std, mean.value + 4 * std, 400)
-        curve = group.n * (edges[1] - edges[0]) * np.exp(-((x - mean.value) ** 2) / (2 * std**2))
-        curve /= std * math.sqrt(2 * math.pi)
+        curve = np.exp(-((x - mean.value) ** 2) / (2 * std**2)) / (std * math.sqrt(2 * math.pi))
+        curve *= group.n * (edges[1] - edges[0])
         axes.plot(x, curve, color="black", linewidth=1.3)
         top = max(top, float(curve.max()))
     sns.rugplot(x=group.values, ax=axes, color="black", height=0.05, linewidth=0.8, alpha=0.7)
     decimals = decimals_of(mean)
-    spread = f" ± {std:.{decimals}f}" if group.n > 1 else ""
-    what = "mean ± std" if group.n > 1 else "value"
-    percent = " %" if group.unit == "pp" else ""
-    axes.set_title(
-        f"{wrap(f'{group.label}, {group.eval_set}', TITLE_CHARS)}\n"
-        f"{what} {mean.value:.{decimals}f}{spread}{percent}, n = {group.n} {noun}"
-    )
+    value = f"value {mean.value:.{decimals}f}"
+    if group.n > 1:
+        value = f"mean ± std {mean.value:.{decimals}f} ± {std:.{decimals}f}"
+    unit = " %" if group.unit == "pp" else ""
+    name = wrap(f"{group.label}, {group.eval_set}", TITLE_CHARS)
+    axes.set_title(f"{name}\n{value}{unit}, n = {group.n} {noun}")
     axes.set_xlim(limits)
     axes.set_ylim(0, 1.28 * top)  # room for the words beside seed 0's line
     axes.set_ylabel("number of seeds")
@@ -145,22 +146,16 @@ def edges_of(values: Values, width_of_one: float = 0.0) -> npt.NDArray[np.floati
     low, high = float(values.min()), float(values.max())
     if low == high:
         return low + width_of_one * np.array([-0.5, 0.5])
-    width = (high - low) / (_n_bins(len(values)) - 1)
+    n = len(values)
+    # Sturges' number of bins or sqrt(n), at least 3: few seeds should look like few seeds.
+    width = (high - low) / (max(3, math.ceil(math.log2(n)) + 1, math.ceil(math.sqrt(n))) - 1)
     gaps = np.diff(np.unique(np.round(values, 9)))
     step = float(gaps.min()) if gaps.size else 0.0
+    room = width  # the outermost seeds are in the middle of their bins, not on an edge
     if step > 0 and np.allclose(gaps / step, np.round(gaps / step), atol=1e-4):
-        width = step * max(1, round(width / step))
-        low, high = low - step / 2, high + step / 2
-    else:  # the outermost seeds are in the middle of their bins, not on an edge
-        low, high = low - width / 2, high + width / 2
-    n_bins = math.ceil((high - low) / width - 1e-4)
-    middle = (low + high) / 2
-    return middle + width * (np.arange(n_bins + 1) - n_bins / 2)
-
-
-def _n_bins(n: int) -> int:
-    """Return Sturges' number of bins or sqrt(n), at least 3: few seeds should look like few seeds."""
-    return max(3, math.ceil(math.log2(n)) + 1, math.ceil(math.sqrt(n)))
+        room, width = step, step * max(1, round(width / step))
+    n_bins = math.ceil((high - low + room) / width - 1e-4)
+    return (low + high) / 2 + width * (np.arange(n_bins + 1) - n_bins / 2)
 
 
 def legend_handles(summaries: Sequence[Summary]) -> list[Patch | Line2D]:
@@ -174,3 +169,68 @@ def legend_handles(summaries: Sequence[Summary]) -> list[Patch | Line2D]:
     if any(summary.group.seed0 is not None for summary in summaries):
         handles.append(Line2D([], [], color=MARK, linestyle=DASHES, linewidth=1.6, label="seed 0"))
     return handles
+
+
+# --- what the seeds look like: histogram with fitted curves, and a normal quantile plot ---------------------
+
+
+def plot_fits(groups: Sequence[FittedGroup]) -> Figure:
+    """Draw per eval set the histogram with the Gaussian and the best family, and a normal quantile plot."""
+    with styled():
+        figure = Figure(figsize=(8.2, 3.0 * len(groups) + 0.7), layout="constrained")
+        grid = figure.subplots(len(groups), 2, squeeze=False)
+        for (left, right), fitted in zip(grid, groups, strict=True):
+            _draw_fitted(left, fitted)
+            _draw_quantiles(right, fitted)
+        set_gaps(figure)
+        handles: list[Patch | Line2D] = legend_handles([fitted.summary for fitted in groups])
+        if any(_has_better_family(fitted) for fitted in groups):
+            handles.append(Line2D([], [], color=ARMS[2], linewidth=1.3, label="best family by AICc"))
+        handles.append(Line2D([], [], color="0.45", linewidth=1, label="where normal seeds would lie"))
+        level = groups[0].summary.description.mean.level
+        handles.append(Patch(color=BARS, alpha=0.18, linewidth=0, label=f"pointwise {percent(level)} band"))
+        figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _has_better_family(fitted: FittedGroup) -> bool:
+    """Return whether another family than the normal one is the best."""
+    return bool(fitted.fit.families) and fitted.fit.families[0].name != "normal"
+
+
+def _draw_fitted(axes: Axes, fitted: FittedGroup) -> None:
+    group = fitted.group
+    limits = limits_of_seeds(fitted.summary)
+    draw_histogram(axes, fitted.summary, limits)
+    axes.set_xlabel(axis_label(group, group.eval_set))
+    if _has_better_family(fitted):
+        best = fitted.fit.families[0]
+        x = np.linspace(*limits, 400)
+        width = float(np.diff(edges_of(group.values))[0])
+        curve = group.n * width * fitted.density(best, x)
+        axes.plot(x, curve, color=ARMS[2], linewidth=1.3)
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(bottom, max(top, 1.28 * float(curve.max())))
+        # Below the words of seed 0, on the other side of its line.
+        is_right = group.seed0 is not None and group.seed0 < sum(limits) / 2
+        x_name, side = (0.98, "right") if is_right else (0.02, "left")
+        axes.text(x_name, 0.89, best.name, transform=axes.transAxes, ha=side, va="top", size=SMALL, color=ARMS[2])
+
+
+def _draw_quantiles(axes: Axes, fitted: FittedGroup) -> None:
+    """Draw observed against normal quantiles: on the line where seeds are normal."""
+    group, qq = fitted.group, fitted.fit.qq
+    if qq is None:
+        axes.set_visible(False)
+        return
+    description = fitted.summary.description
+    x = np.array(qq.theoretical)
+    axes.fill_between(x, qq.low, qq.high, color=BARS, alpha=0.18, linewidth=0)
+    line = description.mean.value + description.std.value * x
+    axes.plot(x, line, color="0.45", linewidth=1)
+    axes.plot(x, qq.observed, color=BARS, marker="o", markersize=3.5, linestyle="none", alpha=BARS_ALPHA + 0.3)
+    p_values = ", ".join(f"{test.test} {p_equals(test.p_value)}" for test in fitted.fit.normality[:2])
+    axes.set_title(f"normal quantile plot\n{p_values}")
+    axes.set_xlabel("normal quantile (std from the mean)")
+    axes.set_ylabel(axis_label(group, group.eval_set))
+    plain_ticks(axes)

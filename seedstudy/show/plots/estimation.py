@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import seaborn as sns
 from matplotlib.figure import Figure
 
-from seedstudy.show.format import ends, percent
+from seedstudy.show.format import percent, with_interval
 from seedstudy.show.plots.canvas import (
     ARMS,
     SMALL,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from seedstudy.stats.result import Estimate
     from seedstudy.study.group import Values
 
-# The estimation plot: a row per recipe, in units of rows (y grows downwards); sizes in inches.
+# A row per recipe, in units of rows (y grows downwards); sizes in inches.
 _PANEL_WIDTH, _ROW_HEIGHT, _PANEL_OVERHEAD = 3.3, 0.68, 0.62
 _TEXT_Y, _DOTS_Y, _BAR_Y, _DOTS_HALF_HEIGHT = -0.33, 0.0, 0.33, 0.18
 
@@ -43,16 +43,18 @@ def plot_estimation(answers: Sequence[Answer]) -> Figure:
     One column per eval set, one row per recipe with the baseline on top; the band is the declared margin. Answers
     with several baselines are drawn one block below the other.
     """
-    blocks = [block for _, block in sorted(_by_baseline(answers).items())]
+    by_baseline: dict[tuple[str, ...], list[Answer]] = defaultdict(list)
+    for answer in answers:
+        by_baseline[identity(answer.a)].append(answer)
+    blocks = list(by_baseline.values())
     eval_sets = list(dict.fromkeys(answer.a.eval_set for answer in answers))
     n_challengers = [max(rows_of([answer.b for answer in block])) + 1 for block in blocks]
     n_panel_rows = [n for count in n_challengers for n in (count + 1, count)]
     with styled():
-        caption = _caption(answers)
-        labels = {group.label for answer in answers for group in (answer.a, answer.b)}
-        longest = max(len(line) for label in labels for line in row_label(label).split("\n"))
+        labels = {row_label(group.label) for answer in answers for group in (answer.a, answer.b)}
+        longest = max(len(line) for label in labels for line in label.split("\n"))
         width = 0.07 * (longest + 2) + _PANEL_WIDTH * len(eval_sets) + 0.2
-        lines = textwrap.wrap(caption, int(16.5 * width))
+        lines = textwrap.wrap(_caption(answers), int(16.5 * width))
         height = _ROW_HEIGHT * sum(n_panel_rows) + _PANEL_OVERHEAD * len(n_panel_rows) + 0.16 * len(lines) + 0.25
         figure = Figure(figsize=(width, height), layout="constrained")
         grid = figure.subplots(len(n_panel_rows), len(eval_sets), squeeze=False, height_ratios=n_panel_rows)
@@ -62,27 +64,17 @@ def plot_estimation(answers: Sequence[Answer]) -> Figure:
             rows = rows_of([answer.b for answer in block])
             for column, eval_set in enumerate(eval_sets):
                 shown = {row: x for row, x in zip(rows, block, strict=True) if x.a.eval_set == eval_set}
-                if not shown:
-                    continue
-                _seeds(grid[2 * index][column], shown, max(rows) + 2)
-                _differences(grid[2 * index + 1][column], shown, max(rows) + 1)
-            first = next(iter(block)).a
-            by_row = {row: answer.b.label for row, answer in zip(rows, block, strict=True)}
-            names = [row_label(by_row[row]) for row in sorted(by_row)]
-            _name_rows(grid[2 * index], [f"{row_label(first.label)}\n(baseline)", *names])
-            _name_rows(grid[2 * index + 1], [f"{name}\n− {row_label(first.label)}" for name in names])
+                if shown:
+                    _seeds(grid[2 * index][column], shown, max(rows) + 2)
+                    _differences(grid[2 * index + 1][column], shown, max(rows) + 1)
+            baseline = row_label(block[0].a.label)
+            by_row = {row: row_label(answer.b.label) for row, answer in zip(rows, block, strict=True)}
+            names = [by_row[row] for row in sorted(by_row)]
+            _name_rows(grid[2 * index], [f"{baseline}\n(baseline)", *names])
+            _name_rows(grid[2 * index + 1], [f"{name}\n− {baseline}" for name in names])
         set_gaps(figure)
         figure.supxlabel("\n".join(lines), size=SMALL, x=0.01, ha="left")
     return figure
-
-
-def _by_baseline(answers: Sequence[Answer]) -> dict[int, list[Answer]]:
-    """Return the answers by the row of their baseline, in the order given."""
-    names = list(dict.fromkeys(identity(answer.a) for answer in answers))
-    blocks: dict[int, list[Answer]] = {}
-    for answer in answers:
-        blocks.setdefault(names.index(identity(answer.a)), []).append(answer)
-    return blocks
 
 
 def _seeds(axes: Axes, answers: dict[int, Answer], n_rows: int) -> None:
@@ -100,22 +92,10 @@ def _seeds(axes: Axes, answers: dict[int, Answer], n_rows: int) -> None:
     for row, arm in arms.items():
         size = 4.4 if arm.n <= 30 else 2.9
         if arm.values.size:  # of a published mean no seed is known
-            sns.scatterplot(
-                x=arm.values,
-                y=row + _DOTS_Y + _swarm(arm.values, limits, size),
-                ax=axes,
-                s=size**2,
-                color=ARMS[row % len(ARMS)],
-                alpha=0.75,
-                linewidth=0,
-                legend=False,
-            )
+            y, color = row + _DOTS_Y + _swarm(arm.values, limits, size), ARMS[row % len(ARMS)]
+            axes.scatter(arm.values, y, s=size**2, color=color, alpha=0.75, linewidth=0)
         _interval(axes, means[row], row + _BAR_Y)
-        decimals = decimals_of(means[row])
-        text = f"{means[row].value:.{decimals}f}"
-        if means[row].has_interval:
-            text += f" {ends(means[row].low, means[row].high, decimals)}"
-        _row_text(axes, row, f"{text}, n = {arm.n}")
+        _row_text(axes, row, f"{with_interval(means[row], decimals_of(means[row]))}, n = {arm.n}")
     axes.set_title(arms[0].eval_set, size=10, weight="bold")
     axes.set_xlabel(axis_label(arms[0]))
 
@@ -138,15 +118,9 @@ def _differences(axes: Axes, answers: dict[int, Answer], n_rows: int) -> None:
             axes.fill_betweenx(reach, -margin, margin, color="0.88", linewidth=0, zorder=0)
         axes.plot([0, 0], reach, color="0.45", linewidth=1, zorder=1)
         _interval(axes, difference, row + 0.16, _deciding(answer))
-        decimals = decimals_of(difference)
-        text = f"{difference.value:+.{decimals}f}"
-        if difference.has_interval:
-            text += f" {ends(difference.low, difference.high, decimals, sign='+')}"
+        text = with_interval(difference, decimals_of(difference), sign="+", interval_sign="+")
         _row_text(axes, row, text.replace("-", "−"))
-        axes.text(
-            1, row + _TEXT_Y, answer.verdict.word, transform=axes.get_yaxis_transform(), ha="right", va="center",
-            size=SMALL, weight="bold",
-        )  # fmt: skip
+        _row_text(axes, row, answer.verdict.word, x=1, ha="right", weight="bold")
     better = "← better" if some.rule.lower_is_better else "better →"
     axes.set_xlabel(f"difference{' (percentage points)' if some.a.unit == 'pp' else ''}, {better}")
 
@@ -171,8 +145,8 @@ def _name_rows(panels: Iterable[Axes], names: Sequence[str]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _row_text(axes: Axes, row: int, text: str) -> None:
-    axes.text(0, row + _TEXT_Y, text, transform=axes.get_yaxis_transform(), va="center", size=SMALL)
+def _row_text(axes: Axes, row: int, text: str, x: float = 0, **how: Any) -> None:
+    axes.text(x, row + _TEXT_Y, text, transform=axes.get_yaxis_transform(), va="center", size=SMALL, **how)
 
 
 def _interval(axes: Axes, estimate: Estimate, y: float, inner: Estimate | None = None) -> None:
