@@ -38,7 +38,10 @@ def audit(
     save: options.Save = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Say which differences of a published table of single runs exceed seed noise."""
+    """Say which published differences exceed seed noise.
+
+    For a table of single runs and the std over seeds that they probably have.
+    """
     from seedstudy.show.audit import audit_tables
 
     answer = ss.audit(

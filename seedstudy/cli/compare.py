@@ -48,7 +48,9 @@ def compare(
     save: options.Save = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Give the verdict on B (C…) against A: better, worse, equivalent or inconclusive.
+    """Give the verdict on B (C…) against A.
+
+    Better, worse, equivalent or inconclusive, on every eval set that both have.
 
     A, B: RECIPE, RECIPE@MODEL, STUDY:RECIPE@MODEL; a file (numbers.txt, table.csv, table.csv:RECIPE,
     table.csv:COLUMN=VALUE), a folder of logs (runs/a2), a quoted pattern ("runs/*/summary.csv"), or a published

@@ -24,7 +24,9 @@ def import_files(
     eval_sets: options.EvalSets = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Put trials trained elsewhere into a study, so that every other command works on them.
+    """Put trials trained elsewhere into a study.
+
+    Every other command then works on them.
 
     Reads CSV, Parquet, JSON, plain numbers, timm's summary.csv, Lightning's metrics.csv, Hugging Face's
     all_results.json and trainer_state.json, exports of Weights & Biases, and TensorBoard event files.

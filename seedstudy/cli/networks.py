@@ -19,7 +19,10 @@ def cost(
     counts_only: Annotated[bool, typer.Option("--counts-only", help="Count, but time nothing.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show what networks cost without training them: parameters, multiply-adds, activations, latency, memory."""
+    """Show what networks cost, without training them.
+
+    Parameters, multiply-adds, activations, latency, throughput, memory.
+    """
     from seedstudy.show.networks import cost_table
 
     answer = ss.cost(*models, size=size, batch=batch, repeats=repeats, counts_only=counts_only, say=options.tell)
@@ -45,7 +48,10 @@ def evaluate(
     study: Annotated[str, typer.Option("--study", help="Study the result is added to.")] = "evaluated",
     as_json: options.AsJson = False,
 ) -> None:
-    """Evaluate published or own weights on val, ReaL and V2; the result is kept beside trained trials."""
+    """Evaluate published or own weights on val, ReaL and V2.
+
+    The result is kept beside trained trials.
+    """
     from seedstudy.show.networks import evaluation_table
 
     answer = ss.evaluate(

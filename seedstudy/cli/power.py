@@ -35,7 +35,10 @@ def power(
     save: options.Save = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Plan: seeds per arm for a difference, smallest detectable difference for n seeds, and their cost."""
+    """Plan the seeds per arm, or the difference that they show.
+
+    Seeds for a difference, smallest detectable difference for n seeds, power for both, and what they cost.
+    """
     from seedstudy.show.plan import power_lines
 
     answer = ss.power(

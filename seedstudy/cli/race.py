@@ -43,7 +43,10 @@ def race(
     save: options.Save = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Add seeds, round by round, until the question is decided; the same command goes on."""
+    """Add seeds, round by round, until the question is decided.
+
+    The same command resumes a race that was interrupted.
+    """
     from seedstudy.show.race import look_lines, race_tables
 
     def say_look(race: Race) -> None:

@@ -29,7 +29,10 @@ def run(
     eval_sets: options.EvalSets = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train recipes across seeds; the same command goes on with what is missing."""
+    """Train recipes across seeds; the same command resumes.
+
+    Finished trials are left alone. Repeat the command after an interruption.
+    """
     answer = ss.run(
         study_file,
         recipes=recipe,

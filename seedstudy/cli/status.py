@@ -23,7 +23,10 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show the state of every trial of a study: queued, running (where, since when, time left), ok, failed (why), …."""
+    """Show the state of every trial of a study.
+
+    Queued, running (where, since when, time left), ok, failed (why), diverged, interrupted, lost or damaged.
+    """
     if not watch or as_json:
         _print(ss.status(study, results=results), as_json=as_json)
         return
@@ -47,7 +50,10 @@ def _print(answer: StudyStatus, *, as_json: bool) -> None:
 
 
 def cancel(study: options.StudyArgument = "main", results: options.Results = Path("results")) -> None:
-    """Stop a study's trials, wherever they run; each keeps its state, and `seedstudy run` goes on with it."""
+    """Stop a study's trials, wherever they run.
+
+    Each keeps its state, and `seedstudy run` resumes it.
+    """
     from seedstudy import api
 
     done = api.cancel(study, results=results)
@@ -62,7 +68,10 @@ def clean(
     results: options.Results = Path("results"),
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove what finished trials left behind: checkpoints, leases nobody holds, temporary files. Results stay."""
+    """Remove what finished trials left behind; results stay.
+
+    Checkpoints, leases that nobody holds, temporary files.
+    """
     from seedstudy import api
 
     files = api.leftovers(study, results=results)

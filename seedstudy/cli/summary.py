@@ -21,7 +21,10 @@ def summary(
     save: options.Save = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show n, mean, std, min, max and seed 0 per eval set, each with its interval (the RSB table)."""
+    """Show n, mean, std, min, max and seed 0, with intervals.
+
+    One row per recipe and eval set: the table of "ResNet strikes back".
+    """
     from seedstudy.show.summary import summary_tables
 
     answer = ss.summary(*what or (), **options.values(where), eval_sets=options.eval_names(eval_sets), level=level)
@@ -44,7 +47,10 @@ def fit(
     save: options.Save = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Describe the distribution over seeds: families, goodness of fit, histogram with Gaussian fit (RSB Figure 2)."""
+    """Describe the distribution over seeds.
+
+    Families of distributions, goodness of fit, and with --save the histogram with its Gaussian fit (RSB Figure 2).
+    """
     from seedstudy.show.summary import fit_table
 
     names = options.eval_names(eval_sets)

@@ -13,6 +13,9 @@ from torch import Tensor
 from seedstudy.errors import StudyError
 from seedstudy.recipes.recipe import Recipe
 
+Channels = tuple[float, float, float]
+"""One number per colour, on the 0-1 scale."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preprocessing:
@@ -23,18 +26,14 @@ class Preprocessing:
     crop: float
     """Share of the resized image's side that the centre crop keeps."""
     interpolation: Literal["bilinear", "bicubic"]
-    mean: tuple[float, float, float]
-    """Per channel, on the 0-1 scale; so is ``std``."""
-    std: tuple[float, float, float]
+    mean: Channels
+    std: Channels
 
     @classmethod
-    def from_recipe(
-        cls, recipe: Recipe, *, mean: tuple[float, float, float], std: tuple[float, float, float]
-    ) -> Preprocessing:
+    def from_recipe(cls, recipe: Recipe, *, mean: Channels, std: Channels) -> Preprocessing:
         """Return what a recipe says of test images; mean and std are those of the data set, or of weights."""
-        return cls(
-            size=recipe.test_size, crop=recipe.test_crop, interpolation=recipe.test_interpolation, mean=mean, std=std
-        )
+        interpolation = recipe.test_interpolation
+        return cls(size=recipe.test_size, crop=recipe.test_crop, interpolation=interpolation, mean=mean, std=std)
 
     @classmethod
     def from_timm(cls, config: Mapping[str, Any]) -> Preprocessing:
@@ -56,10 +55,8 @@ class Preprocessing:
 
     def transform(self) -> Any:
         """Return timm's resizing and centre crop of one PIL image; the result is uint8, (3, size, size)."""
-        # As with timm's prefetcher, whole batches are normalised afterwards.
-        return transforms_imagenet_eval(
-            self.size, crop_pct=self.crop, interpolation=self.interpolation, use_prefetcher=True
-        )
+        options = {"crop_pct": self.crop, "interpolation": self.interpolation}
+        return transforms_imagenet_eval(self.size, use_prefetcher=True, **options)  # batches are normalised afterwards
 
 
 class Normaliser:

@@ -58,10 +58,9 @@ class Outcome:
             update = epoch * len(losses) + int(is_bad.nonzero()[0]) + 1
             self.reason = f"the loss was not finite at update {update} (epoch {epoch + 1})"
             return None
-        names, recipe = eval_sets_after(epoch, self.trial.recipe, self.data), self.trial.recipe
-        self.evaluations = evaluate_by_recipe(
-            self.network, self.data, names, recipe, self.accelerator.device, self.shard
-        )
+        recipe, device = self.trial.recipe, self.accelerator.device
+        names = eval_sets_after(epoch, recipe, self.data)
+        self.evaluations = evaluate_by_recipe(self.network, self.data, names, recipe, device, self.shard)
         watched = self.evaluations.get(self.data.watched)
         report = EpochReport(
             epoch=epoch + 1,

@@ -336,8 +336,8 @@ TOLERANCE = 1e-3
 def why_not_stackable(model: str, recipe: Recipe, n_classes: int) -> str:
     """Return what keeps a model from being stacked; empty where the stack's logits equal the single networks'.
 
-    Two networks with random weights (also where they start at zero) run singly and stacked, in training mode, with
-    stochastic depth. This shows whether anything mixes channels outside the known layers (concatenation, attention).
+    Two networks with random weights (also where they start at zero) run singly and stacked, in training mode. This
+    shows whether anything mixes channels outside the known layers (concatenation, attention).
     """
     networks = [build_model(model, recipe, n_classes, seed=seed) for seed in (0, 1)]
     for name, module in networks[0].named_modules():

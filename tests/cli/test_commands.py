@@ -245,3 +245,11 @@ def test_ambiguous_selector_lists_the_candidates(cli: Cli, make_store: MakeStore
     code, _, err = cli("compare", "a3", "a2")
     assert code == 2
     assert '"a2" is ambiguous: say which of a2@resnet20, a2@resnet8_nano.' in err
+
+
+def test_no_command_is_described_by_half_a_sentence(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = cli("--help")
+    assert code == 0
+    assert "..." not in out.partition("Commands:")[2]
+    assert max(map(len, out.splitlines())) <= 80
