@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from seedstudy.decide.audit import Audit
     from seedstudy.decide.compare import Comparisons, Correction
     from seedstudy.decide.grid import Grids
-    from seedstudy.decide.group import Selector, Source
     from seedstudy.decide.plan import PowerPlan
     from seedstudy.decide.race import Race
+    from seedstudy.decide.select import Selector, Source
     from seedstudy.decide.summary import Fits, Summaries
     from seedstudy.engines.status import Cancellation, StudyStatus
     from seedstudy.engines.watch import Say
@@ -219,7 +219,7 @@ def fit(
         Images of the eval set, where the numbers do not say: accuracies come in steps of one image.
 
     """
-    from seedstudy.decide.group import n_selectors, select_arms
+    from seedstudy.decide.select import n_selectors, select_arms
     from seedstudy.decide.summary import Fits, fit_group
 
     source = _source(results, study, eval_sets, metric, unit)
@@ -271,7 +271,7 @@ def compare(
 
     """
     from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
-    from seedstudy.decide.group import n_selectors, select_arms
+    from seedstudy.decide.select import n_selectors, select_arms
 
     if correction not in CORRECTIONS:
         raise StudyError(f'--correction "{correction}" is no correction.{suggest(correction, CORRECTIONS)}')
@@ -298,7 +298,7 @@ def grid(
     `what` as in :func:`compare`: every combination of at least two models and two recipes; none: the whole study.
     """
     from seedstudy.decide.grid import Grids, analyse_grid
-    from seedstudy.decide.group import select
+    from seedstudy.decide.select import select
 
     source = _source(results, study, eval_sets, metric, unit)
     _check_level(level)
@@ -323,7 +323,7 @@ def across_data(
     """
     from seedstudy.decide import across
     from seedstudy.decide.compare import rule_for
-    from seedstudy.decide.group import n_selectors, select
+    from seedstudy.decide.select import n_selectors, select
 
     if n_selectors(what) < 2:
         raise StudyError("--across-data needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
@@ -379,8 +379,8 @@ def race(
 
     """
     from seedstudy.decide.compare import rule_for
-    from seedstudy.decide.group import on_one_eval_set, select_arms
     from seedstudy.decide.race import replay_groups
+    from seedstudy.decide.select import on_one_eval_set, select_arms
 
     given = {key: value for key, value in (plan or {}).items() if value is not None}
     if replay:
@@ -454,7 +454,7 @@ def power(
 
     """
     from seedstudy.decide import plan
-    from seedstudy.decide.group import on_one_eval_set, select_arms
+    from seedstudy.decide.select import on_one_eval_set, select_arms
 
     source = _source(results, study, eval_set, metric, unit)
     groups = [on_one_eval_set(arm, source) for arm in select_arms(pilots, source)]
@@ -509,7 +509,7 @@ def audit(
     """
     from seedstudy.decide import audit as audits
     from seedstudy.decide.compare import is_lower_better
-    from seedstudy.decide.group import select_arms
+    from seedstudy.decide.select import select_arms
     from seedstudy.read.published import read_published_table
     from seedstudy.stats.audit import Cells
 
@@ -820,7 +820,7 @@ def _source(
     metric: str = "top1",
     unit: str | None = None,
 ) -> Source:
-    from seedstudy.decide.group import Source
+    from seedstudy.decide.select import Source
 
     names = None if eval_sets is None else (eval_sets,) if isinstance(eval_sets, str) else tuple(eval_sets)
     return Source(results=Path(results), study=study, eval_sets=names, metric=metric, unit=unit)
@@ -837,7 +837,7 @@ def _path(path: str | Path | None) -> Path | None:
 
 
 def _summaries(what: Sequence[Any], source: Source, *, level: float) -> Summaries:
-    from seedstudy.decide.group import select, with_distinct_labels
+    from seedstudy.decide.select import select, with_distinct_labels
     from seedstudy.decide.summary import Summaries, summarise
 
     _check_level(level)

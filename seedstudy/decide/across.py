@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seedstudy.decide.compare import Answer, Comparisons, judge_pairs
-from seedstudy.decide.group import by_eval_set, moments_of
+from seedstudy.decide.select import by_eval_set, moments_of
 from seedstudy.decide.summary import DEFAULT_RNG_SEED
 from seedstudy.decide.verdict import Rule
 from seedstudy.document import FLAT, fields_of, shown_as
 from seedstudy.errors import StudyError
-from seedstudy.stats.across import Pooled, Ranking, pool_differences, rank_recipes
+from seedstudy.stats.across import Combined, Ranking, combine_differences, rank_recipes
 from seedstudy.study.group import Group
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PooledAnswer:
+class CombinedAnswer:
     """B against A on one eval set over all data sets."""
 
     a: str
@@ -26,7 +26,7 @@ class PooledAnswer:
     eval_set: str
     unit: str | None
     data_sets: tuple[str, ...] = field(metadata=shown_as("data"))
-    pooled: Pooled | None = field(metadata=FLAT)
+    pooled: Combined | None = field(metadata=FLAT)
     """None below three data sets: they are read one by one."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class AcrossData:
     """Recipes on several data sets: the answers one by one, and what they say together."""
 
     comparisons: Comparisons = field(metadata=FLAT)
-    pooled: tuple[PooledAnswer, ...] = field(metadata=shown_as("across_data"))
+    pooled: tuple[CombinedAnswer, ...] = field(metadata=shown_as("across_data"))
     """Per eval set, every further recipe against the first."""
     ranked: tuple[RankedAnswer, ...] = field(metadata=shown_as("ranks"))
     """Per eval set all recipes; empty below three data sets."""
@@ -110,15 +110,15 @@ def _names(arms: Sequence[Sequence[Group]]) -> list[str]:
     return called
 
 
-def _pooled(names: tuple[str, str], eval_set: str, of_pair: Sequence[Answer], level: float) -> PooledAnswer:
+def _pooled(names: tuple[str, str], eval_set: str, of_pair: Sequence[Answer], level: float) -> CombinedAnswer:
     usable = [answer for answer in of_pair if answer.comparison.se > 0.0]
     differences, errors = [x.comparison.difference for x in usable], [x.comparison.se for x in usable]
-    return PooledAnswer(
+    return CombinedAnswer(
         a=names[0],
         b=names[1],
         eval_set=eval_set,
         unit=of_pair[0].a.unit if of_pair else None,
-        pooled=pool_differences(differences, errors, level=level) if len(usable) >= 3 else None,
+        pooled=combine_differences(differences, errors, level=level) if len(usable) >= 3 else None,
         data_sets=tuple(str(answer.a.data) for answer in usable),
     )
 

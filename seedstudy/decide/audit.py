@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from seedstudy.data.base import EVAL_SET_ORDER
-from seedstudy.decide.group import by_eval_set, moments_of
+from seedstudy.decide.select import by_eval_set, moments_of
 from seedstudy.document import fields_of, finite
 from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.published import Table, reference_stds

@@ -15,7 +15,7 @@ import numpy as np
 
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.decide.answers import Answers
-from seedstudy.decide.group import by_eval_set, moments_of
+from seedstudy.decide.select import by_eval_set, moments_of
 from seedstudy.decide.summary import DEFAULT_RNG_SEED, doubts_of
 from seedstudy.decide.verdict import Overall, Rule, Verdict, decide, overall
 from seedstudy.document import FLAT, HIDDEN, document, ends, fields_of, finite, shown_as

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seedstudy.decide.answers import Answers
-from seedstudy.decide.group import moments_of
+from seedstudy.decide.select import moments_of
 from seedstudy.decide.summary import doubts_of
 from seedstudy.document import ends, fields_of, finite, shown_as
 from seedstudy.errors import StudyError

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from seedstudy.decide.group import moments_of
+from seedstudy.decide.select import moments_of
 from seedstudy.document import FLAT, HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StatisticsError, StudyError
 from seedstudy.read.published import gpu_hours, reference_stds

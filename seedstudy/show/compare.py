@@ -26,7 +26,7 @@ from seedstudy.show.format import (
 from seedstudy.stats.result import decimals_of, format_p, p_equals
 
 if TYPE_CHECKING:
-    from seedstudy.decide.across import AcrossData, PooledAnswer, RankedAnswer
+    from seedstudy.decide.across import AcrossData, CombinedAnswer, RankedAnswer
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.decide.grid import GridAnswer
     from seedstudy.stats.result import Estimate
@@ -236,7 +236,7 @@ def across_data_tables(answer: AcrossData) -> RenderableType:
     )
 
 
-def _pooled(answer: PooledAnswer) -> Text:
+def _pooled(answer: CombinedAnswer) -> Text:
     line = f"{answer.b} against {answer.a}, {answer.eval_set}, {len(answer.data_sets)} data sets: "
     p = answer.pooled
     if p is None:

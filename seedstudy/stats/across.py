@@ -20,7 +20,7 @@ FEWEST_DATA_SETS = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pooled:
+class Combined:
     """One difference over several data sets, which may truly differ in it."""
 
     difference: Estimate
@@ -63,7 +63,7 @@ class Ranking:
     warnings: tuple[str, ...] = ()
 
 
-def pool_differences(differences: Sequence[Estimate], errors: Sequence[float], *, level: float = 0.95) -> Pooled:
+def combine_differences(differences: Sequence[Estimate], errors: Sequence[float], *, level: float = 0.95) -> Combined:
     """Combine the differences of two recipes on several data sets by a random-effects model.
 
     Between-variance by Paule & Mandel (1982), interval by Hartung & Knapp (2001), both from statsmodels; prediction
@@ -109,7 +109,7 @@ def pool_differences(differences: Sequence[Estimate], errors: Sequence[float], *
         warnings = (f"{k} data sets hardly show how the difference varies between them; read them one by one",)
 
     ends, ends_new = (value - half, value + half), (value - half_new, value + half_new)
-    return Pooled(
+    return Combined(
         difference=Estimate.of(value, ends, level=level, n=k, method="hartung-knapp"),
         new_data_set=Estimate.of(value, ends_new, level=level, n=k, method="random-effects-prediction"),
         p_value=bounded_p(2 * float(special.stdtr(k - 1, -abs(value) / error))),

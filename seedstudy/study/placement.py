@@ -10,7 +10,7 @@ from typing import Any, Literal, get_type_hints
 from seedstudy.errors import StudyError, suggest
 from seedstudy.recipes.recipe import Recipe, typed
 
-Engine = Literal["local", "slurm", "ray"]
+EngineName = Literal["local", "slurm", "ray"]
 
 LOADERS = "SEEDSTUDY_LOADERS"
 """Environment variable: worker processes that decode images for one training process; 0 decodes in the process."""
@@ -20,7 +20,7 @@ LOADERS = "SEEDSTUDY_LOADERS"
 class Placement:
     """Engine and resources. Beyond rounding, no result depends on them except through ``processes``."""
 
-    engine: Engine = "local"
+    engine: EngineName = "local"
     workers: int | None = None
     """Trials trained at a time; None: as many as there is room for."""
     processes: int = 1

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from seedstudy.errors import StatisticsError
-from seedstudy.stats.across import pool_differences, rank_recipes
+from seedstudy.stats.across import combine_differences, rank_recipes
 from seedstudy.stats.result import Estimate
 
 
@@ -16,7 +16,7 @@ VALUES, ERRORS = [0.10, 0.30, 0.35, 0.65, 0.45, 0.15], [0.05, 0.08, 0.06, 0.10, 
 def test_paule_mandel_and_hartung_knapp_by_their_defining_equations():
     from scipy import stats
 
-    result = pool_differences(estimates(VALUES), ERRORS)
+    result = combine_differences(estimates(VALUES), ERRORS)
     effects, k = np.array(VALUES), len(VALUES)
     weights = 1 / (np.square(ERRORS) + result.tau**2)
     mean = weights @ effects / weights.sum()
@@ -32,7 +32,7 @@ def test_paule_mandel_and_hartung_knapp_by_their_defining_equations():
 
 
 def test_data_sets_that_agree_have_no_spread_of_their_own():
-    result = pool_differences(estimates([0.2, 0.21, 0.19, 0.2]), [0.1] * 4)
+    result = combine_differences(estimates([0.2, 0.21, 0.19, 0.2]), [0.1] * 4)
     assert result.tau == 0.0
     assert result.heterogeneity_p > 0.9
     # Hartung-Knapp alone would divide by the luck of agreement.
@@ -44,7 +44,7 @@ def test_data_sets_that_agree_have_no_spread_of_their_own():
 
 def test_the_interval_excludes_zero_exactly_when_p_says_so():
     for shift in np.linspace(-1, 1, 41):
-        result = pool_differences(estimates(np.array(VALUES) + shift), ERRORS)
+        result = combine_differences(estimates(np.array(VALUES) + shift), ERRORS)
         excludes = result.difference.low > 0 or result.difference.high < 0
         assert excludes == (result.p_value < 0.05)
 
@@ -55,7 +55,7 @@ def test_the_interval_excludes_zero_exactly_when_p_says_so():
 )
 def test_pooling_what_cannot_be_pooled_is_refused(values, errors):
     with pytest.raises(StatisticsError):
-        pool_differences(estimates(values), errors)
+        combine_differences(estimates(values), errors)
 
 
 def test_recipes_are_ranked_over_data_sets():
@@ -102,4 +102,4 @@ def test_recipes_that_rank_alike_everywhere():
     six = rank_recipes({"a": np.arange(6.0), "b": np.arange(6.0) ** 2 - 3})
     assert six.warnings == ()
     assert rank_recipes({"a": [1, 2, 3], "b": [1, 2, 3]}).pairs[0].p_value == 1.0
-    assert pool_differences(estimates([1, 2, 3]), [1, 1, 1]).difference.value == pytest.approx(2.0)
+    assert combine_differences(estimates([1, 2, 3]), [1, 1, 1]).difference.value == pytest.approx(2.0)
