@@ -26,6 +26,7 @@ def varied(**knobs: object) -> Difficulty:
     return dataclasses.replace(PLAIN, **knobs)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_golden_bytes(data: Dataset) -> None:
     """Whoever changes a pixel, a label or their order changes published numbers: say so in the changelog."""
     assert data.fingerprint == "f36dcd6e206c3f5b"

@@ -67,6 +67,7 @@ def test_several_data_sets_are_compared_one_by_one_and_pooled(cli: Cli) -> None:
     assert "smallest attainable p of Wilcoxon" in out
 
 
+@pytest.mark.slow
 def test_several_recipes_are_ranked_over_the_data_sets_that_all_of_them_have(cli: Cli) -> None:
     from scipy import stats
 

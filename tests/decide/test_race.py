@@ -75,6 +75,7 @@ def test_the_last_look_shows_what_compare_shows(arms):
     assert pair.last.p_value == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue)
 
 
+@pytest.mark.slow
 def test_a_race_that_is_fed_round_by_round_takes_the_path_of_the_whole(arms):
     rule = RaceRule(arms=("a", "b"), plan=Plan(margin=0.1))
     whole = replay(arms, rule)

@@ -16,6 +16,7 @@ Cli = Callable[..., tuple[int, str, str]]
 SWEEP = (79.7 + np.random.default_rng(5).normal(0, 0.1, 40)).tolist()
 
 
+@pytest.mark.slow
 def test_fit_gives_the_contracts_keys(cli: Cli, make_store: Callable[..., Store]) -> None:
     make_store(n_seeds=12, a2=0.8)
     code, out, err = cli("fit", "a2", "--json")

@@ -76,6 +76,7 @@ def test_half_a_character_in_json_is_one_line() -> None:
         check("json", content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["parquet", "predictions"])
 def test_one_wrong_byte_in_a_parquet_file_does_not_end_the_process(name: str) -> None:
     """Found by fuzzing: Polars panics at some such files, and aborts at others."""
@@ -84,6 +85,7 @@ def test_one_wrong_byte_in_a_parquet_file_does_not_end_the_process(name: str) ->
         check(name, right[:place] + b"\x01" + right[place + 1 :])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_no_file_makes_a_traceback(name: str) -> None:
     right = TARGETS[name][1]()

@@ -61,6 +61,7 @@ def percent(is_correct: np.ndarray) -> str:
     return f"{100 * int(is_correct.sum()) / len(is_correct):.3f}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_val_and_real(
     model: str, val: EvalSet, val_top1: dict[str, np.ndarray], published: dict[str, dict[str, str]]

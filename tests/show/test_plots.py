@@ -361,6 +361,7 @@ def test_words_are_neither_clipped_nor_on_top_of_each_other(n: int, n_recipes: i
     assert_words_are_readable(plot_estimation(answers(*arms, margin=0.1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed0", [78.9, 79.6, 80.2])
 def test_words_of_a_fit_are_readable(seed0: float) -> None:
     flat = np.linspace(79.0, 80.5, 60)  # uniform: another family than the normal one fits best
@@ -433,6 +434,7 @@ def settings() -> dict[str, Any]:
     return {key: mpl.rcParams[key] for key in mpl.rcParams if key != "backend"}  # looking at it would choose one
 
 
+@pytest.mark.slow
 def test_drawing_leaves_no_global_state(tmp_path: Path) -> None:
     before = settings()
     for kind in ("distributions", "estimation"):

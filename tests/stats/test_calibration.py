@@ -104,6 +104,7 @@ def test_permutation_p_of_many_rows():
     assert Comparisons(a, b).permutation_p(rng()) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("margin", [None, 1.0])
 def test_a_simulated_race_is_the_race_of_the_product(monkeypatch, margin):
     monkeypatch.setattr(race, "_CHECKED", 12)

@@ -97,6 +97,7 @@ def test_aicc_and_weights_by_hand():
     assert [family.aicc for family in result.families] == sorted(family.aicc for family in result.families)
 
 
+@pytest.mark.slow
 def test_the_right_family_fits_and_a_wrong_one_does_not():
     values = np.random.default_rng(5).gumbel(79.0, 0.2, 150)
     result = {family.name: family for family in fit(values, rng=rng()).families}
@@ -201,6 +202,7 @@ def test_qq_band_covers_normal_points_one_by_one():
     assert np.all(low < qq.theoretical)
 
 
+@pytest.mark.slow
 def test_same_rng_same_fit():
     values = np.random.default_rng(13).normal(0, 1, 25)
     assert fit(values, rng=rng(), resamples=29) == fit(values, rng=rng(), resamples=29)
@@ -262,6 +264,7 @@ def test_the_simplex_goes_uphill_around_a_banana():
     assert cost == pytest.approx(np.zeros(3), abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("largest", [None, 100.0])
 def test_the_density_of_every_family_has_area_one_and_its_own_likelihood(largest):
     found = fit(SWEEP, rng=np.random.default_rng(0), largest=largest)

@@ -40,6 +40,7 @@ def t_path(looks: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarray
     return np.array(t), np.array([2 * n - 2 for n in looks])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spending", ["obrien-fleming", "pocock"])
 @pytest.mark.parametrize("looks", [(2, 3, 4, 5, 6), (3, 6, 10)])
 @pytest.mark.parametrize("sides", [1, 2])
@@ -85,6 +86,7 @@ def test_normal_steps_continue_the_exact_ones(monkeypatch):
     assert normal == pytest.approx(nominal_levels.__wrapped__(information, df, 0.05, "obrien-fleming"), rel=6e-3)
 
 
+@pytest.mark.slow
 def test_fewer_nodes_are_enough_for_later_looks(monkeypatch):
     looks = (16, 17, 20, 31, 46)
     information, df = tuple(n / 2 for n in looks), tuple(2 * n - 2 for n in looks)
@@ -109,6 +111,7 @@ def test_boundaries_keep_what_was_spent_when_seeds_are_lost():
     assert lost[3] > whole[3]  # less information since the look before, and all the rest of alpha
 
 
+@pytest.mark.slow
 def test_boundaries_rise_with_alpha_at_every_look():
     # What Holm over arms needs (Maurer and Bretz 2013): a freed share of alpha never takes a rejection back.
     information, df = tuple(n / 2 for n in range(3, 8)), tuple(2 * n - 2 for n in range(3, 8))
@@ -225,6 +228,7 @@ def test_the_predicted_chance_comes_true():
     assert chance_of_decision(t, 0.5, last, 30.0, plan) == pytest.approx(simulated, abs=0.012)
 
 
+@pytest.mark.slow
 def test_the_adjusted_difference_is_the_one_whose_races_stop_there():
     plan = Plan(most=10, method="pocock")
     true = 1.5

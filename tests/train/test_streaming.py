@@ -81,6 +81,7 @@ def test_an_epoch_has_whole_updates_of_whole_micro_batches(stored: Dataset, reci
     assert set(torch.cat(labels).tolist()) <= {0, 1, 217, 491, 999}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [["random_erasing=0"], ["random_erasing=1"]])
 def test_worker_processes_decide_nothing(
     values: list[str], stored: Dataset, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
@@ -100,6 +101,7 @@ def test_seed_and_epoch_decide_everything(stored: Dataset, recipe: Recipe) -> No
     assert not same(epoch_of(stored, recipe, epoch=1), first)
 
 
+@pytest.mark.slow
 def test_copies_of_one_image_are_augmented_each_in_its_own_way(stored: Dataset, recipe: Recipe) -> None:
     alike = with_values(recipe, ["repeated_augmentation=3"])
     images = torch.cat(epoch_of(stored, alike)[::2])
