@@ -32,7 +32,10 @@ MODELS = (
     "resnext101_32x4d",
 )
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="needs the published predictions (imagenetv2_predictions)")
+pytestmark = [
+    pytest.mark.train,  # timm knows ReaL
+    pytest.mark.skipif(not FOLDER.is_dir(), reason="needs the published predictions (imagenetv2_predictions)"),
+]
 
 
 def eval_set(name: str, ids: list[str], labels: np.ndarray) -> EvalSet:
