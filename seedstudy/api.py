@@ -89,7 +89,7 @@ def run(
     say: Say = _say,
     **given: Any,
 ) -> RunAnswer:
-    """Train what is missing of a study, and wait for it; the same call goes on after an interruption.
+    """Train what is missing of a study, and wait for it; the same call resumes after an interruption.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def status(study: str = "main", *, results: str | Path = "results") -> StudyStat
 
 
 def cancel(study: str = "main", *, results: str | Path = "results") -> Cancellation:
-    """Stop a study's trials, wherever they run; each keeps its state, and `run` goes on with it."""
+    """Stop a study's trials, wherever they run; each keeps its state, and `run` resumes it."""
     from seedstudy.engines import status
 
     return status.cancel(_store(results, study))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,3 +186,13 @@ def test_machines_are_told_the_doubts_about_every_interval_they_get() -> None:
     for doubt in ("a 95 % interval cover", "the interval of g", "the interval of P(B > A)"):
         assert sum(doubt in text for text in told) >= 1, doubt
     assert len(set(told)) == len(told)
+
+
+@pytest.mark.train  # Arrow reads Parquet
+def test_a_saved_frame_is_a_file_of_trials_and_keeps_the_margin(make_store: MakeStore, tmp_path: Path) -> None:
+    store = make_store(n_seeds=4)
+    store.plan(Study(recipes=("a2",), margin=2.5), [])
+    path = tmp_path / "trials.parquet"
+    ss.load_trials(store.root).write_parquet(path)
+    answer = ss.compare(f"{path}:a3", f"{path}:a2")[0]
+    assert (answer.comparison.n_a, answer.rule.margin) == (4, 2.5)

@@ -20,7 +20,7 @@ VERDICTS = ("better", "worse", "equivalent", "inconclusive")
 @options.grouped
 def compare(
     what: Annotated[
-        list[str] | None, typer.Argument(metavar="A B [C]...", help="A is the baseline; B, C… are judged by it.")
+        list[str] | None, typer.Argument(metavar="A B [C]...", help="A is the baseline; B, C… are compared with it.")
     ] = None,
     *,
     where: options.Where,

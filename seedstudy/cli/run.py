@@ -74,7 +74,7 @@ def trial(
         bool, typer.Option("--attended", help="Stop when stdin ends; requests may come there.")
     ] = False,
 ) -> None:
-    """Train planned trials, one after the other; finished ones are left alone. Exit 75: stopped in order, goes on."""
+    """Train planned trials, one after the other; finished ones are left alone. Exit 75: stopped, can be resumed."""
     from seedstudy import machine
     from seedstudy.engines import worker
     from seedstudy.study.placement import Placement, placed

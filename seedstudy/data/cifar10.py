@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress, numbered
-from seedstudy.data.encoded import decoded, first_line
-from seedstudy.errors import DataError
+from seedstudy.data.encoded import decoded
+from seedstudy.errors import DataError, first_line
 from seedstudy.files import sha256
 from seedstudy.machine import cores
 

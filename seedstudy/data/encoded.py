@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedstudy.data.base import Progress
-from seedstudy.errors import DataError
+from seedstudy.errors import DataError, first_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -245,8 +245,3 @@ def _byte_ranges(column: Any) -> Iterator[tuple[int, int]]:
     bounds: NDArray[Any] = np.frombuffer(offsets, dtype=width)[column.offset : column.offset + len(column) + 1]
     for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         yield data.address + low, high - low
-
-
-def first_line(error: Exception) -> str:
-    """Return what a library says of an error, without the details below."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -149,7 +149,7 @@ class Arm:
     mean: float
     sd: float
     dropped_at: int | None
-    """Round at which it was shown to be worse than an arm that goes on."""
+    """Round at which it was shown to be worse than an arm that is still racing."""
     cost_s: float | None = field(metadata=shown_as("train_s"))
     """Seconds of training, where known."""
 

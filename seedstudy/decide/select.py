@@ -243,6 +243,8 @@ def _groups_of_files(selector: str, source: Source) -> list[Group]:
     if Path(files).suffix == ".parquet":
         table = read_table(Path(files))
         if "trial_id" in table.columns:
-            groups = groups_of_trials(validate(table, TRIALS, where=files), source)
+            # A frame that load_trials returned has one column more: the margin that its study declared.
+            schema = {**TRIALS, _MARGIN: pl.Float64()} if _MARGIN in table.columns else TRIALS
+            groups = groups_of_trials(validate(table, schema, where=files), source)
             return groups if pick is None else _matching(groups, pick, files)
     return read_groups(selector, source)

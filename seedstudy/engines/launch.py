@@ -42,7 +42,7 @@ def run(
     Returns the state of each trial that was asked for, by trial id, and the whole study, earlier trials included.
     """
     if is_detached and study.placement.engine != "slurm":
-        raise StudyError("--detach: only the jobs of --engine slurm go on without this process.")
+        raise StudyError("--detach: only the jobs of --engine slurm keep running without this process.")
     resolved = resolve(study, data_dir=data_dir, cache_dir=cache_dir, say=say)
     store = Store(results, study.name)
     scan = train(store, study, resolved, store.scan(), is_retry=is_retry, is_detached=is_detached, say=say)
@@ -167,7 +167,7 @@ def train(
     except (KeyboardInterrupt, Cancelled) as error:
         n_done = sum(store.has_result(trial_id) for trial_id in by_id)
         what = "cancelled" if isinstance(error, Cancelled) else "interrupted"
-        rest = "the same command goes on"
+        rest = "the same command resumes"
         if engine.outlives_launcher and what == "interrupted":
             rest = "its jobs go on: `seedstudy status` shows them, `seedstudy cancel` ends them"
         say(f"{what}: {n_done} of {len(by_id)} trials are finished and safe; {rest}.")

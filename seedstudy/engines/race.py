@@ -54,7 +54,7 @@ def race(
 ) -> Race:
     """Train round by round until every comparison is decided or the budget is spent.
 
-    The rule is written into the study before the first seed; the same call goes on with an interrupted race.
+    The rule is written into the study before the first seed; the same call resumes an interrupted race.
 
     ``arms`` are as :func:`arms_of` returns them, the first is the baseline. ``given`` are the values of
     :class:`~seedstudy.stats.race.Plan` that were asked for; the others are the declared ones, or the defaults.

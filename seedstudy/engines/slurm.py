@@ -27,7 +27,7 @@ _GONE = (
 
 
 class SlurmEngine:
-    """Arrays of jobs; they go on without the launcher, and the next launcher finds them in the study's folder."""
+    """Arrays of jobs; they outlive the launcher, and the next one finds them in the study's folder."""
 
     outlives_launcher = True
     pause_s = 5.0

@@ -21,7 +21,7 @@ from seedstudy.store.store import Label, Store
 from seedstudy.store.store import State as StoredState
 
 State = Literal["planned", "queued", "running", "ok", "diverged", "failed", "interrupted", "lost", "damaged"]
-"""interrupted: stopped at a signal; lost: its process vanished. The next launcher goes on with both."""
+"""interrupted: stopped at a signal; lost: its process vanished. The next launcher resumes both."""
 
 STATES: tuple[State, ...] = get_args(State)
 

@@ -1,4 +1,4 @@
-"""What `race` prints: a line per look while it goes on, tables and verdicts at its end."""
+"""What `race` prints: a line per look while it runs, tables and verdicts at its end."""
 
 from __future__ import annotations
 

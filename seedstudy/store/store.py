@@ -143,7 +143,7 @@ class Store:
         """Return the declared rule of the study's race; None where there is none."""
         if not self._race.exists():
             return None
-        return read_record(self._race, remedy="restore it from a copy: no race goes on without its declared rule")
+        return read_record(self._race, remedy="restore it from a copy: a race cannot resume without its declared rule")
 
     def withdraw_race(self) -> None:
         """Delete the rule of a race of which no trial was planned."""

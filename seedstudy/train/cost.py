@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from seedstudy import machine
-from seedstudy.data.encoded import first_line
-from seedstudy.errors import StudyError
+from seedstudy.errors import StudyError, first_line
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.network import Cost, Size, Speed
 from seedstudy.train.devices import name_of, peak_mem_bytes

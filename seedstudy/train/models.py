@@ -14,8 +14,7 @@ from timm.models import register_model
 from timm.models.resnet import BasicBlock, ResNet, make_blocks
 from torch import Tensor, nn
 
-from seedstudy.data.encoded import first_line
-from seedstudy.errors import StudyError, suggest
+from seedstudy.errors import StudyError, first_line, suggest
 from seedstudy.recipes.recipe import Recipe
 
 SMALL_IMAGE = 64

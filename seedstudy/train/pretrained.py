@@ -11,8 +11,7 @@ from timm.data import resolve_model_data_config
 from torch import nn
 
 from seedstudy.data.base import Dataset
-from seedstudy.data.encoded import first_line
-from seedstudy.errors import StudyError, suggest
+from seedstudy.errors import StudyError, first_line, suggest
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import Evaluation
 from seedstudy.train.devices import name_of

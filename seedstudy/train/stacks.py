@@ -24,7 +24,7 @@ from timm.optim import Lamb
 from torch import Tensor, nn
 
 from seedstudy.data.base import Dataset
-from seedstudy.data.encoded import first_line
+from seedstudy.errors import first_line
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
 from seedstudy.study.trial import EpochReport, Trial, TrialResult

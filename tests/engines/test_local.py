@@ -38,7 +38,7 @@ def test_interrupted_and_given_again_it_goes_on(place: Local, tmp_path: Path, un
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "finished and safe; the same command goes on" in err
+    assert "finished and safe; the same command resumes" in err
     code, _, err = place.finish(tmp_path)
     assert code == 0, err
     assert results(tmp_path) == undisturbed
