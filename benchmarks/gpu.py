@@ -7,8 +7,8 @@ worst figure first and, where it judges, ``ok``. A step that fails leaves its er
 which too little time is left is skipped and says so. torch, torchvision, timm, accelerate and Pillow are enough; no
 data set and no network are needed. ``--device cpu --tiny`` runs every step in small on a CPU: the test of this script.
 
-FLOPs are 3 x 2 x multiply-adds of a forward pass. MFU divides them by the bfloat16 peak: ``--peak-tflops`` from the data
-sheet, or else the fastest matrix product measured here.
+FLOPs are 3 x 2 x multiply-adds of a forward pass. MFU divides them by the bfloat16 peak: ``--peak-tflops``, from the
+data sheet, or else the fastest matrix product measured here.
 """
 
 from __future__ import annotations
