@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from seedstudy import data as datasets
 from seedstudy import machine
-from seedstudy.arguments import check, checked, options_of
+from seedstudy.arguments import check, options_of, public
 from seedstudy.decide.answers import Answers
 from seedstudy.document import FLAT, HIDDEN, fields_of, shown_as
 from seedstudy.errors import StudyError, require_extra, suggest
@@ -79,7 +79,7 @@ class RunAnswer:
         return {**trials, **(self.summaries.to_dict() if self.summaries else {"groups": []})}
 
 
-@checked
+@public
 def run(
     study: str | Path | Study | None = None,
     *,
@@ -111,10 +111,11 @@ def run(
     """
     from seedstudy.engines import launch
 
+    check(adjusted, (), {"recipes": recipes, **given}, name="run")
     if study is None and recipes is None:
         raise StudyError("nothing to train: name a recipe (--recipe a2) or a study file.")
     start = study if isinstance(study, Study | None) else load_study(Path(study))
-    plan = checked(adjusted, name="run")(start, recipes=recipes, **given)
+    plan = adjusted(start, recipes=recipes, **given)
     states, scan = launch.run(
         plan,
         results=Path(results),
@@ -132,7 +133,7 @@ def run(
     return RunAnswer(study=plan.name, folder=Path(results) / plan.name, states=states, summaries=summaries)
 
 
-@checked
+@public
 def status(study: str = "main", *, results: str | Path = "results") -> StudyStatus:
     """Return the state of every trial of a study."""
     from seedstudy.engines.status import study_status
@@ -140,7 +141,7 @@ def status(study: str = "main", *, results: str | Path = "results") -> StudyStat
     return study_status(_store(results, study))
 
 
-@checked
+@public
 def cancel(study: str = "main", *, results: str | Path = "results") -> Cancellation:
     """Stop a study's trials, wherever they run; each keeps its state, and `run` resumes it."""
     from seedstudy.engines import status
@@ -148,7 +149,7 @@ def cancel(study: str = "main", *, results: str | Path = "results") -> Cancellat
     return status.cancel(_store(results, study))
 
 
-@checked
+@public
 def leftovers(study: str = "main", *, results: str | Path = "results") -> dict[Path, int]:
     """Return the files, with their sizes in bytes, that `clean` removes; none of them holds a result."""
     from seedstudy.engines import status
@@ -156,7 +157,7 @@ def leftovers(study: str = "main", *, results: str | Path = "results") -> dict[P
     return status.leftovers(_store(results, study))
 
 
-@checked
+@public
 def clean(paths: Iterable[Path]) -> None:
     """Remove files that :func:`leftovers` returned, some of which may be gone already."""
     for path in paths:
@@ -166,7 +167,7 @@ def clean(paths: Iterable[Path]) -> None:
 # --- numbers in, answers out ----------------------------------------------------------------------------
 
 
-@checked
+@public
 def load_trials(path: str | Path = "results/main") -> pl.DataFrame:
     """Return a study's TRIALS frame, one row per trial and eval set, and the margin that the study declared.
 
@@ -182,14 +183,14 @@ def load_trials(path: str | Path = "results/main") -> pl.DataFrame:
     return trials
 
 
-@checked
+@public
 def load_predictions(path: str | Path, trial_id: str) -> pl.DataFrame:
     """Return one trial's PREDICTIONS frame, one row per eval set and image."""
     path = Path(path)
     return _store(path.parent, path.name).predictions(trial_id)
 
 
-@checked
+@public
 def summary(
     *what: Given,
     results: str | Path = "results",
@@ -210,7 +211,7 @@ def summary(
     return _summaries(_arms(what, arms, summary), source, level=level)
 
 
-@checked
+@public
 def fit(
     *what: Given,
     results: str | Path = "results",
@@ -250,7 +251,7 @@ def fit(
     return Fits(answers=groups, left_out=source.left_out)
 
 
-@checked
+@public
 def compare(
     *what: Given,
     results: str | Path = "results",
@@ -274,12 +275,14 @@ def compare(
 
     Parameters
     ----------
-    what
+    what, arms
         Selectors ``("a3", "a2")`` of the study, ``"STUDY:RECIPE@MODEL"``, files, published means such as
         ``"79.5±0.1 n=5"``; one number per seed ``([78.0, 78.1], [79.6, 79.7])``; or a TRIALS frame and selectors of
-        its recipes ``(trials, "a3", "a2")``.
+        its recipes ``(trials, "a3", "a2")``. With names: ``baseline=[78.0, 78.1], new="a2"``, or a dict of them.
     results, study
         Folder of all studies, and the study in which plain recipe names are looked up.
+    model, data
+        Only results of this model, and on this data set; None: on each data set that all have.
     eval_sets
         None: all that both have.
     unit
@@ -308,7 +311,7 @@ def compare(
     return replace(judge(by_data, rule, design=design, rng_seed=rng_seed), left_out=source.left_out)
 
 
-@checked
+@public
 def grid(
     *what: Given,
     results: str | Path = "results",
@@ -334,7 +337,7 @@ def grid(
     return Grids(answers=analyse_grid(groups, level=level), left_out=source.left_out)
 
 
-@checked
+@public
 def across_data(
     *what: Given,
     results: str | Path = "results",
@@ -368,7 +371,7 @@ def across_data(
     return replace(answer, comparisons=replace(answer.comparisons, left_out=source.left_out))
 
 
-@checked
+@public
 def race(
     *what: Given,
     replay: bool = False,
@@ -409,8 +412,10 @@ def race(
     plan
         Values of :class:`~seedstudy.stats.race.Plan`: ``alpha``, ``method``, ``first``, ``every``, ``most``,
         ``futility``; the defaults for the others, with `replay` the shortest arm as the budget.
+    model, data
+        Of arms that name no model, and of all; with `replay` as in :func:`compare`.
     training
-        What the arms share, for example ``{"data": "cifar10", "epochs": 10}``; see
+        What else the arms share, for example ``{"epochs": 10}``; see
         :func:`~seedstudy.study.study.adjusted`.
     on_look
         Receives the race after each look of a live race.
@@ -444,11 +449,10 @@ def race(
         raise StudyError("race trains recipes, for example ss.race('a3', 'a2'); numbers and files need replay=True.")
     if margin is None:
         margin = Store(Path(results), study).rule().get("margin")
-    shared = checked(adjusted, name="race: training")(
-        recipes=recipes, name=study, models=model, data=data, **(training or {})
-    )
+    shared = {"models": model, "data": data, **(training or {})}
+    check(adjusted, (), shared, name="race: training")
     return live.race(
-        live.arms_of(recipes, shared),
+        live.arms_of(recipes, adjusted(recipes=recipes, name=study, **shared)),
         given if margin is None else {**given, "margin": margin},
         results=Path(results),
         cache_dir=machine.cache_dir(),
@@ -464,7 +468,7 @@ def race(
 # --- before training, and other people's tables ---------------------------------------------------------
 
 
-@checked
+@public
 def power(
     sd: float | tuple[float, float] | str | None = None,
     *,
@@ -522,7 +526,7 @@ def power(
     return replace(answer, left_out=source.left_out)
 
 
-@checked
+@public
 def audit(
     table: str | Path,
     *,
@@ -620,7 +624,7 @@ class ImportAnswer:
         return fields_of(self)
 
 
-@checked
+@public
 def import_files(
     *files: str | Path,
     results: str | Path = "results",
@@ -649,6 +653,8 @@ def import_files(
     from seedstudy.store import outside
     from seedstudy.store.store import Store
 
+    if not files:
+        raise StudyError("import needs files, for example `seedstudy import runs.csv`.")
     store = Store(Path(results), study)
     trials, notes = trials_of_files(
         [str(file) for file in files],
@@ -686,7 +692,7 @@ class EvaluateAnswer:
         return fields_of(self)
 
 
-@checked
+@public
 def evaluate(
     model: str,
     *,
@@ -794,7 +800,7 @@ class Costs(Answers[Cost]):
     answers: tuple[Cost, ...] = field(metadata=shown_as("costs"))
 
 
-@checked
+@public
 def cost(
     *models: str,
     size: int | None = None,
@@ -817,6 +823,8 @@ def cost(
         Time nothing.
 
     """
+    if not models:
+        raise StudyError("cost needs a model, for example `seedstudy cost resnet50`.")
     require_extra("train")
     from seedstudy.train import cost as costs
 
@@ -832,19 +840,19 @@ def cost(
 # --- what there is to train -------------------------------------------------------------------------------
 
 
-@checked
+@public
 def recipes() -> catalogue.Catalogue:
     """Return the recipes that come with seedstudy, and what keeps them from being trained as they are."""
     return catalogue.catalogue()
 
 
-@checked
+@public
 def recipe(name: str, *, model: str | None = None, data: str | None = None) -> RecipeFile:
     """Return every value of a recipe, for a network and scaled to a data set where these are given."""
     return catalogue.describe(name, model, data=_data_facts(data))
 
 
-@checked
+@public
 def recipe_differences(
     *names: str, model: str | None = None, data: str | None = None, everything: bool = False
 ) -> catalogue.Differences:
@@ -852,19 +860,19 @@ def recipe_differences(
     return catalogue.differences(names, model, data=_data_facts(data), everything=everything)
 
 
-@checked
+@public
 def recipe_models(*names: str) -> catalogue.Networks:
     """Return the networks whose training the recipes' sources report; of all packaged recipes by default."""
     return catalogue.networks(names)
 
 
-@checked
+@public
 def data_sets() -> Catalogue:
     """Return the data sets that can be trained on."""
     return datasets.catalogue()
 
 
-@checked
+@public
 def check_data(name: str, *, data_dir: str | Path | None = None) -> Check:
     """Say which parts of a data set are on disk, what is missing and how to get it."""
     return datasets.check(name, _path(data_dir))

@@ -24,12 +24,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def checked(function: Callable[P, T], *, name: str | None = None) -> Callable[P, T]:
-    """Return the function with its arguments checked; `name` is what messages call it."""
+def public(function: Callable[P, T]) -> Callable[P, T]:
+    """Return the function with its arguments checked by :func:`check`."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        check(function, args, kwargs, name=name)
+        check(function, args, kwargs)
         return function(*args, **kwargs)
 
     return call
@@ -38,7 +38,10 @@ def checked(function: Callable[P, T], *, name: str | None = None) -> Callable[P,
 def check(
     function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, name: str | None = None
 ) -> None:
-    """Raise UsageError where a function would be called with a wrong name, number or kind of arguments."""
+    """Raise UsageError where a function would be called with a wrong name, number or kind of arguments.
+
+    `name` is what the message calls the function.
+    """
     name, signature = name or function.__name__, inspect.signature(function)
     try:
         bound = signature.bind(*args, **kwargs)

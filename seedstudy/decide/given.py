@@ -120,9 +120,11 @@ def _numbers(given: Given, name: str, of: str) -> Values:
         entries = list(given)
     except TypeError:
         raise UsageError(f"{of}: {name} is of the type {type(given).__name__}; {expected}.") from None
+    if not entries:
+        raise UsageError(f"{of}: {name} holds no number; {expected}.")
     for position, entry in enumerate(entries):
         if isinstance(entry, str):
-            raise UsageError(f'{of}: {name} is a list that holds the text "{entry[:40]}"; {expected}, one by one.')
+            raise UsageError(f'{of}: {name} is a list that holds the text "{entry[:40]}"; {expected}.')
         if not _is_number(entry) and entry is not None and not hasattr(entry, "__float__"):
             raise UsageError(f"{of}: entry {position} of {name} is of the type {type(entry).__name__}; {expected}.")
     try:
