@@ -61,7 +61,7 @@ class _Decoder:
             return torch.from_numpy(np.asarray(self._transform(image)))
 
 
-def _as_it_is(chunk: Tensor | DataError) -> Tensor | DataError:
+def _as_it_is(chunk: Any) -> Any:
     """Collate nothing; a function of the module, because processes that are not forked must be able to unpickle it."""
     return chunk
 

@@ -104,7 +104,7 @@ def start_method(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"], indirect=True)
 @pytest.mark.usefixtures("start_method")
 def test_worker_processes_need_not_be_forked(stored: Dataset, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    """macOS spawns processes; from Python 3.14 on, Linux has a fork server."""
+    """On macOS processes are spawned; from Python 3.14 on, Linux has a fork server."""
     here = epoch_of(stored, recipe)
     monkeypatch.setenv("SEEDSTUDY_LOADERS", "1")
     assert same(epoch_of(stored, recipe), here)
