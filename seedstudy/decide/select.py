@@ -16,11 +16,12 @@ import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import StudyError, suggest
-from seedstudy.read.groups import Request, group_of_numbers, read_groups
-from seedstudy.read.logs import parse_selector
+from seedstudy.read.groups import group_of_numbers, read_groups
 from seedstudy.read.metrics import DEFAULT_METRIC
+from seedstudy.read.parse import read_table
 from seedstudy.read.published import group_of_mean_and_std
-from seedstudy.read.tables import read_table
+from seedstudy.read.request import Request
+from seedstudy.read.selector import parse_selector
 from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.store.schema import TRIALS, validate
 from seedstudy.store.store import Scan, open_study
@@ -241,7 +242,7 @@ def _groups_of_files(selector: str, source: Source) -> list[Group]:
     """Return the groups of a file, a folder or a pattern; a file of trials is read as a study is."""
     files, pick = parse_selector(selector) or (selector, None)
     if Path(files).suffix == ".parquet":
-        table = read_table(Path(files))
+        table = read_table(Path(files)).frame
         if "trial_id" in table.columns:
             # A frame that load_trials returned has one column more: the margin that its study declared.
             schema = {**TRIALS, _MARGIN: pl.Float64()} if _MARGIN in table.columns else TRIALS
