@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.race import Race
     from seedstudy.decide.select import Source
     from seedstudy.decide.summary import Fits, Summaries
+    from seedstudy.decide.variance import Variances
     from seedstudy.engines.status import Cancellation, StudyStatus
     from seedstudy.engines.watch import Say
     from seedstudy.recipes.reader import RecipeFile
@@ -209,6 +210,30 @@ def summary(
     """
     source = _source(results, study, eval_sets, metric, unit, model=model, data=data)
     return _summaries(_arms(what, arms, summary), source, level=level)
+
+
+@public
+def variance(
+    *what: Given,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_sets: str | Sequence[str] | None = None,
+    level: float = 0.95,
+    **arms: Given,
+) -> Variances:
+    """Say where the spread over seeds comes from, by each image's prediction: seeds as such, or the test images.
+
+    `what`: recipes of a study, as for :func:`summary`; nothing: the whole study.
+    """
+    from seedstudy.decide.select import select, with_distinct_labels
+    from seedstudy.decide.variance import variances_of
+
+    _check_level(level)
+    source = _source(results, study, eval_sets, model=model, data=data)
+    groups = _flat(with_distinct_labels(select(_arms(what, arms, variance), source)))
+    return variances_of(groups, source, level=level)
 
 
 @public
