@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from seedstudy.engines.watch import Say
     from seedstudy.recipes.reader import RecipeFile
     from seedstudy.store.store import State, Store
+    from seedstudy.store.upkeep import Restored
     from seedstudy.train.preprocessing import Preprocessing
     from seedstudy.train.pretrained import Judged
 
@@ -84,6 +85,7 @@ def run(
     results: str | Path = "results",
     data_dir: str | Path | None = None,
     is_retry: bool = False,
+    is_repair: bool = False,
     is_detached: bool = False,
     eval_sets: Sequence[str] | None = None,
     say: Say = _say,
@@ -100,6 +102,8 @@ def run(
         :func:`~seedstudy.study.study.adjusted`.
     is_retry
         Train failed trials again.
+    is_repair
+        Set aside any number of damaged results, and incomplete ones, and train those trials again.
     is_detached
         Submit to a queue and return.
     eval_sets
@@ -118,6 +122,7 @@ def run(
         cache_dir=machine.cache_dir(),
         data_dir=_path(data_dir),
         is_retry=is_retry,
+        is_repair=is_repair,
         is_detached=is_detached,
         say=say,
     )
@@ -145,15 +150,29 @@ def cancel(study: str = "main", *, results: str | Path = "results") -> Cancellat
 
 def leftovers(study: str = "main", *, results: str | Path = "results") -> dict[Path, int]:
     """Return the files, with their sizes in bytes, that `clean` removes; none of them holds a result."""
-    from seedstudy.engines import status
+    from seedstudy.store import upkeep
 
-    return status.leftovers(_store(results, study))
+    return upkeep.leftovers(_store(results, study))
 
 
-def clean(paths: Iterable[Path]) -> None:
-    """Remove files that :func:`leftovers` returned, some of which may be gone already."""
-    for path in paths:
-        path.unlink(missing_ok=True)
+def clean(
+    study: str = "main", *, results: str | Path = "results", paths: Iterable[Path] | None = None
+) -> tuple[Path, ...]:
+    """Remove files that :func:`leftovers` returned, by default all; those of trials that run by now stay.
+
+    Returns those that were removed.
+    """
+    from seedstudy.store import upkeep
+
+    store = _store(results, study)
+    return tuple(upkeep.clean(store, upkeep.leftovers(store) if paths is None else paths))
+
+
+def restore(study: str = "main", *, results: str | Path = "results") -> Restored:
+    """Put results back that `run` has set aside as damaged, where they are good and the trial has no other."""
+    from seedstudy.store import upkeep
+
+    return upkeep.restore(_store(results, study))
 
 
 # --- numbers in, answers out ----------------------------------------------------------------------------
@@ -349,6 +368,7 @@ def race(
     training: Mapping[str, Any] | None = None,
     data_dir: str | Path | None = None,
     is_retry: bool = False,
+    is_repair: bool = False,
     rng_seed: int = 0,
     on_look: Callable[[Race], None] | None = None,
     say: Say = _say,
@@ -410,6 +430,7 @@ def race(
         eval_set=eval_set or "val",
         target=target,
         is_retry=is_retry,
+        is_repair=is_repair,
         say=say,
         on_look=on_look or (lambda race: None),
     )
