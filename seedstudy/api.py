@@ -673,6 +673,8 @@ def evaluate(
 
     prepared = datasets.prepare(data, data_dir=_path(data_dir), cache_dir=machine.cache_dir(), progress=say)
     loaded = datasets.load(prepared)
+    for sentence in loaded.doubts:
+        say(f"{data}: {sentence}")
     tested_as = None if recipe is None else load_recipe(recipe)
     names = _available(loaded, eval_sets, say)
     judged = judge(model, loaded, names, weights=_path(weights), recipe=tested_as, size=size, crop=crop)
@@ -801,9 +803,12 @@ def data_sets() -> Catalogue:
     return datasets.catalogue()
 
 
-def check_data(name: str, *, data_dir: str | Path | None = None) -> Check:
-    """Say which parts of a data set are on disk, what is missing and how to get it."""
-    return datasets.check(name, _path(data_dir))
+def check_data(name: str, *, data_dir: str | Path | None = None, everything: bool = False, say: Say = _say) -> Check:
+    """Say which parts of a data set are on disk, what is missing and how to get it.
+
+    `everything`: decode every image, which takes minutes for a large data set, and name those that do not decode.
+    """
+    return datasets.check(name, _path(data_dir), is_thorough=everything, progress=say)
 
 
 def _data_facts(name: str | None) -> DataInfo | None:
