@@ -172,10 +172,10 @@ def _which_are_seeds(rows: pl.DataFrame, columns: Columns, differ: Sequence[str]
     if name == FILE:
         places = sorted({str(Path(str(cell)).parent) for cell in rows[name].to_list()})
         shown = [_short(place) for place in places] if len(places) > 1 else _listed(rows[name]).split(", ")
+        listed = ", ".join(shown[:3]) + (" …" if shown[3:] else "")
         return (
-            f"{files}: its files are named differently ({', '.join(shown[:3])}{' …' if shown[3:] else ''}): which are seeds "
-            "of one recipe? Read one folder or pattern for each, or compare them: --by file; --pool if all are seeds of "
-            "one recipe."
+            f"{files}: its files are named differently ({listed}): which are seeds of one recipe? Read one folder or "
+            "pattern for each, or compare them: --by file; --pool if all are seeds of one recipe."
         )
     quoted = quoted_column(name)
     also = f" (`{'`, `'.join(others[:3])}` differ{'' if others[1:] else 's'} too)" if others else ""
