@@ -268,7 +268,7 @@ def fit(
         raise StudyError("fit needs one recipe, for example ss.fit(trials, 'a2').")
     found = [group for (arm,) in select_by_data(asked, source) for group in arm]
     groups = tuple(fit_group(group, level=level, n_examples=n_examples, rng_seed=rng_seed) for group in found)
-    return Fits(answers=groups, left_out=source.left_out)
+    return Fits(answers=groups, left_out=source.left_out, read=source.read)
 
 
 @public
@@ -328,7 +328,7 @@ def compare(
     by_data = select_by_data(asked, source)
     rule = rule_for(_flat(_flat(by_data)), margin=margin, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
-    return replace(judge(by_data, rule, design=design, rng_seed=rng_seed), left_out=source.left_out)
+    return replace(judge(by_data, rule, design=design, rng_seed=rng_seed), left_out=source.left_out, read=source.read)
 
 
 @public
@@ -354,7 +354,7 @@ def grid(
     source = _source(results, study, eval_sets, metric, unit, model=model, data=data)
     _check_level(level)
     groups = _flat(select(_arms(what, arms, grid), source))
-    return Grids(answers=analyse_grid(groups, level=level), left_out=source.left_out)
+    return Grids(answers=analyse_grid(groups, level=level), left_out=source.left_out, read=source.read)
 
 
 @public
@@ -388,7 +388,7 @@ def across_data(
     found = select(asked, source)
     rule = rule_for(_flat(found), margin=margin, level=level, lower_is_better=lower_is_better)
     answer = across.across_data(found, rule, rng_seed=rng_seed)
-    return replace(answer, comparisons=replace(answer.comparisons, left_out=source.left_out))
+    return replace(answer, comparisons=replace(answer.comparisons, left_out=source.left_out, read=source.read))
 
 
 @public
@@ -459,7 +459,7 @@ def race(
         answer = replay_groups(
             groups, given, margin=rule.margin, lower_is_better=rule.lower_is_better, target=target, rng_seed=rng_seed
         )
-        return replace(answer, left_out=source.left_out)
+        return replace(answer, left_out=source.left_out, read=source.read)
     if metric != "top1" or lower_is_better or unit is not None:
         raise StudyError("race: trials are raced by top1; other metrics come from files, with --replay.")
     from seedstudy.engines import race as live
@@ -545,7 +545,7 @@ def power(
         hours = seconds[0] / 3600.0, seconds[-1] / 3600.0
     rates = {"power": power, "alpha": alpha}
     answer = plan.plan_seeds(spread, difference=difference, n=n, margin=margin, gpu_hours_per_seed=hours, **rates)
-    return replace(answer, left_out=source.left_out)
+    return replace(answer, left_out=source.left_out, read=source.read)
 
 
 @public
@@ -622,7 +622,7 @@ def audit(
         lower_is_better=lower_is_better,
         is_ladder=is_ladder,
     )
-    return replace(answer, left_out=source.left_out)
+    return replace(answer, left_out=source.left_out, read=source.read)
 
 
 # --- trials and networks from elsewhere -----------------------------------------------------------------
@@ -758,6 +758,8 @@ def evaluate(
 
     prepared = datasets.prepare(data, data_dir=_path(data_dir), cache_dir=machine.cache_dir(), progress=say)
     loaded = datasets.load(prepared)
+    for sentence in loaded.doubts:
+        say(f"{data}: {sentence}")
     tested_as = None if recipe is None else load_recipe(recipe)
     names = _available(loaded, eval_sets, say)
     judged = judge(model, loaded, names, weights=_path(weights), recipe=tested_as, size=size, crop=crop)
@@ -895,9 +897,12 @@ def data_sets() -> Catalogue:
 
 
 @public
-def check_data(name: str, *, data_dir: str | Path | None = None) -> Check:
-    """Say which parts of a data set are on disk, what is missing and how to get it."""
-    return datasets.check(name, _path(data_dir))
+def check_data(name: str, *, data_dir: str | Path | None = None, everything: bool = False, say: Say = _say) -> Check:
+    """Say which parts of a data set are on disk, what is missing and how to get it.
+
+    `everything`: decode every image, which takes minutes for a large data set, and name those that do not decode.
+    """
+    return datasets.check(name, _path(data_dir), is_thorough=everything, progress=say)
 
 
 def _data_facts(name: str | None) -> DataInfo | None:
@@ -945,7 +950,9 @@ def _summaries(arms: Sequence[Arm], source: Source, *, level: float) -> Summarie
 
     _check_level(level)
     groups = _flat(with_distinct_labels(select(arms, source)))
-    return Summaries(answers=tuple(summarise(group, level=level) for group in groups), left_out=source.left_out)
+    return Summaries(
+        answers=tuple(summarise(group, level=level) for group in groups), left_out=source.left_out, read=source.read
+    )
 
 
 def _check_level(level: float) -> None:

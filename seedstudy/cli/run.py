@@ -49,7 +49,7 @@ def run(
         is_retry=retry_failed,
         is_repair=repair,
         is_detached=detach,
-        eval_sets=options.eval_names(eval_sets),
+        eval_sets=options.eval_names(eval_sets, is_known=True),
         say=options.tell,
     )
     summaries, about = answer.summaries, f"study {answer.study}"

@@ -90,6 +90,8 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
     data = datasets.load(prepared, train_limit=study.train_limit)
     for name, sentence in data.missing.items():
         say(f"{study.data}: no {name}: {sentence}")
+    for sentence in data.doubts:
+        say(f"{study.data}: {sentence}")
     for part in ("train", data.watched):
         if part in data.missing:  # other eval sets may be absent, but nothing can be trained or watched without these
             raise StudyError(f"{study.data}: {data.missing[part]}")

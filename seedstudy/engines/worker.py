@@ -249,6 +249,7 @@ class _Worker:
         try:
             on_epoch = partial(self._write_progress, trial)
             result = train_trial(trial, data, on_epoch=on_epoch, checkpoints=checkpoints)
+            data.check_unchanged()
         except Stopped:
             print(f"stopped on request at epoch {checkpoints.position[0] + 1}", file=sys.stderr)
             return EXIT_STOPPED
@@ -285,6 +286,7 @@ class _Worker:
         print(f"in a stack of {len(trials)}: seeds {', '.join(str(trial.seed) for trial in trials)}", file=sys.stderr)
         try:
             results = train_stacked(trials, data, on_epoch=self._write_progress, should_stop=self._stop)
+            data.check_unchanged()
         except Stopped:
             print("stopped on request; a stack starts again from the beginning", file=sys.stderr)
             return EXIT_STOPPED
