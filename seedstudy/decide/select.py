@@ -78,8 +78,8 @@ class Source(Request):
         store = open_study(folders[0].parent, folders[0].name)
         is_correct = pl.col("labels").list.contains(pl.col("predicted")).alias("is_correct")
         for trial_id in group.trial_ids:
-            images = store.scan_predictions([trial_id]).filter(pl.col("eval_set") == group.eval_set)
-            yield images.select("example_id", is_correct, "predicted", "confidence").sort("example_id").collect()
+            images = store.predictions(trial_id).filter(pl.col("eval_set") == group.eval_set)
+            yield images.select("example_id", is_correct, "predicted", "confidence").sort("example_id")
 
     @property
     def left_out(self) -> tuple[str, ...]:
