@@ -19,6 +19,10 @@ def variance(
     data: Annotated[str | None, typer.Option("-d", "--data", help="Only results on this data set.")] = None,
     eval_sets: options.EvalSets = None,
     level: options.Level = 0.95,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, help="Replicates of a bootstrap over seeds and images, as a check (e.g. 10000).")
+    ] = 0,
+    rng_seed: options.RngSeed = 0,
     as_json: options.AsJson = False,
 ) -> None:
     """Show where the spread over seeds comes from.
@@ -37,6 +41,6 @@ def variance(
         "eval_sets": names,
         "level": level,
     }
-    answer = ss.variance(*what or (), **asked)
-    options.print_answer(answer, lambda: variance_tables(answer), as_json=as_json)
+    answer = ss.variance(*what or (), **asked, replicates=bootstrap, rng_seed=rng_seed)
+    options.print_answer(answer, lambda: variance_tables(answer, answer.differences), as_json=as_json)
     options.name_left_out(answer.left_out)

@@ -112,7 +112,7 @@ class ImageReading:
     """Welch's interval over seeds; None where an arm has one seed."""
     on_these_images_p: float | None
     on_new_images: Estimate
-    """Over seeds and images, paired by image; over images alone where an arm has one seed: that says nothing of seeds."""
+    """Over seeds and images, paired by image; over images alone where both arms have one seed."""
     on_new_images_p: float
     error_of_seeds: float | None
     """Standard error of the difference due to seeds; None where an arm has one seed."""

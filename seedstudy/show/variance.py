@@ -2,44 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
+from rich.text import Text
 
 from seedstudy.show.format import ci_heading, filled_table, interval, notes, number, percent, small_print
-from seedstudy.stats.result import decimals_of
+from seedstudy.stats.result import decimals_of, p_equals
 
 if TYPE_CHECKING:
-    from seedstudy.decide.variance import VarianceOf
+    from seedstudy.decide.variance import ImageReading, VarianceOf
 
 
-def variance_tables(answers: Sequence[VarianceOf]) -> RenderableType:
-    """Render the parts of each spread, and how seeds agree."""
+def variance_tables(answers: Sequence[VarianceOf], differences: Sequence[ImageReading]) -> RenderableType:
+    """Render how arms differ, then the parts of each spread and how seeds agree."""
+    return Group(*(_differences(differences) if differences else ()), *(_spreads(answers) if answers else ()))
+
+
+def _differences(differences: Sequence[ImageReading]) -> Iterator[RenderableType]:
+    for reading in differences:
+        decimals = decimals_of(reading.on_new_images)
+        lines = [f"{reading.b} - {reading.a} on {reading.eval_set}: {reading.difference:+.{decimals}f} points"]
+        if reading.on_these_images is not None and reading.on_these_images_p is not None:
+            shown = interval(reading.on_these_images, decimals)
+            lines.append(f"  on these {reading.n_images:,} images: {shown}, {p_equals(reading.on_these_images_p)}")
+        shown = interval(reading.on_new_images, decimals)
+        lines.append(f"  on new images like these: {shown}, {p_equals(reading.on_new_images_p)}")
+        if reading.error_of_seeds is not None and reading.error_of_images is not None:
+            seeds, images = (f"{each:.{decimals}f}" for each in (reading.error_of_seeds, reading.error_of_images))
+            lines.append(f"  standard error: {seeds} from seeds, {images} from images")
+        if reading.bootstrap is not None:
+            lines.append(f"  {reading.bootstrap.method}: {interval(reading.bootstrap, decimals)}")
+        yield Text("\n".join(lines))
+    level = percent(differences[0].on_new_images.level)
+    yield small_print(f"intervals at {level}, not adjusted for several comparisons")
+    yield from notes((f"{each.b} - {each.a}", each.warnings) for each in differences)
+
+
+def _spreads(answers: Sequence[VarianceOf]) -> Iterator[RenderableType]:
     ci = ci_heading(answers[0].std.level)
-    names = {answer.group.label for answer in answers}
-    label = ["recipe"] if len(names) > 1 else []
-    heads = [*label, "eval set", "n", "std", ci, "endless", ci, "indep.", "images"]
-    parts = filled_table(heads, [_parts(answer, label) for answer in answers])
-    agreement = filled_table(
-        [*label, "eval set", "images", "agree", "ECE", "vote of n", "gain"],
-        [_agreement(answer, label) for answer in answers],
-    )
+    label = ["recipe"] if len({answer.group.label for answer in answers}) > 1 else []
     which = "" if label else f"{answers[0].group.label}: "
-    explained = (
-        "std over seeds on these images; endless: on endless images like these; indep.: on these images if seeds erred "
-        "independently on each; images: standard error of the mean from the draw of the images; all in points"
+    heads = [*label, "eval set", "n", "std", ci, "endless", ci, "indep.", "images"]
+    yield filled_table(heads, [_parts(answer, label) for answer in answers])
+    yield small_print(
+        f"{which}std over seeds on these images; endless: on endless images like these; indep.: on these images if "
+        "seeds erred independently on each; images: standard error of the mean from the draw of the images; in points"
     )
-    return Group(
-        parts,
-        small_print(which + explained),
-        agreement,
-        small_print(
-            "agree: images on which two seeds predict the same class; ECE: expected calibration error; vote: gain in "
-            "points over one seed"
-        ),
-        *notes((f"{answer.group.label}, {answer.group.eval_set}", answer.warnings) for answer in answers),
+    heads = [*label, "eval set", "images", "agree", "ECE", "vote of n", "gain"]
+    yield filled_table(heads, [_agreement(answer, label) for answer in answers])
+    yield small_print(
+        "agree: images on which two seeds predict the same class; ECE: expected calibration error; vote: gain in "
+        "points over one seed"
     )
+    yield from notes((f"{answer.group.label}, {answer.group.eval_set}", answer.warnings) for answer in answers)
 
 
 def _parts(answer: VarianceOf, label: list[str]) -> list[str]:
