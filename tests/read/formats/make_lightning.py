@@ -1,7 +1,7 @@
 """Write Lightning's CSVLogger folders. Made with lightning 2.6.6, torch 2.15.0, Python 3.11.
 
-Lightning trains a network of one weight; what it logs are the known numbers. One training raised an error in epoch 2, and
-one was validated again after `fit`, which adds a row behind the last step.
+Lightning trains a network of one weight; what it logs are the known numbers. One training raised an error in epoch 2,
+and one was validated again after `fit`, which adds a row behind the last step.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import warnings
 from pathlib import Path
 
-import lightning as L  # noqa: N812
+import lightning as L
 import torch
 from lightning.pytorch.loggers import CSVLogger
 from making import ARMS, EPOCHS, SEEDS, keep, loss, top1

@@ -1,7 +1,7 @@
 """Write a file store and a SQLite store of MLflow. Made with mlflow 3.17.2, Python 3.11.
 
-A sweep is a parent run with two arms times three finished children; one child failed, one was killed, one still runs, one
-was deleted. A second experiment holds a run of something else.
+A sweep is a parent run with two arms times three finished children; one child failed, one was killed, one still runs,
+one was deleted. A second experiment holds a run of something else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write an Optuna study three ways: `trials_dataframe()` as CSV, the SQLite storage, the journal. Made with optuna 5.0.0.
+"""Write an Optuna study as `trials_dataframe()`, SQLite storage and journal. Made with optuna 5.0.0, Python 3.11.
 
 Two values of lr times three seeds complete; one trial was pruned, one failed, one still runs.
 """

@@ -1,6 +1,7 @@
 """Write a Ray Tune experiment: result.json, progress.csv, params.json of each trial. Made with ray 2.60.0, Python 3.11.
 
-Six trials terminated, two raised an error in their third iteration. Its pickles, and the pickles in its own state, are left out.
+Six trials terminated, two raised an error in their third iteration.
+Its pickles, and the pickles in its own state, are left out.
 """
 
 from __future__ import annotations

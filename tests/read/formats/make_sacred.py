@@ -38,7 +38,7 @@ def write(out: Path) -> None:
             raise ValueError("diverged")
         return top1(arm, seed, EPOCHS - 1)
 
-    for arm, rate in ARMS.items():
+    for rate in ARMS.values():
         for seed in SEEDS:
             experiment.run(config_updates={"seed": seed, "optimizer": {"lr": rate}})
     for seed, ends_after in ((2, 2), (3, 1)):

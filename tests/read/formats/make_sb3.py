@@ -1,4 +1,4 @@
-"""Write Stable-Baselines3's progress.csv, monitor.csv and evaluations.npz. Made with stable-baselines3 2.9.2, gymnasium.
+"""Write Stable-Baselines3's progress.csv, monitor.csv and evaluations.npz. Made with stable-baselines3 2.9.2.
 
 PPO learns CartPole for 256 steps in each run: these numbers are measured, not the known ones. With CSV alone the logger
 writes them as they are; columns appear when the first episode ends.
@@ -25,7 +25,9 @@ def write(out: Path) -> None:
             environment = Monitor(gymnasium.make("CartPole-v1"), str(folder))
             agent = PPO("MlpPolicy", environment, n_steps=64, batch_size=32, gamma=gamma, seed=seed, device="cpu")
             agent.set_logger(configure(str(folder), ["csv", "json"]))
-            evaluation = EvalCallback(Monitor(gymnasium.make("CartPole-v1")), eval_freq=64, log_path=str(folder), verbose=0)
+            evaluation = EvalCallback(
+                Monitor(gymnasium.make("CartPole-v1")), eval_freq=64, log_path=str(folder), verbose=0
+            )
             agent.learn(256, callback=evaluation)
 
 

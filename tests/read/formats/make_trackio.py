@@ -15,8 +15,8 @@ STORE = Path(tempfile.mkdtemp())
 os.environ["TRACKIO_DIR"] = str(STORE)
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import trackio
-from making import ARMS, EPOCHS, SEEDS, keep, loss, top1
+import trackio  # noqa: E402
+from making import ARMS, EPOCHS, SEEDS, keep, loss, top1  # noqa: E402
 
 
 def log(arm: str, seed: int, epochs: int = EPOCHS) -> None:

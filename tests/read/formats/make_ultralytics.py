@@ -1,7 +1,7 @@
-"""Write the results.csv and args.yaml of Ultralytics' classification training. Made with ultralytics 8.4.190 and 8.0.200.
+"""Write the results.csv and args.yaml of Ultralytics' classification. Made with ultralytics 8.4.190 and 8.0.200.
 
-The networks are trained for two epochs on 32 noise images: measured numbers. Old versions pad names and cells with blanks.
-Weights and pictures are left out. `make_ultralytics.py FOLDER` writes ultralytics_<version>.zip.
+The networks are trained for two epochs on 32 noise images: measured numbers. Old versions pad names and cells
+with blanks. Weights and pictures are left out. `make_ultralytics.py FOLDER` writes ultralytics_<version>.zip.
 """
 
 from __future__ import annotations
