@@ -1,7 +1,7 @@
 """What the makers of the files share: the numbers, so that a test knows what to expect, and how a folder is kept.
 
-Two arms, three seeds, four epochs. Each maker is `make_<program>.py FOLDER`, names in its docstring the versions it last
-ran with, and writes FOLDER/<program>.zip. It runs where this package is not installed, and imports nothing of it.
+Two arms, three seeds, four epochs. Each maker is `make_<program>.py FOLDER`, names in its docstring the versions it
+last ran with, and writes FOLDER/<program>.zip. It runs where this package is not installed, and imports nothing of it.
 """
 
 from __future__ import annotations
