@@ -148,14 +148,13 @@ def not_seeds(
         return []
     skip = {*arms, *picks, *measures}
     differ = [name for name in _differing(rows, columns, seeds) if name not in skip]
-    counting = [
-        name for name in differ if _may_count(rows[name], columns[name].why, is_chosen=bool(picks or request.by))
-    ]
+    is_chosen = bool(picks or request.by)
+    counting = [name for name in differ if _may_count(rows[name], columns[name].why, is_chosen=is_chosen)]
     if counting and not seeds.is_shown and not request.pool:
         quoted = quoted_column(counting[0])
         raise StudyError(
             f'{files}: column "{counting[0]}" holds {_listed(rows[counting[0]])}: points of one run '
-            f"(--clock {quoted}), or a seed in each row (--seeds-by {quoted})? Or use --ignore {quoted} if it does not matter."
+            f"(--clock {quoted}), or a seed in each row (--seeds-by {quoted})? Else --ignore {quoted}."
         )
     if is_chosen:
         differ = [name for name in differ if columns[name].role is not Role.IDENTITY]
