@@ -63,7 +63,20 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged(Where):
+class Files(Where):
+    """Where results are, and what a table does not say itself about its columns."""
+
+    by: Annotated[list[str] | None, typer.Option("--by", help="Column whose values are the arms (repeatable).")] = None
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", help="Column that says nothing about the recipe (repeatable).")
+    ] = None
+    pool: Annotated[bool, typer.Option("--pool", help="All rows of an arm are seeds of one recipe.")] = False
+    clock: Annotated[str | None, typer.Option("--clock", help="Column that counts within a run (epoch, step…).")] = None
+    seeds_by: Annotated[str | None, typer.Option("--seeds-by", help="Column that numbers the seeds.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged(Files):
     """What is judged: which results of all that were found."""
 
     model: Annotated[str | None, typer.Option("-m", "--model", help="Only results of this model.")] = None
@@ -178,8 +191,10 @@ def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> No
 
         print(json.dumps(document(answer), indent=1, allow_nan=False))
         return
-    from seedstudy.show.format import show
+    from seedstudy.show.format import show, small_print
 
+    if (read := getattr(answer, "read", None)) is not None:
+        show(*map(small_print, read.lines()))
     show(render())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from seedstudy.decide.answers import Read
 from seedstudy.decide.compare import Answer, Comparisons, judge_pairs
 from seedstudy.decide.select import by_eval_set, moments_of
 from seedstudy.decide.summary import DEFAULT_RNG_SEED
@@ -59,6 +60,11 @@ class AcrossData:
     """Per eval set, every further recipe against the first."""
     ranked: tuple[RankedAnswer, ...] = field(metadata=shown_as("ranks"))
     """Per eval set all recipes; empty below three data sets."""
+
+    @property
+    def read(self) -> Read:
+        """What was read from files."""
+        return self.comparisons.read
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``compare --across-data --json``."""

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from seedstudy.data.base import EVAL_SET_ORDER
+from seedstudy.decide.answers import NO_FILE, Read
 from seedstudy.decide.select import by_eval_set, moments_of
-from seedstudy.document import fields_of, finite
+from seedstudy.document import document, fields_of, finite
 from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.published import Table, reference_stds
 from seedstudy.stats.audit import CellPair, Cells, Worth, compare_pairs, prob_best, rank_intervals, shrink, worth
@@ -75,10 +76,13 @@ class Audit:
     warnings: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial of the sweep that gave the noise, which it does not include."""
+    read: Read = NO_FILE
+    """What was read from files."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``audit --json``."""
         return {
+            "read": document(self.read),
             "table": self.table.name,
             "cells": str(self.cells),
             "alpha": self.alpha,

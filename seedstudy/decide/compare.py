@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seedstudy.data.base import EVAL_SET_ORDER
-from seedstudy.decide.answers import Answers
+from seedstudy.decide.answers import NO_FILE, Answers, Read
 from seedstudy.decide.select import by_eval_set, moments_of
 from seedstudy.decide.summary import DEFAULT_RNG_SEED, doubts_of
 from seedstudy.decide.verdict import Overall, Rule, Verdict, decide, overall
@@ -139,11 +139,14 @@ class Comparisons(Answers[Answer]):
     """Eval set -> recipe -> letters, for all pairs: recipes that share a letter were not distinguished."""
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no comparison includes."""
+    read: Read = NO_FILE
+    """What was read from files."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``compare --json``."""
         together = self.overall()
         return {
+            "read": document(self.read),
             "comparisons": document(self.answers),
             **({"overall": [{"a": a, "b": b, **fields_of(v)} for (a, b), v in together.items()]} if together else {}),
             **({"letters": document(self.letters)} if self.letters else {}),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from seedstudy.decide.answers import NO_FILE, Read
 from seedstudy.decide.select import moments_of
 from seedstudy.document import FLAT, HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StatisticsError, StudyError
@@ -77,6 +78,8 @@ class PowerPlan:
     warnings: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial of the pilots, which the std does not include."""
+    read: Read = NO_FILE
+    """What was read from files."""
 
     @property
     def gpu_hours(self) -> float | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from seedstudy.decide.answers import NO_FILE, Read
 from seedstudy.decide.summary import DEFAULT_RNG_SEED
 from seedstudy.decide.verdict import Word
 from seedstudy.document import HIDDEN, fields_of, shown_as
@@ -165,6 +166,8 @@ class Race:
     """Arm -> seeds it must have for the next look; empty when the race is over."""
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no look includes."""
+    read: Read = NO_FILE
+    """What was read from files."""
 
     @property
     def is_over(self) -> bool:
