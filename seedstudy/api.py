@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.race import Race
     from seedstudy.decide.select import Source
     from seedstudy.decide.summary import Fits, Summaries
+    from seedstudy.study.group import Group
     from seedstudy.engines.status import Cancellation, StudyStatus
     from seedstudy.engines.watch import Say
     from seedstudy.recipes.reader import RecipeFile
@@ -256,7 +257,7 @@ def fit(
     asked = _arms(what, arms, fit)
     if len(asked) != 1:
         raise StudyError("fit needs one recipe, for example ss.fit(trials, 'a2').")
-    found = [group for (arm,) in select_by_data(asked, source) for group in arm]
+    found = _flat(_flat(select_by_data(asked, source)))
     groups = tuple(fit_group(group, level=level, n_examples=n_examples, rng_seed=rng_seed) for group in found)
     return Fits(answers=groups, left_out=source.left_out, read=what_was_read(found))
 
@@ -316,11 +317,10 @@ def compare(
 
     if correction not in CORRECTIONS:
         raise StudyError(f'--correction "{correction}" is no correction.{suggest(correction, CORRECTIONS)}')
-    asked = _arms(what, arms, compare)
-    if len(asked) < 2:
-        raise StudyError("compare needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
     source = _source(locals())
-    by_data = select_by_data(asked, source)
+    by_data = select_by_data(_arms(what, arms, compare), source)
+    if len(by_data[0]) < 2:
+        raise StudyError(_needs_two("compare", by_data[0]))
     rule = rule_for(_flat(_flat(by_data)), margin=margin, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
     answer = judge(by_data, rule, design=design, rng_seed=rng_seed)
@@ -386,13 +386,12 @@ def across_data(
     """
     from seedstudy.decide import across
     from seedstudy.decide.compare import rule_for
-    from seedstudy.decide.select import select
+    from seedstudy.decide.select import select_each
 
-    asked = _arms(what, arms, across_data)
-    if len(asked) < 2:
-        raise StudyError("--across-data needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
     source = _source(locals())
-    found = select(asked, source)
+    found = [groups for _, groups in select_each(_arms(what, arms, across_data), source)]
+    if len(found) < 2:
+        raise StudyError(_needs_two("--across-data", found))
     rule = rule_for(_flat(found), margin=margin, level=level, lower_is_better=lower_is_better)
     answer = across.across_data(found, rule, rng_seed=rng_seed)
     read = what_was_read(_flat(found))
@@ -466,7 +465,7 @@ def race(
         asked = _arms(what, arms, race)
         groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
         if not groups:
-            raise StudyError("race needs two recipes: A (the baseline) and B, for example `seedstudy race a3 a2`.")
+            raise StudyError(_needs_two("race", []))
         rule = rule_for(groups, margin=margin, level=0.95, lower_is_better=lower_is_better)
         answer = replay_groups(
             groups, given, margin=rule.margin, lower_is_better=rule.lower_is_better, target=target, rng_seed=rng_seed
@@ -980,6 +979,16 @@ def _summaries(arms: Sequence[Arm], source: Source, *, level: float) -> Summarie
 def _check_level(level: float) -> None:
     if not 0.0 < level < 1.0:
         raise StudyError(f"--level {level:g}: must lie between 0 and 1, for example 0.95.")
+
+
+def _needs_two(verb: str, arms: Sequence[Sequence[Group]]) -> str:
+    """Return what to say where a comparison has no second arm."""
+    if not arms:
+        return f"{verb} needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`."
+    label, origin = arms[0][0].label, arms[0][0].origin
+    if arms[0][0].read is None:
+        return f"{verb} needs two: A (the baseline) and B; only {label} is named."
+    return f"{verb} needs two: {origin} holds one arm, {label}; which column tells the arms apart? Say --by COLUMN."
 
 
 def _flat(arms: Iterable[Sequence[Any]]) -> list[Any]:

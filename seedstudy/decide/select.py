@@ -16,11 +16,14 @@ import polars as pl
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.decide.given import Arm
 from seedstudy.errors import StudyError, suggest
-from seedstudy.read.groups import Request, group_of_numbers, read_groups
-from seedstudy.read.logs import parse_selector
+from seedstudy.read.groups import group_of_numbers, groups_of_table, read_groups
 from seedstudy.read.metrics import DEFAULT_METRIC
+from seedstudy.read.parse import read_table
 from seedstudy.read.published import group_of_mean_and_std
-from seedstudy.read.tables import SUFFIXES, read_table
+from seedstudy.read.request import Request
+from seedstudy.read.selector import parse_selector
+from seedstudy.read.table import Table
+from seedstudy.read.tables import SUFFIXES, plain_frame
 from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.store.schema import TRIALS, validate
 from seedstudy.store.store import Scan, open_study
@@ -70,6 +73,21 @@ def select(arms: Sequence[Arm], source: Source) -> list[list[Group]]:
     return [_called(arm.label, _groups(arm, source)) for arm in arms]
 
 
+def select_each(arms: Sequence[Arm], source: Source) -> list[tuple[str, list[Group]]]:
+    """Return the name and the groups of each arm; the arms that one file holds, told apart as it says, are several."""
+    found = []
+    for arm, groups in zip(arms, select(arms, source) if arms else [], strict=True):
+        is_of_files = all(group.read is not None for group in groups)
+        if is_of_files and (source.by or len(arms) == 1):
+            by_label: dict[str, list[Group]] = defaultdict(list)
+            for group in groups:
+                by_label[group.label].append(group)
+            found += list(by_label.items())
+        else:
+            found.append((str(arm), groups))
+    return found
+
+
 def select_arms(arms: Sequence[Arm], source: Source) -> list[list[Group]]:
     """Return for each arm the groups, one per eval set, of the one recipe, model and data set that it names.
 
@@ -79,8 +97,7 @@ def select_arms(arms: Sequence[Arm], source: Source) -> list[list[Group]]:
         An arm names nothing, or several things; the message lists the candidates.
 
     """
-    found = select(arms, source) if arms else []
-    return with_distinct_labels([_only(groups, str(arm)) for groups, arm in zip(found, arms, strict=True)])
+    return with_distinct_labels([_only(groups, name) for name, groups in select_each(arms, source)])
 
 
 def select_by_data(arms: Sequence[Arm], source: Source) -> list[list[list[Group]]]:
@@ -88,13 +105,13 @@ def select_by_data(arms: Sequence[Arm], source: Source) -> list[list[list[Group]
 
     A note says which data sets were left out because an arm has no result there.
     """
-    found = select(arms, source)
-    by_data = [_by_data(groups) for groups in found]
+    found = select_each(arms, source)
+    by_data = [_by_data(groups) for _, groups in found]
     if all(len(sets) <= 1 for sets in by_data):
-        return [select_arms(arms, source)]
+        return [with_distinct_labels([_only(groups, name) for name, groups in found])]
     shared = [data for data in by_data[0] if all(data in sets for sets in by_data)]
     if not shared:
-        there = "; ".join(f"{arm}: {', '.join(map(str, sets))}" for arm, sets in zip(arms, by_data, strict=True))
+        there = "; ".join(f"{name}: {', '.join(map(str, s))}" for (name, _), s in zip(found, by_data, strict=True))
         raise StudyError(f"no data set on which all have results ({there}).")
     other = sorted({str(data) for sets in by_data for data in sets if data not in shared})
     note = (f"results on {', '.join(other)} left out: not all have some there",) if other else ()
@@ -103,9 +120,9 @@ def select_by_data(arms: Sequence[Arm], source: Source) -> list[list[list[Group]
             [
                 [
                     replace(group, notes=(*group.notes, *note), label=_on(group))
-                    for group in _only(sets[data], f"{arm}, {data}")
+                    for group in _only(sets[data], f"{name}, {data}")
                 ]
-                for arm, sets in zip(arms, by_data, strict=True)
+                for (name, _), sets in zip(found, by_data, strict=True)
             ]
         )
         for data in shared
@@ -300,12 +317,16 @@ def _matching(groups: Sequence[Group], selector: str, where: str) -> list[Group]
 _TRIALS_NEEDED = ("recipe", "recipe_id", "model", "data", "seed", "trial_id", "status", "eval_set", "pool_key")
 
 
-def is_trials(frame: pl.DataFrame) -> bool:
+def _is_trials(frame: pl.DataFrame) -> bool:
     """Say whether a frame is one of trials, as `load_trials` returns them, and not a table of anybody's results."""
     return {"trial_id", "pool_key"} <= set(frame.columns)
 
 
 def _groups_of_frame(arm: Arm, frame: pl.DataFrame, source: Source) -> list[Group]:
+    if not _is_trials(frame):
+        name = arm.label or "frame"
+        table = Table(frame=plain_frame(frame, name))
+        return _at_place(groups_of_table(table, arm.words or None, source, name), source, name)
     missing = [name for name in (*_TRIALS_NEEDED, "n_correct", "n_examples", "train_s") if name not in frame.columns]
     if missing:
         raise StudyError(
@@ -377,8 +398,8 @@ def _groups_of_files(selector: str, source: Source) -> list[Group]:
     """Return the groups of a file, a folder or a pattern; a file of trials is read as a study is."""
     files, pick = parse_selector(selector) or (selector, None)
     if Path(files).suffix == ".parquet":
-        table = read_table(Path(files))
-        if "trial_id" in table.columns:
+        table = read_table(Path(files)).frame
+        if _is_trials(table):
             # A frame that load_trials returned has one column more: the margin that its study declared.
             schema = {**TRIALS, _MARGIN: pl.Float64()} if _MARGIN in table.columns else TRIALS
             groups = groups_of_trials(validate(table, schema, where=files), source)
