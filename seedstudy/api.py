@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from seedstudy.decide.race import Race
     from seedstudy.decide.select import Source
     from seedstudy.decide.summary import Fits, Summaries
-    from seedstudy.study.group import Group
     from seedstudy.engines.status import Cancellation, StudyStatus
     from seedstudy.engines.watch import Say
     from seedstudy.recipes.reader import RecipeFile
     from seedstudy.store.store import State, Store
+    from seedstudy.study.group import Group
     from seedstudy.train.preprocessing import Preprocessing
     from seedstudy.train.pretrained import Judged
 
@@ -214,7 +214,7 @@ def summary(
     `what`: anything that :func:`compare` takes; nothing: the whole study.
     """
     source = _source(locals())
-    return _summaries(_arms(what, arms, summary), source, level=level)
+    return _summaries(_arms(what, arms, summary, source), source, level=level)
 
 
 @public
@@ -254,7 +254,7 @@ def fit(
 
     source = _source(locals())
     _check_level(level)
-    asked = _arms(what, arms, fit)
+    asked = _arms(what, arms, fit, source)
     if len(asked) != 1:
         raise StudyError("fit needs one recipe, for example ss.fit(trials, 'a2').")
     found = _flat(_flat(select_by_data(asked, source)))
@@ -318,7 +318,7 @@ def compare(
     if correction not in CORRECTIONS:
         raise StudyError(f'--correction "{correction}" is no correction.{suggest(correction, CORRECTIONS)}')
     source = _source(locals())
-    by_data = select_by_data(_arms(what, arms, compare), source)
+    by_data = select_by_data(_arms(what, arms, compare, source), source)
     if len(by_data[0]) < 2:
         raise StudyError(_needs_two("compare", by_data[0]))
     rule = rule_for(_flat(_flat(by_data)), margin=margin, level=level, lower_is_better=lower_is_better)
@@ -354,7 +354,7 @@ def grid(
 
     source = _source(locals())
     _check_level(level)
-    groups = _flat(select(_arms(what, arms, grid), source))
+    groups = _flat(select(_arms(what, arms, grid, source), source))
     answers = analyse_grid(groups, level=level)
     return Grids(answers=answers, left_out=source.left_out, read=what_was_read(groups))
 
@@ -389,7 +389,7 @@ def across_data(
     from seedstudy.decide.select import select_each
 
     source = _source(locals())
-    found = [groups for _, groups in select_each(_arms(what, arms, across_data), source)]
+    found = [groups for _, groups in select_each(_arms(what, arms, across_data, source), source)]
     if len(found) < 2:
         raise StudyError(_needs_two("--across-data", found))
     rule = rule_for(_flat(found), margin=margin, level=level, lower_is_better=lower_is_better)
@@ -462,7 +462,7 @@ def race(
     check(Plan, (), given, name="race: plan")
     if replay:
         source = _source(locals())
-        asked = _arms(what, arms, race)
+        asked = _arms(what, arms, race, source)
         groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
         if not groups:
             raise StudyError(_needs_two("race", []))
@@ -476,7 +476,7 @@ def race(
     from seedstudy.engines import race as live
     from seedstudy.store.store import Store
 
-    recipes = [arm.words for arm in _arms(what, arms, race)]
+    recipes = [arm.words for arm in _arms(what, arms, race, source)]
     if not all(recipes) or arms:
         raise StudyError("race trains recipes, for example ss.race('a3', 'a2'); numbers and files need replay=True.")
     if margin is None:
@@ -627,7 +627,7 @@ def audit(
     if sd is not None:
         sweep, noise = [], audits.noise_of(sd, published.columns)
     elif reference is not None:
-        (sweep,) = select_arms(_arms([reference], {}, audit), source)
+        (sweep,) = select_arms(_arms([reference], {}, audit, source), source)
         noise = audits.noise_of_sweep(sweep, published.columns)
     if lower_is_better is None:
         names = published.columns if metric == "top1" else (metric,)
@@ -950,10 +950,11 @@ def _source(given: Mapping[str, Any]) -> Source:
     return Source(**{**asked, **lists, "results": Path(given["results"])})
 
 
-def _arms(what: Sequence[Given], named: Mapping[str, Given], function: Callable[..., Any]) -> list[Arm]:
+def _arms(what: Sequence[Given], named: Mapping[str, Given], function: Callable[..., Any], source: Source) -> list[Arm]:
     from seedstudy.decide.given import arms_of
 
-    return arms_of(what, named, of=function.__name__, options=options_of(function))
+    options = options_of(function)
+    return arms_of(what, named, of=function.__name__, options=options, is_table=bool(source.by))
 
 
 def _store(results: str | Path, study: str) -> Store:

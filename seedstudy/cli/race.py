@@ -38,7 +38,7 @@ def race(
     data_dir: options.DataDir = None,
     placement: options.Placement,
     retry_failed: options.RetryFailed = False,
-    where: options.Where,
+    where: options.Files,
     eval_set: options.EvalSet = None,
     lower_is_better: options.LowerIsBetter = None,
     save: options.Save = None,

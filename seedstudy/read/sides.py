@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from os.path import commonprefix
 
 import numpy as np
 import polars as pl
 
 from seedstudy.errors import StudyError
-from seedstudy.read.metrics import DEFAULT_METRIC, direction_of, is_accuracy, is_default, plain
+from seedstudy.read.metrics import direction_of, is_accuracy, is_default, plain
 from seedstudy.read.names import (
     COUNTS,
     EVAL_SETS,
@@ -33,8 +32,8 @@ SIDE = "columns"
 """Column that is added: the arm, or the seed, that a column of the file was."""
 
 _SEED_COLUMN = re.compile(
-    r"(?:(?P<before>.*[^A-Za-z]))?(?:seed|run|trial|rep|repeat|replicate|repetition|fold|init|s)[ _.:=#-]*(?P<seed>\d{1,9})"
-    r"(?P<after>\D*)",
+    r"(?:(?P<before>.*[^A-Za-z]))?(?:seed|run|trial|rep|repeat|replicate|repetition|fold|init|s)[ _.:=#-]*"
+    r"(?P<seed>\d{1,9})(?P<after>\D*)",
     re.IGNORECASE,
 )
 _BARE = re.compile(r"#?(?P<seed>\d{1,9})")
@@ -44,9 +43,7 @@ _RATIO = 4.0
 """Columns whose medians differ by more are not the same measure of several arms."""
 
 
-def one_row_per_run(
-    table: Table, pick: str | None, request: Request, where: str
-) -> tuple[Table, str | None]:
+def one_row_per_run(table: Table, pick: str | None, request: Request, where: str) -> tuple[Table, str | None]:
     """Return a table whose arms or seeds are columns with a row for each of their numbers, and what to pick from it.
 
     Any other table is returned as it is. Raises StudyError where columns may be epochs.
@@ -94,17 +91,11 @@ def _of_seeds(table: Table, measures: Mapping[str, Mapping[int, str]], request: 
     notes = [f"{', '.join(f'`{name}`' for name in summed)}: left out, the seeds are there"] if summed else []
     seeds = sorted({seed for columns in measures.values() for seed in columns})
     named = {measure or request.metric: columns for measure, columns in measures.items()}
-    parts = [
-        frame.select(
-            *kept,
-            pl.lit(seed, dtype=pl.Int64).alias(SIDE),
-            *(
-                (pl.col(columns[seed]).cast(pl.Float64) if seed in columns else pl.lit(None, dtype=pl.Float64)).alias(name)
-                for name, columns in named.items()
-            ),
-        )
-        for seed in seeds
-    ]
+    parts = []
+    for seed in seeds:
+        cells = {name: pl.col(columns[seed]) if seed in columns else pl.lit(None) for name, columns in named.items()}
+        numbers = [cell.cast(pl.Float64).alias(name) for name, cell in cells.items()]
+        parts.append(frame.select(*kept, pl.lit(seed, dtype=pl.Int64).alias(SIDE), *numbers))
     texts = [name for name in kept if frame[name].dtype == pl.String]
     roles = {name: role for name, role in table.roles.items() if name in kept}
     if len(texts) == 1 and not request.by:
@@ -150,7 +141,7 @@ def _arm_columns(table: Table, request: Request) -> tuple[dict[str, str], str] |
     words = [set(words_of(label)) for label in labels]
     if not all(labels) or len(set(labels)) < len(labels) or any(each <= EVAL_SETS for each in words):
         return None
-    if any(is_default(label) or direction_of(label) or each & SPREADS for label, each in zip(labels, words, strict=True)):
+    if any(is_default(label) or direction_of(label) for label in labels) or any(each & SPREADS for each in words):
         return None
     is_share = is_accuracy(measure) or request.unit is not None
     return (dict(zip(names, labels, strict=True)), measure) if _are_alike(frame.select(names), is_share) else None
@@ -159,12 +150,18 @@ def _arm_columns(table: Table, request: Request) -> tuple[dict[str, str], str] |
 def _labels(names: Sequence[str], metric: str) -> tuple[list[str], str]:
     """Return what distinguishes the names, and the measure that they share: acc_cutmix, acc_mixup -> acc."""
     words = [re.split(r"[^A-Za-z0-9]+", name) for name in names]
-    first = commonprefix(words)
-    last = commonprefix([each[len(first) :][::-1] for each in words])[::-1]
+    first = _shared(words)
+    last = _shared([each[len(first) :][::-1] for each in words])[::-1]
     measure = "_".join([*first, *last])
     if measure and (is_default(measure) or direction_of(measure) or plain(measure) == plain(metric)):
         return ["_".join(each[len(first) : len(each) - len(last)]) for each in words], measure
     return list(names), metric
+
+
+def _shared(lists: Sequence[list[str]]) -> list[str]:
+    """Return the words with which all lists begin."""
+    same = [len(set(words)) == 1 for words in zip(*lists, strict=False)]
+    return lists[0][: [*same, False].index(False)]
 
 
 def _are_alike(frame: pl.DataFrame, is_share: bool) -> bool:
@@ -174,7 +171,7 @@ def _are_alike(frame: pl.DataFrame, is_share: bool) -> bool:
         numbers = column.drop_nulls().cast(pl.Float64).drop_nans()
         if numbers.is_empty() or (numbers.len() > 1 and numbers.n_unique() == 1):
             return False
-        if is_share and not (0.0 <= numbers.min() and numbers.max() <= 100.0):  # type: ignore[operator]
+        if is_share and not (numbers.min() >= 0.0 and numbers.max() <= 100.0):  # type: ignore[operator]
             return False
         medians.append(abs(float(numbers.median())))  # type: ignore[arg-type]
         kinds.add(bool((numbers == numbers.round()).all()))
