@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from seedstudy import data as datasets
 from seedstudy import machine
 from seedstudy.arguments import check, options_of, public
-from seedstudy.decide.answers import Answers, Read, what_was_read
+from seedstudy.decide.answers import Answers
 from seedstudy.document import FLAT, HIDDEN, fields_of, shown_as
 from seedstudy.errors import StudyError, require_extra, suggest
 from seedstudy.recipes import catalogue
@@ -249,7 +249,7 @@ def fit(
         Images of the eval set, where the numbers do not say: accuracies come in steps of one image.
 
     """
-    from seedstudy.decide.select import select_by_data
+    from seedstudy.decide.select import select_by_data, what_was_read
     from seedstudy.decide.summary import Fits, fit_group
 
     source = _source(locals())
@@ -313,7 +313,7 @@ def compare(
 
     """
     from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
-    from seedstudy.decide.select import select_by_data
+    from seedstudy.decide.select import select_by_data, what_was_read
 
     if correction not in CORRECTIONS:
         raise StudyError(f'--correction "{correction}" is no correction.{suggest(correction, CORRECTIONS)}')
@@ -350,7 +350,7 @@ def grid(
     `what` as in :func:`compare`: every combination of at least two models and two recipes; none: the whole study.
     """
     from seedstudy.decide.grid import Grids, analyse_grid
-    from seedstudy.decide.select import select
+    from seedstudy.decide.select import select, what_was_read
 
     source = _source(locals())
     _check_level(level)
@@ -386,7 +386,7 @@ def across_data(
     """
     from seedstudy.decide import across
     from seedstudy.decide.compare import rule_for
-    from seedstudy.decide.select import select_each
+    from seedstudy.decide.select import select_each, what_was_read
 
     source = _source(locals())
     found = [groups for _, groups in select_each(_arms(what, arms, across_data, source), source)]
@@ -455,7 +455,7 @@ def race(
     """
     from seedstudy.decide.compare import rule_for
     from seedstudy.decide.race import replay_groups
-    from seedstudy.decide.select import on_one_eval_set, select_arms
+    from seedstudy.decide.select import on_one_eval_set, select_arms, what_was_read
     from seedstudy.stats.race import Plan
 
     given = {key: value for key, value in (plan or {}).items() if value is not None}
@@ -545,7 +545,7 @@ def power(
     """
     from seedstudy.decide import plan
     from seedstudy.decide.given import arms_of
-    from seedstudy.decide.select import on_one_eval_set, select_arms
+    from seedstudy.decide.select import on_one_eval_set, select_arms, what_was_read
 
     source = _source(locals())
     is_several = isinstance(pilots, list | tuple) and not any(isinstance(each, int | float) for each in pilots)
@@ -610,9 +610,10 @@ def audit(
     """
     from seedstudy.decide import audit as audits
     from seedstudy.decide.compare import is_lower_better
-    from seedstudy.decide.select import select_arms
+    from seedstudy.decide.select import select_arms, what_was_read
     from seedstudy.read.published import read_published_table
     from seedstudy.stats.audit import Cells
+    from seedstudy.study.group import Readings
 
     if unit not in (None, "percent", "fraction", "none"):
         raise StudyError(f'--unit "{unit}": expected percent, fraction or none.')
@@ -643,7 +644,7 @@ def audit(
         lower_is_better=lower_is_better,
         is_ladder=is_ladder,
     )
-    read = Read(files=(published.reading, *what_was_read(sweep).files))
+    read = Readings((published.reading, *what_was_read(sweep)))
     return replace(answer, left_out=source.left_out, read=read)
 
 
@@ -968,7 +969,7 @@ def _path(path: str | Path | None) -> Path | None:
 
 
 def _summaries(arms: Sequence[Arm], source: Source, *, level: float) -> Summaries:
-    from seedstudy.decide.select import select, with_distinct_labels
+    from seedstudy.decide.select import select, what_was_read, with_distinct_labels
     from seedstudy.decide.summary import Summaries, summarise
 
     _check_level(level)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 import seedstudy as ss
-from seedstudy.errors import StudyError
+from seedstudy.errors import StudyError, suggest
 
 EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -160,9 +160,15 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def eval_names(text: str | None) -> tuple[str, ...] | None:
-    """Return the eval sets of a list with commas, known ones or a file's own; None for all."""
-    return None if text is None else words(text)
+def eval_names(text: str | None, *, is_known: bool = False) -> tuple[str, ...] | None:
+    """Return the eval sets of a list with commas, a file's own too unless only known ones will do; None for all."""
+    from seedstudy.data.base import EVAL_SET_ORDER
+
+    names = None if text is None else words(text)
+    for name in names or ():
+        if is_known and name not in EVAL_SET_ORDER:
+            raise StudyError(f'unknown eval set "{name}".{suggest(name, EVAL_SET_ORDER)}')
+    return names
 
 
 def one_eval_set(text: str | None) -> str | None:
@@ -177,17 +183,15 @@ def one_eval_set(text: str | None) -> str | None:
 
 
 def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> None:
-    """Print an answer to stdout: as a document for machines, or as a table."""
+    """Print an answer to stdout: as a document for machines, or as tables below what was read from files."""
     if as_json:
         from seedstudy.document import document
 
         print(json.dumps(document(answer), indent=1, allow_nan=False))
         return
-    from seedstudy.show.format import show, small_print
+    from seedstudy.show.format import show
 
-    if (read := getattr(answer, "read", None)) is not None:
-        show(*map(small_print, read.lines()))
-    show(render())
+    show(*[reading.line() for reading in getattr(answer, "read", ())], render())
 
 
 def save_plot(path: Path | None, draw: Callable[[], Any]) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from seedstudy.decide.answers import Read
 from seedstudy.decide.compare import Answer, Comparisons, judge_pairs
 from seedstudy.decide.select import by_eval_set, moments_of
 from seedstudy.decide.summary import DEFAULT_RNG_SEED
@@ -15,7 +14,7 @@ from seedstudy.decide.verdict import Rule
 from seedstudy.document import FLAT, fields_of, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.stats.across import Combined, Ranking, combine_differences, rank_recipes
-from seedstudy.study.group import Group
+from seedstudy.study.group import Group, Readings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +61,7 @@ class AcrossData:
     """Per eval set all recipes; empty below three data sets."""
 
     @property
-    def read(self) -> Read:
+    def read(self) -> Readings:
         """What was read from files."""
         return self.comparisons.read
 

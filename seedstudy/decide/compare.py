@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seedstudy.data.base import EVAL_SET_ORDER
-from seedstudy.decide.answers import NO_FILE, Answers, Read
+from seedstudy.decide.answers import Answers
 from seedstudy.decide.select import by_eval_set, moments_of
 from seedstudy.decide.summary import DEFAULT_RNG_SEED, doubts_of
 from seedstudy.decide.verdict import Overall, Rule, Verdict, decide, overall
@@ -26,7 +26,7 @@ from seedstudy.stats.describe import mean_interval, mean_interval_of
 from seedstudy.stats.many import adjust, compact_letters, max_t
 from seedstudy.stats.result import Estimate
 from seedstudy.stats.sample import by_seed, in_pairs
-from seedstudy.study.group import Group, Values
+from seedstudy.study.group import NOTHING_READ, Group, Readings, Values
 
 Correction = Literal["holm", "max-t", "none"]
 CORRECTIONS: tuple[Correction, ...] = ("holm", "max-t", "none")
@@ -139,18 +139,18 @@ class Comparisons(Answers[Answer]):
     """Eval set -> recipe -> letters, for all pairs: recipes that share a letter were not distinguished."""
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no comparison includes."""
-    read: Read = NO_FILE
-    """What was read from files."""
+    read: Readings = NOTHING_READ
+    """What was read from each file."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``compare --json``."""
         together = self.overall()
         return {
-            "read": document(self.read),
             "comparisons": document(self.answers),
             **({"overall": [{"a": a, "b": b, **fields_of(v)} for (a, b), v in together.items()]} if together else {}),
             **({"letters": document(self.letters)} if self.letters else {}),
             "left_out": list(self.left_out),
+            "read": self.read.to_dict(),
         }
 
     @property

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from seedstudy.decide.answers import NO_FILE, Answers, Read
+from seedstudy.decide.answers import Answers
 from seedstudy.decide.select import moments_of
 from seedstudy.decide.summary import doubts_of
 from seedstudy.document import ends, fields_of, finite, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.stats.grid import Grid, two_way
 from seedstudy.stats.result import Estimate
-from seedstudy.study.group import Group
+from seedstudy.study.group import NOTHING_READ, Group, Readings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,8 +82,8 @@ class Grids(Answers[GridAnswer]):
     answers: tuple[GridAnswer, ...] = field(metadata=shown_as("grids"))
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no cell includes."""
-    read: Read = NO_FILE
-    """What was read from files."""
+    read: Readings = NOTHING_READ
+    """What was read from each file."""
 
 
 def analyse_grid(groups: Sequence[Group], *, level: float) -> tuple[GridAnswer, ...]:

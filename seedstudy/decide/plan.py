@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from seedstudy.decide.answers import NO_FILE, Read
 from seedstudy.decide.select import moments_of
 from seedstudy.document import FLAT, HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StatisticsError, StudyError
@@ -27,7 +26,7 @@ from seedstudy.stats.power import (
 from seedstudy.stats.sample import check_margin
 from seedstudy.stats.variance import sd_factors
 from seedstudy.stats.welch import welch
-from seedstudy.study.group import Group
+from seedstudy.study.group import NOTHING_READ, Group, Readings
 
 BAND = 0.6
 """Level of the interval of a pilot's std: its ends are the one-sided 80 % limits (Browne 1995)."""
@@ -78,8 +77,8 @@ class PowerPlan:
     warnings: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial of the pilots, which the std does not include."""
-    read: Read = NO_FILE
-    """What was read from files."""
+    read: Readings = NOTHING_READ
+    """What was read from each file."""
 
     @property
     def gpu_hours(self) -> float | None:

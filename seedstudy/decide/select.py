@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from itertools import chain
 from pathlib import Path
 
@@ -18,16 +19,15 @@ from seedstudy.decide.given import Arm
 from seedstudy.errors import StudyError, suggest
 from seedstudy.read.groups import group_of_numbers, groups_of_table, read_groups
 from seedstudy.read.metrics import DEFAULT_METRIC
-from seedstudy.read.parse import read_table
 from seedstudy.read.published import group_of_mean_and_std
 from seedstudy.read.request import Request
 from seedstudy.read.selector import parse_selector
 from seedstudy.read.table import Table
-from seedstudy.read.tables import SUFFIXES, plain_frame
+from seedstudy.read.tables import SUFFIXES, parquet_frame, plain_frame
 from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.store.schema import TRIALS, validate
 from seedstudy.store.store import Scan, open_study
-from seedstudy.study.group import Group
+from seedstudy.study.group import Group, Reading, Readings
 
 _MARGIN = "margin"
 """Column of a TRIALS frame in memory: what its study declared as the smallest difference of interest."""
@@ -171,6 +171,23 @@ def _folders(files: set[str]) -> dict[str, str]:
         if len(set(folders.values())) == len(files):
             return folders
     return {file: f"{file}:" for file in files}
+
+
+def what_was_read(groups: Iterable[Group]) -> Readings:
+    """Return what was read from each file of these groups; its runs are those of the eval set that has most."""
+    of_file: dict[str, list[Group]] = defaultdict(list)
+    for group in groups:
+        if group.read is not None:
+            of_file[group.read.file].append(group)
+    return Readings(_of_one_file(members) for members in of_file.values())
+
+
+def _of_one_file(groups: Sequence[Group]) -> Reading:
+    readings = {id(group.read): group.read for group in groups if group.read is not None}
+    n_runs: dict[str, int] = defaultdict(int)
+    for group in groups:
+        n_runs[group.eval_set] += group.n
+    return replace(reduce(Reading.with_arm, readings.values()), n_runs=max(n_runs.values()))
 
 
 def moments_of(group: Group) -> tuple[float, float, int]:
@@ -398,7 +415,7 @@ def _groups_of_files(selector: str, source: Source) -> list[Group]:
     """Return the groups of a file, a folder or a pattern; a file of trials is read as a study is."""
     files, pick = parse_selector(selector) or (selector, None)
     if Path(files).suffix == ".parquet":
-        table = read_table(Path(files)).frame
+        table = parquet_frame(Path(files))
         if _is_trials(table):
             # A frame that load_trials returned has one column more: the margin that its study declared.
             schema = {**TRIALS, _MARGIN: pl.Float64()} if _MARGIN in table.columns else TRIALS

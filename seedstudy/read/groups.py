@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +39,6 @@ from seedstudy.read.shapes import one_row_per_point
 from seedstudy.read.sides import one_row_per_run
 from seedstudy.read.table import VALUE, Role, Table
 from seedstudy.study.group import Group, Reading, Values
-
-_UNFINISHED = "unfinished"
 
 
 def group_of_numbers(values: npt.ArrayLike, label: str, request: Request) -> Group:
@@ -114,7 +112,20 @@ def groups_of_table(table: Table, pick: str | None, request: Request, files: str
     groups = list(reader.groups(runs, measures))
     if not groups:
         raise StudyError(f"{files}: holds no result on {', '.join(request.eval_sets or ())}.")
-    return groups
+    n_runs = {group.label: 0 for group in groups}
+    for group in groups:
+        n_runs[group.label] = max(n_runs[group.label], group.n)
+    read = Reading(
+        file=files,
+        n_runs=sum(n_runs.values()),
+        metric=", ".join(dict.fromkeys(measures.values())),
+        clock=runs.clock,
+        n_points=runs.n_points if runs.clock else None,
+        arms_by=tuple(name for name in reader.arms() if name in runs.frame.columns) or chosen.columns,
+        seeds_by=next((by for by in reader.seeds_by if by is not None), None),
+        notes=tuple(dict.fromkeys(note for group in groups for note in group.notes)),
+    )
+    return [replace(group, read=read) for group in groups]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,10 +143,12 @@ class _Reader:
     notes: tuple[str, ...]
     table: pl.DataFrame
     measures: tuple[str, ...]
+    seeds_by: list[str | None] = field(default_factory=list)
+    """Grows: the column of seeds of each group."""
 
     def groups(self, runs: Runs, measures: Mapping[str, str]) -> Iterator[Group]:
         """Yield the groups of all arms and eval sets."""
-        arms = [name for name in self._arms() if name in runs.frame.columns]
+        arms = [name for name in self.arms() if name in runs.frame.columns]
         eval_column = next(iter(names_of(self.columns, Role.EVAL_SET)), None)
         keys = [*arms, *([eval_column] if eval_column in runs.frame.columns else [])]
         for identity, rows in _by(runs.frame, keys):
@@ -146,7 +159,7 @@ class _Reader:
                     continue
                 yield self._group(rows, measure, eval_set, {name: identity[name] for name in arms}, runs)
 
-    def _arms(self) -> list[str]:
+    def arms(self) -> list[str]:
         """Return the columns whose values are arms."""
         if self.request.by:
             return [*self.request.by, *[n for n in names_of(self.columns, Role.DATA) if n not in self.request.by]]
@@ -162,6 +175,7 @@ class _Reader:
         finished, n_left_out = _finished(rows, self.columns, self.where)
         finished, gone = self._without_gaps(finished, measure, label)
         seeds = seeds_of(finished, self.columns, self.request, self.where)
+        self.seeds_by.append(seeds.by)
         picks = self.chosen.columns if self.is_picked else ()
         doubts = not_seeds(
             finished,
@@ -186,16 +200,6 @@ class _Reader:
         n_examples = _n_examples(finished, measure)
         rounded = None if n_examples is None or self.has_counts else rounding_note(values, n_examples)
         notes = (*self.notes, *gone, *doubts, *([rounded] if rounded else []))
-        read = Reading(
-            file=self.files,
-            n_runs=len(values),
-            metric=measure,
-            clock=runs.clock,
-            n_points=runs.n_points if runs.clock else None,
-            arms_by=tuple(arm) or picks,
-            seeds_by=seeds.by,
-            notes=notes,
-        )
         return Group(
             label=label,
             recipe=recipe,
@@ -210,7 +214,6 @@ class _Reader:
             notes=notes,
             origin=self.files,
             step=None if n_examples is None else 100.0 / n_examples,
-            read=read,
         )
 
     def _names(self, arm: Mapping[str, str | None]) -> tuple[str, str | None, str | None, str]:

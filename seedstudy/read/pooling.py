@@ -145,8 +145,8 @@ def not_seeds(
     if rising and not is_shown and not request.pool:
         quoted = quoted_column(rising[0])
         raise StudyError(
-            f'{files}: column "{rising[0]}" counts {_listed(rows[rising[0]])}: points of one run (--clock {quoted}), or '
-            f"a seed in each row (--seeds-by {quoted})?"
+            f'{files}: column "{rising[0]}" counts {_listed(rows[rising[0]])}: points of one run (--clock {quoted}), '
+            f"or a seed in each row (--seeds-by {quoted})?"
         )
     if picks or request.by:
         differ = [name for name in differ if columns[name].role is not Role.IDENTITY]

@@ -307,11 +307,17 @@ def _plain_numbers(path: Path, words: Mapping[int, Sequence[str]]) -> list[float
 # --- Parquet and JSON -----------------------------------------------------------------------------------
 
 
+def parquet_frame(path: Path) -> pl.DataFrame:
+    """Return a Parquet file as it is; StudyError where it cannot be read."""
+    with readable(path):
+        try:
+            return read_parquet(path.read_bytes())
+        except ValueError as error:
+            raise StudyError(f"{path}: not a readable parquet file ({first_line(error)[:120]}).") from error
+
+
 def _read_parquet(path: Path) -> Table:
-    try:
-        return Table(frame=read_parquet(path.read_bytes()))
-    except ValueError as error:
-        raise StudyError(f"{path}: not a readable parquet file ({first_line(error)[:120]}).") from error
+    return Table(frame=parquet_frame(path))
 
 
 def _read_json_lines(path: Path) -> Table:
