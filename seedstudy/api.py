@@ -313,12 +313,13 @@ def compare(
 
     """
     from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
-    from seedstudy.decide.select import select_by_data, what_was_read
+    from seedstudy.decide.select import may_be_several, select_by_data, what_was_read
 
     if correction not in CORRECTIONS:
         raise StudyError(f'--correction "{correction}" is no correction.{suggest(correction, CORRECTIONS)}')
     source = _source(locals())
-    by_data = select_by_data(_arms(what, arms, compare, source), source)
+    asked = _arms(what, arms, compare, source)
+    by_data = select_by_data(asked, source) if may_be_several(asked) else [[]]
     if len(by_data[0]) < 2:
         raise StudyError(_needs_two("compare", by_data[0]))
     rule = rule_for(_flat(_flat(by_data)), margin=margin, level=level, lower_is_better=lower_is_better)
@@ -386,10 +387,11 @@ def across_data(
     """
     from seedstudy.decide import across
     from seedstudy.decide.compare import rule_for
-    from seedstudy.decide.select import select_each, what_was_read
+    from seedstudy.decide.select import may_be_several, select_each, what_was_read
 
     source = _source(locals())
-    found = [groups for _, groups in select_each(_arms(what, arms, across_data, source), source)]
+    asked = _arms(what, arms, across_data, source)
+    found = [groups for _, groups in select_each(asked, source)] if may_be_several(asked) else []
     if len(found) < 2:
         raise StudyError(_needs_two("--across-data", found))
     rule = rule_for(_flat(found), margin=margin, level=level, lower_is_better=lower_is_better)
@@ -460,9 +462,9 @@ def race(
 
     given = {key: value for key, value in (plan or {}).items() if value is not None}
     check(Plan, (), given, name="race: plan")
+    source = _source(locals())
+    asked = _arms(what, arms, race, source)
     if replay:
-        source = _source(locals())
-        asked = _arms(what, arms, race, source)
         groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
         if not groups:
             raise StudyError(_needs_two("race", []))
@@ -476,7 +478,7 @@ def race(
     from seedstudy.engines import race as live
     from seedstudy.store.store import Store
 
-    recipes = [arm.words for arm in _arms(what, arms, race, source)]
+    recipes = [arm.words for arm in asked]
     if not all(recipes) or arms:
         raise StudyError("race trains recipes, for example ss.race('a3', 'a2'); numbers and files need replay=True.")
     if margin is None:
@@ -988,8 +990,6 @@ def _needs_two(verb: str, arms: Sequence[Sequence[Group]]) -> str:
     if not arms:
         return f"{verb} needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`."
     label, origin = arms[0][0].label, arms[0][0].origin
-    if arms[0][0].read is None:
-        return f"{verb} needs two: A (the baseline) and B; only {label} is named."
     return f"{verb} needs two: {origin} holds one arm, {label}; which column tells the arms apart? Say --by COLUMN."
 
 

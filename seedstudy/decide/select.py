@@ -73,6 +73,11 @@ def select(arms: Sequence[Arm], source: Source) -> list[list[Group]]:
     return [_called(arm.label, _groups(arm, source)) for arm in arms]
 
 
+def may_be_several(arms: Sequence[Arm]) -> bool:
+    """Say whether arms may be two or more: two are named, or a file or a table is, which may hold several."""
+    return len(arms) > 1 or any(arm.frame is not None or bool(parse_selector(arm.words)) for arm in arms)
+
+
 def select_each(arms: Sequence[Arm], source: Source) -> list[tuple[str, list[Group]]]:
     """Return the name and the groups of each arm; the arms that one file holds, told apart as it says, are several."""
     found = []
