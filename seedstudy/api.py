@@ -257,12 +257,12 @@ def variance(
     differences from the first: on these images, and on new images like them; with `replicates` also by the
     multi-bootstrap.
     """
+    source = _source(locals())
     from seedstudy.decide.select import select, with_distinct_labels
     from seedstudy.decide.variance import variances_of
 
     _check_level(level)
-    source = _source(results, study, eval_sets, model=model, data=data)
-    groups = with_distinct_labels(select(_arms(what, arms, variance), source))
+    groups = with_distinct_labels(select(_arms(what, arms, variance, source), source))
     return variances_of(groups, source, level=level, replicates=replicates, rng_seed=rng_seed)
 
 
