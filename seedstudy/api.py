@@ -171,7 +171,8 @@ def clean(paths: Iterable[Path]) -> None:
 def load_trials(path: str | Path = "results/main") -> pl.DataFrame:
     """Return a study's TRIALS frame, one row per trial and eval set, and the margin that the study declared.
 
-    Damaged trials are left out, with a warning that names the file, as every command leaves them out with a note.
+    Damaged trials are left out, with a warning that names the file, as every command leaves them out with a note. A
+    margin that was declared after results existed is a warning too.
     """
     import warnings
 
@@ -180,6 +181,8 @@ def load_trials(path: str | Path = "results/main") -> pl.DataFrame:
     trials = source.trials()
     for sentence in source.left_out:
         warnings.warn(f"left out: {sentence}", stacklevel=2)
+    for sentence in source.late_rules:
+        warnings.warn(sentence, stacklevel=2)
     return trials
 
 
@@ -308,7 +311,8 @@ def compare(
     by_data = select_by_data(asked, source)
     rule = rule_for(_flat(_flat(by_data)), margin=margin, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
-    return replace(judge(by_data, rule, design=design, rng_seed=rng_seed), left_out=source.left_out, read=source.read)
+    answer = judge(by_data, rule, design=design, rng_seed=rng_seed)
+    return _with_sources(answer, source, margin=margin)
 
 
 @public
@@ -368,7 +372,7 @@ def across_data(
     found = select(asked, source)
     rule = rule_for(_flat(found), margin=margin, level=level, lower_is_better=lower_is_better)
     answer = across.across_data(found, rule, rng_seed=rng_seed)
-    return replace(answer, comparisons=replace(answer.comparisons, left_out=source.left_out, read=source.read))
+    return replace(answer, comparisons=_with_sources(answer.comparisons, source, margin=margin))
 
 
 @public
@@ -448,7 +452,7 @@ def race(
     if not all(recipes) or arms:
         raise StudyError("race trains recipes, for example ss.race('a3', 'a2'); numbers and files need replay=True.")
     if margin is None:
-        margin = Store(Path(results), study).rule().get("margin")
+        margin = Store(Path(results), study).rule().margin
     shared = {"models": model, "data": data, **(training or {})}
     check(adjusted, (), shared, name="race: training")
     return live.race(
@@ -929,8 +933,17 @@ def _summaries(arms: Sequence[Arm], source: Source, *, level: float) -> Summarie
     _check_level(level)
     groups = _flat(with_distinct_labels(select(arms, source)))
     return Summaries(
-        answers=tuple(summarise(group, level=level) for group in groups), left_out=source.left_out, read=source.read
+        answers=tuple(summarise(group, level=level) for group in groups),
+        left_out=source.left_out,
+        late_rules=source.late_rules,
+        read=source.read,
     )
+
+
+def _with_sources(comparisons: Comparisons, source: Source, *, margin: float | None) -> Comparisons:
+    """Return comparisons with what is to be said of the files and studies; a margin given is not the declared one."""
+    late_rules = source.late_rules if margin is None else ()
+    return replace(comparisons, left_out=source.left_out, late_rules=late_rules, read=source.read)
 
 
 def _check_level(level: float) -> None:

@@ -176,10 +176,12 @@ def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> No
 
         print(json.dumps(document(answer), indent=1, allow_nan=False))
         return
-    from seedstudy.show.format import show
+    from seedstudy.show.format import show, small_print
 
-    read = getattr(getattr(answer, "comparisons", answer), "read", ())
-    show(*[reading.line() for reading in read], render())
+    about = getattr(answer, "comparisons", None) or getattr(answer, "summaries", None) or answer
+    read = getattr(about, "read", ())
+    late_rules = [small_print(f"note: {sentence}") for sentence in getattr(about, "late_rules", ())]
+    show(*[reading.line() for reading in read], render(), *late_rules)
 
 
 def save_plot(path: Path | None, draw: Callable[[], Any]) -> None:
