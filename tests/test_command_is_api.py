@@ -25,6 +25,7 @@ MARGIN = 4.0  # points, declared by the study
 
 QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     "status": [("main", api.status)],
+    "restore": [("main", api.restore)],
     "summary": [
         ("", ss.summary),
         ("a2 --eval val --level 0.9", lambda: ss.summary("a2", eval_sets=["val"], level=0.9)),

@@ -50,6 +50,9 @@ Margin = Annotated[
     float | None, typer.Option("--margin", help="Smallest difference of interest, in points (default: the study's).")
 ]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Set aside and train again any number of damaged or incomplete results.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,20 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged(Where):
+class Files(Where):
+    """Where results are, and what a table does not say itself about its columns."""
+
+    by: Annotated[list[str] | None, typer.Option("--by", help="Column whose values are the arms (repeatable).")] = None
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", help="Column that says nothing about the recipe (repeatable).")
+    ] = None
+    pool: Annotated[bool, typer.Option("--pool", help="All rows of an arm are seeds of one recipe.")] = False
+    clock: Annotated[str | None, typer.Option("--clock", help="Column that counts within a run (epoch, step…).")] = None
+    seeds_by: Annotated[str | None, typer.Option("--seeds-by", help="Column that numbers the seeds.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged(Files):
     """What is judged: which results of all that were found."""
 
     model: Annotated[str | None, typer.Option("-m", "--model", help="Only results of this model.")] = None
@@ -179,9 +195,8 @@ def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> No
     from seedstudy.show.format import show, small_print
 
     about = getattr(answer, "comparisons", None) or getattr(answer, "summaries", None) or answer
-    read = getattr(about, "read", ())
     late_rules = [small_print(f"note: {sentence}") for sentence in getattr(about, "late_rules", ())]
-    show(*[reading.line() for reading in read], render(), *late_rules)
+    show(*[reading.line() for reading in getattr(answer, "read", ())], render(), *late_rules)
 
 
 def save_plot(path: Path | None, draw: Callable[[], Any]) -> None:
