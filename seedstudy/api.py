@@ -239,12 +239,13 @@ def compare(
     metric: str = "top1",
     unit: str | None = None,
     margin: float | None = None,
+    alpha: float = 0.05,
     level: float = 0.95,
     lower_is_better: bool | None = None,
     all_pairs: bool = False,
     paired: bool = False,
     primary: str | None = None,
-    correction: Correction = "holm",
+    correction: Correction = "bonferroni",
     rng_seed: int = 0,
 ) -> Comparisons:
     """Compare recipes: every further one against the first, or all pairs.
@@ -264,6 +265,10 @@ def compare(
     margin
         Smallest difference of interest in the metric's unit (percentage points for accuracies); None: as the study
         declared.
+    alpha
+        Error rate of each claim.
+    level
+        Confidence level of the intervals; it decides nothing.
     lower_is_better
         None: as the metric's name says (``val_loss``: lower), or an error where it does not.
     all_pairs, paired, primary, correction
@@ -279,7 +284,7 @@ def compare(
         raise StudyError("compare needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
     source = _source(results, study, eval_sets, metric, unit)
     arms = select_arms(what, source)
-    rule = rule_for(_flat(arms), margin=margin, level=level, lower_is_better=lower_is_better)
+    rule = rule_for(_flat(arms), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
     return replace(judge(arms, rule, design=design, rng_seed=rng_seed), left_out=source.left_out)
 
@@ -313,6 +318,7 @@ def across_data(
     metric: str = "top1",
     unit: str | None = None,
     margin: float | None = None,
+    alpha: float = 0.05,
     level: float = 0.95,
     lower_is_better: bool | None = None,
     rng_seed: int = 0,
@@ -329,7 +335,7 @@ def across_data(
         raise StudyError("--across-data needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
     source = _source(results, study, eval_sets, metric, unit)
     arms = select(what, source)
-    rule = rule_for(_flat(arms), margin=margin, level=level, lower_is_better=lower_is_better)
+    rule = rule_for(_flat(arms), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
     answer = across.across_data(arms, rule, rng_seed=rng_seed)
     return replace(answer, comparisons=replace(answer.comparisons, left_out=source.left_out))
 
@@ -388,7 +394,7 @@ def race(
         groups = [on_one_eval_set(arm, source) for arm in select_arms(what, source)]
         if not groups:
             raise StudyError("race needs two recipes: A (the baseline) and B, for example `seedstudy race a3 a2`.")
-        rule = rule_for(groups, margin=margin, level=0.95, lower_is_better=lower_is_better)
+        rule = rule_for(groups, margin=margin, alpha=0.05, level=0.95, lower_is_better=lower_is_better)
         answer = replay_groups(
             groups, given, margin=rule.margin, lower_is_better=rule.lower_is_better, target=target, rng_seed=rng_seed
         )
@@ -846,8 +852,8 @@ def _summaries(what: Sequence[Any], source: Source, *, level: float) -> Summarie
 
 
 def _check_level(level: float) -> None:
-    if not 0.0 < level < 1.0:
-        raise StudyError(f"--level {level:g}: must lie between 0 and 1, for example 0.95.")
+    if not 0.5 <= level < 1.0:
+        raise StudyError(f"--level {level:g}: must lie between 0.5 and 1, for example 0.95.")
 
 
 def _flat(arms: Iterable[Sequence[Any]]) -> list[Any]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from seedstudy.decide.more_seeds import MoreSeeds
 from seedstudy.decide.verdict import Rule, decide
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.compare import compare, compare_summaries, details
@@ -204,7 +205,7 @@ def test_verdicts_mirror_when_arms_or_direction_are_swapped(a, b, lower_is_bette
     assert decide(run(b, a, margin=1.0), rule).word == mirror[ab.word]
     assert decide(run(a, b, margin=1.0), turned).word == mirror[ab.word]
     assert decide(run(a, b, margin=1.0), turned).prob_b_better.value == pytest.approx(1 - ab.prob_b_better.value)
-    assert (ab.more_seeds is None) or ab.word == "inconclusive"
+    assert ab.missing == MoreSeeds() or ab.word == "inconclusive"
 
 
 @quick
@@ -242,7 +243,7 @@ def test_one_seed_against_several_borrows_their_spread_and_says_so(x, b):
     result = run([x], b)
     assert result.method == "single-run"
     assert result.df == len(b) - 1
-    assert any("one seed shows no spread" in warning for warning in result.warnings)
+    assert any("one run of A shows no spread" in warning for warning in decide(result, Rule()).warnings)
 
 
 @quick
