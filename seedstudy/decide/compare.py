@@ -102,6 +102,11 @@ class Answer:
         return (*self.comparison.difference.warnings, *(prob.warnings if prob else ()))
 
     @property
+    def equivalence_interval(self) -> Estimate:
+        """The difference at level 1 - 2 alpha: inside the margin exactly when its p for equivalence is below alpha."""
+        return _interval_at(self.comparison, self.rounding, round(1.0 - 2.0 * self.rule.alpha, 12))
+
+    @property
     def details(self) -> Details | None:
         """What the table leaves out, computed when asked for; None where an arm is a published mean."""
         if self.a.moments is not None or self.b.moments is not None:
@@ -221,12 +226,13 @@ class _Member:
     """p-value of the numbers as they are printed."""
     rounding: Rounding | None
 
-    def interval_at(self, level: float) -> Estimate:
-        """Return the difference with its interval at another level."""
-        if self.rounding is None or not self.rounding.decides:
-            return self.c.interval_at(level)
-        low, high = self.rounding.interval(level)
-        return replace(self.c.difference, low=low, high=high, level=level)
+
+def _interval_at(c: Comparison, rounding: Rounding | None, level: float) -> Estimate:
+    """Return the difference with its interval at another level."""
+    if rounding is None or not rounding.decides:
+        return c.interval_at(level)
+    low, high = rounding.interval(level)
+    return replace(c.difference, low=low, high=high, level=level)
 
 
 def judge(
@@ -388,7 +394,7 @@ def _at_share(x: _Member, share: int, correction: Correction) -> Estimate:
     """Return the interval at level 1 - (1 - level) / share."""
     if share == 1 or not x.c.difference.has_interval:
         return x.c.difference
-    single = x.interval_at(1 - (1 - x.c.level) / share)
+    single = _interval_at(x.c, x.rounding, 1 - (1 - x.c.level) / share)
     return replace(single, level=x.c.level, method=f"{single.method}-{correction}", warnings=())
 
 

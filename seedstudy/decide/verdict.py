@@ -39,9 +39,9 @@ class Rule:
         """Refuse numbers that are not rates or a margin."""
         check_margin(self.margin)
         check_level(self.level)
-        for name, rate, usual in (("alpha", self.alpha, "0.05"), ("power", self.power, "0.8")):
-            if not 0.0 < rate < 1.0:
-                raise StatisticsError(f"--{name} {rate:g}: must lie between 0 and 1, for example {usual}.")
+        for name, rate, most, usual in (("alpha", self.alpha, 0.5, "0.05"), ("power", self.power, 1.0, "0.8")):
+            if not 0.0 < rate < most:
+                raise StatisticsError(f"--{name} {rate:g}: must lie between 0 and {most:g}, for example {usual}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -36,10 +36,6 @@ def show(*parts: RenderableType) -> None:
 # --- numbers --------------------------------------------------------------------------------------------
 
 
-def number(value: float, decimals: int) -> str:
-    return f"{value:.{decimals}f}" if math.isfinite(value) else UNKNOWN
-
-
 def interval(estimate: Estimate, decimals: int) -> str:
     """Return "[low, high]", or a dash where neither end is known."""
     return ends(estimate.low, estimate.high, decimals)

@@ -101,11 +101,6 @@ class Comparison(Arms):
             return None
         return max(self.p_above_minus_margin, self.p_below_plus_margin)
 
-    @property
-    def equivalence_interval(self) -> Estimate:
-        """The difference at level 1 - 2 alpha: inside the margin exactly when `equivalence_p` < alpha = 1 - level."""
-        return self.interval_at(round(2.0 * self.level - 1.0, 12))
-
     def interval_at(self, level: float) -> Estimate:
         """Return the difference with its interval at another level."""
         t = welch.TDistance(self.difference.value, self.se, self.df)
