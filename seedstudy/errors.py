@@ -39,6 +39,10 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+class UsageError(SeedstudyError):
+    """An argument of the wrong kind, or one that nothing takes."""
+
+
 class RecipeError(SeedstudyError):
     """A recipe file or value that cannot be used."""
 
@@ -53,6 +57,17 @@ class DataError(SeedstudyError):
 
 class StoreError(SeedstudyError):
     """A results folder that cannot be read or written."""
+
+
+class DamagedError(StoreError):
+    """A file that is not what was written: its digest fails, or its content cannot be parsed.
+
+    Nothing else is damage: what cannot be read at the moment, or is of a newer format, may be perfectly good.
+    """
+
+
+class TooNewError(StoreError):
+    """A file of a newer format than this version reads."""
 
 
 class TrialFailed(SeedstudyError):

@@ -59,7 +59,7 @@ def evaluate(
         weights=weights,
         data=data,
         data_dir=data_dir,
-        eval_sets=options.eval_names(eval_sets),
+        eval_sets=options.eval_names(eval_sets, is_known=True),
         recipe=recipe,
         size=size,
         crop=crop,
@@ -69,5 +69,7 @@ def evaluate(
         study=study,
         say=options.tell,
     )
-    options.print_answer(answer, lambda: evaluation_table(answer.evaluations), as_json=as_json)
+    options.print_answer(
+        answer, lambda: evaluation_table(answer.evaluations, preprocessing=str(answer.preprocessing)), as_json=as_json
+    )
     options.tell(f"{answer.recipe}@{answer.model}: {'added to' if answer.is_new else 'already in'} {answer.folder}")

@@ -45,6 +45,7 @@ Save = Annotated[
     Path | None,
     typer.Option("--save", callback=_check_picture, help="Also write the picture (.png, .pdf or .svg)."),
 ]
+TrainedData = Annotated[str | None, typer.Option("-d", "--data", help="Data set (default: the embedded shapes).")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the data set.")]
 Margin = Annotated[
     float | None, typer.Option("--margin", help="Smallest difference of interest, in points (default: the study's).")
@@ -63,10 +64,17 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
-    """What is trained, beside recipes and seeds."""
+class Judged(Where):
+    """What is judged: which results of all that were found."""
 
-    data: Annotated[str | None, typer.Option("-d", "--data", help="Data set (default: the embedded shapes).")] = None
+    model: Annotated[str | None, typer.Option("-m", "--model", help="Only results of this model.")] = None
+    data: Annotated[str | None, typer.Option("-d", "--data", help="Only results on this data set.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What is trained, beside recipes, models, data and seeds."""
+
     epochs: Annotated[int | None, typer.Option(help="Train for so many epochs instead of the recipe's.")] = None
     train_limit: Annotated[int | None, typer.Option(help="Only the first N training images, class-balanced.")] = None
     assignments: Annotated[
@@ -140,15 +148,13 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def eval_names(text: str | None) -> tuple[str, ...] | None:
-    """Return the eval sets of a list with commas; None for all."""
+def eval_names(text: str | None, *, is_known: bool = False) -> tuple[str, ...] | None:
+    """Return the eval sets of a list with commas, a file's own too unless only known ones will do; None for all."""
     from seedstudy.data.base import EVAL_SET_ORDER
 
-    if text is None:
-        return None
-    names = words(text)
-    for name in names:
-        if name not in EVAL_SET_ORDER:
+    names = None if text is None else words(text)
+    for name in names or ():
+        if is_known and name not in EVAL_SET_ORDER:
             raise StudyError(f'unknown eval set "{name}".{suggest(name, EVAL_SET_ORDER)}')
     return names
 
@@ -165,7 +171,7 @@ def one_eval_set(text: str | None) -> str | None:
 
 
 def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> None:
-    """Print an answer to stdout: as a document for machines, or as a table."""
+    """Print an answer to stdout: as a document for machines, or as tables below what was read from files."""
     if as_json:
         from seedstudy.document import document
 
@@ -173,7 +179,8 @@ def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> No
         return
     from seedstudy.show.format import show
 
-    show(render())
+    read = getattr(getattr(answer, "comparisons", answer), "read", ())
+    show(*[reading.line() for reading in read], render())
 
 
 def save_plot(path: Path | None, draw: Callable[[], Any]) -> None:

@@ -19,6 +19,7 @@ def run(
     model: Annotated[str | None, typer.Option("-m", "--model", help="Any timm model, resnet8, resnet20, …")] = None,
     seeds: Annotated[str | None, typer.Option(help="100 (seeds 0 to 99), 0-9 or 3,5,8.")] = None,
     *,
+    data: options.TrainedData = None,
     training: options.Training,
     data_dir: options.DataDir = None,
     placement: options.Placement,
@@ -37,6 +38,7 @@ def run(
         study_file,
         recipes=recipe,
         models=model,
+        data=data,
         seeds=seeds,
         name=study,
         **options.values(training),
@@ -45,7 +47,7 @@ def run(
         data_dir=data_dir,
         is_retry=retry_failed,
         is_detached=detach,
-        eval_sets=options.eval_names(eval_sets),
+        eval_sets=options.eval_names(eval_sets, is_known=True),
         say=options.tell,
     )
     summaries, about = answer.summaries, f"study {answer.study}"

@@ -31,7 +31,7 @@ from seedstudy.stats.many import MaxT, adjust, compact_letters, holm_steps, max_
 from seedstudy.stats.result import Estimate, bounded_p
 from seedstudy.stats.sample import by_seed, in_pairs
 from seedstudy.stats.welch import two_sided_p, welch
-from seedstudy.study.group import Group, Values
+from seedstudy.study.group import NOTHING_READ, Group, Readings, Values
 
 Correction = Literal["bonferroni", "holm", "max-t", "none"]
 CORRECTIONS: tuple[Correction, ...] = ("bonferroni", "holm", "max-t", "none")
@@ -99,7 +99,7 @@ class Answer:
     def doubts(self) -> tuple[str, ...]:
         """What may be wrong with the intervals shown: of the difference, and of P(B better)."""
         prob = self.comparison.prob_b_greater
-        return (*self.comparison.difference.warnings, *(prob.warnings if prob else ()))
+        return (*self.comparison.difference.warnings, *prob.warnings)
 
     @property
     def equivalence_interval(self) -> Estimate:
@@ -155,6 +155,8 @@ class Comparisons(Answers[Answer]):
     """Eval set -> recipe -> letters, for all pairs: recipes that share a letter were not distinguished."""
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no comparison includes."""
+    read: Readings = NOTHING_READ
+    """What was read from each file."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``compare --json``."""
@@ -164,6 +166,7 @@ class Comparisons(Answers[Answer]):
             **({"overall": [{"a": a, "b": b, **fields_of(v)} for (a, b), v in together.items()]} if together else {}),
             **({"letters": document(self.letters)} if self.letters else {}),
             "left_out": list(self.left_out),
+            "read": self.read.to_dict(),
         }
 
     @property
@@ -236,14 +239,18 @@ def _interval_at(c: Comparison, rounding: Rounding | None, level: float) -> Esti
 
 
 def judge(
-    arms: Sequence[Sequence[Group]], rule: Rule, *, design: Design = Design(), rng_seed: int = DEFAULT_RNG_SEED
+    by_data: Sequence[Sequence[Sequence[Group]]],
+    rule: Rule,
+    *,
+    design: Design = Design(),
+    rng_seed: int = DEFAULT_RNG_SEED,
 ) -> Comparisons:
-    """Compare arms on every eval set they share, and decide by the declared rule.
+    """Compare arms on every data set and eval set they share, and decide by the declared rule.
 
     Parameters
     ----------
-    arms
-        Per recipe its groups, one per eval set; the first recipe is the baseline.
+    by_data
+        Per data set the arms, per arm its groups, one per eval set; the first arm is the baseline.
     rng_seed
         Of permutations and bootstrap.
 
@@ -253,10 +260,12 @@ def judge(
         One recipe twice, no eval set in common, or a primary eval set that is not there.
 
     """
-    for first, second in itertools.combinations(arms, 2):
-        if _are_the_same(first, second):
-            raise StudyError(f"{second[0].label}: the same trials are given twice; compare two different recipes.")
-    pairs = list(itertools.combinations(arms, 2)) if design.all_pairs else [(arms[0], other) for other in arms[1:]]
+    pairs: list[tuple[Sequence[Group], Sequence[Group]]] = []
+    for arms in by_data:
+        for first, second in itertools.combinations(arms, 2):
+            if _are_the_same(first, second):
+                raise StudyError(f"{second[0].label}: the same trials are given twice; compare two different recipes.")
+        pairs += itertools.combinations(arms, 2) if design.all_pairs else ((arms[0], other) for other in arms[1:])
     return judge_pairs(pairs, rule, design=design, rng_seed=rng_seed)
 
 
@@ -442,15 +451,16 @@ def _p_if_standard_error(a: Group, b: Group) -> float | None:
 
 
 def _letters(answers: Sequence[Answer], rule: Rule) -> dict[str, dict[str, str]]:
-    """Return compact letters per eval set, from the adjusted p-values of the verdicts."""
+    """Return compact letters per eval set, and per data set where there are several, from the adjusted p-values."""
     found = {}
-    for eval_set in dict.fromkeys(answer.a.eval_set for answer in answers):
-        of_set = [answer for answer in answers if answer.a.eval_set == eval_set]
+    is_by_data = len({answer.a.data for answer in answers}) > 1
+    for data, eval_set in dict.fromkeys((answer.a.data, answer.a.eval_set) for answer in answers):
+        of_set = [answer for answer in answers if (answer.a.data, answer.a.eval_set) == (data, eval_set)]
         sign = -1.0 if rule.lower_is_better else 1.0
         means = {x.a.label: sign * x.comparison.mean_a for x in of_set}
         means |= {x.b.label: sign * x.comparison.mean_b for x in of_set}
         different = {(x.a.label, x.b.label) for x in of_set if x.p_adjusted < rule.alpha}
-        found[eval_set] = compact_letters(means, different)
+        found[f"{eval_set}, {data}" if is_by_data else eval_set] = compact_letters(means, different)
     return found
 
 

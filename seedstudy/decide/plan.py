@@ -26,7 +26,7 @@ from seedstudy.stats.power import (
 from seedstudy.stats.sample import check_margin
 from seedstudy.stats.variance import sd_factors
 from seedstudy.stats.welch import welch
-from seedstudy.study.group import Group
+from seedstudy.study.group import NOTHING_READ, Group, Readings
 
 BAND = 0.6
 """Level of the interval of a pilot's std: its ends are the one-sided 80 % limits (Browne 1995)."""
@@ -77,6 +77,8 @@ class PowerPlan:
     warnings: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial of the pilots, which the std does not include."""
+    read: Readings = NOTHING_READ
+    """What was read from each file."""
 
     @property
     def gpu_hours(self) -> float | None:
@@ -97,7 +99,7 @@ class PowerPlan:
         }
 
 
-def spread_of(sd: float | tuple[float, float] | str | None, pilots: Sequence[Group] = ()) -> Spread:
+def spread_of(sd: float | Sequence[float] | str | None, pilots: Sequence[Group] = ()) -> Spread:
     """Return the spread to plan with.
 
     `sd`: of both arms, or of each; as text also "0.1,0.2", or the name of a published one (rsb-val). `pilots` instead:
@@ -124,7 +126,7 @@ def spread_of(sd: float | tuple[float, float] | str | None, pilots: Sequence[Gro
         return Spread(sd_a=moments_of(a)[1], sd_b=moments_of(b)[1], n_a=a.n, n_b=b.n, source=f"{names}, {a.eval_set}")
     assert sd is not None
     if not isinstance(sd, str):
-        sd_a, sd_b = sd if isinstance(sd, tuple) else (float(sd), float(sd))
+        sd_a, sd_b = (sd, sd) if isinstance(sd, int | float) else sd
         return Spread(sd_a=sd_a, sd_b=sd_b)
     presets = reference_stds()
     if sd in presets:

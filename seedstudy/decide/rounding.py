@@ -11,6 +11,7 @@ from seedstudy.decide.select import moments_of
 from seedstudy.decide.verdict import BORDERLINE
 from seedstudy.stats import welch
 from seedstudy.stats.compare import Comparison
+from seedstudy.stats.effect import prob_greater_normal_limits
 from seedstudy.stats.result import bounded_p, format_p, p_equals
 from seedstudy.stats.sample import Floats
 from seedstudy.stats.welch import TDistance
@@ -30,6 +31,8 @@ class Rounding:
 
     t: TDistance
     """All of them, as arrays of one shape."""
+    spread: Floats
+    """Of each, the std of the difference of one seed of B and one of A."""
     step: float
     """Unit of the last digit, in the metric's unit; the larger one of both arms."""
     is_published: bool
@@ -57,9 +60,12 @@ class Rounding:
         if c.margin is not None:
             above = bounded_p(welch.p_above(self.t, -c.margin).max())
             below = bounded_p(welch.p_below(self.t, c.margin).max())
+        prob = c.prob_b_greater
+        least, most = prob_greater_normal_limits(self.t, self.spread, prob.level)
         return replace(
             c,
             difference=replace(c.difference, low=low, high=high),
+            prob_b_greater=replace(prob, low=float(least.min()), high=float(most.max())),
             p_value=self.p_values[1],
             p_above_minus_margin=above,
             p_below_plus_margin=below,
@@ -95,9 +101,9 @@ def rounding_of(a: Group, b: Group, c: Comparison) -> Rounding | None:
     (mean_a, sd_a), (mean_b, sd_b) = (_spread_out(g.values, step / 2) for g, step in zip((a, b), steps, strict=True))
     means_a, means_b = np.meshgrid(mean_a, mean_b)
     stds_a, stds_b = np.meshgrid(sd_a, sd_b)
-    t = _distances(means_a, stds_a, means_b, stds_b, c.n_a, c.n_b)
+    t, spread = _distances(means_a, stds_a, means_b, stds_b, c.n_a, c.n_b)
     is_coarse = steps[0] > c.sd_a or steps[1] > c.sd_b
-    return Rounding(t=t, step=max(steps), is_published=False, decides=is_coarse)
+    return Rounding(t=t, spread=spread, step=max(steps), is_published=False, decides=is_coarse)
 
 
 def _of_published(a: Group, b: Group) -> Rounding:
@@ -109,8 +115,8 @@ def _of_published(a: Group, b: Group) -> Rounding:
     stds = [_stds(g, sd) for g, sd in ((a, sd_a), (b, sd_b))]
     d_at, sd_a_at, sd_b_at = (x.ravel() for x in np.meshgrid(differences, *stds))
     step = max(g.moments.mean_step for g in (a, b) if g.moments is not None)
-    t = _distances(0.0 * d_at, sd_a_at, d_at, sd_b_at, n_a, n_b)
-    return Rounding(t=t, step=step, is_published=True, decides=True)
+    t, spread = _distances(0.0 * d_at, sd_a_at, d_at, sd_b_at, n_a, n_b)
+    return Rounding(t=t, spread=spread, step=step, is_published=True, decides=True)
 
 
 def _stds(group: Group, sd: float) -> Floats:
@@ -118,11 +124,11 @@ def _stds(group: Group, sd: float) -> Floats:
     return np.linspace(sd - half, sd + half, _NODES) if half else np.array([sd])
 
 
-def _distances(mean_a: Any, sd_a: Any, mean_b: Any, sd_b: Any, n_a: int, n_b: int) -> TDistance:
-    """Return Welch's t of all these arms of which at least one has a spread, as flat arrays."""
+def _distances(mean_a: Any, sd_a: Any, mean_b: Any, sd_b: Any, n_a: int, n_b: int) -> tuple[TDistance, Floats]:
+    """Return Welch's t of all these arms of which at least one has a spread, as flat arrays, and their spreads."""
     has_spread = (sd_a > 0.0) | (sd_b > 0.0)
     mean_a, sd_a, mean_b, sd_b = (x[has_spread] for x in (mean_a, sd_a, mean_b, sd_b))
-    return welch.welch(mean_a, sd_a, n_a, mean_b, sd_b, n_b)
+    return welch.welch(mean_a, sd_a, n_a, mean_b, sd_b, n_b), np.hypot(sd_a, sd_b)
 
 
 def _step(group: Group) -> float:

@@ -51,8 +51,8 @@ class Verdict:
     word: Word = field(metadata=shown_as("verdict"))
     reasons: tuple[str, ...]
     """Sentences without their last stop, the deciding one first."""
-    prob_b_better: Estimate | None
-    """Chance that a new seed of B is better than a new seed of A; None for summaries."""
+    prob_b_better: Estimate
+    """Chance that a new seed of B is better than a new seed of A."""
     single_run_error: float
     """Chance that one new seed of each would order them the other way round."""
     non_inferiority_p: float | None
@@ -117,7 +117,7 @@ def decide(
     return Verdict(
         word=word,
         reasons=tuple(reasons),
-        prob_b_better=prob.mirrored(0.5) if prob and rule.lower_is_better else prob,
+        prob_b_better=prob.mirrored(0.5) if rule.lower_is_better else prob,
         single_run_error=c.single_run_error,
         non_inferiority_p=c.p_below_plus_margin if rule.lower_is_better else c.p_above_minus_margin,
         missing=missing,

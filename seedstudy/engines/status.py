@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 from seedstudy import machine
 from seedstudy.document import FLAT, HIDDEN, fields_of
 from seedstudy.engines import slurm
+from seedstudy.files import TEMPORARY
 from seedstudy.store.lease import Holder
 from seedstudy.store.store import Label, Store
 from seedstudy.store.store import State as StoredState
@@ -181,7 +182,7 @@ def leftovers(store: Store) -> dict[Path, int]:
         folder = store.folder(trial_id)
         if store.is_running(trial_id):
             continue
-        candidates += folder.glob(".*.tmp")
+        candidates += folder.glob(TEMPORARY)
         if store.has_result(trial_id):
             candidates += [store.checkpoint(trial_id), folder / "progress.json", folder / "lock"]
         elif not store.has_ended(trial_id) and not store.checkpoint(trial_id).exists():

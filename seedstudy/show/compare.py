@@ -83,28 +83,30 @@ def _is_by_data(comparisons: Comparisons) -> bool:
 def _verdicts_in_words(comparisons: Comparisons) -> Iterator[Text]:
     for answer in comparisons.answers:
         about, verdict = _about(answer, comparisons), answer.verdict
-        sentences = [*verdict.reasons, *_one_seed_of_each(answer)]
+        sentences = [*verdict.reasons, _one_seed_of_each(answer)]
         yield verdict_line(about, verdict.word, ". ".join(sentences) + ".")
         for text in answer.warnings:
             if text.startswith(BORDERLINE):
                 yield Text(f"{about}: {text}.", style="yellow")
 
 
-def _one_seed_of_each(answer: Answer) -> Iterator[str]:
-    """Say how often one new seed of B beats one of A; never on the wrong side of 50, and never with certainty."""
+def _one_seed_of_each(answer: Answer) -> str:
+    """Say how often one new seed of B beats one of A."""
     prob = answer.verdict.prob_b_better
-    if prob is None:
-        return
-
-    def cases(share: float) -> str:
-        number = 100.0 * share
-        return f"{number:.1f}" if round(number) == 50 and abs(number - 50.0) > 0.05 else f"{number:.0f}"
-
-    value = "less than 1" if prob.value < 0.005 else "more than 99" if prob.value > 0.995 else cases(prob.value)
-    words = f"One new seed of {answer.b.label} beats one of {answer.a.label} in {value} of 100 cases"
+    words = f"One new seed of {answer.b.label} beats one of {answer.a.label} in {_cases(prob.value)} of 100 cases"
     if prob.has_interval:
-        words += f" ({ci_heading(prob.level)} {cases(prob.low)} to {cases(prob.high)})"
-    yield words
+        words += f" ({ci_heading(prob.level)} {_cases(prob.low)} to {_cases(prob.high)})"
+    return words
+
+
+def _cases(share: float) -> str:
+    """Return a probability as cases of 100: never on the wrong side of 50, and never a certainty."""
+    if share < 0.005:
+        return "less than 1"
+    if share >= 0.995:
+        return "more than 99"
+    number = 100.0 * share
+    return f"{number:.1f}" if round(number) == 50 and abs(number - 50.0) > 0.05 else f"{number:.0f}"
 
 
 def _overall_in_words(comparisons: Comparisons) -> Iterator[Text]:
@@ -242,7 +244,7 @@ def _detail_rows(answer: Answer) -> Iterator[tuple[str, Estimate | None, int, fl
         yield "one new seed of B", details.new_seed_b, decimals, None
         yield "B - A: Hodges-Lehmann, Mann-Whitney", details.hodges_lehmann, decimals, details.mann_whitney_p
         yield "B - A: signed ranks (Wilcoxon)", None, decimals, details.wilcoxon_p
-        yield "P(B > A) is 1/2: Brunner-Munzel", None, decimals, details.brunner_munzel_p
+        yield "P(B > A) by ranks; is 1/2: Brunner-Munzel", details.prob_b_greater_by_ranks, 2, details.brunner_munzel_p
         yield "std of B / std of A: Brown-Forsythe", details.sd_ratio, 2, details.brown_forsythe_p
     yield "B - A: relabelled seeds", None, decimals, c.permutation_p
     yield "B - A in std: Hedges' g", c.hedges_g, 2, None

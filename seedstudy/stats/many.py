@@ -59,14 +59,15 @@ def max_t(a: Floats, b: Floats, *, rng: np.random.Generator, resamples: int = 99
     `a` and `b` have shapes (n_a, n_columns), (n_b, n_columns): seeds by eval sets. Where there are too many labellings
     to try all, `resamples` random ones are drawn.
     """
-    statistics = [studentised(np.concatenate([a[:, i], b[:, i]])) for i in range(a.shape[1])]
-    labelled = label_arms(a.shape[0], b.shape[0], rng=rng, resamples=resamples)
-    observed = np.array([statistic(labelled.observed)[0] for statistic in statistics])
-    blocks = [np.max([statistic(block) for statistic in statistics], axis=0) for block in labelled.blocks]
-    largest = np.sort(np.concatenate([*blocks, np.full(labelled.n_counted_extra, observed.max())]))[::-1]
-    counts = np.sum(largest[None, :] >= observed[:, None] - Labelled.TIE, axis=1)
+    n_a, n_b = a.shape[0], b.shape[0]
+    statistics = [studentised(np.concatenate([a[:, i], b[:, i]]), n_a, n_b) for i in range(a.shape[1])]
+    labelled = label_arms(statistics, n_a, n_b, rng=rng, resamples=resamples)
+    seen = labelled.observed
+    maxima = [images.max(axis=1) for images in labelled.blocks]
+    largest = np.sort(np.concatenate([*maxima, np.full(labelled.n_counted_extra, seen.max())]))[::-1]
+    counts = np.sum(largest[None, :] >= seen[:, None] - Labelled.TIE, axis=1)
     p_values = tuple(float(count) / largest.size for count in counts)
-    return MaxT(p_values=p_values, floor=floor_two_sample(a.shape[0], b.shape[0]), largest=largest)
+    return MaxT(p_values=p_values, floor=floor_two_sample(n_a, n_b), largest=largest)
 
 
 def compact_letters(means: Mapping[str, float], different: set[tuple[str, str]]) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,66 @@ class Moments:
     mean_step: float = 0.0
     """Unit of the last digit that was printed; 0 where it is exact."""
     sd_step: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What was read from one file, and what was assumed: said before every answer."""
+
+    file: str
+    n_runs: int
+    """Finished runs that count in the answer."""
+    metric: str
+    """The column, as the file names it."""
+    clock: str | None = None
+    """Column that counts within a run; None where each row is a run."""
+    n_points: int | None = None
+    """Measured points of the longest run along the clock."""
+    arms_by: tuple[str, ...] = ()
+    """Columns whose values are the arms."""
+    seeds_by: str | None = None
+    """Column that numbers the seeds; None where the file does not say."""
+    notes: tuple[str, ...] = ()
+    """What was left out or assumed, one sentence each."""
+
+    def line(self) -> str:
+        """Return one sentence: ``runs.csv: 6 runs, metric val_acc (last of 90 by `epoch`), seeds by `seed`.``"""
+        last = "" if self.clock is None else f" (last of {self.n_points} by `{self.clock}`)"
+        arms = "" if not self.arms_by else ", arms by " + " and ".join(f"`{name}`" for name in self.arms_by)
+        seeds = ", no seed column" if self.seeds_by is None else f", seeds by `{self.seeds_by}`"
+        runs = f"{self.n_runs} run{'' if self.n_runs == 1 else 's'}"
+        return f"{self.file}: {runs}, metric {self.metric}{last}{arms}{seeds}"
+
+    def with_arm(self, other: Reading) -> Reading:
+        """Return what was read with another arm of the same file."""
+        return replace(
+            self,
+            n_runs=self.n_runs + other.n_runs,
+            clock=self.clock or other.clock,
+            n_points=max(self.n_points or 0, other.n_points or 0) or None,
+            arms_by=tuple(dict.fromkeys((*self.arms_by, *other.arms_by))),
+            seeds_by=self.seeds_by or other.seeds_by,
+            notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
+        )
+
+
+class Readings(tuple[Reading, ...]):
+    """What was read from each file of an answer."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any] | None:
+        """Return what `--json` has under ``read``: of one file, of all files together and each, or nothing."""
+        if not self:
+            return None
+        each = [asdict(reading) for reading in self]
+        if len(each) == 1:
+            return each[0]
+        together = asdict(reduce(Reading.with_arm, self))
+        return {**together, "file": ", ".join(reading.file for reading in self), "files": each}
+
+
+NOTHING_READ = Readings()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +119,8 @@ class Group:
     """Mean seconds of training one seed; None where it was not measured."""
     moments: Moments | None = None
     """All that is known where `values` is empty: a published mean and std."""
+    read: Reading | None = None
+    """How it was read from a file; None for studies and plain numbers."""
 
     @property
     def n(self) -> int:

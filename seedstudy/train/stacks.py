@@ -244,6 +244,7 @@ class Stack:
                 self._accelerator.backward(loss.sum())
             losses += loss.detach()
         if self.recipe.clip_grad_norm is not None:
+            self._accelerator.unscale_gradients(self.optimizer)
             clip_grad_norms_(self._network, self.recipe.clip_grad_norm, len(updates))
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -303,7 +304,7 @@ def train_stacked(
         stack.begin_epoch(epoch, streams)
         feeds = []
         for own in streams:
-            random = epoch_streams(own, epoch, shard.micro_batches)
+            random = epoch_streams(own, epoch, shard.micro_batches, device)
             feeds.append(mixed(feed.epoch(own, epoch, random), mix, shard, random, device))
         for step, updates in enumerate(zip(*feeds, strict=True)):
             lr = float(stack.optimizer.param_groups[0]["lr"])

@@ -151,8 +151,8 @@ def test_max_t_uses_that_eval_sets_go_together() -> None:
         ]
 
     arms = [arm("A", 0.0), arm("B", 0.12)]
-    usual = judgement.judge(arms, Rule())
-    joint = judgement.judge(arms, Rule(), design=judgement.Design(correction="max-t"))
+    usual = judgement.judge([arms], Rule())
+    joint = judgement.judge([arms], Rule(), design=judgement.Design(correction="max-t"))
     # Equal up to a shift: max-T knows it is one test, Bonferroni doubles.
     assert usual[1].p_adjusted == pytest.approx(2 * usual[1].comparison.p_value)
     assert joint[1].p_adjusted == pytest.approx(joint[1].comparison.permutation_p)
@@ -160,9 +160,9 @@ def test_max_t_uses_that_eval_sets_go_together() -> None:
     assert joint[1].interval_adjusted.low > usual[1].interval_adjusted.low
     few = [[replace(g, values=g.values[:3], seeds=(0, 1, 2)) for g in groups] for groups in arms]
     with pytest.raises(StudyError, match=r"relabelling 3 and 3 seeds gives no p below 0\.1, and alpha is 0\.05"):
-        judgement.judge(few, Rule(), design=judgement.Design(correction="max-t"))
+        judgement.judge([few], Rule(), design=judgement.Design(correction="max-t"))
     with pytest.raises(StudyError, match="one unpaired pair"):
-        judgement.judge([*arms, arm("C", 0.0)], Rule(), design=judgement.Design(correction="max-t"))
+        judgement.judge([[*arms, arm("C", 0.0)]], Rule(), design=judgement.Design(correction="max-t"))
 
 
 def test_paired_by_seed_whatever_the_order(make_store: MakeStore) -> None:

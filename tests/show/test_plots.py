@@ -64,7 +64,7 @@ def summaries(*groups: Group) -> list[Summary]:
 
 
 def answers(*arms: Sequence[Group], **rule: Any) -> Sequence[judgement.Answer]:
-    return judgement.judge(arms, Rule(**rule)).answers
+    return judgement.judge([arms], Rule(**rule)).answers
 
 
 def panels(figure: Figure) -> list[Axes]:

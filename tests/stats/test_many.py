@@ -96,7 +96,7 @@ def test_max_t_of_many_seeds_draws_labellings():
 def test_max_t_in_blocks_is_the_permutation_test_with_the_same_labellings():
     draws = np.random.default_rng(0)
     a, b = draws.normal(0, 1, 250), draws.normal(0.15, 1, 250)
-    alone = permute(studentised(np.concatenate([a, b])), 250, 250, rng=rng(), resamples=9999)
+    alone = permute(studentised(np.concatenate([a, b]), 250, 250), 250, 250, rng=rng(), resamples=9999)
     assert max_t(a[:, None], b[:, None], rng=rng()).p_values == (alone.p_value,)
     assert 0.01 < alone.p_value < 0.5
 
