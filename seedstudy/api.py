@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from seedstudy.engines.watch import Say
     from seedstudy.recipes.reader import RecipeFile
     from seedstudy.store.store import State, Store
+    from seedstudy.store.upkeep import Restored
     from seedstudy.train.preprocessing import Preprocessing
     from seedstudy.train.pretrained import Judged
 
@@ -87,6 +88,7 @@ def run(
     results: str | Path = "results",
     data_dir: str | Path | None = None,
     is_retry: bool = False,
+    is_repair: bool = False,
     is_detached: bool = False,
     eval_sets: str | Sequence[str] | None = None,
     say: Say = _say,
@@ -103,6 +105,8 @@ def run(
         :func:`~seedstudy.study.study.adjusted`.
     is_retry
         Train failed trials again.
+    is_repair
+        Set aside any number of damaged results, and incomplete ones, and train those trials again.
     is_detached
         Submit to a queue and return.
     eval_sets
@@ -122,6 +126,7 @@ def run(
         cache_dir=machine.cache_dir(),
         data_dir=_path(data_dir),
         is_retry=is_retry,
+        is_repair=is_repair,
         is_detached=is_detached,
         say=say,
     )
@@ -152,16 +157,31 @@ def cancel(study: str = "main", *, results: str | Path = "results") -> Cancellat
 @public
 def leftovers(study: str = "main", *, results: str | Path = "results") -> dict[Path, int]:
     """Return the files, with their sizes in bytes, that `clean` removes; none of them holds a result."""
-    from seedstudy.engines import status
+    from seedstudy.store import upkeep
 
-    return status.leftovers(_store(results, study))
+    return upkeep.leftovers(_store(results, study))
 
 
 @public
-def clean(paths: Iterable[Path]) -> None:
-    """Remove files that :func:`leftovers` returned, some of which may be gone already."""
-    for path in paths:
-        path.unlink(missing_ok=True)
+def clean(
+    study: str = "main", *, results: str | Path = "results", paths: Iterable[Path] | None = None
+) -> tuple[Path, ...]:
+    """Remove files that :func:`leftovers` returned, by default all; those of trials that run by now stay.
+
+    Returns those that were removed.
+    """
+    from seedstudy.store import upkeep
+
+    store = _store(results, study)
+    return tuple(upkeep.clean(store, upkeep.leftovers(store) if paths is None else paths))
+
+
+@public
+def restore(study: str = "main", *, results: str | Path = "results") -> Restored:
+    """Put results back that `run` has set aside as damaged, where they are good and the trial has no other."""
+    from seedstudy.store import upkeep
+
+    return upkeep.restore(_store(results, study))
 
 
 # --- numbers in, answers out ----------------------------------------------------------------------------
@@ -395,6 +415,7 @@ def race(
     training: Mapping[str, Any] | None = None,
     data_dir: str | Path | None = None,
     is_retry: bool = False,
+    is_repair: bool = False,
     rng_seed: int = 0,
     on_look: Callable[[Race], None] | None = None,
     say: Say = _say,
@@ -466,6 +487,7 @@ def race(
         eval_set=eval_set or "val",
         target=target,
         is_retry=is_retry,
+        is_repair=is_repair,
         say=say,
         on_look=on_look or (lambda race: None),
     )
@@ -742,6 +764,8 @@ def evaluate(
 
     prepared = datasets.prepare(data, data_dir=_path(data_dir), cache_dir=machine.cache_dir(), progress=say)
     loaded = datasets.load(prepared)
+    for sentence in loaded.doubts:
+        say(f"{data}: {sentence}")
     tested_as = None if recipe is None else load_recipe(recipe)
     names = _available(loaded, eval_sets, say)
     judged = judge(model, loaded, names, weights=_path(weights), recipe=tested_as, size=size, crop=crop)
@@ -879,9 +903,12 @@ def data_sets() -> Catalogue:
 
 
 @public
-def check_data(name: str, *, data_dir: str | Path | None = None) -> Check:
-    """Say which parts of a data set are on disk, what is missing and how to get it."""
-    return datasets.check(name, _path(data_dir))
+def check_data(name: str, *, data_dir: str | Path | None = None, everything: bool = False, say: Say = _say) -> Check:
+    """Say which parts of a data set are on disk, what is missing and how to get it.
+
+    `everything`: decode every image, which takes minutes for a large data set, and name those that do not decode.
+    """
+    return datasets.check(name, _path(data_dir), is_thorough=everything, progress=say)
 
 
 def _data_facts(name: str | None) -> DataInfo | None:

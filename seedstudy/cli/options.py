@@ -51,6 +51,9 @@ Margin = Annotated[
     float | None, typer.Option("--margin", help="Smallest difference of interest, in points (default: the study's).")
 ]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Set aside and train again any number of damaged or incomplete results.")
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ def race(
     data_dir: options.DataDir = None,
     placement: options.Placement,
     retry_failed: options.RetryFailed = False,
+    repair: options.Repair = False,
     where: options.Where,
     eval_set: options.EvalSet = None,
     lower_is_better: options.LowerIsBetter = None,
@@ -68,6 +69,7 @@ def race(
         training={**options.values(training), "placement": options.values(placement)},
         data_dir=data_dir,
         is_retry=retry_failed,
+        is_repair=repair,
         on_look=say_look,
         say=options.tell,
     )

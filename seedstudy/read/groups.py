@@ -36,7 +36,7 @@ from seedstudy.read.roles import AS_ASKED, AS_DECLARED, Columns, find_roles, nam
 from seedstudy.read.runs import Runs, runs_of
 from seedstudy.read.selector import Pick, parse_selector, picked
 from seedstudy.read.shapes import one_row_per_point
-from seedstudy.read.table import VALUE, Role, Table
+from seedstudy.read.table import VALUE, Role, Table, quoted_column
 from seedstudy.study.group import Group, Reading, Values
 
 
@@ -171,7 +171,7 @@ class _Reader:
         for name in (label, eval_set):
             if not name.isprintable():
                 raise StudyError(f"{self.where}: the name {name!r} holds control characters; rename it.")
-        finished, n_left_out = _finished(rows, self.columns, self.where)
+        finished, n_left_out = _finished(rows, self.columns, self.chosen.columns, self.where)
         finished, gone = self._without_gaps(finished, measure)
         seeds = seeds_of(finished, self.columns, self.request, self.where)
         self.seeds_by.append(seeds.by)
@@ -284,12 +284,19 @@ def _of_one_arm(chosen: Pick, columns: Columns) -> Columns:
         is_other = (
             name != chosen.measure
             and cells.dtype.is_float()
+            and ("setting" not in column.why or _is_alike(cells, chosen.rows[str(chosen.measure)]))
             and column.why not in (AS_DECLARED, AS_ASKED)
             and column.role in (Role.CONFIGURATION, Role.MEASURE, Role.SPREAD)
         )
         if not is_other:
             kept[name] = replace(column, role=Role.MEASURE) if name == chosen.measure else column
     return kept
+
+
+def _is_alike(cells: pl.Series, measure: pl.Series) -> bool:
+    """Say whether two columns hold numbers of one size, as two arms do."""
+    sizes = [float(column.cast(pl.Float64).abs().median() or 0.0) for column in (cells, measure)]  # type: ignore[arg-type]
+    return min(sizes) > 0.25 * max(sizes)
 
 
 def _eval_rows(
@@ -350,7 +357,7 @@ def _measures(frame: pl.DataFrame, columns: Columns, request: Request, files: st
         if len(matches) == 1:
             return {default_set: matches[0]}
         if matches:
-            shown = " or --metric ".join(map(_quoted, matches))
+            shown = " or --metric ".join(map(quoted_column, matches))
             raise StudyError(f"{files}: several columns may be top-1: use --metric {shown}.")
     else:
         matches = [name for name in names if plain(name) == plain(metric)]
@@ -361,22 +368,18 @@ def _measures(frame: pl.DataFrame, columns: Columns, request: Request, files: st
     raise StudyError(f'{files}: no column "{metric}".{suggest(metric, names)} Name it with --metric{how}.')
 
 
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[\w./@:+-]+", name) else f'"{name}"'
-
-
-def _finished(rows: pl.DataFrame, columns: Columns, where: str) -> tuple[pl.DataFrame, int]:
+def _finished(rows: pl.DataFrame, columns: Columns, picks: Sequence[str], where: str) -> tuple[pl.DataFrame, int]:
     """Return the rows of runs that finished, and how many did not; an unknown word for how a run ended is named."""
-    names = [name for name in names_of(columns, Role.STATUS) if name in rows.columns]
+    names = [name for name in names_of(columns, Role.STATUS) if name in rows.columns and name not in picks]
     kept = rows
     for name in names:
         words = kept[name].cast(pl.String).str.strip_chars().str.to_lowercase().fill_null("unfinished")
         plain_words = words.str.replace_all(r"^.*[.:]", "").str.replace_all(r"[ -]", "_")
-        unknown = [word for word in plain_words.unique(maintain_order=True).to_list() if word not in STATUSES]
+        unknown = kept[name].filter(~plain_words.is_in(list(STATUSES))).cast(pl.String).to_list()
         if unknown:
             raise StudyError(
                 f'{where}: `{name}` holds "{unknown[0][:30]}", which does not say whether the run finished: pick rows '
-                f"({Path(where).name}:{name}={unknown[0][:30]}), or use --ignore {_quoted(name)}."
+                f"({Path(where).name}:{name}={unknown[0][:30]}), or use --ignore {quoted_column(name)}."
             )
         kept = kept.filter(plain_words.replace_strict(dict(STATUSES), return_dtype=pl.Boolean))
     return kept, rows.height - kept.height

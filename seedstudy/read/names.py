@@ -39,7 +39,7 @@ STATUSES: Mapping[str, bool] = {**dict.fromkeys(_FINISHED, True), **dict.fromkey
 
 CLOCK = _words("""
     epoch step steps iter iters iteration iterations timestep timesteps round rounds update updates episode episodes
-    frame frames generation generations tick ticks kimg cycle cycles
+    frame frames generation generations tick ticks kimg cycle cycles it ep
 """)
 _NO_CLOCK = _words("""
     best warmup max min per budget size last final early stop decay every at run to limit swa start interval freq
@@ -47,14 +47,17 @@ _NO_CLOCK = _words("""
 """)
 _AFTER_CLOCK = _words("seen sampled total num idx index count trained processed done number no")
 
+_FED, _CONSUMED = _words("samples tokens examples images"), _words("seen consumed processed sampled trained")
+_IN_THE_END = _words("best last final run ran trained stopped completed actual early")
+
 _SEED = _words("seed seeds rng randomseed")
 _NO_SEED = _words("mean std n num avg")
 
 IDENTITY = _words("""
-    id ids uuid uid name run runs runid runname trial job task number index idx rep repeat replicate replica repetition
-    try attempt logdir dir folder path file filename artifact checkpoint ckpt
+    id ids uuid uid name run runs runid runname trial job number index idx rep repeat replicate replica repetition try
+    attempt logdir dir folder path file filename artifact checkpoint ckpt
 """)
-"""Last word of the name of a column that names or numbers runs."""
+_BESIDE_IDENTITY = _words("mlflow tags wandb slurm unique full short display sys uri log output save logging result")
 
 NOISE = _words("""
     time times date datetime timestamp created updated started finished ended start end duration runtime elapsed wall
@@ -90,6 +93,11 @@ def words_of(name: str) -> list[str]:
     return plain(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).split("_")
 
 
+def is_identity_name(words: Sequence[str]) -> bool:
+    """Say whether words name or number runs: ``trial_id``, ``tags.mlflow.runName``; not ``config_id``."""
+    return words[-1] in IDENTITY | {"uri"} and not set(words) - IDENTITY - _BESIDE_IDENTITY
+
+
 def is_seed_name(words: Sequence[str]) -> bool:
     """Say whether words name a seed: ``params.seed``, ``random_state``."""
     return bool(set(words) & _SEED or words[-2:] == ["random", "state"]) and not set(words) & _NO_SEED
@@ -99,4 +107,11 @@ def is_clock_name(name: str) -> bool:
     """Say whether a name means what counts within a run: ``Epoch #``, ``time/iterations``; not ``best_epoch``."""
     words = words_of(name)
     core = [word for word in words if word not in _AFTER_CLOCK]
-    return bool(core) and core[-1] in CLOCK and not set(words) & _NO_CLOCK and not PARAMETERS.match(name)
+    is_count = bool(core) and (core[-1] in CLOCK or (core[-1] in _FED and bool(set(words) & _CONSUMED)))
+    return is_count and not set(words) & _NO_CLOCK and not PARAMETERS.match(name)
+
+
+def is_length_name(words: Sequence[str]) -> bool:
+    """Say whether words name how long a run trained in the end, or where its best result was: ``epochs_run``."""
+    counts = CLOCK | {"epochs"}
+    return bool(set(words) & counts and set(words) & _IN_THE_END)

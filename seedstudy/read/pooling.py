@@ -13,9 +13,10 @@ from seedstudy.errors import StudyError
 from seedstudy.read.metrics import plain
 from seedstudy.read.names import MEANS, N_OF_RUNS, SPREADS, words_of
 from seedstudy.read.request import Request
-from seedstudy.read.roles import AS_DECLARED, AUTO_NAME, Columns, names_of
-from seedstudy.read.table import FILE, Role
+from seedstudy.read.roles import AS_DECLARED, AUTO_NAME, CODE, NUMBERED_FOLDER, TIME, Columns, names_of
+from seedstudy.read.table import FILE, Role, quoted_column
 
+_COUNTERS = ("run", "trial", "rep", "repeat", "replicate", "replica", "repetition", "try", "attempt")
 _SEED_WORD = re.compile(r"[a-z]*[ _=:-]*(\d{1,18})(\.0+)?", re.IGNORECASE)
 
 
@@ -31,6 +32,11 @@ class Seeds:
     @property
     def repeated(self) -> str | None:
         return next((text for text in self.texts if text is not None and self.texts.count(text) > 1), None)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the file numbers the seeds, and each counts once."""
+        return self.by is not None and self.repeated is None
 
     @property
     def numbers(self) -> tuple[int, ...] | None:
@@ -104,6 +110,8 @@ def _check_identities(rows: pl.DataFrame, columns: Columns, where: str, what: st
     if rows.height < 2:
         return
     varying = [name for name in names if rows[name].n_unique() > 1]
+    counters = [name for name in names if rows[name].dtype.is_integer() and words_of(name)[-1] in _COUNTERS]
+    varying = varying or counters
     if FILE in rows.columns and FILE in columns and not varying:
         counts = rows[FILE].value_counts(sort=True)
         if counts["count"][0] > 1:
@@ -138,11 +146,10 @@ def not_seeds(
     """
     if rows.height < 2:
         return []
-    is_shown = seeds.by is not None and seeds.repeated is None
     skip = {*arms, *picks, *measures}
-    differ = [name for name in _differing(rows, columns, is_shown) if name not in skip]
+    differ = [name for name in _differing(rows, columns, seeds) if name not in skip]
     rising = [name for name in differ if columns[name].why.startswith("rises")]
-    if rising and not is_shown and not request.pool:
+    if rising and not seeds.is_shown and not request.pool:
         quoted = quoted_column(rising[0])
         raise StudyError(
             f'{files}: column "{rising[0]}" counts {_listed(rows[rising[0]])}: points of one run (--clock {quoted}), '
@@ -157,21 +164,28 @@ def not_seeds(
         return [f"pooled as you say: the rows differ in {listed}"]
     if picks or request.by:
         return [f"the rows of one arm differ in {listed}"]
-    raise StudyError(_which_are_seeds(rows, columns, differ, files, is_shown=is_shown))
+    raise StudyError(_which_are_seeds(rows, columns, differ, files, seeds))
 
 
-def _which_are_seeds(rows: pl.DataFrame, columns: Columns, differ: Sequence[str], files: str, *, is_shown: bool) -> str:
+def _which_are_seeds(rows: pl.DataFrame, columns: Columns, differ: Sequence[str], files: str, seeds: Seeds) -> str:
     name, *others = differ
+    if name == FILE:
+        places = sorted({str(Path(str(cell)).parent) for cell in rows[name].to_list()})
+        shown = [_short(place) for place in places] if len(places) > 1 else _listed(rows[name]).split(", ")
+        listed = ", ".join(shown[:3]) + (" …" if shown[3:] else "")
+        return (
+            f"{files}: its files are named differently ({listed}): which are seeds of one recipe? Read one folder or "
+            "pattern for each, or compare them: --by file; --pool if all are seeds of one recipe."
+        )
     quoted = quoted_column(name)
     also = f" (`{'`, `'.join(others[:3])}` differ{'' if others[1:] else 's'} too)" if others else ""
     ways = []
     if rows[name].n_unique() < rows.height:
         example = next(cell for cell in rows[name].to_list() if cell is not None)
         ways.append(f"Pick them: {Path(files).name}:{_condition(name, example)}, or compare them: --by {quoted}")
-    if rows[name].n_unique() == rows.height and rows[name].dtype.is_integer() and not is_shown:
+    if rows[name].n_unique() == rows.height and rows[name].dtype.is_integer() and not seeds.is_shown:
         ways.append(f"--seeds-by {quoted} if it numbers the seeds")
-    if not is_shown:
-        ways.append("--pool if all rows are seeds of one recipe")
+    ways.append("--pool if all rows are seeds of one recipe")
     ways.append(f"--ignore {quoted} if it does not matter")
     return f'{files}: column "{name}" holds {_listed(rows[name])}: which rows are seeds of one recipe?{also} ' + (
         "; ".join(ways) + "."
@@ -183,8 +197,9 @@ def _listed(cells: pl.Series) -> str:
     return ", ".join(_short(cell) for cell in known[:4]) + (" …" if len(known) > 4 else "")
 
 
-def _differing(rows: pl.DataFrame, columns: Columns, has_seeds: bool) -> list[str]:
+def _differing(rows: pl.DataFrame, columns: Columns, seeds: Seeds) -> list[str]:
     """Return the columns that may tell recipes apart and differ, text first."""
+    has_seeds = seeds.is_shown
     found = []
     for name, column in columns.items():
         if name not in rows.columns or rows[name].n_unique() < 2:
@@ -192,8 +207,11 @@ def _differing(rows: pl.DataFrame, columns: Columns, has_seeds: bool) -> list[st
         cells = rows[name]
         is_text = cells.dtype == pl.String
         if column.role is Role.IDENTITY:
-            tells = is_text and not has_seeds and name != FILE and _names_methods(cells, column.why)
+            of_names = _files_name_methods if name == FILE else _names_methods
+            tells = is_text and not has_seeds and column.why not in _OPAQUE and of_names(cells)
         elif column.role in (Role.CONFIGURATION, Role.RECIPE, Role.MODEL, Role.DATA):
+            if is_text and has_seeds and _is_numbered_by_seed(cells, seeds):
+                continue
             is_known = is_text or "setting" in column.why or column.why.startswith(("as ", "by "))
             tells = is_known or not has_seeds or _is_factor(cells)
         else:
@@ -203,14 +221,51 @@ def _differing(rows: pl.DataFrame, columns: Columns, has_seeds: bool) -> list[st
     return sorted(found, key=lambda name: (rows[name].n_unique() == rows.height, rows[name].dtype != pl.String))
 
 
-def _names_methods(cells: pl.Series, why: str) -> bool:
-    """Say whether names of runs may be names of methods: not made by a program, and not numbered versions of one."""
-    if why in ("holds ids", "holds paths", AS_DECLARED):
-        return False
+_OPAQUE = ("holds ids", "holds paths", AS_DECLARED)
+"""Names of runs that no person chose to say how a run was trained."""
+
+
+def _names_methods(cells: pl.Series) -> bool:
+    """Say whether names of runs may be names of methods: not made by a program, and not numbered runs of one."""
     names = [str(cell).strip().lower() for cell in cells.drop_nulls().to_list()]
     if all(AUTO_NAME.fullmatch(name) for name in names):
         return False
-    return len({re.sub(r"\d+", "0", name) for name in names}) > 1
+    numbers = sorted(int(found[-1]) for name in names if (found := re.findall(r"\d{1,18}", name)))
+    is_counted = bool(numbers) and numbers == list(range(numbers[0], numbers[0] + len(names)))
+    if all(re.fullmatch(r"[a-z]+-\d+", name) for name in names):
+        return not is_counted
+    return not is_counted or numbers[0] > 1 or len({re.sub(r"\d+", "0", name) for name in names}) > 1
+
+
+def _files_name_methods(cells: pl.Series) -> bool:
+    """Say whether the parts in which paths differ may be names of methods, and not numbers, times or ids of runs."""
+    paths = [Path(str(cell)).parts for cell in cells.unique(maintain_order=True).to_list()]
+    if len({len(parts) for parts in paths}) > 1:
+        return True
+    for parts in zip(*paths, strict=True):
+        names = [part.lower().removesuffix(Path(part).suffix.lower()) for part in parts]
+        if len(set(names)) == 1 or all("tfevents" in part for part in parts):
+            continue
+        if all(TIME.fullmatch(name) or CODE.fullmatch(name) or NUMBERED_FOLDER.fullmatch(name) for name in names):
+            continue
+        if _names_methods(pl.Series(sorted(set(names)))):
+            return True
+    return False
+
+
+def _is_numbered_by_seed(cells: pl.Series, seeds: Seeds) -> bool:
+    """Say whether names differ by numbers alone, one of which is the seed: ``0_seed=7``."""
+    names = [str(cell) for cell in cells.to_list()]
+    if len({re.sub(r"\d+", "0", name) for name in names}) > 1:
+        return False
+    return all(
+        seed is not None and seed in map(_bare, re.findall(r"\d{1,18}", name))
+        for seed, name in zip(seeds.texts, names, strict=True)
+    )
+
+
+def _bare(digits: str) -> str:
+    return str(int(digits))
 
 
 def _is_factor(cells: pl.Series) -> bool:
@@ -222,21 +277,15 @@ def _is_factor(cells: pl.Series) -> bool:
 def of_means(frame: pl.DataFrame, measure: str, columns: Columns, request: Request, files: str) -> None:
     """Refuse rows that are means over seeds: a standard deviation, bound or number of runs is beside the measure."""
     core = [word for word in words_of(measure) if word not in MEANS]
-    has_mean = len(core) < len(words_of(measure))
     for name in names_of(columns, Role.SPREAD):
         if name not in frame.columns or name == measure:
             continue
         rest = [word for word in words_of(name) if word not in SPREADS]
-        if N_OF_RUNS.fullmatch(plain(name)) or rest == core or (has_mean and not rest):
+        if N_OF_RUNS.fullmatch(plain(name)) or rest in (core, []):
             raise StudyError(
                 f'{files}: column "{name}" is beside "{measure}": the rows are means, not seeds. Compare published '
                 f'means as "A: 79.5±0.1 n=5", or use --ignore {quoted_column(name)} if each row is one run.'
             )
-
-
-def quoted_column(name: str) -> str:
-    """Return a column's name as a shell takes it."""
-    return name if re.fullmatch(r"[\w./@:+-]+", name) else f'"{name}"'
 
 
 def _condition(name: str, value: object) -> str:

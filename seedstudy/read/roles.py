@@ -16,10 +16,8 @@ from seedstudy.errors import StudyError, suggest
 from seedstudy.read.metrics import direction_of, is_default, plain
 from seedstudy.read.names import (
     ARMS,
-    CLOCK,
     COUNTS,
     EVAL_SETS,
-    IDENTITY,
     N_OF_RUNS,
     NOISE,
     PARAMETERS,
@@ -28,6 +26,8 @@ from seedstudy.read.names import (
     SPREADS,
     STATUSES,
     is_clock_name,
+    is_identity_name,
+    is_length_name,
     is_seed_name,
     words_of,
 )
@@ -36,13 +36,20 @@ from seedstudy.read.table import FILE, VALUE, Role, Table
 
 # --- shapes of text -------------------------------------------------------------------------------------
 
-_TIME = re.compile(
-    r"\d{4}-?\d\d-?\d\d([ T_-]?\d\d[-:.]?\d\d.*)?|\d{1,2}:\d\d(:\d\d)?(\.\d+)?|\d+ days?,? .*|\d{1,2}/\d{1,2}/\d{2,4}.*"
-    r"|(\d+h ?)?(\d+m ?)?\d+(\.\d+)?s"
+_MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+TIME = re.compile(
+    r"\d{4}-?\d\d-?\d\d([ T_-]?\d\d[-:.]?\d\d.*)?|\d{1,2}:\d\d(:\d\d)?(\.\d+)?|\d+ days?,? .*"
+    r"|\d{1,2}/\d{1,2}/\d{2,4}.*|\d{1,2}\.\d{1,2}\.\d{4}.*|\d\d[-_:h]\d\d[-_:m]\d\d|(\d+h ?)?(\d+m ?)?\d+(\.\d+)?s"
+    rf"|(.*[^a-z])?{_MONTH}\.?[ -]\d.*|\d{{1,2}}[. ]?{_MONTH}\.?,? ?\d.*"
 )
-_CODE = re.compile(r"(?=.*\d)[0-9a-f]{6,64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=.*\d)[0-9a-f]{4,12}_\d{4,6}")
+CODE = re.compile(r"(?=.*\d)[0-9a-f]{6,64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=.*\d)[0-9a-f]{4,12}_\d{4,6}")
 _PLACE = re.compile(r"(\w+://|~?/|\.{1,2}/|[A-Za-z]:\\).*|.*(/|\\).*(/|\\).*")
-AUTO_NAME = re.compile(r"[a-z]+(-[a-z]+){1,2}-\d+|[a-z]+-\d+")
+_SEED_TEXT = re.compile(r"(random[ _-]?)?seed[ _.:#=-]*\d{1,18}")
+_NUMBERED = re.compile(r"(.*[^a-z])?(seed|s|run|rep|repeat|replicate|trial|try|job)[ _.#=-]*\d{1,9}")
+"""``run_3``, ``base-seed7``: the number of a run at the end."""
+NUMBERED_FOLDER = re.compile(r"(.*[^a-z])?(seed|s|run|rep|repeat|trial|try|job|version|fold|exp)?[ _.#=-]*\d{1,9}")
+"""The folder of a run: ``version_3``, ``run7``, ``12``."""
+AUTO_NAME = re.compile(r"[a-z]+(-[a-z]+){1,2}-\d+")
 """``dutiful-sun-12``: what Weights & Biases names a run that nobody named."""
 _BLOB = re.compile(r"\s*[\[{(].*", re.DOTALL)
 _LONG = 100
@@ -129,9 +136,9 @@ def _text_role(cells: pl.Series) -> tuple[Role, str]:
             return role, _BY_NAME
     if len(low) > 1 and all(word in EVAL_SETS for word in low):
         return Role.EVAL_SET, "its words are eval sets"
-    if all(_TIME.fullmatch(word) for word in low):
+    if all(TIME.fullmatch(word) for word in low):
         return Role.NOISE, "holds times"
-    if all(_CODE.fullmatch(word) for word in low):
+    if all(CODE.fullmatch(word) for word in low):
         return Role.IDENTITY, "holds ids"
     if all(_PLACE.fullmatch(word) for word in low):
         return Role.IDENTITY, "holds paths"
@@ -143,10 +150,12 @@ def _text_role(cells: pl.Series) -> tuple[Role, str]:
         return Role.CONFIGURATION, "a setting, by its name"
     if set(words) & NOISE:
         return Role.NOISE, _BY_NAME
-    if words[-1] in IDENTITY and "model" not in words and "method" not in words:
+    if all(_SEED_TEXT.fullmatch(word) for word in low):
+        return Role.SEED, "its words are seeds"
+    if is_identity_name(words):
         return Role.IDENTITY, _BY_NAME
-    if known.n_unique() > 1 and len({re.sub(r"\d+", "0", word) for word in low}) == 1:
-        return Role.IDENTITY, "differs by numbers alone"
+    if all(_NUMBERED.fullmatch(word) for word in low):
+        return Role.IDENTITY, "numbers the runs"
     return Role.CONFIGURATION, "text"
 
 
@@ -163,6 +172,8 @@ def _number_role(cells: pl.Series) -> tuple[Role, str]:
         return Role.CLOCK, _BY_NAME
     if name == FILE:
         return Role.IDENTITY, "the file of each row"
+    if not plain(name):
+        return Role.NOISE, "numbers the rows"
     if plain(name) in ARMS[Role.MODEL] + ARMS[Role.RECIPE] + ARMS[Role.DATA]:
         return next(role for role, names in ARMS.items() if plain(name) in names), _BY_NAME
     if set(words) & SPREADS and not PARAMETERS.match(name):
@@ -173,7 +184,7 @@ def _number_role(cells: pl.Series) -> tuple[Role, str]:
         return Role.CONFIGURATION, "a setting, by its name"
     if is_default(name) or direction_of(name) is not None:
         return (Role.NOISE, _BY_NAME) if set(words) & {"time", "latency"} else (Role.MEASURE, _BY_NAME)
-    if set(words) & {"best", "last", "final"} and set(words) & CLOCK:
+    if is_length_name(words):
         return Role.NOISE, "where the best or last result was"
     if set(words) & NOISE:
         return Role.NOISE, _BY_NAME
@@ -181,7 +192,7 @@ def _number_role(cells: pl.Series) -> tuple[Role, str]:
         return Role.CONFIGURATION, "a setting, by its name"
     if set(words) & RESULT:
         return Role.MEASURE, _BY_NAME
-    if words[-1] in IDENTITY:
+    if is_identity_name(words):
         return Role.IDENTITY, _BY_NAME
     if known.dtype == pl.Float64 and known.len() > 1 and _looks_measured(known):
         return Role.MEASURE, "numbers with many digits"
@@ -220,7 +231,8 @@ def _with_clocks(frame: pl.DataFrame, columns: dict[str, Column], request: Reque
         cells = frame[name]
         if cells.dtype == pl.String or columns[name].why in (AS_ASKED, AS_DECLARED):
             continue
-        if PARAMETERS.match(name) or (set(words_of(name)) & SETTING and not known):
+        words = set(words_of(name))
+        if PARAMETERS.match(name) or (words & SETTING and not words & {"epochs", "batch"} and not known):
             continue
         rises = _rise(frame, name, [key for key in keys if key != name])
         if rises is None:
@@ -233,7 +245,7 @@ def _with_clocks(frame: pl.DataFrame, columns: dict[str, Column], request: Reque
             continue
         elif shortest >= _MANY_POINTS and set(runs) & set(keys):
             columns[name] = Column(name=name, role=Role.CLOCK, why=how)
-        elif columns[name].why == "numbers that nothing explains" and not request.pool and request.seeds_by is None:
+        elif not request.pool and request.seeds_by is None:
             columns[name] = Column(name=name, role=Role.CONFIGURATION, why=how)
     return columns
 

@@ -15,7 +15,7 @@ import polars as pl
 from seedstudy.errors import StudyError
 from seedstudy.read.names import words_of
 from seedstudy.read.roles import AS_ASKED, Columns, names_of
-from seedstudy.read.table import FILE, Role
+from seedstudy.read.table import FILE, Role, quoted_column
 
 LAST = "last epoch"
 """Column that is added: where along the clock the result of a run was measured."""
@@ -159,7 +159,8 @@ def _restart(
         if not is_resumed:
             raise StudyError(
                 f'{where}: column "{name}" starts again (at {starts} after {points[back[0] - 1][0]:g}): a second run? '
-                "Keep the lines of one run, or add a column that names the runs."
+                f"Keep the lines of one run, add a column that names the runs, or use --ignore {quoted_column(name)} "
+                "if each row is a run."
             )
         return [f"`{name}` goes back to {starts}: a resumed run, its last line counts"]
     for measure in measures:

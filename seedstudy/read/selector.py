@@ -48,7 +48,7 @@ def _names_files(text: str) -> bool:
         return ":" not in text
     if path.is_dir():
         return "/" in text and path.suffix != ".toml"
-    return path.is_file() and format_of(path) is not None
+    return path.is_file() and (path.suffix not in ("", ".toml") or format_of(path) is not None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,8 +135,10 @@ def _is(cells: pl.Series, value: str) -> pl.Series:
     else:
         texts = cells.str.strip_chars()
     exact = (texts == value).fill_null(False)
-    if exact.any() or not _WILD.search(value):
+    if exact.any():
         return exact
+    if not _WILD.search(value):
+        return (texts.str.to_lowercase() == value.lower()).fill_null(False)
     pattern = re.compile(fnmatch.translate(value))
     return pl.Series([text is not None and pattern.fullmatch(text) is not None for text in texts.to_list()])
 

@@ -56,7 +56,7 @@ def _of_chart(table: Table, where: str) -> Table:
     rows = [frame.select(*clocks, pl.lit(run).alias("name"), *cells) for run, cells in runs.items()]
     melted = pl.concat(rows, how="diagonal_relaxed")
     clock_roles = dict.fromkeys(clocks[:1], Role.CLOCK)
-    return replace(table, frame=melted, roles={**table.roles, "name": Role.IDENTITY, **clock_roles})
+    return replace(table, frame=melted, roles={**table.roles, **clock_roles})
 
 
 def _check_single_runs(frame: pl.DataFrame, names: Sequence[str], where: str) -> None:

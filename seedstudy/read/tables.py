@@ -185,9 +185,8 @@ def _table_of_text(path: Path, text: str) -> Table:
 
 def _lines(path: Path, text: str) -> tuple[list[tuple[int, list[str]]], dict[int, str]]:
     """Return the lines that hold anything, as (number, cells without blanks around them), and comments by line."""
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=_separator(path, text), strict=True, skipinitialspace=True
-    )
+    separator = _separator(path, text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
     lines, comments, last = [], {}, 0
     is_first = True
     try:
@@ -196,9 +195,9 @@ def _lines(path: Path, text: str) -> tuple[list[tuple[int, list[str]]], dict[int
             start, last = last + 1, reader.line_num
             if not any(cells):
                 continue
-            is_name = is_first and cells[0] == "#" and len(cells) > 1
+            is_name = is_first and cells[0] == "#" and len(cells) > 1 and separator != " "
             if cells[0].startswith("#") and not is_name:
-                comments[start] = ",".join(cells)
+                comments[start] = separator.join(cells)
                 continue
             is_first = False
             lines.append((start, cells))
@@ -222,7 +221,8 @@ def _head_in_comment(comments: Mapping[int, str], first: int, width: int) -> lis
     above = [line for line in comments if line < first]
     if not above:
         return None
-    names = [name.strip() for name in re.split(r"[,;\t]", comments[max(above)].lstrip("# "))]
+    text = comments[max(above)].lstrip("# ,")
+    names = [name.strip() for name in re.split(r"[,;\t]" if re.search(r"[,;\t]", text) else r"\s+", text)]
     return names if len(names) == width and all(names) and not any(map(_number, names)) else None
 
 
@@ -278,7 +278,8 @@ def _read_text(path: Path) -> Table:
     has_head = bool(words) and all(
         _number(w) is None and not _DECIMAL_COMMA.fullmatch(w) for w in re.split(r"[\s;,]+", first)
     )
-    if has_head and len(words) > 1:
+    is_table = len(words) > 1 and {len(of_line) for of_line in words.values()} == {len(words[min(words)])} != {1}
+    if len(words) > 1 and (has_head or (is_table and text.lstrip().startswith("#"))):
         return _table_of_text(path, text)
     return Table(frame=pl.DataFrame({VALUE: _plain_numbers(path, words)}))
 

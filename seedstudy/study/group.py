@@ -49,7 +49,8 @@ class Reading:
         """Return one sentence: ``runs.csv: 6 runs, metric val_acc (last of 90 by `epoch`), seeds by `seed`.``"""
         last = "" if self.clock is None else f" (last of {self.n_points} by `{self.clock}`)"
         arms = "" if not self.arms_by else ", arms by " + " and ".join(f"`{name}`" for name in self.arms_by)
-        seeds = ", no seed column" if self.seeds_by is None else f", seeds by `{self.seeds_by}`"
+        assumed = ", no seed column: each run counts as a seed" if self.n_runs > 1 else ""
+        seeds = assumed if self.seeds_by is None else f", seeds by `{self.seeds_by}`"
         runs = f"{self.n_runs} run{'' if self.n_runs == 1 else 's'}"
         return f"{self.file}: {runs}, metric {self.metric}{last}{arms}{seeds}"
 
