@@ -36,6 +36,7 @@ from seedstudy.read.roles import AS_ASKED, AS_DECLARED, Columns, find_roles, nam
 from seedstudy.read.runs import Runs, runs_of
 from seedstudy.read.selector import Pick, parse_selector, picked
 from seedstudy.read.shapes import one_row_per_point
+from seedstudy.read.sides import one_row_per_run
 from seedstudy.read.table import VALUE, Role, Table, quoted_column
 from seedstudy.study.group import Group, Reading, Values
 
@@ -80,7 +81,7 @@ def read_groups(selector: str, request: Request) -> list[Group]:
 def groups_of_table(table: Table, pick: str | None, request: Request, files: str) -> list[Group]:
     """Return every group of a table, or of what is picked from it; `files` is what to call the table."""
     where = files + (f":{pick}" if pick else "")
-    table = one_row_per_point(table, request.metric, files)
+    table, pick = one_row_per_run(one_row_per_point(table, request.metric, files), pick, request, files)
     columns = find_roles(table, request)
     chosen = Pick(rows=table.frame, label=_name_of(files))
     if pick is not None:
@@ -172,7 +173,7 @@ class _Reader:
             if not name.isprintable():
                 raise StudyError(f"{self.where}: the name {name!r} holds control characters; rename it.")
         finished, n_left_out = _finished(rows, self.columns, self.chosen.columns, self.where)
-        finished, gone = self._without_gaps(finished, measure)
+        finished, gone = self._without_gaps(finished, measure, label)
         seeds = seeds_of(finished, self.columns, self.request, self.where)
         self.seeds_by.append(seeds.by)
         picks = self.chosen.columns if self.is_picked else ()
@@ -237,16 +238,20 @@ class _Reader:
             return f"{name} empty"
         return value if self.table[name].dtype == pl.String else f"{name}={value}"
 
-    def _without_gaps(self, rows: pl.DataFrame, measure: str) -> tuple[pl.DataFrame, list[str]]:
-        """Return the rows of a picked column that hold a number: other columns of a wide table may be longer."""
-        if self.chosen.measure is None:
-            return rows, []
+    def _without_gaps(self, rows: pl.DataFrame, measure: str, label: str) -> tuple[pl.DataFrame, list[str]]:
+        """Return the rows that hold a number, and a note on the others: an empty cell is the same as nan."""
         cells = rows[measure]
-        is_there = cells.is_not_null() & (~cells.is_nan().fill_null(False) if cells.dtype.is_float() else True)
-        n_gone = rows.height - int(is_there.sum())
-        plural = "" if n_gone == 1 else "s"
-        note = [f"{n_gone} row{plural} of `{measure}` without a number: left out"] if n_gone else []
-        return rows.filter(is_there), note
+        if not cells.dtype.is_numeric():
+            return rows, []
+        is_there = cells.is_not_null() & cells.cast(pl.Float64).is_not_nan().fill_null(False)
+        gone = rows.filter(~is_there)
+        if gone.is_empty() or gone.height == rows.height:
+            return rows, []
+        names = [name for name in names_of(self.columns, Role.SEED, Role.IDENTITY) if name in rows.columns]
+        which = "" if not names else f" ({names[0]} {', '.join(map(str, gone[names[0]].head(3).to_list()))}"
+        which += "" if not names else f"{', …' if gone.height > 3 else ''})"
+        plural = "" if gone.height == 1 else "s"
+        return rows.filter(is_there), [f"{label}: {gone.height} run{plural} without a number left out{which}"]
 
 
 def _by(frame: pl.DataFrame, keys: Sequence[str]) -> Iterator[tuple[Mapping[str, str | None], pl.DataFrame]]:
