@@ -495,7 +495,7 @@ def race(
         groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
         if not groups:
             raise StudyError(_needs_two("race", []))
-        rule = rule_for(groups, margin=margin, level=0.95, lower_is_better=lower_is_better)
+        rule = rule_for(groups, margin=margin, alpha=0.05, level=0.95, lower_is_better=lower_is_better)
         answer = replay_groups(
             groups, given, margin=rule.margin, lower_is_better=rule.lower_is_better, target=target, rng_seed=rng_seed
         )
