@@ -17,8 +17,9 @@ import polars as pl
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.decide.given import Arm
 from seedstudy.errors import StudyError, suggest
-from seedstudy.read.groups import group_of_numbers, groups_of_table, read_groups
+from seedstudy.read.groups import groups_of_table, read_groups
 from seedstudy.read.metrics import DEFAULT_METRIC
+from seedstudy.read.numbers import group_of_numbers
 from seedstudy.read.published import group_of_mean_and_std
 from seedstudy.read.request import Request
 from seedstudy.read.selector import parse_selector

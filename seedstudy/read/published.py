@@ -18,8 +18,8 @@ import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import DataError, StudyError, suggest
-from seedstudy.read.groups import group_of_numbers
 from seedstudy.read.metrics import to_points
+from seedstudy.read.numbers import group_of_numbers
 from seedstudy.read.parse import read_table
 from seedstudy.read.request import Request
 from seedstudy.read.tables import read_cells
