@@ -193,9 +193,11 @@ def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> No
 
         print(json.dumps(document(answer), indent=1, allow_nan=False))
         return
-    from seedstudy.show.format import show
+    from seedstudy.show.format import show, small_print
 
-    show(*[reading.line() for reading in getattr(answer, "read", ())], render())
+    about = getattr(answer, "comparisons", None) or getattr(answer, "summaries", None) or answer
+    late_rules = [small_print(f"note: {sentence}") for sentence in getattr(about, "late_rules", ())]
+    show(*[reading.line() for reading in getattr(answer, "read", ())], render(), *late_rules)
 
 
 def save_plot(path: Path | None, draw: Callable[[], Any]) -> None:

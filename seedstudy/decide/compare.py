@@ -155,6 +155,8 @@ class Comparisons(Answers[Answer]):
     """Eval set -> recipe -> letters, for all pairs: recipes that share a letter were not distinguished."""
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no comparison includes."""
+    late_rules: tuple[str, ...] = ()
+    """One sentence per study whose rule was declared after it had results; none where the margin was given."""
     read: Readings = NOTHING_READ
     """What was read from each file."""
 
@@ -166,6 +168,7 @@ class Comparisons(Answers[Answer]):
             **({"overall": [{"a": a, "b": b, **fields_of(v)} for (a, b), v in together.items()]} if together else {}),
             **({"letters": document(self.letters)} if self.letters else {}),
             "left_out": list(self.left_out),
+            "late_rules": list(self.late_rules),
             "read": self.read.to_dict(),
         }
 
