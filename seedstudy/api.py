@@ -330,12 +330,13 @@ def compare(
     clock: str | None = None,
     seeds_by: str | None = None,
     margin: float | None = None,
+    alpha: float = 0.05,
     level: float = 0.95,
     lower_is_better: bool | None = None,
     all_pairs: bool = False,
     paired: bool = False,
     primary: str | None = None,
-    correction: Correction = "holm",
+    correction: Correction = "bonferroni",
     rng_seed: int = 0,
     **arms: Given,
 ) -> Comparisons:
@@ -358,6 +359,10 @@ def compare(
     margin
         Smallest difference of interest in the metric's unit (percentage points for accuracies); None: as the study
         declared.
+    alpha
+        Error rate of each claim.
+    level
+        Confidence level of the intervals; it decides nothing.
     lower_is_better
         None: as the metric's name says (``val_loss``: lower), or an error where it does not.
     all_pairs, paired, primary, correction
@@ -374,7 +379,7 @@ def compare(
     by_data = select_by_data(asked, source) if may_be_several(asked) else [[]]
     if len(by_data[0]) < 2:
         raise StudyError(_needs_two("compare", by_data[0]))
-    rule = rule_for(_flat(_flat(by_data)), margin=margin, level=level, lower_is_better=lower_is_better)
+    rule = rule_for(_flat(_flat(by_data)), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
     answer = judge(by_data, rule, design=design, rng_seed=rng_seed)
     return _with_sources(answer, source, _flat(_flat(by_data)), margin=margin)
@@ -428,6 +433,7 @@ def across_data(
     clock: str | None = None,
     seeds_by: str | None = None,
     margin: float | None = None,
+    alpha: float = 0.05,
     level: float = 0.95,
     lower_is_better: bool | None = None,
     rng_seed: int = 0,
@@ -446,7 +452,7 @@ def across_data(
     found = [groups for _, groups in select_each(asked, source)] if may_be_several(asked) else []
     if len(found) < 2:
         raise StudyError(_needs_two("--across-data", found))
-    rule = rule_for(_flat(found), margin=margin, level=level, lower_is_better=lower_is_better)
+    rule = rule_for(_flat(found), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
     answer = across.across_data(found, rule, rng_seed=rng_seed)
     return replace(answer, comparisons=_with_sources(answer.comparisons, source, _flat(found), margin=margin))
 
@@ -520,7 +526,7 @@ def race(
         groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
         if not groups:
             raise StudyError(_needs_two("race", []))
-        rule = rule_for(groups, margin=margin, level=0.95, lower_is_better=lower_is_better)
+        rule = rule_for(groups, margin=margin, alpha=0.05, level=0.95, lower_is_better=lower_is_better)
         answer = replay_groups(
             groups, given, margin=rule.margin, lower_is_better=rule.lower_is_better, target=target, rng_seed=rng_seed
         )
@@ -1051,8 +1057,8 @@ def _with_sources(
 
 
 def _check_level(level: float) -> None:
-    if not 0.0 < level < 1.0:
-        raise StudyError(f"--level {level:g}: must lie between 0 and 1, for example 0.95.")
+    if not 0.5 <= level < 1.0:
+        raise StudyError(f"--level {level:g}: must lie between 0.5 and 1, for example 0.95.")
 
 
 def _needs_two(verb: str, arms: Sequence[Sequence[Group]]) -> str:

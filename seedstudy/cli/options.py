@@ -29,6 +29,7 @@ LowerIsBetter = Annotated[
     bool | None, typer.Option("--lower-is-better/--higher-is-better", help="For metrics whose name leaves it open.")
 ]
 Level = Annotated[float, typer.Option("--level", help="Confidence level of the intervals.")]
+Alpha = Annotated[float, typer.Option("--alpha", help="Error rate of each claim.")]
 Details = Annotated[bool, typer.Option("--details", help="Also what decides nothing: medians, a new seed, ranks…")]
 RngSeed = Annotated[int, typer.Option("--rng-seed", help="Seed of permutations and bootstrap.")]
 
