@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from seedstudy.show.format import ci_heading, filled_table, interval, notes, number, percent, small_print
+from seedstudy.show.format import ci_heading, grouped_table, interval, notes, percent, small_print, with_interval
 from seedstudy.stats.result import decimals_of, p_equals
 
 if TYPE_CHECKING:
@@ -41,17 +41,20 @@ def _differences(differences: Sequence[ImageReading]) -> Iterator[RenderableType
 
 
 def _spreads(answers: Sequence[VarianceOf]) -> Iterator[RenderableType]:
+    parts: dict[str, list[list[str]]] = {}
+    agreement: dict[str, list[list[str]]] = {}
+    for answer in answers:
+        label, eval_set = answer.group.label, answer.group.eval_set
+        parts.setdefault(label, []).append([eval_set, *_parts(answer)])
+        agreement.setdefault(label, []).append([eval_set, *_agreement(answer)])
     ci = ci_heading(answers[0].std.level)
-    label = ["recipe"] if len({answer.group.label for answer in answers}) > 1 else []
-    which = "" if label else f"{answers[0].group.label}: "
-    heads = [*label, "eval set", "n", "std", ci, "endless", ci, "indep.", "images"]
-    yield filled_table(heads, [_parts(answer, label) for answer in answers])
+    heads = ["n", f"std [{ci}]", f"endless [{ci}]", "indep.", "images"]
+    yield from grouped_table([""], heads, parts)
     yield small_print(
-        f"{which}std over seeds on these images; endless: on endless images like these; indep.: on these images if "
-        "seeds erred independently on each; images: standard error of the mean from the draw of the images; in points"
+        "std over seeds on these images; endless: on endless images like these; indep.: on these images if seeds erred "
+        "independently on each; images: standard error of the mean from the draw of the images; in points"
     )
-    heads = [*label, "eval set", "images", "agree", "ECE", "vote of n", "gain"]
-    yield filled_table(heads, [_agreement(answer, label) for answer in answers])
+    yield from grouped_table([""], ["images", "agree", "ECE", "vote of n", "gain"], agreement)
     yield small_print(
         "agree: images on which two seeds predict the same class; ECE: expected calibration error; vote: gain in "
         "points over one seed"
@@ -59,32 +62,14 @@ def _spreads(answers: Sequence[VarianceOf]) -> Iterator[RenderableType]:
     yield from notes((f"{answer.group.label}, {answer.group.eval_set}", answer.warnings) for answer in answers)
 
 
-def _parts(answer: VarianceOf, label: list[str]) -> list[str]:
+def _parts(answer: VarianceOf) -> list[str]:
     decimals = decimals_of(answer.std) if answer.std.has_interval else 2
-    endless = answer.std_on_endless_images
-    own = [answer.group.label] if label else []
-    return [
-        *own,
-        answer.group.eval_set,
-        str(answer.group.n),
-        number(answer.std.value, decimals),
-        interval(answer.std, decimals),
-        number(endless.value, decimals),
-        interval(endless, decimals),
-        number(answer.std_if_independent, decimals),
-        number(answer.image_error, decimals),
-    ]
+    estimates = [with_interval(each, decimals) for each in (answer.std, answer.std_on_endless_images)]
+    errors = [f"{each:.{decimals}f}" for each in (answer.std_if_independent, answer.image_error)]
+    return [str(answer.group.n), *estimates, *errors]
 
 
-def _agreement(answer: VarianceOf, label: list[str]) -> list[str]:
-    own = [answer.group.label] if label else []
-    last = answer.ensembles[-1]
-    return [
-        *own,
-        answer.group.eval_set,
-        f"{answer.n_images:,}",
-        percent(round(answer.agreement, 4)),
-        number(answer.calibration_error, 3),
-        str(last.n_seeds),
-        f"{last.gain:+.2f}",
-    ]
+def _agreement(answer: VarianceOf) -> list[str]:
+    vote = answer.ensembles[-1]
+    shares = [f"{100 * answer.agreement:.2f}%", f"{answer.calibration_error:.3f}"]
+    return [f"{answer.n_images:,}", *shares, str(vote.n_seeds), f"{vote.gain:+.2f}"]
