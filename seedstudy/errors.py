@@ -9,6 +9,7 @@ from importlib.util import find_spec
 EXTRAS = {
     "train": ("torch", "torchvision", "timm", "accelerate", "datasets", "sklearn", "pyarrow"),
     "parquet": ("pyarrow",),
+    "excel": ("fastexcel",),
     "ray": ("ray",),
     "tensorboard": ("tensorboard",),
 }
@@ -64,6 +65,10 @@ class DamagedError(StoreError):
 
     Nothing else is damage: what cannot be read at the moment, or is of a newer format, may be perfectly good.
     """
+
+
+class MissingError(StoreError):
+    """A file that is not there, and should be."""
 
 
 class TooNewError(StoreError):

@@ -25,6 +25,7 @@ MARGIN = 4.0  # points, declared by the study
 
 QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     "status": [("main", api.status)],
+    "restore": [("main", api.restore)],
     "summary": [
         ("", ss.summary),
         ("a2 --eval val --level 0.9", lambda: ss.summary("a2", eval_sets=["val"], level=0.9)),
@@ -33,6 +34,10 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     "fit": [
         ("a2", lambda: ss.fit("a2")),
         ("a.txt --n-examples 10000", lambda: ss.fit("a.txt", n_examples=10_000)),
+    ],
+    "variance": [
+        ("", ss.variance),
+        ("a2 --eval val --level 0.9", lambda: ss.variance("a2", eval_sets=["val"], level=0.9)),
     ],
     "compare": [
         ("a3 a2", lambda: ss.compare("a3", "a2")),
@@ -84,7 +89,10 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     "recipes diff": [("a1 a2 a3", lambda: api.recipe_differences("a1", "a2", "a3"))],
     "recipes models": [("a2", lambda: api.recipe_models("a2"))],
     "data list": [("", ss.data_sets)],
-    "data check": [("shapes", lambda: ss.check_data("shapes"))],
+    "data check": [
+        ("shapes", lambda: ss.check_data("shapes")),
+        ("digits --all", lambda: ss.check_data("digits", everything=True)),
+    ],
 }
 """Command -> its arguments, and the same question in Python."""
 TRAINS = {"run", "evaluate", "cost", "cancel", "clean"}
@@ -100,8 +108,8 @@ CASES = [
 def folder(write_study: Callable[..., Store], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a study that declares a margin, another one, and files of every kind."""
     tmp_path = tmp_path_factory.mktemp("questions")
-    store = write_study(tmp_path / "results", n_seeds=6, a3=0.75, a2=0.8)
-    store.plan(Study(recipes=("a2", "a3"), margin=MARGIN), [])
+    Store(tmp_path / "results", "main").plan(Study(recipes=("a2", "a3"), margin=MARGIN), [])
+    write_study(tmp_path / "results", n_seeds=6, a3=0.75, a2=0.8)
     write_study(tmp_path / "results", "other", n_seeds=4, a2=0.7)
     rng = np.random.default_rng(0)
     for name, mean in (("a", 78.0), ("b", 78.3)):

@@ -29,6 +29,7 @@ LowerIsBetter = Annotated[
     bool | None, typer.Option("--lower-is-better/--higher-is-better", help="For metrics whose name leaves it open.")
 ]
 Level = Annotated[float, typer.Option("--level", help="Confidence level of the intervals.")]
+Alpha = Annotated[float, typer.Option("--alpha", help="Error rate of each claim.")]
 Details = Annotated[bool, typer.Option("--details", help="Also what decides nothing: medians, a new seed, ranks…")]
 RngSeed = Annotated[int, typer.Option("--rng-seed", help="Seed of permutations and bootstrap.")]
 
@@ -50,6 +51,9 @@ Margin = Annotated[
     float | None, typer.Option("--margin", help="Smallest difference of interest, in points (default: the study's).")
 ]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Set aside and train again any number of damaged or incomplete results.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,20 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged(Where):
+class Files(Where):
+    """Where results are, and what a table does not say itself about its columns."""
+
+    by: Annotated[list[str] | None, typer.Option("--by", help="Column whose values are the arms (repeatable).")] = None
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", help="Column that says nothing about the recipe (repeatable).")
+    ] = None
+    pool: Annotated[bool, typer.Option("--pool", help="All rows of an arm are seeds of one recipe.")] = False
+    clock: Annotated[str | None, typer.Option("--clock", help="Column that counts within a run (epoch, step…).")] = None
+    seeds_by: Annotated[str | None, typer.Option("--seeds-by", help="Column that numbers the seeds.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged(Files):
     """What is judged: which results of all that were found."""
 
     model: Annotated[str | None, typer.Option("-m", "--model", help="Only results of this model.")] = None
@@ -147,15 +164,13 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def eval_names(text: str | None) -> tuple[str, ...] | None:
-    """Return the eval sets of a list with commas; None for all."""
+def eval_names(text: str | None, *, is_known: bool = False) -> tuple[str, ...] | None:
+    """Return the eval sets of a list with commas, a file's own too unless only known ones will do; None for all."""
     from seedstudy.data.base import EVAL_SET_ORDER
 
-    if text is None:
-        return None
-    names = words(text)
-    for name in names:
-        if name not in EVAL_SET_ORDER:
+    names = None if text is None else words(text)
+    for name in names or ():
+        if is_known and name not in EVAL_SET_ORDER:
             raise StudyError(f'unknown eval set "{name}".{suggest(name, EVAL_SET_ORDER)}')
     return names
 
@@ -172,15 +187,17 @@ def one_eval_set(text: str | None) -> str | None:
 
 
 def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> None:
-    """Print an answer to stdout: as a document for machines, or as a table."""
+    """Print an answer to stdout: as a document for machines, or as tables below what was read from files."""
     if as_json:
         from seedstudy.document import document
 
         print(json.dumps(document(answer), indent=1, allow_nan=False))
         return
-    from seedstudy.show.format import show
+    from seedstudy.show.format import show, small_print
 
-    show(render())
+    about = getattr(answer, "comparisons", None) or getattr(answer, "summaries", None) or answer
+    late_rules = [small_print(f"note: {sentence}") for sentence in getattr(about, "late_rules", ())]
+    show(*[reading.line() for reading in getattr(answer, "read", ())], render(), *late_rules)
 
 
 def save_plot(path: Path | None, draw: Callable[[], Any]) -> None:

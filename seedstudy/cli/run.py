@@ -25,6 +25,7 @@ def run(
     placement: options.Placement,
     detach: Annotated[bool, typer.Option("--detach", help="Slurm: submit and leave.")] = False,
     retry_failed: options.RetryFailed = False,
+    repair: options.Repair = False,
     results: options.Results = Path("results"),
     study: Annotated[str | None, typer.Option("--study", help="Name of the study (default: main).")] = None,
     eval_sets: options.EvalSets = None,
@@ -46,8 +47,9 @@ def run(
         results=results,
         data_dir=data_dir,
         is_retry=retry_failed,
+        is_repair=repair,
         is_detached=detach,
-        eval_sets=options.eval_names(eval_sets),
+        eval_sets=options.eval_names(eval_sets, is_known=True),
         say=options.tell,
     )
     summaries, about = answer.summaries, f"study {answer.study}"

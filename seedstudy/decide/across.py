@@ -15,7 +15,7 @@ from seedstudy.document import FLAT, ends, fields_of, finite, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.stats.across import Combined, Ranking, combine_differences, rank_recipes
 from seedstudy.stats.result import Estimate
-from seedstudy.study.group import Group
+from seedstudy.study.group import Group, Readings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +70,11 @@ class AcrossData:
     """Per eval set, every further recipe against the first."""
     ranked: tuple[RankedAnswer, ...] = field(metadata=shown_as("ranks"))
     """Per eval set all recipes; empty below three data sets."""
+
+    @property
+    def read(self) -> Readings:
+        """What was read from files."""
+        return self.comparisons.read
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``compare --across-data --json``."""

@@ -26,7 +26,7 @@ from seedstudy.stats.power import (
 from seedstudy.stats.sample import check_margin
 from seedstudy.stats.variance import sd_factors
 from seedstudy.stats.welch import welch
-from seedstudy.study.group import Group
+from seedstudy.study.group import NOTHING_READ, Group, Readings
 
 BAND = 0.6
 """Level of the interval of a pilot's std: its ends are the one-sided 80 % limits (Browne 1995)."""
@@ -77,6 +77,8 @@ class PowerPlan:
     warnings: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial of the pilots, which the std does not include."""
+    read: Readings = NOTHING_READ
+    """What was read from each file."""
 
     @property
     def gpu_hours(self) -> float | None:
@@ -244,7 +246,7 @@ def curve(plan: PowerPlan) -> dict[str, npt.NDArray[np.float64]]:
 
 def _power_at(n: int, sd_a: float, sd_b: float, difference: float, margin: float | None, alpha: float) -> float:
     t = welch(0.0, sd_a, n, difference, sd_b, n)
-    return difference_power(t, alpha) if margin is None else equivalence_power(t, margin, alpha)
+    return float(difference_power(t, alpha) if margin is None else equivalence_power(t, margin, alpha))
 
 
 def _warnings(difference: float, n: int | None, spread: Spread, margin: float | None, alpha: float) -> Iterator[str]:

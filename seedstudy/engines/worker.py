@@ -38,7 +38,7 @@ from seedstudy.errors import SeedstudyError, require_extra
 from seedstudy.files import open_to_write
 from seedstudy.store.lease import JOB, Lease
 from seedstudy.store.store import Store
-from seedstudy.study.trial import EpochReport, Trial
+from seedstudy.study.trial import EpochReport, Trial, TrialResult
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 0, 1, 2, 75
 
@@ -249,6 +249,7 @@ class _Worker:
         try:
             on_epoch = partial(self._write_progress, trial)
             result = train_trial(trial, data, on_epoch=on_epoch, checkpoints=checkpoints)
+            data.check_unchanged()
         except Stopped:
             print(f"stopped on request at epoch {checkpoints.position[0] + 1}", file=sys.stderr)
             return EXIT_STOPPED
@@ -267,8 +268,13 @@ class _Worker:
             )
             return EXIT_FAILED
         if self._is_main:
-            self._store.publish(trial, result, data.eval_sets, started_at)
+            self._publish(trial, result, data, started_at)
         return EXIT_OK
+
+    def _publish(self, trial: Trial, result: TrialResult, data: Dataset, started_at: str) -> None:
+        published = self._store.publish(trial, result, data.eval_sets, started_at)
+        if published != "first":
+            print(f"another process published this trial first, with {published} predictions", file=sys.stderr)
 
     def _train_stacked(self, trials: Sequence[Trial], data: Dataset) -> int:
         """Train several seeds side by side and publish each; after an exception, train them one at a time."""
@@ -280,6 +286,7 @@ class _Worker:
         print(f"in a stack of {len(trials)}: seeds {', '.join(str(trial.seed) for trial in trials)}", file=sys.stderr)
         try:
             results = train_stacked(trials, data, on_epoch=self._write_progress, should_stop=self._stop)
+            data.check_unchanged()
         except Stopped:
             print("stopped on request; a stack starts again from the beginning", file=sys.stderr)
             return EXIT_STOPPED
@@ -288,7 +295,7 @@ class _Worker:
             print("the stack failed: its seeds are trained one at a time", file=sys.stderr)
             return max(self._train(trial, data) for trial in trials)
         for trial, result in zip(trials, results, strict=True):
-            self._store.publish(trial, result, data.eval_sets, started_at)
+            self._publish(trial, result, data, started_at)
         return EXIT_OK
 
     def _write_progress(self, trial: Trial, report: EpochReport) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,9 @@ class Moments:
     sd: float
     """Standard deviation over seeds, with n - 1."""
     n: int
+    mean_step: float = 0.0
+    """Unit of the last digit that was printed; 0 where it is exact."""
+    sd_step: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +42,8 @@ class Reading:
     """Columns whose values are the arms."""
     seeds_by: str | None = None
     """Column that numbers the seeds; None where the file does not say."""
+    is_of_means: bool = False
+    """Whether the file holds means ± std in place of runs."""
     notes: tuple[str, ...] = ()
     """What was left out or assumed, one sentence each."""
 
@@ -44,9 +51,43 @@ class Reading:
         """Return one sentence: ``runs.csv: 6 runs, metric val_acc (last of 90 by `epoch`), seeds by `seed`.``"""
         last = "" if self.clock is None else f" (last of {self.n_points} by `{self.clock}`)"
         arms = "" if not self.arms_by else ", arms by " + " and ".join(f"`{name}`" for name in self.arms_by)
-        seeds = ", no seed column" if self.seeds_by is None else f", seeds by `{self.seeds_by}`"
+        assumed = ", no seed column: each run counts as a seed" if self.n_runs > 1 else ""
+        seeds = assumed if self.seeds_by is None else f", seeds by `{self.seeds_by}`"
         runs = f"{self.n_runs} run{'' if self.n_runs == 1 else 's'}"
+        if self.is_of_means:
+            return f"{self.file}: means and stds of {runs}, metric {self.metric}"
         return f"{self.file}: {runs}, metric {self.metric}{last}{arms}{seeds}"
+
+    def with_arm(self, other: Reading) -> Reading:
+        """Return what was read with another arm of the same file."""
+        return replace(
+            self,
+            n_runs=self.n_runs + other.n_runs,
+            clock=self.clock or other.clock,
+            n_points=max(self.n_points or 0, other.n_points or 0) or None,
+            arms_by=tuple(dict.fromkeys((*self.arms_by, *other.arms_by))),
+            seeds_by=self.seeds_by or other.seeds_by,
+            notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
+        )
+
+
+class Readings(tuple[Reading, ...]):
+    """What was read from each file of an answer."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any] | None:
+        """Return what `--json` has under ``read``: of one file, of all files together and each, or nothing."""
+        if not self:
+            return None
+        each = [asdict(reading) for reading in self]
+        if len(each) == 1:
+            return each[0]
+        together = asdict(reduce(Reading.with_arm, self))
+        return {**together, "file": ", ".join(reading.file for reading in self), "files": each}
+
+
+NOTHING_READ = Readings()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +120,8 @@ class Group:
     """Distance between possible values, in ``unit``: one image; None where the number of images is not known."""
     declared_margin: float | None = None
     """Smallest difference of interest that the study declared, in ``unit``; None for files."""
+    trial_ids: tuple[str, ...] = ()
+    """The trial of each value; empty for files."""
     train_s: float | None = None
     """Mean seconds of training one seed; None where it was not measured."""
     moments: Moments | None = None
