@@ -149,8 +149,8 @@ def t_test_of_rows(effects: Rows) -> Rows:
     return np.where(np.isnan(t), 1.0, 2 * special.stdtr(k - 1, -t))
 
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
-_SEED_NODES, _SEED_WEIGHTS = np.polynomial.legendre.leggauss(16)
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+_SEED_NODES, _SEED_WEIGHTS = np.polynomial.legendre.leggauss(10)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

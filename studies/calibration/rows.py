@@ -88,13 +88,22 @@ class Comparisons:
         return np.where(self.no_spread, np.where(np.abs(self.t.difference) < self.margin, floor, 1.0), p)
 
     @cached_property
+    def is_equivalent(self) -> Flags:
+        """Whether the verdict is "equivalent"."""
+        if self.margin is None:
+            return np.zeros(self.sd_a.size, dtype=bool)
+        return np.asarray(self.equivalence_p < ALPHA)
+
+    @cached_property
+    def is_different(self) -> Flags:
+        """Whether the verdict is "better" or "worse"."""
+        return np.asarray((self.p_value < ALPHA) & ~self.is_equivalent)
+
+    @cached_property
     def verdict(self) -> NDArray[np.str_]:
         """The word of the rule with this margin."""
         word = np.where(self.t.difference > 0, "better", "worse")
-        word = np.where(self.p_value < ALPHA, word, "inconclusive")
-        if self.margin is not None:
-            word = np.where(self.equivalence_p < ALPHA, "equivalent", word)
-        return np.where(self.no_spread, "inconclusive", word)
+        return np.where(self.is_equivalent, "equivalent", np.where(self.is_different, word, "inconclusive"))
 
     @cached_property
     def is_borderline(self) -> Flags:
@@ -103,11 +112,10 @@ class Comparisons:
             doubt.safe_p(self.n_a, self.n_b, alpha=ALPHA, claim=claim, paired=self.paired)
             for claim in ("difference", "equivalence")
         )
-        is_close = np.isin(self.verdict, ("better", "worse")) & (self.p_value >= by_difference)
+        is_close = self.is_different & (self.p_value >= by_difference)
         if self.margin is not None:
-            is_close |= (self.verdict == "equivalent") & (self.equivalence_p >= by_equivalence)
-        no_spread_in_one = not self.paired and ((self.sd_a == 0.0) | (self.sd_b == 0.0))
-        return np.asarray(is_close | ((self.verdict != "inconclusive") & no_spread_in_one))
+            is_close |= self.is_equivalent & (self.equivalence_p >= by_equivalence)
+        return np.asarray(is_close & ~self.no_spread)
 
     @cached_property
     def interval(self) -> tuple[Rows, Rows]:

@@ -224,10 +224,11 @@ def claims(design: Design, *, replicates: int, rng: np.random.Generator) -> Clai
         a, b = design.arms(rng, size)
         at_margins = [Comparisons(a, b + shift, margin=margin) for margin, shift in sides]
         for i, rows in enumerate((Comparisons(a, b), *at_margins)):
-            is_wrong = rows.verdict == "equivalent" if i else np.isin(rows.verdict, ("better", "worse"))
+            is_wrong = rows.is_equivalent if i else rows.is_different
             wrong[i] += np.sum(is_wrong)
             unwarned[i] += np.sum(is_wrong & ~rows.is_borderline)
             if is_first:
+                assert rows.verdict.size == size  # so that it is checked as well
                 rows.check()
     return Claims(
         design=design,
