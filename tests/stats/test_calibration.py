@@ -397,7 +397,10 @@ def test_tables_of_races_hold_what_was_measured_and_mark_broken_promises():
         mean_n_equivalent=6.5,
     )
     broken = replace(kept, shape="t5", size=0.0547, coverage=0.9453)
-    made = race.rendered([kept, broken], [("fixed, 5 seeds", 0.8, 5, 0.05)], [(3, "pocock", 0.0547)], 20_000)
+    stop = race._Stop(difference_called=0.04, mean_n=9.5, covered=0.95, bias=0.0, equivalent=0.0)
+    careful = [("pocock", 10, 0.01, 0.05, 0.06, (stop, stop, stop))]
+    of_arms = [(3, "pocock", 0.0547)]
+    made = race.rendered([kept, broken], [("fixed, 5 seeds", 0.8, 5, 0.05)], of_arms, careful, 20_000)
     cells = {name: [line.strip("| ").split(" | ") for line in table.splitlines()[2:]] for name, table in made.items()}
     assert cells["errors"] == [
         ["normal", "pocock", "10", "3", ".055", ".010", ".945"],
@@ -408,6 +411,7 @@ def test_tables_of_races_hold_what_was_measured_and_mark_broken_promises():
     ]
     assert cells["two"] == [["fixed, 5 seeds", ".800", "5.00", ".050"]]
     assert cells["arms"] == [["3", "pocock", "**.055**"]]
+    assert cells["careful"] == [["pocock", "10", "0.01", ".050", "**.060**", ".040", ".040, 9.5", ".040, 9.5"]]
 
 
 def test_tables_go_between_their_marks_in_the_page(tmp_path, monkeypatch):
