@@ -49,17 +49,26 @@ class Source(Request):
     scans: dict[Path, Scan] = field(default_factory=dict, repr=False)
     """Folder of a study -> what was read of it; grows as studies are asked for."""
     _trials: dict[Path, pl.DataFrame] = field(default_factory=dict, init=False, repr=False)
+    _late_rules: dict[Path, str] = field(default_factory=dict, init=False, repr=False)
 
     def trials(self, folder: Path | None = None) -> pl.DataFrame:
         """Return a study's TRIALS frame, and what it declared as its margin; None: the study of this source."""
         folder = self.results / self.study if folder is None else folder
         if folder not in self._trials:
             store = open_study(folder.parent, folder.name)
-            margin = pl.lit(store.rule().get("margin"), dtype=pl.Float64).alias(_MARGIN)
+            rule = store.rule()
+            if rule.lateness:
+                self._late_rules[folder] = f"study {store.study}: {rule.lateness}"
+            margin = pl.lit(rule.margin, dtype=pl.Float64).alias(_MARGIN)
             if folder not in self.scans:
                 self.scans[folder] = store.scan()
             self._trials[folder] = self.scans[folder].trials.with_columns(margin)
         return self._trials[folder]
+
+    @property
+    def late_rules(self) -> tuple[str, ...]:
+        """One sentence per study that was read and whose rule was declared after it had results."""
+        return tuple(self._late_rules.values())
 
     @property
     def left_out(self) -> tuple[str, ...]:

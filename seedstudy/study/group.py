@@ -20,6 +20,9 @@ class Moments:
     sd: float
     """Standard deviation over seeds, with n - 1."""
     n: int
+    mean_step: float = 0.0
+    """Unit of the last digit that was printed; 0 where it is exact."""
+    sd_step: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
