@@ -366,12 +366,29 @@ def _pooled(answer: CombinedAnswer) -> Text:
     if p is None:
         return Text(line + "fewer than three cannot be pooled; read them one by one.")
     decimals = decimals_of(p.difference)
-    mean = f"{p.difference.value:+.{decimals}f} {interval(p.difference, decimals)}"
-    return Text(
-        f"{line}mean difference {mean} ({ci_heading(p.difference.level)}), {p_equals(p.p_value)}; "
-        f"on one more such data set {interval(p.new_data_set, decimals)}; std of the true difference between data sets "
-        f"{p.tau:.{decimals}f} ({p_equals(p.heterogeneity_p)} for none)."
+    ci = ci_heading(p.difference.level)
+    text = (
+        f"{line}the true difference varies between data sets with a std of {with_interval(p.tau, decimals)} "
+        f"({p_equals(p.heterogeneity_p)} for none); on one more such data set it lies in "
+        f"{interval(p.new_data_set, decimals)} (prediction, {ci}). Mean over these data sets "
+        f"{p.difference.value:+.{decimals}f} {interval(p.difference, decimals)} ({ci}), {p_equals(p.p_value)}"
     )
+    if answer.leave_one_out:
+        (lowest, low), *_, (highest, high) = sorted(answer.leave_one_out.items(), key=lambda x: x[1].value)
+        text += (
+            f"; without one of them between {low.value:+.{decimals}f} (without {lowest}) and "
+            f"{high.value:+.{decimals}f} (without {highest})"
+        )
+        is_shown = _excludes_zero(p.difference)
+        turned = [name for name, left in answer.leave_one_out.items() if _excludes_zero(left) != is_shown]
+        if turned:
+            change = "no longer excludes 0" if is_shown else "excludes 0"
+            text += f"; the interval {change} without {' or without '.join(turned)}"
+    return Text(text + ".")
+
+
+def _excludes_zero(estimate: Estimate) -> bool:
+    return estimate.low > 0.0 or estimate.high < 0.0
 
 
 def _ranked(answer: RankedAnswer) -> Iterator[RenderableType]:
