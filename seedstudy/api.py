@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.race import Race
     from seedstudy.decide.select import Source
     from seedstudy.decide.summary import Fits, Summaries
+    from seedstudy.decide.variance import Variances
     from seedstudy.engines.status import Cancellation, StudyStatus
     from seedstudy.engines.watch import Say
     from seedstudy.recipes.reader import RecipeFile
@@ -241,6 +242,34 @@ def summary(
 
 
 @public
+def variance(
+    *what: Given,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_sets: str | Sequence[str] | None = None,
+    level: float = 0.95,
+    replicates: int = 0,
+    rng_seed: int = 0,
+    **arms: Given,
+) -> Variances:
+    """Say where the spread over seeds comes from, by each image's prediction: seeds as such, or the test images.
+
+    `what`: recipes of a study, as for :func:`summary`; nothing: the whole study. Later recipes are also read as
+    differences from the first: on these images, and on new images like them; with `replicates` also by the
+    multi-bootstrap.
+    """
+    source = _source(locals())
+    from seedstudy.decide.select import select, with_distinct_labels
+    from seedstudy.decide.variance import variances_of
+
+    _check_level(level)
+    groups = with_distinct_labels(select(_arms(what, arms, variance, source), source))
+    return variances_of(groups, source, level=level, replicates=replicates, rng_seed=rng_seed)
+
+
+@public
 def fit(
     *what: Given,
     results: str | Path = "results",
@@ -341,6 +370,7 @@ def compare(
 
     """
     from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
+    from seedstudy.decide.looks import race_command, with_looks
     from seedstudy.decide.select import may_be_several, select_by_data
 
     if correction not in CORRECTIONS:
@@ -352,7 +382,8 @@ def compare(
         raise StudyError(_needs_two("compare", by_data[0]))
     rule = rule_for(_flat(_flat(by_data)), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
-    answer = judge(by_data, rule, design=design, rng_seed=rng_seed)
+    answer = with_looks(judge(by_data, rule, design=design, rng_seed=rng_seed), source.studies)
+    answer = replace(answer, race=race_command(answer, [arm.words for arm in asked], source))
     return _with_sources(answer, source, _flat(_flat(by_data)), margin=margin)
 
 

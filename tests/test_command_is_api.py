@@ -35,6 +35,10 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
         ("a2", lambda: ss.fit("a2")),
         ("a.txt --n-examples 10000", lambda: ss.fit("a.txt", n_examples=10_000)),
     ],
+    "variance": [
+        ("", ss.variance),
+        ("a2 --eval val --level 0.9", lambda: ss.variance("a2", eval_sets=["val"], level=0.9)),
+    ],
     "compare": [
         ("a3 a2", lambda: ss.compare("a3", "a2")),
         ("a3 a2", lambda: ss.compare(ss.load_trials("results/main"), "a3", "a2")),

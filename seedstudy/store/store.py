@@ -16,6 +16,7 @@ A study is a folder, and so is each of its trials under ``trials/``. These files
     jobs/<job>.json       what a cluster's queue was given and still has
     cancelled             touched by `seedstudy cancel`
     imported/, evaluated/ trials that were trained or evaluated elsewhere (seedstudy.store.outside)
+    looks/                comparisons that somebody looked at (seedstudy.store.looks)
     trials.parquet, index.json  derived (seedstudy.store.index): may be deleted at any time
 
 A trial has a result exactly when ``trial.json`` exists. Where two processes train one trial, the first one to link
@@ -420,20 +421,12 @@ class Store:
 
     def predictions(self, trial_id: str) -> pl.DataFrame:
         """Return a trial's PREDICTIONS; a table that differs from its digest is an error."""
-        return self._table(trial_id, "predictions.parquet", PREDICTIONS)
+        evaluated = outside.predictions(self.root, trial_id)
+        return self._table(trial_id, "predictions.parquet", PREDICTIONS) if evaluated is None else evaluated
 
     def curves(self, trial_id: str) -> pl.DataFrame:
         """Return a trial's CURVES, checked in the same way."""
         return self._table(trial_id, "curves.parquet", CURVES)
-
-    def scan_predictions(self, trial_ids: Sequence[str]) -> pl.LazyFrame:
-        """Return the PREDICTIONS of many trials, unread: collect what is needed of them.
-
-        Each table is checked against its digest here, one at a time, so that memory stays bounded. Raises StoreError
-        where a trial has no result, or a table differs from its digest.
-        """
-        paths = [self._table_path(trial_id, "predictions.parquet") for trial_id in trial_ids]
-        return pl.scan_parquet(paths, schema=dict(PREDICTIONS)) if paths else pl.LazyFrame(schema=dict(PREDICTIONS))
 
     def _table(self, trial_id: str, name: str, schema: Schema) -> pl.DataFrame:
         path = self._table_path(trial_id, name)
