@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.summary import Fits, Summaries
     from seedstudy.engines.status import Cancellation, StudyStatus
     from seedstudy.engines.watch import Say
+    from seedstudy.read.inspect import Inspection
     from seedstudy.recipes.reader import RecipeFile
     from seedstudy.store.store import State, Store
     from seedstudy.store.upkeep import Restored
@@ -748,6 +749,30 @@ def import_files(
         notes=notes,
         summaries=_summaries((), replace(source, metric="top1"), level=0.95),
     )
+
+
+@public
+def inspect_files(
+    *files: str | Path,
+    eval_sets: str | Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
+) -> Answers[Inspection]:
+    """Say what files are taken for, and write nothing: the role of every column, and the runs that are found.
+
+    See :func:`import_files` for the parameters.
+    """
+    from seedstudy.read.inspect import inspect
+
+    if not files:
+        raise StudyError("import needs files, for example `seedstudy import --dry-run runs.csv`.")
+    source = _source({**locals(), "results": "results"})
+    return Answers(answers=tuple(inspect(str(file), source) for file in files))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
