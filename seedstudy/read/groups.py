@@ -109,7 +109,7 @@ def groups_of_table(table: Table, pick: str | None, request: Request, files: str
     read = Reading(
         file=files,
         n_runs=sum(n_runs.values()),
-        metric=", ".join(dict.fromkeys(measures.values())),
+        metric=", ".join(request.metric if name == VALUE else name for name in dict.fromkeys(measures.values())),
         clock=runs.clock,
         n_points=runs.n_points if runs.clock else None,
         arms_by=tuple(name for name in reader.arms() if name in runs.frame.columns) or chosen.columns,

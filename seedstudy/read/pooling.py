@@ -96,12 +96,11 @@ def _one_of(rows: pl.DataFrame, names: Sequence[str], where: str) -> str | None:
 
 
 def _apart(rows: pl.DataFrame, columns: Columns, repeated: Sequence[bool]) -> str | None:
-    """Return a column that tells the rows of one seed apart."""
+    """Return a column that tells the rows of one seed apart: a setting, else the file."""
     same = rows.filter(pl.Series(repeated))
     roles = (Role.CONFIGURATION, Role.RECIPE, Role.MODEL, Role.DATA)
-    return next(
-        (name for name in names_of(columns, *roles) if name in same.columns and same[name].n_unique() > 1), None
-    )
+    names = [*names_of(columns, *roles), *([FILE] if FILE in columns else [])]
+    return next((name for name in names if name in same.columns and same[name].n_unique() > 1), None)
 
 
 def _check_identities(rows: pl.DataFrame, columns: Columns, where: str, what: str) -> None:

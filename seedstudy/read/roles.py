@@ -229,24 +229,20 @@ def _with_clocks(frame: pl.DataFrame, columns: dict[str, Column], request: Reque
         is_sure = columns[name].why != _BY_NAME or not set(words_of(name)) & PLURAL_CLOCK
         if not is_sure and _rise(frame, name, [key for key in keys if key != name]) is None:
             columns[name] = Column(name=name, role=Role.CONFIGURATION, why=UNEXPLAINED)
-    known = names_of(columns, Role.CLOCK)
+    if names_of(columns, Role.CLOCK):
+        return columns
     for name in names_of(columns, Role.CONFIGURATION):
-        cells = frame[name]
+        cells, words = frame[name], set(words_of(name))
         if cells.dtype == pl.String or columns[name].why in (AS_ASKED, AS_DECLARED):
             continue
-        words = set(words_of(name))
-        if PARAMETERS.match(name) or (words & SETTING and not words & {"epochs", "batch"} and not known):
+        if PARAMETERS.match(name) or (words & SETTING and not words & {"epochs", "batch"}):
             continue
         rises = _rise(frame, name, [key for key in keys if key != name])
         if rises is None:
             continue
         step, shortest = rises
         how = f"rises by {step:g} within each run"
-        if known and _moves_with(frame, name, known[0], keys):
-            columns[name] = Column(name=name, role=Role.CLOCK, why=f"{how}, as {known[0]} does")
-        elif known:
-            continue
-        elif shortest >= _MANY_POINTS and set(runs) & set(keys):
+        if shortest >= _MANY_POINTS and set(runs) & set(keys):
             columns[name] = Column(name=name, role=Role.CLOCK, why=how)
         elif not request.pool and request.seeds_by is None:
             columns[name] = Column(name=name, role=Role.CONFIGURATION, why=how)
@@ -270,9 +266,3 @@ def _rise(frame: pl.DataFrame, name: str, keys: Sequence[str]) -> tuple[float, i
         if ordered[0] not in (0.0, 1.0) and abs(ordered[0] - gaps[0]) > 1e-9 * gaps[0]:
             return None
     return (steps.pop(), shortest) if len(steps) == 1 else None
-
-
-def _moves_with(frame: pl.DataFrame, name: str, clock: str, keys: Sequence[str]) -> bool:
-    """Say whether a column has one value for each value of the clock within every run."""
-    pairs = frame.select(*keys, name, clock).drop_nulls()
-    return pairs.select(*keys, clock).unique().height == pairs.unique().height and pairs[clock].n_unique() > 1
