@@ -36,7 +36,7 @@ from typing import Any, Literal
 import polars as pl
 
 from seedstudy.data.base import EvalSet
-from seedstudy.errors import SeedstudyError, StoreError, suggest
+from seedstudy.errors import SeedstudyError, StoreError, StudyError, suggest
 from seedstudy.files import (
     damaged,
     opened,
@@ -69,6 +69,7 @@ damaged        a file cannot be read, or is not what was written
 _LABEL = ("recipe", "model", "data")
 _ROWS_AT_ONCE = 10_000
 """Rows held as Python objects before they become a frame."""
+_DELETE_JOB = "delete it once this job has left the queue"
 _TRAIN_AGAIN = "the same `seedstudy run` command trains this trial again"
 _TABLES = ("predictions.parquet", "curves.parquet")
 
@@ -216,9 +217,12 @@ class Store:
 
     def jobs(self, engine: str) -> dict[str, list[list[str]]]:
         """Return the recorded jobs of an engine: job -> the trials of each task."""
-        paths = sorted((self.root / "jobs").glob("*.json"))
-        records = [read_record(path, remedy="delete it once this job has left the queue") for path in paths]
-        return {record["job"]: record["tasks"] for record in records if record["engine"] == engine}
+        jobs: dict[str, list[list[str]]] = {}
+        for path in sorted((self.root / "jobs").glob("*.json")):
+            record = read_record(path, remedy=_DELETE_JOB)
+            if record.get("engine") == engine:
+                jobs[path.stem] = _tasks_of(record, path)
+        return jobs
 
     def remove_job(self, job: str) -> None:
         self._job(job).unlink(missing_ok=True)
@@ -442,6 +446,19 @@ def _write_frame(frame: pl.DataFrame, schema: Schema, path: Path) -> str:
     content = to_parquet(validate(frame, schema, where=str(path)))
     write_atomically(path, content)
     return hashlib.sha256(content).hexdigest()
+
+
+def _tasks_of(record: Mapping[str, Any], path: Path) -> list[list[str]]:
+    """Return the trials of each task of a job's record, whose names reach the commands of a queue."""
+    tasks = record.get("tasks")
+    try:
+        if record.get("job") != check_name(path.stem, "job"):
+            raise ValueError("the job is not the one of its name")
+        if not isinstance(tasks, list) or not all(isinstance(task, list) for task in tasks):
+            raise ValueError("its tasks are no lists")
+        return [[check_name(trial_id, "trial") for trial_id in task] for task in tasks]
+    except (TypeError, ValueError, StudyError) as error:
+        raise damaged(path, str(error).rstrip("."), _DELETE_JOB) from error
 
 
 def _now() -> str:
