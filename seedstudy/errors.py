@@ -55,6 +55,17 @@ class StoreError(SeedstudyError):
     """A results folder that cannot be read or written."""
 
 
+class DamagedError(StoreError):
+    """A file that is not what was written: its digest fails, or its content cannot be parsed.
+
+    Nothing else is damage: what cannot be read at the moment, or is of a newer format, may be perfectly good.
+    """
+
+
+class TooNewError(StoreError):
+    """A file of a newer format than this version reads."""
+
+
 class TrialFailed(SeedstudyError):
     """A trial that ended without the result that was needed."""
 

@@ -9,10 +9,12 @@ record beside it. History of the format of records:
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import os
+import secrets
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -21,10 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from seedstudy import machine
-from seedstudy.errors import SeedstudyError, StoreError
+from seedstudy.errors import DamagedError, SeedstudyError, StoreError, TooNewError
 
 FORMAT = 2
-READABLE_FORMATS = (1, 2)
 LARGEST_TOML = 2**20
 """Bytes; a file of recipes or studies has a few thousand."""
 LARGEST_RECORD = 64 * 2**20
@@ -45,8 +46,53 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def open_to_write(path: Path, flags: int) -> int:
-    """Return a descriptor, as ``os.open``; the only place where files of a study are opened to be written."""
-    return os.open(path, flags | machine.BINARY, 0o666)
+    """Return a descriptor, as ``os.open``; every file of a study that is written is opened here.
+
+    Writing follows no link: StoreError where the path is a link, has a second name (a hard link), or is a pipe, a
+    folder or a device. The file may belong to another user, because several may share a study. ``flags`` must not hold
+    ``O_TRUNC``, which would act before the check.
+    """
+    try:
+        descriptor = os.open(path, flags | machine.NO_FOLLOW | machine.NON_BLOCKING | machine.BINARY, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):  # a link, a folder, a pipe that nobody reads
+            raise _in_the_way(path) from error
+        raise
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        raise _in_the_way(path)
+    return descriptor
+
+
+def check_folder(folder: Path) -> None:
+    """Raise StoreError where a folder of a study that is about to be written into is a link, missing, or no folder.
+
+    A link would lead what is written to another place. What is missing was removed or renamed, and is not made again.
+    """
+    try:
+        is_folder = stat.S_ISDIR(os.lstat(folder).st_mode)
+    except FileNotFoundError as error:
+        raise StoreError(f"{folder}: it was removed or renamed; `seedstudy run` plans it again.") from error
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    if not is_folder:
+        raise StoreError(f"{folder}: a link or a file where a folder is expected: remove it, or copy the folder here.")
+
+
+def _in_the_way(path: Path) -> StoreError:
+    return StoreError(
+        f"{path}: not a plain file (a link, pipe, folder or device), so nothing is written to it: remove it."
+    )
+
+
+TEMPORARY = ".*.tmp"
+"""Pattern of the names that :func:`temporary_name` gives; a killed process leaves such files behind."""
+
+
+def temporary_name(name: str) -> str:
+    """Return a name for a file that is being written; random, because containers have processes of equal number."""
+    return f".{name}.{secrets.token_hex(8)}.tmp"
 
 
 def write_atomically(
@@ -54,13 +100,11 @@ def write_atomically(
 ) -> None:
     """Write a file completely or not at all, in a folder that exists.
 
-    ``is_first_only`` keeps a file that exists already. ``is_durable`` waits until the disk has it, which is unnecessary
-    for a file that can be made again.
+    ``is_first_only`` keeps a file that exists already. ``is_durable`` waits until the disk has the file and its name,
+    which is unnecessary for a file that can be made again.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)  # left by a killed process with the same number
+    temporary = path.with_name(temporary_name(path.name))
     try:
-        # O_EXCL follows no link that somebody put there.
         with os.fdopen(open_to_write(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
             file.write(content)
             file.flush()
@@ -73,31 +117,60 @@ def write_atomically(
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    if is_durable:
+        sync_folder(path.parent)
 
 
-def damaged(path: Path, why: str, remedy: str = "") -> StoreError:
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk has the names in a folder, where the system can (Windows cannot)."""
+    with suppress(PermissionError, NotImplementedError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot, either
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def damaged(path: Path, why: str, remedy: str = "") -> DamagedError:
     """Return the error that says which file is damaged, why, and what to do."""
-    return StoreError(f"{path}: damaged ({why})" + (f"; {remedy}." if remedy else "."))
+    return DamagedError(f"{path}: damaged ({why})" + (f"; {remedy}." if remedy else "."))
+
+
+def _unreadable(path: Path, error: OSError) -> StoreError:
+    if isinstance(error, FileNotFoundError):
+        return StoreError(f"{path}: missing; restore it from a copy.")
+    return StoreError(f"{path}: cannot be read now ({error.strerror or error}); it may be intact: try again later.")
 
 
 @contextmanager
-def opened(path: Path, *, remedy: str = "") -> Iterator[io.BufferedReader]:
+def opened(path: Path) -> Iterator[io.BufferedReader]:
     """Open a file for reading; a folder, pipe or device in its place is an error of one line."""
     try:
         descriptor = os.open(path, os.O_RDONLY | machine.NON_BLOCKING | machine.BINARY)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise damaged(path, "not a regular file", remedy)
+            raise StoreError(f"{path}: not a regular file (a pipe, folder or device): move it away.")
         with os.fdopen(descriptor, "rb") as file:
             yield file
     except OSError as error:
-        how = remedy if remedy and isinstance(error, FileNotFoundError) else "check its permissions"
-        raise StoreError(f"{path}: cannot be read ({error.strerror}); {how}.") from error
+        raise _unreadable(path, error) from error
 
 
-def sha256(path: Path, *, remedy: str = "") -> str:
+def read_bytes(path: Path, *, limit: int) -> bytes:
+    """Return a file's content; a longer one is damage, and fills no memory."""
+    with opened(path) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise damaged(path, f"longer than {limit:,} bytes")
+    return content
+
+
+def sha256(path: Path) -> str:
     """Return the digest of a file's content, read in pieces."""
-    with opened(path, remedy=remedy) as file:
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -106,12 +179,10 @@ def read_json(path: Path, *, remedy: str = "") -> dict[str, Any]:
 
     ``remedy`` is what the user can do about a damaged file, the end of the error's sentence.
     """
-    with opened(path, remedy=remedy) as file:
-        content = file.read(LARGEST_RECORD + 1)
+    content = read_bytes(path, limit=LARGEST_RECORD)
     try:
-        if len(content) > LARGEST_RECORD:
-            raise ValueError("too long")
         document = json.loads(content.decode())
+        json.dumps(document)  # what is nested too deep for it has no seal
     except (ValueError, RecursionError) as error:
         raise damaged(path, "not valid JSON", remedy) from error
     if not isinstance(document, dict):
@@ -153,18 +224,27 @@ def write_record(path: Path, record: Mapping[str, Any], *, is_first_only: bool =
 def read_record(path: Path, *, remedy: str = "") -> dict[str, Any]:
     """Return what :func:`write_record` wrote, in this or an older format; ``remedy`` as in :func:`read_json`.
 
-    Raises StoreError where the file cannot be read, is damaged, or has a newer format.
+    Raises StoreError where the file cannot be read, DamagedError where it is damaged, and TooNewError where its format
+    is newer. The seal is checked first and alike in every format, so that a flipped bit in the number is damage.
     """
     record = read_json(path, remedy=remedy)
-    if record.get("format") not in READABLE_FORMATS:
-        raise StoreError(
-            f"{path}: format {record.get('format', 'none')}, this version of seedstudy reads "
-            f"{' and '.join(map(str, READABLE_FORMATS))}: use the version that wrote it."
-        )
-    seal = record.pop("seal", None)
-    if seal != _seal(record) and (seal is not None or record["format"] != 1):
+    written, seal = record.get("format"), record.pop("seal", None)
+    if seal is None:
+        check_format(path, written, FORMAT, remedy=remedy)
+    if seal != _seal(record) and (seal is not None or written != 1):
         raise damaged(path, "its content is not what was written", remedy)
+    check_format(path, written, FORMAT, remedy=remedy)
     return record
+
+
+def check_format(path: Path, written: object, newest: int, *, remedy: str = "") -> None:
+    """Raise TooNewError where a file's format is newer than ``newest``, and DamagedError where it is no format."""
+    if isinstance(written, bool) or not isinstance(written, int) or written < 1:
+        raise damaged(path, "its format is not a number", remedy)
+    if written > newest:
+        raise TooNewError(
+            f"{path}: format {written}, this version of seedstudy reads up to {newest}: use the version that wrote it."
+        )
 
 
 def to_json(record: Mapping[str, Any]) -> bytes:

@@ -20,6 +20,8 @@ BINARY = getattr(os, "O_BINARY", 0)
 """Flag of ``os.open``: Windows would otherwise translate line ends."""
 NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)
 """Flag of ``os.open``: opening a pipe does not wait for the other end."""
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+"""Flag of ``os.open``: a link is an error, wherever it points. Windows has none, and no links without privileges."""
 
 
 def cores() -> int:

@@ -27,7 +27,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +38,7 @@ import polars as pl
 from seedstudy.data.base import EvalSet
 from seedstudy.errors import SeedstudyError, StoreError, StudyError, suggest
 from seedstudy.files import (
+    check_folder,
     damaged,
     opened,
     read_json,
@@ -156,6 +157,12 @@ class Store:
     def folder(self, trial_id: str) -> Path:
         return self._trials / check_name(trial_id, "trial")
 
+    def _to_write(self, trial_id: str) -> Path:
+        """Return the folder of a trial that is written into; it must be a folder, and there: only a plan makes one."""
+        check_folder(self._trials)
+        check_folder(self.folder(trial_id))
+        return self.folder(trial_id)
+
     def read_spec(self, trial_id: str) -> Trial:
         """Return what is to be trained; raises where the file is damaged or belongs to another folder."""
         path = self.folder(trial_id) / "spec.json"
@@ -174,9 +181,11 @@ class Store:
     @contextmanager
     def claim(self, trial_id: str) -> Iterator[Lease | None]:
         """Hold a trial's lease while it is trained; yields None where another process holds it."""
-        path, checkpoint = self.folder(trial_id) / "lock", self.checkpoint(trial_id)
+        path, checkpoint = self._to_write(trial_id) / "lock", self.checkpoint(trial_id)
         mark = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        with writing(path), lease.held(path, mark=mark) as held:
+        with ExitStack() as stack:
+            with writing(path):  # and not around the training, whose errors are its own
+                held = stack.enter_context(lease.held(path, mark=mark))
             yield held
 
     def is_running(self, trial_id: str) -> bool:
@@ -195,7 +204,7 @@ class Store:
 
     def write_progress(self, trial_id: str, **progress: Any) -> None:
         """Write how far training is: ``epoch`` of ``epochs``, and what its speed is computed from."""
-        path = self.folder(trial_id) / "progress.json"
+        path = self._to_write(trial_id) / "progress.json"
         with writing(path):
             write_atomically(path, to_json(progress), is_durable=False)
 
@@ -281,7 +290,7 @@ class Store:
 
     def record_failure(self, trial_id: str, reason: str, traceback: str, **where: Any) -> None:
         """Write why a trial failed and where (epoch, update, host, …); it is trained again only when asked for."""
-        path = self.folder(trial_id) / "failure.json"
+        path = self._to_write(trial_id) / "failure.json"
         with writing(path):
             write_record(path, {"reason": reason, "traceback": traceback, "at": _now(), **where})
 
@@ -400,7 +409,7 @@ class Store:
         digests = record.get("sha256")
         for name in names:
             path = self.folder(trial_id) / name
-            if not isinstance(digests, dict) or sha256(path, remedy=_TRAIN_AGAIN) != digests.get(name):
+            if not isinstance(digests, dict) or sha256(path) != digests.get(name):
                 raise damaged(path, "its content is not what the trial wrote", _TRAIN_AGAIN)
 
     def read_trial(self, trial_id: str) -> tuple[State, list[dict[str, Any]]]:

@@ -105,7 +105,7 @@ def test_another_machine_is_believed_while_its_heart_beats(path: Path) -> None:
 
 
 def test_another_machine_that_fell_silent_loses_the_lease(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "_SETTLE_S", 0.01)
+    monkeypatch.setattr(lease, "SETTLE_S", 0.01)
     as_if_on_another_machine(path, age_s=lease.STALE_S + 30)
     assert not lease.is_live(path)
     taken = lease.take(path)

@@ -110,7 +110,7 @@ def test_a_claim_is_exclusive_between_processes(make_store: MakeStore, make_tria
         ("trial.json", b"{", "trial.json: damaged (not valid JSON)"),
         ("trial.json", b"[]", "trial.json: damaged (not a JSON object)"),
         ("trial.json", b'{"format": 2}', "trial.json: damaged (its content is not what was written)"),
-        ("trial.json", b'{"format": 3}', "trial.json: format 3, this version of seedstudy reads 1 and 2"),
+        ("trial.json", b'{"format": 3}', "trial.json: format 3, this version of seedstudy reads up to 2"),
         ("trial.json", b"\xff\xfe", "trial.json: damaged (not valid JSON)"),
         ("predictions.parquet", b"PAR1", "predictions.parquet: damaged"),
         ("curves.parquet", b"", "curves.parquet: damaged"),
