@@ -655,7 +655,7 @@ def evaluate(
     weights
         A weights file instead of timm's.
     recipe
-        Preprocess as this recipe tests; None: as the weights say.
+        Preprocess as this recipe tests; None: as the weights say, at their test size.
     size, crop
         Side in pixels and share of the centre crop, instead.
     seed
@@ -682,7 +682,7 @@ def evaluate(
         Path(results) / study,
         judged.evaluations,
         loaded,
-        preprocessing=f"{shown.size} px, crop {shown.crop:g}, {shown.interpolation}",
+        preprocessing=str(shown),
         recipe=tag,
         model=base,
         seed=seed,

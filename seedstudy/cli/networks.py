@@ -69,5 +69,7 @@ def evaluate(
         study=study,
         say=options.tell,
     )
-    options.print_answer(answer, lambda: evaluation_table(answer.evaluations), as_json=as_json)
+    options.print_answer(
+        answer, lambda: evaluation_table(answer.evaluations, preprocessing=str(answer.preprocessing)), as_json=as_json
+    )
     options.tell(f"{answer.recipe}@{answer.model}: {'added to' if answer.is_new else 'already in'} {answer.folder}")

@@ -40,10 +40,11 @@ def _cost_cells(cost: Cost) -> list[str]:
     return cells
 
 
-def evaluation_table(evaluations: Sequence[EvaluatedSet]) -> RenderableType:
+def evaluation_table(evaluations: Sequence[EvaluatedSet], *, preprocessing: str) -> RenderableType:
     """Render top-1 and top-5 per eval set, and the published top-1 beside them where it is known."""
     heads = ("eval set", "n", "top-1", "top-5", "published top-1", "difference")
-    return filled_table(heads, [_evaluation_cells(each) for each in evaluations])
+    rows = [_evaluation_cells(each) for each in evaluations]
+    return Group(filled_table(heads, rows), small_print(f"tested at {preprocessing}"))
 
 
 def _evaluation_cells(each: EvaluatedSet) -> list[str]:

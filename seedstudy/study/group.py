@@ -21,6 +21,35 @@ class Moments:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What was read from one file, and what was assumed: said before every answer."""
+
+    file: str
+    n_runs: int
+    """Finished runs that count in the answer."""
+    metric: str
+    """The column, as the file names it."""
+    clock: str | None = None
+    """Column that counts within a run; None where each row is a run."""
+    n_points: int | None = None
+    """Measured points of the longest run along the clock."""
+    arms_by: tuple[str, ...] = ()
+    """Columns whose values are the arms."""
+    seeds_by: str | None = None
+    """Column that numbers the seeds; None where the file does not say."""
+    notes: tuple[str, ...] = ()
+    """What was left out or assumed, one sentence each."""
+
+    def line(self) -> str:
+        """Return one sentence: ``runs.csv: 6 runs, metric val_acc (last of 90 by `epoch`), seeds by `seed`.``"""
+        last = "" if self.clock is None else f" (last of {self.n_points} by `{self.clock}`)"
+        arms = "" if not self.arms_by else ", arms by " + " and ".join(f"`{name}`" for name in self.arms_by)
+        seeds = ", no seed column" if self.seeds_by is None else f", seeds by `{self.seeds_by}`"
+        runs = f"{self.n_runs} run{'' if self.n_runs == 1 else 's'}"
+        return f"{self.file}: {runs}, metric {self.metric}{last}{arms}{seeds}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
     """The seeds of one recipe on one model and data set, by one eval set."""
 
@@ -54,6 +83,8 @@ class Group:
     """Mean seconds of training one seed; None where it was not measured."""
     moments: Moments | None = None
     """All that is known where `values` is empty: a published mean and std."""
+    read: Reading | None = None
+    """How it was read from a file; None for studies and plain numbers."""
 
     @property
     def n(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from functools import partial
 from typing import Any
@@ -72,9 +71,11 @@ def _register(name: str, blocks: int, **shape: Any) -> None:
     """Make :class:`CifarResNet` of one size known to timm."""
 
     def build(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-        # timm passes every entry point the arguments of its own models; these networks have no published weights.
-        known = inspect.signature(CifarResNet).parameters
-        return CifarResNet(blocks, **shape, **{key: value for key, value in kwargs.items() if key in known})
+        if pretrained:
+            raise RuntimeError(f"{name} has no published weights")
+        for key in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):  # timm passes them to every entry point
+            kwargs.pop(key, None)
+        return CifarResNet(blocks, **shape, **kwargs)
 
     build.__name__ = name
     register_model(build)

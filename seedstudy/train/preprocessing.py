@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from timm.data import resolve_data_config
 from timm.data.transforms_factory import transforms_imagenet_eval
 from torch import Tensor
 
@@ -28,6 +29,8 @@ class Preprocessing:
     interpolation: Literal["bilinear", "bicubic"]
     mean: Channels
     std: Channels
+    crop_mode: Literal["center", "squash", "border"] = "center"
+    """timm's: crop the resized image; squash it to the input's shape first; or pad it where it is too narrow."""
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, *, mean: Channels, std: Channels) -> Preprocessing:
@@ -36,27 +39,47 @@ class Preprocessing:
         return cls(size=recipe.test_size, crop=recipe.test_crop, interpolation=interpolation, mean=mean, std=std)
 
     @classmethod
-    def from_timm(cls, config: Mapping[str, Any]) -> Preprocessing:
-        """Return what timm's data configuration (``resolve_model_data_config``) says of some weights.
+    def from_timm(cls, pretrained_cfg: Mapping[str, Any], *, size: int | None = None) -> Preprocessing:
+        """Return how timm tests weights with this pretrained configuration, as its validate.py does.
 
-        Raises StudyError where they are tested with another interpolation than bilinear or bicubic.
+        That is at the test size and crop of the configuration, where it has them; at the size (in pixels) and crop of
+        the training where ``size`` names that one. Raises StudyError for an input that is not square RGB, and for a
+        resizing or cropping that is not known here.
         """
-        if config["interpolation"] not in ("bilinear", "bicubic"):
-            raise StudyError(
-                f"these weights are tested with {config['interpolation']} resizing; name a --recipe to test by."
-            )
+        at_train, at_test = (
+            resolve_data_config(pretrained_cfg=dict(pretrained_cfg), use_test_size=use) for use in (False, True)
+        )
+        config = at_train if size == at_train["input_size"][-1] else at_test
+        channels, height, width = config["input_size"]
+        if channels != 3 or height != width:
+            raise StudyError(f"these weights take {channels} x {height} x {width} inputs, not square colour images.")
+        known = {"interpolation": ("bilinear", "bicubic"), "crop_mode": ("center", "squash", "border")}
+        for key, values in known.items():
+            if config[key] not in values:
+                raise StudyError(f"these weights are tested with {key} {config[key]}; name a --recipe to test by.")
         return cls(
-            size=config["input_size"][-1],
+            size=size or height,
             crop=config["crop_pct"],
             interpolation=config["interpolation"],
             mean=tuple(config["mean"]),
             std=tuple(config["std"]),
+            crop_mode=config["crop_mode"],
         )
 
+    def __str__(self) -> str:
+        mode = "" if self.crop_mode == "center" else f", {self.crop_mode}"
+        return f"{self.size} px, crop {self.crop:g}, {self.interpolation}{mode}"
+
     def transform(self) -> Any:
-        """Return timm's resizing and centre crop of one PIL image; the result is uint8, (3, size, size)."""
-        options = {"crop_pct": self.crop, "interpolation": self.interpolation}
-        return transforms_imagenet_eval(self.size, use_prefetcher=True, **options)  # batches are normalised afterwards
+        """Return timm's resizing and cropping of one PIL image; the result is uint8, (3, size, size)."""
+        return transforms_imagenet_eval(
+            self.size,
+            crop_pct=self.crop,
+            crop_mode=self.crop_mode,
+            interpolation=self.interpolation,
+            mean=self.mean,  # of the border
+            use_prefetcher=True,  # batches are normalised afterwards
+        )
 
 
 class Normaliser:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
-from timm.data import resolve_model_data_config
 from torch import nn
 
 from seedstudy.data.base import Dataset
@@ -49,12 +49,18 @@ def judge(
     Raises StudyError for an unknown model, and weights that cannot be loaded or do not fit.
     """
     model = _load(name, weights, len(data.classes))
-    config = resolve_model_data_config(model)
-    if recipe is None:
-        preprocessing = Preprocessing.from_timm(config)
+    pretrained_cfg: dict[str, Any] = getattr(model, "pretrained_cfg", {})
+    if recipe is not None:
+        mean, std = (pretrained_cfg.get(key, getattr(data, key)) for key in ("mean", "std"))
+        preprocessing = Preprocessing.from_recipe(recipe, mean=tuple(mean), std=tuple(std))
+        preprocessing = replace(preprocessing, size=size or preprocessing.size)
+    elif pretrained_cfg:
+        preprocessing = Preprocessing.from_timm(pretrained_cfg, size=size)
     else:
-        preprocessing = Preprocessing.from_recipe(recipe, mean=tuple(config["mean"]), std=tuple(config["std"]))
-    preprocessing = replace(preprocessing, size=size or preprocessing.size, crop=crop or preprocessing.crop)
+        raise StudyError(f"{name}: nothing says how its test images are prepared; name the --recipe that trained it.")
+    if crop is not None:
+        preprocessing = replace(preprocessing, crop=crop)
+    _fit_to(model, name, pretrained_cfg, preprocessing.size)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = model.to(device).to(memory_format=torch.channels_last)
     return Judged(
@@ -65,6 +71,16 @@ def judge(
     )
 
 
+def _fit_to(model: Any, name: str, pretrained_cfg: dict[str, Any], size: int) -> None:
+    """Let a network of one fixed input size take images of another, by timm's own resampling where it has one."""
+    if not pretrained_cfg.get("fixed_input_size") or size == (own := pretrained_cfg["input_size"][-1]):
+        return
+    try:
+        model.set_input_size((size, size))
+    except Exception as error:  # no such method, or a size that its patches or windows do not divide
+        raise StudyError(f"{name}: takes images of {own} px alone, not {size} px: name --size {own}.") from error
+
+
 def _load(name: str, weights: Path | None, n_classes: int) -> nn.Module:
     is_hub = name.startswith(("hf-hub:", "hf_hub:"))
     if not is_hub:
@@ -72,6 +88,8 @@ def _load(name: str, weights: Path | None, n_classes: int) -> nn.Module:
     if weights is None and not is_hub and "." in name and name not in timm.list_pretrained():
         base = name.split(".")[0]
         raise StudyError(f'timm has no weights "{name}".{suggest(name, timm.list_pretrained(f"{base}.*"))}')
+    if weights is None and not is_hub and not _has_weights(name):
+        raise StudyError(f"{name}: timm has no weights for it; name a file of this model with --weights.")
     if weights is not None and not weights.is_file():
         raise StudyError(f"{weights}: no such file.")
     try:
@@ -87,3 +105,8 @@ def _load(name: str, weights: Path | None, n_classes: int) -> nn.Module:
         raise StudyError(f"{name}: has {model.num_classes} classes, the data {n_classes}.")
     made: nn.Module = model
     return made
+
+
+def _has_weights(name: str) -> bool:
+    cfg = timm.get_pretrained_cfg(name)
+    return cfg is not None and cfg.has_weights

@@ -68,13 +68,21 @@ def test_every_packaged_recipe_is_whole_for_each_of_its_models(name: str) -> Non
 
 
 @pytest.mark.parametrize("row", table("rsb_table3_sizes.csv"), ids=lambda row: row["model"])
-def test_sizes_of_rsb_table_3(row: dict[str, str]) -> None:
+def test_sizes_and_gpus_of_rsb_table_3(row: dict[str, str]) -> None:
+    """Batch norm sees what one GPU holds: its share of the batch of 2048."""
     for name, suffix in (("a1", ""), ("a2", ""), ("a3", "_a3")):
         file = read_recipe(name)
         assert len(file.models) == 25
         recipe = file.for_model(row["model"])
         assert row["model"] in file.models
         assert (recipe.train_size, recipe.test_size) == (int(row[f"train{suffix}"]), int(row[f"test{suffix}"]))
+        assert recipe.micro_batch * int(row[f"gpus{suffix}"]) == recipe.batch_size == 2048
+
+
+@pytest.mark.parametrize(("model", "gpus"), [("tiny", 4), ("small", 4), ("base", 16)])
+def test_deit_shares_its_batch_of_1024_between_its_gpus(model: str, gpus: int) -> None:
+    recipe = read_recipe("deit").for_model(f"deit_{model}_patch16_224")
+    assert recipe.micro_batch * gpus == recipe.batch_size == 1024
 
 
 def test_published_resnet_rs_configurations_are_recipes() -> None:

@@ -77,6 +77,8 @@ def test_wrong_weights_are_one_line(cli: Cli, tree: Path, weights: Path, tmp_pat
         (("test_resnet", "--weights", "nowhere.pth"), "nowhere.pth: no such file"),
         (("test_resnet", "--weights", tmp_path / "broken.pth"), "cannot be loaded"),
         (("test_vit", "--weights", weights), "cannot be loaded"),
+        (("resnet8_nano",), "timm has no weights for it; name a file of this model with --weights"),
+        (("vit_small_resnet26d_224",), "timm has no weights"),
     ):
         code, out, err = cli("evaluate", *arguments, "--data-dir", tree)
         assert code == 2
@@ -92,3 +94,22 @@ def test_cost_counts_without_training(cli: Cli) -> None:
     assert [(row["model"], row["image_size"]) for row in rows] == [("resnet18", 64), ("test_resnet", 64)]
     assert rows[0]["n_params"] == 11_689_512
     assert cli("cost", "resnet5O")[0] == 2
+
+
+def test_a_network_of_fixed_size_takes_another_size_or_refuses_it(cli: Cli, tree: Path, tmp_path: Path) -> None:
+    for name in ("test_vit", "levit_128s"):
+        torch.save(timm.create_model(name).state_dict(), tmp_path / f"{name}.pth")
+    arguments = ["--data-dir", tree, "--eval", "val", "--size", "96"]
+    code, out, err = cli("evaluate", "test_vit", "--weights", tmp_path / "test_vit.pth", *arguments)
+    assert code == 0, err
+    assert "tested at 96 px" in out
+    code, _, err = cli("evaluate", "levit_128s", "--weights", tmp_path / "levit_128s.pth", *arguments)
+    assert code == 2
+    assert "takes images of 224 px alone" in err
+
+
+def test_no_network_is_built_without_the_weights_or_arguments_that_were_asked_for() -> None:
+    with pytest.raises(RuntimeError, match="resnet8 has no published weights"):
+        timm.create_model("resnet8", pretrained=True)
+    with pytest.raises(TypeError, match="no_such_argument"):
+        timm.create_model("resnet8", no_such_argument=1)
