@@ -6,7 +6,6 @@ Each function returns one typed answer, whose ``to_dict()`` is the document of t
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedstudy import data as datasets
-from seedstudy import machine
+from seedstudy import machine, terminal
 from seedstudy.decide.answers import Answers
 from seedstudy.document import FLAT, HIDDEN, fields_of, shown_as
 from seedstudy.errors import StudyError, require_extra, suggest
@@ -41,10 +40,6 @@ if TYPE_CHECKING:
     from seedstudy.store.store import State, Store
     from seedstudy.train.preprocessing import Preprocessing
     from seedstudy.train.pretrained import Judged
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 # --- studies: train, and where it stands ----------------------------------------------------------------
@@ -86,7 +81,7 @@ def run(
     is_retry: bool = False,
     is_detached: bool = False,
     eval_sets: Sequence[str] | None = None,
-    say: Say = _say,
+    say: Say = terminal.say,
     **given: Any,
 ) -> RunAnswer:
     """Train what is missing of a study, and wait for it; the same call resumes after an interruption.
@@ -351,7 +346,7 @@ def race(
     is_retry: bool = False,
     rng_seed: int = 0,
     on_look: Callable[[Race], None] | None = None,
-    say: Say = _say,
+    say: Say = terminal.say,
 ) -> Race:
     """Add seeds, round by round, until the question is decided; or replay a race on results that are there.
 
@@ -644,7 +639,7 @@ def evaluate(
     published: str | Path | None = None,
     results: str | Path = "results",
     study: str = "evaluated",
-    say: Say = _say,
+    say: Say = terminal.say,
 ) -> EvaluateAnswer:
     """Evaluate published or own weights, and add the result to a study.
 
@@ -743,7 +738,7 @@ def cost(
     batch: int = 32,
     repeats: int = 10,
     counts_only: bool = False,
-    say: Say = _say,
+    say: Say = terminal.say,
 ) -> Costs:
     """Count and time networks without training them: parameters, multiply-adds, activations, latency, memory.
 

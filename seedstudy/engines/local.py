@@ -115,10 +115,7 @@ class Worker:
 
         Several processes say it through torchrun, which ends with 1 whatever they ended with.
         """
-        if self._process.wait() not in (EXIT_USAGE, 1):
-            return None
-        said = [line.partition(_SAID)[2] for line in self._lines() if line.startswith(_SAID)]
-        return said[-1] if said else None
+        return complaint_in("\n".join(self._lines())) if self._process.wait() in (EXIT_USAGE, 1) else None
 
     def _lines(self) -> list[str]:
         self._process.wait()
@@ -188,6 +185,9 @@ class LocalEngine:
             worker.end()
         self._workers = {}
 
+    def withdrawn(self) -> set[str]:
+        return set()  # there is no queue
+
     def end(self, trial_id: str) -> None:
         holder = self._store.holder(trial_id)
         for worker in self._workers.values():
@@ -250,6 +250,12 @@ def trial_command(store: Store, trial_ids: Sequence[str], prepared: Path | None,
     options = [] if prepared is None else ["--prepared", str(prepared.absolute())]
     options += ["--stack", "auto" if placement.stack is None else str(placement.stack)]
     return [*python, "seedstudy", "trial", str(store.root.absolute()), *trial_ids, *options]
+
+
+def complaint_in(text: str) -> str | None:
+    """Return what the command that trains says of the input or the results folder, from what it has printed."""
+    said = [line.removeprefix(_SAID) for line in text.splitlines() if line.startswith(_SAID)]
+    return said[-1] if said else None
 
 
 def cpu_environment(cores: int) -> dict[str, str]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
+from seedstudy import terminal
 from seedstudy.engines.worker import MAX_ATTEMPTS
 from seedstudy.errors import SeedstudyError, StoreError
 from seedstudy.store.lease import Holder
@@ -200,8 +200,7 @@ _QUIET_S, _TIMES_AS_LONG = 600.0, 10.0
 
 def longest_quiet_s(progress: Mapping[str, Any]) -> float:
     """Return how long a training may show no progress before that is said: some minutes, and ten times the usual."""
-    usual_s = progress.get("longest_s", 0.0)
-    return max(_QUIET_S, _TIMES_AS_LONG * usual_s if isinstance(usual_s, int | float) else 0.0)
+    return max(_QUIET_S, _TIMES_AS_LONG * progress.get("longest_s", 0.0))
 
 
 def no_progress(quiet_s: float, holder: Holder | None) -> str:
@@ -224,7 +223,7 @@ class StudyProgress:
         self._accuracy: dict[tuple[str, str], list[float]] = defaultdict(list)
         for row in done_rows:
             self._count(row)
-        self._console = Console(file=sys.stderr)
+        self._console = terminal.console(on_stderr=True)
         left = TextColumn("{task.fields[left]}")
         self._bar = Progress(TextColumn("trials"), BarColumn(), MofNCompleteColumn(), left, console=self._console)
         self._task = self._bar.add_task("trials", total=len(self._epochs), left="")

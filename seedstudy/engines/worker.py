@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import faulthandler
-import io
 import json
 import math
 import os
@@ -43,6 +42,7 @@ from seedstudy.files import open_to_write
 from seedstudy.store.lease import JOB, Lease
 from seedstudy.store.store import Store
 from seedstudy.study.trial import EpochReport, Trial, TrialResult
+from seedstudy.terminal import print_without_fail
 
 EXIT_OK = 0
 """Every trial has a result or is trained by another process."""
@@ -117,7 +117,7 @@ def main(
         os.environ[JOB] = f"slurm:{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints must not get between the answers
-    _print_without_fail()
+    print_without_fail("stdout", "stderr")
     worker = _Worker(Store(study_dir.parent, study_dir.name), stop, cache_dir, StackSizes(stack))
     if trial_ids:
         requests.put({"train": list(trial_ids), "prepared": prepared and str(prepared), "sizes": {}, "n_slots": 1})
@@ -328,7 +328,9 @@ class _Worker:
             on_epoch = partial(self._note_epoch, trial)
             result = train_trial(trial, data, on_epoch=on_epoch, checkpoints=checkpoints)
         except Stopped:
-            why = "its lease was taken, or its folder moved" if lease is not None and lease.is_overtaken else "on request"
+            why = (
+                "its lease was taken, or its folder moved" if lease is not None and lease.is_overtaken else "on request"
+            )
             print(f"stopped {why}, at epoch {checkpoints.position[0] + 1}", file=sys.stderr)
             return EXIT_OK if why != "on request" else EXIT_STOPPED
         except Exception as error:  # whatever a network or a driver throws becomes a row with a reason
@@ -458,28 +460,6 @@ class _Progress:
             "moved_at": time.time(),
             "longest_s": self._longest_s,
         }
-
-
-# --- what is printed -------------------------------------------------------------------------------------
-
-
-class _Lossy(io.FileIO):
-    """A descriptor that loses what it cannot write, on a full disk or after its reader is gone."""
-
-    def write(self, content: Any) -> int:
-        written = None
-        with suppress(OSError):
-            written = super().write(content)
-        return len(content) if written is None else written
-
-
-def _print_without_fail() -> None:
-    """Let no print raise, ours or a library's: it would end a training."""
-    for name, descriptor in (("stdout", 1), ("stderr", 2)):
-        with suppress(OSError, AttributeError):
-            getattr(sys, name).flush()
-        binary = io.BufferedWriter(_Lossy(descriptor, "w", closefd=False))
-        setattr(sys, name, io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace", line_buffering=True))
 
 
 @contextmanager

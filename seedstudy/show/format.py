@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from seedstudy import terminal
 
 if TYPE_CHECKING:
     from seedstudy.decide.verdict import Word
@@ -24,10 +26,9 @@ PIPE_WIDTH = 200
 
 def show(*parts: RenderableType) -> None:
     """Print to stdout: as wide as the terminal, or `PIPE_WIDTH` columns into a pipe or file."""
-    # No markup: a "[" in a file's name is a "[".
-    console = Console(markup=False, emoji=False)
+    console = terminal.console()
     if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH, markup=False, emoji=False)
+        console = terminal.console(width=PIPE_WIDTH)
     for part in parts:
         console.print(part, highlight=False, crop=False)
 

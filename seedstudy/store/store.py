@@ -209,11 +209,12 @@ class Store:
             write_atomically(path, to_json(progress), is_durable=False)
 
     def progress(self, trial_id: str) -> dict[str, Any]:
-        """Return what :meth:`write_progress` wrote last; empty where there is nothing readable: it is only shown."""
+        """Return the numbers that :meth:`write_progress` wrote last; what else the file holds is only shown, so left out."""
         try:
-            return read_json(self.folder(trial_id) / "progress.json")
+            written = read_json(self.folder(trial_id) / "progress.json")
         except StoreError:
             return {}
+        return {key: value for key, value in written.items() if _is_number(value)}
 
     # --- queues of clusters -------------------------------------------------------------------------------
 
@@ -221,7 +222,7 @@ class Store:
         """Write what a queue was given: the trials of each task of ``job``."""
         path = self._job(job)
         with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(exist_ok=True)
             write_record(path, {"engine": engine, "job": job, "tasks": tasks, "at": _now()})
 
     def jobs(self, engine: str) -> dict[str, list[list[str]]]:
@@ -468,6 +469,10 @@ def _tasks_of(record: Mapping[str, Any], path: Path) -> list[list[str]]:
         return [[check_name(trial_id, "trial") for trial_id in task] for task in tasks]
     except (TypeError, ValueError, StudyError) as error:
         raise damaged(path, str(error).rstrip("."), _DELETE_JOB) from error
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
 
 
 def _now() -> str:
