@@ -200,7 +200,8 @@ _QUIET_S, _TIMES_AS_LONG = 600.0, 10.0
 
 def longest_quiet_s(progress: Mapping[str, Any]) -> float:
     """Return how long a training may show no progress before that is said: some minutes, and ten times the usual."""
-    return max(_QUIET_S, _TIMES_AS_LONG * progress.get("longest_s", 0.0))
+    usual_s: float = progress.get("longest_s", 0.0)
+    return max(_QUIET_S, _TIMES_AS_LONG * usual_s)
 
 
 def no_progress(quiet_s: float, holder: Holder | None) -> str:

@@ -209,7 +209,7 @@ class Store:
             write_atomically(path, to_json(progress), is_durable=False)
 
     def progress(self, trial_id: str) -> dict[str, Any]:
-        """Return the numbers that :meth:`write_progress` wrote last; what else the file holds is only shown, so left out."""
+        """Return the numbers that :meth:`write_progress` wrote last; it is only shown, so anything else is left out."""
         try:
             written = read_json(self.folder(trial_id) / "progress.json")
         except StoreError:
