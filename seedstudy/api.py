@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from seedstudy import data as datasets
 from seedstudy import machine, terminal
+from seedstudy.arguments import check, options_of, public
 from seedstudy.decide.answers import Answers
 from seedstudy.document import FLAT, HIDDEN, fields_of, shown_as
 from seedstudy.errors import StudyError, require_extra, suggest
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from seedstudy.decide.across import AcrossData
     from seedstudy.decide.audit import Audit
     from seedstudy.decide.compare import Comparisons, Correction
+    from seedstudy.decide.given import Arm, Given
     from seedstudy.decide.grid import Grids
     from seedstudy.decide.plan import PowerPlan
     from seedstudy.decide.race import Race
-    from seedstudy.decide.select import Selector, Source
+    from seedstudy.decide.select import Source
     from seedstudy.decide.summary import Fits, Summaries
     from seedstudy.engines.status import Cancellation, StudyStatus
     from seedstudy.engines.watch import Say
@@ -72,6 +74,7 @@ class RunAnswer:
         return {**trials, **(self.summaries.to_dict() if self.summaries else {"groups": []})}
 
 
+@public
 def run(
     study: str | Path | Study | None = None,
     *,
@@ -80,7 +83,7 @@ def run(
     data_dir: str | Path | None = None,
     is_retry: bool = False,
     is_detached: bool = False,
-    eval_sets: Sequence[str] | None = None,
+    eval_sets: str | Sequence[str] | None = None,
     say: Say = terminal.say,
     **given: Any,
 ) -> RunAnswer:
@@ -103,6 +106,7 @@ def run(
     """
     from seedstudy.engines import launch
 
+    check(adjusted, (), {"recipes": recipes, **given}, name="run")
     if study is None and recipes is None:
         raise StudyError("nothing to train: name a recipe (--recipe a2) or a study file.")
     start = study if isinstance(study, Study | None) else load_study(Path(study))
@@ -119,11 +123,12 @@ def run(
     summaries = None
     if "ok" in states.values():
         source = _source(results, plan.name, eval_sets)
-        source.scans[plan.name] = scan
+        source.scans[Path(results) / plan.name] = scan
         summaries = _summaries((), source, level=0.95)
     return RunAnswer(study=plan.name, folder=Path(results) / plan.name, states=states, summaries=summaries)
 
 
+@public
 def status(study: str = "main", *, results: str | Path = "results") -> StudyStatus:
     """Return the state of every trial of a study."""
     from seedstudy.engines.status import study_status
@@ -131,6 +136,7 @@ def status(study: str = "main", *, results: str | Path = "results") -> StudyStat
     return study_status(_store(results, study))
 
 
+@public
 def cancel(study: str = "main", *, results: str | Path = "results") -> Cancellation:
     """Stop a study's trials, wherever they run; each keeps its state, and `run` resumes it."""
     from seedstudy.engines import status
@@ -138,6 +144,7 @@ def cancel(study: str = "main", *, results: str | Path = "results") -> Cancellat
     return status.cancel(_store(results, study))
 
 
+@public
 def leftovers(study: str = "main", *, results: str | Path = "results") -> dict[Path, int]:
     """Return the files, with their sizes in bytes, that `clean` removes; none of them holds a result."""
     from seedstudy.engines import status
@@ -145,6 +152,7 @@ def leftovers(study: str = "main", *, results: str | Path = "results") -> dict[P
     return status.leftovers(_store(results, study))
 
 
+@public
 def clean(paths: Iterable[Path]) -> None:
     """Remove files that :func:`leftovers` returned, some of which may be gone already."""
     for path in paths:
@@ -154,6 +162,7 @@ def clean(paths: Iterable[Path]) -> None:
 # --- numbers in, answers out ----------------------------------------------------------------------------
 
 
+@public
 def load_trials(path: str | Path = "results/main") -> pl.DataFrame:
     """Return a study's TRIALS frame, one row per trial and eval set, and the margin that the study declared.
 
@@ -169,38 +178,48 @@ def load_trials(path: str | Path = "results/main") -> pl.DataFrame:
     return trials
 
 
+@public
 def load_predictions(path: str | Path, trial_id: str) -> pl.DataFrame:
     """Return one trial's PREDICTIONS frame, one row per eval set and image."""
     path = Path(path)
     return _store(path.parent, path.name).predictions(trial_id)
 
 
+@public
 def summary(
-    *what: pl.DataFrame | Selector,
+    *what: Given,
     results: str | Path = "results",
     study: str = "main",
-    eval_sets: Sequence[str] | None = None,
+    model: str | None = None,
+    data: str | None = None,
+    eval_sets: str | Sequence[str] | None = None,
     metric: str = "top1",
     unit: str | None = None,
     level: float = 0.95,
+    **arms: Given,
 ) -> Summaries:
     """Describe recipes on every eval set: n, mean, std, min, max, seed 0, each with its interval.
 
-    `what`: selectors, or a TRIALS frame and selectors of its recipes, as in :func:`compare`; none: the whole study.
+    `what`: anything that :func:`compare` takes; nothing: the whole study.
     """
-    return _summaries(what, _source(results, study, eval_sets, metric, unit), level=level)
+    source = _source(results, study, eval_sets, metric, unit, model=model, data=data)
+    return _summaries(_arms(what, arms, summary), source, level=level)
 
 
+@public
 def fit(
-    *what: pl.DataFrame | Selector,
+    *what: Given,
     results: str | Path = "results",
     study: str = "main",
-    eval_sets: Sequence[str] | None = None,
+    model: str | None = None,
+    data: str | None = None,
+    eval_sets: str | Sequence[str] | None = None,
     metric: str = "top1",
     unit: str | None = None,
     level: float = 0.95,
     n_examples: int | None = None,
     rng_seed: int = 0,
+    **arms: Given,
 ) -> Fits:
     """Fit distributions to the seeds of one recipe; descriptive only, it never chooses a test.
 
@@ -214,23 +233,27 @@ def fit(
         Images of the eval set, where the numbers do not say: accuracies come in steps of one image.
 
     """
-    from seedstudy.decide.select import n_selectors, select_arms
+    from seedstudy.decide.select import select_by_data
     from seedstudy.decide.summary import Fits, fit_group
 
-    source = _source(results, study, eval_sets, metric, unit)
+    source = _source(results, study, eval_sets, metric, unit, model=model, data=data)
     _check_level(level)
-    if n_selectors(what) != 1:
+    asked = _arms(what, arms, fit)
+    if len(asked) != 1:
         raise StudyError("fit needs one recipe, for example ss.fit(trials, 'a2').")
-    (arm,) = select_arms(what, source)
-    groups = tuple(fit_group(group, level=level, n_examples=n_examples, rng_seed=rng_seed) for group in arm)
+    found = [group for (arm,) in select_by_data(asked, source) for group in arm]
+    groups = tuple(fit_group(group, level=level, n_examples=n_examples, rng_seed=rng_seed) for group in found)
     return Fits(answers=groups, left_out=source.left_out)
 
 
+@public
 def compare(
-    *what: pl.DataFrame | Selector,
+    *what: Given,
     results: str | Path = "results",
     study: str = "main",
-    eval_sets: Sequence[str] | None = None,
+    model: str | None = None,
+    data: str | None = None,
+    eval_sets: str | Sequence[str] | None = None,
     metric: str = "top1",
     unit: str | None = None,
     margin: float | None = None,
@@ -241,17 +264,20 @@ def compare(
     primary: str | None = None,
     correction: Correction = "holm",
     rng_seed: int = 0,
+    **arms: Given,
 ) -> Comparisons:
     """Compare recipes: every further one against the first, or all pairs.
 
     Parameters
     ----------
-    what
+    what, arms
         Selectors ``("a3", "a2")`` of the study, ``"STUDY:RECIPE@MODEL"``, files, published means such as
         ``"79.5±0.1 n=5"``; one number per seed ``([78.0, 78.1], [79.6, 79.7])``; or a TRIALS frame and selectors of
-        its recipes ``(trials, "a3", "a2")``.
+        its recipes ``(trials, "a3", "a2")``. With names: ``baseline=[78.0, 78.1], new="a2"``, or a dict of them.
     results, study
         Folder of all studies, and the study in which plain recipe names are looked up.
+    model, data
+        Only results of this model, and on this data set; None: on each data set that all have.
     eval_sets
         None: all that both have.
     unit
@@ -266,27 +292,32 @@ def compare(
 
     """
     from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
-    from seedstudy.decide.select import n_selectors, select_arms
+    from seedstudy.decide.select import select_by_data
 
     if correction not in CORRECTIONS:
         raise StudyError(f'--correction "{correction}" is no correction.{suggest(correction, CORRECTIONS)}')
-    if n_selectors(what) < 2:
+    asked = _arms(what, arms, compare)
+    if len(asked) < 2:
         raise StudyError("compare needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
-    source = _source(results, study, eval_sets, metric, unit)
-    arms = select_arms(what, source)
-    rule = rule_for(_flat(arms), margin=margin, level=level, lower_is_better=lower_is_better)
+    source = _source(results, study, eval_sets, metric, unit, model=model, data=data)
+    by_data = select_by_data(asked, source)
+    rule = rule_for(_flat(_flat(by_data)), margin=margin, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
-    return replace(judge(arms, rule, design=design, rng_seed=rng_seed), left_out=source.left_out)
+    return replace(judge(by_data, rule, design=design, rng_seed=rng_seed), left_out=source.left_out)
 
 
+@public
 def grid(
-    *what: pl.DataFrame | Selector,
+    *what: Given,
     results: str | Path = "results",
     study: str = "main",
-    eval_sets: Sequence[str] | None = None,
+    model: str | None = None,
+    data: str | None = None,
+    eval_sets: str | Sequence[str] | None = None,
     metric: str = "top1",
     unit: str | None = None,
     level: float = 0.95,
+    **arms: Given,
 ) -> Grids:
     """Read architecture difference, recipe difference and seed noise from one table, one per eval set.
 
@@ -295,22 +326,27 @@ def grid(
     from seedstudy.decide.grid import Grids, analyse_grid
     from seedstudy.decide.select import select
 
-    source = _source(results, study, eval_sets, metric, unit)
+    source = _source(results, study, eval_sets, metric, unit, model=model, data=data)
     _check_level(level)
-    return Grids(answers=analyse_grid(_flat(select(what, source)), level=level), left_out=source.left_out)
+    groups = _flat(select(_arms(what, arms, grid), source))
+    return Grids(answers=analyse_grid(groups, level=level), left_out=source.left_out)
 
 
+@public
 def across_data(
-    *what: pl.DataFrame | Selector,
+    *what: Given,
     results: str | Path = "results",
     study: str = "main",
-    eval_sets: Sequence[str] | None = None,
+    model: str | None = None,
+    data: str | None = None,
+    eval_sets: str | Sequence[str] | None = None,
     metric: str = "top1",
     unit: str | None = None,
     margin: float | None = None,
     level: float = 0.95,
     lower_is_better: bool | None = None,
     rng_seed: int = 0,
+    **arms: Given,
 ) -> AcrossData:
     """Compare every further recipe with the first on each data set that all have, pool the differences, and rank all.
 
@@ -318,25 +354,29 @@ def across_data(
     """
     from seedstudy.decide import across
     from seedstudy.decide.compare import rule_for
-    from seedstudy.decide.select import n_selectors, select
+    from seedstudy.decide.select import select
 
-    if n_selectors(what) < 2:
+    asked = _arms(what, arms, across_data)
+    if len(asked) < 2:
         raise StudyError("--across-data needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
-    source = _source(results, study, eval_sets, metric, unit)
-    arms = select(what, source)
-    rule = rule_for(_flat(arms), margin=margin, level=level, lower_is_better=lower_is_better)
-    answer = across.across_data(arms, rule, rng_seed=rng_seed)
+    source = _source(results, study, eval_sets, metric, unit, model=model, data=data)
+    found = select(asked, source)
+    rule = rule_for(_flat(found), margin=margin, level=level, lower_is_better=lower_is_better)
+    answer = across.across_data(found, rule, rng_seed=rng_seed)
     return replace(answer, comparisons=replace(answer.comparisons, left_out=source.left_out))
 
 
+@public
 def race(
-    *what: pl.DataFrame | Selector,
+    *what: Given,
     replay: bool = False,
     margin: float | None = None,
     target: float | None = None,
     eval_set: str | None = None,
     results: str | Path = "results",
     study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
     metric: str = "top1",
     unit: str | None = None,
     lower_is_better: bool | None = None,
@@ -347,6 +387,7 @@ def race(
     rng_seed: int = 0,
     on_look: Callable[[Race], None] | None = None,
     say: Say = terminal.say,
+    **arms: Given,
 ) -> Race:
     """Add seeds, round by round, until the question is decided; or replay a race on results that are there.
 
@@ -366,8 +407,10 @@ def race(
     plan
         Values of :class:`~seedstudy.stats.race.Plan`: ``alpha``, ``method``, ``first``, ``every``, ``most``,
         ``futility``; the defaults for the others, with `replay` the shortest arm as the budget.
+    model, data
+        Of arms that name no model, and of all; with `replay` as in :func:`compare`.
     training
-        What the arms share, for example ``{"data": "cifar10", "epochs": 10}``; see
+        What else the arms share, for example ``{"epochs": 10}``; see
         :func:`~seedstudy.study.study.adjusted`.
     on_look
         Receives the race after each look of a live race.
@@ -376,11 +419,14 @@ def race(
     from seedstudy.decide.compare import rule_for
     from seedstudy.decide.race import replay_groups
     from seedstudy.decide.select import on_one_eval_set, select_arms
+    from seedstudy.stats.race import Plan
 
     given = {key: value for key, value in (plan or {}).items() if value is not None}
+    check(Plan, (), given, name="race: plan")
     if replay:
-        source = _source(results, study, eval_set, metric, unit)
-        groups = [on_one_eval_set(arm, source) for arm in select_arms(what, source)]
+        source = _source(results, study, eval_set, metric, unit, model=model, data=data)
+        asked = _arms(what, arms, race)
+        groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
         if not groups:
             raise StudyError("race needs two recipes: A (the baseline) and B, for example `seedstudy race a3 a2`.")
         rule = rule_for(groups, margin=margin, level=0.95, lower_is_better=lower_is_better)
@@ -393,11 +439,15 @@ def race(
     from seedstudy.engines import race as live
     from seedstudy.store.store import Store
 
-    recipes = [str(name) for name in what]
+    recipes = [arm.words for arm in _arms(what, arms, race)]
+    if not all(recipes) or arms:
+        raise StudyError("race trains recipes, for example ss.race('a3', 'a2'); numbers and files need replay=True.")
     if margin is None:
         margin = Store(Path(results), study).rule().get("margin")
+    shared = {"models": model, "data": data, **(training or {})}
+    check(adjusted, (), shared, name="race: training")
     return live.race(
-        live.arms_of(recipes, adjusted(recipes=recipes, name=study, **(training or {}))),
+        live.arms_of(recipes, adjusted(recipes=recipes, name=study, **shared)),
         given if margin is None else {**given, "margin": margin},
         results=Path(results),
         cache_dir=machine.cache_dir(),
@@ -413,10 +463,11 @@ def race(
 # --- before training, and other people's tables ---------------------------------------------------------
 
 
+@public
 def power(
     sd: float | tuple[float, float] | str | None = None,
     *,
-    pilots: Sequence[Selector] = (),
+    pilots: Given | Sequence[Given] = (),
     difference: float | None = None,
     n: int | None = None,
     power: float = 0.8,
@@ -425,6 +476,8 @@ def power(
     cost: float | str | None = None,
     results: str | Path = "results",
     study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
     eval_set: str | None = None,
     metric: str = "top1",
     unit: str | None = None,
@@ -449,10 +502,13 @@ def power(
 
     """
     from seedstudy.decide import plan
+    from seedstudy.decide.given import arms_of
     from seedstudy.decide.select import on_one_eval_set, select_arms
 
-    source = _source(results, study, eval_set, metric, unit)
-    groups = [on_one_eval_set(arm, source) for arm in select_arms(pilots, source)]
+    source = _source(results, study, eval_set, metric, unit, model=model, data=data)
+    is_several = isinstance(pilots, list | tuple) and not any(isinstance(each, int | float) for each in pilots)
+    asked = arms_of(pilots if is_several else (pilots,), of="power")
+    groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
     spread = plan.spread_of(sd, groups)
     seconds = [group.train_s for group in groups if group.train_s is not None]
     hours = None
@@ -465,12 +521,13 @@ def power(
     return replace(answer, left_out=source.left_out)
 
 
+@public
 def audit(
     table: str | Path,
     *,
     sd: float | str | Mapping[str, float] | None = None,
-    reference: Selector | None = None,
-    columns: Sequence[str] | None = None,
+    reference: Given | None = None,
+    columns: str | Sequence[str] | None = None,
     label: str | None = None,
     n_seeds: int = 1,
     best_of: int | None = None,
@@ -478,6 +535,8 @@ def audit(
     alpha: float = 0.05,
     results: str | Path = "results",
     study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
     metric: str = "top1",
     unit: str | None = None,
     lower_is_better: bool | None = None,
@@ -517,11 +576,11 @@ def audit(
             f"{table}: a table of single runs does not say its seed noise: give --sd 0.1, or --reference STUDY:RECIPE."
         )
     published = read_published_table(Path(table), columns=columns, label=label, unit=unit)
-    source = _source(results, study, None, metric, None if unit == "none" else unit)
+    source = _source(results, study, None, metric, None if unit == "none" else unit, model=model, data=data)
     if sd is not None:
         noise = audits.noise_of(sd, published.columns)
     elif reference is not None:
-        noise = audits.noise_of_sweep(select_arms([reference], source)[0], published.columns)
+        noise = audits.noise_of_sweep(select_arms(_arms([reference], {}, audit), source)[0], published.columns)
     if lower_is_better is None:
         names = published.columns if metric == "top1" else (metric,)
         directions = {is_lower_better(name, None if unit == "none" else "pp") for name in names}
@@ -560,6 +619,7 @@ class ImportAnswer:
         return fields_of(self)
 
 
+@public
 def import_files(
     *files: str | Path,
     results: str | Path = "results",
@@ -568,7 +628,7 @@ def import_files(
     model: str | None = None,
     data: str | None = None,
     n_examples: int | str | Mapping[str, int] | None = None,
-    eval_sets: Sequence[str] | None = None,
+    eval_sets: str | Sequence[str] | None = None,
     metric: str = "top1",
     unit: str | None = None,
 ) -> ImportAnswer:
@@ -588,6 +648,8 @@ def import_files(
     from seedstudy.store import outside
     from seedstudy.store.store import Store
 
+    if not files:
+        raise StudyError("import needs files, for example `seedstudy import runs.csv`.")
     store = Store(Path(results), study)
     trials, notes = trials_of_files(
         [str(file) for file in files],
@@ -625,13 +687,14 @@ class EvaluateAnswer:
         return fields_of(self)
 
 
+@public
 def evaluate(
     model: str,
     *,
     weights: str | Path | None = None,
     data: str = "imagenet",
     data_dir: str | Path | None = None,
-    eval_sets: Sequence[str] | None = None,
+    eval_sets: str | Sequence[str] | None = None,
     recipe: str | None = None,
     size: int | None = None,
     crop: float | None = None,
@@ -706,7 +769,7 @@ def evaluate(
     )
 
 
-def _available(data: Dataset, eval_sets: Sequence[str] | None, say: Say) -> tuple[str, ...]:
+def _available(data: Dataset, eval_sets: str | Sequence[str] | None, say: Say) -> tuple[str, ...]:
     """Return the eval sets asked for that are there; say which are not."""
     for name, sentence in data.missing.items():
         if name != "train" and (eval_sets is None or name in eval_sets):
@@ -732,6 +795,7 @@ class Costs(Answers[Cost]):
     answers: tuple[Cost, ...] = field(metadata=shown_as("costs"))
 
 
+@public
 def cost(
     *models: str,
     size: int | None = None,
@@ -754,6 +818,8 @@ def cost(
         Time nothing.
 
     """
+    if not models:
+        raise StudyError("cost needs a model, for example `seedstudy cost resnet50`.")
     require_extra("train")
     from seedstudy.train import cost as costs
 
@@ -769,16 +835,19 @@ def cost(
 # --- what there is to train -------------------------------------------------------------------------------
 
 
+@public
 def recipes() -> catalogue.Catalogue:
     """Return the recipes that come with seedstudy, and what keeps them from being trained as they are."""
     return catalogue.catalogue()
 
 
+@public
 def recipe(name: str, *, model: str | None = None, data: str | None = None) -> RecipeFile:
     """Return every value of a recipe, for a network and scaled to a data set where these are given."""
     return catalogue.describe(name, model, data=_data_facts(data))
 
 
+@public
 def recipe_differences(
     *names: str, model: str | None = None, data: str | None = None, everything: bool = False
 ) -> catalogue.Differences:
@@ -786,16 +855,19 @@ def recipe_differences(
     return catalogue.differences(names, model, data=_data_facts(data), everything=everything)
 
 
+@public
 def recipe_models(*names: str) -> catalogue.Networks:
     """Return the networks whose training the recipes' sources report; of all packaged recipes by default."""
     return catalogue.networks(names)
 
 
+@public
 def data_sets() -> Catalogue:
     """Return the data sets that can be trained on."""
     return datasets.catalogue()
 
 
+@public
 def check_data(name: str, *, data_dir: str | Path | None = None) -> Check:
     """Say which parts of a data set are on disk, what is missing and how to get it."""
     return datasets.check(name, _path(data_dir))
@@ -811,14 +883,23 @@ def _data_facts(name: str | None) -> DataInfo | None:
 def _source(
     results: str | Path,
     study: str,
-    eval_sets: Sequence[str] | None = None,
+    eval_sets: str | Sequence[str] | None = None,
     metric: str = "top1",
     unit: str | None = None,
+    *,
+    model: str | None = None,
+    data: str | None = None,
 ) -> Source:
     from seedstudy.decide.select import Source
 
     names = None if eval_sets is None else (eval_sets,) if isinstance(eval_sets, str) else tuple(eval_sets)
-    return Source(results=Path(results), study=study, eval_sets=names, metric=metric, unit=unit)
+    return Source(results=Path(results), study=study, eval_sets=names, metric=metric, unit=unit, model=model, data=data)
+
+
+def _arms(what: Sequence[Given], named: Mapping[str, Given], function: Callable[..., Any]) -> list[Arm]:
+    from seedstudy.decide.given import arms_of
+
+    return arms_of(what, named, of=function.__name__, options=options_of(function))
 
 
 def _store(results: str | Path, study: str) -> Store:
@@ -831,12 +912,12 @@ def _path(path: str | Path | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _summaries(what: Sequence[Any], source: Source, *, level: float) -> Summaries:
+def _summaries(arms: Sequence[Arm], source: Source, *, level: float) -> Summaries:
     from seedstudy.decide.select import select, with_distinct_labels
     from seedstudy.decide.summary import Summaries, summarise
 
     _check_level(level)
-    groups = _flat(with_distinct_labels(select(what, source)))
+    groups = _flat(with_distinct_labels(select(arms, source)))
     return Summaries(answers=tuple(summarise(group, level=level) for group in groups), left_out=source.left_out)
 
 

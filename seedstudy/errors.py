@@ -39,6 +39,10 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+class UsageError(SeedstudyError):
+    """An argument of the wrong kind, or one that nothing takes."""
+
+
 class RecipeError(SeedstudyError):
     """A recipe file or value that cannot be used."""
 

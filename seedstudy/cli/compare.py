@@ -23,7 +23,7 @@ def compare(
         list[str] | None, typer.Argument(metavar="A B [C]...", help="A is the baseline; B, C… are compared with it.")
     ] = None,
     *,
-    where: options.Where,
+    where: options.Judged,
     eval_sets: options.EvalSets = None,
     lower_is_better: options.LowerIsBetter = None,
     margin: options.Margin = None,

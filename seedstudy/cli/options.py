@@ -44,6 +44,7 @@ Save = Annotated[
     Path | None,
     typer.Option("--save", callback=_check_picture, help="Also write the picture (.png, .pdf or .svg)."),
 ]
+TrainedData = Annotated[str | None, typer.Option("-d", "--data", help="Data set (default: the embedded shapes).")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the data set.")]
 Margin = Annotated[
     float | None, typer.Option("--margin", help="Smallest difference of interest, in points (default: the study's).")
@@ -62,10 +63,17 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
-    """What is trained, beside recipes and seeds."""
+class Judged(Where):
+    """What is judged: which results of all that were found."""
 
-    data: Annotated[str | None, typer.Option("-d", "--data", help="Data set (default: the embedded shapes).")] = None
+    model: Annotated[str | None, typer.Option("-m", "--model", help="Only results of this model.")] = None
+    data: Annotated[str | None, typer.Option("-d", "--data", help="Only results on this data set.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What is trained, beside recipes, models, data and seeds."""
+
     epochs: Annotated[int | None, typer.Option(help="Train for so many epochs instead of the recipe's.")] = None
     train_limit: Annotated[int | None, typer.Option(help="Only the first N training images, class-balanced.")] = None
     assignments: Annotated[

@@ -30,7 +30,7 @@ def power(
         str | None, typer.Option(help="GPU-hours per seed: a number, or MODEL@RECIPE of RSB Table 3 (resnet50@a2).")
     ] = None,
     *,
-    where: options.Where,
+    where: options.Judged,
     eval_set: options.EvalSet = None,
     save: options.Save = None,
     as_json: options.AsJson = False,

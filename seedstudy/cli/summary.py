@@ -14,7 +14,7 @@ from seedstudy.cli import options
 def summary(
     what: Annotated[list[str] | None, typer.Argument(metavar="[WHAT]...", help="RECIPE, RECIPE@MODEL, a file…")] = None,
     *,
-    where: options.Where,
+    where: options.Judged,
     eval_sets: options.EvalSets = None,
     level: options.Level = 0.95,
     details: options.Details = False,
@@ -37,7 +37,7 @@ def summary(
 def fit(
     what: Annotated[str, typer.Argument(metavar="WHAT", help="One recipe: RECIPE, RECIPE@MODEL, a file, a folder…")],
     *,
-    where: options.Where,
+    where: options.Judged,
     eval_sets: options.EvalSets = None,
     level: options.Level = 0.95,
     n_examples: Annotated[

@@ -201,14 +201,18 @@ _Member = tuple[Group, Group, Comparison]
 
 
 def judge(
-    arms: Sequence[Sequence[Group]], rule: Rule, *, design: Design = Design(), rng_seed: int = DEFAULT_RNG_SEED
+    by_data: Sequence[Sequence[Sequence[Group]]],
+    rule: Rule,
+    *,
+    design: Design = Design(),
+    rng_seed: int = DEFAULT_RNG_SEED,
 ) -> Comparisons:
-    """Compare arms on every eval set they share, and decide by the declared rule.
+    """Compare arms on every data set and eval set they share, and decide by the declared rule.
 
     Parameters
     ----------
-    arms
-        Per recipe its groups, one per eval set; the first recipe is the baseline.
+    by_data
+        Per data set the arms, per arm its groups, one per eval set; the first arm is the baseline.
     rng_seed
         Of permutations and bootstrap.
 
@@ -218,7 +222,11 @@ def judge(
         No eval set in common, or a primary eval set that is not there.
 
     """
-    pairs = list(itertools.combinations(arms, 2)) if design.all_pairs else [(arms[0], other) for other in arms[1:]]
+    pairs = [
+        pair
+        for arms in by_data
+        for pair in (itertools.combinations(arms, 2) if design.all_pairs else ((arms[0], other) for other in arms[1:]))
+    ]
     return judge_pairs(pairs, rule, design=design, rng_seed=rng_seed)
 
 
@@ -325,15 +333,16 @@ def _max_t(members: Sequence[_Member], rng_seed: int) -> Sequence[float]:
 
 
 def _letters(answers: Sequence[Answer], rule: Rule) -> dict[str, dict[str, str]]:
-    """Return compact letters per eval set, from the adjusted p-values of the verdicts."""
+    """Return compact letters per eval set, and per data set where there are several, from the adjusted p-values."""
     found = {}
-    for eval_set in dict.fromkeys(answer.a.eval_set for answer in answers):
-        of_set = [answer for answer in answers if answer.a.eval_set == eval_set]
+    is_by_data = len({answer.a.data for answer in answers}) > 1
+    for data, eval_set in dict.fromkeys((answer.a.data, answer.a.eval_set) for answer in answers):
+        of_set = [answer for answer in answers if (answer.a.data, answer.a.eval_set) == (data, eval_set)]
         sign = -1.0 if rule.lower_is_better else 1.0
         means = {x.a.label: sign * x.comparison.mean_a for x in of_set}
         means |= {x.b.label: sign * x.comparison.mean_b for x in of_set}
         different = {(x.a.label, x.b.label) for x in of_set if x.p_adjusted < rule.alpha}
-        found[eval_set] = compact_letters(means, different)
+        found[f"{eval_set}, {data}" if is_by_data else eval_set] = compact_letters(means, different)
     return found
 
 

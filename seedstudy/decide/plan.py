@@ -97,7 +97,7 @@ class PowerPlan:
         }
 
 
-def spread_of(sd: float | tuple[float, float] | str | None, pilots: Sequence[Group] = ()) -> Spread:
+def spread_of(sd: float | Sequence[float] | str | None, pilots: Sequence[Group] = ()) -> Spread:
     """Return the spread to plan with.
 
     `sd`: of both arms, or of each; as text also "0.1,0.2", or the name of a published one (rsb-val). `pilots` instead:
@@ -124,7 +124,7 @@ def spread_of(sd: float | tuple[float, float] | str | None, pilots: Sequence[Gro
         return Spread(sd_a=moments_of(a)[1], sd_b=moments_of(b)[1], n_a=a.n, n_b=b.n, source=f"{names}, {a.eval_set}")
     assert sd is not None
     if not isinstance(sd, str):
-        sd_a, sd_b = sd if isinstance(sd, tuple) else (float(sd), float(sd))
+        sd_a, sd_b = (sd, sd) if isinstance(sd, int | float) else sd
         return Spread(sd_a=sd_a, sd_b=sd_b)
     presets = reference_stds()
     if sd in presets:

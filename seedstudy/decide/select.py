@@ -1,13 +1,12 @@
-"""From selectors to groups: the one number per seed that a study, a file or a table holds.
+"""From arms to groups: the one number per seed that a study, a file or a table holds.
 
 Accuracy becomes percentage points ("pp") here: everything a reader sees is in points.
 """
 
 from __future__ import annotations
 
-import string
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -15,21 +14,17 @@ from pathlib import Path
 import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER
+from seedstudy.decide.given import Arm
 from seedstudy.errors import StudyError, suggest
 from seedstudy.read.groups import Request, group_of_numbers, read_groups
 from seedstudy.read.logs import parse_selector
 from seedstudy.read.metrics import DEFAULT_METRIC
 from seedstudy.read.published import group_of_mean_and_std
-from seedstudy.read.tables import read_table
+from seedstudy.read.tables import SUFFIXES, read_table
 from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.store.schema import TRIALS, validate
 from seedstudy.store.store import Scan, open_study
-from seedstudy.study.group import Group, Values
-
-Selector = str | Sequence[float] | Values
-"""``RECIPE``, ``RECIPE@MODEL``, ``STUDY:RECIPE@MODEL``, a file, ``"79.5±0.1 n=5"``, or one number per seed."""
-What = Sequence[pl.DataFrame | Selector]
-"""Selectors, looked up in studies and files; or a TRIALS frame and selectors of its recipes."""
+from seedstudy.study.group import Group
 
 _MARGIN = "margin"
 """Column of a TRIALS frame in memory: what its study declared as the smallest difference of interest."""
@@ -39,25 +34,28 @@ _MARGIN = "margin"
 class Source(Request):
     """Which results to read, and the study in which recipes are looked up.
 
-    A study is read once, however many selectors name it.
+    A study is read once, however many arms name it.
     """
 
     results: Path = Path("results")
     study: str = "main"
-    scans: dict[str, Scan] = field(default_factory=dict, repr=False)
-    """Study -> what was read of it; grows as studies are asked for."""
-    _trials: dict[str, pl.DataFrame] = field(default_factory=dict, init=False, repr=False)
+    model: str | None = None
+    data: str | None = None
+    """The only model and data set whose results count; None: any."""
+    scans: dict[Path, Scan] = field(default_factory=dict, repr=False)
+    """Folder of a study -> what was read of it; grows as studies are asked for."""
+    _trials: dict[Path, pl.DataFrame] = field(default_factory=dict, init=False, repr=False)
 
-    def trials(self, study: str = "") -> pl.DataFrame:
-        """Return a study's TRIALS frame, and what it declared as its margin."""
-        name = study or self.study
-        if name not in self._trials:
-            store = open_study(self.results, name)
+    def trials(self, folder: Path | None = None) -> pl.DataFrame:
+        """Return a study's TRIALS frame, and what it declared as its margin; None: the study of this source."""
+        folder = self.results / self.study if folder is None else folder
+        if folder not in self._trials:
+            store = open_study(folder.parent, folder.name)
             margin = pl.lit(store.rule().get("margin"), dtype=pl.Float64).alias(_MARGIN)
-            if name not in self.scans:
-                self.scans[name] = store.scan()
-            self._trials[name] = self.scans[name].trials.with_columns(margin)
-        return self._trials[name]
+            if folder not in self.scans:
+                self.scans[folder] = store.scan()
+            self._trials[folder] = self.scans[folder].trials.with_columns(margin)
+        return self._trials[folder]
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -65,44 +63,75 @@ class Source(Request):
         return tuple(sentence for scan in self.scans.values() for sentence in scan.damaged.values())
 
 
-def n_selectors(what: What) -> int:
-    """Return how many arms are asked for; a TRIALS frame is none."""
-    return len(what) - 1 if what and isinstance(what[0], pl.DataFrame) else len(what)
-
-
-def select(what: What, source: Source) -> list[list[Group]]:
-    """Return for each selector everything that it names; all recipes of the study or frame where there is none."""
-    if what and isinstance(what[0], pl.DataFrame):
-        groups = groups_of_trials(what[0], source)
-        return [_matching(groups, str(each), "these trials") for each in what[1:]] or [groups]
-    if not what:
+def select(arms: Sequence[Arm], source: Source) -> list[list[Group]]:
+    """Return for each arm everything that it names; all recipes of the study where there is none."""
+    if not arms:
         return [groups_of_trials(source.trials(), source)]
-    letters = iter(string.ascii_uppercase)
-    arms = []
-    for given in what:
-        if isinstance(given, pl.DataFrame):
-            raise StudyError("a TRIALS frame comes first, then selectors of its recipes: ss.compare(trials, 'a3').")
-        if isinstance(given, str):
-            arms.append(_named(given, source))
-        elif label := next(letters, ""):
-            arms.append([group_of_numbers(given, label, source)])
-        else:
-            raise StudyError("up to 26 lists of numbers have names; give files for more.")
-    return arms
+    return [_called(arm.label, _groups(arm, source)) for arm in arms]
 
 
-def select_arms(what: What, source: Source) -> list[list[Group]]:
-    """Return for each selector the groups, one per eval set, of the one recipe, model and data set that it names.
+def select_arms(arms: Sequence[Arm], source: Source) -> list[list[Group]]:
+    """Return for each arm the groups, one per eval set, of the one recipe, model and data set that it names.
 
     Raises
     ------
     StudyError
-        A selector names nothing, or several things; the message lists the candidates.
+        An arm names nothing, or several things; the message lists the candidates.
 
     """
-    given = what[len(what) - n_selectors(what) :]
-    arms = select(what, source) if given else []
-    return with_distinct_labels([_only(groups, str(name)) for groups, name in zip(arms, given, strict=True)])
+    found = select(arms, source) if arms else []
+    return with_distinct_labels([_only(groups, str(arm)) for groups, arm in zip(found, arms, strict=True)])
+
+
+def select_by_data(arms: Sequence[Arm], source: Source) -> list[list[list[Group]]]:
+    """Return the arms of :func:`select_arms` within each data set on which all of them have results.
+
+    A note says which data sets were left out because an arm has no result there.
+    """
+    found = select(arms, source)
+    by_data = [_by_data(groups) for groups in found]
+    if all(len(sets) <= 1 for sets in by_data):
+        return [select_arms(arms, source)]
+    shared = [data for data in by_data[0] if all(data in sets for sets in by_data)]
+    if not shared:
+        there = "; ".join(f"{arm}: {', '.join(map(str, sets))}" for arm, sets in zip(arms, by_data, strict=True))
+        raise StudyError(f"no data set on which all have results ({there}).")
+    other = sorted({str(data) for sets in by_data for data in sets if data not in shared})
+    note = (f"results on {', '.join(other)} left out: not all have some there",) if other else ()
+    return [
+        with_distinct_labels(
+            [
+                [
+                    replace(group, notes=(*group.notes, *note), label=_on(group))
+                    for group in _only(sets[data], f"{arm}, {data}")
+                ]
+                for arm, sets in zip(arms, by_data, strict=True)
+            ]
+        )
+        for data in shared
+    ]
+
+
+def _by_data(groups: Iterable[Group]) -> dict[str | None, list[Group]]:
+    found: dict[str | None, list[Group]] = defaultdict(list)
+    for group in groups:
+        found[group.data].append(group)
+    return found
+
+
+def _on(group: Group) -> str:
+    """Return a group's label with its data set."""
+    return group.label if group.label.endswith(f"@{group.data}") else f"{group.label}@{group.data}"
+
+
+def _called(label: str, groups: list[Group]) -> list[Group]:
+    """Return groups by the name that their caller gave; what else distinguishes them stays."""
+    if not label:
+        return groups
+    names = dict.fromkeys(group.label for group in groups)
+    if len(names) == 1:
+        return [replace(group, label=label) for group in groups]
+    return [replace(group, label=f"{label}: {group.label}") for group in groups]
 
 
 def with_distinct_labels(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
@@ -147,31 +176,113 @@ def on_one_eval_set(groups: Iterable[Group], source: Source) -> Group:
     return by_name.get(EVAL_SET_ORDER[0]) or next(iter(by_name.values()))
 
 
-def _only(groups: list[Group], selector: str) -> list[Group]:
-    labels = [label for label, _ in sorted({(group.label, group.pool_key) for group in groups})]
+def _only(groups: list[Group], arm: str) -> list[Group]:
+    labels = [label for label, *_ in sorted({(g.label, g.data or "", g.pool_key) for g in groups})]
     if len(labels) == 1:
         return groups
     if len(set(labels)) == len(labels):
-        raise StudyError(f'"{selector}" is ambiguous: say which of {", ".join(labels)}.')
+        raise StudyError(f'"{arm}" is ambiguous: say which of {", ".join(labels)}. Or pick with -m MODEL.')
+    if len(data := sorted({str(group.data) for group in groups})) == len(labels):
+        raise StudyError(f'"{arm}" is there on several data sets: say which with -d: {", ".join(data)}.')
     full = sorted({f"{group.recipe_id}@{group.model}@{group.data}" for group in groups})
     if len(full) == len(labels):
-        raise StudyError(f'"{selector}" names recipes of different values: say which of {", ".join(full)}.')
+        raise StudyError(f'"{arm}" names recipes of different values: say which of {", ".join(full)}.')
     raise StudyError(
-        f'"{selector}" names trials that do not pool: they differ in the streams that vary, the data\'s content, the '
+        f'"{arm}" names trials that do not pool: they differ in the streams that vary, the data\'s content, the '
         "device, the precision or the torch or timm version. Keep them in studies of their own (--study)."
     )
 
 
-def _named(selector: str, source: Source) -> list[Group]:
-    published = group_of_mean_and_std(selector, source)
+def _groups(arm: Arm, source: Source) -> list[Group]:
+    if arm.values is not None:
+        group = group_of_numbers(arm.values, arm.label, source)
+        return [group if arm.seeds is None else replace(group, seeds=arm.seeds)]
+    if arm.frame is not None:
+        return _groups_of_frame(arm, arm.frame, source)
+    published = group_of_mean_and_std(arm.words, source)
     if published is not None:
         return [published]
-    if parse_selector(selector) is not None:
-        return _groups_of_files(selector, source)
-    prefix, _, rest = selector.rpartition(":")
-    study = prefix or source.study
-    groups = _matching(groups_of_trials(source.trials(study), source), rest, f'study "{study}"')
-    return [replace(group, origin=study) for group in groups]
+    if (study := _study_folder(arm.words)) is not None:
+        folder, recipe = study
+        return _of_study(folder, recipe, source)
+    if parse_selector(arm.words) is not None:
+        return _at_place(_groups_of_files(arm.words, source), source, arm.words)
+    prefix, _, recipe = arm.words.rpartition(":")
+    folder = source.results / (prefix or source.study)
+    if not folder.is_dir():
+        raise _not_recognised(arm.words, source)
+    return _of_study(folder, recipe, source)
+
+
+def _of_study(folder: Path, recipe: str, source: Source) -> list[Group]:
+    name = folder.name if folder.parent == source.results else str(folder)
+    groups = groups_of_trials(source.trials(folder), source)
+    if recipe:
+        groups = _matching(groups, recipe, f'study "{name}"')
+    return [replace(group, origin=name) for group in groups]
+
+
+def _study_folder(words: str) -> tuple[Path, str] | None:
+    """Return the folder of a study, as `run` prints it, and the recipe of ``FOLDER:RECIPE``; None for anything else.
+
+    A folder that holds one study means that study.
+    """
+    for path, recipe in _splits(words):
+        if not path.is_dir():
+            continue
+        if (path / "trials").is_dir():
+            return path, recipe
+        studies = sorted(inner for inner in path.iterdir() if (inner / "trials").is_dir())
+        if len(studies) > 1:
+            known = ", ".join(map(str, studies))
+            raise StudyError(f'"{words}": {path} holds {len(studies)} studies: say which of {known}.')
+        if studies:
+            return studies[0], recipe
+    return None
+
+
+def _splits(words: str) -> Iterator[tuple[Path, str]]:
+    """Yield what may be a path and what may be picked from it: all of the words first."""
+    yield Path(words), ""
+    path, colon, rest = words.rpartition(":")
+    if colon and path:
+        yield Path(path), rest
+
+
+def _not_recognised(words: str, source: Source) -> StudyError:
+    """Return the error for words that are neither a file nor a recipe; it says why they are neither."""
+    known = ", ".join(SUFFIXES)
+    for path, _ in _splits(words):
+        if path.is_file():
+            return StudyError(
+                f'"{words}": {path.name} is not a kind of file that can be read; files of results end in {known}.'
+            )
+    prefix = words.rpartition(":")[0]
+    if not source.results.is_dir():
+        return StudyError(
+            f'"{words}" is neither a file that can be read ({known}) nor a recipe: there is no results folder '
+            f"{source.results} either; `seedstudy run` makes one, --results names another."
+        )
+    studies = [path.name for path in source.results.iterdir() if (path / "trials").is_dir()]
+    hint = suggest(prefix or source.study, studies) if studies else " It holds no study yet."
+    return StudyError(
+        f'"{words}" is neither a file that can be read nor a recipe: {source.results} holds no study '
+        f'"{prefix or source.study}".{hint}'
+    )
+
+
+def _at_place(groups: list[Group], source: Source, where: str) -> list[Group]:
+    """Return the groups of files on the model and data set asked for."""
+    for option, name in (("-m", "model"), ("-d", "data")):
+        asked = getattr(source, name)
+        if asked is None:
+            continue
+        known = {place for group in groups if (place := getattr(group, name)) is not None}
+        groups = [group for group in groups if getattr(group, name) == asked]
+        if not groups:
+            why = f"holds no {name} of that name.{suggest(asked, known)}" if known else f"does not say which {name}."
+            raise StudyError(f"{where}: {option} {asked}: it {why}")
+    return groups
 
 
 def _matching(groups: Sequence[Group], selector: str, where: str) -> list[Group]:
@@ -186,10 +297,35 @@ def _matching(groups: Sequence[Group], selector: str, where: str) -> list[Group]
     return chosen
 
 
+_TRIALS_NEEDED = ("recipe", "recipe_id", "model", "data", "seed", "trial_id", "status", "eval_set", "pool_key")
+
+
+def is_trials(frame: pl.DataFrame) -> bool:
+    """Say whether a frame is one of trials, as `load_trials` returns them, and not a table of anybody's results."""
+    return {"trial_id", "pool_key"} <= set(frame.columns)
+
+
+def _groups_of_frame(arm: Arm, frame: pl.DataFrame, source: Source) -> list[Group]:
+    missing = [name for name in (*_TRIALS_NEEDED, "n_correct", "n_examples", "train_s") if name not in frame.columns]
+    if missing:
+        raise StudyError(
+            f"this frame of trials has no column {', '.join(missing)}: pass it as load_trials returned it."
+        )
+    groups = groups_of_trials(frame, source)
+    return _matching(groups, arm.words, "these trials") if arm.words else groups
+
+
 def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
     """Return the groups of a TRIALS frame; only trials whose provenance agrees are in one group."""
     if source.metric != DEFAULT_METRIC:
         raise StudyError(f'metric "{source.metric}": trials hold top1; other metrics come from files.')
+    for name in ("model", "data"):
+        asked = getattr(source, name)
+        if asked is not None:
+            known = trials[name].unique().to_list()
+            trials = trials.filter(pl.col(name) == asked)
+            if trials.is_empty():
+                raise StudyError(f'no trial of {name} "{asked}".{suggest(asked, map(str, known))}')
     finished = trials.filter(pl.col("status") == "ok")
     if finished.is_empty():
         raise StudyError("no trial has finished yet: `seedstudy status` says what is planned or failed.")

@@ -18,6 +18,7 @@ from seedstudy.document import FLAT, HIDDEN, fields_of
 from seedstudy.engines import slurm
 from seedstudy.engines.watch import longest_quiet_s
 from seedstudy.errors import SeedstudyError, StoreError
+from seedstudy.files import TEMPORARY
 from seedstudy.store.lease import Holder
 from seedstudy.store.store import Label, Store
 from seedstudy.store.store import State as StoredState
@@ -207,7 +208,7 @@ def leftovers(store: Store) -> dict[Path, int]:
         folder = store.folder(trial_id)
         if store.is_running(trial_id):
             continue
-        candidates += folder.glob(".*.tmp")
+        candidates += folder.glob(TEMPORARY)
         if store.has_result(trial_id):
             candidates += [store.checkpoint(trial_id), folder / "progress.json", folder / "lock"]
         elif not store.has_ended(trial_id) and not store.checkpoint(trial_id).exists():

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from seedstudy.arguments import public
 from seedstudy.document import HIDDEN
 from seedstudy.errors import RecipeError, suggest
 from seedstudy.files import parse_toml, read_toml
@@ -91,6 +92,7 @@ def packaged_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _PACKAGED.glob("*.toml")))
 
 
+@public
 def load_recipe(name_or_path: str, model: str | None = None) -> Recipe:
     """Return a packaged recipe by name, or the recipe in a TOML file by path, complete for ``model``.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from seedstudy.arguments import public
 from seedstudy.errors import StudyError, suggest
 from seedstudy.files import read_toml
 from seedstudy.study.placement import Placement, field_value, placed
@@ -67,8 +68,10 @@ _TABLES = {
 """Table of a study file -> its keys."""
 
 
-def load_study(path: Path) -> Study:
+@public
+def load_study(path: str | Path) -> Study:
     """Read a study file; StudyError with the file and the key where it cannot be used."""
+    path = Path(path)
     document = read_toml(path, what="study file", error=StudyError)
     _check_keys(path, "", document, ("format", "name", "question", *_TABLES))
     if document.get("format") != FORMAT:

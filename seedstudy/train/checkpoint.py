@@ -28,7 +28,7 @@ from seedstudy.train.processes import any_process, gather, mean_over_processes
 from seedstudy.train.random_state import RandomStream
 from seedstudy.train.result import Outcome
 
-FORMAT = 1
+FORMAT = 2
 
 SHARE = 0.01
 """Largest share of the time that writing may take; after a slow write the next one waits longer."""
@@ -81,8 +81,6 @@ class TrainingState:
             return
         for name, stream in streams.items():
             stream.load_state_dict(self._stream_states[name])
-        if self.accelerator.device.type == "cuda":
-            torch.cuda.set_rng_state(self._stream_states["cuda"], self.accelerator.device)
         self._stream_states = None
 
     def end_epoch(self) -> None:
@@ -110,9 +108,7 @@ class TrainingState:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as tensors, numbers, strings and containers of them; every process must call it."""
-        states: dict[str, Any] = {name: stream.state_dict() for name, stream in self.streams.items()}
-        if self.accelerator.device.type == "cuda":
-            states["cuda"] = torch.cuda.get_rng_state(self.accelerator.device)
+        states = {name: stream.state_dict() for name, stream in self.streams.items()}
         return {
             **{name: None if part is None else part.state_dict() for name, part in self._parts().items()},
             "streams": gather(states, self.accelerator.num_processes),

@@ -46,11 +46,9 @@ def accelerator_of(recipe: Recipe) -> Accelerator:
     )
 
 
-def seed_device(device: torch.device, seed: int) -> None:
-    """Seed the device's own generator; on the CPU all draws come from a RandomStream."""
-    if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
-    elif device.type == "xla":
+def seed_xla(device: torch.device, seed: int) -> None:
+    """Seed the generator of an XLA device; on other devices all draws come from a RandomStream."""
+    if device.type == "xla":
         import torch_xla
 
         torch_xla.manual_seed(seed, device)

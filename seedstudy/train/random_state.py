@@ -16,11 +16,18 @@ from seedstudy.study.seeds import Streams
 _State = tuple[Any, Any, Any]
 
 
-class RandomStream:
-    """The generators of Python, NumPy and torch (CPU) as one stream; code inside ``active`` draws from it."""
+CPU = torch.device("cpu")
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+
+class RandomStream:
+    """The generators of Python, NumPy and torch as one stream; code inside ``active`` draws from it.
+
+    torch's are the CPU's and, with a CUDA device, that device's: there dropout, stochastic depth and random erasing
+    draw. XLA has one generator for a whole program (:func:`~seedstudy.train.devices.seed_xla`).
+    """
+
+    def __init__(self, seed: int, device: torch.device = CPU) -> None:
+        self.seed, self._cuda = seed, device if device.type == "cuda" else None
         # timm's RandAugment and Mixup draw from NumPy's legacy global generator.
         numpy = np.random.RandomState(np.random.MT19937(seed))
         self._state: _State = (
@@ -28,17 +35,32 @@ class RandomStream:
             numpy.get_state(),
             torch.Generator().manual_seed(seed).get_state(),
         )
+        self._cuda_state = None if self._cuda is None else torch.Generator(self._cuda).manual_seed(seed).get_state()
 
     @contextmanager
     def active(self) -> Iterator[None]:
         """Draw from this stream inside the block, going on where the last such block ended."""
         outer = _get_state()
         _set_state(self._state)
+        with self._cuda_active():
+            try:
+                yield
+            finally:
+                self._state = _get_state()
+                _set_state(outer)
+
+    @contextmanager
+    def _cuda_active(self) -> Iterator[None]:
+        if self._cuda is None or self._cuda_state is None:
+            yield
+            return
+        outer = torch.cuda.get_rng_state(self._cuda)
+        torch.cuda.set_rng_state(self._cuda_state, self._cuda)
         try:
             yield
         finally:
-            self._state = _get_state()
-            _set_state(outer)
+            self._cuda_state = torch.cuda.get_rng_state(self._cuda)
+            torch.cuda.set_rng_state(outer, self._cuda)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the stream's state in types that `torch.load(weights_only=True)` reads."""
@@ -47,12 +69,14 @@ class RandomStream:
             "python": python_state,
             "numpy": (name, torch.from_numpy(keys.astype(np.int64)), *rest),
             "torch": torch_state,
+            "cuda": self._cuda_state,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set the state to one that :meth:`state_dict` returned."""
         name, keys, *rest = state["numpy"]
         self._state = state["python"], (name, keys.numpy().astype(np.uint32), *rest), state["torch"]
+        self._cuda_state = state["cuda"]
 
 
 def _get_state() -> _State:
@@ -78,10 +102,12 @@ def stream_name(purpose: str, micro_batch: int) -> str:
     return f"{purpose}/{micro_batch}" if micro_batch else purpose
 
 
-def epoch_streams(streams: Streams, epoch: int, micro_batches: Iterable[int]) -> dict[str, RandomStream]:
+def epoch_streams(
+    streams: Streams, epoch: int, micro_batches: Iterable[int], device: torch.device = CPU
+) -> dict[str, RandomStream]:
     """Return the streams that one epoch's micro-batches draw from, by name; the image order is drawn at once."""
     return {
-        stream_name(purpose, n): RandomStream(micro_batch_streams(streams, n).of(purpose, epoch))
+        stream_name(purpose, n): RandomStream(micro_batch_streams(streams, n).of(purpose, epoch), device)
         for purpose in ("augment", "mix", "drop")
         for n in micro_batches
     }

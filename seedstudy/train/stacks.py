@@ -303,7 +303,7 @@ def train_stacked(
         stack.begin_epoch(epoch, streams)
         feeds = []
         for own in streams:
-            random = epoch_streams(own, epoch, shard.micro_batches)
+            random = epoch_streams(own, epoch, shard.micro_batches, device)
             feeds.append(mixed(feed.epoch(own, epoch, random), mix, shard, random, device))
         for step, updates in enumerate(zip(*feeds, strict=True)):
             lr = float(stack.optimizer.param_groups[0]["lr"])

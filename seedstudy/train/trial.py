@@ -79,9 +79,8 @@ def train_trial(
         feed = ArrayFeed(data, recipe, shard, device, trial.augment)
     for epoch in range(state.epoch, recipe.total_epochs):
         model.train()
-        # Dropout and stochastic depth alone draw on the device.
-        devices.seed_device(device, micro_batch_streams(streams, shard.micro_batches[0]).of("drop", epoch))
-        random = epoch_streams(streams, epoch, shard.micro_batches)
+        devices.seed_xla(device, micro_batch_streams(streams, shard.micro_batches[0]).of("drop", epoch))
+        random = epoch_streams(streams, epoch, shard.micro_batches, device)
         state.begin_epoch(random)
         updates = mixed(feed.epoch(streams, epoch, random, first_update=state.step), mix, shard, random, device)
         for step, update in enumerate(updates, start=state.step):

@@ -111,13 +111,13 @@ def test_max_t_uses_that_eval_sets_go_together() -> None:
         ]
 
     arms = [arm("A", 0.0), arm("B", 0.12)]
-    holm = judgement.judge(arms, Rule())
-    joint = judgement.judge(arms, Rule(), design=judgement.Design(correction="max-t"))
+    holm = judgement.judge([arms], Rule())
+    joint = judgement.judge([arms], Rule(), design=judgement.Design(correction="max-t"))
     # Equal up to a shift: max-T knows it is one test, Holm doubles.
     assert holm[1].p_adjusted == pytest.approx(2 * holm[1].comparison.p_value)
     assert joint[1].p_adjusted == pytest.approx(joint[1].comparison.permutation_p)
     with pytest.raises(StudyError, match="one unpaired pair"):
-        judgement.judge([*arms, arm("C", 0.0)], Rule(), design=judgement.Design(correction="max-t"))
+        judgement.judge([[*arms, arm("C", 0.0)]], Rule(), design=judgement.Design(correction="max-t"))
 
 
 def test_paired_by_seed_whatever_the_order(make_store: MakeStore) -> None:

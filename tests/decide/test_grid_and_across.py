@@ -47,8 +47,8 @@ def test_several_data_sets_are_compared_one_by_one_and_pooled(cli: Cli) -> None:
     for k, data in enumerate(("d1", "d2", "d3", "d4")):
         Path(f"{data}.csv").write_text(study({"net": 0.7 + k / 20}, {"a3": 0.0, "a2": 0.02}, data=data, seed=k))
         assert cli("import", f"{data}.csv")[0] == 0
-    code, _, err = cli("compare", "a3", "a2")
-    assert (code, "ambiguous" in err) == (2, True)
+    code, out, err = cli("compare", "a3", "a2", "--json")
+    assert (code, [entry["data"] for entry in json.loads(out)["comparisons"]]) == (0, ["d1", "d2", "d3", "d4"])
     code, out, err = cli("compare", "a3", "a2", "--across-data")
     assert code == 0, err
     assert "4 data sets: mean difference +2.0" in out

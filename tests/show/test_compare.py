@@ -22,7 +22,7 @@ def details_of(rendered: Render, comparisons: Comparisons) -> str:
 
 def test_details_are_shown_on_demand_and_fit_80_columns(drawn_group: Draw, rendered: Render) -> None:
     a, b = drawn_group("a3@resnet50", 6, mean=78.0, std=0.03), drawn_group("a2@resnet50", 6, std=0.03)
-    comparisons = judge([[a], [b]], Rule(margin=0.1))
+    comparisons = judge([[[a], [b]]], Rule(margin=0.1))
     assert "median" not in rendered(comparison_tables(comparisons))
     text = details_of(rendered, comparisons)
     rows = {line[:38].strip(): line[38:].strip() for line in text.splitlines()}
@@ -44,7 +44,7 @@ def test_details_are_shown_on_demand_and_fit_80_columns(drawn_group: Draw, rende
 
 def test_details_of_pairs_are_signed_ranks(drawn_group: Draw, rendered: Render) -> None:
     a, b = drawn_group("a3", 6), drawn_group("a22", 6)
-    text = details_of(rendered, judge([[a], [b]], Rule(), design=Design(paired=True)))
+    text = details_of(rendered, judge([[[a], [b]]], Rule(), design=Design(paired=True)))
     assert "B - A: signed ranks (Wilcoxon)" in text
     assert "Mann-Whitney" not in text
     assert "not worse than A" not in text, "no margin was declared"
