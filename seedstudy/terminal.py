@@ -19,6 +19,7 @@ from seedstudy.errors import printable
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
+    from rich.text import Text
 
 
 def say(line: str) -> None:
@@ -42,15 +43,19 @@ def _safe_console() -> type[Console]:
     from rich.console import Console  # takes as long as all other imports of the command line
 
     class SafeConsole(Console):
-        """Shows control characters in texts as escapes; rich itself steers the terminal by segments of control."""
+        """Shows control characters in texts as escapes; rich itself steers the terminal by segments of control.
+
+        Cells of tables are escaped before their width is measured, everything else as it is drawn.
+        """
+
+        def render_str(self, text: str, **how: Any) -> Text:
+            return super().render_str("\n".join(map(printable, text.split("\n"))), **how)
 
         def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
             for segment in super().render(renderable, options):
                 lines = segment.text.split("\n")
-                if segment.control or all(map(str.isprintable, lines)):
-                    yield segment
-                else:
-                    yield segment._replace(text="\n".join(map(printable, lines)))
+                is_safe = segment.control or all(map(str.isprintable, lines))
+                yield segment if is_safe else segment._replace(text="\n".join(map(printable, lines)))
 
     return SafeConsole
 

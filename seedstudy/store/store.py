@@ -250,7 +250,7 @@ class Store:
         """Return a number that changes when the study is cancelled."""
         try:
             return (self.root / "cancelled").stat().st_mtime_ns
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return 0
 
     # --- results ------------------------------------------------------------------------------------------
