@@ -243,7 +243,7 @@ def fit(
         raise StudyError("fit needs one recipe, for example ss.fit(trials, 'a2').")
     found = [group for (arm,) in select_by_data(asked, source) for group in arm]
     groups = tuple(fit_group(group, level=level, n_examples=n_examples, rng_seed=rng_seed) for group in found)
-    return Fits(answers=groups, left_out=source.left_out)
+    return Fits(answers=groups, left_out=source.left_out, read=source.read)
 
 
 @public
@@ -303,7 +303,7 @@ def compare(
     by_data = select_by_data(asked, source)
     rule = rule_for(_flat(_flat(by_data)), margin=margin, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
-    return replace(judge(by_data, rule, design=design, rng_seed=rng_seed), left_out=source.left_out)
+    return replace(judge(by_data, rule, design=design, rng_seed=rng_seed), left_out=source.left_out, read=source.read)
 
 
 @public
@@ -329,7 +329,7 @@ def grid(
     source = _source(results, study, eval_sets, metric, unit, model=model, data=data)
     _check_level(level)
     groups = _flat(select(_arms(what, arms, grid), source))
-    return Grids(answers=analyse_grid(groups, level=level), left_out=source.left_out)
+    return Grids(answers=analyse_grid(groups, level=level), left_out=source.left_out, read=source.read)
 
 
 @public
@@ -363,7 +363,7 @@ def across_data(
     found = select(asked, source)
     rule = rule_for(_flat(found), margin=margin, level=level, lower_is_better=lower_is_better)
     answer = across.across_data(found, rule, rng_seed=rng_seed)
-    return replace(answer, comparisons=replace(answer.comparisons, left_out=source.left_out))
+    return replace(answer, comparisons=replace(answer.comparisons, left_out=source.left_out, read=source.read))
 
 
 @public
@@ -433,7 +433,7 @@ def race(
         answer = replay_groups(
             groups, given, margin=rule.margin, lower_is_better=rule.lower_is_better, target=target, rng_seed=rng_seed
         )
-        return replace(answer, left_out=source.left_out)
+        return replace(answer, left_out=source.left_out, read=source.read)
     if metric != "top1" or lower_is_better or unit is not None:
         raise StudyError("race: trials are raced by top1; other metrics come from files, with --replay.")
     from seedstudy.engines import race as live
@@ -518,7 +518,7 @@ def power(
         hours = seconds[0] / 3600.0, seconds[-1] / 3600.0
     rates = {"power": power, "alpha": alpha}
     answer = plan.plan_seeds(spread, difference=difference, n=n, margin=margin, gpu_hours_per_seed=hours, **rates)
-    return replace(answer, left_out=source.left_out)
+    return replace(answer, left_out=source.left_out, read=source.read)
 
 
 @public
@@ -595,7 +595,7 @@ def audit(
         lower_is_better=lower_is_better,
         is_ladder=is_ladder,
     )
-    return replace(answer, left_out=source.left_out)
+    return replace(answer, left_out=source.left_out, read=source.read)
 
 
 # --- trials and networks from elsewhere -----------------------------------------------------------------
@@ -918,7 +918,9 @@ def _summaries(arms: Sequence[Arm], source: Source, *, level: float) -> Summarie
 
     _check_level(level)
     groups = _flat(with_distinct_labels(select(arms, source)))
-    return Summaries(answers=tuple(summarise(group, level=level) for group in groups), left_out=source.left_out)
+    return Summaries(
+        answers=tuple(summarise(group, level=level) for group in groups), left_out=source.left_out, read=source.read
+    )
 
 
 def _check_level(level: float) -> None:

@@ -183,7 +183,7 @@ def test_machines_are_told_the_doubts_about_every_interval_they_get() -> None:
     nine, three = [78.0, 78.1, 78.2, 78.3, 78.1, 78.0, 78.2, 78.4, 78.1], [79.6, 79.7, 79.9]
     (answer,) = ss.compare(nine, three).answers
     told = answer.to_dict()["warnings"]
-    for doubt in ("a 95 % interval cover", "the interval of g", "the interval of P(B > A)"):
+    for doubt in ("a 95 % interval cover", "the interval of g", "the interval of P(B better)"):
         assert sum(doubt in text for text in told) >= 1, doubt
     assert len(set(told)) == len(told)
 

@@ -150,15 +150,13 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def eval_names(text: str | None) -> tuple[str, ...] | None:
-    """Return the eval sets of a list with commas; None for all."""
+def eval_names(text: str | None, *, is_known: bool = False) -> tuple[str, ...] | None:
+    """Return the eval sets of a list with commas, a file's own too unless only known ones will do; None for all."""
     from seedstudy.data.base import EVAL_SET_ORDER
 
-    if text is None:
-        return None
-    names = words(text)
-    for name in names:
-        if name not in EVAL_SET_ORDER:
+    names = None if text is None else words(text)
+    for name in names or ():
+        if is_known and name not in EVAL_SET_ORDER:
             raise StudyError(f'unknown eval set "{name}".{suggest(name, EVAL_SET_ORDER)}')
     return names
 
@@ -175,7 +173,7 @@ def one_eval_set(text: str | None) -> str | None:
 
 
 def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> None:
-    """Print an answer to stdout: as a document for machines, or as a table."""
+    """Print an answer to stdout: as a document for machines, or as tables below what was read from files."""
     if as_json:
         from seedstudy.document import document
 
@@ -183,7 +181,8 @@ def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> No
         return
     from seedstudy.show.format import show
 
-    show(render())
+    read = getattr(getattr(answer, "comparisons", answer), "read", ())
+    show(*[reading.line() for reading in read], render())
 
 
 def save_plot(path: Path | None, draw: Callable[[], Any]) -> None:

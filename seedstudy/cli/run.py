@@ -47,7 +47,7 @@ def run(
         data_dir=data_dir,
         is_retry=retry_failed,
         is_detached=detach,
-        eval_sets=options.eval_names(eval_sets),
+        eval_sets=options.eval_names(eval_sets, is_known=True),
         say=options.tell,
     )
     summaries, about = answer.summaries, f"study {answer.study}"

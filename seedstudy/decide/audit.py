@@ -17,7 +17,7 @@ from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.published import Table, reference_stds
 from seedstudy.stats.audit import CellPair, Cells, Worth, compare_pairs, prob_best, rank_intervals, shrink, worth
 from seedstudy.stats.sample import Floats
-from seedstudy.study.group import Group
+from seedstudy.study.group import NOTHING_READ, Group, Readings
 
 SENSITIVITY = (0.5, 1.0, 1.5, 2.0, 3.0)
 """Factors of the assumed std for which the decided pairs are counted again."""
@@ -75,6 +75,8 @@ class Audit:
     warnings: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial of the sweep that gave the noise, which it does not include."""
+    read: Readings = NOTHING_READ
+    """What was read from each file."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``audit --json``."""
@@ -99,6 +101,7 @@ class Audit:
             ],
             "warnings": list(self.warnings),
             "left_out": list(self.left_out),
+            "read": self.read.to_dict(),
         }
 
     def is_decided(self, pair: CellPair) -> bool:

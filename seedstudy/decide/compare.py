@@ -26,7 +26,7 @@ from seedstudy.stats.describe import mean_interval, mean_interval_of
 from seedstudy.stats.many import adjust, compact_letters, max_t
 from seedstudy.stats.result import Estimate
 from seedstudy.stats.sample import by_seed, in_pairs
-from seedstudy.study.group import Group, Values
+from seedstudy.study.group import NOTHING_READ, Group, Readings, Values
 
 Correction = Literal["holm", "max-t", "none"]
 CORRECTIONS: tuple[Correction, ...] = ("holm", "max-t", "none")
@@ -139,6 +139,8 @@ class Comparisons(Answers[Answer]):
     """Eval set -> recipe -> letters, for all pairs: recipes that share a letter were not distinguished."""
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no comparison includes."""
+    read: Readings = NOTHING_READ
+    """What was read from each file."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``compare --json``."""
@@ -148,6 +150,7 @@ class Comparisons(Answers[Answer]):
             **({"overall": [{"a": a, "b": b, **fields_of(v)} for (a, b), v in together.items()]} if together else {}),
             **({"letters": document(self.letters)} if self.letters else {}),
             "left_out": list(self.left_out),
+            "read": self.read.to_dict(),
         }
 
     @property

@@ -13,7 +13,7 @@ from seedstudy.document import ends, fields_of, finite, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.stats.grid import Grid, two_way
 from seedstudy.stats.result import Estimate
-from seedstudy.study.group import Group
+from seedstudy.study.group import NOTHING_READ, Group, Readings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +82,8 @@ class Grids(Answers[GridAnswer]):
     answers: tuple[GridAnswer, ...] = field(metadata=shown_as("grids"))
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no cell includes."""
+    read: Readings = NOTHING_READ
+    """What was read from each file."""
 
 
 def analyse_grid(groups: Sequence[Group], *, level: float) -> tuple[GridAnswer, ...]:

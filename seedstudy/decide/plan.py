@@ -26,7 +26,7 @@ from seedstudy.stats.power import (
 from seedstudy.stats.sample import check_margin
 from seedstudy.stats.variance import sd_factors
 from seedstudy.stats.welch import welch
-from seedstudy.study.group import Group
+from seedstudy.study.group import NOTHING_READ, Group, Readings
 
 BAND = 0.6
 """Level of the interval of a pilot's std: its ends are the one-sided 80 % limits (Browne 1995)."""
@@ -77,6 +77,8 @@ class PowerPlan:
     warnings: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial of the pilots, which the std does not include."""
+    read: Readings = NOTHING_READ
+    """What was read from each file."""
 
     @property
     def gpu_hours(self) -> float | None:

@@ -34,7 +34,7 @@ from seedstudy.stats.race import (
 )
 from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.stats.welch import TDistance
-from seedstudy.study.group import Group, Values
+from seedstudy.study.group import NOTHING_READ, Group, Readings, Values
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,6 +165,8 @@ class Race:
     """Arm -> seeds it must have for the next look; empty when the race is over."""
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no look includes."""
+    read: Readings = NOTHING_READ
+    """What was read from each file."""
 
     @property
     def is_over(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from itertools import chain
 from pathlib import Path
 
@@ -16,15 +17,16 @@ import polars as pl
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.decide.given import Arm
 from seedstudy.errors import StudyError, suggest
-from seedstudy.read.groups import Request, group_of_numbers, read_groups
-from seedstudy.read.logs import parse_selector
+from seedstudy.read.groups import group_of_numbers, read_groups
 from seedstudy.read.metrics import DEFAULT_METRIC
 from seedstudy.read.published import group_of_mean_and_std
-from seedstudy.read.tables import SUFFIXES, read_table
+from seedstudy.read.request import Request
+from seedstudy.read.selector import parse_selector
+from seedstudy.read.tables import SUFFIXES, parquet_frame
 from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.store.schema import TRIALS, validate
 from seedstudy.store.store import Scan, open_study
-from seedstudy.study.group import Group
+from seedstudy.study.group import Group, Reading, Readings
 
 _MARGIN = "margin"
 """Column of a TRIALS frame in memory: what its study declared as the smallest difference of interest."""
@@ -56,6 +58,13 @@ class Source(Request):
                 self.scans[folder] = store.scan()
             self._trials[folder] = self.scans[folder].trials.with_columns(margin)
         return self._trials[folder]
+
+    readings: dict[str, dict[Reading, None]] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def read(self) -> Readings:
+        """What was read from each file."""
+        return Readings(reduce(Reading.with_arm, of_file) for of_file in self.readings.values())
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -377,10 +386,14 @@ def _groups_of_files(selector: str, source: Source) -> list[Group]:
     """Return the groups of a file, a folder or a pattern; a file of trials is read as a study is."""
     files, pick = parse_selector(selector) or (selector, None)
     if Path(files).suffix == ".parquet":
-        table = read_table(Path(files))
-        if "trial_id" in table.columns:
+        table = parquet_frame(Path(files))
+        if is_trials(table):
             # A frame that load_trials returned has one column more: the margin that its study declared.
             schema = {**TRIALS, _MARGIN: pl.Float64()} if _MARGIN in table.columns else TRIALS
             groups = groups_of_trials(validate(table, schema, where=files), source)
             return groups if pick is None else _matching(groups, pick, files)
-    return read_groups(selector, source)
+    groups = read_groups(selector, source)
+    for group in groups:
+        if group.read is not None:
+            source.readings.setdefault(group.read.file, {})[group.read] = None
+    return groups

@@ -14,7 +14,7 @@ from seedstudy.document import FLAT, HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.stats.describe import Description, DescriptionDetails, Rank, describe, describe_details, rank_of
 from seedstudy.stats.fit import FEWEST_FOR_SHAPE, Fit, FittedFamily, density, fit
-from seedstudy.study.group import Group, Values
+from seedstudy.study.group import NOTHING_READ, Group, Readings, Values
 
 DEFAULT_RNG_SEED = 0
 
@@ -62,6 +62,8 @@ class Summaries(Answers[Summary]):
     answers: tuple[Summary, ...] = field(metadata=shown_as("groups"))
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no row includes."""
+    read: Readings = NOTHING_READ
+    """What was read from each file."""
 
     def to_frame(self) -> pl.DataFrame:
         """Return the columns of :data:`SUMMARY`, accuracies in percentage points."""
@@ -128,6 +130,8 @@ class Fits(Answers[FittedGroup]):
     answers: tuple[FittedGroup, ...] = field(metadata=shown_as("groups"))
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no fit includes."""
+    read: Readings = NOTHING_READ
+    """What was read from each file."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``fit --json``: the facts of the first eval set, and all of them under "groups"."""

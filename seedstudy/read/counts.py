@@ -11,8 +11,9 @@ from typing import Any
 import polars as pl
 
 from seedstudy.errors import StudyError
-from seedstudy.read.groups import Request, read_groups
+from seedstudy.read.groups import read_groups
 from seedstudy.read.metrics import rounding, rounding_note
+from seedstudy.read.request import Request
 from seedstudy.store.schema import TRIALS, validate
 from seedstudy.study.group import Group
 from seedstudy.study.study import check_name

@@ -1,10 +1,15 @@
-"""Files of results and plain numbers -> groups: one number per seed of one recipe on one eval set."""
+"""Files of results and plain numbers -> groups: one number per seed of one recipe on one eval set.
+
+A table is read in a fixed order: parse, roles of the columns, what the user picks, rows -> runs by their last measured
+point, runs -> seeds of one recipe. Runs that are not shown to be seeds of one recipe are refused, with the words that
+would make it work.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,30 +18,26 @@ import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import StatisticsError, StudyError, suggest
-from seedstudy.read.logs import IDENTITY, LAST_EPOCH, SEED, STATUS, UNFINISHED, parse_selector, read_trials
-from seedstudy.read.metrics import DEFAULT_METRIC, is_accuracy, is_default, plain, rounding_note, to_points
-from seedstudy.read.tables import VALUE
-from seedstudy.study.group import Group, Values
-
-_TIMM = {"epoch", "train_loss", "eval_top1"}
-"""Columns of timm's summary.csv, which holds accuracies in percent, however small."""
-_COUNTS = ("n_correct", "n_examples")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """Which results to read."""
-
-    metric: str = DEFAULT_METRIC
-    eval_sets: tuple[str, ...] | None = None
-    """None for all."""
-    unit: str | None = None
-    """``percent`` or ``fraction`` of accuracies; needed only where the numbers leave it open."""
-
-    def __post_init__(self) -> None:
-        """Refuse a unit that does not exist."""
-        if self.unit not in (None, "percent", "fraction"):
-            raise StudyError(f'--unit "{self.unit}": expected percent or fraction.')
+from seedstudy.read.logs import read_files
+from seedstudy.read.metrics import (
+    DEFAULT_METRIC,
+    check_mixture,
+    check_size,
+    is_accuracy,
+    is_default,
+    plain,
+    rounding_note,
+    to_points,
+)
+from seedstudy.read.names import COUNTS, STATUSES, TRAINING
+from seedstudy.read.pooling import check_counts_once, not_seeds, of_means, seeds_of
+from seedstudy.read.request import Request
+from seedstudy.read.roles import AS_ASKED, AS_DECLARED, Columns, find_roles, names_of
+from seedstudy.read.runs import Runs, runs_of
+from seedstudy.read.selector import Pick, parse_selector, picked
+from seedstudy.read.shapes import one_row_per_point
+from seedstudy.read.table import VALUE, Role, Table, quoted_column
+from seedstudy.study.group import Group, Reading, Values
 
 
 def group_of_numbers(values: npt.ArrayLike, label: str, request: Request) -> Group:
@@ -45,6 +46,9 @@ def group_of_numbers(values: npt.ArrayLike, label: str, request: Request) -> Gro
     if array.ndim != 1:
         raise StatisticsError(f"{label}: expected one number per seed, got an array of shape {array.shape}.")
     is_share = _is_share(request.metric, request)
+    check_size(array, label)
+    if is_share:
+        check_mixture(array, request.unit, label)
     return Group(
         label=label,
         recipe=label,
@@ -61,68 +65,200 @@ def group_of_numbers(values: npt.ArrayLike, label: str, request: Request) -> Gro
 def read_groups(selector: str, request: Request) -> list[Group]:
     """Return every group that a file selector names.
 
-    ``FILE``, ``FILE:NAME`` (a recipe of a long table, or a column of a wide one), ``FILE:COLUMN=VALUE,…`` (rows of a
-    table), a folder of trials, or a quoted pattern. Raises StudyError where it is unreadable or ambiguous, and
-    StatisticsError where numbers are not accuracies, or may be percent or fractions.
+    ``FILE``, ``FILE:NAME`` (a value of the column that names recipes, or a column of a wide table),
+    ``FILE:COLUMN=VALUE,…`` (rows of a table), a folder of trials, or a quoted pattern. Raises StudyError where it is
+    unreadable or ambiguous, and StatisticsError where numbers are not accuracies, or may be percent or fractions.
     """
     parsed = parse_selector(selector)
     if parsed is None:
         why = "not a file of results; a folder is written with a slash" if Path(selector).exists() else "no such file"
         raise StudyError(f"{selector}: cannot be read ({why}).")
     files, pick = parsed
+    return groups_of_table(read_files(files), pick, request, files)
+
+
+def groups_of_table(table: Table, pick: str | None, request: Request, files: str) -> list[Group]:
+    """Return every group of a table, or of what is picked from it; `files` is what to call the table."""
     where = files + (f":{pick}" if pick else "")
-    table, notes = read_trials(files)
-    is_percent = set(table.columns) >= _TIMM
-    table = _long_form(table, request.metric)
-    has_counts = _holds_counts(table, request.metric)
-    unit = request.unit or ("percent" if is_percent or has_counts else None)
-    if has_counts:
-        table = table.with_columns((100.0 * pl.col("n_correct") / pl.col("n_examples")).alias(DEFAULT_METRIC))
-    file_recipe = _name_of(files)
+    table = one_row_per_point(table, request.metric, files)
+    columns = find_roles(table, request)
+    chosen = Pick(rows=table.frame, label=_name_of(files))
     if pick is not None:
-        table, file_recipe = _picked(table, pick, files, request.metric)
-    columns = _metric_columns(table, request, files)
-    _check_pooling(table, set(columns.values()), files)
-    groups = []
-    for identity, rows in _by_identity(table):
-        recipe, model = identity.get("recipe") or file_recipe, identity.get("model")
-        label = recipe + (f"@{model}" if model else "")
-        for default_set, column in columns.items():
-            eval_set = identity.get("eval_set") or default_set
-            is_named = "eval_set" in identity or len(columns) > 1
-            if request.eval_sets and is_named and eval_set not in request.eval_sets:
-                continue
-            for name in (label, eval_set):
-                if not name.isprintable():
-                    raise StudyError(f"{where}: the name {name!r} holds control characters; rename it.")
-            metric = request.metric if request.metric == DEFAULT_METRIC else column
-            finished = rows.filter(~pl.col(UNFINISHED)) if UNFINISHED in rows.columns else rows
-            values = _values(finished, column, where)
-            is_share = _is_share(metric, request)
-            if is_share:
-                values = to_points(values, unit, where=where)
-            n_examples = _n_examples(finished, column)
-            rounded = None if n_examples is None or has_counts else rounding_note(values, n_examples)
-            groups.append(
-                Group(
-                    label=label,
-                    recipe=recipe,
-                    model=model,
-                    data=identity.get("data"),
-                    eval_set=eval_set,
-                    metric=metric,
-                    unit="pp" if is_share else None,
-                    seeds=_seeds(finished, where, f"{label}, {eval_set}"),
-                    values=values,
-                    n_left_out=rows.height - finished.height,
-                    notes=notes if rounded is None else (*notes, rounded),
-                    origin=files,
-                    step=None if n_examples is None else 100.0 / n_examples,
-                )
-            )
+        chosen = picked(table.frame, pick, columns, files)
+    if chosen.measure is not None:
+        columns = _of_one_arm(chosen, columns)
+    frame, notes = _eval_rows(chosen.rows, columns, request, files)
+    has_counts = _holds_counts(frame, request.metric)
+    if has_counts:
+        frame = frame.with_columns((100.0 * pl.col(COUNTS[0]) / pl.col(COUNTS[1])).alias(DEFAULT_METRIC))
+    measures = _measures(frame, columns, request, files, chosen)
+    for measure in measures.values():
+        of_means(frame, measure, columns, request, files)
+    runs = runs_of(frame, columns, list(dict.fromkeys(measures.values())), where)
+    reader = _Reader(
+        request=request,
+        columns=columns,
+        chosen=chosen,
+        is_picked=pick is not None,
+        files=files,
+        where=where,
+        unit=request.unit or ("percent" if has_counts else table.unit),
+        has_counts=has_counts,
+        notes=(*table.notes, *notes, *runs.notes),
+        table=table.frame,
+        measures=tuple(measures.values()),
+    )
+    groups = list(reader.groups(runs, measures))
     if not groups:
         raise StudyError(f"{files}: holds no result on {', '.join(request.eval_sets or ())}.")
-    return groups
+    n_runs = {group.label: 0 for group in groups}
+    for group in groups:
+        n_runs[group.label] = max(n_runs[group.label], group.n)
+    read = Reading(
+        file=files,
+        n_runs=sum(n_runs.values()),
+        metric=", ".join(dict.fromkeys(measures.values())),
+        clock=runs.clock,
+        n_points=runs.n_points if runs.clock else None,
+        arms_by=tuple(name for name in reader.arms() if name in runs.frame.columns) or chosen.columns,
+        seeds_by=next((by for by in reader.seeds_by if by is not None), None),
+        notes=tuple(dict.fromkeys(note for group in groups for note in group.notes)),
+    )
+    return [replace(group, read=read) for group in groups]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reader:
+    """What all groups of one table share."""
+
+    request: Request
+    columns: Columns
+    chosen: Pick
+    is_picked: bool
+    files: str
+    where: str
+    unit: str | None
+    has_counts: bool
+    notes: tuple[str, ...]
+    table: pl.DataFrame
+    measures: tuple[str, ...]
+    seeds_by: list[str | None] = field(default_factory=list)
+    """Grows: the column of seeds of each group."""
+
+    def groups(self, runs: Runs, measures: Mapping[str, str]) -> Iterator[Group]:
+        """Yield the groups of all arms and eval sets."""
+        arms = [name for name in self.arms() if name in runs.frame.columns]
+        eval_column = next(iter(names_of(self.columns, Role.EVAL_SET)), None)
+        keys = [*arms, *([eval_column] if eval_column in runs.frame.columns else [])]
+        for identity, rows in _by(runs.frame, keys):
+            for default_set, measure in measures.items():
+                eval_set = identity.get(eval_column or "") or default_set
+                is_named = eval_column in keys or len(measures) > 1
+                if self.request.eval_sets and is_named and eval_set not in self.request.eval_sets:
+                    continue
+                yield self._group(rows, measure, eval_set, {name: identity[name] for name in arms}, runs)
+
+    def arms(self) -> list[str]:
+        """Return the columns whose values are arms."""
+        if self.request.by:
+            return [*self.request.by, *[n for n in names_of(self.columns, Role.DATA) if n not in self.request.by]]
+        return names_of(self.columns, Role.RECIPE, Role.MODEL, Role.DATA)
+
+    def _group(
+        self, rows: pl.DataFrame, measure: str, eval_set: str, arm: Mapping[str, str | None], runs: Runs
+    ) -> Group:
+        recipe, model, data, label = self._names(arm)
+        for name in (label, eval_set):
+            if not name.isprintable():
+                raise StudyError(f"{self.where}: the name {name!r} holds control characters; rename it.")
+        finished, n_left_out = _finished(rows, self.columns, self.chosen.columns, self.where)
+        finished, gone = self._without_gaps(finished, measure)
+        seeds = seeds_of(finished, self.columns, self.request, self.where)
+        self.seeds_by.append(seeds.by)
+        picks = self.chosen.columns if self.is_picked else ()
+        doubts = not_seeds(
+            finished,
+            self.columns,
+            self.request,
+            self.files,
+            arms=tuple(arm),
+            picks=picks,
+            measures=self.measures,
+            seeds=seeds,
+        )
+        check_counts_once(finished, self.columns, seeds, self.where, f"{label}, {eval_set}")
+        values = _values(finished, measure, self.where)
+        metric = self.request.metric if measure in (VALUE, DEFAULT_METRIC, self.chosen.measure) else measure
+        if self.request.metric == DEFAULT_METRIC and is_default(measure):
+            metric = measure if measure != DEFAULT_METRIC else DEFAULT_METRIC
+        is_share = _is_share(metric, self.request) or _is_share(measure, self.request)
+        check_size(values, self.where)
+        if is_share:
+            check_mixture(values, self.unit, self.where)
+            values = to_points(values, self.unit, where=self.where)
+        n_examples = _n_examples(finished, measure)
+        rounded = None if n_examples is None or self.has_counts else rounding_note(values, n_examples)
+        notes = (*self.notes, *gone, *doubts, *([rounded] if rounded else []))
+        return Group(
+            label=label,
+            recipe=recipe,
+            model=model,
+            data=data,
+            eval_set=eval_set,
+            metric=metric,
+            unit="pp" if is_share else None,
+            seeds=seeds.numbers,
+            values=values,
+            n_left_out=n_left_out,
+            notes=notes,
+            origin=self.files,
+            step=None if n_examples is None else 100.0 / n_examples,
+        )
+
+    def _names(self, arm: Mapping[str, str | None]) -> tuple[str, str | None, str | None, str]:
+        """Return recipe, model, data and label of an arm."""
+        by_role = {self.columns[name].role: value for name, value in arm.items() if name in self.columns}
+        recipe, model, data = (by_role.get(role) for role in (Role.RECIPE, Role.MODEL, Role.DATA))
+        if self.request.by:
+            shown = [self._shown(name, arm[name]) for name in self.request.by]
+            label = ", ".join(shown)
+            return label, model, data, label
+        is_chosen = {self.columns[name].role for name in self.chosen.columns if name in self.columns}
+        if self.is_picked and (recipe is None or Role.RECIPE not in is_chosen):
+            recipe = self.chosen.label if recipe is None or self.chosen.columns else recipe
+        recipe = recipe or self.chosen.label
+        label = recipe if model is None or Role.MODEL in is_chosen else f"{recipe}@{model}"
+        if Role.MODEL in is_chosen and Role.RECIPE in is_chosen and model:
+            label = f"{recipe}@{model}"
+        return recipe, model, data, label
+
+    def _shown(self, name: str, value: str | None) -> str:
+        if value is None:
+            return f"{name} empty"
+        return value if self.table[name].dtype == pl.String else f"{name}={value}"
+
+    def _without_gaps(self, rows: pl.DataFrame, measure: str) -> tuple[pl.DataFrame, list[str]]:
+        """Return the rows of a picked column that hold a number: other columns of a wide table may be longer."""
+        if self.chosen.measure is None:
+            return rows, []
+        cells = rows[measure]
+        is_there = cells.is_not_null() & (~cells.is_nan().fill_null(False) if cells.dtype.is_float() else True)
+        n_gone = rows.height - int(is_there.sum())
+        plural = "" if n_gone == 1 else "s"
+        note = [f"{n_gone} row{plural} of `{measure}` without a number: left out"] if n_gone else []
+        return rows.filter(is_there), note
+
+
+def _by(frame: pl.DataFrame, keys: Sequence[str]) -> Iterator[tuple[Mapping[str, str | None], pl.DataFrame]]:
+    if not keys:
+        yield {}, frame
+        return
+    for values, rows in frame.group_by(keys, maintain_order=True):
+        yield {key: None if value is None else _text(value) for key, value in zip(keys, values, strict=True)}, rows
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _is_share(metric: str, request: Request) -> bool:
@@ -140,111 +276,124 @@ def _name_of(files: str) -> str:
     return path.stem
 
 
-def _long_form(table: pl.DataFrame, metric: str) -> pl.DataFrame:
-    """Return a table of ``metric, value`` pairs with the metric as a column of its own."""
-    if {"metric", VALUE} <= set(table.columns) and metric in table["metric"].cast(pl.String).to_list():
-        return table.filter(pl.col("metric").cast(pl.String) == metric).drop("metric").rename({VALUE: metric})
-    return table
+def _of_one_arm(chosen: Pick, columns: Columns) -> Columns:
+    """Return the columns of a wide table that speak of the picked one: the other arms are not settings."""
+    kept = {}
+    for name, column in columns.items():
+        cells = chosen.rows[name]
+        is_other = (
+            name != chosen.measure
+            and cells.dtype.is_float()
+            and ("setting" not in column.why or _is_alike(cells, chosen.rows[str(chosen.measure)]))
+            and column.why not in (AS_DECLARED, AS_ASKED)
+            and column.role in (Role.CONFIGURATION, Role.MEASURE, Role.SPREAD)
+        )
+        if not is_other:
+            kept[name] = replace(column, role=Role.MEASURE) if name == chosen.measure else column
+    return kept
+
+
+def _is_alike(cells: pl.Series, measure: pl.Series) -> bool:
+    """Say whether two columns hold numbers of one size, as two arms do."""
+    sizes = [float(column.cast(pl.Float64).abs().median() or 0.0) for column in (cells, measure)]  # type: ignore[arg-type]
+    return min(sizes) > 0.25 * max(sizes)
+
+
+def _eval_rows(
+    frame: pl.DataFrame, columns: Columns, request: Request, files: str
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return the rows on eval sets: those asked for, and none of the training set unless it is asked for."""
+    names = names_of(columns, Role.EVAL_SET)
+    if not names:
+        return frame, ()
+    cells = frame[names[0]].cast(pl.String)
+    known = cells.drop_nulls().unique(maintain_order=True).to_list()
+    if request.eval_sets is not None:
+        if not set(request.eval_sets) & set(known):
+            there = ", ".join(known[:6])
+            raise StudyError(f"{files}: holds no result on {', '.join(request.eval_sets)}; `{names[0]}` holds {there}.")
+        return frame.filter(cells.is_in(list(request.eval_sets))), ()
+    training = [name for name in known if name.lower() in TRAINING]
+    if not training or len(training) == len(known):
+        return frame, ()
+    return frame.filter(~cells.is_in(training).fill_null(False)), (f"rows of {names[0]} {training[0]}: left out",)
 
 
 def _holds_counts(table: pl.DataFrame, metric: str) -> bool:
     return (
         metric == DEFAULT_METRIC
         and DEFAULT_METRIC not in table.columns
-        and all(name in table.columns and table[name].dtype.is_numeric() for name in _COUNTS)
+        and all(name in table.columns and table[name].dtype.is_numeric() for name in COUNTS)
     )
 
 
-def _picked(table: pl.DataFrame, pick: str, files: str, metric: str) -> tuple[pl.DataFrame, str]:
-    """Return the picked rows, or the picked column as the metric's, and the name of the recipe."""
-    if "=" in pick:
-        for condition in pick.split(","):
-            name, _, value = (part.strip() for part in condition.partition("="))
-            if name not in table.columns:
-                raise StudyError(f'{files}: no column "{name}".{suggest(name, table.columns)}')
-            cells = table[name].cast(pl.String)
-            table = table.filter(cells == value)
-            if table.is_empty():
-                raise StudyError(f'{files}: no row has {name} = "{value}".{suggest(value, set(cells.drop_nulls()))}')
-        return table, pick
-    recipe, _, model = pick.partition("@")
-    if "recipe" in table.columns:
-        names = table["recipe"].cast(pl.String)
-        picked = table.filter(names == recipe)
-        if model and "model" in table.columns:
-            picked = picked.filter(pl.col("model").cast(pl.String) == model)
-        if picked.is_empty():
-            raise StudyError(f'{files}: holds no "{pick}".{suggest(pick, set(names.drop_nulls()))}')
-        return picked, recipe
-    if pick in table.columns:
-        others = [name for name in table.columns if name not in (pick, SEED, "model", "data", "eval_set")]
-        return table.drop(others).filter(pl.col(pick).is_not_null()).rename({pick: metric}), pick
-    raise StudyError(f'{files}: neither a recipe nor a column is named "{pick}".{suggest(pick, table.columns)}')
-
-
-def _metric_columns(table: pl.DataFrame, request: Request, files: str) -> dict[str, str]:
+def _measures(frame: pl.DataFrame, columns: Columns, request: Request, files: str, chosen: Pick) -> dict[str, str]:
     """Return eval set -> column of the metric."""
     metric = request.metric
     default_set = request.eval_sets[0] if request.eval_sets and len(request.eval_sets) == 1 else EVAL_SET_ORDER[0]
-    columns = [name for name in table.columns if name not in (SEED, *IDENTITY, LAST_EPOCH, UNFINISHED, STATUS)]
-    if metric in columns:
+    if chosen.measure is not None:
+        return {default_set: chosen.measure}
+    if metric in frame.columns:
         return {default_set: metric}
+    apart = (Role.SEED, Role.IDENTITY, Role.STATUS, Role.CLOCK, Role.RECIPE, Role.MODEL, Role.DATA, Role.EVAL_SET)
+    names = [name for name, column in columns.items() if column.role not in apart]
     per_set = {}
-    for eval_set in EVAL_SET_ORDER:
-        names = {f"{eval_set}_{plain(metric)}", f"{plain(metric)}_{eval_set}"}
+    for eval_set in dict.fromkeys((*EVAL_SET_ORDER, *(request.eval_sets or ()))):
+        wanted = {f"{eval_set}_{plain(metric)}", f"{plain(metric)}_{eval_set}"}
         if metric == DEFAULT_METRIC:
-            names.add(eval_set)
-        matches = [name for name in columns if plain(name) in names]
+            wanted.add(eval_set)
+        matches = [name for name in names if plain(name) in wanted]
         if len(matches) == 1:
             per_set[eval_set] = matches[0]
     if per_set:
         return per_set
-    if columns == [VALUE]:
+    if VALUE in names and (len(names) == 1 or (metric == DEFAULT_METRIC and not any(map(is_default, names)))):
         return {default_set: VALUE}
     if metric == DEFAULT_METRIC:
-        matches = [name for name in columns if is_default(name)]
+        matches = [name for name in names if is_default(name)]
+        of_set = [name for name in matches if request.eval_sets and plain(name).split("_")[0] in request.eval_sets]
+        if len(of_set) == 1 and request.eval_sets and len(request.eval_sets) == 1:
+            return {request.eval_sets[0]: of_set[0]}
         if len(matches) == 1:
             return {default_set: matches[0]}
         if matches:
-            raise StudyError(f"{files}: several columns may be top-1: use --metric {' or --metric '.join(matches)}.")
-    numbers = [name for name in columns if table[name].dtype.is_numeric()]
+            shown = " or --metric ".join(map(quoted_column, matches))
+            raise StudyError(f"{files}: several columns may be top-1: use --metric {shown}.")
+    else:
+        matches = [name for name in names if plain(name) == plain(metric)]
+        if len(matches) == 1:
+            return {default_set: matches[0]}
+    numbers = [name for name in names if frame[name].dtype.is_numeric()]
     how = f", or pick a recipe's column: {Path(files).name}:{numbers[0]}" if numbers else ""
-    raise StudyError(f'{files}: no column "{metric}".{suggest(metric, columns)} Name it with --metric{how}.')
+    raise StudyError(f'{files}: no column "{metric}".{suggest(metric, names)} Name it with --metric{how}.')
 
 
-def _check_pooling(table: pl.DataFrame, metrics: set[str], files: str) -> None:
-    """Refuse to pool rows that a text column distinguishes: they are different recipes, not seeds of one."""
-    for name in table.columns:
-        if name in (*IDENTITY, *metrics, SEED, STATUS) or table[name].dtype != pl.String:
-            continue
-        cells = table[name].drop_nulls()
-        kinds = cells.unique(maintain_order=True).to_list()
-        if 1 < len(kinds) < cells.len():
-            shown = ", ".join(kind[:30] for kind in kinds[:4]) + ("…" if len(kinds) > 4 else "")
+def _finished(rows: pl.DataFrame, columns: Columns, picks: Sequence[str], where: str) -> tuple[pl.DataFrame, int]:
+    """Return the rows of runs that finished, and how many did not; an unknown word for how a run ended is named."""
+    names = [name for name in names_of(columns, Role.STATUS) if name in rows.columns and name not in picks]
+    kept = rows
+    for name in names:
+        words = kept[name].cast(pl.String).str.strip_chars().str.to_lowercase().fill_null("unfinished")
+        plain_words = words.str.replace_all(r"^.*[.:]", "").str.replace_all(r"[ -]", "_")
+        unknown = kept[name].filter(~plain_words.is_in(list(STATUSES))).cast(pl.String).to_list()
+        if unknown:
             raise StudyError(
-                f'{files}: column "{name}" holds {shown}: which rows are seeds of one recipe? '
-                f"Pick them: {Path(files).name}:{name}={kinds[0][:30]}."
+                f'{where}: `{name}` holds "{unknown[0][:30]}", which does not say whether the run finished: pick rows '
+                f"({Path(where).name}:{name}={unknown[0][:30]}), or use --ignore {quoted_column(name)}."
             )
-
-
-def _by_identity(table: pl.DataFrame) -> Iterator[tuple[Mapping[str, str | None], pl.DataFrame]]:
-    keys = [name for name in IDENTITY if name in table.columns]
-    if not keys:
-        yield {}, table
-        return
-    for values, rows in table.group_by(keys, maintain_order=True):
-        yield {key: None if value is None else str(value) for key, value in zip(keys, values, strict=True)}, rows
+        kept = kept.filter(plain_words.replace_strict(dict(STATUSES), return_dtype=pl.Boolean))
+    return kept, rows.height - kept.height
 
 
 def _values(rows: pl.DataFrame, column: str, where: str) -> Values:
     cells = rows[column]
+    if cells.is_empty():
+        raise StudyError(f'{where}: column "{column}" holds no result of a finished trial.')
     if not cells.dtype.is_numeric():
         words = cells.cast(pl.String).drop_nulls()
         odd = words.filter(words.cast(pl.Float64, strict=False).is_null())
         shown = f'"{odd[0][:30]}"' if odd.len() else "no number"
         raise StudyError(f'{where}: column "{column}" holds {shown}; every row needs a number.')
-    if cells.is_empty():
-        raise StudyError(f'{where}: column "{column}" holds no result of a finished trial.')
     if cells.null_count():
         row = cells.is_null().arg_true()[0] + 1
         raise StudyError(f'{where}: column "{column}" is empty in trial {row} of {rows.height}; fill or drop the row.')
@@ -258,20 +407,8 @@ def _values(rows: pl.DataFrame, column: str, where: str) -> Values:
     return numbers
 
 
-def _seeds(rows: pl.DataFrame, where: str, what: str) -> tuple[int, ...] | None:
-    if SEED not in rows.columns or rows[SEED].null_count() or not rows[SEED].dtype.is_integer():
-        return None
-    repeated = rows[SEED].filter(rows[SEED].is_duplicated())
-    if repeated.len():
-        raise StudyError(
-            f"{where}: seed {repeated[0]} is in several rows of {what}; a seed counts once: give one row per seed, "
-            "or pick rows with FILE:column=value."
-        )
-    return tuple(rows[SEED].to_list())
-
-
 def _n_examples(rows: pl.DataFrame, column: str) -> int | None:
     """Return the images of the eval set, where the file says."""
-    if column != DEFAULT_METRIC or "n_examples" not in rows.columns or not rows["n_examples"].dtype.is_integer():
+    if column != DEFAULT_METRIC or COUNTS[1] not in rows.columns or not rows[COUNTS[1]].dtype.is_integer():
         return None
-    return int(rows["n_examples"][0]) if rows["n_examples"].n_unique() == 1 else None
+    return int(rows[COUNTS[1]][0]) if rows[COUNTS[1]].n_unique() == 1 else None

@@ -1,57 +1,66 @@
-"""Tables of loggers -> one row per trial: the last epoch is the result; epochs are never counted as seeds."""
+"""Files, folders and patterns -> one table: a column names the file of each row, others what lies beside it."""
 
 from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from seedstudy.errors import StudyError
-from seedstudy.read.tables import SUFFIXES, is_events, read_table
+from seedstudy.read.formats import format_of
+from seedstudy.read.names import words_of
+from seedstudy.read.parse import read_table
+from seedstudy.read.table import FILE, Role, Table
+from seedstudy.read.tables import is_events, plain_frame
 
-SEED, STATUS = "seed", "status"
-IDENTITY = ("recipe", "model", "data", "eval_set")
-LAST_EPOCH, UNFINISHED = "last epoch", "unfinished"
-"""Columns that are added where they can be: the epoch of the result, and whether the trial was cut short."""
-_SYNONYMS = {"dataset": "data", "split": "eval_set", "state": STATUS, "random_seed": SEED, "architecture": "model"}
-_CLOCKS = ("epoch", "step", "global_step", "_step", "trainer/global_step")
-_FINISHED = ("ok", "finished", "success", "completed")
-_LOGS = ("all_results.json", "summary.csv", "metrics.csv", "trainer_state.json")
-"""Logs in a trial's folder, the preferred first: Hugging Face, timm, Lightning, Hugging Face again."""
+_LOGS = (
+    "all_results.json",
+    "summary.csv",
+    "metrics.csv",
+    "trainer_state.json",
+    "progress.csv",
+    "results.csv",
+    "log.txt",
+)
+"""Logs in a trial's folder, the preferred first: Hugging Face, timm, Lightning, Hugging Face again, Ray and
+Stable-Baselines3, Ultralytics, DeiT and those after it."""
 _SETTINGS = ("args.yaml", "hparams.yaml")
-"""Files in which timm and Lightning write the seed."""
+"""Files in which timm and Lightning write the settings of a run."""
+_SETTING = re.compile(r"^(?P<name>\w{1,60}): *(?P<quote>['\"]?)(?P<value>[\w.+-]{1,99})(?P=quote) *$", re.MULTILINE)
+"""A plain line of YAML; the rest, above all objects, is never parsed."""
+_PLACES = frozenset(
+    (
+        "output",
+        "dir",
+        "experiment",
+        "resume",
+        "checkpoint",
+        "path",
+        "rank",
+        "world",
+        "devices",
+        "workers",
+        "log",
+        "name",
+    )
+)
+"""Words of settings that say where a run took place and not how it was trained."""
 _SEED_DIGITS = 18
-_PER_RUN = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<band>__MIN|__MAX)?")
-"""A column of a chart exported from Weights & Biases."""
-_PICKED = re.compile(rf"(?P<file>.+(?:{'|'.join(map(re.escape, SUFFIXES))})):(?P<pick>[^/:]+)", re.IGNORECASE)
+_TIMM = {"epoch", "train_loss", "eval_top1"}
+"""Columns of timm's summary.csv, which holds accuracies in percent, however small."""
 
 
-def parse_selector(selector: str) -> tuple[str, str | None] | None:
-    """Return the files that a selector names and what to pick from them; None where it names a study's recipe.
+def read_files(selector: str) -> Table:
+    """Return the rows of a file, of a folder of trials, or of a pattern such as ``runs/*/summary.csv``.
 
-    Files are a known suffix, a pattern, an event file, or a folder (written with a "/").
+    Rows of several files are told apart by a column `FILE`; settings that lie beside logs become columns.
     """
     path = Path(selector)
-    picked = _PICKED.fullmatch(selector)
-    if picked and not path.exists():
-        return picked["file"], picked["pick"]
-    is_folder = "/" in selector and path.suffix != ".toml" and path.is_dir()
-    is_file = path.suffix.lower() in SUFFIXES or is_events(path) or glob.has_magic(selector)
-    return (selector, None) if is_file or is_folder else None
-
-
-def read_trials(selector: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Return one row per trial of a file, of a folder of trials, or of a pattern such as ``runs/*/summary.csv``.
-
-    Columns are as in the files, with identity columns renamed to `IDENTITY`, ``seed`` where it is known, and ``last
-    epoch`` where the file covers several epochs. With them come caveats for the reader of the numbers.
-    """
-    path = Path(selector)
-    if path.is_dir():
+    if path.is_dir() and format_of(path) is None:
         return _joined(_logs_below(path), path)
     if glob.has_magic(selector) and not path.exists():
         logs = [Path(name) for name in sorted(glob.glob(selector, recursive=True))]  # noqa: PTH207  # absolute ones too
@@ -59,7 +68,7 @@ def read_trials(selector: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
             raise StudyError(f"{selector}: no file matches; check the pattern, and quote it.")
         fixed = re.split(r"[*?\[]", selector, maxsplit=1)[0].rpartition("/")[0]
         return _joined(logs, Path(fixed))
-    return _last_epochs(read_table(path), path), ()
+    return _with_unit(read_table(path))
 
 
 def _logs_below(folder: Path) -> list[Path]:
@@ -81,99 +90,69 @@ def _rank(log: Path) -> int:
     return _LOGS.index(log.name) if log.name in _LOGS else len(_LOGS)
 
 
-def _joined(paths: Sequence[Path], root: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Return the trials of several files, one in each."""
-    tables = []
-    for path in paths:
-        table = _last_epochs(read_table(path), path)
-        if table.height != 1:
-            raise StudyError(f"{path}: holds {table.height} trials; among several files each must hold one.")
-        tables.append(table)
-    joined = pl.concat(tables, how="diagonal_relaxed")
-    settings = [_settings_beside(path, root) for path in paths]
-    for name, kind in ((SEED, pl.Int64()), ("model", pl.String())):
-        values = [of_log.get(name) for of_log in settings]
-        if name not in joined.columns and None not in values:
-            joined = joined.with_columns(pl.Series(name, values, dtype=pl.String).cast(kind))
-    return joined, _notes(joined, paths)
+def _with_unit(table: Table) -> Table:
+    return replace(table, unit="percent") if set(table.frame.columns) >= _TIMM else table
 
 
-def _notes(joined: pl.DataFrame, paths: Sequence[Path]) -> tuple[str, ...]:
-    if LAST_EPOCH not in joined.columns or joined[LAST_EPOCH].null_count():
-        return ()
-    last = joined[LAST_EPOCH].to_list()
-    early = [f"{path} ({epoch:g})" for path, epoch in zip(paths, last, strict=True) if epoch < max(last)]
-    if not early:
-        return ()
-    more = f" and {len(early) - 2} more" if len(early) > 2 else ""
-    return (f"trials ended at different epochs, the longest at {max(last):g}: {', '.join(early[:2])}{more}",)
+def _joined(paths: Sequence[Path], root: Path) -> Table:
+    """Return the rows of several files, each with its file and the settings beside it."""
+    tables = [_with_unit(read_table(path)) for path in paths]
+    units = {table.unit for table in tables}
+    if len(units) > 1:
+        odd = next(path for path, table in zip(paths, tables, strict=True) if table.unit != tables[0].unit)
+        raise StudyError(f"{odd}: its unit differs from that of {paths[0]}; read them apart.")
+    frames = []
+    settings = _of_all([_settings_beside(path, root) for path in paths])
+    roles: dict[str, Role] = {}
+    for path, table, beside in zip(paths, tables, settings, strict=True):
+        added = {name: value for name, value in beside.items() if name not in table.frame.columns}
+        file = [] if FILE in table.frame.columns else [pl.lit(str(path)).alias(FILE)]
+        frames.append(table.frame.with_columns(*file, *[pl.lit(value).alias(name) for name, value in added.items()]))
+        roles |= {**{name: _role_of_setting(name) for name in added}, **table.roles}
+    alike = [_alike(frame, frames) for frame in frames]
+    frame = plain_frame(pl.concat(alike, how="diagonal_relaxed"), str(root))
+    notes = [f"{path}: {note}" for path, table in zip(paths, tables, strict=True) for note in table.notes]
+    return Table(frame=frame, roles=roles, unit=tables[0].unit, notes=tuple(notes))
+
+
+def _alike(frame: pl.DataFrame, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return a frame whose columns are text where any other frame has text there."""
+    mixed = [
+        name
+        for name in frame.columns
+        if frame[name].dtype != pl.String and any(name in f.columns and f[name].dtype == pl.String for f in frames)
+    ]
+    return frame.with_columns(pl.col(mixed).cast(pl.String))
+
+
+def _role_of_setting(name: str) -> Role:
+    if name == "seed":
+        return Role.SEED
+    return Role.MODEL if name == "model" else Role.CONFIGURATION
+
+
+def _of_all(settings: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return the settings that every log has; of those beside seed and model, only what differs."""
+    names = [name for name in settings[0] if all(name in beside for beside in settings)]
+    differ = [name for name in names if len({beside[name] for beside in settings}) > 1]
+    return [
+        {name: beside[name] for name in names if name in ("seed", "model") or name in differ} for beside in settings
+    ]
 
 
 def _settings_beside(log: Path, root: Path) -> dict[str, str]:
-    """Return seed and model from the settings beside a log, or the seed from the names of its folders."""
+    """Return the settings beside a log that say how a run was trained, or the seed from the names of its folders."""
     settings: dict[str, str] = {}
     for name in _SETTINGS:
         file = log.parent / name
         if file.is_file() and file.resolve().parent == log.parent.resolve():
             text = file.read_text(encoding="utf-8", errors="replace")
-            # Two plain lines of YAML; the rest, above all objects, is never parsed.
-            settings |= dict(re.findall(r"^(seed|model): *(?:'|\"|)([\w.-]{1,99})(?:'|\"|) *$", text, re.MULTILINE))
-    if not settings.get(SEED, "").isdecimal() or len(settings[SEED]) > _SEED_DIGITS:
-        settings.pop(SEED, None)
+            settings |= {m["name"]: m["value"] for m in _SETTING.finditer(text)}
+    settings = {name: value for name, value in settings.items() if not set(words_of(name)) & _PLACES}
+    if not settings.get("seed", "").isdecimal() or len(settings["seed"]) > _SEED_DIGITS:
+        settings.pop("seed", None)
         relative = log.parent.relative_to(root) if log.parent.is_relative_to(root) else log.parent
         named = re.search(r"(?:^|[^a-z0-9])s(?:eed)?[=_-]?(\d+)(?![0-9a-z])", str(relative / log.stem).lower())
         if named and len(named[1]) <= _SEED_DIGITS:
-            settings[SEED] = named[1]
+            settings["seed"] = named[1]
     return settings
-
-
-def _last_epochs(table: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """Return one row per trial: the last epoch of each where a table covers several, else the table as it is."""
-    table = table.rename(_own_names(table.columns))
-    clocks = [name for name in table.columns if name.lower() in _CLOCKS]
-    chart = _runs_of_chart(table, clocks)
-    if chart is not None:
-        return chart
-    if STATUS in table.columns:
-        status = table[STATUS].cast(pl.String).str.to_lowercase()
-        table = table.with_columns((~status.is_in(_FINISHED)).fill_null(True).alias(UNFINISHED))
-    if not clocks or (table.height == 1 and "epoch" not in clocks):
-        return table
-    for name in clocks:
-        if not table[name].dtype.is_numeric():
-            raise StudyError(f'{path}: column "{name}" is not a number in every line; repair the file.')
-    keys = [name for name in (SEED, *IDENTITY) if name in table.columns]
-    # A logger leaves a cell empty where nothing was measured at that moment: the last measured value counts.
-    others = [name for name in table.columns if name not in keys]
-    ordered = table.sort(clocks, maintain_order=True)
-    last = [pl.col(name).drop_nulls().last() for name in others]
-    reduced = ordered.group_by(keys, maintain_order=True).agg(last) if keys else ordered.select(last)
-    is_curve = reduced.height < table.height or table.height == 1
-    if not is_curve:  # one line per seed, with a column for how long it trained
-        return table
-    return reduced.with_columns(reduced[clocks[0]].cast(pl.Float64).alias(LAST_EPOCH))
-
-
-def _own_names(columns: Iterable[str]) -> dict[str, str]:
-    """Return what to rename: ``Seed``, ``dataset``, ``State`` to the names used here, unless those are taken."""
-    taken, renamed = set(columns), dict[str, str]()
-    for name in columns:
-        own = _SYNONYMS.get(name.lower(), name.lower())
-        if own in (SEED, STATUS, *IDENTITY) and own not in taken:
-            renamed[name] = own
-            taken.add(own)
-    return renamed
-
-
-def _runs_of_chart(table: pl.DataFrame, clocks: Sequence[str]) -> pl.DataFrame | None:
-    """Return one row per run of a chart exported from Weights & Biases; None for any other table."""
-    parts = {name: _PER_RUN.fullmatch(name) for name in table.columns}
-    if not any(part and part["band"] for part in parts.values()):
-        return None
-    rows: dict[str, dict[str, Any]] = {}
-    for name, part in parts.items():
-        if part is None or part["band"] or name in clocks or not table[name].dtype.is_numeric():
-            continue
-        measured = table[name].drop_nulls()
-        rows.setdefault(part["run"], {"name": part["run"]})[part["metric"]] = measured[-1] if measured.len() else None
-    return pl.DataFrame(list(rows.values()), infer_schema_length=None)

@@ -27,7 +27,7 @@ _HIGHER = re.compile(
 )
 _ACCURACY = re.compile(r"(^|_)(top_?[1-9]\d*|acc\d*|accuracy)(_|$)")
 _DEFAULT = re.compile(
-    r"((eval|val|valid|validation|test)_)?(top_?1|acc_?1|acc|accuracy|top_?1_(acc|accuracy)|(acc|accuracy)_top_?1)"
+    r"(metrics?_)?((eval|val|valid|validation|test)_)?(top_?1|acc_?1|acc|accuracy|top_?1_(acc|accuracy)|(acc|accuracy)_top_?1)"
 )
 
 
@@ -82,6 +82,29 @@ def to_points(
     if unit is None and largest <= 1.0:
         raise StatisticsError(f"{where}: percent or fraction? No number exceeds 1: use --unit percent or fraction.")
     return array
+
+
+_LARGEST, _SMALLEST = 1e150, 1e-150
+"""Beyond these a square, and so a variance, is no float."""
+
+
+def check_size(values: Values, where: str) -> None:
+    """Refuse finite numbers whose squares are no floats."""
+    sizes = np.abs(values[np.isfinite(values)])
+    largest = float(sizes.max(initial=0.0))
+    if largest > _LARGEST:
+        raise StatisticsError(f"{where}: {largest:.3g} is too large to compute with: divide by {largest:.0e}.")
+    if 0.0 < largest < _SMALLEST:
+        raise StatisticsError(f"{where}: {largest:.3g} is too small to compute with: multiply by {1 / largest:.0e}.")
+
+
+def check_mixture(values: Values, unit: str | None, where: str) -> None:
+    """Refuse accuracies that are fractions among percents, unless the unit is given."""
+    odd = values[(values > 0.0) & (values <= 1.0)]
+    if unit is None and odd.size and values.max() > 1.0:
+        raise StatisticsError(
+            f"{where}: {odd[0]:g} among percents: a fraction? Correct it, or use --unit percent if all are percents."
+        )
 
 
 def rounding(points: float) -> float:

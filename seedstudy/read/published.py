@@ -18,9 +18,11 @@ import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import DataError, StudyError, suggest
-from seedstudy.read.groups import Request, group_of_numbers
+from seedstudy.read.groups import group_of_numbers
 from seedstudy.read.metrics import to_points
-from seedstudy.read.tables import read_cells, read_table
+from seedstudy.read.parse import read_table
+from seedstudy.read.request import Request
+from seedstudy.read.tables import read_cells
 from seedstudy.study.group import Group, Moments
 
 # --- "79.5±0.1 n=5" -----------------------------------------------------------------------------------
@@ -177,7 +179,7 @@ def gpu_hours(model: str, recipe: str) -> float:
 
 
 def _rows(name: str) -> list[dict[str, Any]]:
-    return read_table(Path(__file__).with_name(name)).rows(named=True)
+    return read_table(Path(__file__).with_name(name)).frame.rows(named=True)
 
 
 # --- timm's results tables, wherever a user keeps them ------------------------------------------------
@@ -202,7 +204,7 @@ def timm_top1(folder: Path, eval_set: str, model: str, *, size: int, crop: float
     path = folder / TIMM_FILES[eval_set]
     if not path.is_file():
         raise DataError(f"{path}: no such file; --published needs timm's folder results.")
-    table = read_table(path)
+    table = read_table(path).frame
     missing = [name for name in ("model", *_TIMM_NUMBERS) if name not in table.columns]
     if missing:
         raise DataError(f'{path}: not one of timm\'s results tables (no column "{missing[0]}").')

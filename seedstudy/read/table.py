@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -52,3 +53,8 @@ class Table:
     """``percent`` or ``fraction``, where the format always writes its accuracies so."""
     notes: tuple[str, ...] = ()
     """What was left out or assumed while parsing, one short sentence each."""
+
+
+def quoted_column(name: str) -> str:
+    """Return a column's name as a shell takes it."""
+    return name if re.fullmatch(r"[\w./@:+-]+", name) else f'"{name}"'

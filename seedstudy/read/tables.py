@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,10 +15,15 @@ from typing import Any
 import polars as pl
 
 from seedstudy.errors import StudyError, first_line, require_extra
+from seedstudy.read.table import VALUE, Role, Table
 from seedstudy.store.schema import read_parquet
 
-VALUE = "value"
-"""Column of a file that holds nothing but numbers."""
+_MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "--", "#n/a"))
+"""Words of an empty cell among numbers, in lower case."""
+_INTEGER = re.compile(r"[+-]?\d{1,18}")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_DEPTH = 4
+"""Levels of nested records that become columns such as ``config/lr``."""
 
 
 def is_events(path: Path) -> bool:
@@ -25,21 +31,17 @@ def is_events(path: Path) -> bool:
     return "tfevents" in path.name
 
 
-def read_table(path: Path) -> pl.DataFrame:
-    """Return a file's rows, without nested values.
+def plain_table(path: Path) -> Table:
+    """Return the rows of a file of no particular program, as its suffix says, without nested values.
 
-    Raises StudyError where there is no such file, or it is not text, not of the format that its name says, or empty.
+    Raises StudyError where it is not text, not of the format that its name says, or empty.
     """
-    with _readable(path):
-        reader = _read_events if is_events(path) else _READERS.get(path.suffix.lower())
-        if reader is None:
-            known = ", ".join(SUFFIXES)
-            raise StudyError(f"{path}: a file of results ends in {known}, or is a TensorBoard event file.")
-        table = reader(path)
-    odd = [name for name in table.columns if not name.isprintable()]
-    if odd:
-        raise StudyError(f"{path}: column {odd[0]!r} holds control characters; rename it.")
-    return table
+    reader = _read_events if is_events(path) else _READERS.get(path.suffix.lower())
+    if reader is None:
+        known = ", ".join(SUFFIXES)
+        how = " Save the sheet as CSV." if path.suffix.lower() in (".xlsx", ".xls", ".ods") else ""
+        raise StudyError(f"{path}: a file of results ends in {known}, or is a TensorBoard event file.{how}")
+    return reader(path)
 
 
 def read_cells(path: Path) -> list[tuple[int, list[str]]]:
@@ -47,17 +49,16 @@ def read_cells(path: Path) -> list[tuple[int, list[str]]]:
 
     Raises StudyError where there is no such file, or it is not text, or cut short inside a quote.
     """
-    with _readable(path):
-        lines = _csv_lines(path, _text_of(path))
-    return [(line, cells) for line, cells in lines if any(map(str.strip, cells))]
+    with readable(path):
+        return _lines(path, text_of(path))[0]
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Raise StudyError where a file cannot be read."""
+def readable(path: Path) -> Iterator[None]:
+    """Raise StudyError where a file, or a folder of one format, cannot be read."""
     if not path.exists():
         raise StudyError(f"{path}: cannot be read (No such file or directory).")
-    if not path.is_file():  # a pipe or a device would never end
+    if not path.is_file() and not path.is_dir():  # a pipe or a device would never end
         raise StudyError(f"{path}: cannot be read (not a file).")
     try:
         yield
@@ -67,79 +68,282 @@ def _readable(path: Path) -> Iterator[None]:
         raise StudyError(f"{path}: holds half a character (a lone surrogate); save it as UTF-8.") from error
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Return the text of a file without a byte-order mark; StudyError where it is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise StudyError(f"{path}: cannot be read (not UTF-8 text at byte {error.start}).") from error
 
 
-def _read_numbers(path: Path) -> pl.DataFrame:
-    """Read one number per line; empty lines and what follows a "#" do not count."""
-    numbers = []
-    for row, line in enumerate(_text_of(path).splitlines(), start=1):
-        word = line.partition("#")[0].strip()
-        if not word:
+def plain_frame(frame: pl.DataFrame, where: str) -> pl.DataFrame:
+    """Return a frame whose columns are whole numbers, numbers or text, under printable names.
+
+    Words that are all numbers become numbers, truth values and times become text, nested values are dropped.
+    """
+    columns = []
+    for column in frame:
+        if not column.name.isprintable():
+            raise StudyError(f"{where}: column {column.name!r} holds control characters; rename it.")
+        kind = column.dtype
+        if kind.is_nested() or kind in (pl.Object, pl.Binary):
             continue
-        try:
-            numbers.append(float(word))
-        except ValueError:
-            decimal_comma = re.fullmatch(r"[+-]?\d+,\d+", word)
-            how = f"write {word.replace(',', '.')}" if decimal_comma else "write one number per line"
-            raise StudyError(f'{path}, line {row}: "{word[:40]}" is not a number; {how}.') from None
-    if not numbers:
-        raise StudyError(f"{path}: holds no number; write one number per line.")
-    return pl.DataFrame({VALUE: numbers})
-
-
-def _read_csv(path: Path) -> pl.DataFrame:
-    text = _text_of(path)
-    if not text.strip():
-        raise StudyError(f"{path}: holds no number; expected a line of column names, then one line per seed.")
-    _csv_lines(path, text)  # refuses a file cut short inside a quote, which Polars before 2 reads as if complete
-    try:
-        # All rows decide a column's type: one word in the last line makes a text column, named later.
-        table = pl.read_csv(io.StringIO(text), separator=_separator(path, text), infer_schema_length=None)
-    except pl.exceptions.PolarsError as error:
-        raise StudyError(f"{path}: not a readable csv file ({first_line(error)[:120]}).") from error
-    return table.with_columns(_as_numbers(column) for column in table if column.dtype == pl.String)
-
-
-def _csv_lines(path: Path, text: str) -> list[tuple[int, list[str]]]:
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(path, text), strict=True)
-    try:
-        return [(lines.line_num, cells) for cells in lines]
-    except csv.Error as error:
-        raise StudyError(f"{path}: not a readable csv file ({first_line(error)[:120]}).") from error
-
-
-def _separator(path: Path, text: str) -> str:
-    head = text.split("\n", 1)[0]
-    return "\t" if path.suffix.lower() == ".tsv" else ";" if ";" in head and "," not in head else ","
+        if kind == pl.Boolean:
+            column = column.replace_strict({True: "True", False: "False"}, default=None, return_dtype=pl.String)
+        elif kind.is_integer():
+            whole = column.cast(pl.Int64, strict=False)
+            column = whole if whole.null_count() == column.null_count() else column.cast(pl.Float64)
+        elif kind.is_numeric():
+            column = column.cast(pl.Float64)
+        elif kind != pl.String:
+            column = column.cast(pl.String)
+        columns.append(_as_numbers(column) if column.dtype == pl.String else column)
+    return pl.DataFrame(columns)
 
 
 def _as_numbers(column: pl.Series) -> pl.Series:
-    """Return a text column as numbers if all its words are: Polars reads "nan" as text."""
-    numbers = column.cast(pl.Float64, strict=False)
-    return numbers if numbers.null_count() == column.null_count() < column.len() else column
+    """Return a text column as numbers where all its words are, and as it is otherwise."""
+    words = column.to_list()
+    known = [word.strip() for word in words if word is not None and word.strip().lower() not in _MISSING]
+    is_nan = any(word is not None and word.strip().lower() == "nan" for word in words)
+    if not known and not is_nan:
+        return column
+    numbers = list(map(_number, known))
+    if None in numbers:
+        return column
+    if known and not is_nan and all(map(_INTEGER.fullmatch, known)):
+        values = iter(map(int, known))
+        kind: Any = pl.Int64
+    else:
+        values, kind = iter(numbers), pl.Float64  # type: ignore[assignment]
+    cells = []
+    for word in words:
+        bare = "" if word is None else word.strip().lower()
+        cells.append(math.nan if bare == "nan" else None if bare in _MISSING else next(values))
+    return pl.Series(column.name, cells, dtype=kind)
 
 
-def _read_parquet(path: Path) -> pl.DataFrame:
+def _number(word: str) -> float | None:
+    if "_" in word:  # Python's own spelling, nobody's number
+        return None
     try:
-        table = read_parquet(path.read_bytes())
-    except ValueError as error:
-        raise StudyError(f"{path}: not a readable parquet file ({first_line(error)[:120]}).") from error
-    table = table.select(name for name, kind in table.schema.items() if not kind.is_nested())
-    return table.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
+        return float(word)
+    except ValueError:
+        return None
 
 
-def _read_json_lines(path: Path) -> pl.DataFrame:
-    lines = [(row, line) for row, line in enumerate(_text_of(path).splitlines(), start=1) if line.strip()]
-    return _table_of(path, [_parse(path, line, f", line {row}") for row, line in lines])
+# --- tables of text -------------------------------------------------------------------------------------
 
 
-def _read_json(path: Path) -> pl.DataFrame:
-    return _table_of(path, _parse(path, _text_of(path)))
+def _read_csv(path: Path) -> Table:
+    return _table_of_text(path, text_of(path))
+
+
+def _table_of_text(path: Path, text: str) -> Table:
+    """Return the table of a text with a line of names, then a line per row."""
+    records, comments = _lines(path, text)
+    if not records:
+        raise StudyError(f"{path}: holds no number; expected a line of column names, then one line per seed.")
+    (first, names), *rows = records
+    if all(_number(cell) is not None for cell in names):
+        head = _head_in_comment(comments, first, len(names))
+        if head is None:
+            return _without_names(path, records)
+        names, rows = head, records
+    notes = []
+    rows, repeated = _without_repeated_heads(rows, names)
+    if repeated:
+        notes.append(f"line {repeated[0]} repeats the column names: left out")
+    if rows and len(rows[-1][1]) < len(names) and not text.endswith(("\n", "\r")):
+        line, cells = rows.pop()
+        notes.append(f"line {line} is cut short ({len(cells)} of {len(names)} cells): left out")
+    rows = [(line, _without_empty_end(cells, len(names))) for line, cells in rows]
+    if rows and all(len(cells) == len(names) + 1 for _, cells in rows):  # R names its rows, not that column
+        names = ["", *names]
+    for line, cells in rows:
+        if len(cells) != len(names):
+            how = "is it cut short? Complete or remove it" if len(cells) < len(names) else "quote a cell with commas"
+            raise StudyError(f"{path}, line {line}: {len(cells)} cells where the head has {len(names)}; {how}.")
+    if not rows:
+        raise StudyError(f"{path}: holds no number; expected one line per seed below the column names.")
+    columns, units = dict[str, list[str | None]](), set[str]()
+    for j, name in enumerate(names):
+        written, unit = _numbers_as_written([cells[j] for _, cells in rows])
+        units |= set() if unit is None else {unit}
+        own = name or f"column {j + 1}"
+        if not name and not any(written):
+            continue  # a comma at the end of every line
+        if own in columns and columns[own] != written:
+            raise StudyError(f'{path}: two columns are named "{own}"; rename one.')
+        columns[own] = written
+    frame = pl.DataFrame([pl.Series(name, column, dtype=pl.String) for name, column in columns.items()])
+    roles = {name: Role.NOISE for name in columns if re.fullmatch(r"column 1|Unnamed: 0", name)}
+    if roles and frame.width == 1:
+        roles = {}
+    return Table(frame=frame, roles=roles, unit=min(units, default=None), notes=tuple(notes))
+
+
+def _lines(path: Path, text: str) -> tuple[list[tuple[int, list[str]]], dict[int, str]]:
+    """Return the lines that hold anything, as (number, cells without blanks around them), and comments by line."""
+    separator = _separator(path, text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
+    lines, comments, last = [], {}, 0
+    is_first = True
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            start, last = last + 1, reader.line_num
+            if not any(cells):
+                continue
+            is_name = is_first and cells[0] == "#" and len(cells) > 1 and separator != " "
+            if cells[0].startswith("#") and not is_name:
+                comments[start] = separator.join(cells)
+                continue
+            is_first = False
+            lines.append((start, cells))
+    except csv.Error as error:
+        raise StudyError(f"{path}: not a readable csv file ({first_line(error)[:120]}).") from error
+    return lines, comments
+
+
+def _separator(path: Path, text: str) -> str:
+    head = next((line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    found = max(",;\t|", key=head.count)
+    if head.count(found) == 0 and path.suffix.lower() == ".txt":
+        return " "
+    return found
+
+
+def _head_in_comment(comments: Mapping[int, str], first: int, width: int) -> list[str] | None:
+    """Return the column names of a comment just above the first numbers, as NumPy writes them."""
+    above = [line for line in comments if line < first]
+    if not above:
+        return None
+    text = comments[max(above)].lstrip("# ,")
+    names = [name.strip() for name in re.split(r"[,;\t]" if re.search(r"[,;\t]", text) else r"\s+", text)]
+    return names if len(names) == width and all(names) and not any(map(_number, names)) else None
+
+
+def _without_names(path: Path, records: Sequence[tuple[int, list[str]]]) -> Table:
+    """Return the plain numbers of a file without a line of column names."""
+    if any(len(cells) != 1 for _, cells in records):
+        raise StudyError(f"{path}: the first line holds numbers, not column names; write a line of names above it.")
+    numbers = [(line, cells[0], _number(cells[0])) for line, cells in records]
+    for line, word, number in numbers:
+        if number is None:
+            raise StudyError(f'{path}, line {line}: "{word[:40]}" is not a number; write one number per line.')
+    return Table(frame=pl.DataFrame({VALUE: [number for _, _, number in numbers]}))
+
+
+def _without_repeated_heads(
+    rows: Sequence[tuple[int, list[str]]], names: Sequence[str]
+) -> tuple[list[tuple[int, list[str]]], list[int]]:
+    is_text = any(_number(name) is None for name in names)
+    repeated = [line for line, cells in rows if is_text and cells == list(names)]
+    return [(line, cells) for line, cells in rows if line not in repeated], repeated
+
+
+def _without_empty_end(cells: list[str], width: int) -> list[str]:
+    while len(cells) > width and not cells[-1]:
+        cells = cells[:-1]
+    return cells
+
+
+def _numbers_as_written(cells: Sequence[str]) -> tuple[list[str | None], str | None]:
+    """Return a column's cells with decimal points, None for empty ones, and their unit where every cell shows one."""
+    known = [cell for cell in cells if cell.lower() not in _MISSING]
+    unit = None
+    if known and all(
+        cell.endswith("%") and _number(cell[:-1].rstrip().replace(",", ".")) is not None for cell in known
+    ):
+        cells, unit = [cell.rstrip("%").rstrip() for cell in cells], "percent"
+        known = [cell for cell in cells if cell.lower() not in _MISSING]
+    if any(map(_DECIMAL_COMMA.fullmatch, known)) and all(
+        _DECIMAL_COMMA.fullmatch(cell) or _number(cell) is not None for cell in known
+    ):
+        cells = [cell.replace(",", ".") for cell in cells]
+    return [cell or None for cell in cells], unit
+
+
+def _read_text(path: Path) -> Table:
+    """Read a text file by what is in it: plain numbers, a table, or records of JSON."""
+    text = text_of(path)
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    first = next((line for line in lines if line), "")
+    if first.startswith("{"):
+        return _read_json_lines(path)
+    words = {row: re.split(r"[\s;]+|,(?!\d+$)", line) for row, line in enumerate(lines, start=1) if line}
+    has_head = bool(words) and all(
+        _number(w) is None and not _DECIMAL_COMMA.fullmatch(w) for w in re.split(r"[\s;,]+", first)
+    )
+    is_table = len(words) > 1 and {len(of_line) for of_line in words.values()} == {len(words[min(words)])} != {1}
+    if len(words) > 1 and (has_head or (is_table and text.lstrip().startswith("#"))):
+        return _table_of_text(path, text)
+    return Table(frame=pl.DataFrame({VALUE: _plain_numbers(path, words)}))
+
+
+def _plain_numbers(path: Path, words: Mapping[int, Sequence[str]]) -> list[float]:
+    """Return the numbers of lines: one on each, or all of them on one line."""
+    numbers = []
+    for row, of_line in words.items():
+        for word in filter(None, of_line):
+            number = _number(word)
+            if number is None:
+                how = (
+                    f"write {word.replace(',', '.')}" if _DECIMAL_COMMA.fullmatch(word) else "write one number per line"
+                )
+                raise StudyError(f'{path}, line {row}: "{word[:40]}" is not a number; {how}.')
+            numbers.append(number)
+        if len(numbers) > 1 and len(words) > 1 and len(of_line) > 1:
+            raise StudyError(
+                f"{path}, line {row}: {len(of_line)} numbers; write one number per line, or column names above them."
+            )
+    if not numbers:
+        raise StudyError(f"{path}: holds no number; write one number per line.")
+    return numbers
+
+
+# --- Parquet and JSON -----------------------------------------------------------------------------------
+
+
+def parquet_frame(path: Path) -> pl.DataFrame:
+    """Return a Parquet file as it is; StudyError where it cannot be read."""
+    with readable(path):
+        try:
+            return read_parquet(path.read_bytes())
+        except ValueError as error:
+            raise StudyError(f"{path}: not a readable parquet file ({first_line(error)[:120]}).") from error
+
+
+def _read_parquet(path: Path) -> Table:
+    return Table(frame=parquet_frame(path))
+
+
+def _read_json_lines(path: Path) -> Table:
+    text = text_of(path)
+    lines = [(row, line) for row, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    records, notes = [], list[str]()
+    for row, line in lines:
+        try:
+            records.append(_parse(path, line, f", line {row}"))
+        except StudyError:
+            if (row, line) != lines[-1] or not records or text.endswith("\n"):
+                raise
+            notes.append(f"line {row} is cut short: left out")
+    return Table(frame=_frame_of(path, records), notes=tuple(notes))
+
+
+def _read_json(path: Path) -> Table:
+    text = text_of(path)
+    try:
+        document = _parse(path, text)
+    except StudyError:
+        if len([line for line in text.splitlines() if line.startswith("{")]) < 2:
+            raise
+        return _read_json_lines(path)  # records, one a line, under the name of a document
+    return Table(frame=_frame_of(path, document))
 
 
 def _parse(path: Path, text: str, place: str = "") -> Any:
@@ -152,28 +356,54 @@ def _parse(path: Path, text: str, place: str = "") -> Any:
         raise StudyError(f"{path}{place}: not a readable json file (too deep or too long).") from error
 
 
-def _table_of(path: Path, document: Any) -> pl.DataFrame:
+def _frame_of(path: Path, document: Any) -> pl.DataFrame:
     """Return the rows of a JSON document: numbers, records, columns, or one trial's metrics."""
     if isinstance(document, dict):
         history = document.get("log_history")
+        parts = [document.get(key) for key in ("columns", "data")]
         if isinstance(history, list):  # Hugging Face trainer_state.json
             document = history
+        elif all(isinstance(part, list) for part in parts) and all(
+            isinstance(row, list) and len(row) == len(parts[0] or ()) for row in parts[1] or ()
+        ):  # pandas, orient="split"
+            document = [dict(zip(map(str, parts[0] or ()), row, strict=True)) for row in parts[1] or ()]
         elif document and all(isinstance(value, list) for value in document.values()):
             return _columns(path, document)
         elif document and all(_is_seed(name) for name in document) and all(map(_is_number, document.values())):
             return _columns(path, {"seed": [int(name) for name in document], VALUE: list(document.values())})
+        elif len(document) > 1 and all(isinstance(value, dict) and value for value in document.values()):
+            document = _records_of_records(document)
         else:
             document = [document]
     if isinstance(document, list) and document:
         if all(map(_is_number, document)):
             return pl.DataFrame({VALUE: [_as(pl.Float64, number) for number in document]})
         if all(isinstance(record, dict) for record in document):
-            names = dict.fromkeys(name for record in document for name in record)
-            return _columns(path, {name: [_scalar(record.get(name)) for record in document] for name in names})
+            flat = [dict(_flat(record)) for record in document]
+            names = dict.fromkeys(name for record in flat for name in record)
+            return _columns(path, {name: [record.get(name) for record in flat] for name in names})
     raise StudyError(
         f"{path}: expected a list of numbers, a list of records or columns of equal length, "
         'for example [79.6, 79.7] or [{"seed": 0, "top1": 79.6}].'
     )
+
+
+def _records_of_records(document: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of records by name: columns by row number, as pandas writes them, or a record for each name."""
+    rows = dict.fromkeys(row for column in document.values() for row in column)
+    if all(map(_is_seed, rows)):
+        return [{name: column.get(row) for name, column in document.items()} for row in rows]
+    if all(map(_is_seed, document)):
+        return [dict(record) for record in document.values()]
+    return [{"name": name, **record} for name, record in document.items()]
+
+
+def _flat(record: Mapping[str, Any], prefix: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
+    for name, value in record.items():
+        if isinstance(value, dict) and depth < _DEPTH:
+            yield from _flat(value, f"{prefix}{name}/", depth + 1)
+        elif value is None or isinstance(value, str | int | float):
+            yield f"{prefix}{name}", value
 
 
 def _columns(path: Path, columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
@@ -186,8 +416,8 @@ def _columns(path: Path, columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
         columns = {name: [*column, *[None] * (longest - len(column))] for name, column in columns.items()}
     series = []
     for name, column in columns.items():
-        cells = [_scalar(value) for value in column]
-        is_text = any(isinstance(value, str) for value in cells)
+        cells = [value if isinstance(value, str | int | float) else None for value in column]
+        is_text = any(isinstance(value, str | bool) for value in cells)
         kind = pl.String if is_text else pl.Int64 if all(map(_fits_int, cells)) else pl.Float64
         series.append(pl.Series(name, [_as(kind, value) for value in cells], dtype=kind))
     return pl.DataFrame(series)
@@ -216,12 +446,10 @@ def _fits_int(value: Any) -> bool:
     return value is None or (isinstance(value, int) and abs(value) < 2**62)
 
 
-def _scalar(value: Any) -> Any:
-    """Return a cell, None for a nested value (list or dictionary)."""
-    return value if isinstance(value, str | int | float) else None
+# --- TensorBoard ----------------------------------------------------------------------------------------
 
 
-def _read_events(path: Path) -> pl.DataFrame:
+def _read_events(path: Path) -> Table:
     """Read the scalars of a TensorBoard event file, one row per step."""
     require_extra("tensorboard")
     from google.protobuf.message import DecodeError
@@ -245,15 +473,16 @@ def _read_events(path: Path) -> pl.DataFrame:
     for tag, pairs in points.items():
         for step, value in pairs:
             rows.setdefault(int(step), {})[tag] = value
-    return _table_of(path, [{"step": step, **rows[step]} for step in sorted(rows)])
+    frame = _frame_of(path, [{"step": step, **rows[step]} for step in sorted(rows)])
+    return Table(frame=frame, roles={"step": Role.CLOCK})
 
 
-_READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = {
+_READERS: Mapping[str, Callable[[Path], Table]] = {
     ".csv": _read_csv,
     ".tsv": _read_csv,
     ".parquet": _read_parquet,
     ".json": _read_json,
     ".jsonl": _read_json_lines,
-    ".txt": _read_numbers,
+    ".txt": _read_text,
 }
 SUFFIXES = tuple(_READERS)

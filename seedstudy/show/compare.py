@@ -11,6 +11,7 @@ from rich.text import Text
 from seedstudy.show.format import (
     COLOURS,
     UNKNOWN,
+    chance,
     ci_heading,
     filled_table,
     interval,
@@ -56,7 +57,7 @@ def comparison_tables(comparisons: Comparisons, *, with_details: bool = False) -
             f"{c.difference.value:+.{decimals}f}",
             interval(answer.interval_adjusted, decimals),
             format_p(answer.p_adjusted),
-            UNKNOWN if prob is None else f"{prob.value:.2f} {interval(prob, 2)}",
+            UNKNOWN if prob is None else chance(prob),
             Text(verdict.word, style=COLOURS[verdict.word]),
         )
     is_by_pair = len(comparisons.pairs) > 1
@@ -164,7 +165,7 @@ def _detail_rows(answer: Answer) -> Iterator[tuple[str, Estimate | None, int, fl
         yield "one new seed of B", details.new_seed_b, decimals, None
         yield "B - A: Hodges-Lehmann, Mann-Whitney", details.hodges_lehmann, decimals, details.mann_whitney_p
         yield "B - A: signed ranks (Wilcoxon)", None, decimals, details.wilcoxon_p
-        yield "P(B > A) is 1/2: Brunner-Munzel", None, decimals, details.brunner_munzel_p
+        yield "P(B > A) by ranks; is 1/2: Brunner-Munzel", details.prob_b_greater_by_ranks, 2, details.brunner_munzel_p
         yield "std of B / std of A: Brown-Forsythe", details.sd_ratio, 2, details.brown_forsythe_p
     yield "B - A: relabelled seeds", None, decimals, c.permutation_p
     yield "B - A in std: Hedges' g", c.hedges_g, 2, None

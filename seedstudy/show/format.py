@@ -65,6 +65,16 @@ def with_interval(estimate: Estimate, decimals: int, *, sign: str = "", interval
     return f"{value} [{estimate.low:{interval_sign}.{decimals}f}, {estimate.high:{interval_sign}.{decimals}f}]"
 
 
+def chance(estimate: Estimate) -> str:
+    """Return a probability with its interval; "<0.01" and ">0.99" at the ends, for no seeds show a certainty."""
+
+    def bounded(p: float) -> str:
+        return "<0.01" if p < 0.005 else ">0.99" if p >= 0.995 else f"{p:.2f}"
+
+    value = bounded(estimate.value)
+    return f"{value} [{bounded(estimate.low)}, {bounded(estimate.high)}]" if estimate.has_interval else value
+
+
 def mean_and_std(mean: float, std: float, decimals: int) -> str:
     """Return "mean ± std"; the mean alone where one seed shows no spread."""
     return f"{mean:.{decimals}f}" + (f" ± {std:.{decimals}f}" if math.isfinite(std) else "")

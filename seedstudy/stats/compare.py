@@ -65,10 +65,9 @@ class Comparison(Arms):
     permutation_floor: float | None
     """Smallest two-sided permutation p that these numbers of seeds can give."""
     hedges_g: Estimate
-    prob_b_greater: Estimate | None
-    """P(B > A) + P(B = A)/2 for one new seed of each; None for summaries."""
-    single_run_error: float
-    """Probability that one new seed of each comes out against the order of the means."""
+    prob_b_greater: Estimate
+    """P(B > A) + P(B = A)/2 for one new seed of each: for normal seeds, its interval excluding 1/2 exactly when
+    `p_value` is below 1 - level; by ranks from `effect.FEWEST_FOR_RANKS` seeds per arm on, and without any spread."""
     margin: float | None
     p_above_minus_margin: float | None
     """One-sided p-value that supports "B is not lower than A by the margin" (non-inferiority if higher is better)."""
@@ -93,6 +92,12 @@ class Comparison(Arms):
     def statistic(self) -> float:
         """The difference in standard errors; nan where there is no spread."""
         return self.difference.value / self.se if self.se > 0.0 else math.nan
+
+    @property
+    def single_run_error(self) -> float:
+        """Probability that one new seed of each comes out against the order of the means."""
+        theta = self.prob_b_greater.value
+        return 1.0 - theta if self.difference.value > 0.0 else theta
 
     @property
     def equivalence_p(self) -> float | None:
@@ -131,6 +136,8 @@ class Details:
     """Median of all differences of a seed of B and one of A, with the Mann-Whitney interval; None when paired."""
     mann_whitney_p: float | None
     """Two-sided p-value of equal distributions, by ranks; None when paired."""
+    prob_b_greater_by_ranks: Estimate
+    """P(B > A) + P(B = A)/2 from the order of the seeds alone; the share of pairs when paired."""
     brunner_munzel_p: float | None
     """Two-sided p-value of P(B > A) = 1/2, whatever the spreads; None when paired, with one seed in an arm, and for
     many completely separated seeds."""
@@ -183,7 +190,7 @@ def compare(
         permutation = sign_flips(second - first, rng=rng, resamples=resamples)
         answers = _compare_pairs(first, second, arms, permutation, level, margin)
     else:
-        statistic = studentised(np.concatenate([first, second]))
+        statistic = studentised(np.concatenate([first, second]), first.size, second.size)
         permutation = permute(statistic, first.size, second.size, rng=rng, resamples=resamples)
         answers = _compare_arms(first, second, arms, permutation, level, margin)
     return Comparison(
@@ -213,6 +220,7 @@ def details(
         brown_forsythe_p=None if ratio is None else brown_forsythe_p(first, second),
         hodges_lehmann=None if paired else rank.hodges_lehmann(first, second, level=level),
         mann_whitney_p=None if paired else rank.mann_whitney_p(first, second),
+        prob_b_greater_by_ranks=_prob_by_ranks(first, second, paired=paired, level=level),
         brunner_munzel_p=None if paired else rank.brunner_munzel_p(first, second),
         wilcoxon_p=rank.wilcoxon_p(second - first) if paired else None,
     )
@@ -264,15 +272,15 @@ def compare_summaries(
     if sd_a == 0.0 and sd_b == 0.0:
         raise StatisticsError(f"{names[0]} and {names[1]}: both standard deviations are 0; give more digits")
     arms = Arms(*names, int(n_a), int(n_b), float(mean_a), float(mean_b), float(sd_a), float(sd_b))
+    t = welch.welch(*arms.moments)
     unchecked = "only mean, std and n are known: no check by permutation or ranks"
     return Comparison(
         **asdict(arms),
-        **_t_test(welch.welch(*arms.moments), "welch", (n_a, n_b), level, margin),
+        **_t_test(t, "welch", (n_a, n_b), level, margin),
         permutation_p=None,
         permutation_floor=None,
-        prob_b_greater=None,
+        prob_b_greater=_prob_of_normal(t, arms, level),
         hedges_g=effect.hedges_g(*arms.moments, level=level),
-        single_run_error=effect.contrary_order(*arms.moments),
         warnings=(*_design_warnings(arms, level, None), unchecked),
     )
 
@@ -281,42 +289,50 @@ def _compare_arms(
     a: Sample, b: Sample, arms: Arms, permutation: Permutation, level: float, margin: float | None
 ) -> dict[str, Any]:
     n = (arms.n_a, arms.n_b)
-    prob = effect.prob_greater(a, b, level=level)
+    prob: Estimate | None = None
     if arms.no_spread:
-        single_run_error = min(prob.value, 1.0 - prob.value)
         test = _spreadless_test(arms, permutation, 1.0 / math.comb(sum(n), arms.n_a), level, margin)
-    elif min(n) == 1:
-        t = welch.student(*arms.moments)
-        single_run_error = effect.contrary_new_seed(t, *n)
-        test = _t_test(t, "single-run", n, level, margin)
     else:
-        single_run_error = effect.contrary_order(*arms.moments)
-        test = _t_test(welch.welch(*arms.moments), "welch", n, level, margin)
+        is_single = min(n) == 1
+        t = (welch.student if is_single else welch.welch)(*arms.moments)
+        test = _t_test(t, "single-run" if is_single else "welch", n, level, margin)
+        if min(n) < effect.FEWEST_FOR_RANKS:
+            prob = _prob_of_normal(t, arms, level)
     doubts = (*test["difference"].warnings, *doubt.seen_skew(a, b, (arms.name_a, arms.name_b)))
     test["difference"] = replace(test["difference"], warnings=doubts)
     g = effect.hedges_g(*arms.moments, level=level)
-    return {**test, "hedges_g": g, "prob_b_greater": prob, "single_run_error": single_run_error}
+    return {**test, "hedges_g": g, "prob_b_greater": prob or _prob_by_ranks(a, b, paired=False, level=level)}
+
+
+def _prob_of_normal(t: welch.TDistance, arms: Arms, level: float) -> Estimate:
+    """Return P(B > A) for normal seeds; an arm with one seed has the spread of the other."""
+    sds = (arms.sd_a, arms.sd_b) if min(arms.n_a, arms.n_b) > 1 else (arms.sd_a if arms.n_a > 1 else arms.sd_b,) * 2
+    return effect.prob_greater_normal(t, math.hypot(*sds), n=(arms.n_a, arms.n_b), level=level)
+
+
+def _prob_by_ranks(a: Sample, b: Sample, *, paired: bool, level: float) -> Estimate:
+    return (effect.prob_greater_paired if paired else effect.prob_greater)(a, b, level=level)
 
 
 def _compare_pairs(
     a: Sample, b: Sample, arms: Arms, permutation: Permutation, level: float, margin: float | None
 ) -> dict[str, Any]:
     n, differences = a.size, b - a
-    prob = effect.prob_greater_paired(a, b, level=level)
     t = welch.TDistance(mean_of(differences), sd_of(differences) / math.sqrt(n), n - 1.0)
     if t.se == 0.0:
-        single_run_error = min(prob.value, 1.0 - prob.value)
         test = _spreadless_test(arms, permutation, 0.5**n, level, margin)
     else:
-        single_run_error = effect.contrary_new_pair(t, n)
         test = _t_test(t, "paired-t", n, level, margin)
+    if t.se == 0.0 or n >= effect.FEWEST_FOR_RANKS:
+        prob = _prob_by_ranks(a, b, paired=True, level=level)
+    else:
+        prob = effect.prob_greater_normal(t, sd_of(differences), n=n, level=level, method="noncentral-t-pairs")
     typical = math.sqrt((arms.sd_a**2 + arms.sd_b**2) / 2)
     to_d = t.se / typical if typical > 0.0 else 1.0
     return {
         **test,
         "hedges_g": effect.standardised(t, to_d, n=n, level=level, method="hedges-g-average-sd"),
         "prob_b_greater": prob,
-        "single_run_error": single_run_error,
         "correlation": _correlation(a, b, level),
     }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from scipy import special
 from seedstudy.stats.doubt import has_long_tails, sizes_differ
 from seedstudy.stats.result import Estimate
 from seedstudy.stats.sample import Sample
-from seedstudy.stats.welch import TDistance, student, welch
+from seedstudy.stats.welch import TDistance, student
 
 
 def small_sample_factor(df: Any) -> Any:
@@ -50,19 +52,65 @@ def hedges_g(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n
 
 
 def standardised(t: TDistance, to_d: float, *, n: int | tuple[int, int], level: float, method: str) -> Estimate:
-    """Return J * to_d * t with its limits."""
+    """Return J * to_d * t with the limits of the true to_d * t, which need no J: they are not biased."""
     if t.se == 0.0:
         value = 0.0 if t.difference == 0.0 else math.copysign(math.inf, t.difference)
         warnings = ("no effect size: all seeds of an arm gave the same value",)
         return Estimate.of(value, None, level=level, n=n, method=method, warnings=warnings)
     value = small_sample_factor(t.df) * to_d * t.difference / t.se
-    return Estimate.of(value, standardised_limits(t.statistic, t.df, to_d, level), level=level, n=n, method=method)
+    ends = [to_d * limit for limit in noncentrality_limits(t.statistic, t.df, level)]
+    return Estimate.of(value, ends, level=level, n=n, method=method)
 
 
-def standardised_limits(statistic: Any, df: Any, to_d: Any, level: float) -> tuple[Any, Any]:
-    """Return J * to_d times the noncentralities under which the observed t is just not extreme; broadcasts."""
-    scale, tail = small_sample_factor(df) * to_d, (1.0 - level) / 2
-    return scale * special.nctdtrinc(df, 1.0 - tail, statistic), scale * special.nctdtrinc(df, tail, statistic)
+_LARGE = 3000.0
+"""Value of t from which the root finder of the noncentral t loses digits; the spread alone decides there."""
+
+
+def noncentrality_limits(statistic: Any, df: Any, level: float) -> tuple[Any, Any]:
+    """Return the noncentralities under which the observed t is just not extreme; broadcasts.
+
+    Both have the sign of t exactly when Student's test rejects at 1 - level.
+    """
+    tail, size = (1.0 - level) / 2, np.abs(statistic)
+    near, far = (
+        np.where(
+            size > _LARGE,
+            size * np.sqrt(2.0 * special.gammaincinv(df / 2.0, share) / df),
+            special.nctdtrinc(df, 1.0 - share, np.minimum(size, _LARGE)),
+        )
+        for share in (tail, 1.0 - tail)
+    )
+    near = np.where(size == 0.0, -far, near)  # to the last digit, so that swapped arms agree
+    is_negative = np.asarray(statistic) < 0.0
+    return np.where(is_negative, -far, near), np.where(is_negative, -near, far)
+
+
+FEWEST_FOR_RANKS = 30
+"""From this many seeds per arm on P(B > A) is estimated by ranks, which assume no shape."""
+_NORMAL_SEEDS = (
+    "the interval of P(B better) assumes normal seeds, which so few cannot show: with skewed seeds or outliers it "
+    "misses the truth more often"
+)
+
+
+def prob_greater_normal(
+    t: TDistance, spread: float, *, n: int | tuple[int, int], level: float, method: str = "reiser-guttman"
+) -> Estimate:
+    """Return P(B > A) for one new normal seed of each: Phi(difference / spread), with the limits of the noncentral t.
+
+    `spread` is the std of the difference of two seeds, sqrt(sd_A^2 + sd_B^2), or that of a pair. Reiser & Guttman
+    (1986), "Statistical inference for Pr(Y < X): the normal case", Technometrics 28, with the degrees of freedom of the
+    test (Welch's), so that the interval excludes 1/2 exactly when the test rejects.
+    """
+    value = special.ndtr(t.difference / spread)
+    ends = prob_greater_normal_limits(t, spread, level)
+    return Estimate.of(value, ends, level=level, n=n, method=method, warnings=(_NORMAL_SEEDS,))
+
+
+def prob_greater_normal_limits(t: TDistance, spread: Any, level: float) -> tuple[Any, Any]:
+    """Return the limits of Phi(difference / spread); broadcasts."""
+    low, high = noncentrality_limits(t.statistic, t.df, level)
+    return special.ndtr(low * t.se / spread), special.ndtr(high * t.se / spread)
 
 
 def placements(a: Sample, b: Sample) -> tuple[Sample, Sample]:
@@ -87,12 +135,18 @@ def prob_greater(a: Sample, b: Sample, *, level: float) -> Estimate:
     """
     theta, variance, df = prob_greater_moments(*(side[None, :] for side in placements(a, b)))
     ends = prob_greater_limits(theta, variance, df, a.size, b.size, level)
-    warnings, n = tuple(_doubts_about_prob(float(theta[0]), a, b)), (a.size, b.size)
+    warnings, n = tuple(_doubts_about_prob(float(theta[0]), a, b, level)), (a.size, b.size)
     return Estimate.of(theta, ends, level=level, n=n, method="newcombe-brunner-munzel", warnings=warnings)
 
 
-def _doubts_about_prob(theta: float, a: Sample, b: Sample) -> Iterator[str]:
-    """Yield where calibration shows the interval of P(B > A) to be too short."""
+def _doubts_about_prob(theta: float, a: Sample, b: Sample, level: float) -> Iterator[str]:
+    """Yield what so few seeds cannot show, and where calibration shows the interval to be too short."""
+    fewest = _fewest_to_exclude_half(level)
+    if not _can_exclude_half(a.size, b.size, level):
+        yield (
+            f"{a.size} and {b.size} seeds: by ranks alone the interval of P(B > A) always holds .5; with equal numbers "
+            f"it takes {fewest} seeds per arm"
+        )
     if min(a.size, b.size) <= 3 and sizes_differ(a.size, b.size):
         yield (
             "so few and such unequal numbers of seeds: the interval of P(B > A) may cover less often (down to .92) "
@@ -100,6 +154,18 @@ def _doubts_about_prob(theta: float, a: Sample, b: Sample) -> Iterator[str]:
         )
     if abs(theta - 0.5) > 0.4 and (has_long_tails(a[None, :])[0] or has_long_tails(b[None, :])[0]):
         yield "outliers: the interval of a P(B > A) so near to 0 or 1 may cover less often (.93)"
+
+
+@lru_cache(maxsize=1024)
+def _can_exclude_half(n_a: int, n_b: int, level: float) -> bool:
+    """Return whether completely separated arms of so many seeds give an interval without 1/2."""
+    df = np.full(1, n_a + n_b - 2.0)
+    return bool(prob_greater_limits(np.ones(1), np.zeros(1), df, n_a, n_b, level)[0][0] > 0.5)
+
+
+@lru_cache(maxsize=32)
+def _fewest_to_exclude_half(level: float) -> int:
+    return next(n for n in itertools.count(2) if _can_exclude_half(n, n, level))
 
 
 def prob_greater_moments(below_a: Any, below_b: Any) -> tuple[Any, Any, Any]:
@@ -128,7 +194,9 @@ def prob_greater_limits(theta: Any, variance: Any, df: Any, n_a: int, n_b: int, 
     def outside(x: Any) -> Any:
         return np.square(theta - x) > reach * _mann_whitney_variance(x, n_a, n_b)
 
-    return _bisect(outside, np.zeros_like(theta), theta), _bisect(outside, np.ones_like(theta), theta)
+    ends = np.stack([np.zeros_like(theta), np.ones_like(theta)])
+    low, high = _bisect(outside, ends, np.stack([theta, theta]))
+    return low, high
 
 
 def _mann_whitney_variance(theta: Any, n_a: int, n_b: int) -> Any:
@@ -163,30 +231,3 @@ def prob_greater_paired(a: Sample, b: Sample, *, level: float) -> Estimate:
     wins = float(np.sum(b > a) + 0.5 * np.sum(b == a))
     ends = wilson_limits(wins, a.size, level)
     return Estimate.of(wins / a.size, ends, level=level, n=a.size, method="wilson-pairs")
-
-
-def contrary_order(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n_b: int) -> float:
-    """Return the probability that one new seed of each arm comes out against the order of the means.
-
-    A prediction: the uncertainty of both means and both spreads is part of it (Welch-Satterthwaite degrees of
-    freedom), so three seeds never promise certainty.
-    """
-    if sd_a == 0.0 and sd_b == 0.0:
-        return 0.5 if mean_a == mean_b else 0.0
-    return float(contrary_new(welch(mean_a, sd_a, n_a, mean_b, sd_b, n_b), sd_a**2 + sd_b**2))
-
-
-def contrary_new(t: TDistance, variances: Any) -> Any:
-    """Return the same from Welch's t and the sum of both variances; broadcasts."""
-    return special.stdtr(t.df, -np.abs(t.difference) / np.sqrt(np.square(t.se) + variances))
-
-
-def contrary_new_seed(t: TDistance, n_a: int, n_b: int) -> float:
-    """Return the same probability with one common spread, as a pooled `t` estimates it."""
-    means = 1 / n_a + 1 / n_b
-    return float(special.stdtr(t.df, -abs(t.statistic) * math.sqrt(means / (means + 2))))
-
-
-def contrary_new_pair(t: TDistance, n: int) -> float:
-    """Return the probability that one new pair comes out against the order of the means; `t` is that of the pairs."""
-    return float(special.stdtr(t.df, -abs(t.statistic) / math.sqrt(n + 1)))

@@ -30,16 +30,15 @@ def max_t(a: Floats, b: Floats, *, rng: np.random.Generator, resamples: int = 99
     columns = a.shape[1]
     if not columns:
         return ()
-    statistics = [studentised(np.concatenate([a[:, i], b[:, i]])) for i in range(columns)]
-    labelled = label_arms(a.shape[0], b.shape[0], rng=rng, resamples=resamples)
-    observed = np.array([statistic(labelled.observed)[0] for statistic in statistics])
-    order = np.argsort(-observed, kind="stable")
+    n_a, n_b = a.shape[0], b.shape[0]
+    statistics = [studentised(np.concatenate([a[:, i], b[:, i]]), n_a, n_b) for i in range(columns)]
+    labelled = label_arms(statistics, n_a, n_b, rng=rng, resamples=resamples)
+    order = np.argsort(-labelled.observed, kind="stable")
     counts = np.zeros(columns)
-    for block in labelled.blocks:
-        values = np.stack([statistics[i](block) for i in order], axis=1)
+    for images in labelled.blocks:
         # For the j-th largest the maximum runs over itself and all smaller ones.
-        largest = np.maximum.accumulate(values[:, ::-1], axis=1)[:, ::-1]
-        counts += np.sum(largest >= observed[order] - Labelled.TIE, axis=0)
+        largest = np.maximum.accumulate(images[:, order[::-1]], axis=1)[:, ::-1]
+        counts += np.sum(largest >= labelled.observed[order] - Labelled.TIE, axis=0)
     p_sorted = np.maximum.accumulate((counts + labelled.n_counted_extra) / labelled.n_total)
     adjusted = np.empty(columns)
     adjusted[order] = p_sorted

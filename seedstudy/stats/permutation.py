@@ -1,24 +1,34 @@
-"""Permutation tests: exact where possible, with the smallest p that the numbers of seeds allow."""
+"""Permutation tests: exact where possible, with the smallest p that the numbers of seeds allow.
+
+A statistic sees a labelling only through sums over arm B, so that no labelling is written down where all are tried:
+the sums grow seed by seed.
+"""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from seedstudy.stats.sample import Floats, Sample
+from seedstudy.stats.sample import Floats, Sample, mean_of
 
 EXACT_UP_TO = 200_000
 """Number of relabellings up to which all of them are tried."""
 _CELLS_AT_ONCE = 40_000
 """Labels in memory at a time: few enough to stay in the cache of a core."""
 
-Statistic = Callable[[Floats], Floats]
-"""From labellings (n_labellings, n_seeds), 1.0 where a seed goes to arm B, to values in [0, 1], large = extreme."""
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """What is compared between labellings: a two-sided statistic, the same when the arms swap their names."""
+
+    columns: Floats
+    """Per seed the numbers that are summed over arm B, shape (n_seeds, n_columns)."""
+    image: Callable[[Floats], Floats]
+    """From these sums, shape (n_labellings, n_columns), to values in [0, 1], large = extreme."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,41 +50,56 @@ def floor_paired(n: int) -> float:
     return 2.0 ** (1 - n)
 
 
+def can_enumerate(n_a: int, n_b: int) -> bool:
+    """Return whether all labellings of so many seeds are tried."""
+    return math.comb(n_a + n_b, n_a) <= EXACT_UP_TO
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Labelled:
-    """The labellings to try; several statistics may look at the same ones."""
+    """Statistics of the labellings to try, as images in [0, 1]."""
 
     TIE: ClassVar[float] = 1e-10
-    """Statistics closer than this (on a scale of 0 to 1) are the same: rounding must not decide about a tie."""
+    """Images closer than this are the same: rounding must not decide about a tie."""
     observed: Floats
-    """The labelling that was seen, shape (1, n_seeds)."""
+    """Of the labelling that was seen, shape (n_statistics,)."""
     blocks: Iterator[Floats]
-    """Labellings in blocks of bounded size; to be read once."""
+    """In blocks of bounded size, shape (n_labellings, n_statistics); to be read once."""
     n_counted_extra: int
     """1 for random labellings: the observed one counts as well, so p is never 0 (Phipson & Smyth 2010)."""
     n_total: int
 
 
 def label_arms(
-    n_a: int, n_b: int, *, rng: np.random.Generator, resamples: int, exact_up_to: int = EXACT_UP_TO
+    statistics: Sequence[Statistic], n_a: int, n_b: int, *, rng: np.random.Generator, resamples: int
 ) -> Labelled:
-    """Return all labellings of n_a + n_b seeds if there are at most so many, else random ones."""
-    observed = np.repeat([0.0, 1.0], [n_a, n_b])[None, :]
-    total = math.comb(n_a + n_b, n_a)
-    if total <= exact_up_to:
-        return Labelled(observed=observed, blocks=_all_labellings(n_a, n_b), n_counted_extra=0, n_total=total)
-    blocks = _random_labellings(n_a, n_b, resamples, rng)
-    return Labelled(observed=observed, blocks=blocks, n_counted_extra=1, n_total=resamples + 1)
+    """Relabel n_a + n_b seeds in all ways, if there are at most `EXACT_UP_TO`, else in `resamples` random ones.
+
+    The first n_a seeds are arm A. In equal arms one labelling of every two is left out, its mirror image.
+    """
+    columns = np.hstack([statistic.columns for statistic in statistics])
+    borders = np.cumsum([statistic.columns.shape[1] for statistic in statistics])[:-1]
+
+    def images(sums: Floats) -> Floats:
+        parts = np.split(sums, borders, axis=1)
+        return np.stack([s.image(part) for s, part in zip(statistics, parts, strict=True)], axis=1)
+
+    observed = images(columns[n_a:].sum(axis=0)[None, :])[0]
+    if can_enumerate(n_a, n_b):
+        free = columns[1:] if n_a == n_b else columns  # the first seed stays in arm A
+        total = math.comb(len(free), n_b)
+        return Labelled(
+            observed=observed, blocks=iter((images(_all_sums(free, n_b)),)), n_counted_extra=0, n_total=total
+        )
+    random = (images(labels @ columns) for labels in random_labellings(n_a, n_b, resamples, rng))
+    return Labelled(observed=observed, blocks=random, n_counted_extra=1, n_total=resamples + 1)
 
 
 def permute(statistic: Statistic, n_a: int, n_b: int, *, rng: np.random.Generator, resamples: int) -> Permutation:
-    """Relabel n_a + n_b seeds, the first n_a being arm A, and count labellings at least as extreme as this one.
-
-    Where there are more than `EXACT_UP_TO` labellings, `resamples` random ones are drawn.
-    """
-    labelled = label_arms(n_a, n_b, rng=rng, resamples=resamples)
-    bound = float(statistic(labelled.observed)[0]) - Labelled.TIE
-    count = labelled.n_counted_extra + sum(int(np.sum(statistic(block) >= bound)) for block in labelled.blocks)
+    """Relabel n_a + n_b seeds, and count labellings at least as extreme as this one; see :func:`label_arms`."""
+    labelled = label_arms([statistic], n_a, n_b, rng=rng, resamples=resamples)
+    bound = labelled.observed - Labelled.TIE
+    count = labelled.n_counted_extra + sum(int(np.sum(images >= bound)) for images in labelled.blocks)
     return Permutation(p_value=count / labelled.n_total, floor=floor_two_sample(n_a, n_b))
 
 
@@ -83,33 +108,35 @@ def permute_all(statistic: Statistic, n_a: int, n_b: int) -> Permutation:
     return permute(statistic, n_a, n_b, rng=np.random.default_rng(0), resamples=0)
 
 
-def studentised(values: Sample) -> Statistic:
+def studentised(values: Sample, n_a: int, n_b: int) -> Statistic:
     """Return the monotone image t^2 / (1 + t^2) of Welch's t for any labelling of the pooled values.
 
     Studentising keeps the test right in large samples when the spreads differ (Janssen 1997; Chung & Romano
     2013). The bounded image has no 0/0 where a labelling leaves both arms without spread.
     """
-    centred = values - values.mean()
+    centred = values - mean_of(values)
     scale = float(np.max(np.abs(centred)))
     z = centred / scale if scale > 0 else centred
-    columns = np.stack([z, z * z], axis=1)
-    n, (total, total_of_squares) = values.size, columns.sum(axis=0)
+    # In equal arms the sum of both arms' squares follows from the means: one column less to sum.
+    columns = z[:, None] if n_a == n_b else np.stack([z, z * z], axis=1)
+    total, total_of_squares = float(z.sum()), float(z @ z)
 
-    def statistic(labels: Floats) -> Floats:
-        n_b = labels[0].sum()
-        n_a = n - n_b
-        sums = labels @ columns
-        mean_b, mean_a = sums[:, 0] / n_b, (total - sums[:, 0]) / n_a
+    def image(sums: Floats) -> Floats:
+        in_b = sums[:, 0]
+        if n_a == n_b:  # the same in fewer steps: the means are in_b / n and -in_b / n
+            squared = np.square(in_b) * (4 / n_a**2)
+            return bounded_image(squared, (total_of_squares - squared * (n_a / 2)) / (n_a * (n_a - 1)))
+        mean_b, mean_a = in_b / n_b, (total - in_b) / n_a
+        squared = (mean_b - mean_a) ** 2
         ss_b = np.maximum(sums[:, 1] - n_b * mean_b**2, 0.0)
         ss_a = np.maximum(total_of_squares - sums[:, 1] - n_a * mean_a**2, 0.0)
-        squared = (mean_b - mean_a) ** 2
         if n_a == 1 or n_b == 1:
-            variance = (ss_a + ss_b) / (n - 2) * (1 / n_a + 1 / n_b)
+            variance = (ss_a + ss_b) / (n_a + n_b - 2) * (1 / n_a + 1 / n_b)
         else:
             variance = ss_a / (n_a * (n_a - 1)) + ss_b / (n_b * (n_b - 1))
         return bounded_image(squared, variance)
 
-    return statistic
+    return Statistic(columns, image)
 
 
 def bounded_image(squared: Floats, variance: Floats) -> Floats:
@@ -125,11 +152,14 @@ def sign_flips(differences: Sample, *, rng: np.random.Generator, resamples: int)
     z = differences / scale
     bound = abs(float(z.mean())) - Labelled.TIE
     if 2**n <= EXACT_UP_TO:
-        blocks, extra, total = iter([np.array(list(itertools.product((-1.0, 1.0), repeat=n)))]), 0, 2**n
+        sums = z[:1]  # the first sign stays: flipping all of them gives the same size
+        for value in z[1:]:
+            sums = np.concatenate([sums - value, sums + value])
+        blocks, extra, total = iter((sums,)), 0, sums.size
     else:
-        blocks = (rng.integers(0, 2, (size, n)) * 2.0 - 1.0 for size in _blocks(resamples, n))
+        blocks = ((rng.integers(0, 2, (size, n)) * 2.0 - 1.0) @ z for size in _blocks(resamples, n))
         extra, total = 1, resamples + 1
-    count = extra + sum(int(np.sum(np.abs(signs @ z) / n >= bound)) for signs in blocks)
+    count = extra + sum(int(np.sum(np.abs(sums) / n >= bound)) for sums in blocks)
     return Permutation(p_value=count / total, floor=floor_paired(n))
 
 
@@ -140,25 +170,56 @@ def _blocks(total: int, width: int) -> Iterator[int]:
         yield min(step, total - start)
 
 
-def _all_labellings(n_a: int, n_b: int) -> Iterator[Floats]:
-    """Yield every labelling once, choosing the smaller arm; blocks of bounded size."""
-    n, chosen = n_a + n_b, min(n_a, n_b)
-    choices = itertools.combinations(range(n), chosen)
-    for size in _blocks(math.comb(n, chosen), n):
-        flat = itertools.chain.from_iterable(itertools.islice(choices, size))
-        index = np.fromiter(flat, dtype=np.intp, count=size * chosen).reshape(size, chosen)
-        labels = np.full((size, n), float(n_b > n_a))
-        np.put_along_axis(labels, index, float(n_b <= n_a), axis=1)
-        yield labels
+def _all_sums(columns: Floats, n_chosen: int) -> Floats:
+    """Return the sums over every choice of so many rows, shape (n_choices, n_columns).
 
-
-def _random_labellings(n_a: int, n_b: int, resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
-    """Yield random labellings: every seed draws a key, and the n_b smallest keys go to arm B.
-
-    Partitioning keys takes a third of the time of shuffling labels. Two equal keys among 53 random bits, which would
-    give arm B a seed too many, come once in 10^13 labellings of 200 seeds.
+    Every choice is one of the first half of the rows and one of the second half.
     """
-    for size in _blocks(resamples, n_a + n_b):
-        keys = rng.random((size, n_a + n_b))
-        border = np.partition(keys, n_b - 1, axis=1)[:, n_b - 1 : n_b]
-        yield (keys <= border).astype(np.float64)
+    half = columns.shape[0] // 2
+    first, second = _sums_by_count(columns[:half]), _sums_by_count(columns[half:])
+    parts = [
+        (sums[:, :, None] + second[n_chosen - k][:, None, :]).reshape(columns.shape[1], -1)
+        for k, sums in first.items()
+        if n_chosen - k in second
+    ]
+    return np.concatenate(parts, axis=1).T
+
+
+def _sums_by_count(columns: Floats) -> dict[int, Floats]:
+    """Return for each number of chosen rows the sums over every such choice, shape (n_columns, n_choices)."""
+    sums = {0: np.zeros((columns.shape[1], 1))}
+    for row in columns[:, :, None]:
+        one_more = {k + 1: chosen + row for k, chosen in sums.items()}
+        sums = {
+            k: np.concatenate([part[k] for part in (sums, one_more) if k in part], axis=1) for k in range(len(sums) + 1)
+        }
+    return sums
+
+
+def random_labellings(n_a: int, n_b: int, resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
+    """Yield random labellings in blocks, shape (n_labellings, n_seeds): 1.0 where a seed goes to arm B.
+
+    Every seed goes to arm B by an independent draw; then seeds of the arm that got too many, drawn at random, change
+    sides. No seed is preferred at any step, so all labellings are equally likely; partitioning random keys takes three
+    times as long.
+    """
+    n = n_a + n_b
+    if n_a == n_b:
+        packed = np.frombuffer(rng.bytes(resamples * -(-n // 8)), dtype=np.uint8)
+        labels = np.unpackbits(packed.reshape(resamples, -1), axis=1, count=n)
+    else:
+        drawn = np.frombuffer(rng.bytes(resamples * n), dtype=np.uint8)
+        labels = (drawn < round(256 * n_b / n)).view(np.uint8).reshape(resamples, n)
+    excess = labels.sum(axis=1, dtype=np.int64) - n_b
+    rows = np.flatnonzero(excess)
+    while rows.size:
+        seeds = rng.integers(0, n, rows.size)
+        changes = labels[rows, seeds] == (excess[rows] > 0)
+        changing = rows[changes]
+        labels[changing, seeds[changes]] ^= 1
+        excess[changing] -= np.sign(excess[changing])
+        rows = rows[excess[rows] != 0]
+    start = 0
+    for size in _blocks(resamples, n):
+        yield labels[start : start + size].astype(np.float64)
+        start += size

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,9 +46,41 @@ class Reading:
         """Return one sentence: ``runs.csv: 6 runs, metric val_acc (last of 90 by `epoch`), seeds by `seed`.``"""
         last = "" if self.clock is None else f" (last of {self.n_points} by `{self.clock}`)"
         arms = "" if not self.arms_by else ", arms by " + " and ".join(f"`{name}`" for name in self.arms_by)
-        seeds = ", no seed column" if self.seeds_by is None else f", seeds by `{self.seeds_by}`"
+        assumed = ", no seed column: each run counts as a seed" if self.n_runs > 1 else ""
+        seeds = assumed if self.seeds_by is None else f", seeds by `{self.seeds_by}`"
         runs = f"{self.n_runs} run{'' if self.n_runs == 1 else 's'}"
         return f"{self.file}: {runs}, metric {self.metric}{last}{arms}{seeds}"
+
+    def with_arm(self, other: Reading) -> Reading:
+        """Return what was read with another arm of the same file."""
+        return replace(
+            self,
+            n_runs=self.n_runs + other.n_runs,
+            clock=self.clock or other.clock,
+            n_points=max(self.n_points or 0, other.n_points or 0) or None,
+            arms_by=tuple(dict.fromkeys((*self.arms_by, *other.arms_by))),
+            seeds_by=self.seeds_by or other.seeds_by,
+            notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
+        )
+
+
+class Readings(tuple[Reading, ...]):
+    """What was read from each file of an answer."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any] | None:
+        """Return what `--json` has under ``read``: of one file, of all files together and each, or nothing."""
+        if not self:
+            return None
+        each = [asdict(reading) for reading in self]
+        if len(each) == 1:
+            return each[0]
+        together = asdict(reduce(Reading.with_arm, self))
+        return {**together, "file": ", ".join(reading.file for reading in self), "files": each}
+
+
+NOTHING_READ = Readings()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

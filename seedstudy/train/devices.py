@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 from datetime import timedelta
+from typing import Literal
 
 import torch
 from accelerate import Accelerator
@@ -26,24 +27,48 @@ _LONGEST_WAIT = timedelta(days=30)
 def accelerator_of(recipe: Recipe) -> Accelerator:
     """Return this process's Accelerator.
 
-    ``precision = "mixed"`` means bfloat16 on GPUs and TPUs, and float32 on CPUs: few of them have bfloat16 in hardware
-    (AMX), and a recipe's numbers should not depend on the CPU. ``"bfloat16"`` means bfloat16 everywhere. XLA is used
-    where the environment names its device (``PJRT_DEVICE=TPU``, set by the local engine).
+    XLA is used where the environment names its device (``PJRT_DEVICE=TPU``, set by the local engine).
     """
     is_xla = "PJRT_DEVICE" in os.environ
-    has_bf16 = torch.cuda.is_available() or os.environ.get("PJRT_DEVICE") == "TPU"
-    is_bf16 = recipe.precision == "bfloat16" or (recipe.precision == "mixed" and has_bf16)
     # accelerate keeps the first precision for the whole process, but a worker trains recipes of both.
     AcceleratorState._reset_state()
     return Accelerator(
         cpu=not is_xla and not torch.cuda.is_available(),
-        mixed_precision="bf16" if is_bf16 else "no",
+        mixed_precision=_autocast_of(recipe),
         kwargs_handlers=[
             # processes.RunningStatistics synchronises batch-norm statistics.
             DistributedDataParallelKwargs(broadcast_buffers=False),
             InitProcessGroupKwargs(timeout=_LONGEST_WAIT),
         ],
     )
+
+
+def _autocast_of(recipe: Recipe) -> Literal["no", "bf16", "fp16"]:
+    """Return what a recipe's ``precision`` means on this device, in accelerate's words.
+
+    ``"mixed"`` is bfloat16 on TPUs and on GPUs that have it, float16 with a scaled loss on older GPUs, and float32 on
+    CPUs: few of them have bfloat16 in hardware (AMX), and a recipe's numbers should not depend on the CPU.
+    ``"bfloat16"`` is bfloat16 everywhere.
+    """
+    if recipe.precision == "float32":
+        return "no"
+    if recipe.precision == "bfloat16" or os.environ.get("PJRT_DEVICE") == "TPU":
+        return "bf16"
+    if not torch.cuda.is_available():
+        return "no"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def arithmetic_of(accelerator: Accelerator) -> dict[str, str]:
+    """Return the number formats that an accelerator computes in, for the record of a trial."""
+    names = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
+    formats = {"precision": names[accelerator.mixed_precision]}
+    if accelerator.device.type == "cuda":  # of what is not autocast
+        is_tf32 = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        formats |= dict(
+            zip(("convolutions", "matmul"), ("tf32" if each else "float32" for each in is_tf32), strict=True)
+        )
+    return formats
 
 
 def seed_xla(device: torch.device, seed: int) -> None:

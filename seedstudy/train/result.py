@@ -110,7 +110,7 @@ def _provenance(accelerator: Accelerator, trial: Trial, n_stacked: int) -> dict[
         "host": platform.node(),
         "threads": torch.get_num_threads(),
         "n_processes": accelerator.num_processes,
-        "precision": "bfloat16" if accelerator.mixed_precision == "bf16" else "float32",
+        **devices.arithmetic_of(accelerator),
         "augment": trial.augment,
         "stack": n_stacked,
         "peak_mem_bytes": devices.peak_mem_bytes(device),

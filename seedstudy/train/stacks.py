@@ -244,6 +244,7 @@ class Stack:
                 self._accelerator.backward(loss.sum())
             losses += loss.detach()
         if self.recipe.clip_grad_norm is not None:
+            self._accelerator.unscale_gradients(self.optimizer)
             clip_grad_norms_(self._network, self.recipe.clip_grad_norm, len(updates))
         self.optimizer.step()
         self.optimizer.zero_grad()

@@ -61,6 +61,11 @@ class _Decoder:
             return torch.from_numpy(np.asarray(self._transform(image)))
 
 
+def _as_it_is(chunk: Any) -> Any:
+    """Collate nothing; a function of the module, because processes that are not forked must be able to unpickle it."""
+    return chunk
+
+
 class _Loader:
     """Chunks of items in, decoded chunks on the device out, in order."""
 
@@ -72,7 +77,7 @@ class _Loader:
             _Decoder(images, transform),  # type: ignore[arg-type]  # DataLoader calls __getitems__ alone
             batch_sampler=self,
             num_workers=n_workers,
-            collate_fn=lambda chunk: chunk,
+            collate_fn=_as_it_is,
             pin_memory=device.type == "cuda",
             persistent_workers=n_workers > 0,
             prefetch_factor=4 if n_workers else None,

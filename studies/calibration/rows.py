@@ -8,11 +8,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 import seedstudy as ss
 from seedstudy.stats import doubt, effect, rank, variance, welch
-from seedstudy.stats.permutation import Labelled, floor_paired, floor_two_sample, label_arms, studentised
+from seedstudy.stats.permutation import (
+    Labelled,
+    floor_paired,
+    floor_two_sample,
+    permute,
+    random_labellings,
+    studentised,
+)
 from seedstudy.stats.welch import TDistance
 from studies.calibration.designs import ALPHA, LEVEL, Rows
 
@@ -105,8 +112,8 @@ class Comparisons:
         to_d = math.sqrt(1 / self.n_a + 1 / self.n_b)
         with np.errstate(invalid="ignore", divide="ignore"):
             statistic = welch.student(*self.moments).statistic
-            low, high = effect.standardised_limits(statistic, self.n_a + self.n_b - 2.0, to_d, LEVEL)
-        return np.where(self.no_spread, np.nan, low), np.where(self.no_spread, np.nan, high)
+            low, high = effect.noncentrality_limits(statistic, self.n_a + self.n_b - 2.0, LEVEL)
+        return np.where(self.no_spread, np.nan, to_d * low), np.where(self.no_spread, np.nan, to_d * high)
 
     @cached_property
     def placements(self) -> tuple[Rows, Rows]:
@@ -117,12 +124,32 @@ class Comparisons:
 
     @cached_property
     def prob_b_greater(self) -> tuple[Rows, Rows]:
+        """The printed interval: of normal seeds, or by ranks."""
+        if min(self.n_a, self.n_b) >= effect.FEWEST_FOR_RANKS:
+            return self.prob_by_ranks
+        with np.errstate(invalid="ignore", divide="ignore"):
+            low, high = effect.prob_greater_normal_limits(self.t, self.spread, LEVEL)
+        by_ranks = self.prob_by_ranks if self.no_spread.any() else (low, high)
+        return np.where(self.no_spread, by_ranks[0], low), np.where(self.no_spread, by_ranks[1], high)
+
+    @property
+    def spread(self) -> Rows:
+        """Std of the difference of one seed of each arm."""
+        return np.asarray(self.t.se * math.sqrt(self.n_a) if self.paired else np.hypot(self.sd_a, self.sd_b))
+
+    @cached_property
+    def prob_by_ranks(self) -> tuple[Rows, Rows]:
         return effect.prob_greater_limits(*effect.prob_greater_moments(*self.placements), self.n_a, self.n_b, LEVEL)
 
     @cached_property
     def single_run_error(self) -> Rows:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(effect.contrary_new(self.t, np.square(self.sd_a) + np.square(self.sd_b)))
+        """The printed chance that single seeds come out against the order of the means."""
+        if min(self.n_a, self.n_b) >= effect.FEWEST_FOR_RANKS:
+            theta = effect.prob_greater_moments(*self.placements)[0]
+        else:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                theta = special.ndtr(self.t.difference / self.spread)
+        return np.where(self.t.difference > 0.0, 1.0 - theta, theta)
 
     @cached_property
     def mann_whitney_p(self) -> Rows:
@@ -150,15 +177,19 @@ class Comparisons:
         return np.asarray((n_below > n_cut) & (n_below < self.n_a * self.n_b - n_cut))
 
     def permutation_p(self, rng: np.random.Generator) -> Rows:
-        """Return the permutation p: all labellings up to 1,000, else 999 random ones, the same for all rows."""
-        labelled = label_arms(self.n_a, self.n_b, rng=rng, resamples=_RANDOM_LABELLINGS, exact_up_to=_EXACT_UP_TO)
-        labels = np.concatenate(list(labelled.blocks))
-        counts = []
+        """Return the permutation p: exact up to 1,000 labellings, else by 999 random ones."""
+        resamples, exact = _RANDOM_LABELLINGS, math.comb(self.n_a + self.n_b, self.n_a) <= _EXACT_UP_TO
+        if not exact:
+            labels = np.concatenate(list(random_labellings(self.n_a, self.n_b, resamples, rng)))
+        p_values = []
         for row in np.concatenate([self.a, self.b], axis=1):
-            statistic = studentised(row)
-            bound = statistic(labelled.observed)[0] - Labelled.TIE
-            counts.append(labelled.n_counted_extra + int(np.sum(statistic(labels) >= bound)))
-        return np.array(counts) / labelled.n_total
+            statistic = studentised(row, self.n_a, self.n_b)
+            if exact:
+                p_values.append(permute(statistic, self.n_a, self.n_b, rng=rng, resamples=0).p_value)
+                continue
+            bound = statistic.image(statistic.columns[self.n_a :].sum(axis=0)[None, :])[0] - Labelled.TIE
+            p_values.append((1 + np.sum(statistic.image(labels @ statistic.columns) >= bound)) / (1 + resamples))
+        return np.array(p_values)
 
     def check(self) -> None:
         """Compare what was computed so far with `seedstudy.compare` and the functions behind its details.

@@ -16,8 +16,9 @@ from pathlib import Path
 import polars as pl
 
 from seedstudy.errors import SeedstudyError
-from seedstudy.read.groups import Request, read_groups
+from seedstudy.read.groups import read_groups
 from seedstudy.read.published import read_published_table
+from seedstudy.read.request import Request
 from seedstudy.recipes import reader as recipes
 from seedstudy.store.store import Store
 from seedstudy.study.study import load_study

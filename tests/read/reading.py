@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from seedstudy.errors import SeedstudyError
-from seedstudy.read.groups import Request, read_groups
+from seedstudy.read.groups import read_groups
+from seedstudy.read.request import Request
 from seedstudy.study.group import Group
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from seedstudy.errors import SeedstudyError
 from seedstudy.read.counts import trials_of_files
-from seedstudy.read.groups import Request
+from seedstudy.read.request import Request
 from tests.read.reading import write
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seedstudy.read.logs import parse_selector
+from seedstudy.read.selector import parse_selector
 from tests.read.reading import only, refused, write
 
 TIMM = "epoch,train_loss,eval_loss,eval_top1,eval_top5,lr\n0,6.9,6.8,{0},1.0,0.1\n1,5.0,3.1,{1},90.0,0.0\n"

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from seedstudy.errors import SeedstudyError
-from seedstudy.read.groups import Request
 from seedstudy.read.published import (
     gpu_hours,
     group_of_mean_and_std,
@@ -16,6 +15,7 @@ from seedstudy.read.published import (
     reference_stds,
     timm_top1,
 )
+from seedstudy.read.request import Request
 from seedstudy.study.group import Moments
 from tests.imagenet_tree import SHARED
 

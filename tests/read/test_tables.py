@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from seedstudy.read.tables import read_table
+from seedstudy.read.parse import read_table
 from tests.read.reading import only, refused, write
 
 
@@ -93,5 +93,5 @@ def test_parquet_without_nested_values_and_with_categories_as_text() -> None:
     pl.DataFrame({"method": ["a", "a", "b"], "top1": [79.1, 79.2, 79.3], "labels": [[1], [2], [3]]}).with_columns(
         pl.col("method").cast(pl.Categorical)
     ).write_parquet("x.parquet")
-    assert read_table(Path("x.parquet")).schema == {"method": pl.String, "top1": pl.Float64}
+    assert read_table(Path("x.parquet")).frame.schema == {"method": pl.String, "top1": pl.Float64}
     assert 'column "method" holds a, b' in refused("x.parquet")

@@ -16,7 +16,7 @@ def test_hedges_g_by_hand_and_its_interval_by_the_noncentral_t():
     to_d = math.sqrt(1 / 5 + 1 / 8)
     t = 3.0 / (pooled * to_d)
     for end, tail in ((g.low, 0.95), (g.high, 0.05)):
-        assert stats.nct.cdf(t, 11, end / (j * to_d)) == pytest.approx(tail, abs=1e-6)
+        assert stats.nct.cdf(t, 11, end / to_d) == pytest.approx(tail, abs=1e-6)  # without J: the limits have no bias
     exact_j = math.gamma(5.5) / (math.sqrt(5.5) * math.gamma(5.0))
     assert effect.small_sample_factor(11) == pytest.approx(exact_j, abs=4e-4)
 
@@ -71,27 +71,59 @@ def test_pairs_won_and_tied():
     assert (result.low, result.high) == pytest.approx(effect.wilson_limits(2.5, 4, 0.95))
 
 
-def test_single_run_error_is_the_chance_of_the_other_order_for_new_seeds():
-    # For many seeds the normal probability of the difference of two seeds.
-    result = effect.contrary_order(0.0, 1.0, 10_000, 1.0, 2.0, 10_000)
-    assert result == pytest.approx(stats.norm.cdf(-1 / math.sqrt(5)), abs=1e-3)
-    # For few: predictive, so nearer to one half.
-    few = effect.contrary_order(0.0, 1.0, 3, 1.0, 2.0, 3)
-    assert result < few < 0.5
-    t = 1.0 / math.sqrt((1 + 4) * (1 + 1 / 3))
-    df = (5 / 3) ** 2 / ((1 / 3) ** 2 / 2 + (4 / 3) ** 2 / 2)
-    assert few == pytest.approx(stats.t.cdf(-t, df))
+@pytest.mark.parametrize(
+    ("statistic", "df", "low", "high"),  # by mpmath, 25 digits: quadrature over the chi density and a root finder
+    [
+        (0.0, 4.0, -1.959963984540, 1.959963984540),
+        (0.5, 3.0, -1.534376297057, 2.458955811782),
+        (2.5, 1.7, -0.677243620937, 5.538921539025),
+        (8.0, 2.0, 0.871413525032, 15.57082461643),
+        (-8.0, 18.3, -11.19225386337, -4.725949097333),
+        (300.0, 4.0, 104.3882280797, 500.7315606434),
+        (1e5, 2.0, 15911.57059795, 192064.5582806),
+    ],
+)
+def test_noncentrality_limits_by_mpmath(statistic, df, low, high):
+    assert effect.noncentrality_limits(statistic, df, 0.95) == pytest.approx((low, high), rel=5e-5)
 
 
-def test_single_run_error_of_one_run_against_a_sweep_and_of_pairs():
+@pytest.mark.parametrize(("n_a", "n_b", "gap"), [(2, 2, 3.0), (3, 3, 2.0), (5, 4, 1.0), (12, 20, 0.6)])
+def test_the_chance_of_normal_seeds_and_its_limits_by_the_noncentral_t(n_a, n_b, gap):
+    a, b = np.arange(float(n_a)), 2.0 * np.arange(float(n_b)) + gap
+    result = compare(a, b, rng=np.random.default_rng(0))
+    prob, spread = result.prob_b_greater, math.hypot(result.sd_a, result.sd_b)
+    assert prob.value == pytest.approx(stats.norm.cdf(result.difference.value / spread))
+    for end, tail in ((prob.low, 0.975), (prob.high, 0.025)):
+        noncentrality = stats.norm.ppf(end) * spread / result.se
+        assert stats.nct.cdf(result.statistic, result.df, noncentrality) == pytest.approx(tail, abs=1e-6)
+    assert "normal seeds" in prob.warnings[0]
+
+
+def test_one_number_for_how_often_a_seed_of_b_beats_one_of_a():
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(size=(2, 7))
+    for x, y, options in ((a, b, {}), (b, a, {}), (a, [2.0], {}), (a, b, {"paired": True}), (a, a, {})):
+        result = compare(x, y, rng=rng, **options)
+        theta = result.prob_b_greater.value
+        assert result.single_run_error == pytest.approx(min(theta, 1 - theta))
+    many = rng.normal(size=(2, effect.FEWEST_FOR_RANKS))
+    assert compare(*many, rng=rng).prob_b_greater.method == "newcombe-brunner-munzel"
+    assert compare(*many, rng=rng, paired=True).prob_b_greater.method == "wilson-pairs"
+    assert compare(many[0], many[1][1:], rng=rng).prob_b_greater.method == "reiser-guttman"
+    assert compare([1.0, 1.0], [2.0, 2.0], rng=rng).prob_b_greater.method == "newcombe-brunner-munzel"
+
+
+def test_one_run_against_a_sweep_and_pairs():
     sweep = np.array([1.0, 2.0, 3.0, 4.0])
     result = compare(sweep, [6.0], rng=np.random.default_rng(0))
-    t = 3.5 / (np.std(sweep, ddof=1) * math.sqrt(2 + 1 / 4 + 1))
-    assert result.single_run_error == pytest.approx(stats.t.cdf(-t, 3))
+    sd = np.std(sweep, ddof=1)
+    assert result.prob_b_greater.value == pytest.approx(stats.norm.cdf(3.5 / (sd * math.sqrt(2))))
     a, b = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.5, 2.0, 4.5, 4.2])
     pairs = compare(a, b, rng=np.random.default_rng(0), paired=True)
-    t = np.mean(b - a) / (np.std(b - a, ddof=1) * math.sqrt(1 + 1 / 4))
-    assert pairs.single_run_error == pytest.approx(stats.t.cdf(-t, 3))
+    eta = np.mean(b - a) / np.std(b - a, ddof=1)
+    assert pairs.prob_b_greater.value == pytest.approx(stats.norm.cdf(eta))
+    low = stats.norm.ppf(pairs.prob_b_greater.low) * 2
+    assert stats.nct.cdf(eta * 2, 3, low) == pytest.approx(0.975, abs=1e-6)
 
 
 def test_g_of_pairs_is_in_units_of_the_average_std():
@@ -125,7 +157,10 @@ def test_the_interval_of_the_probability_warns_where_calibration_saw_it_fail():
 
     assert "unequal numbers" in warnings(np.arange(9), np.arange(3) + 2)
     assert "unequal numbers" in warnings(np.arange(3), np.arange(5))
-    assert warnings(np.arange(4), np.arange(3)) == ""
+    assert "unequal numbers" not in warnings(np.arange(4), np.arange(3))
+    assert "by ranks alone the interval of P(B > A) always holds .5" in warnings(np.arange(4), np.arange(4))
+    assert "5 seeds per arm" in warnings(np.arange(4), np.arange(4))
+    assert warnings(np.arange(5), np.arange(5)) == ""
     assert warnings(np.arange(12), np.arange(4)) == ""
     calm, far = np.arange(20.0), np.append(np.arange(19.0), 90.0)
     assert "outliers" in warnings(far, calm + 18)

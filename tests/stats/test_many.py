@@ -96,7 +96,7 @@ def test_max_t_of_many_seeds_draws_labellings():
 def test_max_t_in_blocks_is_the_permutation_test_with_the_same_labellings():
     draws = np.random.default_rng(0)
     a, b = draws.normal(0, 1, 250), draws.normal(0.15, 1, 250)
-    alone = permute(studentised(np.concatenate([a, b])), 250, 250, rng=rng(), resamples=9999)
+    alone = permute(studentised(np.concatenate([a, b]), 250, 250), 250, 250, rng=rng(), resamples=9999)
     assert max_t(a[:, None], b[:, None], rng=rng()) == (alone.p_value,)
     assert 0.01 < alone.p_value < 0.5
 
@@ -105,10 +105,10 @@ def test_max_t_steps_down_by_hand():
     # Two eval sets, exact: the larger statistic is compared with the maximum, the smaller with itself.
     draws = np.random.default_rng(2)
     a, b = draws.normal(0, 1, (4, 2)), draws.normal([2.0, 0.8], 1, (4, 2))
-    labels = np.concatenate(list(label_arms(4, 4, rng=rng(), resamples=0).blocks))
-    first, second = (studentised(np.concatenate([a[:, i], b[:, i]]))(labels) for i in (0, 1))
-    observed = np.array([[0.0] * 4 + [1.0] * 4])
-    seen = [studentised(np.concatenate([a[:, i], b[:, i]]))(observed)[0] for i in (0, 1)]
+    statistics = [studentised(np.concatenate([a[:, i], b[:, i]]), 4, 4) for i in (0, 1)]
+    labelled = label_arms(statistics, 4, 4, rng=rng(), resamples=0)
+    first, second = np.concatenate(list(labelled.blocks)).T
+    seen = labelled.observed
     assert seen[0] > seen[1]
     p_first = np.mean(np.maximum(first, second) >= seen[0] - 1e-9)
     p_second = max(np.mean(second >= seen[1] - 1e-9), p_first)

@@ -3,34 +3,49 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
+from seedstudy.stats import permutation
 from seedstudy.stats.permutation import (
     EXACT_UP_TO,
     label_arms,
     permute,
+    permute_all,
+    random_labellings,
     sign_flips,
     studentised,
 )
 
 
-def labellings(n_a, n_b, *, exact_up_to=1000, resamples=0):
-    rng = np.random.default_rng(0)
-    labelled = label_arms(n_a, n_b, rng=rng, exact_up_to=exact_up_to, resamples=resamples)
-    return np.concatenate(list(labelled.blocks)), labelled.n_counted_extra
+def every_labelling(n_a, n_b):
+    """Return all labellings: the sums of the columns of the identity are the labels themselves."""
+    return permutation._all_sums(np.eye(n_a + n_b), n_b)
 
 
-@pytest.mark.parametrize(("n_a", "n_b"), [(2, 5), (5, 2), (3, 3), (1, 4)])
+@pytest.mark.parametrize(("n_a", "n_b"), [(2, 5), (5, 2), (3, 3), (1, 4), (4, 1), (6, 7)])
 def test_every_labelling_is_tried_once(n_a, n_b):
-    labels, extra = labellings(n_a, n_b)
-    assert extra == 0
+    labels = every_labelling(n_a, n_b)
     assert labels.shape == (math.comb(n_a + n_b, n_a), n_a + n_b)
     assert set(labels.sum(axis=1)) == {n_b}
+    assert set(labels.ravel()) == {0.0, 1.0}
     assert len({tuple(row) for row in labels.tolist()}) == labels.shape[0]
 
 
+@pytest.mark.parametrize(("n_a", "n_b"), [(3, 3), (4, 2), (2, 4), (5, 5), (1, 6)])
+def test_all_labellings_by_hand(n_a, n_b):
+    values = np.random.default_rng(n_a).normal(size=n_a + n_b)
+    t = []
+    for picks in itertools.combinations(range(n_a + n_b), n_b):
+        rest = [i for i in range(n_a + n_b) if i not in picks]
+        t.append(abs(stats.ttest_ind(values[list(picks)], values[rest], equal_var=min(n_a, n_b) == 1).statistic))
+    seen = t[-1]  # the last seeds are arm B
+    expected = np.mean(np.array(t) >= seen - 1e-9)
+    assert permute_all(studentised(values, n_a, n_b), n_a, n_b).p_value == pytest.approx(expected)
+
+
 def test_random_labellings_keep_the_sizes_and_count_the_observed_one():
-    labels, extra = labellings(3, 30, exact_up_to=10, resamples=500)
-    assert (labels.shape, extra) == ((500, 33), 1)
+    labels = np.concatenate(list(random_labellings(3, 30, 500, np.random.default_rng(0))))
+    assert labels.shape == (500, 33)
     assert set(labels.sum(axis=1)) == {30}
     assert labels.mean(axis=0) == pytest.approx(30 / 33, abs=0.06)
 
@@ -38,45 +53,46 @@ def test_random_labellings_keep_the_sizes_and_count_the_observed_one():
 def test_exact_up_to_the_stated_number():
     rng = np.random.default_rng(0)
     assert math.comb(20, 10) <= EXACT_UP_TO < math.comb(21, 10)
-    exact, monte_carlo = (label_arms(10, n, rng=rng, resamples=9) for n in (10, 11))
-    assert (exact.n_total, exact.n_counted_extra) == (math.comb(20, 10), 0)
+    exact, monte_carlo = (
+        label_arms([studentised(rng.normal(size=10 + n), 10, n)], 10, n, rng=rng, resamples=9) for n in (10, 11)
+    )
+    assert (exact.n_total, exact.n_counted_extra) == (math.comb(20, 10) // 2, 0)
     assert (monte_carlo.n_total, monte_carlo.n_counted_extra) == (10, 1)
 
 
-def test_the_image_of_t_orders_like_t():
-    from scipy import stats
+def image(values, label):
+    """Return the image of one labelling, given as 0 for A and 1 for B."""
+    label = np.asarray(label, dtype=float)
+    statistic = studentised(values, int(np.sum(label == 0)), int(np.sum(label == 1)))
+    return statistic.image((label @ statistic.columns)[None, :])[0]
 
+
+@pytest.mark.parametrize("label", [(0, 1, 1, 0, 1, 1), (0, 1, 0, 1, 0, 1)])
+def test_the_image_of_t_orders_like_t(label):
     values = np.array([3.0, 1.0, 4.0, 1.5, 9.0, 2.6])
-    statistic = studentised(values)
-    labels, _ = labellings(2, 4)
-    splits = [(values[row], values[~row]) for row in labels.astype(bool)]
-    t2 = np.array([stats.ttest_ind(x, y, equal_var=False).statistic ** 2 for x, y in splits])
-    assert statistic(labels) == pytest.approx(t2 / (1 + t2))
+    in_b = np.array(label, dtype=bool)
+    t2 = stats.ttest_ind(values[in_b], values[~in_b], equal_var=False).statistic ** 2
+    assert image(values, label) == pytest.approx(t2 / (1 + t2))
 
 
 def test_labellings_without_spread_are_the_most_extreme_or_say_nothing():
-    assert studentised(np.array([1.0, 1.0, 2.0, 2.0]))(np.array([[0.0, 0.0, 1.0, 1.0]]))[0] == pytest.approx(1.0)
-    assert studentised(np.ones(4))(np.array([[0.0, 0.0, 1.0, 1.0]]))[0] == 0.0
+    assert image(np.array([1.0, 1.0, 2.0, 2.0]), (0, 0, 1, 1)) == pytest.approx(1.0)
+    assert image(np.ones(4), (0, 0, 1, 1)) == 0.0
     # Rounding must not make a constant sample look different from itself.
-    assert studentised(np.full(4, 0.1 + 0.2))(np.array([[0.0, 0.0, 1.0, 1.0]]))[0] == 0.0
+    for n in range(3, 12):
+        assert image(np.full(n, 0.1 + 0.2), [0] * (n - 2) + [1, 1]) == 0.0
 
 
 def test_one_seed_against_several_uses_the_pooled_spread():
-    from scipy import stats
-
-    values = np.array([1.0, 2.0, 4.0, 9.0])
-    labels = np.array([[0.0, 0.0, 0.0, 1.0]])
     t = stats.ttest_ind([9.0], [1.0, 2.0, 4.0]).statistic
-    assert studentised(values)(labels)[0] == pytest.approx(t**2 / (1 + t**2))
+    assert image(np.array([1.0, 2.0, 4.0, 9.0]), (0, 0, 0, 1)) == pytest.approx(t**2 / (1 + t**2))
 
 
 def test_monte_carlo_comes_near_the_exact_p():
     rng = np.random.default_rng(0)
     a, b = rng.normal(0, 1, 11), rng.normal(0.8, 1, 12)
     values = np.concatenate([a, b])
-    first = permute(studentised(values), 11, 12, rng=np.random.default_rng(1), resamples=20_000)
-    from scipy import stats
-
+    first = permute(studentised(values, 11, 12), 11, 12, rng=np.random.default_rng(1), resamples=20_000)
     assert first.p_value == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue, abs=0.02)
     assert round(first.p_value * 20_001) >= 1
 
@@ -88,25 +104,20 @@ def test_sign_flips_are_exact_and_then_random():
     assert result.p_value == pytest.approx(np.mean(np.array(means) >= abs(d.mean()) - 1e-12))
     assert result.floor == 0.125
     many = np.random.default_rng(2).normal(0.3, 1, 30)
-    from scipy import stats
-
     random = sign_flips(many, rng=np.random.default_rng(0), resamples=20_000)
     assert round(random.p_value * 20_001) == pytest.approx(random.p_value * 20_001)
     assert random.p_value == pytest.approx(stats.ttest_1samp(many, 0).pvalue, abs=0.02)
     assert sign_flips(np.zeros(3), rng=np.random.default_rng(0), resamples=0).p_value == 1.0
 
 
-def test_random_labellings_are_equally_likely_and_the_same_whatever_the_blocks(monkeypatch):
-    from scipy import stats
-
-    from seedstudy.stats import permutation
-
+@pytest.mark.parametrize(("n_a", "n_b"), [(3, 2), (3, 3), (5, 1)])
+def test_random_labellings_are_equally_likely_and_the_same_whatever_the_blocks(monkeypatch, n_a, n_b):
     def draw():
-        return labellings(3, 2, exact_up_to=1, resamples=20_001)[0]
+        return np.concatenate(list(random_labellings(n_a, n_b, 20_001, np.random.default_rng(0))))
 
     labels = draw()
     _, counts = np.unique(labels, axis=0, return_counts=True)
-    assert counts.size == math.comb(5, 2)
+    assert counts.size == math.comb(n_a + n_b, n_a)
     assert counts.sum() == 20_001
     assert stats.chisquare(counts).pvalue > 0.01
     monkeypatch.setattr(permutation, "_CELLS_AT_ONCE", 1_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,6 +89,24 @@ def test_worker_processes_decide_nothing(
     recipe = with_values(recipe, values)
     here = epoch_of(stored, recipe)
     monkeypatch.setenv("SEEDSTUDY_LOADERS", "2")
+    assert same(epoch_of(stored, recipe), here)
+
+
+@pytest.fixture
+def start_method(request: pytest.FixtureRequest) -> Iterator[None]:
+    usual = torch.multiprocessing.get_start_method()
+    torch.multiprocessing.set_start_method(request.param, force=True)
+    yield
+    torch.multiprocessing.set_start_method(usual, force=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"], indirect=True)
+@pytest.mark.usefixtures("start_method")
+def test_worker_processes_need_not_be_forked(stored: Dataset, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On macOS processes are spawned; from Python 3.14 on, Linux has a fork server."""
+    here = epoch_of(stored, recipe)
+    monkeypatch.setenv("SEEDSTUDY_LOADERS", "1")
     assert same(epoch_of(stored, recipe), here)
 
 

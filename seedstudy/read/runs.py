@@ -1,0 +1,218 @@
+"""Rows of a table -> runs: which rows belong together, and the last measured point of each.
+
+Epochs are never counted as seeds. A clock that starts again in one file is refused, because the file does not say
+whether a second run begins there; a resumed run that repeats a few epochs keeps its last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from seedstudy.errors import StudyError
+from seedstudy.read.names import words_of
+from seedstudy.read.roles import AS_ASKED, Columns, names_of
+from seedstudy.read.table import FILE, Role, quoted_column
+
+LAST = "last epoch"
+"""Column that is added: where along the clock the result of a run was measured."""
+_ROW = "row of the file"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Runs:
+    """One row per run, with the columns that are constant within each run, and its measures."""
+
+    frame: pl.DataFrame
+    clock: str | None = None
+    """The column that counts within a run; None where each row is a run."""
+    n_points: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def runs_of(frame: pl.DataFrame, columns: Columns, measures: Sequence[str], where: str) -> Runs:
+    """Return the runs of a table by their last measured point.
+
+    Raises StudyError where rows of one run cannot be ordered, or a clock starts again.
+    """
+    clocks = [name for name in names_of(columns, Role.CLOCK) if name in frame.columns and name not in measures]
+    for name in clocks:
+        if not frame[name].dtype.is_numeric() and frame[name].null_count() < frame.height:
+            raise StudyError(f'{where}: column "{name}" is not a number in every line; repair the file.')
+    clocks = [name for name in clocks if frame[name].dtype.is_numeric()]
+    measured = frame.filter(pl.any_horizontal(pl.col(*measures).is_not_null()))
+    if not clocks or measured.is_empty():
+        return Runs(frame=frame)
+    clocks = sorted(clocks, key=lambda name: (measured[name].null_count() > 0, measured[name].n_unique()))
+    keys = _keys(measured, columns, clocks)
+    is_curve = measured.height > (measured.select(keys).unique().height if keys else 1)
+    if not keys and measured.height > 1 and measured.select(clocks).unique().height == 1:
+        return Runs(frame=frame)  # one row per run, and a column for how long they all trained
+    notes = list[str]()
+    runs, n_points = [], 0
+    constant = _constant_within(measured, keys, columns)
+    for key, rows in _groups(frame, keys):
+        name = _name_of(key, keys)
+        usable = rows.filter(pl.any_horizontal(pl.col(*measures).is_not_null()))
+        if usable.is_empty():
+            usable = rows.tail(1)
+        else:
+            notes += _restart(usable, clocks[-1:] if len(clocks) > 1 else clocks, clocks, measures, f"{where}{name}")
+        ordered = usable.sort(clocks, maintain_order=True)
+        ordered, after = _before_the_end(ordered, rows, clocks, measures)
+        if after:
+            notes.append(f"{after}{name}")
+        n_points = max(n_points, ordered.select(clocks).unique().height)
+        last = {column: rows[column].drop_nulls().tail(1) for column in constant}
+        last |= {column: ordered[column].drop_nulls().tail(1) for column in measures}
+        row = {column: cells[0] if cells.len() else None for column, cells in last.items()}
+        shown = ordered.filter(pl.any_horizontal(pl.col(*measures).is_not_null()))
+        row[LAST] = shown[clocks[0]].max() if shown.height else None
+        runs.append(row)
+    schema = {name: frame.schema[name] for name in [*constant, *[m for m in measures if m not in constant]]}
+    reduced = pl.DataFrame(runs, schema={**schema, LAST: pl.Float64}, strict=False)
+    notes += _ended_early(reduced, columns, clocks[0]) if is_curve or reduced.height > 1 else []
+    return Runs(
+        frame=reduced,
+        clock=clocks[0] if is_curve or measured.height == 1 else None,
+        n_points=n_points,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _groups(frame: pl.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[object, ...], pl.DataFrame]]:
+    if not keys:
+        yield (), frame
+        return
+    yield from frame.group_by(keys, maintain_order=True)
+
+
+def _keys(measured: pl.DataFrame, columns: Columns, clocks: Sequence[str]) -> list[str]:
+    """Return the columns that tell runs apart: what names a run, then settings, as far as a clock value repeats."""
+    roles = (Role.SEED, Role.IDENTITY, Role.RECIPE, Role.MODEL, Role.DATA, Role.EVAL_SET)
+    keys = [name for name in names_of(columns, *roles) if name in measured.columns]
+    if _rises(measured, clocks):
+        keys = [
+            name
+            for name in keys
+            if columns[name].role is not Role.IDENTITY or measured[name].n_unique() < measured.height
+        ]
+    if FILE in keys and any(columns[name].role in (Role.SEED, Role.IDENTITY) for name in keys if name != FILE):
+        keys.remove(FILE)
+    settings = [name for name in names_of(columns, Role.CONFIGURATION) if name in measured.columns]
+    settings.sort(key=lambda name: measured[name].dtype != pl.String)
+    asked = [name for name in settings if columns[name].why == AS_ASKED]
+    keys += asked
+    candidates = [FILE] if FILE in measured.columns and FILE not in keys else []
+    for name in [*candidates, *[name for name in settings if name not in asked]]:
+        repeated = measured.filter(pl.struct([*keys, *clocks]).is_duplicated())
+        if repeated.is_empty():
+            break
+        within = repeated.group_by([*keys, *clocks]).agg(pl.col(name).n_unique())
+        if within[name].max() == 1:
+            continue
+        counts = measured.group_by([*keys, name]).agg(pl.struct(clocks).n_unique().alias(_ROW))[_ROW]
+        is_curve = measured.select(clocks).unique().height > 1
+        if not is_curve or (counts > 1).mean() >= 0.5:  # type: ignore[operator]
+            keys.append(name)
+    return keys
+
+
+def _rises(measured: pl.DataFrame, clocks: Sequence[str]) -> bool:
+    """Say whether a clock rises by a constant from line to line over the whole table, as within a single run."""
+    for name in clocks:
+        points = measured[name].drop_nulls().cast(pl.Float64).sort().to_numpy()
+        if len(points) > 2 and len(points) == measured.height:
+            gaps = np.diff(points)
+            if gaps.min() > 0 and np.ptp(gaps) <= 1e-9 * gaps.max() and points[0] in (0.0, 1.0, gaps[0]):
+                return True
+    return False
+
+
+def _constant_within(measured: pl.DataFrame, keys: Sequence[str], columns: Columns) -> list[str]:
+    """Return the columns that have one value, or none, within each run."""
+    if not keys:
+        return [name for name in columns if name in measured.columns and measured[name].drop_nulls().n_unique() <= 1]
+    others = [name for name in columns if name in measured.columns and name not in keys]
+    most = measured.group_by(keys).agg(pl.col(others).drop_nulls().n_unique()) if others else measured
+    return [*keys, *[name for name in others if most[name].max() <= 1]]  # type: ignore[operator]
+
+
+def _restart(
+    rows: pl.DataFrame, finest: Sequence[str], clocks: Sequence[str], measures: Sequence[str], where: str
+) -> list[str]:
+    """Return what to say about a clock that goes back within a run; refuse where a second run may begin."""
+    name = clocks[0]
+    points = [tuple(-np.inf if x is None else x for x in point) for point in rows.select(clocks).iter_rows()]
+    back = [i for i in range(1, len(points)) if points[i] < points[i - 1]]
+    is_repeated = len(set(points)) < len(points)
+    if not is_repeated:
+        # Every point is there once: the order of the lines says nothing. A second clock may still start again.
+        return []
+    if back:
+        last_part = points[back[-1] :]
+        is_resumed = all(points[i] > points[0] for i in back) and last_part[-1] == max(points)
+        starts = ", ".join(f"{points[i][0]:g}" for i in back[:2])
+        if not is_resumed:
+            raise StudyError(
+                f'{where}: column "{name}" starts again (at {starts} after {points[back[0] - 1][0]:g}): a second run? '
+                f"Keep the lines of one run, add a column that names the runs, or use --ignore {quoted_column(name)} "
+                "if each row is a run."
+            )
+        return [f"`{name}` goes back to {starts}: a resumed run, its last line counts"]
+    for measure in measures:
+        cells = rows.select(*clocks, measure).drop_nulls(measure)
+        twice = cells.group_by(clocks).agg(pl.col(measure).n_unique()).filter(pl.col(measure) > 1)
+        if twice.height and max(points) in {tuple(point) for point in twice.select(clocks).iter_rows()}:
+            return [f"`{measure}` was logged twice at the last `{name}`: the later line counts"]
+    return []
+
+
+def _before_the_end(
+    ordered: pl.DataFrame, rows: pl.DataFrame, clocks: Sequence[str], measures: Sequence[str]
+) -> tuple[pl.DataFrame, str]:
+    """Return the points of the training itself: an evaluation behind the last trained epoch is another number."""
+    epoch = clocks[0]
+    trained = [name for name in rows.columns if "train" in words_of(name) and rows[name].dtype.is_numeric()]
+    if not trained or ordered.height < 2:
+        return ordered, ""
+    epochs = set(rows.filter(pl.any_horizontal(pl.col(trained).is_not_null()))[epoch].drop_nulls())
+    inside = ordered.filter(pl.col(epoch).is_in(list(epochs)))
+    beyond = ordered.filter(~pl.col(epoch).is_in(list(epochs)))
+    if not epochs or inside.is_empty() or beyond.is_empty() or beyond[epoch].min() <= max(epochs):
+        return ordered, ""
+    if set(ordered[epoch].drop_nulls()) - set(beyond[epoch]) != set(inside[epoch]):
+        return ordered, ""
+    value = beyond[measures[0]].drop_nulls()
+    shown = f" ({float(value[-1]):.6g})" if value.len() else ""
+    return inside, f"`{epoch}` {max(beyond[epoch].to_list()):g}{shown} was measured after the training: left out"
+
+
+def _name_of(key: Sequence[object], keys: Sequence[str]) -> str:
+    shown = ", ".join(f"{name} {_short(value)}" for name, value in zip(keys, key, strict=True))
+    return f" ({shown})" if shown else ""
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"…{text[-23:]}"
+
+
+def _ended_early(runs: pl.DataFrame, columns: Columns, clock: str) -> list[str]:
+    last = runs[LAST]
+    if last.null_count() or runs.height < 2:
+        return []
+    longest = float(last.max())  # type: ignore[arg-type]
+    early = runs.filter(pl.col(LAST) < longest)
+    if early.is_empty():
+        return []
+    names = [name for name in (FILE, *names_of(columns, Role.IDENTITY, Role.SEED)) if name in runs.columns]
+    shown = [
+        f"{_short(row[names[0]]) if names else 'one'} ({row[LAST]:g})" for row in early.head(2).iter_rows(named=True)
+    ]
+    more = f" and {early.height - 2} more" if early.height > 2 else ""
+    what = "epochs" if clock.lower() == "epoch" else f"`{clock}`"
+    return [f"trials ended at different {what}, the longest at {longest:g}: {', '.join(shown)}{more}"]
