@@ -53,9 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         terminal.say(f"seedstudy: {missing}")
         sys.exit(EXIT_USAGE)
     except (typer.Abort, KeyboardInterrupt) as error:
-        if str(error):  # Ctrl-C says nothing
-            terminal.say(f"seedstudy: {error}")
-        sys.exit(getattr(error, "exit_code", EXIT_INTERRUPTED))
+        cause = error.__cause__ or error  # Typer raises Abort from it
+        if str(cause):  # Ctrl-C says nothing
+            terminal.say(f"seedstudy: {cause}")
+        sys.exit(getattr(cause, "exit_code", EXIT_INTERRUPTED))
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
