@@ -66,6 +66,10 @@ class DamagedError(StoreError):
     """
 
 
+class MissingError(StoreError):
+    """A file that is not there, and should be."""
+
+
 class TooNewError(StoreError):
     """A file of a newer format than this version reads."""
 

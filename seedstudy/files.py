@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from seedstudy import machine
-from seedstudy.errors import DamagedError, SeedstudyError, StoreError, TooNewError
+from seedstudy.errors import DamagedError, MissingError, SeedstudyError, StoreError, TooNewError
 
 FORMAT = 2
 LARGEST_TOML = 2**20
@@ -73,7 +73,7 @@ def check_folder(folder: Path) -> None:
     try:
         is_folder = stat.S_ISDIR(os.lstat(folder).st_mode)
     except FileNotFoundError as error:
-        raise StoreError(f"{folder}: it was removed or renamed; `seedstudy run` plans it again.") from error
+        raise MissingError(f"{folder}: it was removed or renamed; `seedstudy run` plans it again.") from error
     except OSError as error:
         raise _unreadable(folder, error) from error
     if not is_folder:
@@ -97,11 +97,11 @@ def temporary_name(name: str) -> str:
 
 def write_atomically(
     path: Path, content: bytes | memoryview, *, is_first_only: bool = False, is_durable: bool = True
-) -> None:
+) -> bool:
     """Write a file completely or not at all, in a folder that exists.
 
-    ``is_first_only`` keeps a file that exists already. ``is_durable`` waits until the disk has the file and its name,
-    which is unnecessary for a file that can be made again.
+    ``is_first_only`` keeps a file that exists already, and returns False then. ``is_durable`` waits until the disk has
+    the file and its name, which is unnecessary for a file that can be made again.
     """
     temporary = path.with_name(temporary_name(path.name))
     try:
@@ -111,14 +111,16 @@ def write_atomically(
             if is_durable:
                 os.fsync(file.fileno())
         if is_first_only:
-            with suppress(FileExistsError):
-                os.link(temporary, path)
+            os.link(temporary, path)
         else:
             temporary.replace(path)
+    except FileExistsError:
+        return False
     finally:
         temporary.unlink(missing_ok=True)
     if is_durable:
         sync_folder(path.parent)
+    return True
 
 
 def sync_folder(folder: Path) -> None:
@@ -141,8 +143,19 @@ def damaged(path: Path, why: str, remedy: str = "") -> DamagedError:
 
 def _unreadable(path: Path, error: OSError) -> StoreError:
     if isinstance(error, FileNotFoundError):
-        return StoreError(f"{path}: missing; restore it from a copy.")
+        return MissingError(f"{path}: missing; restore it from a copy.")
     return StoreError(f"{path}: cannot be read now ({error.strerror or error}); it may be intact: try again later.")
+
+
+def is_there(path: Path) -> bool:
+    """Say whether a name exists, be it a broken link; StoreError where that cannot be known now."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return True
 
 
 @contextmanager
@@ -215,10 +228,10 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise ValueError("nested too deep") from None
 
 
-def write_record(path: Path, record: Mapping[str, Any], *, is_first_only: bool = False) -> None:
-    """Write a record with its format and its seal."""
+def write_record(path: Path, record: Mapping[str, Any], *, is_first_only: bool = False) -> bool:
+    """Write a record with its format and its seal; returns as :func:`write_atomically`."""
     with_format = {"format": FORMAT, **record}
-    write_atomically(path, to_json({**with_format, "seal": _seal(with_format)}), is_first_only=is_first_only)
+    return write_atomically(path, to_json({**with_format, "seal": _seal(with_format)}), is_first_only=is_first_only)
 
 
 def read_record(path: Path, *, remedy: str = "") -> dict[str, Any]:

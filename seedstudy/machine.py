@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -75,6 +76,18 @@ def reset_peak_memory() -> bool:
     except OSError:
         return False
     return True
+
+
+def other_writers(state: os.stat_result) -> str | None:
+    """Return who may write a file or folder besides this user and root: its owner, or "anyone"; None: nobody.
+
+    Always None on Windows, whose permissions ``os.stat`` does not show.
+    """
+    if not hasattr(os, "geteuid"):
+        return None
+    if state.st_uid not in (0, os.geteuid()):
+        return f"user {state.st_uid}"
+    return "anyone" if state.st_mode & (stat.S_IWGRP | stat.S_IWOTH) else None
 
 
 def runs_seedstudy(pid: int) -> bool:

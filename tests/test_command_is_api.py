@@ -25,6 +25,7 @@ MARGIN = 4.0  # points, declared by the study
 
 QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     "status": [("main", api.status)],
+    "restore": [("main", api.restore)],
     "summary": [
         ("", ss.summary),
         ("a2 --eval val --level 0.9", lambda: ss.summary("a2", eval_sets=["val"], level=0.9)),
@@ -84,7 +85,10 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     "recipes diff": [("a1 a2 a3", lambda: api.recipe_differences("a1", "a2", "a3"))],
     "recipes models": [("a2", lambda: api.recipe_models("a2"))],
     "data list": [("", ss.data_sets)],
-    "data check": [("shapes", lambda: ss.check_data("shapes"))],
+    "data check": [
+        ("shapes", lambda: ss.check_data("shapes")),
+        ("digits --all", lambda: ss.check_data("digits", everything=True)),
+    ],
 }
 """Command -> its arguments, and the same question in Python."""
 TRAINS = {"run", "evaluate", "cost", "cancel", "clean"}

@@ -19,7 +19,7 @@ from seedstudy.cli.power import power
 from seedstudy.cli.race import race
 from seedstudy.cli.recipes import data_app, recipes_app
 from seedstudy.cli.run import run, trial
-from seedstudy.cli.status import cancel, clean, status
+from seedstudy.cli.status import cancel, clean, restore, status
 from seedstudy.cli.summary import fit, summary
 from seedstudy.errors import SeedstudyError, missing_extra
 
@@ -31,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, status, cancel, clean, summary, fit, compare, race, power, audit, evaluate, cost):
+for command in (run, status, cancel, clean, restore, summary, fit, compare, race, power, audit, evaluate, cost):
     app.command()(command)
 app.command("import")(import_files)
 app.command(hidden=True)(trial)

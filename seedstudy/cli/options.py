@@ -50,6 +50,9 @@ Margin = Annotated[
     float | None, typer.Option("--margin", help="Smallest difference of interest, in points (default: the study's).")
 ]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Set aside and train again any number of damaged or incomplete results.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,20 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged(Where):
+class Files(Where):
+    """Where results are, and what a table does not say itself about its columns."""
+
+    by: Annotated[list[str] | None, typer.Option("--by", help="Column whose values are the arms (repeatable).")] = None
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", help="Column that says nothing about the recipe (repeatable).")
+    ] = None
+    pool: Annotated[bool, typer.Option("--pool", help="All rows of an arm are seeds of one recipe.")] = False
+    clock: Annotated[str | None, typer.Option("--clock", help="Column that counts within a run (epoch, step…).")] = None
+    seeds_by: Annotated[str | None, typer.Option("--seeds-by", help="Column that numbers the seeds.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged(Files):
     """What is judged: which results of all that were found."""
 
     model: Annotated[str | None, typer.Option("-m", "--model", help="Only results of this model.")] = None
@@ -181,8 +197,7 @@ def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> No
         return
     from seedstudy.show.format import show
 
-    read = getattr(getattr(answer, "comparisons", answer), "read", ())
-    show(*[reading.line() for reading in read], render())
+    show(*[reading.line() for reading in getattr(answer, "read", ())], render())
 
 
 def save_plot(path: Path | None, draw: Callable[[], Any]) -> None:

@@ -38,7 +38,8 @@ def race(
     data_dir: options.DataDir = None,
     placement: options.Placement,
     retry_failed: options.RetryFailed = False,
-    where: options.Where,
+    repair: options.Repair = False,
+    where: options.Files,
     eval_set: options.EvalSet = None,
     lower_is_better: options.LowerIsBetter = None,
     save: options.Save = None,
@@ -68,6 +69,7 @@ def race(
         training={**options.values(training), "placement": options.values(placement)},
         data_dir=data_dir,
         is_retry=retry_failed,
+        is_repair=repair,
         on_look=say_look,
         say=options.tell,
     )

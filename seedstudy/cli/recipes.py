@@ -85,12 +85,13 @@ def data_list(as_json: options.AsJson = False) -> None:
 def data_check(
     name: Annotated[str, typer.Argument(metavar="D", help="Name of a data set.")],
     data_dir: options.DataDir = None,
+    everything: Annotated[bool, typer.Option("--all", help="Decode every image, not a sample.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Say which parts of a data set are on disk, what is missing and how to get it."""
     from seedstudy.show.recipes import data_parts
 
-    answer = ss.check_data(name, data_dir=data_dir)
+    answer = ss.check_data(name, data_dir=data_dir, everything=everything, say=options.tell)
     options.print_answer(answer, lambda: data_parts(answer.parts), as_json=as_json)
     if answer.is_damaged:
         raise typer.Exit(options.EXIT_FAILED)

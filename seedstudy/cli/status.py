@@ -86,5 +86,25 @@ def clean(
         show_line(f"{path} ({size:,} bytes)")
     if not yes:
         typer.confirm(f"Remove these {len(files)} files ({sum(files.values()) / 1e6:.1f} MB)?", abort=True, err=True)
-    api.clean(files)
-    options.tell(f"study {study}: {len(files)} files removed.")
+    removed = api.clean(study, results=results, paths=files)
+    in_use = f"; {len(files) - len(removed)} are in use by now" if len(removed) < len(files) else ""
+    options.tell(f"study {study}: {len(removed)} files removed{in_use}.")
+
+
+def restore(
+    study: options.StudyArgument = "main", results: options.Results = Path("results"), as_json: options.AsJson = False
+) -> None:
+    """Put results back that `run` has set aside as damaged.
+
+    Those that are good, where a disk, a copy or an older version was at fault. A trial that was trained again keeps
+    its new result.
+    """
+    from seedstudy import api
+
+    answer = api.restore(study, results=results)
+    if as_json:
+        options.print_answer(answer, lambda: None, as_json=True)
+        return
+    for folder, why in answer.left.items():
+        options.tell(f"{folder}: left there: {why}")
+    options.tell(f"study {study}: {len(answer.restored)} results restored, {len(answer.left)} left where they are.")

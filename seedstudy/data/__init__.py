@@ -44,10 +44,17 @@ def catalogue() -> Catalogue:
     return Catalogue(data=tuple(info(name) for name in names()))
 
 
-def check(name: str, data_dir: Path | None = None) -> Check:
-    """Report for each part of a data set what is on disk, what is missing and how to get it."""
-    with _extras():
-        return Check(data=name, parts=tuple(_builder(name).check(data_dir)))
+def check(
+    name: str, data_dir: Path | None = None, *, is_thorough: bool = False, progress: Progress | None = None
+) -> Check:
+    """Report for each part of a data set what is on disk, what is missing and how to get it.
+
+    ``is_thorough``: decode every image, in as many threads as there are cores, and name those that do not decode.
+    """
+    builder = _builder(name)
+    with _errors_in_words():
+        found = builder.check(data_dir, is_thorough=is_thorough, progress=progress or (lambda line: None))
+        return Check(data=name, parts=tuple(found))
 
 
 def prepare(name: str, *, data_dir: Path | None = None, cache_dir: Path, progress: Progress | None = None) -> Path:
@@ -60,7 +67,7 @@ def prepare(name: str, *, data_dir: Path | None = None, cache_dir: Path, progres
     from seedstudy.data import cache
 
     builder = _builder(name)
-    with _extras():
+    with _errors_in_words():
         return cache.ensure(
             name,
             source_key=builder.source_key(data_dir),
@@ -76,7 +83,8 @@ def load(prepared: Path, *, train_limit: int | None = None) -> Dataset:
     """
     from seedstudy.data import cache
 
-    return cache.load(prepared, train_limit=train_limit)
+    with _errors_in_words():
+        return cache.load(prepared, train_limit=train_limit)
 
 
 def _builder(name: str) -> DatasetBuilder:
@@ -88,9 +96,12 @@ def _builder(name: str) -> DatasetBuilder:
 
 
 @contextmanager
-def _extras() -> Iterator[None]:
-    """Name the extra to install where an import fails."""
+def _errors_in_words() -> Iterator[None]:
+    """Name the extra to install where an import fails, and the file that the system does not let us read."""
     try:
         yield
+    except OSError as error:
+        why = error.strerror or error
+        raise DataError(f"{error.filename}: cannot be read ({why}); check its name and permissions") from error
     except ModuleNotFoundError as error:
         raise (missing_extra(error) or error) from error

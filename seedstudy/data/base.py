@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from seedstudy.data.arrays import Marks
     from seedstudy.data.encoded import EncodedImages
 
     Images = NDArray[np.uint8]
@@ -130,11 +131,32 @@ class Dataset:
     """16 hex digits of a SHA-256 over name, format version, content and train limit."""
     stored: Mapping[str, EncodedImages] = field(default_factory=dict)
     """Images that stay encoded on disk: "train" and the keys that eval sets refer to."""
+    partial: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Part that has all classes and is not complete -> its images, and those of the complete one."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Part -> what lay among its images and is not used, in words."""
+    marks: Marks = field(default_factory=dict)
+    """Of the files that the arrays are mapped from, noted when their content was checked."""
+
+    def check_unchanged(self) -> None:
+        """Raise DataError where a file of the arrays has changed since; a result must not be kept then."""
+        from seedstudy.data import arrays
+
+        arrays.check_unchanged(self.marks)
 
     @property
     def watched(self) -> str:
         """The eval set evaluated while training: val; minival where val is kept for later."""
         return "val" if "val" in self.eval_sets else "minival"
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What a reader of the results must know about the images: parts that are not complete, files not used."""
+        counts = [
+            f"{part} has {n:,} images, not {n_complete:,}: its numbers do not compare with those of others"
+            for part, (n, n_complete) in self.partial.items()
+        ]
+        return (*counts, *(f"{part}: {what}" for part, what in self.left_out.items()))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,7 +183,8 @@ class Finding:
 
     part: str
     """train or an eval set."""
-    status: Literal["found", "missing", "damaged"]
+    status: Literal["found", "partial", "missing", "damaged", "unused"]
+    """partial: all classes, and more or fewer images than the complete part has; unused: what is no part at all."""
     where: str
     """A file, or where else the part comes from."""
     note: str
@@ -192,6 +215,8 @@ class Content:
     missing: dict[str, str]
     stored: Mapping[str, EncodedImages] = field(default_factory=dict)
     """Gzipped tar files among them are unpacked into the cache."""
+    partial: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
     statistics: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
     """(mean, std); None: computed from the training images."""
 
@@ -207,5 +232,5 @@ class DatasetBuilder(Protocol):
     def build(self, data_dir: Path | None, progress: Progress) -> Content:
         """Decode, render or index everything."""
 
-    def check(self, data_dir: Path | None) -> Sequence[Finding]:
-        """Say what is on disk of each part, without building it."""
+    def check(self, data_dir: Path | None, *, is_thorough: bool, progress: Progress) -> Sequence[Finding]:
+        """Say what is on disk of each part, without building it; where it is thorough, decode every image."""

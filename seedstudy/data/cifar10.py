@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seedstudy.data import arrays
 from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress, numbered
 from seedstudy.data.encoded import decoded
 from seedstudy.errors import DataError, first_line
@@ -103,12 +104,13 @@ class Cifar10:
             missing={name: how for name, how in _HOW.items() if name not in eval_sets},
         )
 
-    def check(self, data_dir: Path | None) -> list[Finding]:
-        """Look for each file and open its header."""
+    def check(self, data_dir: Path | None, *, is_thorough: bool, progress: Progress) -> list[Finding]:
+        """Look for each file and open its header; where it is thorough, decode every image."""
         if data_dir is not None:
+            say = progress if is_thorough else None
             return [
-                _finding("train", data_dir, "train", n_expected=N_TRAIN),
-                _finding("val", data_dir, "val", n_expected=N_TEST),
+                _finding("train", data_dir, "train", n_expected=N_TRAIN, decode=say),
+                _finding("val", data_dir, "val", n_expected=N_TEST, decode=say),
                 _finding("real", data_dir, "counts"),
                 _finding("v2", data_dir, "v6_images", "v6_labels"),
             ]
@@ -289,15 +291,15 @@ def _read_v6(images_path: Path, labels_path: Path) -> tuple[Images, NDArray[np.i
 
 
 def _read_array(path: Path) -> NDArray[Any]:
-    """Read an .npy file; pickled objects are refused, since reading them would run code from the file."""
     try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        return arrays.mapped(path)
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a readable .npy array ({first_line(error)}); get it again") from error
-    return array
 
 
-def _finding(part: str, data_dir: Path, *keys: str, n_expected: int | None = None) -> Finding:
+def _finding(
+    part: str, data_dir: Path, *keys: str, n_expected: int | None = None, decode: Progress | None = None
+) -> Finding:
     paths = [path for key in keys if (path := _find(data_dir, _FILES[key])) is not None]
     if len(paths) < len(keys):
         return Finding(part=part, status="missing", where=str(data_dir), note=_HOW.get(part, _HOW_PARQUET))
@@ -307,7 +309,11 @@ def _finding(part: str, data_dir: Path, *keys: str, n_expected: int | None = Non
             n_rows, *_ = [len(_read_array(path)) for path in paths]
             return Finding(part=part, status="found", where=where, note=f"{n_rows:,} rows")
         n_rows = _read_parquet(paths[0], only_count=True)
+        if decode is not None:
+            encoded, _ = _columns(_read_parquet(paths[0]), where, n_expected)
+            _decode({part: encoded}, {part: where}, decode)
     except DataError as error:
         return Finding(part=part, status="damaged", where=where, note=str(error))
     status: Any = "found" if n_rows == n_expected else "damaged"
-    return Finding(part=part, status=status, where=where, note=f"{n_rows:,} of {n_expected:,} images")
+    note = f"{n_rows:,} of {n_expected:,} images" + ("" if decode is None else ", all decoded")
+    return Finding(part=part, status=status, where=where, note=note)

@@ -62,7 +62,7 @@ class Digits:
             missing=MISSING,
         )
 
-    def check(self, data_dir: Path | None) -> list[Finding]:
+    def check(self, data_dir: Path | None, *, is_thorough: bool, progress: Progress) -> list[Finding]:
         """Train and val come with scikit-learn; real and v2 do not exist."""
         comes = Finding(part="train", status="found", where="scikit-learn", note="comes with the package")
         if find_spec("sklearn") is None:

@@ -11,13 +11,16 @@ from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress
-from seedstudy.data.encoded import EncodedImages, Entry, decode_sample, encoded_images, entries, hub_entries, stamp
-from seedstudy.errors import DataError, suggest
+from seedstudy.data.encoded import Decoded, EncodedImages, decode_many, unpacked
+from seedstudy.data.finding import EMPTY, Entry, LeftOut, encoded_images, entries, hub_entries, stamp
+from seedstudy.errors import DataError, printable, suggest
 from seedstudy.recipes.scaling import IMAGENET_N_TRAIN
 
 Split = tuple[EncodedImages, NDArray[np.int64]]
@@ -36,6 +39,9 @@ V2 = {
     "v2_top": ("imagenetv2-top*images*", "imagenetv2-top-images.tar.gz"),
 }
 """Eval set -> the pattern of its folder or tar, and the file's name on the hub (vaishaal/ImageNetV2)."""
+
+PARTS = {"train": IMAGENET_N_TRAIN, "val": N_VAL, **dict.fromkeys(V2, N_V2)}
+"""What lies on disk -> its number of images, where it is complete."""
 
 LEAST_AGREEMENT = 0.7
 """90 % of the val labels are in ReaL's label sets; with numbers shifted by one, about 0.1 % are."""
@@ -202,7 +208,7 @@ class ImageNet:
 
     def source_key(self, data_dir: Path | None) -> str:
         """Return paths, sizes and time stamps: hashing 140 GB at every start is no option."""
-        parts = {part: _find(data_dir, part) for part in ("train", "val", *V2)}
+        parts = {part: _find(data_dir, part) for part in PARTS}
         if not (parts["train"] or parts["val"] or _hub(data_dir)):
             raise DataError(f"{data_dir}: it contains neither train nor val; {_HOW}")
         marks = [f"{part} {stamp(path)}" for part, path in parts.items() if path is not None]
@@ -212,17 +218,24 @@ class ImageNet:
         """Index every image: which bytes of which file it is, and its label."""
         declared = _declared(data_dir)
         splits: dict[str, Split] = {}
-        for part in ("train", "val", *V2):
-            if path := _find(data_dir, part):
-                indexed = entries(path, lambda line: progress(f"imagenet: {line}"))
-                splits[part] = _split(part, path, indexed, declared)
-            elif part not in V2 and (hub := _hub(data_dir)):
-                progress(f"imagenet: {part} from {hub}")
-                indexed = hub_entries(hub, {"train": "train", "val": "validation"}[part], synsets())
-                splits[part] = _split(part, f"{hub} ({part})", indexed, declared)
+        left_out: dict[str, str] = {}
+        for part in PARTS:
+            found = _indexed(part, data_dir, declared, lambda line: progress(f"imagenet: {line}"))
+            if found is not None:
+                splits[part], others = found
+                if words := str(others):
+                    left_out[part] = words
         for part, (images, _) in splits.items():
             progress(f"imagenet: {len(images):,} images in {part}")
-        return self._content(splits, _find(data_dir, "val") or HUB_ID)
+        if unused := _unused(data_dir):
+            left_out["data folder"] = unused
+        partial = {
+            part: (len(images), PARTS[part])
+            for part, (images, _) in splits.items()
+            if _is_partial(part, len(images), declared)
+        }
+        content = self._content(splits, _find(data_dir, "val") or HUB_ID)
+        return replace(content, partial=partial, left_out=left_out)
 
     def _content(self, splits: dict[str, Split], where: Path | str) -> Content:
         nothing = encoded_images([], []), np.empty(0, dtype=np.int64)
@@ -255,10 +268,12 @@ class ImageNet:
             statistics=(MEAN, STD),
         )
 
-    def check(self, data_dir: Path | None) -> list[Finding]:
-        """Index each part and decode a sample of it, spread evenly."""
-        full = {"train": IMAGENET_N_TRAIN, "val": N_VAL, **dict.fromkeys(V2, N_V2)}
-        return [_finding(part, data_dir, n) for part, n in full.items()]
+    def check(self, data_dir: Path | None, *, is_thorough: bool, progress: Progress) -> list[Finding]:
+        """Index each part and decode a sample of it, spread evenly, or all."""
+        found = [_finding(part, data_dir, is_thorough=is_thorough, progress=progress) for part in PARTS]
+        if unused := _unused(data_dir):
+            found.append(Finding(part="other", status="unused", where=str(data_dir), note=unused))
+        return found
 
 
 class ImageNetMinival(ImageNet):
@@ -274,20 +289,78 @@ class ImageNetMinival(ImageNet):
     _with_minival = True
 
 
-def _finding(part: str, data_dir: Path | None, n_expected: int) -> Finding:
-    path = _find(data_dir, part)
-    if path is None:
-        from_hub = part not in V2 and _hub(data_dir)
-        how = f"read through HF datasets on first use; or {_HOW}" if from_hub else _HOW_PART[part]
+_SAMPLE = 200  # images that a check decodes where it is not thorough
+
+
+def _finding(part: str, data_dir: Path | None, *, is_thorough: bool, progress: Progress) -> Finding:
+    path, hub = _find(data_dir, part), None if part in V2 else _hub(data_dir)
+    if path is None and (hub is None or data_dir is None or not is_thorough):
+        how = f"read through HF datasets on first use; or {_HOW}" if hub else _HOW_PART[part]
         return Finding(part=part, status="missing", where=str(data_dir or HUB_ID), note=how)
+    where = str(path or hub)
+    say: Progress = (lambda line: progress(f"imagenet: {part}: {line}")) if is_thorough else (lambda line: None)
     try:
-        images, _ = _split(part, path, entries(path, lambda line: None), _declared(data_dir))
-        note = f"{len(images):,} of {n_expected:,} images"
-        if not path.name.endswith(".gz"):
-            note += decode_sample(images, 200)
+        declared = _declared(data_dir)
+        indexed = _indexed(part, data_dir, declared, say)
+        assert indexed is not None
+        (images, _), others = indexed
+        decoded = None if where.endswith(".gz") and not is_thorough else _decoded(images, say, is_thorough=is_thorough)
     except DataError as error:
-        return Finding(part=part, status="damaged", where=str(path), note=str(error))
-    return Finding(part=part, status="found", where=str(path), note=note)
+        return Finding(part=part, status="damaged", where=where, note=str(error))
+    notes = [f"{len(images):,} of {PARTS[part]:,} images", "" if decoded is None else str(decoded), str(others)]
+    status: Literal["found", "partial", "damaged"] = "found"
+    if others.kinds[EMPTY] or (decoded and decoded.broken):
+        status = "damaged"
+    elif _is_partial(part, len(images), declared):
+        status = "partial"
+    return Finding(part=part, status=status, where=where, note=", ".join(filter(None, notes)))
+
+
+def _decoded(images: EncodedImages, say: Progress, *, is_thorough: bool) -> Decoded:
+    """Decode all images, or a sample of them, spread evenly."""
+    rows = np.arange(len(images))
+    if not is_thorough:
+        rows = np.unique(np.linspace(0, len(images) - 1, min(_SAMPLE, len(images))).astype(int))
+    with TemporaryDirectory() as folder:
+        return decode_many(unpacked(images, Path(folder)), rows, say)
+
+
+def _is_partial(part: str, n: int, declared: tuple[str, ...]) -> bool:
+    """Return whether a part has all classes, and not all images; a subset that was declared is as it is meant to be."""
+    return len(declared) == N_CLASSES and n != PARTS[part]
+
+
+def _indexed(
+    part: str, data_dir: Path | None, declared: tuple[str, ...], progress: Progress
+) -> tuple[Split, LeftOut] | None:
+    """Return the images of a part, and what lies among them and is not used; None where the part is not there."""
+    left_out = LeftOut()
+    if path := _find(data_dir, part):
+        return _split(part, path, entries(path, progress, left_out), declared), left_out
+    if part in V2 or not (hub := _hub(data_dir)):
+        return None
+    progress(f"{part} from {hub}")
+    in_tables = hub_entries(hub, {"train": "train", "val": "validation"}[part], synsets())
+    return _split(part, f"{hub} ({part})", in_tables, declared), left_out
+
+
+def _unused(data_dir: Path | None) -> str:
+    """Name the folders and tar files of the data folder that are no part: a folder Val, or val.tar beside val."""
+    if data_dir is None:
+        return ""
+    used = {_find(data_dir, part) for part in PARTS}
+    is_hub = _hub(data_dir) is not None
+    others = [
+        child.name
+        for child in sorted(data_dir.iterdir())
+        if child not in used and (child.suffix in (".tar", ".gz", ".tgz", ".zip") or (child.is_dir() and not is_hub))
+    ]
+    if not others:
+        return ""
+    more = f" and {len(others) - 5:,} more" if len(others) > 5 else ""
+    return printable(
+        f"{', '.join(others[:5])}{more}: no part has this name (train, val, imagenetv2-…), so it is not used"
+    )
 
 
 def _find(data_dir: Path | None, part: str) -> Path | None:

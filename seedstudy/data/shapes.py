@@ -510,7 +510,7 @@ class Shapes:
             missing={},
         )
 
-    def check(self, data_dir: Path | None) -> list[Finding]:
+    def check(self, data_dir: Path | None, *, is_thorough: bool, progress: Progress) -> list[Finding]:
         """Everything is rendered on first use."""
         parts = {part: f"{n:,} images" for part, n in (("train", N_TRAIN), ("val", N_VAL), ("v2", N_V2))}
         parts |= {"real": "label sets of the val images"}

@@ -368,8 +368,12 @@ def compare_groups(
     first, second = _pairs(a, b) if paired else (a.values, b.values)
     rng = np.random.default_rng(rng_seed)
     comparison = compare(first, second, rng=rng, level=rule.level, margin=rule.margin, paired=paired, names=names)
-    doubts = [f"{group.label}: {doubt}" for group in (a, b) for doubt in doubts_of(group)]
-    return replace(comparison, warnings=(*comparison.warnings, *doubts))
+    doubts = [
+        doubt if doubt in doubts_of(other) else f"{group.label}: {doubt}"
+        for group, other in ((a, b), (b, a))
+        for doubt in doubts_of(group)
+    ]
+    return replace(comparison, warnings=tuple(dict.fromkeys((*comparison.warnings, *doubts))))
 
 
 def _pairs(a: Group, b: Group) -> tuple[Values, Values]:

@@ -14,14 +14,18 @@ from seedstudy.engines.local import LocalEngine
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.engines.watch import Cancelled, Engine, Say, StudyProgress, watch
-from seedstudy.errors import StudyError, require_extra
+from seedstudy.errors import DamagedError, MissingError, StoreError, StudyError, require_extra
 from seedstudy.recipes import reader as recipes
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
+from seedstudy.store import upkeep
 from seedstudy.store.store import Scan, State, Store
 from seedstudy.study.placement import Placement, check_layout
 from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
+
+MOST_SET_ASIDE = 3
+"""Damaged results that one `run` sets aside without being asked: a flipped bit is rare, and a faulty disk is not."""
 
 
 @in_order()
@@ -32,10 +36,13 @@ def run(
     cache_dir: Path,
     data_dir: Path | None = None,
     is_retry: bool = False,
+    is_repair: bool = False,
     is_detached: bool = False,
     say: Say,
 ) -> tuple[dict[str, State], Scan]:
     """Train what is missing of a study and wait for it; ``is_retry`` also trains failed trials again.
+
+    ``is_repair`` sets aside any number of damaged results, and incomplete ones; more than a few are an error otherwise.
 
     ``is_detached`` submits the trials and returns at once; only to an engine whose jobs outlive this process. Raises
     SeedstudyError for a study that cannot be trained, before anything is written, and KeyboardInterrupt when it is
@@ -54,6 +61,7 @@ def run(
         resolved,
         store.scan(),
         is_retry=is_retry,
+        is_repair=is_repair,
         is_detached=is_detached,
         cancel_mark=cancel_mark,
         say=say,
@@ -87,6 +95,8 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
     data = datasets.load(prepared, train_limit=study.train_limit)
     for name, sentence in data.missing.items():
         say(f"{study.data}: no {name}: {sentence}")
+    for sentence in data.doubts:
+        say(f"{study.data}: {sentence}")
     for part in ("train", data.watched):
         if part in data.missing:  # other eval sets may be absent, but nothing can be trained or watched without these
             raise StudyError(f"{study.data}: {data.missing[part]}")
@@ -148,6 +158,7 @@ def train(
     scan: Scan,
     *,
     is_retry: bool,
+    is_repair: bool = False,
     is_detached: bool = False,
     cancel_mark: int | None = None,
     say: Say,
@@ -160,7 +171,7 @@ def train(
     """
     cancel_mark = store.cancel_mark() if cancel_mark is None else cancel_mark
     by_id = {trial.trial_id: trial for trial in resolved.trials}
-    missing = _missing(store, list(by_id), scan, is_retry=is_retry, say=say)
+    missing = _missing(store, list(by_id), scan, is_retry=is_retry, is_repair=is_repair, say=say)
     if not missing:
         return scan
     if len(missing) < len(by_id):
@@ -211,13 +222,37 @@ def _engine(store: Store, placement: Placement, resolved: ResolvedStudy, *, n_tr
             return LocalEngine(store, placement, prepared=resolved.prepared, n_slots=n_slots, say=say)
 
 
-def _missing(store: Store, trial_ids: Sequence[str], scan: Scan, *, is_retry: bool, say: Say) -> list[str]:
-    """Return the trials to train; damaged results are moved aside, and a line says so."""
+def _missing(
+    store: Store, trial_ids: Sequence[str], scan: Scan, *, is_retry: bool, is_repair: bool, say: Say
+) -> list[str]:
+    """Return the trials to train; damaged results are moved aside, and a line says so.
+
+    Raises StoreError, and changes nothing, where a result cannot be read now, or more are damaged than chance damages:
+    then the disk, the copy or this version is at fault rather than the results. ``is_repair`` sets aside any number,
+    and those of which a file is missing.
+    """
     missing, n_failed = [], 0
+    damaged = [trial_id for trial_id in trial_ids if scan.states.get(trial_id) == "damaged"]
+    unreadable = [trial_id for trial_id in trial_ids if scan.states.get(trial_id) == "unreadable"]
+    if is_repair:
+        incomplete = [trial_id for trial_id in unreadable if _lacks_a_file(store, trial_id)]
+        damaged += incomplete
+        unreadable = [trial_id for trial_id in unreadable if trial_id not in incomplete]
+    if unreadable:
+        others = f" So are {len(unreadable) - 1} more of these {len(trial_ids)} trials." if len(unreadable) > 1 else ""
+        raise StoreError(f"{scan.damaged[unreadable[0]]}{others} Nothing was changed.")
+    if len(damaged) > MOST_SET_ASIDE and not is_repair:
+        raise StoreError(
+            f"{scan.damaged[damaged[0]].partition(';')[0].rstrip('.')}, and {len(damaged) - 1} more of these "
+            f"{len(trial_ids)} trials are damaged; nothing was changed: restore them from a copy, or give --repair, "
+            "which trains them again."
+        )
+    for trial_id in damaged:
+        aside = upkeep.set_aside(store, trial_id, kinds=(DamagedError, MissingError) if is_repair else (DamagedError,))
+        if aside is not None:
+            say(f"{scan.damaged[trial_id]} It is trained again; the damaged files are in {aside}.")
     for trial_id in trial_ids:
         state = scan.states.get(trial_id)
-        if state == "damaged" and store.is_planned(trial_id):
-            say(f"{scan.damaged[trial_id]} It is trained again; the damaged files are in {store.set_aside(trial_id)}.")
         if state == "failed" and not is_retry:
             n_failed += 1
         elif state not in ("ok", "diverged"):
@@ -228,3 +263,13 @@ def _missing(store: Store, trial_ids: Sequence[str], scan: Scan, *, is_retry: bo
     if is_retry:
         store.clear_failures(missing)
     return missing
+
+
+def _lacks_a_file(store: Store, trial_id: str) -> bool:
+    try:
+        store.read_trial(trial_id)
+    except MissingError:
+        return True
+    except StoreError:
+        return False
+    return False

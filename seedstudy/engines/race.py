@@ -51,6 +51,7 @@ def race(
     eval_set: str = "val",
     target: float | None = None,
     is_retry: bool = False,
+    is_repair: bool = False,
     say: Say,
     on_look: Callable[[Race], None],
 ) -> Race:
@@ -86,7 +87,16 @@ def race(
         needed.sort(key=lambda trial: trial.seed)  # recipes in turn
         round_ = replace(resolved[rule.arms[0]], trials=tuple(needed))
         try:
-            scan = train(store, study, round_, scan, is_retry=is_retry, cancel_mark=cancel_mark, say=say)
+            scan = train(
+                store,
+                study,
+                round_,
+                scan,
+                is_retry=is_retry,
+                is_repair=is_repair,
+                cancel_mark=cancel_mark,
+                say=say,
+            )
         except SeedstudyError:
             if not store.trial_ids():
                 store.withdraw_race()

@@ -18,12 +18,13 @@ from seedstudy.document import FLAT, HIDDEN, fields_of
 from seedstudy.engines import slurm
 from seedstudy.engines.watch import longest_quiet_s
 from seedstudy.errors import SeedstudyError, StoreError
-from seedstudy.files import TEMPORARY
 from seedstudy.store.lease import Holder
 from seedstudy.store.store import Label, Store
 from seedstudy.store.store import State as StoredState
 
-State = Literal["planned", "queued", "running", "ok", "diverged", "failed", "interrupted", "lost", "damaged"]
+State = Literal[
+    "planned", "queued", "running", "ok", "diverged", "failed", "interrupted", "lost", "damaged", "unreadable"
+]
 """interrupted: stopped at a signal; lost: its process vanished. The next launcher resumes both."""
 
 STATES: tuple[State, ...] = get_args(State)
@@ -195,22 +196,3 @@ def _interrupt(holder: Holder | None) -> bool:
             os.kill(holder.pid, signal.SIGTERM)
             return True
     return False
-
-
-def leftovers(store: Store) -> dict[Path, int]:
-    """Return the files that may be removed, with their sizes in bytes; none of them holds a result.
-
-    Checkpoints, progress and leases of trials that ended; leases of trials that nobody holds and that have no
-    checkpoint; temporary files of killed processes.
-    """
-    candidates: list[Path] = []
-    for trial_id in store.trial_ids():
-        folder = store.folder(trial_id)
-        if store.is_running(trial_id):
-            continue
-        candidates += folder.glob(TEMPORARY)
-        if store.has_result(trial_id):
-            candidates += [store.checkpoint(trial_id), folder / "progress.json", folder / "lock"]
-        elif not store.has_ended(trial_id) and not store.checkpoint(trial_id).exists():
-            candidates += [folder / "progress.json", folder / "lock"]
-    return {path: path.stat().st_size for path in candidates if path.exists()}

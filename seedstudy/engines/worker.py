@@ -327,12 +327,12 @@ class _Worker:
         try:
             on_epoch = partial(self._note_epoch, trial)
             result = train_trial(trial, data, on_epoch=on_epoch, checkpoints=checkpoints)
+            data.check_unchanged()
         except Stopped:
-            why = (
-                "its lease was taken, or its folder moved" if lease is not None and lease.is_overtaken else "on request"
-            )
-            print(f"stopped {why}, at epoch {checkpoints.position[0] + 1}", file=sys.stderr)
-            return EXIT_OK if why != "on request" else EXIT_STOPPED
+            is_ours = lease is None or not lease.is_overtaken
+            why = "on request" if is_ours else "because its lease was taken or its folder moved"
+            print(f"stopped {why} at epoch {checkpoints.position[0] + 1}", file=sys.stderr)
+            return EXIT_STOPPED if is_ours else EXIT_OK
         except Exception as error:  # whatever a network or a driver throws becomes a row with a reason
             epoch, update = checkpoints.position
             return self._record_failure(trial_id, error, epoch=epoch + 1, update=update + 1)
@@ -344,7 +344,9 @@ class _Worker:
         if not self._store.is_planned(trial.trial_id):  # no folder is made again
             print(f"{trial.trial_id}: removed, or its study renamed, while it was trained; no result", file=sys.stderr)
             return
-        self._lasting(lambda: self._store.publish(trial, result, data.eval_sets, started_at), "result")
+        published = self._lasting(lambda: self._store.publish(trial, result, data.eval_sets, started_at), "result")
+        if published != "first":
+            print(f"another process published this trial first, with {published} predictions", file=sys.stderr)
 
     def _record_failure(self, trial_id: str, error: Exception, **where: int) -> int:
         """Record the exception that is being handled as the trial's failure; an OSError names its file itself."""
@@ -386,6 +388,7 @@ class _Worker:
         print(f"in a stack of {len(trials)}: seeds {', '.join(str(trial.seed) for trial in trials)}", file=sys.stderr)
         try:
             results = train_stacked(trials, data, on_epoch=self._note_epoch, should_stop=should_stop)
+            data.check_unchanged()
         except Stopped:
             print("stopped on request; a stack starts again from the beginning", file=sys.stderr)
             return EXIT_STOPPED

@@ -18,12 +18,12 @@ import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import DataError, StudyError, suggest
-from seedstudy.read.groups import group_of_numbers
 from seedstudy.read.metrics import to_points
+from seedstudy.read.numbers import group_of_numbers
 from seedstudy.read.parse import read_table
 from seedstudy.read.request import Request
 from seedstudy.read.tables import read_cells
-from seedstudy.study.group import Group, Moments
+from seedstudy.study.group import Group, Moments, Reading
 
 # --- "79.5±0.1 n=5" -----------------------------------------------------------------------------------
 
@@ -62,10 +62,18 @@ class Table:
     name: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
+    label: str
+    """Column that names the rows."""
     values: npt.NDArray[np.float64]
     """Shape (n_rows, n_columns); nan where a cell is empty."""
     steps: tuple[float, ...]
     """What the numbers of each column are rounded to."""
+
+    @property
+    def reading(self) -> Reading:
+        """What was read, as it is said before an answer."""
+        n_runs, metric = int(np.isfinite(self.values).sum()), ", ".join(self.columns)
+        return Reading(file=self.name, n_runs=n_runs, metric=metric, arms_by=(self.label,))
 
 
 def read_published_table(
@@ -124,7 +132,8 @@ def read_published_table(
             "mixed; write all in percent."
         )
     scale = 100.0 if unit == "fraction" else 1.0
-    return Table(name=path.name, rows=rows, columns=chosen, values=values, steps=tuple(scale * step for step in steps))
+    steps = [scale * step for step in steps]
+    return Table(name=path.name, rows=rows, columns=chosen, label=label, values=values, steps=tuple(steps))
 
 
 def _default_columns(numeric: Sequence[str]) -> Sequence[str]:

@@ -322,31 +322,40 @@ def _read_parquet(path: Path) -> Table:
 
 
 def _read_json_lines(path: Path) -> Table:
-    text = text_of(path)
+    records, notes = json_lines(path, text_of(path))
+    return Table(frame=frame_of(path, records), notes=notes)
+
+
+def json_lines(path: Path, text: str) -> tuple[list[Any], tuple[str, ...]]:
+    """Return the JSON document of each line, and a note where the last line is cut short and therefore left out.
+
+    Raises StudyError where another line is not JSON.
+    """
     lines = [(row, line) for row, line in enumerate(text.splitlines(), start=1) if line.strip()]
     records, notes = [], list[str]()
     for row, line in lines:
         try:
-            records.append(_parse(path, line, f", line {row}"))
+            records.append(parse_json(path, line, f", line {row}"))
         except StudyError:
             if (row, line) != lines[-1] or not records or text.endswith("\n"):
                 raise
             notes.append(f"line {row} is cut short: left out")
-    return Table(frame=_frame_of(path, records), notes=tuple(notes))
+    return records, tuple(notes)
 
 
 def _read_json(path: Path) -> Table:
     text = text_of(path)
     try:
-        document = _parse(path, text)
+        document = parse_json(path, text)
     except StudyError:
         if len([line for line in text.splitlines() if line.startswith("{")]) < 2:
             raise
         return _read_json_lines(path)  # records, one a line, under the name of a document
-    return Table(frame=_frame_of(path, document))
+    return Table(frame=frame_of(path, document))
 
 
-def _parse(path: Path, text: str, place: str = "") -> Any:
+def parse_json(path: Path, text: str, place: str = "") -> Any:
+    """Return a JSON document; StudyError names the file and the line, or `place`, where it is not one."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -356,7 +365,7 @@ def _parse(path: Path, text: str, place: str = "") -> Any:
         raise StudyError(f"{path}{place}: not a readable json file (too deep or too long).") from error
 
 
-def _frame_of(path: Path, document: Any) -> pl.DataFrame:
+def frame_of(path: Path, document: Any) -> pl.DataFrame:
     """Return the rows of a JSON document: numbers, records, columns, or one trial's metrics."""
     if isinstance(document, dict):
         history = document.get("log_history")
@@ -368,9 +377,9 @@ def _frame_of(path: Path, document: Any) -> pl.DataFrame:
         ):  # pandas, orient="split"
             document = [dict(zip(map(str, parts[0] or ()), row, strict=True)) for row in parts[1] or ()]
         elif document and all(isinstance(value, list) for value in document.values()):
-            return _columns(path, document)
+            return columns_frame(path, document)
         elif document and all(_is_seed(name) for name in document) and all(map(_is_number, document.values())):
-            return _columns(path, {"seed": [int(name) for name in document], VALUE: list(document.values())})
+            return columns_frame(path, {"seed": [int(name) for name in document], VALUE: list(document.values())})
         elif len(document) > 1 and all(isinstance(value, dict) and value for value in document.values()):
             document = _records_of_records(document)
         else:
@@ -379,9 +388,9 @@ def _frame_of(path: Path, document: Any) -> pl.DataFrame:
         if all(map(_is_number, document)):
             return pl.DataFrame({VALUE: [_as(pl.Float64, number) for number in document]})
         if all(isinstance(record, dict) for record in document):
-            flat = [dict(_flat(record)) for record in document]
-            names = dict.fromkeys(name for record in flat for name in record)
-            return _columns(path, {name: [record.get(name) for record in flat] for name in names})
+            rows = [dict(flat(record)) for record in document]
+            names = dict.fromkeys(name for row in rows for name in row)
+            return columns_frame(path, {name: [row.get(name) for row in rows] for name in names})
     raise StudyError(
         f"{path}: expected a list of numbers, a list of records or columns of equal length, "
         'for example [79.6, 79.7] or [{"seed": 0, "top1": 79.6}].'
@@ -398,15 +407,17 @@ def _records_of_records(document: Mapping[str, Mapping[str, Any]]) -> list[dict[
     return [{"name": name, **record} for name, record in document.items()]
 
 
-def _flat(record: Mapping[str, Any], prefix: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
+def flat(record: Mapping[str, Any], prefix: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
+    """Yield the cells of a nested record under names such as ``config/lr``; lists and deeper records are left out."""
     for name, value in record.items():
         if isinstance(value, dict) and depth < _DEPTH:
-            yield from _flat(value, f"{prefix}{name}/", depth + 1)
+            yield from flat(value, f"{prefix}{name}/", depth + 1)
         elif value is None or isinstance(value, str | int | float):
             yield f"{prefix}{name}", value
 
 
-def _columns(path: Path, columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
+def columns_frame(path: Path, columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
+    """Return a frame of lists of cells by name: whole numbers, numbers, or text where any cell is text."""
     lengths = {len(column) for column in columns.values()}
     if len(lengths) > 1:
         longest = max(lengths)
@@ -473,7 +484,7 @@ def _read_events(path: Path) -> Table:
     for tag, pairs in points.items():
         for step, value in pairs:
             rows.setdefault(int(step), {})[tag] = value
-    frame = _frame_of(path, [{"step": step, **rows[step]} for step in sorted(rows)])
+    frame = frame_of(path, [{"step": step, **rows[step]} for step in sorted(rows)])
     return Table(frame=frame, roles={"step": Role.CLOCK})
 
 

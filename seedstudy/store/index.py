@@ -5,8 +5,8 @@ rows from here only if the files in its folder are the ones that the rows were r
 times and inode of each file (the *signature*), which any write changes. Damage that leaves the signature as it was (a
 failing disk) is found by the digests when the content itself is used.
 
-Anyone may delete the table. Two writers at once, or a kill between its two files, leave one that differs from its
-digest: it is ignored and made again.
+Anyone may delete the table. One that was copied with its folder is not used: it is another file. Two writers at once,
+or a kill between its two files, leave one that differs from its digest: it is ignored and made again.
 """
 
 from __future__ import annotations
@@ -23,46 +23,70 @@ from typing import Any
 import polars as pl
 
 from seedstudy.errors import StoreError
-from seedstudy.files import read_record, write_atomically, write_record
+from seedstudy.files import read_bytes, read_record, write_atomically, write_record
 from seedstudy.store.schema import TRIALS, from_parquet, to_parquet
 
 TABLE, RECORD = "trials.parquet", "index.json"
-CONTENT = ("spec.json", "trial.json", "failure.json", "predictions.parquet", "curves.parquet")
-"""The files of a trial's folder that its rows depend on."""
+_RECORDS = ("spec.json", "trial.json", "failure.json")
+"""The files of a trial's folder that its rows depend on, with the tables."""
 
 _SCHEMA: Mapping[str, pl.DataType] = {**TRIALS, "signature": pl.String()}
 ROWS_VERSION = 1
 """Version of the code that turns records into rows; raise it whenever equal records would give other rows."""
+_LARGEST = 2**30
+"""Bytes of the table; ten million trials have fewer."""
 _SETTLED_NS = 1_000_000_000
 """A younger file may be written again within one tick of the file system's clock, with the same signature."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
     """What a look at one trial's folder shows without opening a file."""
 
-    signature: str
+    signature: str = ""
     """Changes with every write to the trial's files."""
-    is_lasting: bool
+    is_lasting: bool = False
     """Whether the trial has ended, and its files are old enough that an equal signature means equal files."""
+    problem: str = ""
+    """One line that says why the folder cannot be read; empty where it can."""
 
 
 def survey(trials: Path) -> dict[str, Seen]:
-    """Look at every trial's folder; trial id -> what was seen, in the order of the ids."""
-    if not trials.is_dir():
-        return {}
+    """Look at every trial's folder; name -> what was seen, in the order of the names.
+
+    Raises StoreError where the folder of all trials cannot be read: it is never taken for an empty one.
+    """
     latest = time.time_ns() - _SETTLED_NS
-    with os.scandir(trials) as folders:
-        looks = {folder.name: _look(folder.path, latest) for folder in folders if folder.is_dir()}
-    return {trial_id: seen for trial_id, seen in sorted(looks.items()) if seen is not None}
+    try:
+        with os.scandir(trials) as folders:
+            looks = {folder.name: _look(folder, latest) for folder in folders}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise StoreError(f"{trials}: cannot be read now ({error.strerror}); check its permissions.") from error
+    return {name: seen for name, seen in sorted(looks.items()) if seen is not None}
 
 
-def _look(folder: str, latest: int) -> Seen | None:
-    has_ended, is_settled, names = False, True, []
+def _look(folder: os.DirEntry[str], latest: int) -> Seen | None:
+    """Look at one folder; None for what is no trial: a file, or a folder in which nothing was planned."""
+    try:
+        if folder.is_symlink():
+            return Seen(problem=f"{folder.path}: a link, which is not followed: copy the folder here, or remove it.")
+        return _look_into(folder.path, latest) if folder.is_dir() else None
+    except FileNotFoundError:  # removed at this moment
+        return None
+    except OSError as error:
+        return Seen(problem=f"{folder.path}: cannot be read now ({error.strerror}); check its permissions.")
+
+
+def _look_into(folder: str, latest: int) -> Seen | None:
+    has_ended, is_planned, is_settled, names = False, False, True, []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name not in CONTENT:
+            if entry.name not in _RECORDS and not entry.name.endswith(".parquet"):
                 continue
+            has_ended |= entry.name in ("trial.json", "failure.json")
+            is_planned |= entry.name == "spec.json"
             try:
                 status = entry.stat()
             except OSError:  # a broken link, or moved away at this moment
@@ -70,9 +94,8 @@ def _look(folder: str, latest: int) -> Seen | None:
                 names.append((entry.name, 0, 0, 0, 0))
                 continue
             is_settled &= max(status.st_ctime_ns, status.st_mtime_ns) < latest
-            has_ended |= entry.name in ("trial.json", "failure.json")
             names.append((entry.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
-    if not names:
+    if not (is_planned or has_ended):
         return None
     signature = hashlib.blake2b(repr(sorted(names)).encode(), digest_size=12).hexdigest()
     return Seen(signature=signature, is_lasting=has_ended and is_settled)
@@ -80,14 +103,15 @@ def _look(folder: str, latest: int) -> Seen | None:
 
 def read(root: Path) -> pl.DataFrame:
     """Return TRIALS rows with the signature of the files they were read from; none where the table is unusable."""
-    nothing = pl.DataFrame(schema=dict(_SCHEMA))
-    with suppress(StoreError, OSError):
+    with suppress(StoreError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         record = read_record(root / RECORD)
-        content = (root / TABLE).read_bytes()
-        # The digest comes first: damaged bytes never reach the Parquet reader.
-        if _facts(content).items() <= record.items():
-            return from_parquet(content)
-    return nothing
+        content = read_bytes(root / TABLE, limit=_LARGEST)
+        # Damaged bytes never reach the Parquet reader, and neither do those of a folder that was copied from elsewhere.
+        if _facts(root, content).items() <= record.items():
+            known = from_parquet(content)
+            if known.schema == _SCHEMA:
+                return known
+    return pl.DataFrame(schema=dict(_SCHEMA))
 
 
 def write(root: Path, rows: pl.DataFrame) -> None:
@@ -95,9 +119,15 @@ def write(root: Path, rows: pl.DataFrame) -> None:
     content = to_parquet(rows)
     with suppress(OSError):
         write_atomically(root / TABLE, content, is_durable=False)
-        write_record(root / RECORD, _facts(content))
+        write_record(root / RECORD, _facts(root, content))
 
 
-def _facts(content: bytes) -> dict[str, Any]:
-    """Return what must agree before a table is used: its digest and what made it."""
-    return {"sha256": hashlib.sha256(content).hexdigest(), "rows_version": ROWS_VERSION, "polars": pl.__version__}
+def _facts(root: Path, content: bytes) -> dict[str, Any]:
+    """Return what must agree before a table is used: its digest, what made it, and which file it is."""
+    status = (root / TABLE).stat()
+    return {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "rows_version": ROWS_VERSION,
+        "polars": pl.__version__,
+        "file": [status.st_ino, status.st_ctime_ns],
+    }

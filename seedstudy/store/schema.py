@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
@@ -102,19 +103,50 @@ def from_parquet(content: bytes) -> pl.DataFrame:
     return pl.read_parquet(io.BytesIO(content))
 
 
+LARGEST_TABLE = 2**30
+"""Bytes of a Parquet file."""
+_MOST_CELLS, _MOST_BYTES = 2**28, 2**30
+"""Of an unpacked table: a file of two megabytes may hold 400 million rows of one value."""
+_ROWS_AT_ONCE = 2**14
+
+
 def read_parquet(content: bytes) -> pl.DataFrame:
     """Return the table in a Parquet file that anybody may have written.
 
     Arrow reads it and checks every offset and every text: some damaged files end the process in Polars 2.1. Raises
-    ValueError where it is no Parquet file, or contradicts itself, and MissingExtraError without Arrow.
+    ValueError where it is no Parquet file, contradicts itself, or would fill the memory, and MissingExtraError without
+    Arrow.
     """
     require_extra("parquet")
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(pa.BufferReader(content)).read()
+        # Texts that repeat stay one text each until their size is known.
+        head = pq.read_schema(pa.BufferReader(content))
+        texts = [field.name for field in head if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+        file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts)
+        if file.metadata.num_rows * max(file.metadata.num_columns, 1) > _MOST_CELLS:
+            raise ValueError(f"{file.metadata.num_rows:,} rows are more than any study has")
+        batches, n_bytes = [], 0
+        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
+            n_bytes += sum(map(_unpacked_bytes, batch.columns))
+            if n_bytes > _MOST_BYTES:
+                raise ValueError(f"more than {_MOST_BYTES:,} bytes when unpacked")
+            batches.append(batch)
+        table = pa.Table.from_batches(batches, schema=file.schema_arrow) if batches else file.read()
+        table = table.cast(head)
         table.validate(full=True)
         return pl.DataFrame(table)
     except (pa.ArrowException, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ValueError(first_line(error)) from error
+
+
+def _unpacked_bytes(column: Any) -> int:
+    """Return the size of an Arrow array; of a dictionary, that of the texts its rows repeat."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    longest = max(map(len, column.dictionary.to_pylist()), default=0) if len(column.dictionary) else 0
+    return len(column) * longest

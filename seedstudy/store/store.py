@@ -12,20 +12,29 @@ A study is a folder, and so is each of its trials under ``trials/``. These files
         predictions.parquet, curves.parquet
         trial.json        the result, with the digests of the two tables; written last, once
         failure.json      an exception, instead of a result
+        damaged-<time>/   files of a damaged result, before the trial was trained again (seedstudy.store.upkeep)
     jobs/<job>.json       what a cluster's queue was given and still has
     cancelled             touched by `seedstudy cancel`
     imported/, evaluated/ trials that were trained or evaluated elsewhere (seedstudy.store.outside)
     trials.parquet, index.json  derived (seedstudy.store.index): may be deleted at any time
 
-A trial has a result exactly when ``trial.json`` exists. Whatever a killed process leaves behind before that is
-overwritten by the next attempt. A reader checks the digests of all files when it first sees a trial, and again when a
-file's size, times or inode have changed; those of the tables also whenever their content is used.
+A trial has a result exactly when ``trial.json`` exists. Where two processes train one trial, the first one to link
+``trial.json`` wins: each writes its tables under names of their own, made from their digests, and only those that the
+linked record names are renamed to the names above. Whatever a killed process leaves behind is overwritten by the next
+attempt, or removed by `seedstudy clean`. Folders are made when a study is planned, and never again: a trial that was
+removed, or whose study was renamed, while it is trained ends with an error.
+
+What is read is in one of four classes: good; damaged (a digest fails, or the content cannot be parsed), which is set
+aside and trained again; missing, or not readable now; of a newer format. The last two are touched by nobody. A reader
+checks the digests of all files when it first sees a trial, and again when a file's size, times or inode have changed;
+those of the tables also whenever their content is used.
 """
 
 from __future__ import annotations
 
 import hashlib
-import time
+import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -36,14 +45,17 @@ from typing import Any, Literal
 import polars as pl
 
 from seedstudy.data.base import EvalSet
-from seedstudy.errors import SeedstudyError, StoreError, StudyError, suggest
+from seedstudy.errors import DamagedError, MissingError, SeedstudyError, StoreError, StudyError, suggest
 from seedstudy.files import (
     check_folder,
+    check_format,
     damaged,
-    opened,
+    is_there,
+    read_bytes,
     read_json,
     read_record,
     sha256,
+    sync_folder,
     to_json,
     write_atomically,
     write_record,
@@ -52,11 +64,20 @@ from seedstudy.files import (
 from seedstudy.store import index, lease, outside
 from seedstudy.store.lease import Lease
 from seedstudy.store.rows import curves_of, head_of, predictions_of, record_of, rows_of
-from seedstudy.store.schema import CURVES, PREDICTIONS, TRIALS, Schema, read_parquet, to_parquet, validate
-from seedstudy.study.study import Study, check_name
-from seedstudy.study.trial import Trial, TrialResult, trial_id_of
+from seedstudy.store.schema import (
+    CURVES,
+    LARGEST_TABLE,
+    PREDICTIONS,
+    TRIALS,
+    Schema,
+    read_parquet,
+    to_parquet,
+    validate,
+)
+from seedstudy.study.study import Study, check_name, is_name
+from seedstudy.study.trial import SPEC_FORMAT, Trial, TrialResult, trial_id_of
 
-State = Literal["planned", "running", "ok", "diverged", "failed", "interrupted", "damaged"]
+State = Literal["planned", "running", "ok", "diverged", "failed", "interrupted", "damaged", "unreadable"]
 """Of a planned trial, by the files in its folder:
 
 planned        a spec, and no process has started it
@@ -64,7 +85,8 @@ running        a process holds its lease
 ok, diverged   there is a result
 failed         training raised an exception; it is trained again only when asked for
 interrupted    it was started, no process holds it and there is neither a result nor a failure
-damaged        a file cannot be read, or is not what was written
+damaged        a file is not what was written: its digest fails, or its content cannot be parsed
+unreadable     a file is missing, cannot be read now, or is of a newer format; it may be perfectly good
 """
 
 _LABEL = ("recipe", "model", "data")
@@ -72,7 +94,10 @@ _ROWS_AT_ONCE = 10_000
 """Rows held as Python objects before they become a frame."""
 _DELETE_JOB = "delete it once this job has left the queue"
 _TRAIN_AGAIN = "the same `seedstudy run` command trains this trial again"
-_TABLES = ("predictions.parquet", "curves.parquet")
+TABLES = ("predictions.parquet", "curves.parquet")
+
+Published = Literal["first", "equal", "different"]
+"""Of a training's result: it is the trial's result; the trial had one with equal predictions; with other ones."""
 
 Label = tuple[str, str, str]
 """Recipe, model and data of a trial."""
@@ -88,9 +113,10 @@ class Scan:
     states: Mapping[str, State]
     """Every planned trial's state, in the order of the trial ids; imported trials have none."""
     labels: Mapping[str, Label]
-    """Every planned trial's recipe, model and data; question marks where its spec is damaged."""
+    """Every planned trial's recipe, model and data; question marks where its spec cannot be used."""
     damaged: Mapping[str, str]
-    """Trial id, or name of an imported file -> one line that says what is wrong with which file; it has no rows."""
+    """Trial id, or name of an imported file or a strange folder -> one line that says which file is damaged, or cannot
+    be read, and why; it has no rows."""
 
     def rows_of(self, trial_ids: Iterable[str]) -> pl.DataFrame:
         """Return the TRIALS rows of these trials."""
@@ -117,18 +143,21 @@ class Store:
         """Write what is to be trained; trials that are planned already stay as they are."""
         with writing(self.root):
             rule = {"question": study.question, "margin": study.margin, "baseline": study.baseline}
-            self.root.mkdir(parents=True, exist_ok=True)
+            self._trials.mkdir(parents=True, exist_ok=True)
+            check_folder(self._trials)
             write_record(self.root / "study.json", rule)
             for trial in trials:
                 if not self.is_planned(trial.trial_id):
                     folder = self.folder(trial.trial_id)
-                    folder.mkdir(parents=True, exist_ok=True)
+                    folder.mkdir(exist_ok=True)
+                    check_folder(folder)
                     write_atomically(folder / "spec.json", to_json(trial.to_dict()))
+            sync_folder(self._trials)
 
     def rule(self) -> dict[str, Any]:
         """Return the question, margin and baseline of the latest plan; empty where the study has none."""
         path, remedy = self.root / "study.json", "delete it, and declare the margin with --margin"
-        if not path.exists():
+        if not is_there(path):
             return {}
         rule = read_record(path, remedy=remedy)
         if not isinstance(rule.get("margin"), float | int | None):
@@ -143,7 +172,7 @@ class Store:
 
     def race_rule(self) -> dict[str, Any] | None:
         """Return the declared rule of the study's race; None where there is none."""
-        if not self._race.exists():
+        if not is_there(self._race):
             return None
         return read_record(self._race, remedy="restore it from a copy: a race cannot resume without its declared rule")
 
@@ -157,7 +186,7 @@ class Store:
     def folder(self, trial_id: str) -> Path:
         return self._trials / check_name(trial_id, "trial")
 
-    def _to_write(self, trial_id: str) -> Path:
+    def to_write(self, trial_id: str) -> Path:
         """Return the folder of a trial that is written into; it must be a folder, and there: only a plan makes one."""
         check_folder(self._trials)
         check_folder(self.folder(trial_id))
@@ -168,21 +197,24 @@ class Store:
         path = self.folder(trial_id) / "spec.json"
         spec = read_json(path, remedy=_TRAIN_AGAIN)
         try:
-            trial = Trial.from_dict(spec, where=str(path))
             is_same = trial_id_of(spec) == trial_id
+            if is_same:
+                check_format(path, spec.get("format"), SPEC_FORMAT)
+                return Trial.from_dict(spec, where=str(path))
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            check_format(path, spec.get("format"), SPEC_FORMAT, remedy=_TRAIN_AGAIN)
             raise damaged(path, f"a key is missing or of the wrong type: {error}", _TRAIN_AGAIN) from error
-        if not is_same:
-            raise damaged(path, "its content does not belong to this folder", _TRAIN_AGAIN)
-        return trial
+        # The id is the digest of the whole in every format, so a flipped bit in the format is damage as well.
+        raise damaged(path, "its content does not belong to this folder", _TRAIN_AGAIN)
 
     # --- training ---------------------------------------------------------------------------------------
 
     @contextmanager
     def claim(self, trial_id: str) -> Iterator[Lease | None]:
         """Hold a trial's lease while it is trained; yields None where another process holds it."""
-        path, checkpoint = self._to_write(trial_id) / "lock", self.checkpoint(trial_id)
-        mark = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        path, mark = self.to_write(trial_id) / "lock", 0
+        with suppress(OSError):
+            mark = os.lstat(self.checkpoint(trial_id)).st_mtime_ns
         with ExitStack() as stack:
             with writing(path):  # and not around the training, whose errors are its own
                 held = stack.enter_context(lease.held(path, mark=mark))
@@ -204,17 +236,17 @@ class Store:
 
     def write_progress(self, trial_id: str, **progress: Any) -> None:
         """Write how far training is: ``epoch`` of ``epochs``, and what its speed is computed from."""
-        path = self._to_write(trial_id) / "progress.json"
+        path = self.to_write(trial_id) / "progress.json"
         with writing(path):
             write_atomically(path, to_json(progress), is_durable=False)
 
     def progress(self, trial_id: str) -> dict[str, Any]:
-        """Return the numbers that :meth:`write_progress` wrote last; it is only shown, so anything else is left out."""
+        """Return what :meth:`write_progress` wrote last; empty where there is nothing of the kind: it is only shown."""
         try:
             written = read_json(self.folder(trial_id) / "progress.json")
         except StoreError:
             return {}
-        return {key: value for key, value in written.items() if _is_number(value)}
+        return written if all(map(_is_finite_number, written.values())) else {}
 
     # --- queues of clusters -------------------------------------------------------------------------------
 
@@ -223,6 +255,7 @@ class Store:
         path = self._job(job)
         with writing(path):
             path.parent.mkdir(exist_ok=True)
+            check_folder(path.parent)
             write_record(path, {"engine": engine, "job": job, "tasks": tasks, "at": _now()})
 
     def jobs(self, engine: str) -> dict[str, list[list[str]]]:
@@ -256,42 +289,52 @@ class Store:
     # --- results ------------------------------------------------------------------------------------------
 
     def is_planned(self, trial_id: str) -> bool:
-        return (self.folder(trial_id) / "spec.json").exists()
+        return is_there(self.folder(trial_id) / "spec.json")
 
     def was_started(self, trial_id: str) -> bool:
         """Say whether a process ever held the trial's lease."""
-        return (self.folder(trial_id) / "lock").exists()
+        return is_there(self.folder(trial_id) / "lock")
 
     def has_result(self, trial_id: str) -> bool:
         """Say whether a trial was trained to its end: its state is ok or diverged."""
-        return (self.folder(trial_id) / "trial.json").exists()
+        return is_there(self.folder(trial_id) / "trial.json")
 
     def has_ended(self, trial_id: str) -> bool:
         """Say whether a trial has a result or a failure; such a trial is trained again only when asked for."""
-        return self.has_result(trial_id) or (self.folder(trial_id) / "failure.json").exists()
+        return self.has_result(trial_id) or is_there(self.folder(trial_id) / "failure.json")
 
-    def publish(self, trial: Trial, result: TrialResult, eval_sets: Mapping[str, EvalSet], started_at: str) -> None:
-        """Write a trial's result; the first result stays and is never overwritten.
+    def publish(
+        self, trial: Trial, result: TrialResult, eval_sets: Mapping[str, EvalSet], started_at: str
+    ) -> Published:
+        """Write a trial's result; the first result stays and is never overwritten. Returns which this one was.
 
         ``eval_sets`` are the data set's, which give the ids and labels of the images.
         """
-        folder = self.folder(trial.trial_id)
-        if self.has_result(trial.trial_id):
-            return
-        predictions = predictions_of(trial.trial_id, result.evaluations, eval_sets)
+        folder = self.to_write(trial.trial_id)
+        frames = {
+            "predictions.parquet": (predictions_of(trial.trial_id, result.evaluations, eval_sets), PREDICTIONS),
+            "curves.parquet": (curves_of(trial, result), CURVES),
+        }
+        tables = {name: to_parquet(validate(frame, schema, where=name)) for name, (frame, schema) in frames.items()}
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in tables.items()}
+        is_first = False
         with writing(folder):
-            digests = {
-                "predictions.parquet": _write_frame(predictions, PREDICTIONS, folder / "predictions.parquet"),
-                "curves.parquet": _write_frame(curves_of(trial, result), CURVES, folder / "curves.parquet"),
-            }
-            record = {**record_of(trial, result, started_at), "sha256": digests}
-            write_record(folder / "trial.json", record, is_first_only=True)
+            if not self.has_result(trial.trial_id):
+                for name, content in tables.items():
+                    write_atomically(folder / own_name(name, digests[name]), content)
+                record = {**record_of(trial, result, started_at), "sha256": digests}
+                is_first = write_record(folder / "trial.json", record, is_first_only=True)
+            stored = digests_of(folder / "trial.json")
+            settle(folder, stored)
             for name in ("failure.json", "checkpoint.pt", "progress.json"):
                 (folder / name).unlink(missing_ok=True)
+        # Curves hold measured speeds, which differ between equal trainings.
+        is_equal = stored["predictions.parquet"] == digests["predictions.parquet"]
+        return "first" if is_first else "equal" if is_equal else "different"
 
     def record_failure(self, trial_id: str, reason: str, traceback: str, **where: Any) -> None:
         """Write why a trial failed and where (epoch, update, host, …); it is trained again only when asked for."""
-        path = self._to_write(trial_id) / "failure.json"
+        path = self.to_write(trial_id) / "failure.json"
         with writing(path):
             write_record(path, {"reason": reason, "traceback": traceback, "at": _now(), **where})
 
@@ -302,41 +345,30 @@ class Store:
     def clear_failures(self, trial_ids: Iterable[str]) -> None:
         """Let failed trials be trained again."""
         with writing(self._trials):
-            for trial_id in trial_ids:
-                folder = self.folder(trial_id)
+            for trial_id in filter(self.is_planned, trial_ids):
+                folder = self.to_write(trial_id)
                 (folder / "failure.json").unlink(missing_ok=True)
-                if (folder / "lock").exists():
+                if self.was_started(trial_id):
                     with lease.held(folder / "lock"):
                         pass  # released in order, so that earlier deaths no longer count
-
-    def set_aside(self, trial_id: str) -> Path:
-        """Move a damaged trial's files to ``damaged-<time>`` inside its folder, so that it is trained again."""
-        folder = self.folder(trial_id)
-        aside = folder / f"damaged-{time.time_ns()}"
-        names = ["trial.json", "failure.json", *_TABLES]
-        try:
-            self.read_spec(trial_id)
-        except SeedstudyError:
-            names.append("spec.json")  # the next plan writes it again
-        with writing(folder):
-            aside.mkdir()
-            for name in names:
-                with suppress(FileNotFoundError):
-                    (folder / name).rename(aside / name)
-        return aside
 
     # --- reading ----------------------------------------------------------------------------------------
 
     def trial_ids(self) -> tuple[str, ...]:
-        """Return every planned trial, in the order of their names."""
-        return tuple(index.survey(self._trials))
+        """Return every planned trial whose folder can be read, in the order of their names."""
+        looks = index.survey(self._trials)
+        return tuple(name for name, seen in looks.items() if is_name(name, "trial") and not seen.problem)
 
     def scan(self) -> Scan:
         """Read every trial; a damaged one is named and the others are still read.
 
         Trials whose files have not changed since they were last read come from the index; their files stay closed.
         """
+        problems: dict[str, str] = {}
         seen = index.survey(self._trials)
+        for name in [name for name in seen if not is_name(name, "trial")]:
+            problems[name] = f"{self._trials / name}: not the name of a trial; move this folder away."
+            del seen[name]
         known = index.read(self.root)
         signatures = dict(known.select("trial_id", "signature").unique().iter_rows())
         unchanged = [trial_id for trial_id, each in seen.items() if signatures.get(trial_id) == each.signature]
@@ -345,15 +377,17 @@ class Store:
         labels: dict[str, Label] = dict.fromkeys(seen, _UNKNOWN)
         for trial_id, status, *label in kept.select("trial_id", "status", *_LABEL).unique().iter_rows():
             states[trial_id], labels[trial_id] = status, (label[0], label[1], label[2])
-        problems: dict[str, str] = {}
         parts, rows = [kept], list[dict[str, Any]]()
         for trial_id in [trial_id for trial_id in seen if trial_id not in states]:
             try:
+                if seen[trial_id].problem:
+                    raise StoreError(seen[trial_id].problem)
                 trial = self.read_spec(trial_id)
                 labels[trial_id] = trial.recipe.name, trial.model, trial.data
                 states[trial_id], of_trial = self._state_and_rows(trial_id, trial)
             except SeedstudyError as error:
-                states[trial_id], problems[trial_id] = "damaged", str(error)
+                states[trial_id] = "damaged" if isinstance(error, DamagedError) else "unreadable"
+                problems[trial_id] = str(error)
                 continue
             rows.extend({**row, "signature": seen[trial_id].signature} for row in of_trial)
             if len(rows) > _ROWS_AT_ONCE:
@@ -387,31 +421,21 @@ class Store:
         Each table is checked against its digest here, one at a time, so that memory stays bounded. Raises StoreError
         where a trial has no result, or a table differs from its digest.
         """
-        paths = []
-        for trial_id in trial_ids:
-            self._check_digests(trial_id, self._record(trial_id), ("predictions.parquet",))
-            paths.append(self.folder(trial_id) / "predictions.parquet")
+        paths = [self._table_path(trial_id, "predictions.parquet") for trial_id in trial_ids]
         return pl.scan_parquet(paths, schema=dict(PREDICTIONS)) if paths else pl.LazyFrame(schema=dict(PREDICTIONS))
 
     def _table(self, trial_id: str, name: str, schema: Schema) -> pl.DataFrame:
-        path = self.folder(trial_id) / name
-        self._check_digests(trial_id, self._record(trial_id), (name,))
+        path = self._table_path(trial_id, name)
         try:
-            with opened(path) as file:
-                frame = read_parquet(file.read())
+            frame = read_parquet(read_bytes(path, limit=LARGEST_TABLE))
         except ValueError as error:  # another program wrote it, and its digest
             raise damaged(path, f"not a Parquet file: {error}", _TRAIN_AGAIN) from error
         return validate(frame, schema, where=str(path))
 
-    def _record(self, trial_id: str) -> dict[str, Any]:
-        return read_record(self.folder(trial_id) / "trial.json", remedy=_TRAIN_AGAIN)
-
-    def _check_digests(self, trial_id: str, record: Mapping[str, Any], names: Iterable[str]) -> None:
-        digests = record.get("sha256")
-        for name in names:
-            path = self.folder(trial_id) / name
-            if not isinstance(digests, dict) or sha256(path) != digests.get(name):
-                raise damaged(path, "its content is not what the trial wrote", _TRAIN_AGAIN)
+    def _table_path(self, trial_id: str, name: str) -> Path:
+        """Return the file of a table whose content is what the result's record says; raises where there is none."""
+        folder = self.folder(trial_id)
+        return table_path(folder, name, digests_of(folder / "trial.json")[name])
 
     def read_trial(self, trial_id: str) -> tuple[State, list[dict[str, Any]]]:
         """Return a trial's state and its TRIALS rows (none unless it was attempted); raises where it is damaged."""
@@ -420,8 +444,12 @@ class Store:
     def _state_and_rows(self, trial_id: str, trial: Trial) -> tuple[State, list[dict[str, Any]]]:
         head = head_of(self.study, trial) | {"trial_id": trial_id}  # a trial of an older format has its old id
         if self.has_result(trial_id):
-            record = self._record(trial_id)
-            self._check_digests(trial_id, record, _TABLES)
+            folder = self.folder(trial_id)
+            record = read_record(folder / "trial.json", remedy=_TRAIN_AGAIN)
+            if record.get("trial_id", trial_id) != trial_id:
+                raise damaged(folder / "trial.json", "it is the result of another trial", _TRAIN_AGAIN)
+            for name, digest in digests_of(folder / "trial.json").items():
+                table_path(folder, name, digest)
             try:
                 rows = rows_of(head, trial, record)
             except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -442,20 +470,63 @@ class Store:
 def open_study(results: Path, study: str) -> Store:
     """Return the store of a study that exists; otherwise StoreError names the studies that do."""
     store = Store(results, study)
-    if not store.root.is_dir():
-        if not results.is_dir():
+    if not _is_folder(store.root):
+        if not _is_folder(results):
             raise StoreError(f"{results}: no such results folder; `seedstudy run` makes it, --results names another.")
-        known = [path.name for path in results.iterdir() if (path / "trials").is_dir()]
+        known = [path.name for path in results.iterdir() if _is_folder(path / "trials")]
         hint = suggest(study, known) if known else " It holds no study yet: `seedstudy run` makes one."
         raise StoreError(f'{results}: no study "{study}".{hint}')
     return store
 
 
-def _write_frame(frame: pl.DataFrame, schema: Schema, path: Path) -> str:
-    """Write a table as Parquet and return the digest of the file."""
-    content = to_parquet(validate(frame, schema, where=str(path)))
-    write_atomically(path, content)
-    return hashlib.sha256(content).hexdigest()
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read now ({error.strerror}); check its permissions.") from error
+
+
+def digests_of(path: Path) -> dict[str, str]:
+    """Return the digests that a result's record names: table -> digest."""
+    digests = read_record(path, remedy=_TRAIN_AGAIN).get("sha256")
+    if not isinstance(digests, dict) or not all(isinstance(digests.get(name), str) for name in TABLES):
+        raise damaged(path, "it names no digests of the tables", _TRAIN_AGAIN)
+    return {name: digests[name] for name in TABLES}
+
+
+def own_name(table: str, digest: str) -> str:
+    """Return the name under which a process writes a table, before its result is known to be the first."""
+    return f"{Path(table).stem}-{digest[:16]}.parquet"
+
+
+def settle(folder: Path, digests: Mapping[str, str]) -> None:
+    """Give the tables of a trial's result their final names; any process may do so, and several at once."""
+    for name, digest in digests.items():
+        with suppress(FileNotFoundError):  # done before
+            (folder / own_name(name, digest)).replace(folder / name)
+
+
+def table_path(folder: Path, name: str, digest: str) -> Path:
+    """Return the file of a table with this digest, under its final name or that of its writer.
+
+    Raises DamagedError where its content is another one, and MissingError where it is not there.
+    """
+    wrong: Path | None = None
+    final = folder / name
+    for path in (final, folder / own_name(name, digest), final):  # it may be renamed at this moment
+        with suppress(MissingError):
+            if sha256(path) == digest:
+                return path
+            wrong = path
+    if wrong is None:
+        raise MissingError(f"{final}: missing; restore it from a copy, or train the trial again with --repair.")
+    raise damaged(wrong, "its content is not what the trial wrote", _TRAIN_AGAIN)
+
+
+def _is_finite_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
 
 
 def _tasks_of(record: Mapping[str, Any], path: Path) -> list[list[str]]:
@@ -469,10 +540,6 @@ def _tasks_of(record: Mapping[str, Any], path: Path) -> list[list[str]]:
         return [[check_name(trial_id, "trial") for trial_id in task] for task in tasks]
     except (TypeError, ValueError, StudyError) as error:
         raise damaged(path, str(error).rstrip("."), _DELETE_JOB) from error
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
 
 
 def _now() -> str:

@@ -18,12 +18,19 @@ from seedstudy.study.trial import Augmentation
 FORMAT = 1
 """Of study files."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_LONGEST = {"trial": 200}
+"""Characters; a trial's name holds those of its recipe, model and data. Other names: 100."""
+
+
+def is_name(name: str, what: str = "study") -> bool:
+    """Say whether a name is safe as the name of a folder."""
+    return len(name) <= _LONGEST.get(what, 100) and _NAME.fullmatch(name) is not None
 
 
 def check_name(name: str, what: str = "study") -> str:
     """Return a name that is safe as the name of a folder, or raise StudyError."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name, what):
         raise StudyError(f'{what} "{name}": use letters, digits, "_", "-" and ".", starting with a letter or digit.')
     return name
 

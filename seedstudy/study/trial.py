@@ -26,6 +26,9 @@ TRAINING_VERSION = 3
 1: timm's augmentation, image by image. 2: the same in tensors, each micro-batch from a generator of its own. 3: shifts
 and rotations add in another order, which moves one pixel in a million by a grey level or two."""
 
+_LONGEST_SLUG = 160
+"""Characters; with seed and digest, a folder's name stays well below the 255 that file systems allow."""
+
 Augmentation = Literal["batched", "pil"]
 """Where images are augmented: as tensors on the device, or image by image in timm's own pipeline."""
 
@@ -83,7 +86,7 @@ def trial_id_of(spec: Mapping[str, Any]) -> str:
     canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:10]
     slug = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{spec['recipe']['name']}-{spec['model']}-{spec['data']}")
-    return f"{slug}-s{spec['seed']}-{digest}"
+    return f"{slug[:_LONGEST_SLUG]}-s{spec['seed']}-{digest}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -83,7 +83,7 @@ class Outcome:
             train_s=train_s,
             images_per_s=images_per_s,
             n_params=sum(parameter.numel() for parameter in self.network.parameters()),
-            provenance=_provenance(self.accelerator, self.trial, n_stacked),
+            provenance=_provenance(self.accelerator, self.trial, self.data, n_stacked),
         )
         if self.reason:
             return result
@@ -100,7 +100,7 @@ class Outcome:
         )
 
 
-def _provenance(accelerator: Accelerator, trial: Trial, n_stacked: int) -> dict[str, Any]:
+def _provenance(accelerator: Accelerator, trial: Trial, data: Dataset, n_stacked: int) -> dict[str, Any]:
     """Return what the numbers depend on beside the trial itself."""
     device = accelerator.device
     return {
@@ -115,6 +115,8 @@ def _provenance(accelerator: Accelerator, trial: Trial, n_stacked: int) -> dict[
         "stack": n_stacked,
         "peak_mem_bytes": devices.peak_mem_bytes(device),
         "versions": {"python": platform.python_version(), **_versions(device.type)},
+        # Part -> its images, and those of the complete one.
+        **({"partial_data": dict(data.partial)} if data.partial else {}),
     }
 
 

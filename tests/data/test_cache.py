@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seedstudy.data import cache
+from seedstudy.data import arrays, cache
 from seedstudy.data.base import Content, EvalSet
 from seedstudy.errors import DataError
+from seedstudy.files import read_record, write_record
 
 N_TRAIN, N_VAL = 12, 5
 
@@ -36,6 +37,12 @@ def small_content(*, brightness: int = 7) -> Content:
 
 def ensure(cache_dir: Path, build: Callable[[], Content] = small_content, source_key: str = "k") -> Path:
     return cache.ensure("small", source_key=source_key, cache_dir=cache_dir, build=build)
+
+
+def rewrite_meta(entry: Path, **changes: object) -> None:
+    """Change keys of meta.json as a program would that knows how to seal it."""
+    path = entry / "meta.json"
+    write_record(path, {**read_record(path), **changes})
 
 
 def never() -> Content:
@@ -109,9 +116,141 @@ def test_loading_a_damaged_entry_names_the_file(tmp_path: Path, damage: str) -> 
         path.write_bytes((entry / "val.label_offsets.npy").read_bytes())
     else:
         path.write_bytes(path.read_bytes()[:30])
-    with pytest.raises(DataError, match=r"damaged; delete the folder") as caught:
+    with pytest.raises(DataError, match=r"damaged \(.*\); delete the folder") as caught:
         cache.load(entry)
     assert str(path) in str(caught.value)
+
+
+def flip_a_pixel(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_every_process_checks_the_content_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = ensure(tmp_path)
+    checked: list[int] = []
+    monkeypatch.setattr(cache, "_checked", {})  # a new process
+    monkeypatch.setattr(cache.arrays, "facts", lambda array, facts=arrays.facts: (checked.append(1), facts(array))[1])
+    for _ in range(3):
+        cache.load(entry)
+    assert len(checked) == 7
+    flip_a_pixel(entry / "train_images.npy")
+    with pytest.raises(DataError, match=r"train_images\.npy: the prepared data set is damaged"):
+        cache.load(entry)
+    monkeypatch.setattr(cache, "_checked", {})
+    with pytest.raises(DataError, match=r"train_images\.npy: the prepared data set is damaged"):
+        cache.load(entry)
+
+
+def test_what_changes_after_the_check_is_noticed_before_the_result(tmp_path: Path) -> None:
+    entry = ensure(tmp_path)
+    data = cache.load(entry)
+    data.check_unchanged()
+    flip_a_pixel(entry / "images.val.npy")
+    with pytest.raises(DataError, match=r"images\.val\.npy: changed while it was in use"):
+        data.check_unchanged()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mean": [0.1, 0.1, 0.1]},
+        {"classes": ["a", "b", "d"]},
+        {"eval_sets": []},
+    ],
+)
+def test_facts_beside_the_arrays_are_sealed(tmp_path: Path, change: dict[str, object]) -> None:
+    """Another mean, and every number of a training is another."""
+    entry = ensure(tmp_path)
+    record = json.loads((entry / "meta.json").read_text())
+    (entry / "meta.json").write_text(json.dumps(record | change))
+    with pytest.raises(DataError, match=r"meta\.json: the prepared data set is damaged"):
+        cache.load(entry)
+
+
+@pytest.mark.parametrize("what", ["the folder", "an array", "meta.json"])
+def test_an_entry_that_others_may_write_is_refused_and_made_again(tmp_path: Path, what: str) -> None:
+    entry = ensure(tmp_path)
+    path = {"the folder": entry, "an array": entry / "train_images.npy", "meta.json": entry / "meta.json"}[what]
+    path.chmod(path.stat().st_mode | 0o020)
+    with pytest.raises(DataError, match=r"damaged \(other users may write it\)"):
+        cache.load(entry)
+    assert ensure(tmp_path) == entry
+    assert not any(each.stat().st_mode & 0o022 for each in (entry, *entry.iterdir()))
+    cache.load(entry)
+
+
+def test_an_entry_is_not_writable_by_others_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        cache.load(ensure(tmp_path))
+    finally:
+        os.umask(before)
+
+
+def test_an_entry_of_another_user_is_refused_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = ensure(tmp_path)
+    mine = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+    if mine == 0:  # what root wrote is trusted by everybody
+        cache.load(entry)
+        os.chown(entry, 12345, -1)
+    for use in (lambda: cache.load(entry), lambda: ensure(tmp_path, never)):
+        with pytest.raises(DataError, match=r"belongs to another user .* SEEDSTUDY_CACHE"):
+            use()
+    assert entry.is_dir()
+
+
+def test_an_entry_that_cannot_be_read_now_is_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = ensure(tmp_path)
+
+    def too_many(*args: object, **options: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(cache.arrays, "mapped", too_many)
+    with pytest.raises(DataError, match=r"cannot be read now \(Too many open files\)"):
+        ensure(tmp_path, never)
+    assert entry.is_dir()
+
+
+def test_a_pipe_in_the_place_of_an_array_is_damage(tmp_path: Path) -> None:
+    entry = ensure(tmp_path)
+    (entry / "train_labels.npy").unlink()
+    os.mkfifo(entry / "train_labels.npy")
+    with pytest.raises(DataError, match=r"train_labels\.npy: the prepared data set is damaged"):
+        cache.load(entry)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mean": None},
+        {"mean": [0.5, 0.5]},
+        {"mean": [0.5, 0.5, float("nan")]},
+        {"std": ["x", 1, 1]},
+        {"classes": ["a"]},
+        {"classes": 3},
+        {"name": ["small"]},
+        {"eval_sets": [["val", "test"]]},
+        {"eval_sets": [["real", "val"]]},
+        {"eval_sets": {"val": 1}},
+        {"stored": ["train"]},
+        {"missing": {"v2": "\x1b[31m"}},
+        {"missing": []},
+        {"partial": {"val": [1]}},
+        {"arrays": {}},
+        {"arrays": {"../x": {"dtype": "|u1", "shape": [1], "sha256": ""}}},
+        {"arrays": 7},
+    ],
+    ids=str,
+)
+def test_a_sealed_record_of_wrong_content_is_one_line(tmp_path: Path, change: dict[str, object]) -> None:
+    entry = ensure(tmp_path)
+    rewrite_meta(entry, **change)
+    with pytest.raises(DataError, match="the prepared data set is damaged") as caught:
+        cache.load(entry)
+    assert str(caught.value).isprintable()
 
 
 def test_a_failing_build_leaves_nothing(tmp_path: Path) -> None:
@@ -164,13 +303,17 @@ def test_two_at_once_leave_one_intact_entry(tmp_path: Path) -> None:
 
 
 def test_folders_of_killed_processes_are_swept_when_old(tmp_path: Path) -> None:
-    old, recent = tmp_path / ".small-1.aa.tmp", tmp_path / ".small-1.bb.tmp"
-    old.mkdir()
-    recent.mkdir()
-    os.utime(old, (0, 0))
+    old, recent = (tmp_path / f".small-0123456789abcdef.0123456{n}.tmp" for n in range(2))
+    others = [tmp_path / ".rsync.tmp", tmp_path / ".torch-compile.0123.tmp", tmp_path / ".small-1.0123.tmp"]
+    link = tmp_path / ".small-0123456789abcdef.01234569.tmp"
+    for folder in (old, recent, *others):
+        folder.mkdir()
+    link.symlink_to(others[0])
+    for folder in (old, *others):
+        os.utime(folder, (0, 0))
     ensure(tmp_path)
     assert not old.exists()
-    assert recent.exists()
+    assert all(folder.exists() for folder in (recent, link, *others))  # the folder is shared with other programs
 
 
 # --- train limit ---------------------------------------------------------------------------------------
@@ -214,7 +357,5 @@ def test_the_fingerprint_follows_content_and_limit_alone(tmp_path: Path) -> None
 def test_the_fingerprint_does_not_follow_the_wording_of_what_is_missing(tmp_path: Path) -> None:
     entry = ensure(tmp_path)
     first = cache.load(entry).fingerprint
-    meta = json.loads((entry / "meta.json").read_text())
-    meta["missing"]["v2"] = "other words"
-    (entry / "meta.json").write_text(json.dumps(meta))
+    rewrite_meta(entry, missing={"v2": "other words"})
     assert cache.load(entry).fingerprint == first

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seedstudy.data import check, encoded, imagenet, load, prepare
+from seedstudy.data import check, finding, imagenet, load, prepare
 from seedstudy.data.base import Dataset
 from seedstudy.engines.launch import resolve
 from seedstudy.errors import DataError
@@ -59,7 +59,7 @@ def test_v2_folders_are_numbers_not_text(tmp_path: Path) -> None:
     """Sorted as text, 0, 1, 10, 100, …, nearly every label of ImageNet-V2 is wrong."""
     for number in range(1000):
         write(tmp_path / "v2" / str(number) / "f.jpeg", b"x")
-    found = encoded.entries(tmp_path / "v2", lambda line: None)
+    found = finding.entries(tmp_path / "v2", lambda line: None, finding.LeftOut())
     images, labels = imagenet._split("v2", "v2", found, imagenet.synsets())
     assert labels.tolist() == list(range(1000))
     assert [int(Path(os.fsdecode(images.files[f])).parent.name) for f in images.file_of] == list(range(1000))
@@ -318,7 +318,7 @@ def test_image_that_changed_under_way_is_named(tree: Path, tmp_path: Path) -> No
     data = loaded(tree, tmp_path / "cache")
     victim = tree / "train" / CLASSES[0] / f"{CLASSES[0]}_10.JPEG"
     victim.write_bytes(victim.read_bytes()[:-1])
-    with pytest.raises(DataError, match=rf"{victim}: holds .* the file has changed"):
+    with pytest.raises(DataError, match=rf"{victim}: the file has changed since it was indexed"):
         data.stored["train"].read(0)
 
 
@@ -332,7 +332,84 @@ def test_cmyk_is_converted_and_named_by_check(tree: Path, tmp_path: Path) -> Non
     assert f"1 of them not RGB and converted (the first is {odd}, CMYK)" in findings["val"].note
     assert findings["train"].note == "20 of 1,281,167 images, 20 decoded"
     assert findings["v2_top"].status == "missing"
-    (tree / "train" / CLASSES[0] / f"{CLASSES[0]}_10.JPEG").write_bytes(b"")
+    (tree / "train" / CLASSES[0] / f"{CLASSES[0]}_10.JPEG").write_bytes(b"x")
     findings = {finding.part: finding for finding in check("imagenet", tree).parts}
     assert findings["train"].status == "damaged"
     assert f"{CLASSES[0]}_10.JPEG: does not decode" in findings["train"].note
+
+
+# --- parts that are not complete, files that are not used -----------------------------------------------------
+
+
+def test_a_part_with_all_classes_and_another_number_of_images_is_partial(tmp_path: Path) -> None:
+    image = jpeg(size=(8, 8))
+    for synset, number in zip(imagenet.synsets(), [val_numbers(label, 1)[0] for label in range(1000)], strict=True):
+        write(tmp_path / "val" / synset / f"ILSVRC2012_val_{number:08d}.JPEG", image)
+    data = loaded(tmp_path, tmp_path / "cache")
+    assert data.partial == {"val": (1000, 50_000)}
+    assert data.doubts == (
+        "val has 1,000 images, not 50,000: its numbers do not compare with those of others",
+        "data folder: cache: no part has this name (train, val, imagenetv2-…), so it is not used",
+    )
+    findings = {finding.part: finding for finding in check("imagenet", tmp_path).parts}
+    assert (findings["val"].status, findings["val"].note) == ("partial", "1,000 of 50,000 images, 200 decoded")
+
+
+def test_a_declared_subset_is_not_partial(tree: Path, tmp_path: Path) -> None:
+    data = loaded(tree, tmp_path / "cache")
+    assert (data.partial, data.doubts) == ({}, ())
+
+
+def test_what_is_not_used_is_said_by_check_and_run(tree: Path, tmp_path: Path) -> None:
+    whole = loaded(tree, tmp_path / "cache").fingerprint
+    write(tree / "train" / CLASSES[0] / "empty.JPEG", b"")
+    write(tree / "train" / CLASSES[1] / "new.webp", b"RIFF")
+    write(tree / "Val" / CLASSES[0] / "ILSVRC2012_val_00000001.JPEG", jpeg())
+    findings = {finding.part: finding for finding in check("imagenet", tree).parts}
+    assert findings["train"].status == "damaged"  # an empty image was one
+    empty = tree / "train" / CLASSES[0] / "empty.JPEG"
+    assert findings["train"].note.endswith(f"2 files are not used: 1 .webp, 1 empty (the first is {empty})")
+    unused = "Val: no part has this name (train, val, imagenetv2-…), so it is not used"
+    assert (findings["other"].status, findings["other"].note) == ("unused", unused)
+    study = Study(
+        recipes=("a2",),
+        models=("resnet18",),
+        data="imagenet",
+        seeds=(0,),
+        assignments=("batch_size=16", "micro_batch=16"),
+    )
+    lines: list[str] = []
+    resolved = resolve(study, data_dir=tree, cache_dir=tmp_path / "cache", say=lines.append)
+    assert f"imagenet: data folder: {unused}" in lines
+    assert sum("2 files are not used" in line for line in lines) == 1
+    assert load(resolved.prepared).fingerprint == whole  # the images are the same, and so are the trials
+
+
+def test_a_thorough_check_decodes_every_image_and_names_the_broken_ones(tree: Path, tmp_path: Path) -> None:
+    broken = tree / "train" / CLASSES[2] / f"{CLASSES[2]}_12.JPEG"
+    broken.write_bytes(broken.read_bytes()[:-100])
+    pack(tree / "imagenetv2-matched-frequency-format-val", tree / "imagenetv2-matched-frequency.tar.gz")
+    lines: list[str] = []
+    found = check("imagenet", tree, is_thorough=True, progress=lines.append)
+    findings = {finding.part: finding for finding in found.parts}
+    assert found.is_damaged
+    assert findings["train"].note.startswith(f"20 of 1,281,167 images, 19 decoded, 1 not: {broken}: does not decode")
+    assert findings["val"].note == "10 of 50,000 images, 10 decoded"
+    assert findings["v2"].note == "5 of 10,000 images, 5 decoded"
+    assert "imagenet: train: 20 of 20 images decoded" in lines
+    assert not any("decoded" in line for line in [str(check("imagenet", tree).parts[2].note)])  # a .gz takes too long
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_one_line(tree: Path, tmp_path: Path) -> None:
+    (tree / "train").chmod(0)
+    try:
+        fails(tree, tmp_path / "cache", "Permission denied")
+    finally:
+        (tree / "train").chmod(0o755)
+
+
+def test_a_name_too_long_is_one_line(tmp_path: Path) -> None:
+    for use in (lambda: check("imagenet", tmp_path / ("x" * 5000)), lambda: loaded(tmp_path / ("x" * 300), tmp_path)):
+        with pytest.raises(DataError, match="File name too long"):
+            use()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from seedstudy.errors import SeedstudyError
-from seedstudy.read.groups import group_of_numbers, read_groups
+from seedstudy.read.groups import read_groups
+from seedstudy.read.numbers import group_of_numbers
 from seedstudy.read.request import Request
 from tests.read.reading import only, refused, write
 

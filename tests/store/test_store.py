@@ -15,6 +15,7 @@ import pytest
 
 from seedstudy.data.base import Dataset
 from seedstudy.errors import StoreError
+from seedstudy.store import upkeep
 from seedstudy.store.schema import CURVES, PREDICTIONS, TRIALS, validate
 from seedstudy.store.store import Store, open_study
 from seedstudy.study.study import Study
@@ -148,7 +149,9 @@ def test_a_changed_spec_does_not_pass_for_another_trial(make_store: MakeStore, m
 
 def test_damaged_trial_is_set_aside_whole(make_store: MakeStore, make_trial: MakeTrial) -> None:
     store, trial_id = make_store(n_seeds=1, a2=0.8), make_trial(0, name="a2").trial_id
-    aside = store.set_aside(trial_id)
+    (store.folder(trial_id) / "curves.parquet").write_bytes(b"")
+    aside = upkeep.set_aside(store, trial_id)
+    assert aside is not None
     assert sorted(path.name for path in aside.iterdir()) == ["curves.parquet", "predictions.parquet", "trial.json"]
     assert store.read_trial(trial_id)[0] == "planned"
 
@@ -156,7 +159,9 @@ def test_damaged_trial_is_set_aside_whole(make_store: MakeStore, make_trial: Mak
 def test_a_damaged_spec_is_set_aside_and_planned_anew(make_store: MakeStore, make_trial: MakeTrial) -> None:
     store, trial = make_store(n_seeds=1, a2=0.8), make_trial(0, name="a2")
     (store.folder(trial.trial_id) / "spec.json").write_bytes(b"{")
-    assert (store.set_aside(trial.trial_id) / "spec.json").exists()
+    aside = upkeep.set_aside(store, trial.trial_id)
+    assert aside is not None
+    assert (aside / "spec.json").exists()
     store.plan(Study(recipes=("a2",)), [trial])
     assert store.read_trial(trial.trial_id)[0] == "planned"
 
@@ -166,7 +171,7 @@ def test_a_trial_whose_failure_is_damaged_can_be_trained_again(make_store: MakeS
     store.plan(Study(recipes=("a2",)), [trial])
     (store.folder(trial.trial_id) / "failure.json").write_bytes(b"{")
     assert store.scan().states[trial.trial_id] == "damaged"
-    store.set_aside(trial.trial_id)
+    upkeep.set_aside(store, trial.trial_id)
     assert not store.has_ended(trial.trial_id)
     assert store.read_trial(trial.trial_id)[0] == "planned"
 

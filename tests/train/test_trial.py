@@ -15,6 +15,7 @@ from seedstudy.data.base import Dataset
 from seedstudy.recipes.reader import load_recipe, with_values
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import DataFacts, scale
+from seedstudy.store.rows import pool_key
 from seedstudy.study.seeds import PURPOSES
 from seedstudy.study.trial import Augmentation, EpochReport, Trial, TrialResult
 from seedstudy.train.parts import build_loss, build_mixing, build_optimizer, build_schedule
@@ -51,6 +52,18 @@ def test_same_trial_twice_is_identical(
     np.random.seed(99)  # noqa: NPY002  # the point of the test
     assert outcome(train_trial(trial, data)) == outcome(first)
     assert first.status == "ok"
+
+
+def test_incomplete_data_are_recorded_and_change_nothing_else(
+    data: Dataset, make_trial: MakeTrial, lively: Recipe
+) -> None:
+    trial = make_trial(3, recipe=lively)
+    whole = train_trial(trial, data)
+    partial = train_trial(trial, replace(data, partial={"val": (40, 50)}))
+    assert "partial_data" not in whole.provenance
+    assert partial.provenance["partial_data"] == {"val": (40, 50)}
+    assert outcome(partial) == outcome(whole)
+    assert pool_key(trial, partial.provenance) == pool_key(trial, whole.provenance)
 
 
 @pytest.mark.skipif("PJRT_DEVICE" in os.environ or torch.cuda.is_available(), reason="says what CPUs do")
