@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         run,
         status,
         summary,
+        variance,
     )
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.recipes.reader import load_recipe
@@ -71,6 +72,7 @@ __all__ = [
     "save_picture",
     "status",
     "summary",
+    "variance",
 ]
 _HOMES = {
     **dict.fromkeys(__all__, "api"),

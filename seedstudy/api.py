@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.race import Race
     from seedstudy.decide.select import Source
     from seedstudy.decide.summary import Fits, Summaries
+    from seedstudy.decide.variance import Variances
     from seedstudy.engines.status import Cancellation, StudyStatus
     from seedstudy.engines.watch import Say
     from seedstudy.recipes.reader import RecipeFile
@@ -187,7 +188,8 @@ def restore(study: str = "main", *, results: str | Path = "results") -> Restored
 def load_trials(path: str | Path = "results/main") -> pl.DataFrame:
     """Return a study's TRIALS frame, one row per trial and eval set, and the margin that the study declared.
 
-    Damaged trials are left out, with a warning that names the file, as every command leaves them out with a note.
+    Damaged trials are left out, with a warning that names the file, as every command leaves them out with a note. A
+    margin that was declared after results existed is a warning too.
     """
     import warnings
 
@@ -196,6 +198,8 @@ def load_trials(path: str | Path = "results/main") -> pl.DataFrame:
     trials = source.trials()
     for sentence in source.left_out:
         warnings.warn(f"left out: {sentence}", stacklevel=2)
+    for sentence in source.late_rules:
+        warnings.warn(sentence, stacklevel=2)
     return trials
 
 
@@ -230,6 +234,34 @@ def summary(
     """
     source = _source(locals())
     return _summaries(_arms(what, arms, summary, source), source, level=level)
+
+
+@public
+def variance(
+    *what: Given,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_sets: str | Sequence[str] | None = None,
+    level: float = 0.95,
+    replicates: int = 0,
+    rng_seed: int = 0,
+    **arms: Given,
+) -> Variances:
+    """Say where the spread over seeds comes from, by each image's prediction: seeds as such, or the test images.
+
+    `what`: recipes of a study, as for :func:`summary`; nothing: the whole study. Later recipes are also read as
+    differences from the first: on these images, and on new images like them; with `replicates` also by the
+    multi-bootstrap.
+    """
+    source = _source(locals())
+    from seedstudy.decide.select import select, with_distinct_labels
+    from seedstudy.decide.variance import variances_of
+
+    _check_level(level)
+    groups = with_distinct_labels(select(_arms(what, arms, variance, source), source))
+    return variances_of(groups, source, level=level, replicates=replicates, rng_seed=rng_seed)
 
 
 @public
@@ -293,12 +325,13 @@ def compare(
     clock: str | None = None,
     seeds_by: str | None = None,
     margin: float | None = None,
+    alpha: float = 0.05,
     level: float = 0.95,
     lower_is_better: bool | None = None,
     all_pairs: bool = False,
     paired: bool = False,
     primary: str | None = None,
-    correction: Correction = "holm",
+    correction: Correction = "bonferroni",
     rng_seed: int = 0,
     **arms: Given,
 ) -> Comparisons:
@@ -321,6 +354,10 @@ def compare(
     margin
         Smallest difference of interest in the metric's unit (percentage points for accuracies); None: as the study
         declared.
+    alpha
+        Error rate of each claim.
+    level
+        Confidence level of the intervals; it decides nothing.
     lower_is_better
         None: as the metric's name says (``val_loss``: lower), or an error where it does not.
     all_pairs, paired, primary, correction
@@ -328,7 +365,7 @@ def compare(
 
     """
     from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
-    from seedstudy.decide.select import may_be_several, select_by_data, what_was_read
+    from seedstudy.decide.select import may_be_several, select_by_data
 
     if correction not in CORRECTIONS:
         raise StudyError(f'--correction "{correction}" is no correction.{suggest(correction, CORRECTIONS)}')
@@ -337,10 +374,10 @@ def compare(
     by_data = select_by_data(asked, source) if may_be_several(asked) else [[]]
     if len(by_data[0]) < 2:
         raise StudyError(_needs_two("compare", by_data[0]))
-    rule = rule_for(_flat(_flat(by_data)), margin=margin, level=level, lower_is_better=lower_is_better)
+    rule = rule_for(_flat(_flat(by_data)), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
     answer = judge(by_data, rule, design=design, rng_seed=rng_seed)
-    return replace(answer, left_out=source.left_out, read=what_was_read(_flat(_flat(by_data))))
+    return _with_sources(answer, source, _flat(_flat(by_data)), margin=margin)
 
 
 @public
@@ -391,6 +428,7 @@ def across_data(
     clock: str | None = None,
     seeds_by: str | None = None,
     margin: float | None = None,
+    alpha: float = 0.05,
     level: float = 0.95,
     lower_is_better: bool | None = None,
     rng_seed: int = 0,
@@ -402,17 +440,16 @@ def across_data(
     """
     from seedstudy.decide import across
     from seedstudy.decide.compare import rule_for
-    from seedstudy.decide.select import may_be_several, select_each, what_was_read
+    from seedstudy.decide.select import may_be_several, select_each
 
     source = _source(locals())
     asked = _arms(what, arms, across_data, source)
     found = [groups for _, groups in select_each(asked, source)] if may_be_several(asked) else []
     if len(found) < 2:
         raise StudyError(_needs_two("--across-data", found))
-    rule = rule_for(_flat(found), margin=margin, level=level, lower_is_better=lower_is_better)
+    rule = rule_for(_flat(found), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
     answer = across.across_data(found, rule, rng_seed=rng_seed)
-    read = what_was_read(_flat(found))
-    return replace(answer, comparisons=replace(answer.comparisons, left_out=source.left_out, read=read))
+    return replace(answer, comparisons=_with_sources(answer.comparisons, source, _flat(found), margin=margin))
 
 
 @public
@@ -484,7 +521,7 @@ def race(
         groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
         if not groups:
             raise StudyError(_needs_two("race", []))
-        rule = rule_for(groups, margin=margin, level=0.95, lower_is_better=lower_is_better)
+        rule = rule_for(groups, margin=margin, alpha=0.05, level=0.95, lower_is_better=lower_is_better)
         answer = replay_groups(
             groups, given, margin=rule.margin, lower_is_better=rule.lower_is_better, target=target, rng_seed=rng_seed
         )
@@ -498,7 +535,7 @@ def race(
     if not all(recipes) or arms:
         raise StudyError("race trains recipes, for example ss.race('a3', 'a2'); numbers and files need replay=True.")
     if margin is None:
-        margin = Store(Path(results), study).rule().get("margin")
+        margin = Store(Path(results), study).rule().margin
     shared = {"models": model, "data": data, **(training or {})}
     check(adjusted, (), shared, name="race: training")
     return live.race(
@@ -1001,12 +1038,24 @@ def _summaries(arms: Sequence[Arm], source: Source, *, level: float) -> Summarie
     _check_level(level)
     groups = _flat(with_distinct_labels(select(arms, source)))
     answers = tuple(summarise(group, level=level) for group in groups)
-    return Summaries(answers=answers, left_out=source.left_out, read=what_was_read(groups))
+    return Summaries(
+        answers=answers, left_out=source.left_out, late_rules=source.late_rules, read=what_was_read(groups)
+    )
+
+
+def _with_sources(
+    comparisons: Comparisons, source: Source, groups: Iterable[Group], *, margin: float | None
+) -> Comparisons:
+    """Return comparisons with what is to be said of the files and studies; a margin given is not the declared one."""
+    from seedstudy.decide.select import what_was_read
+
+    late_rules = source.late_rules if margin is None else ()
+    return replace(comparisons, left_out=source.left_out, late_rules=late_rules, read=what_was_read(groups))
 
 
 def _check_level(level: float) -> None:
-    if not 0.0 < level < 1.0:
-        raise StudyError(f"--level {level:g}: must lie between 0 and 1, for example 0.95.")
+    if not 0.5 <= level < 1.0:
+        raise StudyError(f"--level {level:g}: must lie between 0.5 and 1, for example 0.95.")
 
 
 def _needs_two(verb: str, arms: Sequence[Sequence[Group]]) -> str:

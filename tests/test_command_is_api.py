@@ -35,6 +35,10 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
         ("a2", lambda: ss.fit("a2")),
         ("a.txt --n-examples 10000", lambda: ss.fit("a.txt", n_examples=10_000)),
     ],
+    "variance": [
+        ("", ss.variance),
+        ("a2 --eval val --level 0.9", lambda: ss.variance("a2", eval_sets=["val"], level=0.9)),
+    ],
     "compare": [
         ("a3 a2", lambda: ss.compare("a3", "a2")),
         ("a3 a2", lambda: ss.compare(ss.load_trials("results/main"), "a3", "a2")),
@@ -104,8 +108,8 @@ CASES = [
 def folder(write_study: Callable[..., Store], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a study that declares a margin, another one, and files of every kind."""
     tmp_path = tmp_path_factory.mktemp("questions")
-    store = write_study(tmp_path / "results", n_seeds=6, a3=0.75, a2=0.8)
-    store.plan(Study(recipes=("a2", "a3"), margin=MARGIN), [])
+    Store(tmp_path / "results", "main").plan(Study(recipes=("a2", "a3"), margin=MARGIN), [])
+    write_study(tmp_path / "results", n_seeds=6, a3=0.75, a2=0.8)
     write_study(tmp_path / "results", "other", n_seeds=4, a2=0.7)
     rng = np.random.default_rng(0)
     for name, mean in (("a", 78.0), ("b", 78.3)):

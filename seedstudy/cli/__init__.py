@@ -21,6 +21,7 @@ from seedstudy.cli.recipes import data_app, recipes_app
 from seedstudy.cli.run import run, trial
 from seedstudy.cli.status import cancel, clean, restore, status
 from seedstudy.cli.summary import fit, summary
+from seedstudy.cli.variance import variance
 from seedstudy.errors import SeedstudyError, missing_extra
 
 app = typer.Typer(
@@ -31,7 +32,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, status, cancel, clean, restore, summary, fit, compare, race, power, audit, evaluate, cost):
+JUDGING = (summary, fit, variance, compare, race, power, audit)
+for command in (run, status, cancel, clean, restore, *JUDGING, evaluate, cost):
     app.command()(command)
 app.command("import")(import_files)
 app.command(hidden=True)(trial)

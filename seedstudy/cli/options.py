@@ -29,6 +29,7 @@ LowerIsBetter = Annotated[
     bool | None, typer.Option("--lower-is-better/--higher-is-better", help="For metrics whose name leaves it open.")
 ]
 Level = Annotated[float, typer.Option("--level", help="Confidence level of the intervals.")]
+Alpha = Annotated[float, typer.Option("--alpha", help="Error rate of each claim.")]
 Details = Annotated[bool, typer.Option("--details", help="Also what decides nothing: medians, a new seed, ranks…")]
 RngSeed = Annotated[int, typer.Option("--rng-seed", help="Seed of permutations and bootstrap.")]
 
@@ -195,9 +196,11 @@ def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> No
 
         print(json.dumps(document(answer), indent=1, allow_nan=False))
         return
-    from seedstudy.show.format import show
+    from seedstudy.show.format import show, small_print
 
-    show(*[reading.line() for reading in getattr(answer, "read", ())], render())
+    about = getattr(answer, "comparisons", None) or getattr(answer, "summaries", None) or answer
+    late_rules = [small_print(f"note: {sentence}") for sentence in getattr(about, "late_rules", ())]
+    show(*[reading.line() for reading in getattr(answer, "read", ())], render(), *late_rules)
 
 
 def save_plot(path: Path | None, draw: Callable[[], Any]) -> None:

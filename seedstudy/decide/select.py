@@ -49,17 +49,41 @@ class Source(Request):
     scans: dict[Path, Scan] = field(default_factory=dict, repr=False)
     """Folder of a study -> what was read of it; grows as studies are asked for."""
     _trials: dict[Path, pl.DataFrame] = field(default_factory=dict, init=False, repr=False)
+    _late_rules: dict[Path, str] = field(default_factory=dict, init=False, repr=False)
 
     def trials(self, folder: Path | None = None) -> pl.DataFrame:
         """Return a study's TRIALS frame, and what it declared as its margin; None: the study of this source."""
         folder = self.results / self.study if folder is None else folder
         if folder not in self._trials:
             store = open_study(folder.parent, folder.name)
-            margin = pl.lit(store.rule().get("margin"), dtype=pl.Float64).alias(_MARGIN)
+            rule = store.rule()
+            if rule.lateness:
+                self._late_rules[folder] = f"study {store.study}: {rule.lateness}"
+            margin = pl.lit(rule.margin, dtype=pl.Float64).alias(_MARGIN)
             if folder not in self.scans:
                 self.scans[folder] = store.scan()
             self._trials[folder] = self.scans[folder].trials.with_columns(margin)
         return self._trials[folder]
+
+    def predictions(self, group: Group) -> Iterator[pl.DataFrame]:
+        """Yield for each trial of a group its ``example_id``, ``is_correct``, ``predicted`` and ``confidence``.
+
+        One row per image of the group's eval set, by ``example_id``. StudyError where the group's trials are of no
+        study that was read.
+        """
+        folders = [folder for folder, trials in self._trials.items() if group.trial_ids[0] in trials["trial_id"]]
+        if not folders:
+            raise StudyError(f"{group.label}: the predictions are in the study's folder: name the study instead.")
+        store = open_study(folders[0].parent, folders[0].name)
+        is_correct = pl.col("labels").list.contains(pl.col("predicted")).alias("is_correct")
+        for trial_id in group.trial_ids:
+            images = store.predictions(trial_id).filter(pl.col("eval_set") == group.eval_set)
+            yield images.select("example_id", is_correct, "predicted", "confidence").sort("example_id")
+
+    @property
+    def late_rules(self) -> tuple[str, ...]:
+        """One sentence per study that was read and whose rule was declared after it had results."""
+        return tuple(self._late_rules.values())
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -399,6 +423,7 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     step=100.0 / of_set["n_examples"][0] if of_set["n_examples"].n_unique() == 1 else None,
                     pool_key=str(key),
                     recipe_id=str(recipe_id),
+                    trial_ids=tuple(of_set["trial_id"]),
                     train_s=None if of_set["train_s"].null_count() else float(of_set["train_s"].to_numpy().mean()),
                     declared_margin=of_set[_MARGIN][0] if declared else None,
                 )

@@ -238,7 +238,9 @@ class _Reader:
         which = "" if not names else f" ({names[0]} {', '.join(map(str, gone[names[0]].head(3).to_list()))}"
         which += "" if not names else f"{', …' if gone.height > 3 else ''})"
         plural = "" if gone.height == 1 else "s"
-        return rows.filter(is_there), [f"{label}: {gone.height} run{plural} without a number left out{which}"]
+        return rows.filter(is_there), [
+            f"{label}: {gone.height} run{plural} without a number left out{which}; report it if it diverged"
+        ]
 
 
 def _by(frame: pl.DataFrame, keys: Sequence[str]) -> Iterator[tuple[Mapping[str, str | None], pl.DataFrame]]:

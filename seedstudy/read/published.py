@@ -49,7 +49,16 @@ def group_of_mean_and_std(selector: str, request: Request) -> Group | None:
         raise StudyError(f'"{selector}": not two numbers; write it like "79.5±0.1 n=5".') from None
     group = group_of_numbers([mean], match["label"] or selector.strip(), request)
     scale = 100.0 if request.unit == "fraction" else 1.0
-    return replace(group, values=np.empty(0), moments=Moments(mean=float(group.values[0]), sd=sd * scale, n=n))
+    if sd == 0.0:
+        raise StudyError(f'"{selector}": a std of {match["sd"]} was rounded away; give more digits.')
+    moments = Moments(
+        mean=float(group.values[0]),
+        sd=sd * scale,
+        n=n,
+        mean_step=_step(match["mean"]) * scale,
+        sd_step=_step(match["sd"]) * scale,
+    )
+    return replace(group, values=np.empty(0), moments=moments)
 
 
 # --- tables of single runs ----------------------------------------------------------------------------
@@ -150,9 +159,12 @@ def _number(text: str) -> float | None:
 
 
 def _step(text: str) -> float:
-    """Return what a printed number is rounded to: 80.10 -> 0.01."""
-    _, _, decimals = text.partition(".")
-    return 10.0 ** -len(decimals) if decimals.isdigit() else 1.0 if text.lstrip("-").isdigit() else 0.0
+    """Return what a printed number is rounded to: 80.10 -> 0.01, 1.5e-3 -> 0.0001."""
+    mantissa, _, exponent = text.lower().partition("e")
+    _, _, decimals = mantissa.partition(".")
+    if not mantissa.lstrip("+-").replace(".", "", 1).isdigit():
+        return 0.0
+    return 10.0 ** (int(exponent or 0) - len(decimals))
 
 
 # --- RSB: the spread over 100 seeds, and the cost of one ----------------------------------------------

@@ -20,6 +20,9 @@ class Moments:
     sd: float
     """Standard deviation over seeds, with n - 1."""
     n: int
+    mean_step: float = 0.0
+    """Unit of the last digit that was printed; 0 where it is exact."""
+    sd_step: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,6 +120,8 @@ class Group:
     """Distance between possible values, in ``unit``: one image; None where the number of images is not known."""
     declared_margin: float | None = None
     """Smallest difference of interest that the study declared, in ``unit``; None for files."""
+    trial_ids: tuple[str, ...] = ()
+    """The trial of each value; empty for files."""
     train_s: float | None = None
     """Mean seconds of training one seed; None where it was not measured."""
     moments: Moments | None = None

@@ -19,8 +19,8 @@ from seedstudy.stats.compare import compare, compare_summaries, details
 from seedstudy.stats.describe import describe, describe_details, rank_of
 from seedstudy.stats.fit import density, fit
 from seedstudy.stats.grid import two_way
+from seedstudy.stats.images import split_variance
 from seedstudy.stats.sample import as_sample, by_seed, in_pairs
-from seedstudy.stats.variance import split_variance
 
 FOLDER = Path(__file__).parent / "whole"
 A3 = [78.01, 78.10, 78.19, 78.07, 78.15]
