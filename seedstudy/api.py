@@ -365,6 +365,7 @@ def compare(
 
     """
     from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
+    from seedstudy.decide.looks import race_command, with_looks
     from seedstudy.decide.select import may_be_several, select_by_data
 
     if correction not in CORRECTIONS:
@@ -376,7 +377,8 @@ def compare(
         raise StudyError(_needs_two("compare", by_data[0]))
     rule = rule_for(_flat(_flat(by_data)), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
-    answer = judge(by_data, rule, design=design, rng_seed=rng_seed)
+    answer = with_looks(judge(by_data, rule, design=design, rng_seed=rng_seed), source.studies)
+    answer = replace(answer, race=race_command(answer, [arm.words for arm in asked], source))
     return _with_sources(answer, source, _flat(_flat(by_data)), margin=margin)
 
 

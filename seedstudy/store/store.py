@@ -16,6 +16,7 @@ A study is a folder, and so is each of its trials under ``trials/``. These files
     jobs/<job>.json       what a cluster's queue was given and still has
     cancelled             touched by `seedstudy cancel`
     imported/, evaluated/ trials that were trained or evaluated elsewhere (seedstudy.store.outside)
+    looks/                comparisons that somebody looked at (seedstudy.store.looks)
     trials.parquet, index.json  derived (seedstudy.store.index): may be deleted at any time
 
 A trial has a result exactly when ``trial.json`` exists. Where two processes train one trial, the first one to link
