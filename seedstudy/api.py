@@ -6,7 +6,6 @@ Each function returns one typed answer, whose ``to_dict()`` is the document of t
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedstudy import data as datasets
-from seedstudy import machine
+from seedstudy import machine, terminal
 from seedstudy.arguments import check, options_of, public
 from seedstudy.decide.answers import Answers
 from seedstudy.document import FLAT, HIDDEN, fields_of, shown_as
@@ -47,10 +46,6 @@ if TYPE_CHECKING:
     from seedstudy.study.group import Group
     from seedstudy.train.preprocessing import Preprocessing
     from seedstudy.train.pretrained import Judged
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 # --- studies: train, and where it stands ----------------------------------------------------------------
@@ -94,7 +89,7 @@ def run(
     is_repair: bool = False,
     is_detached: bool = False,
     eval_sets: str | Sequence[str] | None = None,
-    say: Say = _say,
+    say: Say = terminal.say,
     **given: Any,
 ) -> RunAnswer:
     """Train what is missing of a study, and wait for it; the same call resumes after an interruption.
@@ -371,6 +366,7 @@ def compare(
 
     """
     from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
+    from seedstudy.decide.looks import race_command, with_looks
     from seedstudy.decide.select import may_be_several, select_by_data
 
     if correction not in CORRECTIONS:
@@ -382,7 +378,8 @@ def compare(
         raise StudyError(_needs_two("compare", by_data[0]))
     rule = rule_for(_flat(_flat(by_data)), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
-    answer = judge(by_data, rule, design=design, rng_seed=rng_seed)
+    answer = with_looks(judge(by_data, rule, design=design, rng_seed=rng_seed), source.studies)
+    answer = replace(answer, race=race_command(answer, [arm.words for arm in asked], source))
     return _with_sources(answer, source, _flat(_flat(by_data)), margin=margin)
 
 
@@ -484,7 +481,7 @@ def race(
     is_repair: bool = False,
     rng_seed: int = 0,
     on_look: Callable[[Race], None] | None = None,
-    say: Say = _say,
+    say: Say = terminal.say,
     **arms: Given,
 ) -> Race:
     """Add seeds, round by round, until the question is decided; or replay a race on results that are there.
@@ -844,7 +841,7 @@ def evaluate(
     published: str | Path | None = None,
     results: str | Path = "results",
     study: str = "evaluated",
-    say: Say = _say,
+    say: Say = terminal.say,
 ) -> EvaluateAnswer:
     """Evaluate published or own weights, and add the result to a study.
 
@@ -946,7 +943,7 @@ def cost(
     batch: int = 32,
     repeats: int = 10,
     counts_only: bool = False,
-    say: Say = _say,
+    say: Say = terminal.say,
 ) -> Costs:
     """Count and time networks without training them: parameters, multiply-adds, activations, latency, memory.
 
@@ -1012,7 +1009,9 @@ def data_sets() -> Catalogue:
 
 
 @public
-def check_data(name: str, *, data_dir: str | Path | None = None, everything: bool = False, say: Say = _say) -> Check:
+def check_data(
+    name: str, *, data_dir: str | Path | None = None, everything: bool = False, say: Say = terminal.say
+) -> Check:
     """Say which parts of a data set are on disk, what is missing and how to get it.
 
     `everything`: decode every image, which takes minutes for a large data set, and name those that do not decode.

@@ -17,6 +17,7 @@ import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import StudyError, suggest
+from seedstudy.read.footers import without_footers
 from seedstudy.read.logs import read_files
 from seedstudy.read.means import groups_of_means, holds_means
 from seedstudy.read.metrics import (
@@ -70,7 +71,8 @@ def _parsed(selector: str) -> tuple[str, str | None]:
 def groups_of_table(table: Table, pick: str | None, request: Request, files: str) -> list[Group]:
     """Return every group of a table, or of what is picked from it; `files` is what to call the table."""
     where = files + (f":{pick}" if pick else "")
-    table, pick = one_row_per_run(one_row_per_point(table, request.metric, files), pick, request, files)
+    table = one_row_per_point(without_footers(table, files), request.metric, files)
+    table, pick = one_row_per_run(table, pick, request, files)
     columns = find_roles(table, request)
     chosen = Pick(rows=table.frame, label=_name_of(files))
     if pick is not None:
@@ -188,8 +190,8 @@ class _Reader:
         check_counts_once(finished, self.columns, seeds, self.where, f"{label}, {eval_set}")
         values = _values(finished, measure, self.where)
         metric = self.request.metric if measure in (VALUE, DEFAULT_METRIC, self.chosen.measure) else measure
-        if self.request.metric == DEFAULT_METRIC and is_default(measure):
-            metric = measure if measure != DEFAULT_METRIC else DEFAULT_METRIC
+        if self.request.metric == DEFAULT_METRIC:
+            metric = measure if is_default(measure) else DEFAULT_METRIC if plain(measure) in EVAL_SET_ORDER else metric
         is_share = is_share_of(metric, self.request) or is_share_of(measure, self.request)
         check_size(values, self.where)
         if is_share:
@@ -227,9 +229,14 @@ class _Reader:
             recipe = self.chosen.label if recipe is None or self.chosen.columns else recipe
         recipe = recipe or self.chosen.label
         label = recipe if model is None or Role.MODEL in is_chosen else f"{recipe}@{model}"
+        if model and not self.is_picked and Role.RECIPE not in by_role and self._has_several(Role.MODEL):
+            label = model  # the file's name says nothing more
         if Role.MODEL in is_chosen and Role.RECIPE in is_chosen and model:
             label = f"{recipe}@{model}"
         return recipe, model, data, label
+
+    def _has_several(self, role: Role) -> bool:
+        return any(self.table[name].drop_nulls().n_unique() > 1 for name in names_of(self.columns, role))
 
     def _shown(self, name: str, value: str | None) -> str:
         if value is None:
