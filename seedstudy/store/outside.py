@@ -19,9 +19,9 @@ import polars as pl
 
 from seedstudy.data.base import Dataset
 from seedstudy.errors import StoreError
-from seedstudy.files import damaged, opened, write_atomically, writing
+from seedstudy.files import damaged, opened, read_bytes, write_atomically, writing
 from seedstudy.store.rows import counts_of, predictions_of
-from seedstudy.store.schema import PREDICTIONS, TRIALS, from_parquet, to_parquet, validate
+from seedstudy.store.schema import LARGEST_TABLE, PREDICTIONS, TRIALS, from_parquet, to_parquet, validate
 from seedstudy.study.trial import Evaluation
 
 IMPORTED, EVALUATED = "imported", "evaluated"
@@ -59,6 +59,14 @@ def read(root: Path) -> tuple[pl.DataFrame, dict[str, str]]:
         except StoreError as error:
             unusable[path.name] = str(error)
     return pl.concat(parts), unusable
+
+
+def predictions(root: Path, trial_id: str) -> pl.DataFrame | None:
+    """Return the PREDICTIONS of weights that were evaluated here; None where the trial is no such one."""
+    path = root / EVALUATED / f"{trial_id}.parquet"
+    if not path.is_file():
+        return None
+    return validate(from_parquet(read_bytes(path, limit=LARGEST_TABLE)), PREDICTIONS, where=str(path))
 
 
 def _check_seeds(rows: pl.DataFrame, known: pl.DataFrame, folder: Path) -> None:

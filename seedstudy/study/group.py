@@ -120,6 +120,8 @@ class Group:
     """Distance between possible values, in ``unit``: one image; None where the number of images is not known."""
     declared_margin: float | None = None
     """Smallest difference of interest that the study declared, in ``unit``; None for files."""
+    trial_ids: tuple[str, ...] = ()
+    """The trial of each value; empty for files."""
     train_s: float | None = None
     """Mean seconds of training one seed; None where it was not measured."""
     moments: Moments | None = None
