@@ -49,12 +49,23 @@ def read_groups(selector: str, request: Request) -> list[Group]:
     ``FILE:COLUMN=VALUE,…`` (rows of a table), a folder of trials, or a quoted pattern. Raises StudyError where it is
     unreadable or ambiguous, and StatisticsError where numbers are not accuracies, or may be percent or fractions.
     """
+    files, pick = _parsed(selector)
+    return groups_of_table(read_files(files), pick, request, files)
+
+
+def columns_of(selector: str, request: Request) -> tuple[pl.DataFrame, Columns]:
+    """Return the table of a file selector before anything is picked from it, and the role of each column."""
+    files, pick = _parsed(selector)
+    table, _ = one_row_per_run(one_row_per_point(read_files(files), request.metric, files), pick, request, files)
+    return table.frame, find_roles(table, request)
+
+
+def _parsed(selector: str) -> tuple[str, str | None]:
     parsed = parse_selector(selector)
     if parsed is None:
         why = "not a file of results; a folder is written with a slash" if Path(selector).exists() else "no such file"
         raise StudyError(f"{selector}: cannot be read ({why}).")
-    files, pick = parsed
-    return groups_of_table(read_files(files), pick, request, files)
+    return parsed
 
 
 def groups_of_table(table: Table, pick: str | None, request: Request, files: str) -> list[Group]:
@@ -100,7 +111,7 @@ def groups_of_table(table: Table, pick: str | None, request: Request, files: str
     read = Reading(
         file=files,
         n_runs=sum(n_runs.values()),
-        metric=", ".join(dict.fromkeys(measures.values())),
+        metric=", ".join(request.metric if name == VALUE else name for name in dict.fromkeys(measures.values())),
         clock=runs.clock,
         n_points=runs.n_points if runs.clock else None,
         arms_by=tuple(name for name in reader.arms() if name in runs.frame.columns) or chosen.columns,

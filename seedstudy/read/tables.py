@@ -350,7 +350,10 @@ def _read_json(path: Path) -> Table:
         if len([line for line in text.splitlines() if line.startswith("{")]) < 2:
             raise
         return _read_json_lines(path)  # records, one a line, under the name of a document
-    return Table(frame=frame_of(path, document))
+    frame = frame_of(path, document)
+    is_history = isinstance(document, dict) and isinstance(document.get("log_history"), list)
+    clocks = [name for name in ("epoch", "step") if is_history and name in frame.columns]
+    return Table(frame=frame, roles=dict.fromkeys(clocks, Role.CLOCK))
 
 
 def parse_json(path: Path, text: str, place: str = "") -> Any:
