@@ -102,7 +102,7 @@ def test_names_that_no_folder_could_have_are_stored_with_a_note(cli: Cli) -> Non
     assert code == 0, err
     assert 'note: recipe "no aug" is stored as no-aug' in err
     assert 'note: model "microsoft/resnet-50" is stored as microsoft-resnet-50' in err
-    by_method = ("--by", "Method", "-d", "mine", "--n-examples", "1000", "--study", "both")
+    by_method = ("--by", "Method", "-m", "net", "-d", "mine", "--n-examples", "1000", "--study", "both")
     code, _, err = cli("import", "runs.csv", *by_method)
     assert code == 0, err
     answer = ss.compare("no-aug", "Mixup-CutMix", study="both")[0]
