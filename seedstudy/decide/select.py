@@ -329,11 +329,6 @@ def _splits(words: str) -> Iterator[tuple[Path, str]]:
 def _not_recognised(words: str, source: Source) -> StudyError:
     """Return the error for words that are neither a file nor a recipe; it says why they are neither."""
     known = ", ".join(SUFFIXES)
-    for path, _ in _splits(words):
-        if path.is_file():
-            return StudyError(
-                f'"{words}": {path.name} is not a kind of file that can be read; files of results end in {known}.'
-            )
     prefix = words.rpartition(":")[0]
     if not source.results.is_dir():
         return StudyError(
