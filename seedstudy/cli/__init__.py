@@ -61,9 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(getattr(cause, "exit_code", EXIT_INTERRUPTED))
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (
-        OSError
-    ) as error:  # a path that was given, and that the system does not allow: a name too long, no permission
+    except OSError as error:  # of a path that was given: a name too long, a folder that may not be listed
         if error.filename is None:
             raise
         terminal.say(f"seedstudy: {error.filename}: {error.strerror}; check its name and permissions.")
