@@ -187,7 +187,11 @@ def _called(label: str, groups: list[Group]) -> list[Group]:
 
 
 def with_distinct_labels(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
-    """Return the arms with longer labels where files in different folders, or studies, have recipes of one name."""
+    """Return the arms with longer labels where data sets, files in different folders or studies share a name."""
+    of_label: dict[str, set[str | None]] = defaultdict(set)
+    for group in chain.from_iterable(arms):
+        of_label[group.label].add(group.data)
+    arms = [[replace(g, label=_on(g)) if len(of_label[g.label]) > 1 else g for g in arm] for arm in arms]
     origins: dict[str, set[str]] = defaultdict(set)
     for group in chain.from_iterable(arms):
         origins[group.label] |= {group.origin} - {""}
