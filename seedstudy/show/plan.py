@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from seedstudy.decide.plan import MOST_SEEDS
 from seedstudy.show.format import small_print
-from seedstudy.stats.power import MOST_SEEDS
 
 if TYPE_CHECKING:
     from seedstudy.decide.plan import PowerPlan, Spread
