@@ -14,8 +14,8 @@ from seedstudy.decide.select import moments_of
 from seedstudy.document import FLAT, HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StatisticsError, StudyError
 from seedstudy.read.published import gpu_hours, reference_stds
+from seedstudy.stats.power import MOST_SEEDS as MOST_SEEDS
 from seedstudy.stats.power import (
-    MOST_SEEDS,
     detectable_difference,
     difference_power,
     equivalence_power,

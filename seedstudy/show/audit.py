@@ -13,7 +13,6 @@ from seedstudy.stats.result import format_p
 
 if TYPE_CHECKING:
     from seedstudy.decide.audit import Audit, ColumnAudit
-    from seedstudy.stats.audit import CellPair
 
 
 def audit_tables(audit: Audit) -> RenderableType:
@@ -65,7 +64,7 @@ def _pairs(column: ColumnAudit, audit: Audit) -> Iterator[RenderableType]:
     """Name the pairs that exceed seed noise, the better row first."""
     sign = -1.0 if audit.lower_is_better else 1.0
     rows = []
-    for pair in _closest([pair for pair in column.pairs if audit.is_decided(pair)]):
+    for pair in audit.closest(column.pairs, _MOST_PAIRS):
         is_b = sign * pair.difference > 0.0
         better, worse = (pair.b, pair.a) if is_b else (pair.a, pair.b)
         difference = pair.difference if is_b else -pair.difference
@@ -74,10 +73,6 @@ def _pairs(column: ColumnAudit, audit: Audit) -> Iterator[RenderableType]:
         yield _named(f"{column.column}: exceeds seed noise", "is better than", rows)
         yield from _left_out(audit.counts(column.pairs)["n_decided"])
         yield Text()
-
-
-def _closest(pairs: Sequence[CellPair]) -> list[CellPair]:
-    return sorted(pairs, key=lambda pair: (-pair.p_adjusted, abs(pair.difference)))[:_MOST_PAIRS]
 
 
 def _named(first: str, second: str, rows: Sequence[Sequence[str]]) -> RenderableType:
@@ -136,16 +131,20 @@ def _across(audit: Audit) -> Iterator[RenderableType]:
         of_pair = audit.counts([pair for pair in pairs if (pair.a, pair.b) == (a, b)])
         counts.add_row(f"{columns[b]} - {columns[a]}", *map(str, of_pair.values()))
     yield counts
-    decided = {id(pair): (row, pair) for row, pair in audit.across if audit.is_decided(pair)}
-    closest = [decided[id(pair)] for pair in _closest([pair for _, pair in decided.values()])]
+    row_of = {id(pair): row for row, pair in audit.across}
     rows = [
-        (row, f"{columns[pair.b]} - {columns[pair.a]}", f"{pair.difference:+.2f}", format_p(pair.p_adjusted))
-        for row, pair in closest
+        (
+            row_of[id(pair)],
+            f"{columns[pair.b]} - {columns[pair.a]}",
+            f"{pair.difference:+.2f}",
+            format_p(pair.p_adjusted),
+        )
+        for pair in audit.closest(pairs, _MOST_PAIRS)
     ]
     if rows:
         yield Text()
         yield _named("exceeds seed noise", "columns", rows)
-        yield from _left_out(len(decided))
+        yield from _left_out(audit.counts(pairs)["n_decided"])
 
 
 def _sensitivity(audit: Audit) -> RenderableType:
