@@ -156,7 +156,8 @@ def _text_role(cells: pl.Series) -> tuple[Role, str]:
     if all(_SEED_TEXT.fullmatch(word) for word in low):
         return Role.SEED, "its words are seeds"
     if is_identity_name(words):
-        return Role.IDENTITY, _BY_NAME
+        has_digits = all(any(map(str.isdigit, word)) for word in low)
+        return Role.IDENTITY, "holds ids" if has_digits and words[-1] in ("id", "ids", "uid", "uuid") else _BY_NAME
     if set(words) & NOISE:
         return Role.NOISE, _BY_NAME
     if all(_NUMBERED.fullmatch(word) for word in low):

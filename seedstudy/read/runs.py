@@ -48,6 +48,7 @@ def runs_of(frame: pl.DataFrame, columns: Columns, measures: Sequence[str], wher
         return Runs(frame=frame)
     clocks = sorted(clocks, key=lambda name: (measured[name].null_count() > 0, measured[name].n_unique()))
     keys = _keys(measured, columns, clocks)
+    _check_pieces(measured, columns, keys, clocks, where)
     is_curve = measured.height > (measured.select(keys).unique().height if keys else 1)
     if not keys and measured.height > 1 and measured.select(clocks).unique().height == 1:
         return Runs(frame=frame)  # one row per run, and a column for how long they all trained
@@ -138,6 +139,23 @@ def _are_whole(measured: pl.DataFrame, keys: Sequence[str], clocks: Sequence[str
     points = measured.join(grid, on=clocks, nulls_equal=True).group_by(keys)
     counts = points.agg(pl.col(_ROW).max().alias("last"), pl.col(_ROW).n_unique().alias("n"))
     return bool((counts["last"] + 1 == counts["n"]).all())
+
+
+def _check_pieces(
+    measured: pl.DataFrame, columns: Columns, keys: Sequence[str], clocks: Sequence[str], where: str
+) -> None:
+    """Refuse files that are pieces of one table, where a column with no known meaning tells the runs apart."""
+    if FILE not in keys or _are_whole(measured, keys, clocks):
+        return
+    others = [name for name in keys if name != FILE]
+    settings = [name for name in names_of(columns, Role.CONFIGURATION) if name not in keys]
+    for name in [name for name in settings if not measured[name].null_count()]:
+        varies = measured.group_by(keys).agg(pl.col(name).n_unique())[name].max() != 1
+        if varies and _are_whole(measured, [*others, name], clocks):
+            raise StudyError(
+                f"{where}: are the files runs, or pieces of one table? Runs seem to be numbered by `{name}`: use "
+                f"--seeds-by {quoted_column(name)}, or --ignore {quoted_column(name)} if each file is a run."
+            )
 
 
 def _constant_within(measured: pl.DataFrame, keys: Sequence[str], columns: Columns) -> list[str]:
