@@ -63,7 +63,7 @@ def a_grid():
 
 def pooled():
     ones = [compare(A3, np.add(A2, k / 10), rng=rng()) for k in range(4)]
-    return combine_differences([one.difference for one in ones], [one.se for one in ones])
+    return combine_differences([one.difference for one in ones], [one.se for one in ones], [one.df for one in ones])
 
 
 SCENARIOS = {
@@ -152,8 +152,8 @@ REFUSED = (
     lambda: two_way({("x", "p"): A2, ("x", "q"): A2}),
     lambda: two_way({(m, r): FLAT for m in "xy" for r in "pq"}),
     lambda: two_way({(m, r): [1.0] for m in "xy" for r in "pq"}),
-    lambda: combine_differences([], []),
-    lambda: combine_differences([describe(A2).mean] * 3, [0.1, 0.0, 0.1]),
+    lambda: combine_differences([], [], []),
+    lambda: combine_differences([describe(A2).mean] * 3, [0.1, 0.0, 0.1], [8.0] * 3),
     lambda: rank_recipes({"a": A2, "b": A3}),
     lambda: rank_recipes({"a": [1.0, 2.0, math.nan], "b": [1.0, 2.0, 3.0]}),
     lambda: fit(A2[:2], rng=rng(), name="a2"),
