@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         fit,
         grid,
         import_files,
+        inspect_files,
         load_predictions,
         load_trials,
         power,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         run,
         status,
         summary,
+        variance,
     )
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.recipes.reader import load_recipe
@@ -55,6 +57,7 @@ __all__ = [
     "fit",
     "grid",
     "import_files",
+    "inspect_files",
     "load_predictions",
     "load_recipe",
     "load_study",
@@ -71,6 +74,7 @@ __all__ = [
     "save_picture",
     "status",
     "summary",
+    "variance",
 ]
 _HOMES = {
     **dict.fromkeys(__all__, "api"),

@@ -13,7 +13,7 @@ from seedstudy.errors import StudyError
 from seedstudy.read.metrics import plain
 from seedstudy.read.names import MEANS, N_OF_RUNS, SPREADS, words_of
 from seedstudy.read.request import Request
-from seedstudy.read.roles import AS_DECLARED, AUTO_NAME, CODE, NUMBERED_FOLDER, TIME, Columns, names_of
+from seedstudy.read.roles import AS_DECLARED, AUTO_NAME, CODE, NUMBERED_FOLDER, TIME, UNEXPLAINED, Columns, names_of
 from seedstudy.read.table import FILE, Role, quoted_column
 
 _COUNTERS = ("run", "trial", "rep", "repeat", "replicate", "replica", "repetition", "try", "attempt")
@@ -96,12 +96,11 @@ def _one_of(rows: pl.DataFrame, names: Sequence[str], where: str) -> str | None:
 
 
 def _apart(rows: pl.DataFrame, columns: Columns, repeated: Sequence[bool]) -> str | None:
-    """Return a column that tells the rows of one seed apart."""
+    """Return a column that tells the rows of one seed apart: a setting, else the file."""
     same = rows.filter(pl.Series(repeated))
-    roles = (Role.CONFIGURATION, Role.RECIPE, Role.MODEL, Role.DATA, Role.IDENTITY)
-    return next(
-        (name for name in names_of(columns, *roles) if name in same.columns and same[name].n_unique() > 1), None
-    )
+    roles = (Role.CONFIGURATION, Role.RECIPE, Role.MODEL, Role.DATA)
+    names = [*names_of(columns, *roles), *([FILE] if FILE in columns else [])]
+    return next((name for name in names if name in same.columns and same[name].n_unique() > 1), None)
 
 
 def _check_identities(rows: pl.DataFrame, columns: Columns, where: str, what: str) -> None:
@@ -148,23 +147,37 @@ def not_seeds(
         return []
     skip = {*arms, *picks, *measures}
     differ = [name for name in _differing(rows, columns, seeds) if name not in skip]
-    rising = [name for name in differ if columns[name].why.startswith("rises")]
-    if rising and not seeds.is_shown and not request.pool:
-        quoted = quoted_column(rising[0])
+    is_chosen = bool(picks or request.by)
+    counting = [name for name in differ if _may_count(rows[name], columns[name].why, is_chosen=is_chosen)]
+    if counting and not seeds.is_shown and not request.pool:
+        quoted = quoted_column(counting[0])
         raise StudyError(
-            f'{files}: column "{rising[0]}" counts {_listed(rows[rising[0]])}: points of one run (--clock {quoted}), '
-            f"or a seed in each row (--seeds-by {quoted})?"
+            f'{files}: column "{counting[0]}" holds {_listed(rows[counting[0]])}: points of one run '
+            f"(--clock {quoted}), or a seed in each row (--seeds-by {quoted})? Else --ignore {quoted}."
         )
-    if picks or request.by:
+    if is_chosen:
         differ = [name for name in differ if columns[name].role is not Role.IDENTITY]
     if not differ:
         return []
     listed = ", ".join(f"`{name}`" for name in differ[:4]) + (" and more" if len(differ) > 4 else "")
     if request.pool:
         return [f"pooled as you say: the rows differ in {listed}"]
-    if picks or request.by:
+    if is_chosen:
         return [f"the rows of one arm differ in {listed}"]
     raise StudyError(_which_are_seeds(rows, columns, differ, files, seeds))
+
+
+def _may_count(cells: pl.Series, why: str, *, is_chosen: bool) -> bool:
+    """Say whether a column may be a clock or a seed: it rises by a constant, or is whole and nothing explains it.
+
+    Where the user did not choose the arm, the latter is refused in any case, as a setting.
+    """
+    return why.startswith("rises") or (is_chosen and why == UNEXPLAINED and _is_whole(cells))
+
+
+def _is_whole(cells: pl.Series) -> bool:
+    numbers = cells.drop_nulls().cast(pl.Float64)
+    return bool((numbers == numbers.round()).all())
 
 
 def _which_are_seeds(rows: pl.DataFrame, columns: Columns, differ: Sequence[str], files: str, seeds: Seeds) -> str:
@@ -208,7 +221,7 @@ def _differing(rows: pl.DataFrame, columns: Columns, seeds: Seeds) -> list[str]:
         is_text = cells.dtype == pl.String
         if column.role is Role.IDENTITY:
             of_names = _files_name_methods if name == FILE else _names_methods
-            tells = is_text and not has_seeds and column.why not in _OPAQUE and of_names(cells)
+            tells = is_text and seeds.by is None and column.why not in _OPAQUE and of_names(cells)
         elif column.role in (Role.CONFIGURATION, Role.RECIPE, Role.MODEL, Role.DATA):
             if is_text and has_seeds and _is_numbered_by_seed(cells, seeds):
                 continue

@@ -39,8 +39,7 @@ def plain_table(path: Path) -> Table:
     reader = _read_events if is_events(path) else _READERS.get(path.suffix.lower())
     if reader is None:
         known = ", ".join(SUFFIXES)
-        how = " Save the sheet as CSV." if path.suffix.lower() in (".xlsx", ".xls", ".ods") else ""
-        raise StudyError(f"{path}: a file of results ends in {known}, or is a TensorBoard event file.{how}")
+        raise StudyError(f"{path}: a file of results ends in {known}, or is a TensorBoard event file.")
     return reader(path)
 
 
@@ -186,24 +185,33 @@ def _table_of_text(path: Path, text: str) -> Table:
 def _lines(path: Path, text: str) -> tuple[list[tuple[int, list[str]]], dict[int, str]]:
     """Return the lines that hold anything, as (number, cells without blanks around them), and comments by line."""
     separator = _separator(path, text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
-    lines, comments, last = [], {}, 0
-    is_first = True
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            start, last = last + 1, reader.line_num
-            if not any(cells):
-                continue
-            is_name = is_first and cells[0] == "#" and len(cells) > 1 and separator != " "
-            if cells[0].startswith("#") and not is_name:
-                comments[start] = separator.join(cells)
-                continue
-            is_first = False
+    lines, comments, last = list[tuple[int, list[str]]](), dict[int, str](), 0
+    for row, end in _rows(path, text, separator):
+        cells = [cell.strip() for cell in row]
+        start, last = last + 1, end
+        if not any(cells):
+            continue
+        is_name = not lines and cells[0] == "#" and len(cells) > 1 and separator != " "
+        if cells[0].startswith("#") and not is_name:
+            comments[start] = separator.join(cells)
+        else:
             lines.append((start, cells))
-    except csv.Error as error:
-        raise StudyError(f"{path}: not a readable csv file ({first_line(error)[:120]}).") from error
     return lines, comments
+
+
+def _rows(path: Path, text: str, separator: str) -> list[tuple[list[str], int]]:
+    """Return the rows of a text and the line in which each ends."""
+
+    def rows(*, strict: bool) -> list[tuple[list[str], int]]:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=strict, skipinitialspace=True)
+        return [(row, reader.line_num) for row in reader]
+
+    try:
+        return rows(strict=True)
+    except csv.Error as error:
+        if "expected after" in str(error):  # a blank between a quote and the comma
+            return rows(strict=False)
+        raise StudyError(f"{path}: not a readable csv file ({first_line(error)[:120]}).") from error
 
 
 def _separator(path: Path, text: str) -> str:
@@ -322,31 +330,43 @@ def _read_parquet(path: Path) -> Table:
 
 
 def _read_json_lines(path: Path) -> Table:
-    text = text_of(path)
+    records, notes = json_lines(path, text_of(path))
+    return Table(frame=frame_of(path, records), notes=notes)
+
+
+def json_lines(path: Path, text: str) -> tuple[list[Any], tuple[str, ...]]:
+    """Return the JSON document of each line, and a note where the last line is cut short and therefore left out.
+
+    Raises StudyError where another line is not JSON.
+    """
     lines = [(row, line) for row, line in enumerate(text.splitlines(), start=1) if line.strip()]
     records, notes = [], list[str]()
     for row, line in lines:
         try:
-            records.append(_parse(path, line, f", line {row}"))
+            records.append(parse_json(path, line, f", line {row}"))
         except StudyError:
             if (row, line) != lines[-1] or not records or text.endswith("\n"):
                 raise
             notes.append(f"line {row} is cut short: left out")
-    return Table(frame=_frame_of(path, records), notes=tuple(notes))
+    return records, tuple(notes)
 
 
 def _read_json(path: Path) -> Table:
     text = text_of(path)
     try:
-        document = _parse(path, text)
+        document = parse_json(path, text)
     except StudyError:
         if len([line for line in text.splitlines() if line.startswith("{")]) < 2:
             raise
         return _read_json_lines(path)  # records, one a line, under the name of a document
-    return Table(frame=_frame_of(path, document))
+    frame = frame_of(path, document)
+    is_history = isinstance(document, dict) and isinstance(document.get("log_history"), list)
+    clocks = [name for name in ("epoch", "step") if is_history and name in frame.columns]
+    return Table(frame=frame, roles=dict.fromkeys(clocks, Role.CLOCK))
 
 
-def _parse(path: Path, text: str, place: str = "") -> Any:
+def parse_json(path: Path, text: str, place: str = "") -> Any:
+    """Return a JSON document; StudyError names the file and the line, or `place`, where it is not one."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -356,7 +376,7 @@ def _parse(path: Path, text: str, place: str = "") -> Any:
         raise StudyError(f"{path}{place}: not a readable json file (too deep or too long).") from error
 
 
-def _frame_of(path: Path, document: Any) -> pl.DataFrame:
+def frame_of(path: Path, document: Any) -> pl.DataFrame:
     """Return the rows of a JSON document: numbers, records, columns, or one trial's metrics."""
     if isinstance(document, dict):
         history = document.get("log_history")
@@ -368,9 +388,9 @@ def _frame_of(path: Path, document: Any) -> pl.DataFrame:
         ):  # pandas, orient="split"
             document = [dict(zip(map(str, parts[0] or ()), row, strict=True)) for row in parts[1] or ()]
         elif document and all(isinstance(value, list) for value in document.values()):
-            return _columns(path, document)
+            return columns_frame(path, document)
         elif document and all(_is_seed(name) for name in document) and all(map(_is_number, document.values())):
-            return _columns(path, {"seed": [int(name) for name in document], VALUE: list(document.values())})
+            return columns_frame(path, {"seed": [int(name) for name in document], VALUE: list(document.values())})
         elif len(document) > 1 and all(isinstance(value, dict) and value for value in document.values()):
             document = _records_of_records(document)
         else:
@@ -379,9 +399,9 @@ def _frame_of(path: Path, document: Any) -> pl.DataFrame:
         if all(map(_is_number, document)):
             return pl.DataFrame({VALUE: [_as(pl.Float64, number) for number in document]})
         if all(isinstance(record, dict) for record in document):
-            flat = [dict(_flat(record)) for record in document]
-            names = dict.fromkeys(name for record in flat for name in record)
-            return _columns(path, {name: [record.get(name) for record in flat] for name in names})
+            rows = [dict(flat(record)) for record in document]
+            names = dict.fromkeys(name for row in rows for name in row)
+            return columns_frame(path, {name: [row.get(name) for row in rows] for name in names})
     raise StudyError(
         f"{path}: expected a list of numbers, a list of records or columns of equal length, "
         'for example [79.6, 79.7] or [{"seed": 0, "top1": 79.6}].'
@@ -398,15 +418,17 @@ def _records_of_records(document: Mapping[str, Mapping[str, Any]]) -> list[dict[
     return [{"name": name, **record} for name, record in document.items()]
 
 
-def _flat(record: Mapping[str, Any], prefix: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
+def flat(record: Mapping[str, Any], prefix: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
+    """Yield the cells of a nested record under names such as ``config/lr``; lists and deeper records are left out."""
     for name, value in record.items():
         if isinstance(value, dict) and depth < _DEPTH:
-            yield from _flat(value, f"{prefix}{name}/", depth + 1)
+            yield from flat(value, f"{prefix}{name}/", depth + 1)
         elif value is None or isinstance(value, str | int | float):
             yield f"{prefix}{name}", value
 
 
-def _columns(path: Path, columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
+def columns_frame(path: Path, columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
+    """Return a frame of lists of cells by name: whole numbers, numbers, or text where any cell is text."""
     lengths = {len(column) for column in columns.values()}
     if len(lengths) > 1:
         longest = max(lengths)
@@ -446,6 +468,33 @@ def _fits_int(value: Any) -> bool:
     return value is None or (isinstance(value, int) and abs(value) < 2**62)
 
 
+# --- workbooks ------------------------------------------------------------------------------------------
+
+
+def _read_workbook(path: Path) -> Table:
+    """Read the one sheet of a workbook that holds anything."""
+    require_extra("excel")
+    import fastexcel
+
+    try:
+        book = fastexcel.read_excel(path)
+        sheets = {
+            name: book.load_sheet(name, header_row=None, dtypes="string").to_polars() for name in book.sheet_names
+        }
+    except fastexcel.FastExcelError as error:
+        raise StudyError(f"{path}: not a readable workbook ({first_line(error)[:120]}).") from error
+    filled = {name: sheet for name, sheet in sheets.items() if sheet.height}
+    if len(filled) != 1:
+        held = (
+            f"several sheets ({', '.join(filled)}): keep the one that is meant, or save it as CSV"
+            if filled
+            else "no cell"
+        )
+        raise StudyError(f"{path}: holds {held}.")
+    (sheet,) = filled.values()
+    return _table_of_text(path, sheet.write_csv(include_header=False))
+
+
 # --- TensorBoard ----------------------------------------------------------------------------------------
 
 
@@ -473,7 +522,7 @@ def _read_events(path: Path) -> Table:
     for tag, pairs in points.items():
         for step, value in pairs:
             rows.setdefault(int(step), {})[tag] = value
-    frame = _frame_of(path, [{"step": step, **rows[step]} for step in sorted(rows)])
+    frame = frame_of(path, [{"step": step, **rows[step]} for step in sorted(rows)])
     return Table(frame=frame, roles={"step": Role.CLOCK})
 
 
@@ -484,5 +533,8 @@ _READERS: Mapping[str, Callable[[Path], Table]] = {
     ".json": _read_json,
     ".jsonl": _read_json_lines,
     ".txt": _read_text,
+    ".xlsx": _read_workbook,
+    ".xls": _read_workbook,
+    ".ods": _read_workbook,
 }
 SUFFIXES = tuple(_READERS)

@@ -89,6 +89,17 @@ def _make(folder: Path) -> None:
     check_folder(folder)
 
 
+def predictions(root: Path, trial_id: str) -> pl.DataFrame | None:
+    """Return the PREDICTIONS of weights that were evaluated here; None where the trial is no such one."""
+    path = root / EVALUATED / f"{trial_id}.parquet"
+    if not is_there(path):
+        return None
+    try:
+        return validate(_rows(read_bytes(path, limit=LARGEST_TABLE)), PREDICTIONS, where=str(path))
+    except ValueError as error:
+        raise damaged(path, f"not a Parquet file: {error}") from error
+
+
 def _check_seeds(rows: pl.DataFrame, known: pl.DataFrame, folder: Path) -> None:
     """Raise StoreError where a seed would count twice."""
     key = ["recipe", "model", "data", "seed", "eval_set"]

@@ -23,9 +23,6 @@ REGISTER = ("command", "callback", "register_model")
 KEPT = {
     "seedstudy.decide.summary:SUMMARY": "the columns of to_frame",
     "seedstudy.decide.summary:Summaries.to_frame": "for users in Python: the summary as a frame",
-    "seedstudy.stats.variance:VarianceSplit": "the answer of split_variance",
-    "seedstudy.stats.variance:split_variance": "no command yet: how much of the variance the finite test set makes",
-    "seedstudy.store.store:Store.scan_predictions": "no command yet: the predictions that split_variance needs",
 }
 """Module:name -> why it is kept although no code of the package calls it."""
 

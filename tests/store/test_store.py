@@ -259,7 +259,7 @@ def test_format_1_is_read(old_store: Store) -> None:
     assert counts == [(0, "val", 33, 40), (0, "real", 18, 20), (1, "val", 30, 40), (1, "real", 15, 20)]
     assert scan.trials["reason"].to_list()[-1] == "RuntimeError: out of memory"
     assert old_store.predictions(old_store.trial_ids()[0]).height == 60
-    assert old_store.rule()["margin"] == 0.5
+    assert old_store.rule().margin == 0.5
 
 
 def test_a_trial_planned_by_another_training_version_is_still_read(
@@ -340,23 +340,6 @@ def test_a_link_left_in_a_folder_leads_no_write_outside(
     publish(store, trial, data)
     assert outside.read_text() == "mine"
     assert store.read_trial(trial.trial_id)[0] == "ok"
-
-
-# --- lazy scans -----------------------------------------------------------------------------------------
-
-
-def test_predictions_of_many_trials_are_scanned_unread(make_store: MakeStore) -> None:
-    store = make_store(n_seeds=3, a2=0.8)
-    lazy = store.scan_predictions(store.trial_ids())
-    assert isinstance(lazy, pl.LazyFrame)
-    counted = (
-        lazy.group_by("trial_id", "eval_set")
-        .agg(n_correct=pl.col("labels").list.contains(pl.col("predicted")).sum().cast(pl.Int64))
-        .collect(engine="streaming")
-    )
-    stored = store.scan().trials.select("trial_id", "eval_set", "n_correct")
-    assert counted.sort(pl.all()).equals(stored.sort(pl.all()))
-    assert store.scan_predictions(()).collect().height == 0
 
 
 # --- schemas --------------------------------------------------------------------------------------------
