@@ -116,7 +116,7 @@ def set_aside(store: Store, trial_id: str, *, kinds: tuple[type[StoreError], ...
     with _holding(store, trial_id) as is_held:
         if not is_held:
             return None
-        seen = {name: os.lstat(folder / name) for name in _RECORDS if is_there(folder / name)}
+        seen = {name: _identity(folder / name) for name in _RECORDS if is_there(folder / name)}
         try:
             store.read_trial(trial_id)
         except kinds:
@@ -133,10 +133,10 @@ def set_aside(store: Store, trial_id: str, *, kinds: tuple[type[StoreError], ...
         for name in TABLES:  # they keep their names, too, until the next result replaces them
             _link(folder / name, aside / name)
         sync_folder(aside)
-        for name, status in seen.items():
+        for name, identity in seen.items():
             # The one step that takes a file away. What was moved must be what was found damaged.
             (folder / name).rename(aside / name)
-            if not os.path.samestat(status, os.lstat(aside / name)):
+            if _identity(aside / name) != identity:
                 _link(aside / name, folder / name)
                 return None
         sync_folder(aside)
@@ -206,6 +206,12 @@ def _put_back(store: Store, trial_id: str, aside: Path) -> str:
             aside.rmdir()
         sync_folder(folder)
     return ""
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Return what tells a file from one that replaced it; the number of a removed file may be given again."""
+    status = os.lstat(path)
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _table_of(name: str, digest: str, folders: tuple[Path, Path]) -> Path:
