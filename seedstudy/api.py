@@ -605,20 +605,17 @@ def power(
     from seedstudy.decide import plan
     from seedstudy.decide.given import arms_of
     from seedstudy.decide.select import on_one_eval_set, select_arms, what_was_read
+    from seedstudy.read.metrics import is_accuracy
 
     source = _source(locals())
     is_several = isinstance(pilots, list | tuple) and not any(isinstance(each, int | float) for each in pilots)
     asked = arms_of(pilots if is_several else (pilots,), of="power")
     groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
     spread = plan.spread_of(sd, groups)
-    seconds = [group.train_s for group in groups if group.train_s is not None]
-    hours = None
-    if cost is not None:
-        hours = (plan.gpu_hours_of(cost),) * 2
-    elif seconds and len(seconds) == len(groups):
-        hours = seconds[0] / 3600.0, seconds[-1] / 3600.0
+    of_seed = plan.cost_of(cost, groups)
+    shown_unit = groups[0].unit if groups else "pp" if is_accuracy(metric) and unit != "fraction" else None
     rates = {"power": power, "alpha": alpha}
-    answer = plan.plan_seeds(spread, difference=difference, n=n, margin=margin, gpu_hours_per_seed=hours, **rates)
+    answer = plan.plan_seeds(spread, difference=difference, n=n, margin=margin, cost=of_seed, unit=shown_unit, **rates)
     return replace(answer, left_out=source.left_out, read=what_was_read(groups))
 
 

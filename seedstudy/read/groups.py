@@ -114,7 +114,7 @@ def groups_of_table(table: Table, pick: str | None, request: Request, files: str
         metric=", ".join(request.metric if name == VALUE else name for name in dict.fromkeys(measures.values())),
         clock=runs.clock,
         n_points=runs.n_points if runs.clock else None,
-        arms_by=tuple(name for name in reader.arms() if name in runs.frame.columns) or chosen.columns,
+        arms_by=tuple(dict.fromkeys((*[n for n in reader.arms() if n in runs.frame.columns], *chosen.columns))),
         seeds_by=next((by for by in reader.seeds_by if by is not None), None),
         notes=tuple(dict.fromkeys(note for group in groups for note in group.notes)),
     )
