@@ -514,6 +514,7 @@ def settle(folder: Path, digests: Mapping[str, str]) -> None:
     for name, digest in digests.items():
         with suppress(FileNotFoundError):  # done before
             (folder / own_name(name, digest)).replace(folder / name)
+            (folder / own_name(name, digest)).unlink()  # two names of one file are not replaced
 
 
 def table_path(folder: Path, name: str, digest: str) -> Path:
