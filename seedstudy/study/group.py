@@ -128,6 +128,8 @@ class Group:
     """The trial of each value; empty for files."""
     train_s: float | None = None
     """Mean seconds of training one seed; None where it was not measured."""
+    device: str | None = None
+    """Where that was, by the device's product name; None where it was not measured, or on several kinds."""
     moments: Moments | None = None
     """All that is known where `values` is empty: a published mean and std."""
     read: Reading | None = None
