@@ -58,7 +58,7 @@ def test_recipes_are_judged_within_each_data_set_that_all_have(several: Store, c
         ss.compare(trials.filter((trials["recipe"] == "a2") | (trials["data"] == "y")), "a3", "a2")
     with pytest.raises(SeedstudyError, match='no trial of data "z"'):
         ss.summary(data="z")
-    with pytest.raises(SeedstudyError, match="is there on several data sets: say which with -d: tiny, x, y"):
+    with pytest.raises(SeedstudyError, match="has results on several data sets: say which with -d: tiny, x, y"):
         ss.power(pilots=["a3"], n=5)
 
 
