@@ -43,13 +43,21 @@ def plain_table(path: Path) -> Table:
     return reader(path)
 
 
-def read_cells(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the lines of a CSV or TSV file that hold anything: line number, and its cells as they are written.
+def cells_as_written(path: Path) -> tuple[dict[str, list[str]], str | None]:
+    """Return the columns of a table with its cells as they are written, and the unit that all of them show.
 
-    Raises StudyError where there is no such file, or it is not text, or cut short inside a quote.
+    A decimal comma is a point, a percent sign the unit, and a cell without a number "". Raises StudyError where there
+    is no such file, or it cannot be read.
     """
     with readable(path):
-        return _lines(path, text_of(path))[0]
+        table = plain_table(path)
+    columns = {column.name: [_as_written(cell) for cell in column.to_list()] for column in table.frame}
+    return columns, table.unit
+
+
+def _as_written(cell: Any) -> str:
+    text = "" if cell is None else cell if isinstance(cell, str) else repr(cell)
+    return "" if text.lower() in _MISSING else text
 
 
 @contextmanager
