@@ -172,7 +172,10 @@ class Store:
 
     def rule(self) -> Rule:
         """Return every rule that the study's plans declared."""
-        path, remedy = self.root / "study.json", "delete it, and declare the margin with --margin"
+        path, remedy = (
+            self.root / "study.json",
+            "restore it from a copy, or delete it, and with it the time of its rule",
+        )
         if not is_there(path):
             return Rule()
         try:
