@@ -81,6 +81,11 @@ class Source(Request):
             yield images.select("example_id", is_correct, "predicted", "confidence").sort("example_id")
 
     @property
+    def studies(self) -> dict[str, Path]:
+        """Every study that was read, by the name that its groups have as their origin, and its folder."""
+        return {_name_of(folder, self): folder for folder in self.scans}
+
+    @property
     def late_rules(self) -> tuple[str, ...]:
         """One sentence per study that was read and whose rule was declared after it had results."""
         return tuple(self._late_rules.values())
@@ -182,7 +187,11 @@ def _called(label: str, groups: list[Group]) -> list[Group]:
 
 
 def with_distinct_labels(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
-    """Return the arms with longer labels where files in different folders, or studies, have recipes of one name."""
+    """Return the arms with longer labels where data sets, files in different folders or studies share a name."""
+    of_label: dict[str, set[str | None]] = defaultdict(set)
+    for group in chain.from_iterable(arms):
+        of_label[group.label].add(group.data)
+    arms = [[replace(g, label=_on(g)) if len(of_label[g.label]) > 1 else g for g in arm] for arm in arms]
     origins: dict[str, set[str]] = defaultdict(set)
     for group in chain.from_iterable(arms):
         origins[group.label] |= {group.origin} - {""}
@@ -244,10 +253,10 @@ def _only(groups: list[Group], arm: str) -> list[Group]:
     labels = [label for label, *_ in sorted({(g.label, g.data or "", g.pool_key) for g in groups})]
     if len(labels) == 1:
         return groups
+    if len(data := sorted({str(group.data) for group in groups})) == len(labels):
+        raise StudyError(f'"{arm}" has results on several data sets: say which with -d: {", ".join(data)}.')
     if len(set(labels)) == len(labels):
         raise StudyError(f'"{arm}" is ambiguous: say which of {", ".join(labels)}. Or pick with -m MODEL.')
-    if len(data := sorted({str(group.data) for group in groups})) == len(labels):
-        raise StudyError(f'"{arm}" is there on several data sets: say which with -d: {", ".join(data)}.')
     full = sorted({f"{group.recipe_id}@{group.model}@{group.data}" for group in groups})
     if len(full) == len(labels):
         raise StudyError(f'"{arm}" names recipes of different values: say which of {", ".join(full)}.')
@@ -279,11 +288,15 @@ def _groups(arm: Arm, source: Source) -> list[Group]:
 
 
 def _of_study(folder: Path, recipe: str, source: Source) -> list[Group]:
-    name = folder.name if folder.parent == source.results else str(folder)
+    name = _name_of(folder, source)
     groups = groups_of_trials(source.trials(folder), source)
     if recipe:
         groups = _matching(groups, recipe, f'study "{name}"')
     return [replace(group, origin=name) for group in groups]
+
+
+def _name_of(folder: Path, source: Source) -> str:
+    return folder.name if folder.parent == source.results else str(folder)
 
 
 def _study_folder(words: str) -> tuple[Path, str] | None:
@@ -316,11 +329,6 @@ def _splits(words: str) -> Iterator[tuple[Path, str]]:
 def _not_recognised(words: str, source: Source) -> StudyError:
     """Return the error for words that are neither a file nor a recipe; it says why they are neither."""
     known = ", ".join(SUFFIXES)
-    for path, _ in _splits(words):
-        if path.is_file():
-            return StudyError(
-                f'"{words}": {path.name} is not a kind of file that can be read; files of results end in {known}.'
-            )
     prefix = words.rpartition(":")[0]
     if not source.results.is_dir():
         return StudyError(
@@ -425,10 +433,17 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     recipe_id=str(recipe_id),
                     trial_ids=tuple(of_set["trial_id"]),
                     train_s=None if of_set["train_s"].null_count() else float(of_set["train_s"].to_numpy().mean()),
+                    device=_the_one(of_set, "device"),
                     declared_margin=of_set[_MARGIN][0] if declared else None,
                 )
             )
     return sorted(groups, key=lambda group: (group.data or "", group.model or "", group.recipe, group.pool_key))
+
+
+def _the_one(rows: pl.DataFrame, column: str) -> str | None:
+    """Return the value that all rows share; None where they differ, or where the frame has no such column."""
+    found = rows[column].unique().to_list() if column in rows.columns else []
+    return str(found[0]) if len(found) == 1 and found[0] is not None else None
 
 
 def _eval_sets(finished: pl.DataFrame, source: Source) -> list[str]:
