@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.across import AcrossData
     from seedstudy.decide.audit import Audit
     from seedstudy.decide.compare import Comparisons, Correction
+    from seedstudy.decide.gate import GateAnswer
     from seedstudy.decide.given import Arm, Given
     from seedstudy.decide.grid import Grids
     from seedstudy.decide.plan import PowerPlan
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.variance import Variances
     from seedstudy.engines.status import Cancellation, StudyStatus
     from seedstudy.engines.watch import Say
+    from seedstudy.read.inspect import Inspection
     from seedstudy.recipes.reader import RecipeFile
     from seedstudy.store.store import State, Store
     from seedstudy.store.upkeep import Restored
@@ -383,6 +385,40 @@ def compare(
 
 
 @public
+def gate(
+    new: Given,
+    baseline: Given,
+    *,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_set: str | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    margin: float = 0.0,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    lower_is_better: bool | None = None,
+) -> GateAnswer:
+    """Say whether a few new seeds, or one, pass the threshold that a baseline sweep sets; for continuous integration.
+
+    `new` and `baseline` as in :func:`compare`. See :func:`seedstudy.testing.assert_not_worse` for tests.
+    """
+    from seedstudy.decide.compare import is_lower_better
+    from seedstudy.decide.gate import judge_gate
+    from seedstudy.decide.select import on_one_eval_set, select_arms
+
+    source = _source(locals())
+    seeds, sweep = (
+        on_one_eval_set(arm, source) for arm in select_arms(_arms((new, baseline), {}, gate, source), source)
+    )
+    if lower_is_better is None:
+        lower_is_better = is_lower_better(sweep.metric, sweep.unit)
+    return judge_gate(seeds, sweep, margin=margin, alpha=alpha, power=power, lower_is_better=lower_is_better)
+
+
+@public
 def grid(
     *what: Given,
     results: str | Path = "results",
@@ -604,20 +640,17 @@ def power(
     from seedstudy.decide import plan
     from seedstudy.decide.given import arms_of
     from seedstudy.decide.select import on_one_eval_set, select_arms, what_was_read
+    from seedstudy.read.metrics import is_accuracy
 
     source = _source(locals())
     is_several = isinstance(pilots, list | tuple) and not any(isinstance(each, int | float) for each in pilots)
     asked = arms_of(pilots if is_several else (pilots,), of="power")
     groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
     spread = plan.spread_of(sd, groups)
-    seconds = [group.train_s for group in groups if group.train_s is not None]
-    hours = None
-    if cost is not None:
-        hours = (plan.gpu_hours_of(cost),) * 2
-    elif seconds and len(seconds) == len(groups):
-        hours = seconds[0] / 3600.0, seconds[-1] / 3600.0
+    of_seed = plan.cost_of(cost, groups)
+    shown_unit = groups[0].unit if groups else "pp" if is_accuracy(metric) and unit != "fraction" else None
     rates = {"power": power, "alpha": alpha}
-    answer = plan.plan_seeds(spread, difference=difference, n=n, margin=margin, gpu_hours_per_seed=hours, **rates)
+    answer = plan.plan_seeds(spread, difference=difference, n=n, margin=margin, cost=of_seed, unit=shown_unit, **rates)
     return replace(answer, left_out=source.left_out, read=what_was_read(groups))
 
 
@@ -784,6 +817,30 @@ def import_files(
     )
 
 
+@public
+def inspect_files(
+    *files: str | Path,
+    eval_sets: str | Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
+) -> Answers[Inspection]:
+    """Say what files are taken for, and write nothing: the role of every column, and the runs that are found.
+
+    See :func:`import_files` for the parameters.
+    """
+    from seedstudy.read.inspect import inspect
+
+    if not files:
+        raise StudyError("import needs files, for example `seedstudy import --dry-run runs.csv`.")
+    source = _source({**locals(), "results": "results"})
+    return Answers(answers=tuple(inspect(str(file), source) for file in files))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluateAnswer:
     """Weights trained elsewhere, evaluated here."""
@@ -850,6 +907,7 @@ def evaluate(
     tested_as = None if recipe is None else load_recipe(recipe)
     names = _available(loaded, eval_sets, say)
     judged = judge(model, loaded, names, weights=_path(weights), recipe=tested_as, size=size, crop=crop)
+    loaded.check_unchanged()
     shown = judged.preprocessing
     tag, base = outside.recipe_and_model(model, _path(weights))
     is_new = outside.add_evaluated(

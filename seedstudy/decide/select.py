@@ -438,10 +438,17 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     recipe_id=str(recipe_id),
                     trial_ids=tuple(of_set["trial_id"]),
                     train_s=None if of_set["train_s"].null_count() else float(of_set["train_s"].to_numpy().mean()),
+                    device=_the_one(of_set, "device"),
                     declared_margin=of_set[_MARGIN][0] if declared else None,
                 )
             )
     return sorted(groups, key=lambda group: (group.data or "", group.model or "", group.recipe, group.pool_key))
+
+
+def _the_one(rows: pl.DataFrame, column: str) -> str | None:
+    """Return the value that all rows share; None where they differ, or where the frame has no such column."""
+    found = rows[column].unique().to_list() if column in rows.columns else []
+    return str(found[0]) if len(found) == 1 and found[0] is not None else None
 
 
 def _eval_sets(finished: pl.DataFrame, source: Source) -> list[str]:

@@ -28,6 +28,7 @@ from seedstudy.read.metrics import (
     plain,
     rounding_note,
     to_points,
+    unit_of_name,
 )
 from seedstudy.read.names import COUNTS, STATUSES, TRAINING
 from seedstudy.read.numbers import is_share_of
@@ -49,12 +50,23 @@ def read_groups(selector: str, request: Request) -> list[Group]:
     ``FILE:COLUMN=VALUE,…`` (rows of a table), a folder of trials, or a quoted pattern. Raises StudyError where it is
     unreadable or ambiguous, and StatisticsError where numbers are not accuracies, or may be percent or fractions.
     """
+    files, pick = _parsed(selector)
+    return groups_of_table(read_files(files), pick, request, files)
+
+
+def columns_of(selector: str, request: Request) -> tuple[pl.DataFrame, Columns]:
+    """Return the table of a file selector before anything is picked from it, and the role of each column."""
+    files, pick = _parsed(selector)
+    table, _ = one_row_per_run(one_row_per_point(read_files(files), request.metric, files), pick, request, files)
+    return table.frame, find_roles(table, request)
+
+
+def _parsed(selector: str) -> tuple[str, str | None]:
     parsed = parse_selector(selector)
     if parsed is None:
         why = "not a file of results; a folder is written with a slash" if Path(selector).exists() else "no such file"
         raise StudyError(f"{selector}: cannot be read ({why}).")
-    files, pick = parsed
-    return groups_of_table(read_files(files), pick, request, files)
+    return parsed
 
 
 def groups_of_table(table: Table, pick: str | None, request: Request, files: str) -> list[Group]:
@@ -86,6 +98,7 @@ def groups_of_table(table: Table, pick: str | None, request: Request, files: str
         files=files,
         where=where,
         unit=request.unit or ("percent" if has_counts else table.unit),
+        units={} if request.unit else table.units,
         has_counts=has_counts,
         notes=(*table.notes, *notes, *runs.notes),
         table=table.frame,
@@ -100,10 +113,10 @@ def groups_of_table(table: Table, pick: str | None, request: Request, files: str
     read = Reading(
         file=files,
         n_runs=sum(n_runs.values()),
-        metric=", ".join(dict.fromkeys(measures.values())),
+        metric=", ".join(request.metric if name == VALUE else name for name in dict.fromkeys(measures.values())),
         clock=runs.clock,
         n_points=runs.n_points if runs.clock else None,
-        arms_by=tuple(name for name in reader.arms() if name in runs.frame.columns) or chosen.columns,
+        arms_by=tuple(dict.fromkeys((*[n for n in reader.arms() if n in runs.frame.columns], *chosen.columns))),
         seeds_by=next((by for by in reader.seeds_by if by is not None), None),
         notes=tuple(dict.fromkeys(note for group in groups for note in group.notes)),
     )
@@ -128,6 +141,8 @@ class _Reader:
     files: str
     where: str
     unit: str | None
+    units: Mapping[str, str]
+    """Of columns that say theirs."""
     has_counts: bool
     notes: tuple[str, ...]
     table: pl.DataFrame
@@ -184,8 +199,9 @@ class _Reader:
         is_share = is_share_of(metric, self.request) or is_share_of(measure, self.request)
         check_size(values, self.where)
         if is_share:
-            check_mixture(values, self.unit, self.where)
-            values = to_points(values, self.unit, where=self.where)
+            unit = self.units.get(measure) or self.unit or unit_of_name(measure)
+            check_mixture(values, unit, self.where)
+            values = to_points(values, unit, where=self.where)
         n_examples = _n_examples(finished, measure)
         rounded = None if n_examples is None or self.has_counts else rounding_note(values, n_examples)
         notes = (*self.notes, *gone, *doubts, *([rounded] if rounded else []))

@@ -43,13 +43,21 @@ def plain_table(path: Path) -> Table:
     return reader(path)
 
 
-def read_cells(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the lines of a CSV or TSV file that hold anything: line number, and its cells as they are written.
+def cells_as_written(path: Path) -> tuple[dict[str, list[str]], str | None]:
+    """Return the columns of a table with its cells as they are written, and the unit that all of them show.
 
-    Raises StudyError where there is no such file, or it is not text, or cut short inside a quote.
+    A decimal comma is a point, a percent sign the unit, and a cell without a number "". Raises StudyError where there
+    is no such file, or it cannot be read.
     """
     with readable(path):
-        return _lines(path, text_of(path))[0]
+        table = plain_table(path)
+    columns = {column.name: [_as_written(cell) for cell in column.to_list()] for column in table.frame}
+    return columns, table.unit
+
+
+def _as_written(cell: Any) -> str:
+    text = "" if cell is None else cell if isinstance(cell, str) else repr(cell)
+    return "" if text.lower() in _MISSING else text
 
 
 @contextmanager
@@ -102,6 +110,11 @@ def plain_frame(frame: pl.DataFrame, where: str) -> pl.DataFrame:
 
 def _as_numbers(column: pl.Series) -> pl.Series:
     """Return a text column as numbers where all its words are, and as it is otherwise."""
+    bare_words = column.str.strip_chars()
+    fast = bare_words.cast(pl.Float64, strict=False)
+    if fast.null_count() == column.null_count() < column.len() and not fast.is_nan().any():
+        whole = bare_words.cast(pl.Int64, strict=False)
+        return whole if whole.null_count() == column.null_count() else fast
     words = column.to_list()
     known = [word.strip() for word in words if word is not None and word.strip().lower() not in _MISSING]
     is_nan = any(word is not None and word.strip().lower() == "nan" for word in words)
@@ -165,11 +178,11 @@ def _table_of_text(path: Path, text: str) -> Table:
             raise StudyError(f"{path}, line {line}: {len(cells)} cells where the head has {len(names)}; {how}.")
     if not rows:
         raise StudyError(f"{path}: holds no number; expected one line per seed below the column names.")
-    columns, units = dict[str, list[str | None]](), set[str]()
-    for j, name in enumerate(names):
-        written, unit = _numbers_as_written([cells[j] for _, cells in rows])
-        units |= set() if unit is None else {unit}
+    columns, units = dict[str, list[str | None]](), dict[str, str]()
+    for j, (name, cells_of_name) in enumerate(zip(names, zip(*[cells for _, cells in rows], strict=True), strict=True)):
         own = name or f"column {j + 1}"
+        written, unit = _numbers_as_written(cells_of_name)
+        units |= {} if unit is None else {own: unit}
         if not name and not any(written):
             continue  # a comma at the end of every line
         if own in columns and columns[own] != written:
@@ -179,30 +192,40 @@ def _table_of_text(path: Path, text: str) -> Table:
     roles = {name: Role.NOISE for name in columns if re.fullmatch(r"column 1|Unnamed: 0", name)}
     if roles and frame.width == 1:
         roles = {}
-    return Table(frame=frame, roles=roles, unit=min(units, default=None), notes=tuple(notes))
+    return Table(frame=frame, roles=roles, units=units, notes=tuple(notes))
 
 
 def _lines(path: Path, text: str) -> tuple[list[tuple[int, list[str]]], dict[int, str]]:
     """Return the lines that hold anything, as (number, cells without blanks around them), and comments by line."""
     separator = _separator(path, text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
-    lines, comments, last = [], {}, 0
-    is_first = True
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            start, last = last + 1, reader.line_num
-            if not any(cells):
-                continue
-            is_name = is_first and cells[0] == "#" and len(cells) > 1 and separator != " "
-            if cells[0].startswith("#") and not is_name:
-                comments[start] = separator.join(cells)
-                continue
-            is_first = False
+    lines, comments, last = list[tuple[int, list[str]]](), dict[int, str](), 0
+    has_blanks = re.search(r"[ \t\v\f\xa0]", text) is not None
+    for row, end in _rows(path, text, separator):
+        cells = [cell.strip() for cell in row] if has_blanks else row
+        start, last = last + 1, end
+        if not any(cells):
+            continue
+        is_name = not lines and cells[0] == "#" and len(cells) > 1 and separator != " "
+        if cells[0].startswith("#") and not is_name:
+            comments[start] = separator.join(cells)
+        else:
             lines.append((start, cells))
-    except csv.Error as error:
-        raise StudyError(f"{path}: not a readable csv file ({first_line(error)[:120]}).") from error
     return lines, comments
+
+
+def _rows(path: Path, text: str, separator: str) -> list[tuple[list[str], int]]:
+    """Return the rows of a text and the line in which each ends."""
+
+    def rows(*, strict: bool) -> list[tuple[list[str], int]]:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=strict, skipinitialspace=True)
+        return [(row, reader.line_num) for row in reader]
+
+    try:
+        return rows(strict=True)
+    except csv.Error as error:
+        if "expected after" in str(error):  # a blank between a quote and the comma
+            return rows(strict=False)
+        raise StudyError(f"{path}: not a readable csv file ({first_line(error)[:120]}).") from error
 
 
 def _separator(path: Path, text: str) -> str:
@@ -252,11 +275,11 @@ def _without_empty_end(cells: list[str], width: int) -> list[str]:
 
 def _numbers_as_written(cells: Sequence[str]) -> tuple[list[str | None], str | None]:
     """Return a column's cells with decimal points, None for empty ones, and their unit where every cell shows one."""
-    known = [cell for cell in cells if cell.lower() not in _MISSING]
     unit = None
-    if known and all(
-        cell.endswith("%") and _number(cell[:-1].rstrip().replace(",", ".")) is not None for cell in known
-    ):
+    known = [cell for cell in cells if ("%" in cell or "," in cell) and cell.lower() not in _MISSING]
+    if known:
+        known = [cell for cell in cells if cell.lower() not in _MISSING]
+    if known and all(cell.endswith("%") and _number(cell[:-1].replace(",", ".")) is not None for cell in known):
         cells, unit = [cell.rstrip("%").rstrip() for cell in cells], "percent"
         known = [cell for cell in cells if cell.lower() not in _MISSING]
     if any(map(_DECIMAL_COMMA.fullmatch, known)) and all(
@@ -350,7 +373,10 @@ def _read_json(path: Path) -> Table:
         if len([line for line in text.splitlines() if line.startswith("{")]) < 2:
             raise
         return _read_json_lines(path)  # records, one a line, under the name of a document
-    return Table(frame=frame_of(path, document))
+    frame = frame_of(path, document)
+    is_history = isinstance(document, dict) and isinstance(document.get("log_history"), list)
+    clocks = [name for name in ("epoch", "step") if is_history and name in frame.columns]
+    return Table(frame=frame, roles=dict.fromkeys(clocks, Role.CLOCK))
 
 
 def parse_json(path: Path, text: str, place: str = "") -> Any:

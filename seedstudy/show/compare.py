@@ -341,8 +341,7 @@ def _grid(answer: GridAnswer) -> Iterator[RenderableType]:
     yield Text(words + ".")
     yield small_print(
         "Typical size: root mean square of the differences between architectures (recipes, or what is left of both), "
-        "freed of seed noise; ANOVA-type statistic, spreads may differ. Intervals of differences by Bonferroni, p by "
-        "Holm."
+        "freed of seed noise; ANOVA-type statistic, spreads may differ. p and intervals of differences by Bonferroni."
     )
 
 
