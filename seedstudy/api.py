@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.across import AcrossData
     from seedstudy.decide.audit import Audit
     from seedstudy.decide.compare import Comparisons, Correction
+    from seedstudy.decide.gate import GateAnswer
     from seedstudy.decide.given import Arm, Given
     from seedstudy.decide.grid import Grids
     from seedstudy.decide.plan import PowerPlan
@@ -381,6 +382,40 @@ def compare(
     answer = with_looks(judge(by_data, rule, design=design, rng_seed=rng_seed), source.studies)
     answer = replace(answer, race=race_command(answer, [arm.words for arm in asked], source))
     return _with_sources(answer, source, _flat(_flat(by_data)), margin=margin)
+
+
+@public
+def gate(
+    new: Given,
+    baseline: Given,
+    *,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_set: str | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    margin: float = 0.0,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    lower_is_better: bool | None = None,
+) -> GateAnswer:
+    """Say whether a few new seeds, or one, pass the threshold that a baseline sweep sets; for continuous integration.
+
+    `new` and `baseline` as in :func:`compare`. See :func:`seedstudy.testing.assert_not_worse` for tests.
+    """
+    from seedstudy.decide.compare import is_lower_better
+    from seedstudy.decide.gate import judge_gate
+    from seedstudy.decide.select import on_one_eval_set, select_arms
+
+    source = _source(locals())
+    seeds, sweep = (
+        on_one_eval_set(arm, source) for arm in select_arms(_arms((new, baseline), {}, gate, source), source)
+    )
+    if lower_is_better is None:
+        lower_is_better = is_lower_better(sweep.metric, sweep.unit)
+    return judge_gate(seeds, sweep, margin=margin, alpha=alpha, power=power, lower_is_better=lower_is_better)
 
 
 @public
@@ -872,6 +907,7 @@ def evaluate(
     tested_as = None if recipe is None else load_recipe(recipe)
     names = _available(loaded, eval_sets, say)
     judged = judge(model, loaded, names, weights=_path(weights), recipe=tested_as, size=size, crop=crop)
+    loaded.check_unchanged()
     shown = judged.preprocessing
     tag, base = outside.recipe_and_model(model, _path(weights))
     is_new = outside.add_evaluated(

@@ -61,6 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(getattr(cause, "exit_code", EXIT_INTERRUPTED))
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # of a path that was given: a name too long, a folder that may not be listed
+        if error.filename is None:
+            raise
+        terminal.say(f"seedstudy: {error.filename}: {error.strerror}; check its name and permissions.")
+        sys.exit(EXIT_USAGE)
     except Exception as error:
         if not hasattr(error, "exit_code") or not hasattr(error, "format_message"):
             raise

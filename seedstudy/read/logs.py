@@ -112,7 +112,14 @@ def _joined(paths: Sequence[Path], root: Path) -> Table:
     alike = [_alike(frame, frames) for frame in frames]
     frame = plain_frame(pl.concat(alike, how="diagonal_relaxed"), str(root))
     notes = [f"{path}: {note}" for path, table in zip(paths, tables, strict=True) for note in table.notes]
-    return Table(frame=frame, roles=roles, unit=tables[0].unit, notes=tuple(notes))
+    return Table(frame=frame, roles=roles, unit=tables[0].unit, units=_units(tables), notes=tuple(notes))
+
+
+def _units(tables: Sequence[Table]) -> dict[str, str]:
+    """Return the units that the cells of columns say in every file that has the column."""
+    names = {name for table in tables for name in table.units}
+    found = {name: {t.units.get(name) for t in tables if name in t.frame.columns} for name in names}
+    return {name: unit for name, units in found.items() if len(units) == 1 and (unit := units.pop())}
 
 
 def _alike(frame: pl.DataFrame, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -172,7 +172,10 @@ class Store:
 
     def rule(self) -> Rule:
         """Return every rule that the study's plans declared."""
-        path, remedy = self.root / "study.json", "delete it, and declare the margin with --margin"
+        path, remedy = (
+            self.root / "study.json",
+            "restore it from a copy, or delete it, and with it the time of its rule",
+        )
         if not is_there(path):
             return Rule()
         try:
@@ -514,6 +517,7 @@ def settle(folder: Path, digests: Mapping[str, str]) -> None:
     for name, digest in digests.items():
         with suppress(FileNotFoundError):  # done before
             (folder / own_name(name, digest)).replace(folder / name)
+            (folder / own_name(name, digest)).unlink()  # two names of one file are not replaced
 
 
 def table_path(folder: Path, name: str, digest: str) -> Path:

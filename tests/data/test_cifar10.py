@@ -383,3 +383,6 @@ def test_a_small_file_of_very_many_rows_is_not_read(folder: Path, tmp_path: Path
     assert path.stat().st_size < 1_000_000
     with pytest.raises(DataError, match=f"50,000,000 rows, expected {N_TRAIN}"):
         prepare("cifar10", data_dir=folder, cache_dir=tmp_path / "cache")
+    write(path, [{"img": {"bytes": bytes(10_000_000), "path": "x.png"}, "label": 0}] * N_TRAIN)  # stored once
+    with pytest.raises(DataError, match="more than 268,435,456 bytes"):
+        prepare("cifar10", data_dir=folder, cache_dir=tmp_path / "cache")

@@ -150,8 +150,9 @@ def _graph() -> Graph:
 
 
 def _roots(graph: Graph) -> set[Node]:
-    """Return the entry points: the command line, and the public names with the methods of public classes."""
+    """Return the entry points: command line, pytest's plugin, and the public names with their classes' methods."""
     roots = {("seedstudy.cli", "main"), ("seedstudy.__main__", "")}
+    roots |= {("seedstudy.testing", "assert_not_worse"), ("seedstudy.pytest_plugin", "_assert_not_worse")}
     roots |= {("seedstudy", name) for name in ("__getattr__", "__dir__", "__all__")}
     for name, home in seedstudy._HOMES.items():
         node = (f"seedstudy.{home}", name)
