@@ -66,8 +66,8 @@ def run(
         cancel_mark=cancel_mark,
         say=say,
     )
-    ids = [trial.trial_id for trial in resolved.trials]  # of which somebody may have removed some
-    return {trial_id: scan.states[trial_id] for trial_id in ids if trial_id in scan.states}, scan
+    # A trial that somebody has removed meanwhile is to be planned again, so the study is not complete.
+    return {trial.trial_id: scan.states.get(trial.trial_id, "planned") for trial in resolved.trials}, scan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
