@@ -16,6 +16,7 @@ import polars as pl
 
 from seedstudy.errors import StudyError, first_line, require_extra
 from seedstudy.read.table import VALUE, Role, Table
+from seedstudy.read.texts import table_meant
 from seedstudy.store.schema import read_parquet
 
 _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "--", "#n/a"))
@@ -148,7 +149,8 @@ def _number(word: str) -> float | None:
 
 
 def _read_csv(path: Path) -> Table:
-    return _table_of_text(path, text_of(path))
+    text = text_of(path)
+    return _table_of_text(path, table_meant(text, has_commas=True) or text)
 
 
 def _table_of_text(path: Path, text: str) -> Table:
@@ -296,6 +298,10 @@ def _read_text(path: Path) -> Table:
     first = next((line for line in lines if line), "")
     if first.startswith("{"):
         return _read_json_lines(path)
+    if first.startswith("["):
+        return _read_json(path)
+    if (meant := table_meant(text)) is not None:
+        return _table_of_text(path, meant)
     words = {row: re.split(r"[\s;]+|,(?!\d+$)", line) for row, line in enumerate(lines, start=1) if line}
     has_head = bool(words) and all(
         _number(w) is None and not _DECIMAL_COMMA.fullmatch(w) for w in re.split(r"[\s;,]+", first)
