@@ -11,6 +11,7 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "ray": ("ray",),
     "tensorboard": ("tensorboard",),
+    "inspect": ("zstandard",),
 }
 """The optional dependencies of pyproject.toml: extra -> the modules that it installs."""
 

@@ -135,7 +135,8 @@ def _number(word: str) -> float | None:
 # --- tables of text -------------------------------------------------------------------------------------
 
 
-def _read_csv(path: Path) -> Table:
+def csv_table(path: Path) -> Table:
+    """Return the table of a text file with a line of names, then a line per row, whatever its suffix."""
     return _table_of_text(path, text_of(path))
 
 
@@ -489,8 +490,8 @@ def _read_events(path: Path) -> Table:
 
 
 _READERS: Mapping[str, Callable[[Path], Table]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_csv,
+    ".csv": csv_table,
+    ".tsv": csv_table,
     ".parquet": _read_parquet,
     ".json": _read_json,
     ".jsonl": _read_json_lines,
