@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from seedstudy.recipes.reader import RecipeFile
     from seedstudy.store.store import State, Store
     from seedstudy.store.upkeep import Restored
+    from seedstudy.study.group import Group
     from seedstudy.train.preprocessing import Preprocessing
     from seedstudy.train.pretrained import Judged
 
@@ -132,7 +133,7 @@ def run(
     )
     summaries = None
     if "ok" in states.values():
-        source = _source(results, plan.name, eval_sets)
+        source = _source({"results": results, "study": plan.name, "eval_sets": eval_sets})
         source.scans[Path(results) / plan.name] = scan
         summaries = _summaries((), source, level=0.95)
     return RunAnswer(study=plan.name, folder=Path(results) / plan.name, states=states, summaries=summaries)
@@ -191,15 +192,18 @@ def restore(study: str = "main", *, results: str | Path = "results") -> Restored
 def load_trials(path: str | Path = "results/main") -> pl.DataFrame:
     """Return a study's TRIALS frame, one row per trial and eval set, and the margin that the study declared.
 
-    Damaged trials are left out, with a warning that names the file, as every command leaves them out with a note.
+    Damaged trials are left out, with a warning that names the file, as every command leaves them out with a note. A
+    margin that was declared after results existed is a warning too.
     """
     import warnings
 
     path = Path(path)
-    source = _source(path.parent, path.name)
+    source = _source({"results": path.parent, "study": path.name})
     trials = source.trials()
     for sentence in source.left_out:
         warnings.warn(f"left out: {sentence}", stacklevel=2)
+    for sentence in source.late_rules:
+        warnings.warn(sentence, stacklevel=2)
     return trials
 
 
@@ -220,6 +224,11 @@ def summary(
     eval_sets: str | Sequence[str] | None = None,
     metric: str = "top1",
     unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
     level: float = 0.95,
     **arms: Given,
 ) -> Summaries:
@@ -227,8 +236,8 @@ def summary(
 
     `what`: anything that :func:`compare` takes; nothing: the whole study.
     """
-    source = _source(results, study, eval_sets, metric, unit, model=model, data=data)
-    return _summaries(_arms(what, arms, summary), source, level=level)
+    source = _source(locals())
+    return _summaries(_arms(what, arms, summary, source), source, level=level)
 
 
 @public
@@ -241,6 +250,11 @@ def fit(
     eval_sets: str | Sequence[str] | None = None,
     metric: str = "top1",
     unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
     level: float = 0.95,
     n_examples: int | None = None,
     rng_seed: int = 0,
@@ -258,17 +272,17 @@ def fit(
         Images of the eval set, where the numbers do not say: accuracies come in steps of one image.
 
     """
-    from seedstudy.decide.select import select_by_data
+    from seedstudy.decide.select import select_by_data, what_was_read
     from seedstudy.decide.summary import Fits, fit_group
 
-    source = _source(results, study, eval_sets, metric, unit, model=model, data=data)
+    source = _source(locals())
     _check_level(level)
-    asked = _arms(what, arms, fit)
+    asked = _arms(what, arms, fit, source)
     if len(asked) != 1:
         raise StudyError("fit needs one recipe, for example ss.fit(trials, 'a2').")
-    found = [group for (arm,) in select_by_data(asked, source) for group in arm]
+    found = _flat(_flat(select_by_data(asked, source)))
     groups = tuple(fit_group(group, level=level, n_examples=n_examples, rng_seed=rng_seed) for group in found)
-    return Fits(answers=groups, left_out=source.left_out, read=source.read)
+    return Fits(answers=groups, left_out=source.left_out, read=what_was_read(found))
 
 
 @public
@@ -281,13 +295,19 @@ def compare(
     eval_sets: str | Sequence[str] | None = None,
     metric: str = "top1",
     unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
     margin: float | None = None,
+    alpha: float = 0.05,
     level: float = 0.95,
     lower_is_better: bool | None = None,
     all_pairs: bool = False,
     paired: bool = False,
     primary: str | None = None,
-    correction: Correction = "holm",
+    correction: Correction = "bonferroni",
     rng_seed: int = 0,
     **arms: Given,
 ) -> Comparisons:
@@ -310,6 +330,10 @@ def compare(
     margin
         Smallest difference of interest in the metric's unit (percentage points for accuracies); None: as the study
         declared.
+    alpha
+        Error rate of each claim.
+    level
+        Confidence level of the intervals; it decides nothing.
     lower_is_better
         None: as the metric's name says (``val_loss``: lower), or an error where it does not.
     all_pairs, paired, primary, correction
@@ -317,18 +341,19 @@ def compare(
 
     """
     from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
-    from seedstudy.decide.select import select_by_data
+    from seedstudy.decide.select import may_be_several, select_by_data
 
     if correction not in CORRECTIONS:
         raise StudyError(f'--correction "{correction}" is no correction.{suggest(correction, CORRECTIONS)}')
-    asked = _arms(what, arms, compare)
-    if len(asked) < 2:
-        raise StudyError("compare needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
-    source = _source(results, study, eval_sets, metric, unit, model=model, data=data)
-    by_data = select_by_data(asked, source)
-    rule = rule_for(_flat(_flat(by_data)), margin=margin, level=level, lower_is_better=lower_is_better)
+    source = _source(locals())
+    asked = _arms(what, arms, compare, source)
+    by_data = select_by_data(asked, source) if may_be_several(asked) else [[]]
+    if len(by_data[0]) < 2:
+        raise StudyError(_needs_two("compare", by_data[0]))
+    rule = rule_for(_flat(_flat(by_data)), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
-    return replace(judge(by_data, rule, design=design, rng_seed=rng_seed), left_out=source.left_out, read=source.read)
+    answer = judge(by_data, rule, design=design, rng_seed=rng_seed)
+    return _with_sources(answer, source, _flat(_flat(by_data)), margin=margin)
 
 
 @public
@@ -341,6 +366,11 @@ def grid(
     eval_sets: str | Sequence[str] | None = None,
     metric: str = "top1",
     unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
     level: float = 0.95,
     **arms: Given,
 ) -> Grids:
@@ -349,12 +379,13 @@ def grid(
     `what` as in :func:`compare`: every combination of at least two models and two recipes; none: the whole study.
     """
     from seedstudy.decide.grid import Grids, analyse_grid
-    from seedstudy.decide.select import select
+    from seedstudy.decide.select import select, what_was_read
 
-    source = _source(results, study, eval_sets, metric, unit, model=model, data=data)
+    source = _source(locals())
     _check_level(level)
-    groups = _flat(select(_arms(what, arms, grid), source))
-    return Grids(answers=analyse_grid(groups, level=level), left_out=source.left_out, read=source.read)
+    groups = _flat(select(_arms(what, arms, grid, source), source))
+    answers = analyse_grid(groups, level=level)
+    return Grids(answers=answers, left_out=source.left_out, read=what_was_read(groups))
 
 
 @public
@@ -367,7 +398,13 @@ def across_data(
     eval_sets: str | Sequence[str] | None = None,
     metric: str = "top1",
     unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
     margin: float | None = None,
+    alpha: float = 0.05,
     level: float = 0.95,
     lower_is_better: bool | None = None,
     rng_seed: int = 0,
@@ -379,16 +416,16 @@ def across_data(
     """
     from seedstudy.decide import across
     from seedstudy.decide.compare import rule_for
-    from seedstudy.decide.select import select
+    from seedstudy.decide.select import may_be_several, select_each
 
-    asked = _arms(what, arms, across_data)
-    if len(asked) < 2:
-        raise StudyError("--across-data needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`.")
-    source = _source(results, study, eval_sets, metric, unit, model=model, data=data)
-    found = select(asked, source)
-    rule = rule_for(_flat(found), margin=margin, level=level, lower_is_better=lower_is_better)
+    source = _source(locals())
+    asked = _arms(what, arms, across_data, source)
+    found = [groups for _, groups in select_each(asked, source)] if may_be_several(asked) else []
+    if len(found) < 2:
+        raise StudyError(_needs_two("--across-data", found))
+    rule = rule_for(_flat(found), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
     answer = across.across_data(found, rule, rng_seed=rng_seed)
-    return replace(answer, comparisons=replace(answer.comparisons, left_out=source.left_out, read=source.read))
+    return replace(answer, comparisons=_with_sources(answer.comparisons, source, _flat(found), margin=margin))
 
 
 @public
@@ -404,6 +441,11 @@ def race(
     data: str | None = None,
     metric: str = "top1",
     unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
     lower_is_better: bool | None = None,
     plan: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
@@ -444,32 +486,32 @@ def race(
     """
     from seedstudy.decide.compare import rule_for
     from seedstudy.decide.race import replay_groups
-    from seedstudy.decide.select import on_one_eval_set, select_arms
+    from seedstudy.decide.select import on_one_eval_set, select_arms, what_was_read
     from seedstudy.stats.race import Plan
 
     given = {key: value for key, value in (plan or {}).items() if value is not None}
     check(Plan, (), given, name="race: plan")
+    source = _source(locals())
+    asked = _arms(what, arms, race, source)
     if replay:
-        source = _source(results, study, eval_set, metric, unit, model=model, data=data)
-        asked = _arms(what, arms, race)
         groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
         if not groups:
-            raise StudyError("race needs two recipes: A (the baseline) and B, for example `seedstudy race a3 a2`.")
-        rule = rule_for(groups, margin=margin, level=0.95, lower_is_better=lower_is_better)
+            raise StudyError(_needs_two("race", []))
+        rule = rule_for(groups, margin=margin, alpha=0.05, level=0.95, lower_is_better=lower_is_better)
         answer = replay_groups(
             groups, given, margin=rule.margin, lower_is_better=rule.lower_is_better, target=target, rng_seed=rng_seed
         )
-        return replace(answer, left_out=source.left_out, read=source.read)
+        return replace(answer, left_out=source.left_out, read=what_was_read(groups))
     if metric != "top1" or lower_is_better or unit is not None:
         raise StudyError("race: trials are raced by top1; other metrics come from files, with --replay.")
     from seedstudy.engines import race as live
     from seedstudy.store.store import Store
 
-    recipes = [arm.words for arm in _arms(what, arms, race)]
+    recipes = [arm.words for arm in asked]
     if not all(recipes) or arms:
         raise StudyError("race trains recipes, for example ss.race('a3', 'a2'); numbers and files need replay=True.")
     if margin is None:
-        margin = Store(Path(results), study).rule().get("margin")
+        margin = Store(Path(results), study).rule().margin
     shared = {"models": model, "data": data, **(training or {})}
     check(adjusted, (), shared, name="race: training")
     return live.race(
@@ -508,6 +550,11 @@ def power(
     eval_set: str | None = None,
     metric: str = "top1",
     unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
 ) -> PowerPlan:
     """Plan a comparison of two recipes: seeds for a difference, or the smallest difference that n seeds detect.
 
@@ -530,9 +577,9 @@ def power(
     """
     from seedstudy.decide import plan
     from seedstudy.decide.given import arms_of
-    from seedstudy.decide.select import on_one_eval_set, select_arms
+    from seedstudy.decide.select import on_one_eval_set, select_arms, what_was_read
 
-    source = _source(results, study, eval_set, metric, unit, model=model, data=data)
+    source = _source(locals())
     is_several = isinstance(pilots, list | tuple) and not any(isinstance(each, int | float) for each in pilots)
     asked = arms_of(pilots if is_several else (pilots,), of="power")
     groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
@@ -545,7 +592,7 @@ def power(
         hours = seconds[0] / 3600.0, seconds[-1] / 3600.0
     rates = {"power": power, "alpha": alpha}
     answer = plan.plan_seeds(spread, difference=difference, n=n, margin=margin, gpu_hours_per_seed=hours, **rates)
-    return replace(answer, left_out=source.left_out, read=source.read)
+    return replace(answer, left_out=source.left_out, read=what_was_read(groups))
 
 
 @public
@@ -566,6 +613,11 @@ def audit(
     data: str | None = None,
     metric: str = "top1",
     unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
     lower_is_better: bool | None = None,
 ) -> Audit:
     """Say which differences of a published table of single runs exceed seed noise.
@@ -590,9 +642,10 @@ def audit(
     """
     from seedstudy.decide import audit as audits
     from seedstudy.decide.compare import is_lower_better
-    from seedstudy.decide.select import select_arms
+    from seedstudy.decide.select import select_arms, what_was_read
     from seedstudy.read.published import read_published_table
     from seedstudy.stats.audit import Cells
+    from seedstudy.study.group import Readings
 
     if unit not in (None, "percent", "fraction", "none"):
         raise StudyError(f'--unit "{unit}": expected percent, fraction or none.')
@@ -603,11 +656,12 @@ def audit(
             f"{table}: a table of single runs does not say its seed noise: give --sd 0.1, or --reference STUDY:RECIPE."
         )
     published = read_published_table(Path(table), columns=columns, label=label, unit=unit)
-    source = _source(results, study, None, metric, None if unit == "none" else unit, model=model, data=data)
+    source = _source({**locals(), "unit": None if unit == "none" else unit})
     if sd is not None:
-        noise = audits.noise_of(sd, published.columns)
+        sweep, noise = [], audits.noise_of(sd, published.columns)
     elif reference is not None:
-        noise = audits.noise_of_sweep(select_arms(_arms([reference], {}, audit), source)[0], published.columns)
+        (sweep,) = select_arms(_arms([reference], {}, audit, source), source)
+        noise = audits.noise_of_sweep(sweep, published.columns)
     if lower_is_better is None:
         names = published.columns if metric == "top1" else (metric,)
         directions = {is_lower_better(name, None if unit == "none" else "pp") for name in names}
@@ -622,7 +676,8 @@ def audit(
         lower_is_better=lower_is_better,
         is_ladder=is_ladder,
     )
-    return replace(answer, left_out=source.left_out, read=source.read)
+    read = Readings((published.reading, *what_was_read(sweep)))
+    return replace(answer, left_out=source.left_out, read=read)
 
 
 # --- trials and networks from elsewhere -----------------------------------------------------------------
@@ -658,6 +713,11 @@ def import_files(
     eval_sets: str | Sequence[str] | None = None,
     metric: str = "top1",
     unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
 ) -> ImportAnswer:
     """Put trials that were trained elsewhere into a study, so that every other question can be asked of them.
 
@@ -677,10 +737,11 @@ def import_files(
 
     if not files:
         raise StudyError("import needs files, for example `seedstudy import runs.csv`.")
+    source = _source({**locals(), "model": None, "data": None})
     store = Store(Path(results), study)
     trials, notes = trials_of_files(
         [str(file) for file in files],
-        _source(results, study, eval_sets, metric, unit),
+        source,
         study=study,
         recipe=recipe,
         model=model,
@@ -693,7 +754,7 @@ def import_files(
         folder=store.root,
         imported=trials["trial_id"].n_unique() if is_new else 0,
         notes=notes,
-        summaries=_summaries((), _source(results, study, eval_sets, "top1", unit), level=0.95),
+        summaries=_summaries((), replace(source, metric="top1"), level=0.95),
     )
 
 
@@ -912,26 +973,26 @@ def _data_facts(name: str | None) -> DataInfo | None:
 # --- shared steps -----------------------------------------------------------------------------------------
 
 
-def _source(
-    results: str | Path,
-    study: str,
-    eval_sets: str | Sequence[str] | None = None,
-    metric: str = "top1",
-    unit: str | None = None,
-    *,
-    model: str | None = None,
-    data: str | None = None,
-) -> Source:
+def _source(given: Mapping[str, Any]) -> Source:
+    """Return where a public function looks for results, from those of its arguments that say so."""
     from seedstudy.decide.select import Source
 
-    names = None if eval_sets is None else (eval_sets,) if isinstance(eval_sets, str) else tuple(eval_sets)
-    return Source(results=Path(results), study=study, eval_sets=names, metric=metric, unit=unit, model=model, data=data)
+    known = {each.name for each in fields(Source) if each.init}
+    asked = {name: value for name, value in given.items() if name in known and value is not None}
+    if given.get("eval_set") is not None:
+        asked["eval_sets"] = given["eval_set"]
+    for name in ("eval_sets", "by", "ignore"):
+        if isinstance(asked.get(name), str):
+            asked[name] = (asked[name],)
+    lists = {name: tuple(value) for name, value in asked.items() if name in ("eval_sets", "by", "ignore")}
+    return Source(**{**asked, **lists, "results": Path(given["results"])})
 
 
-def _arms(what: Sequence[Given], named: Mapping[str, Given], function: Callable[..., Any]) -> list[Arm]:
+def _arms(what: Sequence[Given], named: Mapping[str, Given], function: Callable[..., Any], source: Source) -> list[Arm]:
     from seedstudy.decide.given import arms_of
 
-    return arms_of(what, named, of=function.__name__, options=options_of(function))
+    options = options_of(function)
+    return arms_of(what, named, of=function.__name__, options=options, is_table=bool(source.by))
 
 
 def _store(results: str | Path, study: str) -> Store:
@@ -945,19 +1006,38 @@ def _path(path: str | Path | None) -> Path | None:
 
 
 def _summaries(arms: Sequence[Arm], source: Source, *, level: float) -> Summaries:
-    from seedstudy.decide.select import select, with_distinct_labels
+    from seedstudy.decide.select import select, what_was_read, with_distinct_labels
     from seedstudy.decide.summary import Summaries, summarise
 
     _check_level(level)
     groups = _flat(with_distinct_labels(select(arms, source)))
+    answers = tuple(summarise(group, level=level) for group in groups)
     return Summaries(
-        answers=tuple(summarise(group, level=level) for group in groups), left_out=source.left_out, read=source.read
+        answers=answers, left_out=source.left_out, late_rules=source.late_rules, read=what_was_read(groups)
     )
 
 
+def _with_sources(
+    comparisons: Comparisons, source: Source, groups: Iterable[Group], *, margin: float | None
+) -> Comparisons:
+    """Return comparisons with what is to be said of the files and studies; a margin given is not the declared one."""
+    from seedstudy.decide.select import what_was_read
+
+    late_rules = source.late_rules if margin is None else ()
+    return replace(comparisons, left_out=source.left_out, late_rules=late_rules, read=what_was_read(groups))
+
+
 def _check_level(level: float) -> None:
-    if not 0.0 < level < 1.0:
-        raise StudyError(f"--level {level:g}: must lie between 0 and 1, for example 0.95.")
+    if not 0.5 <= level < 1.0:
+        raise StudyError(f"--level {level:g}: must lie between 0.5 and 1, for example 0.95.")
+
+
+def _needs_two(verb: str, arms: Sequence[Sequence[Group]]) -> str:
+    """Return what to say where a comparison has no second arm."""
+    if not arms:
+        return f"{verb} needs two: A (the baseline) and B, for example `seedstudy compare a3 a2`."
+    label, origin = arms[0][0].label, arms[0][0].origin
+    return f"{verb} needs two: {origin} holds one arm, {label}; which column tells the arms apart? Say --by COLUMN."
 
 
 def _flat(arms: Iterable[Sequence[Any]]) -> list[Any]:

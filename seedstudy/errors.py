@@ -9,6 +9,7 @@ from importlib.util import find_spec
 EXTRAS = {
     "train": ("torch", "torchvision", "timm", "accelerate", "datasets", "sklearn", "pyarrow"),
     "parquet": ("pyarrow",),
+    "excel": ("fastexcel",),
     "ray": ("ray",),
     "tensorboard": ("tensorboard",),
     "inspect": ("zstandard",),

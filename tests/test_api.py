@@ -190,8 +190,8 @@ def test_machines_are_told_the_doubts_about_every_interval_they_get() -> None:
 
 @pytest.mark.train  # Arrow reads Parquet
 def test_a_saved_frame_is_a_file_of_trials_and_keeps_the_margin(make_store: MakeStore, tmp_path: Path) -> None:
+    Store(tmp_path / "results", "main").plan(Study(recipes=("a2",), margin=2.5), [])
     store = make_store(n_seeds=4)
-    store.plan(Study(recipes=("a2",), margin=2.5), [])
     path = tmp_path / "trials.parquet"
     ss.load_trials(store.root).write_parquet(path)
     answer = ss.compare(f"{path}:a3", f"{path}:a2")[0]

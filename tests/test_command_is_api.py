@@ -104,8 +104,8 @@ CASES = [
 def folder(write_study: Callable[..., Store], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a study that declares a margin, another one, and files of every kind."""
     tmp_path = tmp_path_factory.mktemp("questions")
-    store = write_study(tmp_path / "results", n_seeds=6, a3=0.75, a2=0.8)
-    store.plan(Study(recipes=("a2", "a3"), margin=MARGIN), [])
+    Store(tmp_path / "results", "main").plan(Study(recipes=("a2", "a3"), margin=MARGIN), [])
+    write_study(tmp_path / "results", n_seeds=6, a3=0.75, a2=0.8)
     write_study(tmp_path / "results", "other", n_seeds=4, a2=0.7)
     rng = np.random.default_rng(0)
     for name, mean in (("a", 78.0), ("b", 78.3)):

@@ -27,6 +27,7 @@ def compare(
     eval_sets: options.EvalSets = None,
     lower_is_better: options.LowerIsBetter = None,
     margin: options.Margin = None,
+    alpha: options.Alpha = 0.05,
     level: options.Level = 0.95,
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Every recipe with every other one.")] = False,
     grid: Annotated[
@@ -38,11 +39,11 @@ def compare(
     paired: Annotated[bool, typer.Option("--paired", help="Equal seeds share streams, split or fold.")] = False,
     primary: Annotated[str | None, typer.Option("--primary", help="Eval set that decides (default: val).")] = None,
     correction: Annotated[
-        str, typer.Option("--correction", help="For several comparisons: holm, max-t or none.")
-    ] = "holm",
+        str, typer.Option("--correction", help="For several comparisons: bonferroni, holm, max-t or none.")
+    ] = "bonferroni",
     rng_seed: options.RngSeed = 0,
     fail_on: Annotated[
-        str | None, typer.Option("--fail-on", help="Exit 3 at this verdict: worse, inconclusive…")
+        str | None, typer.Option("--fail-on", help="Exit 3 at this verdict on the eval set that decides: worse…")
     ] = None,
     details: options.Details = False,
     save: options.Save = None,
@@ -70,7 +71,7 @@ def compare(
         options.print_answer(table, lambda: grid_tables(table), as_json=as_json)
         options.name_left_out(table.left_out)
         return
-    asked |= {"margin": margin, "lower_is_better": lower_is_better, "rng_seed": rng_seed}
+    asked |= {"margin": margin, "alpha": alpha, "lower_is_better": lower_is_better, "rng_seed": rng_seed}
     if across_data:
         if all_pairs or paired:
             raise StudyError("--across-data compares with A, unpaired: leave --all-pairs and --paired out.")
@@ -87,5 +88,5 @@ def compare(
 def _end(comparisons: Comparisons, gates: tuple[str, ...], save: Path | None) -> None:
     options.save_plot(save, lambda: ss.plot_estimation(comparisons.answers))
     options.name_left_out(comparisons.left_out)
-    if any(answer.verdict.word in gates for answer in comparisons.answers):
+    if any(answer.is_primary and answer.verdict.word in gates for answer in comparisons.answers):
         raise typer.Exit(options.EXIT_GATE)

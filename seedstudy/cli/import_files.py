@@ -14,7 +14,7 @@ from seedstudy.cli import options
 def import_files(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Tables, logs, folders, patterns in quotes.")],
     *,
-    where: options.Where,
+    where: options.Files,
     recipe: Annotated[str | None, typer.Option("-r", "--recipe", help="Recipe, where the file does not say.")] = None,
     model: Annotated[str | None, typer.Option("-m", "--model", help="Model, where the file does not say.")] = None,
     data: Annotated[str | None, typer.Option("-d", "--data", help="Data set, where the file does not say.")] = None,

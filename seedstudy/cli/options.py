@@ -29,6 +29,7 @@ LowerIsBetter = Annotated[
     bool | None, typer.Option("--lower-is-better/--higher-is-better", help="For metrics whose name leaves it open.")
 ]
 Level = Annotated[float, typer.Option("--level", help="Confidence level of the intervals.")]
+Alpha = Annotated[float, typer.Option("--alpha", help="Error rate of each claim.")]
 Details = Annotated[bool, typer.Option("--details", help="Also what decides nothing: medians, a new seed, ranks…")]
 RngSeed = Annotated[int, typer.Option("--rng-seed", help="Seed of permutations and bootstrap.")]
 
@@ -66,7 +67,20 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged(Where):
+class Files(Where):
+    """Where results are, and what a table does not say itself about its columns."""
+
+    by: Annotated[list[str] | None, typer.Option("--by", help="Column whose values are the arms (repeatable).")] = None
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", help="Column that says nothing about the recipe (repeatable).")
+    ] = None
+    pool: Annotated[bool, typer.Option("--pool", help="All rows of an arm are seeds of one recipe.")] = False
+    clock: Annotated[str | None, typer.Option("--clock", help="Column that counts within a run (epoch, step…).")] = None
+    seeds_by: Annotated[str | None, typer.Option("--seeds-by", help="Column that numbers the seeds.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged(Files):
     """What is judged: which results of all that were found."""
 
     model: Annotated[str | None, typer.Option("-m", "--model", help="Only results of this model.")] = None
@@ -179,10 +193,11 @@ def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> No
 
         print(json.dumps(document(answer), indent=1, allow_nan=False))
         return
-    from seedstudy.show.format import show
+    from seedstudy.show.format import show, small_print
 
-    read = getattr(getattr(answer, "comparisons", answer), "read", ())
-    show(*[reading.line() for reading in read], render())
+    about = getattr(answer, "comparisons", None) or getattr(answer, "summaries", None) or answer
+    late_rules = [small_print(f"note: {sentence}") for sentence in getattr(about, "late_rules", ())]
+    show(*[reading.line() for reading in getattr(answer, "read", ())], render(), *late_rules)
 
 
 def save_plot(path: Path | None, draw: Callable[[], Any]) -> None:

@@ -39,7 +39,7 @@ def race(
     placement: options.Placement,
     retry_failed: options.RetryFailed = False,
     repair: options.Repair = False,
-    where: options.Where,
+    where: options.Files,
     eval_set: options.EvalSet = None,
     lower_is_better: options.LowerIsBetter = None,
     save: options.Save = None,

@@ -14,7 +14,7 @@ from seedstudy.decide.verdict import Rule
 from seedstudy.document import FLAT, fields_of, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.stats.across import Combined, Ranking, combine_differences, rank_recipes
-from seedstudy.study.group import Group
+from seedstudy.study.group import Group, Readings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +59,11 @@ class AcrossData:
     """Per eval set, every further recipe against the first."""
     ranked: tuple[RankedAnswer, ...] = field(metadata=shown_as("ranks"))
     """Per eval set all recipes; empty below three data sets."""
+
+    @property
+    def read(self) -> Readings:
+        """What was read from files."""
+        return self.comparisons.read
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``compare --across-data --json``."""

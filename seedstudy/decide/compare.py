@@ -1,20 +1,24 @@
 """Several comparisons that are read together: which family they form, what luck costs, and the verdicts.
 
 One eval set was declared to decide (the primary). Its comparisons are one family, those on the other eval sets another;
-within a family p-values are adjusted and intervals hold together.
+within a family p-values and intervals are adjusted in the same way, so that an interval excludes 0 exactly where its
+p-value is below 1 - level.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.decide.answers import Answers
+from seedstudy.decide.rounding import Rounding, rounding_of
 from seedstudy.decide.select import by_eval_set, moments_of
 from seedstudy.decide.summary import DEFAULT_RNG_SEED, doubts_of
 from seedstudy.decide.verdict import Overall, Rule, Verdict, decide, overall
@@ -23,13 +27,14 @@ from seedstudy.errors import StatisticsError, StudyError, suggest
 from seedstudy.read.metrics import direction_of
 from seedstudy.stats.compare import Comparison, Details, compare, compare_summaries, details
 from seedstudy.stats.describe import mean_interval, mean_interval_of
-from seedstudy.stats.many import adjust, compact_letters, max_t
-from seedstudy.stats.result import Estimate
+from seedstudy.stats.many import MaxT, adjust, compact_letters, holm_steps, max_t
+from seedstudy.stats.result import Estimate, bounded_p
 from seedstudy.stats.sample import by_seed, in_pairs
+from seedstudy.stats.welch import two_sided_p, welch
 from seedstudy.study.group import NOTHING_READ, Group, Readings, Values
 
-Correction = Literal["holm", "max-t", "none"]
-CORRECTIONS: tuple[Correction, ...] = ("holm", "max-t", "none")
+Correction = Literal["bonferroni", "holm", "max-t", "none"]
+CORRECTIONS: tuple[Correction, ...] = ("bonferroni", "holm", "max-t", "none")
 _NOT_IN_JSON = {
     "name_a",
     "name_b",
@@ -51,8 +56,9 @@ class Design:
     """Equal seeds of both arms share their random streams, split or fold."""
     primary: str | None = None
     """The eval set that decides; None: val where it is among them, else the first."""
-    correction: Correction = "holm"
-    """How p-values of a family are adjusted; "max-t" is for the other eval sets of one pair."""
+    correction: Correction = "bonferroni"
+    """How a family is adjusted. With "bonferroni" and "max-t" (for the other eval sets of one pair) all intervals hold
+    together; "holm" finds more, and its intervals have the level of their step."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,12 +74,16 @@ class Answer:
     """p-value adjusted for the family; the verdict is read from it."""
     equivalence_p_adjusted: float | None
     interval_adjusted: Estimate = field(metadata=HIDDEN)
-    """The difference with an interval that holds together with those of the whole family (Bonferroni)."""
+    """The difference with the interval that `p_adjusted` agrees with."""
     is_primary: bool = field(metadata=HIDDEN)
     """Whether this eval set decides."""
     n_family: int = field(metadata=shown_as("family_size"))
     """Number of comparisons that are adjusted together with this one."""
     correction: Correction
+    rounding: Rounding | None = field(default=None, metadata=HIDDEN)
+    """What the printed digits leave open; None where the numbers are exact, or fine enough."""
+    p_value_if_standard_error: float | None = None
+    """p-value if published ± were standard errors; None where all seeds are known."""
 
     @property
     def means(self) -> tuple[Estimate, Estimate]:
@@ -89,7 +99,12 @@ class Answer:
     def doubts(self) -> tuple[str, ...]:
         """What may be wrong with the intervals shown: of the difference, and of P(B better)."""
         prob = self.comparison.prob_b_greater
-        return (*self.comparison.difference.warnings, *(prob.warnings if prob else ()))
+        return (*self.comparison.difference.warnings, *prob.warnings)
+
+    @property
+    def equivalence_interval(self) -> Estimate:
+        """The difference at level 1 - 2 alpha: inside the margin exactly when its p for equivalence is below alpha."""
+        return _interval_at(self.comparison, self.rounding, round(1.0 - 2.0 * self.rule.alpha, 12))
 
     @property
     def details(self) -> Details | None:
@@ -117,6 +132,7 @@ class Answer:
             "ci_adjusted": ends(self.interval_adjusted),
             "family": "primary" if self.is_primary else "secondary",
             "equivalence_p": finite(c.equivalence_p),
+            "p_value_range": None if self.rounding is None else list(self.rounding.p_values),
             "paired": c.paired,
             "prob_b_better_ci": None,  # where there is no such estimate
             **fields_of(self),
@@ -139,6 +155,8 @@ class Comparisons(Answers[Answer]):
     """Eval set -> recipe -> letters, for all pairs: recipes that share a letter were not distinguished."""
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no comparison includes."""
+    late_rules: tuple[str, ...] = ()
+    """One sentence per study whose rule was declared after it had results; none where the margin was given."""
     read: Readings = NOTHING_READ
     """What was read from each file."""
 
@@ -150,6 +168,7 @@ class Comparisons(Answers[Answer]):
             **({"overall": [{"a": a, "b": b, **fields_of(v)} for (a, b), v in together.items()]} if together else {}),
             **({"letters": document(self.letters)} if self.letters else {}),
             "left_out": list(self.left_out),
+            "late_rules": list(self.late_rules),
             "read": self.read.to_dict(),
         }
 
@@ -170,7 +189,9 @@ class Comparisons(Answers[Answer]):
         return found
 
 
-def rule_for(groups: Sequence[Group], *, margin: float | None, level: float, lower_is_better: bool | None) -> Rule:
+def rule_for(
+    groups: Sequence[Group], *, margin: float | None, alpha: float, level: float, lower_is_better: bool | None
+) -> Rule:
     """Return the rule by which groups are judged: as given, or as the studies declared and the metric's name says.
 
     Raises
@@ -187,7 +208,7 @@ def rule_for(groups: Sequence[Group], *, margin: float | None, level: float, low
         margin = declared[0] if declared else None
     if lower_is_better is None:
         lower_is_better = is_lower_better(groups[0].metric, groups[0].unit)
-    return Rule(margin=margin, level=level, lower_is_better=lower_is_better)
+    return Rule(margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
 
 
 def is_lower_better(metric: str, unit: str | None) -> bool:
@@ -200,7 +221,24 @@ def is_lower_better(metric: str, unit: str | None) -> bool:
     return direction == "lower"
 
 
-_Member = tuple[Group, Group, Comparison]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Member:
+    """One comparison of a family; where rounding decides, with its least favourable p-values."""
+
+    a: Group
+    b: Group
+    c: Comparison
+    printed_p: float
+    """p-value of the numbers as they are printed."""
+    rounding: Rounding | None
+
+
+def _interval_at(c: Comparison, rounding: Rounding | None, level: float) -> Estimate:
+    """Return the difference with its interval at another level."""
+    if rounding is None or not rounding.decides:
+        return c.interval_at(level)
+    low, high = rounding.interval(level)
+    return replace(c.difference, low=low, high=high, level=level)
 
 
 def judge(
@@ -222,14 +260,15 @@ def judge(
     Raises
     ------
     StudyError
-        No eval set in common, or a primary eval set that is not there.
+        One recipe twice, no eval set in common, or a primary eval set that is not there.
 
     """
-    pairs = [
-        pair
-        for arms in by_data
-        for pair in (itertools.combinations(arms, 2) if design.all_pairs else ((arms[0], other) for other in arms[1:]))
-    ]
+    pairs: list[tuple[Sequence[Group], Sequence[Group]]] = []
+    for arms in by_data:
+        for first, second in itertools.combinations(arms, 2):
+            if _are_the_same(first, second):
+                raise StudyError(f"{second[0].label}: the same trials are given twice; compare two different recipes.")
+        pairs += itertools.combinations(arms, 2) if design.all_pairs else ((arms[0], other) for other in arms[1:])
     return judge_pairs(pairs, rule, design=design, rng_seed=rng_seed)
 
 
@@ -242,15 +281,15 @@ def judge_pairs(
 ) -> Comparisons:
     """Compare the second of each pair with the first, all pairs being read together; see :func:`judge`."""
     matched = [
-        (a, b, compare_groups(a, b, rule, paired=design.paired, rng_seed=rng_seed))
+        _member(a, b, rule, paired=design.paired, rng_seed=rng_seed)
         for first, second in pairs
         for a, b in _on_shared_eval_sets(first, second)
     ]
-    primary = _primary(design, list(dict.fromkeys(a.eval_set for a, _, _ in matched)))
+    primary = _primary(design, list(dict.fromkeys(each.a.eval_set for each in matched)))
     families = {
         is_primary: iter(
             _family(
-                [x for x in matched if (x[0].eval_set == primary) == is_primary],
+                [x for x in matched if (x.a.eval_set == primary) == is_primary],
                 rule,
                 design,
                 is_primary=is_primary,
@@ -259,8 +298,27 @@ def judge_pairs(
         )
         for is_primary in (True, False)
     }
-    answers = tuple(next(families[a.eval_set == primary]) for a, _, _ in matched)
+    answers = tuple(next(families[each.a.eval_set == primary]) for each in matched)
     return Comparisons(answers=answers, letters=_letters(answers, rule) if design.all_pairs else {})
+
+
+def _are_the_same(first: Sequence[Group], second: Sequence[Group]) -> bool:
+    """Say whether two arms are the same trials of one study, or the same rows of one file."""
+
+    def identity(group: Group) -> tuple[Any, ...]:
+        place = Path(group.origin).resolve() if group.origin else ""
+        who = (group.recipe, group.recipe_id, group.model, group.data, group.pool_key)
+        return place, who, group.eval_set, group.seeds, group.values.tobytes()
+
+    is_known = bool(first[0].origin or first[0].recipe_id)
+    return is_known and list(map(identity, first)) == list(map(identity, second))
+
+
+def _member(a: Group, b: Group, rule: Rule, *, paired: bool, rng_seed: int) -> _Member:
+    c = compare_groups(a, b, rule, paired=paired, rng_seed=rng_seed)
+    rounding = rounding_of(a, b, c)
+    least = c if rounding is None else rounding.applied(c)
+    return _Member(a=a, b=b, c=least, printed_p=c.p_value, rounding=rounding)
 
 
 def _on_shared_eval_sets(first: Sequence[Group], second: Sequence[Group]) -> list[tuple[Group, Group]]:
@@ -284,55 +342,115 @@ def _family(members: Sequence[_Member], rule: Rule, design: Design, *, is_primar
     if not members:
         return []
     n = 1 if design.correction == "none" else len(members)
-    correction: Correction = "holm" if is_primary and design.correction == "max-t" else design.correction
-    adjusted = tuple if correction == "none" else adjust  # equivalence has no max-T of its own: Holm there too
-    p_values = [c.p_value for _, _, c in members]
-    equivalence = [c.equivalence_p for _, _, c in members if c.equivalence_p is not None]
+    correction = design.correction if n > 1 else "none"
+    if correction == "max-t" and is_primary:
+        correction = "bonferroni"  # several pairs on one eval set
+    p_values = [x.c.p_value for x in members]
+    equivalence = [x.c.equivalence_p for x in members if x.c.equivalence_p is not None]
+    # Equivalence has no max-T of its own.
+    equal: Sequence[float | None] = (
+        adjust(equivalence) if correction == "holm" else [bounded_p(n * p) for p in equivalence]
+    )
+    if correction == "max-t":
+        relabelled = _max_t(members, rule, rng_seed)
+        adjusted: Sequence[float] = relabelled.p_values
+        reach = relabelled.reach(rule.level)
+        intervals = [_by_reach(x.c, reach) for x in members]
+    else:
+        adjusted = adjust(p_values) if correction == "holm" else [bounded_p(n * p) for p in p_values]
+        shares = holm_steps(p_values, 1.0 - rule.level) if correction == "holm" else [n] * len(members)
+        intervals = [_at_share(x, share, correction) for x, share in zip(members, shares, strict=True)]
     return [
-        Answer(
-            a=a,
-            b=b,
-            comparison=c,
-            rule=rule,
-            verdict=decide(
-                c, rule, p_adjusted=p, equivalence_p_adjusted=equal, n_family=n, unit="points" if a.unit == "pp" else ""
-            ),
-            p_adjusted=p,
-            equivalence_p_adjusted=equal,
-            interval_adjusted=_simultaneous(c, n),
-            is_primary=is_primary,
-            n_family=n,
-            correction=correction if n > 1 else "none",
-        )
-        for (a, b, c), p, equal in zip(
-            members,
-            _max_t(members, rng_seed) if correction == "max-t" else adjusted(p_values),
-            adjusted(equivalence) if equivalence else [None] * len(members),
-            strict=True,
-        )
+        _answer(x, rule, p, equal, interval, n=n, is_primary=is_primary, correction=correction)
+        for x, p, equal, interval in zip(members, adjusted, equal or [None] * len(members), intervals, strict=True)
     ]
 
 
-def _simultaneous(c: Comparison, n: int) -> Estimate:
-    """Return the interval at level 1 - (1 - level) / n: n of them hold together with the level, whatever links them."""
-    if n == 1 or not c.difference.has_interval:
+def _answer(
+    x: _Member,
+    rule: Rule,
+    p: float,
+    equivalence_p: float | None,
+    interval: Estimate,
+    *,
+    n: int,
+    is_primary: bool,
+    correction: Correction,
+) -> Answer:
+    unit = "points" if x.a.unit == "pp" else ""
+    verdict = decide(x.c, rule, p_adjusted=p, equivalence_p_adjusted=equivalence_p, n_family=n, unit=unit)
+    if x.rounding is not None:
+        words = x.rounding.in_words(x.printed_p)
+        if x.rounding.decides:
+            verdict = replace(verdict, reasons=(verdict.reasons[0], words, *verdict.reasons[1:]))
+        elif verdict.word in ("better", "worse") and n * x.rounding.p_values[1] >= rule.alpha:
+            verdict = replace(verdict, warnings=(*verdict.warnings, words))
+    return Answer(
+        a=x.a,
+        b=x.b,
+        comparison=x.c,
+        rule=rule,
+        verdict=verdict,
+        p_adjusted=p,
+        equivalence_p_adjusted=equivalence_p,
+        interval_adjusted=interval,
+        is_primary=is_primary,
+        n_family=n,
+        correction=correction,
+        rounding=x.rounding,
+        p_value_if_standard_error=_p_if_standard_error(x.a, x.b),
+    )
+
+
+def _at_share(x: _Member, share: int, correction: Correction) -> Estimate:
+    """Return the interval at level 1 - (1 - level) / share."""
+    if share == 1 or not x.c.difference.has_interval:
+        return x.c.difference
+    single = _interval_at(x.c, x.rounding, 1 - (1 - x.c.level) / share)
+    return replace(single, level=x.c.level, method=f"{single.method}-{correction}", warnings=())
+
+
+def _by_reach(c: Comparison, reach: float) -> Estimate:
+    """Return the interval of so many standard errors on either side."""
+    if not c.difference.has_interval:
         return c.difference
-    single = c.interval_at(1 - (1 - c.level) / n)
-    return replace(single, level=c.level, method=f"{single.method}-bonferroni", warnings=())
+    half = reach * c.se
+    low, high = c.difference.value - half, c.difference.value + half
+    return replace(c.difference, low=low, high=high, method=f"{c.difference.method}-max-t", warnings=())
 
 
-def _max_t(members: Sequence[_Member], rng_seed: int) -> Sequence[float]:
-    """Relabel whole seeds: eval sets of one network go together (Westfall & Young 1993, step-down)."""
-    if len({(a.label, b.label) for a, b, _ in members}) > 1 or any(c.paired for _, _, c in members):
-        raise StudyError("--correction max-t: for one unpaired pair on several eval sets; use holm for several pairs.")
+def _max_t(members: Sequence[_Member], rule: Rule, rng_seed: int) -> MaxT:
+    """Relabel whole seeds: eval sets of one network go together (Westfall & Young 1993, single step)."""
+    if len({(x.a.label, x.b.label) for x in members}) > 1 or any(x.c.paired for x in members):
+        raise StudyError(
+            "--correction max-t: for one unpaired pair on several eval sets; use bonferroni for several pairs."
+        )
     arms = []
-    for groups in ([a for a, _, _ in members], [b for _, b, _ in members]):
+    for groups in ([x.a for x in members], [x.b for x in members]):
         if any(g.moments is not None or g.seeds is None or g.seeds != groups[0].seeds for g in groups):
             raise StudyError(
-                f"{groups[0].label}: --correction max-t needs the same seeds on every eval set; use --correction holm."
+                f"{groups[0].label}: --correction max-t needs the same seeds on every eval set; use bonferroni."
             )
         arms.append(np.stack([group.values for group in groups], axis=1))
-    return list(max_t(arms[0], arms[1], rng=np.random.default_rng(rng_seed)))
+    found = max_t(arms[0], arms[1], rng=np.random.default_rng(rng_seed))
+    if found.floor >= rule.alpha:
+        raise StudyError(
+            f"--correction max-t: relabelling {len(arms[0])} and {len(arms[1])} seeds gives no p below "
+            f"{found.floor:.2g}, and alpha is {rule.alpha:g}: train more seeds, or use bonferroni."
+        )
+    return found
+
+
+def _p_if_standard_error(a: Group, b: Group) -> float | None:
+    """Return the p-value if what stands behind ± in a published mean is a standard error."""
+    if a.moments is None and b.moments is None:
+        return None
+    (mean_a, sd_a, n_a), (mean_b, sd_b, n_b) = (
+        (mean, sd * math.sqrt(n) if group.moments is not None else sd, n)
+        for group in (a, b)
+        for mean, sd, n in [moments_of(group)]
+    )
+    return bounded_p(two_sided_p(welch(mean_a, sd_a, n_a, mean_b, sd_b, n_b)))
 
 
 def _letters(answers: Sequence[Answer], rule: Rule) -> dict[str, dict[str, str]]:
@@ -368,8 +486,12 @@ def compare_groups(
     first, second = _pairs(a, b) if paired else (a.values, b.values)
     rng = np.random.default_rng(rng_seed)
     comparison = compare(first, second, rng=rng, level=rule.level, margin=rule.margin, paired=paired, names=names)
-    doubts = [f"{group.label}: {doubt}" for group in (a, b) for doubt in doubts_of(group)]
-    return replace(comparison, warnings=(*comparison.warnings, *doubts))
+    doubts = [
+        doubt if doubt in doubts_of(other) else f"{group.label}: {doubt}"
+        for group, other in ((a, b), (b, a))
+        for doubt in doubts_of(group)
+    ]
+    return replace(comparison, warnings=tuple(dict.fromkeys((*comparison.warnings, *doubts))))
 
 
 def _pairs(a: Group, b: Group) -> tuple[Values, Values]:

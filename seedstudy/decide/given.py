@@ -49,17 +49,21 @@ def arms_of(
 ) -> list[Arm]:
     """Return the arms of a call ``of(*what, **named)`` of a function with these `options`.
 
-    A frame that comes first, before names, is what all arms are looked up in. One mapping is a dict of arms; with
-    `is_table` (arms are told apart by a column) it is a table, and so is a list of records.
+    A frame that comes first, before names, is what all arms are looked up in, and so is a list of records. One mapping
+    is a dict of arms; with `is_table` (arms are told apart by a column) it is a table.
 
     Raises UsageError for what is no arm, and where some arms have names and others do not.
     """
     named = dict(named or {})
     only = what[0] if len(what) == 1 and not named else None
-    if is_table and (table := _table(only)) is not None:
+    if isinstance(only, list) and (table := _table(only)) is not None:
         what = [table]
     elif isinstance(only, Mapping) and not _is_by_seed(only):
-        what, named = [], {str(name): given for name, given in only.items()}
+        table = _table(only) if is_table else None
+        if table is None:
+            what, named = [], {str(name): given for name, given in only.items()}
+        else:
+            what = [table]
     frames = [frame_of(given) for given in what]
     if frames and frames[0] is not None and all(isinstance(given, str) for given in (*what[1:], *named.values())):
         if what[1:] and named:

@@ -17,12 +17,14 @@ import polars as pl
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.decide.given import Arm
 from seedstudy.errors import StudyError, suggest
-from seedstudy.read.groups import group_of_numbers, read_groups
+from seedstudy.read.groups import groups_of_table, read_groups
 from seedstudy.read.metrics import DEFAULT_METRIC
+from seedstudy.read.numbers import group_of_numbers
 from seedstudy.read.published import group_of_mean_and_std
 from seedstudy.read.request import Request
 from seedstudy.read.selector import parse_selector
-from seedstudy.read.tables import SUFFIXES, parquet_frame
+from seedstudy.read.table import Table
+from seedstudy.read.tables import SUFFIXES, parquet_frame, plain_frame
 from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.store.schema import TRIALS, validate
 from seedstudy.store.store import Scan, open_study
@@ -47,24 +49,26 @@ class Source(Request):
     scans: dict[Path, Scan] = field(default_factory=dict, repr=False)
     """Folder of a study -> what was read of it; grows as studies are asked for."""
     _trials: dict[Path, pl.DataFrame] = field(default_factory=dict, init=False, repr=False)
+    _late_rules: dict[Path, str] = field(default_factory=dict, init=False, repr=False)
 
     def trials(self, folder: Path | None = None) -> pl.DataFrame:
         """Return a study's TRIALS frame, and what it declared as its margin; None: the study of this source."""
         folder = self.results / self.study if folder is None else folder
         if folder not in self._trials:
             store = open_study(folder.parent, folder.name)
-            margin = pl.lit(store.rule().get("margin"), dtype=pl.Float64).alias(_MARGIN)
+            rule = store.rule()
+            if rule.lateness:
+                self._late_rules[folder] = f"study {store.study}: {rule.lateness}"
+            margin = pl.lit(rule.margin, dtype=pl.Float64).alias(_MARGIN)
             if folder not in self.scans:
                 self.scans[folder] = store.scan()
             self._trials[folder] = self.scans[folder].trials.with_columns(margin)
         return self._trials[folder]
 
-    readings: dict[str, dict[Reading, None]] = field(default_factory=dict, init=False, repr=False)
-
     @property
-    def read(self) -> Readings:
-        """What was read from each file."""
-        return Readings(reduce(Reading.with_arm, of_file) for of_file in self.readings.values())
+    def late_rules(self) -> tuple[str, ...]:
+        """One sentence per study that was read and whose rule was declared after it had results."""
+        return tuple(self._late_rules.values())
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -79,6 +83,26 @@ def select(arms: Sequence[Arm], source: Source) -> list[list[Group]]:
     return [_called(arm.label, _groups(arm, source)) for arm in arms]
 
 
+def may_be_several(arms: Sequence[Arm]) -> bool:
+    """Say whether arms may be two or more: two are named, or a file or a table is, which may hold several."""
+    return len(arms) > 1 or any(arm.frame is not None or bool(parse_selector(arm.words)) for arm in arms)
+
+
+def select_each(arms: Sequence[Arm], source: Source) -> list[tuple[str, list[Group]]]:
+    """Return the name and the groups of each arm; the arms that one file holds, told apart as it says, are several."""
+    found = []
+    for arm, groups in zip(arms, select(arms, source) if arms else [], strict=True):
+        is_of_files = all(group.read is not None for group in groups)
+        if is_of_files and (source.by or len(arms) == 1):
+            by_label: dict[str, list[Group]] = defaultdict(list)
+            for group in groups:
+                by_label[group.label].append(group)
+            found += list(by_label.items())
+        else:
+            found.append((str(arm), groups))
+    return found
+
+
 def select_arms(arms: Sequence[Arm], source: Source) -> list[list[Group]]:
     """Return for each arm the groups, one per eval set, of the one recipe, model and data set that it names.
 
@@ -88,8 +112,7 @@ def select_arms(arms: Sequence[Arm], source: Source) -> list[list[Group]]:
         An arm names nothing, or several things; the message lists the candidates.
 
     """
-    found = select(arms, source) if arms else []
-    return with_distinct_labels([_only(groups, str(arm)) for groups, arm in zip(found, arms, strict=True)])
+    return with_distinct_labels([_only(groups, name) for name, groups in select_each(arms, source)])
 
 
 def select_by_data(arms: Sequence[Arm], source: Source) -> list[list[list[Group]]]:
@@ -97,13 +120,13 @@ def select_by_data(arms: Sequence[Arm], source: Source) -> list[list[list[Group]
 
     A note says which data sets were left out because an arm has no result there.
     """
-    found = select(arms, source)
-    by_data = [_by_data(groups) for groups in found]
+    found = select_each(arms, source)
+    by_data = [_by_data(groups) for _, groups in found]
     if all(len(sets) <= 1 for sets in by_data):
-        return [select_arms(arms, source)]
+        return [with_distinct_labels([_only(groups, name) for name, groups in found])]
     shared = [data for data in by_data[0] if all(data in sets for sets in by_data)]
     if not shared:
-        there = "; ".join(f"{arm}: {', '.join(map(str, sets))}" for arm, sets in zip(arms, by_data, strict=True))
+        there = "; ".join(f"{name}: {', '.join(map(str, s))}" for (name, _), s in zip(found, by_data, strict=True))
         raise StudyError(f"no data set on which all have results ({there}).")
     other = sorted({str(data) for sets in by_data for data in sets if data not in shared})
     note = (f"results on {', '.join(other)} left out: not all have some there",) if other else ()
@@ -112,9 +135,9 @@ def select_by_data(arms: Sequence[Arm], source: Source) -> list[list[list[Group]
             [
                 [
                     replace(group, notes=(*group.notes, *note), label=_on(group))
-                    for group in _only(sets[data], f"{arm}, {data}")
+                    for group in _only(sets[data], f"{name}, {data}")
                 ]
-                for arm, sets in zip(arms, by_data, strict=True)
+                for (name, _), sets in zip(found, by_data, strict=True)
             ]
         )
         for data in shared
@@ -163,6 +186,23 @@ def _folders(files: set[str]) -> dict[str, str]:
         if len(set(folders.values())) == len(files):
             return folders
     return {file: f"{file}:" for file in files}
+
+
+def what_was_read(groups: Iterable[Group]) -> Readings:
+    """Return what was read from each file of these groups; its runs are those of the eval set that has most."""
+    of_file: dict[str, list[Group]] = defaultdict(list)
+    for group in groups:
+        if group.read is not None:
+            of_file[group.read.file].append(group)
+    return Readings(_of_one_file(members) for members in of_file.values())
+
+
+def _of_one_file(groups: Sequence[Group]) -> Reading:
+    readings = {id(group.read): group.read for group in groups if group.read is not None}
+    n_runs: dict[str, int] = defaultdict(int)
+    for group in groups:
+        n_runs[group.eval_set] += group.n
+    return replace(reduce(Reading.with_arm, readings.values()), n_runs=max(n_runs.values()))
 
 
 def moments_of(group: Group) -> tuple[float, float, int]:
@@ -309,12 +349,16 @@ def _matching(groups: Sequence[Group], selector: str, where: str) -> list[Group]
 _TRIALS_NEEDED = ("recipe", "recipe_id", "model", "data", "seed", "trial_id", "status", "eval_set", "pool_key")
 
 
-def is_trials(frame: pl.DataFrame) -> bool:
+def _is_trials(frame: pl.DataFrame) -> bool:
     """Say whether a frame is one of trials, as `load_trials` returns them, and not a table of anybody's results."""
     return {"trial_id", "pool_key"} <= set(frame.columns)
 
 
 def _groups_of_frame(arm: Arm, frame: pl.DataFrame, source: Source) -> list[Group]:
+    if not _is_trials(frame):
+        name = arm.label or "frame"
+        table = Table(frame=plain_frame(frame, name))
+        return _at_place(groups_of_table(table, arm.words or None, source, name), source, name)
     missing = [name for name in (*_TRIALS_NEEDED, "n_correct", "n_examples", "train_s") if name not in frame.columns]
     if missing:
         raise StudyError(
@@ -387,13 +431,9 @@ def _groups_of_files(selector: str, source: Source) -> list[Group]:
     files, pick = parse_selector(selector) or (selector, None)
     if Path(files).suffix == ".parquet":
         table = parquet_frame(Path(files))
-        if is_trials(table):
+        if _is_trials(table):
             # A frame that load_trials returned has one column more: the margin that its study declared.
             schema = {**TRIALS, _MARGIN: pl.Float64()} if _MARGIN in table.columns else TRIALS
             groups = groups_of_trials(validate(table, schema, where=files), source)
             return groups if pick is None else _matching(groups, pick, files)
-    groups = read_groups(selector, source)
-    for group in groups:
-        if group.read is not None:
-            source.readings.setdefault(group.read.file, {})[group.read] = None
-    return groups
+    return read_groups(selector, source)

@@ -62,6 +62,8 @@ class Summaries(Answers[Summary]):
     answers: tuple[Summary, ...] = field(metadata=shown_as("groups"))
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no row includes."""
+    late_rules: tuple[str, ...] = ()
+    """One sentence per study whose rule was declared after it had results."""
     read: Readings = NOTHING_READ
     """What was read from each file."""
 

@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from seedstudy.document import shown_as
+from seedstudy.decide.more_seeds import MOST_SEEDS, MoreSeeds, more_seeds
+from seedstudy.document import FLAT, shown_as
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.compare import Comparison
 from seedstudy.stats.doubt import Claim, safe_p, sizes_differ
-from seedstudy.stats.permutation import floor_paired, floor_two_sample
-from seedstudy.stats.power import more_seeds, smallest
-from seedstudy.stats.result import Estimate, format_p, p_equals
-from seedstudy.stats.sample import check_margin
-from seedstudy.stats.welch import TDistance, welch
+from seedstudy.stats.result import Estimate, decimals_of, p_equals
+from seedstudy.stats.sample import check_level, check_margin
+from seedstudy.stats.welch import TDistance, equivalence_p, two_sided_p
 
 Word = Literal["better", "worse", "equivalent", "inconclusive"]
+BORDERLINE = "borderline: "
+"""How the caveat of a claim begins that may not hold."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,8 +27,10 @@ class Rule:
 
     margin: float | None = None
     """Smallest difference that matters, in the metric's unit; without one nothing can be called equivalent."""
+    alpha: float = 0.05
+    """Error rate of each claim: of "better" or "worse" when the arms are equal, of "equivalent" at the margin."""
     level: float = 0.95
-    """Confidence level of every interval."""
+    """Confidence level of every interval; it decides nothing."""
     lower_is_better: bool = False
     power: float = 0.8
     """Power at which `more_seeds` is counted."""
@@ -35,14 +38,10 @@ class Rule:
     def __post_init__(self) -> None:
         """Refuse numbers that are not rates or a margin."""
         check_margin(self.margin)
-        for name, rate in (("level", self.level), ("power", self.power)):
-            if not 0.0 < rate < 1.0:
-                raise StatisticsError(f"--{name} {rate:g}: must lie between 0 and 1, for example 0.95.")
-
-    @property
-    def alpha(self) -> float:
-        """Error rate of each claim: of "better" or "worse" when the arms are equal, of "equivalent" at the margin."""
-        return round(1.0 - self.level, 12)  # else a p-value of exactly .05 is below it
+        check_level(self.level)
+        for name, rate, most, usual in (("alpha", self.alpha, 0.5, "0.05"), ("power", self.power, 1.0, "0.8")):
+            if not 0.0 < rate < most:
+                raise StatisticsError(f"--{name} {rate:g}: must lie between 0 and {most:g}, for example {usual}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,14 +50,14 @@ class Verdict:
 
     word: Word = field(metadata=shown_as("verdict"))
     reasons: tuple[str, ...]
-    """In plain words, the deciding one first."""
-    prob_b_better: Estimate | None
-    """Chance that a new seed of B is better than a new seed of A; None for summaries."""
+    """Sentences without their last stop, the deciding one first."""
+    prob_b_better: Estimate
+    """Chance that a new seed of B is better than a new seed of A."""
     single_run_error: float
     """Chance that one new seed of each would order them the other way round."""
     non_inferiority_p: float | None
     """Supports "B is not worse than A by the margin"; None without a margin."""
-    more_seeds: int | None
+    missing: MoreSeeds = field(metadata=FLAT)
     """Seeds per arm to add for a settled answer at the rule's power; only when inconclusive and reachable."""
     warnings: tuple[str, ...] = ()
     """What the word rests on, where that may fail."""
@@ -77,7 +76,7 @@ def decide(
 
     1. Equivalence shown (both one-sided p below alpha): equivalent, even where a difference is detectable.
     2. Else a difference detected (p below alpha): better or worse, in the metric's direction.
-    3. Else: inconclusive. Absence of evidence is never "equivalent".
+    3. Else: inconclusive. Absence of evidence is never "equivalent", and seeds without any spread are no evidence.
 
     Parameters
     ----------
@@ -86,7 +85,7 @@ def decide(
     p_adjusted, equivalence_p_adjusted
         p-values adjusted for the family of comparisons shown together; the comparison's own ones by default.
     n_family
-        Number of comparisons in that family; `more_seeds` is counted at alpha / n_family.
+        Number of comparisons in that family; missing seeds are counted at alpha / n_family.
     unit
         Word behind differences in the reasons, such as "points".
 
@@ -98,28 +97,31 @@ def decide(
         rule=rule,
         p=c.p_value if p_adjusted is None else p_adjusted,
         equivalence_p=c.equivalence_p if equivalence_p_adjusted is None else equivalence_p_adjusted,
-        family=f", adjusted for {n_family} comparisons" if n_family > 1 else "",
+        n_family=n_family,
         unit=f" {unit}" if unit else "",
     )
-    missing = None
-    if case.equivalence_p is not None and case.equivalence_p < rule.alpha:
-        word: Word = "equivalent"
+    missing = MoreSeeds()
+    if c.method == "permutation":
+        word: Word = "inconclusive"
+        reasons = case.without_spread()
+    elif case.equivalence_p is not None and case.equivalence_p < rule.alpha:
+        word = "equivalent"
         reasons = case.equivalent(case.equivalence_p)
     elif case.p < rule.alpha:
         word, reasons = case.direction, case.detected()
     else:
         word = "inconclusive"
-        missing = _more_seeds(c, rule, rule.alpha / n_family)  # Bonferroni: with Holm a few seeds fewer may do
-        reasons = [*case.inconclusive(), case.more_seeds(missing)]
+        missing = more_seeds(c, alpha=rule.alpha / n_family, power=rule.power)
+        reasons = [*case.inconclusive(), *case.more_seeds(missing)]
     prob = c.prob_b_greater
     return Verdict(
         word=word,
         reasons=tuple(reasons),
-        prob_b_better=prob.mirrored(0.5) if prob and rule.lower_is_better else prob,
+        prob_b_better=prob.mirrored(0.5) if rule.lower_is_better else prob,
         single_run_error=c.single_run_error,
         non_inferiority_p=c.p_below_plus_margin if rule.lower_is_better else c.p_above_minus_margin,
-        more_seeds=missing,
-        warnings=() if word == "inconclusive" else case.borderline(word),
+        missing=missing,
+        warnings=case.warnings(word),
     )
 
 
@@ -152,6 +154,10 @@ def overall(primary: str, deciding: Verdict, others: Mapping[str, Verdict]) -> O
 # --- reasons in words -------------------------------------------------------------------------------------
 
 
+FEW = 10
+"""Up to so many seeds the shape of the distribution rules how often large differences come by luck."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Case:
     """A comparison and its rule, and the sentences about them."""
@@ -159,15 +165,17 @@ class _Case:
     c: Comparison
     rule: Rule
     p: float
+    """Adjusted for the family."""
     equivalence_p: float | None
-    family: str
-    """Behind a p-value."""
+    n_family: int
     unit: str
     """Behind a difference."""
 
     @property
     def size(self) -> str:
-        return f"{abs(self.c.difference.value):.3g}{self.unit}"
+        size = abs(self.c.difference.value)
+        text = f"{size:.{decimals_of(self.c.difference)}f}"
+        return f"{text if float(text) or not size else f'{size:.1g}'}{self.unit}"
 
     @property
     def margin(self) -> str:
@@ -177,9 +185,17 @@ class _Case:
     def direction(self) -> Literal["better", "worse"]:
         return "better" if (self.c.difference.value > 0) != self.rule.lower_is_better else "worse"
 
+    @property
+    def _p(self) -> str:
+        """The p-value, and where several comparisons are read together the adjusted one, which decides."""
+        bare = p_equals(self.c.p_value)
+        return bare if self.n_family == 1 else f"{bare}; {p_equals(self.p)} adjusted for {self.n_family} comparisons"
+
     def equivalent(self, p: float) -> list[str]:
+        family = f", adjusted for {self.n_family} comparisons" if self.n_family > 1 else ""
         reasons = [
-            f"the difference lies within the declared {self.margin} ({p_equals(p)}{self.family}, for equivalence)"
+            f"{self.c.name_b} and {self.c.name_a} differ by less than the declared {self.margin} "
+            f"({p_equals(p)}{family}, for equivalence)"
         ]
         if self.p < self.rule.alpha:
             reasons.append(f"{self.c.name_b} is detectably {self.direction} by {self.size}, inside the margin")
@@ -188,94 +204,137 @@ class _Case:
     def detected(self) -> list[str]:
         c, rule, interval = self.c, self.rule, self.c.difference
         reasons = [
-            f"{c.name_b} is {self.direction} than {c.name_a} by {self.size}: were they equally good, the luck of the "
-            f"seeds alone would show so large a difference {_how_often(self.p)} ({p_equals(self.p)}{self.family})"
+            f"{c.name_b} is {self.direction} than {c.name_a} by {self.size}. Were they equally good, the luck of the "
+            f"seeds alone would show so large a difference {self._how_often()} ({self._p})"
         ]
         if rule.margin is not None:
             is_beyond = interval.has_interval and (interval.low > rule.margin or interval.high < -rule.margin)
-            reasons += [] if is_beyond else [f"whether the difference exceeds the {self.margin} is not settled"]
-        if c.permutation_p is not None and c.permutation_p >= rule.alpha:
-            is_smallest = c.permutation_p <= (c.permutation_floor or 0.0) * (1 + 1e-9)
-            why = "the smallest possible with so few seeds" if is_smallest else "which does not confirm it"
-            reasons.append(f"relabelling the seeds gives {p_equals(c.permutation_p)}, {why}")
+            reasons += [] if is_beyond else [f"Whether the difference exceeds the {self.margin} is not settled"]
+        if c.permutation_p is not None and c.permutation_p >= rule.alpha and not self.is_below_floor:
+            reasons.append(f"Relabelling the seeds gives {p_equals(c.permutation_p)}, which does not confirm it")
         return reasons
 
     def inconclusive(self) -> list[str]:
-        floor = self.c.permutation_floor
-        if self.c.method == "permutation" and floor is not None and floor >= self.rule.alpha:
-            first = f"no spread between seeds and too few of them: the smallest possible p is {format_p(floor)}"
-        else:
-            first = (
-                f"these seeds cannot tell the two apart: were they equally good, the luck of the seeds alone would "
-                f"show a difference of {self.size} or more {_how_often(self.p)} ({p_equals(self.p)}{self.family})"
-            )
-        if self.rule.margin is None:
-            return [first, "no margin was declared, so equivalence cannot be shown either"]
-        return [first, f"nor is the difference shown to lie within the {self.margin}"]
-
-    def more_seeds(self, missing: int | None) -> str:
-        if missing is None:
-            return "no reachable number of seeds would settle it if the difference is as it seems"
-        seeds = "1 more seed" if missing == 1 else f"{missing} more seeds"
-        if self.c.method == "permutation":
-            return f"from {seeds} per arm on, relabelling the seeds alone could settle it"
-        return (
-            f"about {seeds} per arm would settle it with {self.rule.power:.0%} power, "
-            "if the difference is as it seems (upper 80 % limit of the std)"
+        apart = f"these seeds cannot tell {self.c.name_b} and {self.c.name_a} apart"
+        first = (
+            f"{apart}. Were they equally good, the luck of the seeds alone would show a difference of {self.size} or "
+            f"more {self._how_often()} ({self._p})"
         )
+        if self.rule.margin is None:
+            return [first, "No margin was declared (--margin), so equivalence cannot be shown either"]
+        return [first, f"Nor is the difference shown to lie within the {self.margin}"]
 
-    def borderline(self, word: Word) -> tuple[str, ...]:
+    def without_spread(self) -> list[str]:
+        c = self.c
+        is_equal = c.difference.value == 0.0
+        if c.paired:
+            found = "both arms of every pair are equal" if is_equal else f"every pair differs by exactly {self.size}"
+            return [f"{found}, and nothing shows how much of that is luck", "One arm may be a copy of the other"]
+        found = "both give the same result" if is_equal else f"{c.name_b} differs by {self.size}"
+        return [
+            f"all {c.n_a} seeds of {c.name_a} gave one value, and so did all {c.n_b} of {c.name_b}: {found}, and "
+            "nothing shows how much of that is luck",
+            "Probably the seed did not reach the training, or the numbers are rounded too far",
+        ]
+
+    def more_seeds(self, missing: MoreSeeds) -> list[str]:
+        rule, unit = self.rule, self.unit
+        most, power = f"{MOST_SEEDS:,} seeds per arm", f"{rule.power:.0%} power"
+        if rule.margin is not None:
+            if missing.number is None:
+                return [f"Beside this spread the {self.margin} is too small for {most} to settle it"]
+            return [
+                f"About {_seeds(missing.number)} per arm would show a difference as large as the margin, or "
+                f"equivalence if there is none, with {power}"
+            ]
+        if missing.between is None or missing.largest is None:
+            return [f"Even the largest difference that the interval allows would need more than {most}"]
+        few, many = missing.between
+        half = f"{many} would show one" if many else f"more than {most} would be needed for one"
+        return [
+            f"With {power} about {_seeds(few)} per arm would show a true difference of {missing.largest:.2g}{unit}, "
+            f"the largest that the interval allows, and {half} of half that size"
+        ]
+
+    def warnings(self, word: Word) -> tuple[str, ...]:
+        """Return what the word rests on: the caveats of a claim, and what is assumed of an arm that shows no spread."""
+        if self.c.method == "permutation":
+            return ()
+        found = [self._no_spread_in_one(word), self._shape(word)]
+        if word in ("better", "worse") and self.is_below_floor:
+            found.append(
+                f"relabelling {_counts(self.c)} seeds gives no two-sided p below {self.c.permutation_floor:.2g}: that "
+                "test, which assumes no shape, cannot confirm the difference"
+            )
+        return tuple(each for each in found if each)
+
+    @property
+    def is_below_floor(self) -> bool:
+        """Whether so few seeds give no p-value below alpha by relabelling."""
+        return self.c.permutation_floor is not None and self.c.permutation_floor >= self.rule.alpha
+
+    def _shape(self, word: Word) -> str:
         """Return the caveat of a claim that would fail under the worst shapes which so few seeds cannot rule out."""
         c = self.c
         claim: Claim = "equivalence" if word == "equivalent" else "difference"
         p = self.equivalence_p if word == "equivalent" else self.p
-        if c.method not in ("welch", "paired-t") or p is None:
-            return ()
+        if c.method == "single-run" or word == "inconclusive" or p is None:
+            return ""
         safe = safe_p(c.n_a, c.n_b, alpha=self.rule.alpha, claim=claim, paired=c.paired)
         if p < safe:
-            return ()
-        seeds = f"{c.n_a}" if c.n_a == c.n_b else f"{c.n_a} and {c.n_b}"
+            return ""
         is_unequal = sizes_differ(c.n_a, c.n_b)
         shapes = "skewed, or vary more in the smaller arm" if is_unequal else "skewed in opposite directions"
-        standing = f"only p < {safe:.2g} would stand even then" if safe > 0.0 else "no p would be small enough then"
+        holds = f"only p < {safe:.2g} would hold even then" if safe > 0.0 else "no p would be small enough then"
         return (
-            f"borderline: {seeds} seeds cannot show whether seeds are {shapes}; {standing}, and here {p_equals(p)}: "
-            "train more seeds before relying on it",
+            BORDERLINE + f"{_counts(c)} seeds cannot show whether seeds are {shapes}; {holds}, and here {p_equals(p)}: "
+            "train more seeds before relying on it"
         )
 
+    def _no_spread_in_one(self, word: Word) -> str:
+        """Return what is assumed of a single run, or of an arm whose seeds all gave one value."""
+        c = self.c
+        is_a = c.n_a == 1 or c.sd_a == 0.0
+        if c.paired or not (is_a or c.n_b == 1 or c.sd_b == 0.0):
+            return ""
+        one, n, other = (c.name_a, c.n_a, c.name_b) if is_a else (c.name_b, c.n_b, c.name_a)
+        sd, n_other = (c.sd_b, c.n_b) if is_a else (c.sd_a, c.n_a)
+        is_claim = word != "inconclusive"
 
-def _how_often(p: float) -> str:
-    """Return a probability as a reader counts it; never "0"."""
-    if p >= 0.095:
-        return f"in about {100 * p:.0f} of 100 tries"
-    if p >= 0.01:
-        return f"in about {100 * p:.2g} of 100 tries"
-    if p < 1e-6:
-        return "less than once in a million tries"
-    tries = 1.0 / p
-    return f"about once in {round(tries, 1 - math.floor(math.log10(tries))):,.0f} tries"
+        def p_if(spread: float) -> str:
+            """Return the p-value of one run whose recipe has so many times the spread of the other arm."""
+            se = sd * math.sqrt(spread**2 + 1.0 / n_other)
+            if word == "equivalent" and c.margin is not None:
+                return p_equals(float(equivalence_p(TDistance(c.difference.value, se, n_other - 1.0), c.margin)))
+            return p_equals(float(two_sided_p(TDistance(c.difference.value, se, n_other - 1.0))))
+
+        if n == 1:
+            said = f"one run of {one} shows no spread, and that of {other} was assumed"
+            if is_claim:
+                return BORDERLINE + f"{said}; were it three times as large, {p_if(3.0)}: train 2 more seeds of it first"
+            return said
+        said = f"all {n} seeds of {one} gave one value: perhaps the seed did not reach its training"
+        return BORDERLINE + f"{said}; as one run they give {p_if(1.0)}" if is_claim else said
+
+    def _how_often(self) -> str:
+        """Return the p-value as a reader counts it; never more digits than the shape of few seeds supports."""
+        p = self.c.p_value
+        rarest = 1e-3 if min(self.c.n_a, self.c.n_b) <= FEW else 1e-6
+        if p >= 0.995:
+            return "in almost every try"
+        if p >= 0.095:
+            return f"in about {100 * p:.0f} of 100 tries"
+        if p >= 0.01:
+            return f"in about {100 * p:.2g} of 100 tries"
+        if p < rarest:
+            return f"less than once in {'1,000' if rarest == 1e-3 else 'a million'} tries"
+        tries = 1.0 / p
+        return f"about once in {round(tries, 1 - math.floor(math.log10(tries))):,.0f} tries"
 
 
-# --- how many seeds would settle it -----------------------------------------------------------------------
+def _seeds(n: int) -> str:
+    return "1 more seed" if n == 1 else f"{n} more seeds"
 
 
-def _more_seeds(c: Comparison, rule: Rule, alpha: float) -> int | None:
-    """Return the seeds per arm to add; without any spread those after which relabelling alone could settle it."""
-    if c.method == "permutation":
-        if c.difference.value == 0.0 and rule.margin is None:
-            return None
-
-        def floor(extra: int) -> float:
-            return floor_paired(c.n_a + extra) if c.paired else floor_two_sample(c.n_a + extra, c.n_b + extra)
-
-        return smallest(lambda extra: floor(extra) < alpha, at_least=1)
-
-    def with_more(extra: int) -> TDistance:
-        n_a, n_b = c.n_a + extra, c.n_b + extra
-        if c.method == "paired-t":
-            return TDistance(c.difference.value, c.se * math.sqrt(c.n_a / n_a), n_a - 1)
-        sd_a = c.sd_a if c.n_a > 1 else c.sd_b
-        sd_b = c.sd_b if c.n_b > 1 else c.sd_a
-        return welch(0.0, sd_a, n_a, c.difference.value, sd_b, n_b)
-
-    return more_seeds(with_more, pilot_df=c.df, margin=rule.margin, alpha=alpha, power=rule.power)
+def _counts(c: Comparison) -> str:
+    return f"{c.n_a}" if c.n_a == c.n_b else f"{c.n_a} and {c.n_b}"

@@ -164,6 +164,7 @@ def train(
     by_id = {trial.trial_id: trial for trial in resolved.trials}
     missing = _missing(store, list(by_id), scan, is_retry=is_retry, is_repair=is_repair, say=say)
     if not missing:
+        _declare(store, study, say)
         return scan
     if len(missing) < len(by_id):
         say(f"study {study.name}: {len(missing)} of {len(by_id)} trials are missing")
@@ -176,6 +177,7 @@ def train(
             engine.check(trials, resolved.n_classes, resolved.n_train)
         else:
             local.check(store, trials, resolved.n_classes, resolved.n_train)
+        _declare(store, study, say)
         store.plan(study, resolved.trials)
         if is_detached:
             held = engine.poll()
@@ -195,6 +197,12 @@ def train(
         if not engine.outlives_launcher:
             engine.cancel()
     return store.scan()
+
+
+def _declare(store: Store, study: Study, say: Say) -> None:
+    """Put a study's rule in force, and say so where results existed before."""
+    if store.root.exists() and store.declare(study) and (words := store.rule().lateness):
+        say(f"study {study.name}: {words}")
 
 
 def _engine(store: Store, placement: Placement, resolved: ResolvedStudy, *, n_trials: int, say: Say) -> Engine:

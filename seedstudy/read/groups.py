@@ -13,53 +13,32 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER
-from seedstudy.errors import StatisticsError, StudyError, suggest
+from seedstudy.errors import StudyError, suggest
 from seedstudy.read.logs import read_files
+from seedstudy.read.means import groups_of_means, holds_means
 from seedstudy.read.metrics import (
     DEFAULT_METRIC,
     check_mixture,
     check_size,
-    is_accuracy,
     is_default,
     plain,
     rounding_note,
     to_points,
 )
 from seedstudy.read.names import COUNTS, STATUSES, TRAINING
+from seedstudy.read.numbers import is_share_of
 from seedstudy.read.pooling import check_counts_once, not_seeds, of_means, seeds_of
 from seedstudy.read.request import Request
 from seedstudy.read.roles import AS_ASKED, AS_DECLARED, Columns, find_roles, names_of
 from seedstudy.read.runs import Runs, runs_of
 from seedstudy.read.selector import Pick, parse_selector, picked
 from seedstudy.read.shapes import one_row_per_point
+from seedstudy.read.sides import one_row_per_run
 from seedstudy.read.table import VALUE, Role, Table, quoted_column
 from seedstudy.study.group import Group, Reading, Values
-
-
-def group_of_numbers(values: npt.ArrayLike, label: str, request: Request) -> Group:
-    """Return a group of plain numbers, one per seed: accuracies in percent or fractions, or any other metric."""
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1:
-        raise StatisticsError(f"{label}: expected one number per seed, got an array of shape {array.shape}.")
-    is_share = _is_share(request.metric, request)
-    check_size(array, label)
-    if is_share:
-        check_mixture(array, request.unit, label)
-    return Group(
-        label=label,
-        recipe=label,
-        model=None,
-        data=None,
-        eval_set=request.eval_sets[0] if request.eval_sets else EVAL_SET_ORDER[0],
-        metric=request.metric,
-        unit="pp" if is_share else None,
-        seeds=None,
-        values=to_points(array, request.unit, where=label) if is_share else array,
-    )
 
 
 def read_groups(selector: str, request: Request) -> list[Group]:
@@ -80,7 +59,7 @@ def read_groups(selector: str, request: Request) -> list[Group]:
 def groups_of_table(table: Table, pick: str | None, request: Request, files: str) -> list[Group]:
     """Return every group of a table, or of what is picked from it; `files` is what to call the table."""
     where = files + (f":{pick}" if pick else "")
-    table = one_row_per_point(table, request.metric, files)
+    table, pick = one_row_per_run(one_row_per_point(table, request.metric, files), pick, request, files)
     columns = find_roles(table, request)
     chosen = Pick(rows=table.frame, label=_name_of(files))
     if pick is not None:
@@ -92,6 +71,8 @@ def groups_of_table(table: Table, pick: str | None, request: Request, files: str
     if has_counts:
         frame = frame.with_columns((100.0 * pl.col(COUNTS[0]) / pl.col(COUNTS[1])).alias(DEFAULT_METRIC))
     measures = _measures(frame, columns, request, files, chosen)
+    if all(holds_means(frame[measure]) for measure in measures.values()):
+        return _with_reading(groups_of_means(frame, measures, columns, request, files), measures, files)
     for measure in measures.values():
         of_means(frame, measure, columns, request, files)
     runs = runs_of(frame, columns, list(dict.fromkeys(measures.values())), where)
@@ -124,6 +105,13 @@ def groups_of_table(table: Table, pick: str | None, request: Request, files: str
         seeds_by=next((by for by in reader.seeds_by if by is not None), None),
         notes=tuple(dict.fromkeys(note for group in groups for note in group.notes)),
     )
+    return [replace(group, read=read) for group in groups]
+
+
+def _with_reading(groups: Sequence[Group], measures: Mapping[str, str], files: str) -> list[Group]:
+    """Return published means with what was read."""
+    n_runs = sum(group.n for group in groups)
+    read = Reading(file=files, n_runs=n_runs, metric=", ".join(measures.values()), is_of_means=True)
     return [replace(group, read=read) for group in groups]
 
 
@@ -172,7 +160,7 @@ class _Reader:
             if not name.isprintable():
                 raise StudyError(f"{self.where}: the name {name!r} holds control characters; rename it.")
         finished, n_left_out = _finished(rows, self.columns, self.chosen.columns, self.where)
-        finished, gone = self._without_gaps(finished, measure)
+        finished, gone = self._without_gaps(finished, measure, label)
         seeds = seeds_of(finished, self.columns, self.request, self.where)
         self.seeds_by.append(seeds.by)
         picks = self.chosen.columns if self.is_picked else ()
@@ -191,7 +179,7 @@ class _Reader:
         metric = self.request.metric if measure in (VALUE, DEFAULT_METRIC, self.chosen.measure) else measure
         if self.request.metric == DEFAULT_METRIC and is_default(measure):
             metric = measure if measure != DEFAULT_METRIC else DEFAULT_METRIC
-        is_share = _is_share(metric, self.request) or _is_share(measure, self.request)
+        is_share = is_share_of(metric, self.request) or is_share_of(measure, self.request)
         check_size(values, self.where)
         if is_share:
             check_mixture(values, self.unit, self.where)
@@ -237,16 +225,22 @@ class _Reader:
             return f"{name} empty"
         return value if self.table[name].dtype == pl.String else f"{name}={value}"
 
-    def _without_gaps(self, rows: pl.DataFrame, measure: str) -> tuple[pl.DataFrame, list[str]]:
-        """Return the rows of a picked column that hold a number: other columns of a wide table may be longer."""
-        if self.chosen.measure is None:
-            return rows, []
+    def _without_gaps(self, rows: pl.DataFrame, measure: str, label: str) -> tuple[pl.DataFrame, list[str]]:
+        """Return the rows that hold a number, and a note on the others: an empty cell is the same as nan."""
         cells = rows[measure]
-        is_there = cells.is_not_null() & (~cells.is_nan().fill_null(False) if cells.dtype.is_float() else True)
-        n_gone = rows.height - int(is_there.sum())
-        plural = "" if n_gone == 1 else "s"
-        note = [f"{n_gone} row{plural} of `{measure}` without a number: left out"] if n_gone else []
-        return rows.filter(is_there), note
+        if not cells.dtype.is_numeric():
+            return rows, []
+        is_there = cells.is_not_null() & cells.cast(pl.Float64).is_not_nan().fill_null(False)
+        gone = rows.filter(~is_there)
+        if gone.is_empty() or gone.height == rows.height:
+            return rows, []
+        names = [name for name in names_of(self.columns, Role.SEED, Role.IDENTITY) if name in rows.columns]
+        which = "" if not names else f" ({names[0]} {', '.join(map(str, gone[names[0]].head(3).to_list()))}"
+        which += "" if not names else f"{', …' if gone.height > 3 else ''})"
+        plural = "" if gone.height == 1 else "s"
+        return rows.filter(is_there), [
+            f"{label}: {gone.height} run{plural} without a number left out{which}; report it if it diverged"
+        ]
 
 
 def _by(frame: pl.DataFrame, keys: Sequence[str]) -> Iterator[tuple[Mapping[str, str | None], pl.DataFrame]]:
@@ -259,11 +253,6 @@ def _by(frame: pl.DataFrame, keys: Sequence[str]) -> Iterator[tuple[Mapping[str,
 
 def _text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _is_share(metric: str, request: Request) -> bool:
-    """Say whether values are accuracies: by the metric's name, or because the user gave their unit."""
-    return request.unit is not None or is_accuracy(metric)
 
 
 def _name_of(files: str) -> str:

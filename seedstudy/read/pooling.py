@@ -13,7 +13,7 @@ from seedstudy.errors import StudyError
 from seedstudy.read.metrics import plain
 from seedstudy.read.names import MEANS, N_OF_RUNS, SPREADS, words_of
 from seedstudy.read.request import Request
-from seedstudy.read.roles import AS_DECLARED, AUTO_NAME, CODE, NUMBERED_FOLDER, TIME, Columns, names_of
+from seedstudy.read.roles import AS_DECLARED, AUTO_NAME, CODE, NUMBERED_FOLDER, TIME, UNEXPLAINED, Columns, names_of
 from seedstudy.read.table import FILE, Role, quoted_column
 
 _COUNTERS = ("run", "trial", "rep", "repeat", "replicate", "replica", "repetition", "try", "attempt")
@@ -148,23 +148,37 @@ def not_seeds(
         return []
     skip = {*arms, *picks, *measures}
     differ = [name for name in _differing(rows, columns, seeds) if name not in skip]
-    rising = [name for name in differ if columns[name].why.startswith("rises")]
-    if rising and not seeds.is_shown and not request.pool:
-        quoted = quoted_column(rising[0])
+    is_chosen = bool(picks or request.by)
+    counting = [name for name in differ if _may_count(rows[name], columns[name].why, is_chosen=is_chosen)]
+    if counting and not seeds.is_shown and not request.pool:
+        quoted = quoted_column(counting[0])
         raise StudyError(
-            f'{files}: column "{rising[0]}" counts {_listed(rows[rising[0]])}: points of one run (--clock {quoted}), '
-            f"or a seed in each row (--seeds-by {quoted})?"
+            f'{files}: column "{counting[0]}" holds {_listed(rows[counting[0]])}: points of one run '
+            f"(--clock {quoted}), or a seed in each row (--seeds-by {quoted})? Else --ignore {quoted}."
         )
-    if picks or request.by:
+    if is_chosen:
         differ = [name for name in differ if columns[name].role is not Role.IDENTITY]
     if not differ:
         return []
     listed = ", ".join(f"`{name}`" for name in differ[:4]) + (" and more" if len(differ) > 4 else "")
     if request.pool:
         return [f"pooled as you say: the rows differ in {listed}"]
-    if picks or request.by:
+    if is_chosen:
         return [f"the rows of one arm differ in {listed}"]
     raise StudyError(_which_are_seeds(rows, columns, differ, files, seeds))
+
+
+def _may_count(cells: pl.Series, why: str, *, is_chosen: bool) -> bool:
+    """Say whether a column may be a clock or a seed: it rises by a constant, or is whole and nothing explains it.
+
+    Where the user did not choose the arm, the latter is refused in any case, as a setting.
+    """
+    return why.startswith("rises") or (is_chosen and why == UNEXPLAINED and _is_whole(cells))
+
+
+def _is_whole(cells: pl.Series) -> bool:
+    numbers = cells.drop_nulls().cast(pl.Float64)
+    return bool((numbers == numbers.round()).all())
 
 
 def _which_are_seeds(rows: pl.DataFrame, columns: Columns, differ: Sequence[str], files: str, seeds: Seeds) -> str:

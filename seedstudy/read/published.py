@@ -18,12 +18,12 @@ import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import DataError, StudyError, suggest
-from seedstudy.read.groups import group_of_numbers
 from seedstudy.read.metrics import to_points
+from seedstudy.read.numbers import group_of_numbers
 from seedstudy.read.parse import read_table
 from seedstudy.read.request import Request
 from seedstudy.read.tables import read_cells
-from seedstudy.study.group import Group, Moments
+from seedstudy.study.group import Group, Moments, Reading
 
 # --- "79.5±0.1 n=5" -----------------------------------------------------------------------------------
 
@@ -49,7 +49,16 @@ def group_of_mean_and_std(selector: str, request: Request) -> Group | None:
         raise StudyError(f'"{selector}": not two numbers; write it like "79.5±0.1 n=5".') from None
     group = group_of_numbers([mean], match["label"] or selector.strip(), request)
     scale = 100.0 if request.unit == "fraction" else 1.0
-    return replace(group, values=np.empty(0), moments=Moments(mean=float(group.values[0]), sd=sd * scale, n=n))
+    if sd == 0.0:
+        raise StudyError(f'"{selector}": a std of {match["sd"]} was rounded away; give more digits.')
+    moments = Moments(
+        mean=float(group.values[0]),
+        sd=sd * scale,
+        n=n,
+        mean_step=_step(match["mean"]) * scale,
+        sd_step=_step(match["sd"]) * scale,
+    )
+    return replace(group, values=np.empty(0), moments=moments)
 
 
 # --- tables of single runs ----------------------------------------------------------------------------
@@ -62,10 +71,18 @@ class Table:
     name: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
+    label: str
+    """Column that names the rows."""
     values: npt.NDArray[np.float64]
     """Shape (n_rows, n_columns); nan where a cell is empty."""
     steps: tuple[float, ...]
     """What the numbers of each column are rounded to."""
+
+    @property
+    def reading(self) -> Reading:
+        """What was read, as it is said before an answer."""
+        n_runs, metric = int(np.isfinite(self.values).sum()), ", ".join(self.columns)
+        return Reading(file=self.name, n_runs=n_runs, metric=metric, arms_by=(self.label,))
 
 
 def read_published_table(
@@ -124,7 +141,8 @@ def read_published_table(
             "mixed; write all in percent."
         )
     scale = 100.0 if unit == "fraction" else 1.0
-    return Table(name=path.name, rows=rows, columns=chosen, values=values, steps=tuple(scale * step for step in steps))
+    steps = [scale * step for step in steps]
+    return Table(name=path.name, rows=rows, columns=chosen, label=label, values=values, steps=tuple(steps))
 
 
 def _default_columns(numeric: Sequence[str]) -> Sequence[str]:
@@ -141,9 +159,12 @@ def _number(text: str) -> float | None:
 
 
 def _step(text: str) -> float:
-    """Return what a printed number is rounded to: 80.10 -> 0.01."""
-    _, _, decimals = text.partition(".")
-    return 10.0 ** -len(decimals) if decimals.isdigit() else 1.0 if text.lstrip("-").isdigit() else 0.0
+    """Return what a printed number is rounded to: 80.10 -> 0.01, 1.5e-3 -> 0.0001."""
+    mantissa, _, exponent = text.lower().partition("e")
+    _, _, decimals = mantissa.partition(".")
+    if not mantissa.lstrip("+-").replace(".", "", 1).isdigit():
+        return 0.0
+    return 10.0 ** (int(exponent or 0) - len(decimals))
 
 
 # --- RSB: the spread over 100 seeds, and the cost of one ----------------------------------------------

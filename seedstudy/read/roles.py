@@ -117,6 +117,7 @@ def _column(cells: pl.Series, asked: Role | None, declared: Role | None) -> Colu
 
 
 AS_ASKED, AS_DECLARED, _BY_NAME = "as you say", "as the format says", "by its name"
+UNEXPLAINED = "numbers that nothing explains"
 
 
 def _text_role(cells: pl.Series) -> tuple[Role, str]:
@@ -196,7 +197,7 @@ def _number_role(cells: pl.Series) -> tuple[Role, str]:
         return Role.IDENTITY, _BY_NAME
     if known.dtype == pl.Float64 and known.len() > 1 and _looks_measured(known):
         return Role.MEASURE, "numbers with many digits"
-    return Role.CONFIGURATION, "numbers that nothing explains"
+    return Role.CONFIGURATION, UNEXPLAINED
 
 
 def _looks_measured(numbers: pl.Series) -> bool:

@@ -94,7 +94,7 @@ def _keys(measured: pl.DataFrame, columns: Columns, clocks: Sequence[str]) -> li
     """Return the columns that tell runs apart: what names a run, then settings, as far as a clock value repeats."""
     roles = (Role.SEED, Role.IDENTITY, Role.RECIPE, Role.MODEL, Role.DATA, Role.EVAL_SET)
     keys = [name for name in names_of(columns, *roles) if name in measured.columns]
-    if _rises(measured, clocks):
+    if _is_curve(measured, clocks):  # what differs in every line names lines
         keys = [
             name
             for name in keys
@@ -112,24 +112,31 @@ def _keys(measured: pl.DataFrame, columns: Columns, clocks: Sequence[str]) -> li
         if repeated.is_empty():
             break
         within = repeated.group_by([*keys, *clocks]).agg(pl.col(name).n_unique())
-        if within[name].max() == 1:
-            continue
-        counts = measured.group_by([*keys, name]).agg(pl.struct(clocks).n_unique().alias(_ROW))[_ROW]
-        is_curve = measured.select(clocks).unique().height > 1
-        if not is_curve or (counts > 1).mean() >= 0.5:  # type: ignore[operator]
+        if within[name].max() != 1 and _are_whole(measured, [*keys, name], clocks):
             keys.append(name)
     return keys
 
 
-def _rises(measured: pl.DataFrame, clocks: Sequence[str]) -> bool:
-    """Say whether a clock rises by a constant from line to line over the whole table, as within a single run."""
+def _is_curve(measured: pl.DataFrame, clocks: Sequence[str]) -> bool:
+    """Say whether a clock takes every value from its first on, as within a run; final epochs of many runs do not."""
     for name in clocks:
-        points = measured[name].drop_nulls().cast(pl.Float64).sort().to_numpy()
-        if len(points) > 2 and len(points) == measured.height:
+        points = measured[name].drop_nulls().cast(pl.Float64).unique().sort().to_numpy()
+        if len(points) > 2 or points.tolist() in ([0.0, 1.0], [1.0, 2.0]):
             gaps = np.diff(points)
-            if gaps.min() > 0 and np.ptp(gaps) <= 1e-9 * gaps.max() and points[0] in (0.0, 1.0, gaps[0]):
+            if np.ptp(gaps) <= 1e-9 * gaps.max() and points[0] in (0.0, 1.0, gaps[0]):
                 return True
     return False
+
+
+def _are_whole(measured: pl.DataFrame, keys: Sequence[str], clocks: Sequence[str]) -> bool:
+    """Say whether every run begins at the first point of all and has each point up to its last.
+
+    Else a column that varies within runs, such as a machine, would cut them into pieces.
+    """
+    grid = measured.select(clocks).unique().sort(clocks).with_row_index(_ROW)
+    points = measured.join(grid, on=clocks, nulls_equal=True).group_by(keys)
+    counts = points.agg(pl.col(_ROW).max().alias("last"), pl.col(_ROW).n_unique().alias("n"))
+    return bool((counts["last"] + 1 == counts["n"]).all())
 
 
 def _constant_within(measured: pl.DataFrame, keys: Sequence[str], columns: Columns) -> list[str]:

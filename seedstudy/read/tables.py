@@ -39,8 +39,7 @@ def plain_table(path: Path) -> Table:
     reader = _read_events if is_events(path) else _READERS.get(path.suffix.lower())
     if reader is None:
         known = ", ".join(SUFFIXES)
-        how = " Save the sheet as CSV." if path.suffix.lower() in (".xlsx", ".xls", ".ods") else ""
-        raise StudyError(f"{path}: a file of results ends in {known}, or is a TensorBoard event file.{how}")
+        raise StudyError(f"{path}: a file of results ends in {known}, or is a TensorBoard event file.")
     return reader(path)
 
 
@@ -458,6 +457,33 @@ def _fits_int(value: Any) -> bool:
     return value is None or (isinstance(value, int) and abs(value) < 2**62)
 
 
+# --- workbooks ------------------------------------------------------------------------------------------
+
+
+def _read_workbook(path: Path) -> Table:
+    """Read the one sheet of a workbook that holds anything."""
+    require_extra("excel")
+    import fastexcel
+
+    try:
+        book = fastexcel.read_excel(path)
+        sheets = {
+            name: book.load_sheet(name, header_row=None, dtypes="string").to_polars() for name in book.sheet_names
+        }
+    except fastexcel.FastExcelError as error:
+        raise StudyError(f"{path}: not a readable workbook ({first_line(error)[:120]}).") from error
+    filled = {name: sheet for name, sheet in sheets.items() if sheet.height}
+    if len(filled) != 1:
+        held = (
+            f"several sheets ({', '.join(filled)}): keep the one that is meant, or save it as CSV"
+            if filled
+            else "no cell"
+        )
+        raise StudyError(f"{path}: holds {held}.")
+    (sheet,) = filled.values()
+    return _table_of_text(path, sheet.write_csv(include_header=False))
+
+
 # --- TensorBoard ----------------------------------------------------------------------------------------
 
 
@@ -496,5 +522,8 @@ _READERS: Mapping[str, Callable[[Path], Table]] = {
     ".json": _read_json,
     ".jsonl": _read_json_lines,
     ".txt": _read_text,
+    ".xlsx": _read_workbook,
+    ".xls": _read_workbook,
+    ".ods": _read_workbook,
 }
 SUFFIXES = tuple(_READERS)

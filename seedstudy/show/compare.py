@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from seedstudy.decide.select import moments_of
+from seedstudy.decide.verdict import BORDERLINE
 from seedstudy.show.format import (
     COLOURS,
     UNKNOWN,
-    chance,
     ci_heading,
     filled_table,
+    grouped_table,
     interval,
     mean_and_std,
     notes,
     percent,
-    seeds_of,
     small_print,
     table,
     verdict_line,
@@ -35,57 +37,76 @@ if TYPE_CHECKING:
 
 # --- B against A ----------------------------------------------------------------------------------------
 
+_MOST_IN_WORDS = 6
+"""So many answers have their reasons printed; of more, a table shows the verdicts."""
+
 
 def comparison_tables(comparisons: Comparisons, *, with_details: bool = False) -> RenderableType:
-    """Render the comparisons, and below them the verdicts in words."""
+    """Render the verdicts in words, and below them the numbers."""
     answers = comparisons.answers
-    is_family = any(answer.n_family > 1 for answer in answers)
-    is_by_data = len({answer.a.data for answer in answers}) > 1
-    ci = ci_heading(answers[0].comparison.level) + (", together" if is_family else "")
-    p = "p adjusted" if is_family else "p"
-    rows = table(["B against A", "eval set"], ["n", "A: mean ± std", "B: mean ± std", "B - A", ci, p, "P(B better)"])
-    rows.add_column("verdict")
-    for answer in answers:
-        c, verdict = answer.comparison, answer.verdict
-        decimals, prob = decimals_of(c.difference), verdict.prob_b_better
-        rows.add_row(
-            f"{_pair(answer)}, {answer.a.data}" if is_by_data else _pair(answer),
-            answer.a.eval_set,
-            seeds_of(c.n_a, c.n_b),
-            mean_and_std(c.mean_a, c.sd_a, decimals),
-            mean_and_std(c.mean_b, c.sd_b, decimals),
-            f"{c.difference.value:+.{decimals}f}",
-            interval(answer.interval_adjusted, decimals),
-            format_p(answer.p_adjusted),
-            UNKNOWN if prob is None else chance(prob),
-            Text(verdict.word, style=COLOURS[verdict.word]),
-        )
-    is_by_pair = len(comparisons.pairs) > 1
+    is_short = len(answers) > _MOST_IN_WORDS and not with_details
     return Group(
-        rows,
-        *(_verdict_in_words(answer, is_by_pair=is_by_pair, is_by_data=is_by_data) for answer in answers),
         *_overall_in_words(comparisons),
-        *_letters_in_words(comparisons),
+        *(() if is_short else _verdicts_in_words(comparisons)),
+        *(_all_pairs(comparisons) if comparisons.letters else _against_baseline(comparisons)),
         *_how_it_was_compared(answers),
         *(_details(answers) if with_details else ()),
-        *notes((f"{x.b.label}, {x.a.eval_set}", (*x.warnings, *x.doubts)) for x in answers),
+        *notes((_about(answer, comparisons), _notes(answer, is_short=is_short)) for answer in answers),
     )
+
+
+def _notes(answer: Answer, *, is_short: bool) -> list[str]:
+    """Return what is not said with the verdict."""
+    found = [*answer.warnings, *answer.doubts]
+    if answer.p_value_if_standard_error is not None:
+        p = p_equals(answer.p_value_if_standard_error)
+        found.append(f"a published ± is taken as the std over seeds; as a standard error it would give {p}")
+    return [text for text in found if is_short or not text.startswith(BORDERLINE)]
 
 
 def _pair(answer: Answer) -> str:
     return f"{answer.b.label} against {answer.a.label}"
 
 
-def _verdict_in_words(answer: Answer, *, is_by_pair: bool, is_by_data: bool) -> Text:
-    about = [_pair(answer)] if is_by_pair else []
-    about += [answer.a.eval_set] + ([str(answer.a.data)] if is_by_data else [])
-    words = "; ".join(answer.verdict.reasons) + "."
-    error = answer.verdict.single_run_error
-    if error >= 0.005:
-        words += f" One seed of each would come out in the opposite order in about {100 * error:.2g} of 100 cases."
-    elif error >= 0:
-        words += " One seed of each would come out in the opposite order in less than 1 of 200 cases."
-    return verdict_line(", ".join(about), answer.verdict.word, words)
+def _about(answer: Answer, comparisons: Comparisons) -> str:
+    """Return what distinguishes an answer from the others: its pair, eval set and data set."""
+    about = [_pair(answer)] if len(comparisons.pairs) > 1 else []
+    about += [answer.a.eval_set]
+    about += [str(answer.a.data)] if _is_by_data(comparisons) else []
+    return ", ".join(about)
+
+
+def _is_by_data(comparisons: Comparisons) -> bool:
+    return len({answer.a.data for answer in comparisons.answers}) > 1
+
+
+def _verdicts_in_words(comparisons: Comparisons) -> Iterator[Text]:
+    for answer in comparisons.answers:
+        about, verdict = _about(answer, comparisons), answer.verdict
+        sentences = [*verdict.reasons, _one_seed_of_each(answer)]
+        yield verdict_line(about, verdict.word, ". ".join(sentences) + ".")
+        for text in answer.warnings:
+            if text.startswith(BORDERLINE):
+                yield Text(f"{about}: {text}.", style="yellow")
+
+
+def _one_seed_of_each(answer: Answer) -> str:
+    """Say how often one new seed of B beats one of A."""
+    prob = answer.verdict.prob_b_better
+    words = f"One new seed of {answer.b.label} beats one of {answer.a.label} in {_cases(prob.value)} of 100 cases"
+    if prob.has_interval:
+        words += f" ({ci_heading(prob.level)} {_cases(prob.low)} to {_cases(prob.high)})"
+    return words
+
+
+def _cases(share: float) -> str:
+    """Return a probability as cases of 100: never on the wrong side of 50, and never a certainty."""
+    if share < 0.005:
+        return "less than 1"
+    if share >= 0.995:
+        return "more than 99"
+    number = 100.0 * share
+    return f"{number:.1f}" if round(number) == 50 and abs(number - 50.0) > 0.05 else f"{number:.0f}"
 
 
 def _overall_in_words(comparisons: Comparisons) -> Iterator[Text]:
@@ -93,22 +114,76 @@ def _overall_in_words(comparisons: Comparisons) -> Iterator[Text]:
         yield verdict_line(f"{b} against {a}, all eval sets", overall.word, "; ".join(overall.reasons) + ".")
 
 
-def _letters_in_words(comparisons: Comparisons) -> Iterator[Text]:
+def _against_baseline(comparisons: Comparisons) -> Iterator[RenderableType]:
+    """Render one row per arm: the baseline, and every other one with its difference from it."""
+    answers = comparisons.answers
+    is_one = len(answers) == 1
+    groups: dict[str, list[list[str | Text]]] = {}
+    for answer in answers:
+        c = answer.comparison
+        decimals = decimals_of(c.difference)
+        place = f"{answer.a.eval_set}, {answer.a.data}" if _is_by_data(comparisons) else answer.a.eval_set
+        mean_a, mean_b = mean_and_std(c.mean_a, c.sd_a, decimals), mean_and_std(c.mean_b, c.sd_b, decimals)
+        empty = [""] * (2 if is_one else 3)
+        rows = groups.setdefault(place, [[c.name_a, str(c.n_a), mean_a, *empty]])
+        rows.append([c.name_b, str(c.n_b), mean_b, *_difference(answer), *([] if is_one else [_word(answer)])])
+    heads = ["n", "mean ± std", *_difference_headings(answers), *([] if is_one else ["verdict"])]
+    yield Text()
+    if len(groups) > 1:
+        yield from grouped_table([""], heads, groups)
+    else:
+        yield from grouped_table([*groups], heads, {"": next(iter(groups.values()))})
+    yield Text()
+
+
+def _all_pairs(comparisons: Comparisons) -> Iterator[RenderableType]:
+    """Render per eval set the arms, best first, with their letters; and one row per pair."""
+    answers = comparisons.answers
     for eval_set, letters in comparisons.letters.items():
-        recipes = ", ".join(f"{label} {letter}" for label, letter in letters.items())
-        yield Text(f"{eval_set}, best first; no difference was shown between recipes that share a letter: {recipes}")
+        of_set = [answer for answer in answers if answer.a.eval_set == eval_set]
+        groups = {group.label: group for answer in of_set for group in (answer.a, answer.b)}
+        decimals = decimals_of(of_set[0].comparison.difference)
+        arms = table([f"{eval_set}, best first", ""], ["n", "mean ± std"], is_compact=True)
+        for label, letter in letters.items():
+            mean, std, n = moments_of(groups[label])
+            arms.add_row(label, letter, str(n), mean_and_std(mean, std, decimals))
+        yield Text()
+        yield arms
+        yield Text()
+        pairs = table([f"{eval_set}: B against A"], _difference_headings(answers), is_compact=True)
+        pairs.add_column("verdict")
+        for answer in of_set:
+            pairs.add_row(_pair(answer), *_difference(answer), _word(answer))
+        yield pairs
+        yield Text()
+    yield small_print("No difference was shown between recipes that share a letter.")
+
+
+def _difference_headings(answers: Sequence[Answer]) -> tuple[str, str]:
+    is_family = any(answer.n_family > 1 for answer in answers)
+    return f"B - A [{ci_heading(answers[0].comparison.level)}]", "p adj." if is_family else "p"
+
+
+def _difference(answer: Answer) -> tuple[str, str]:
+    """Return the difference with the interval that its p-value agrees with, and that p-value."""
+    decimals = decimals_of(answer.comparison.difference)
+    return with_interval(answer.interval_adjusted, decimals, sign="+"), format_p(answer.p_adjusted)
+
+
+def _word(answer: Answer) -> Text:
+    return Text(answer.verdict.word, style=COLOURS[answer.verdict.word])
 
 
 def _how_it_was_compared(answers: Sequence[Answer]) -> Iterator[Text]:
     """Name the test, the rule, what was adjusted for what, and how the pairs correlate."""
-    margin, unit = answers[0].rule.margin, answers[0].a.unit
-    rule = "no margin declared (--margin): nothing can be called equivalent"
-    if margin is not None:
-        rule = f"margin ±{margin:g}{' points' if unit == 'pp' else ''}"
-    test = "paired t" if answers[0].comparison.paired else "Welch t"
-    line = f"{test}, alpha {answers[0].rule.alpha:.2g}, {rule}; ± is the std over seeds (n - 1)"
-    if any(answer.verdict.prob_b_better for answer in answers):
-        line += "; P(B better): how often one new seed of B beats one of A"
+    rule, unit = answers[0].rule, answers[0].a.unit
+    margin = "no margin declared (--margin): nothing can be called equivalent"
+    if rule.margin is not None:
+        margin = f"margin ±{rule.margin:g}{' points' if unit == 'pp' else ''}"
+    test = "Paired t" if answers[0].comparison.paired else "Welch t"
+    line = f"{test}, alpha {rule.alpha:.2g}, {margin}; ± is the std over seeds (n - 1)"
+    if not math.isclose(rule.level, 1.0 - rule.alpha):
+        line += f"; intervals at {percent(rule.level)} decide nothing"
     yield small_print(line + ".")
     yield from (small_print(line) for line in _families(answers))
     for answer in answers:
@@ -117,20 +192,22 @@ def _how_it_was_compared(answers: Sequence[Answer]) -> Iterator[Text]:
             yield small_print(f"{answer.a.eval_set}: paired by seed, correlation r = {with_interval(r, 2)}.")
 
 
+_ADJUSTED = {
+    "bonferroni": "p and intervals adjusted by Bonferroni, all intervals hold together",
+    "max-t": "p and intervals adjusted by max-T, all intervals hold together",
+    "holm": "p adjusted by Holm, each interval at the level of its step: they do not hold together",
+}
+
+
 def _families(answers: Sequence[Answer]) -> Iterator[str]:
     """Say which comparisons are adjusted together, and how."""
-    names = {"holm": "Holm", "max-t": "max-T"}
     for is_primary in (True, False):
         family = [answer for answer in answers if answer.is_primary == is_primary]
         if not family or family[0].n_family < 2:
             continue
         sets = " and ".join(dict.fromkeys(answer.a.eval_set for answer in family))
-        role = "decides" if is_primary else "support it"
-        how = names[family[0].correction]
-        yield (
-            f"{len(family)} comparisons on {sets} ({role}): p adjusted by {how}, intervals by Bonferroni (all hold "
-            f"together; {how}'s p can be below alpha where such an interval just reaches 0)."
-        )
+        role = "which decides" if is_primary else "which supports it" if len(sets) == 1 else "which support it"
+        yield f"{len(family)} comparisons on {sets}, {role}: {_ADJUSTED[family[0].correction]}."
     if answers[0].correction == "none" and len(answers) > 1 and all(answer.n_family == 1 for answer in answers):
         n_sets = len({answer.a.eval_set for answer in answers})
         if len(answers) > n_sets or n_sets > 2:
@@ -149,7 +226,9 @@ def _details(answers: Sequence[Answer]) -> Iterator[RenderableType]:
                 shown.add_row(what, value, "" if p is None else format_p(p))
             if estimate is not None:
                 doubts.append((f"{answer.b.label}, {answer.a.eval_set}", estimate.warnings))
+        yield Text()
         yield shown
+        yield Text()
     yield small_print("None of these details decides, and their p-values are not adjusted for one another.")
     yield from notes(doubts)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -18,25 +19,21 @@ if TYPE_CHECKING:
 COLOURS: Mapping[Word, str] = {"better": "green", "worse": "red", "equivalent": "cyan", "inconclusive": "yellow"}
 UNKNOWN = "–"
 """Stands where a number cannot be given."""
-PIPE_WIDTH = 200
-"""Columns where stdout is not a terminal: wide enough that no row wraps."""
+WIDTH = 80
+"""Columns where stdout is not a terminal, and of prose in a wider one."""
 
 
 def show(*parts: RenderableType) -> None:
-    """Print to stdout: as wide as the terminal, or `PIPE_WIDTH` columns into a pipe or file."""
+    """Print to stdout: as wide as the terminal, or `WIDTH` columns into a pipe or file."""
     # No markup: a "[" in a file's name is a "[".
     console = Console(markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH, markup=False, emoji=False)
+        console = Console(width=WIDTH, markup=False, emoji=False)
     for part in parts:
         console.print(part, highlight=False, crop=False)
 
 
 # --- numbers --------------------------------------------------------------------------------------------
-
-
-def number(value: float, decimals: int) -> str:
-    return f"{value:.{decimals}f}" if math.isfinite(value) else UNKNOWN
 
 
 def interval(estimate: Estimate, decimals: int) -> str:
@@ -62,16 +59,6 @@ def with_interval(estimate: Estimate, decimals: int, *, sign: str = "", interval
     if not estimate.has_interval:
         return value
     return f"{value} [{estimate.low:{interval_sign}.{decimals}f}, {estimate.high:{interval_sign}.{decimals}f}]"
-
-
-def chance(estimate: Estimate) -> str:
-    """Return a probability with its interval; "<0.01" and ">0.99" at the ends, for no seeds show a certainty."""
-
-    def bounded(p: float) -> str:
-        return "<0.01" if p < 0.005 else ">0.99" if p >= 0.995 else f"{p:.2f}"
-
-    value = bounded(estimate.value)
-    return f"{value} [{bounded(estimate.low)}, {bounded(estimate.high)}]" if estimate.has_interval else value
 
 
 def mean_and_std(mean: float, std: float, decimals: int) -> str:
@@ -112,14 +99,19 @@ def small_print(text: str) -> Text:
 
 
 def notes(warnings: Iterable[tuple[str, Iterable[str]]]) -> list[Text]:
-    """Return each warning once, after the labels of everything it applies to."""
+    """Return each warning once, after the labels of everything it applies to, unless that is all there is."""
     labels_of: dict[str, list[str]] = {}
+    everything: dict[str, None] = {}
     for label, texts in warnings:
+        everything[label] = None
         for text in texts:
             labels = labels_of.setdefault(text, [])
             if label not in labels:
                 labels.append(label)
-    return [small_print(f"note ({'; '.join(labels)}): {text}") for text, labels in labels_of.items()]
+    return [
+        small_print(f"note: {text}" if len(labels) == len(everything) else f"note ({'; '.join(labels)}): {text}")
+        for text, labels in labels_of.items()
+    ]
 
 
 def table(text: Sequence[str], numbers: Sequence[str] = (), *, is_compact: bool = False) -> Table:
@@ -127,12 +119,41 @@ def table(text: Sequence[str], numbers: Sequence[str] = (), *, is_compact: bool 
 
     In a narrow terminal all cells are broken into lines; of a compact table only those of text.
     """
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in text:
         made.add_column(heading, overflow="fold")
     for heading in numbers:
         made.add_column(heading, justify="right", no_wrap=is_compact)
     return made
+
+
+def grouped_table(
+    text: Sequence[str], numbers: Sequence[str], groups: Mapping[str, Sequence[Sequence[str | Text]]]
+) -> Iterator[RenderableType]:
+    """Render one table whose rows are in groups, each below a line with its name; the first columns are of text.
+
+    A name may be as long as it likes; no name, no line.
+    """
+    headings = [*text, *numbers]
+    rows = [row for group in groups.values() for row in group]
+    widths = [max(cell_len(str(cell)) for cell in column) for column in zip(headings, *rows, strict=True)]
+
+    def of(rows: Sequence[Sequence[str | Text]], *, has_head: bool) -> Table:
+        made = table(text, numbers, is_compact=True)
+        made.show_header = has_head
+        for column, width in zip(made.columns, widths, strict=True):
+            column.min_width = min(width, WIDTH // 2)
+        for row in rows:
+            made.add_row(*row)
+        return made
+
+    if list(groups) == [""]:
+        yield of(groups[""], has_head=True)
+        return
+    yield of([], has_head=True)
+    for name, group in groups.items():
+        yield Text(name, style="bold")
+        yield of(group, has_head=False)
 
 
 def filled_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

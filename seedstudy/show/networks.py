@@ -19,10 +19,13 @@ def cost_table(costs: Sequence[Cost], *, repeats: int) -> RenderableType:
     speed = costs[0].speed
     if speed is None:
         return filled_table(heads, [_cost_cells(cost) for cost in costs])
-    heads += ["latency ms", f"images/s (batch {speed.batch_size})", "training images/s", "peak MiB"]
+    heads += ["latency ms", "images/s", "trained/s", "peak MiB"]
     return Group(
         filled_table(heads, [_cost_cells(cost) for cost in costs]),
-        small_print(f"median of {repeats} passes on {speed.device}, {speed.precision}; latency is of one image"),
+        small_print(
+            f"median of {repeats} passes on {speed.device}, {speed.precision}; latency of one image, images/s "
+            f"and images trained/s in batches of {speed.batch_size}"
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from seedstudy.show.format import UNKNOWN, ci_heading, duration, ends, filled_table, seeds_of, small_print, verdict_line
+from seedstudy.show.format import UNKNOWN, ci_heading, duration, ends, seeds_of, small_print, table, verdict_line
 from seedstudy.stats.result import decimals_for, format_p, p_equals
 
 if TYPE_CHECKING:
@@ -34,21 +34,27 @@ def look_lines(race: Race) -> Iterator[str]:
 def race_tables(race: Race) -> RenderableType:
     """Render every comparison's looks, the verdicts in words, and what the race cost."""
     return Group(
-        *(_looks(pair, race) for pair in race.pairs if len(race.pairs) == 1 or pair.looks),
         *(_verdict(pair, race) for pair in race.pairs),
         Text(_cost(race)),
+        *(part for pair in race.pairs if len(race.pairs) == 1 or pair.looks for part in _looks(pair, race)),
+        Text(),
         small_print(_rule(race)),
     )
 
 
-def _looks(pair: Pair, race: Race) -> RenderableType:
+def _looks(pair: Pair, race: Race) -> Iterator[RenderableType]:
     is_open_ended = race.rule.plan.method == "anytime"
     has_margin = race.rule.plan.margin is not None and not is_open_ended
-    heads = ["seeds", f"{pair.b} - {pair.a}", f"{ci_heading(pair.confidence)} at any look", "p"]
-    heads += [] if is_open_ended else ["p needed"]
-    heads += ["p equivalent", "needed"] if has_margin else []
-    rows = [_cells(look, is_open_ended=is_open_ended, has_margin=has_margin) for look in pair.looks]
-    return filled_table([*heads, "chance of a decision"], rows)
+    heads = ["B - A", f"{ci_heading(pair.confidence)} at any look", "p"]
+    heads += [] if is_open_ended else ["needed"]
+    heads += ["p equal", "needed"] if has_margin else []
+    rows = table(["seeds"], [*heads, "chance"], is_compact=True)
+    for look in pair.looks:
+        rows.add_row(*_cells(look, is_open_ended=is_open_ended, has_margin=has_margin))
+    yield Text()
+    if len(race.pairs) > 1:
+        yield Text(f"{pair.b} - {pair.a}", style="bold")
+    yield rows
 
 
 def _cells(look: Look, *, is_open_ended: bool, has_margin: bool) -> list[str]:
@@ -98,5 +104,6 @@ def _rule(race: Race) -> str:
     family = "" if len(race.pairs) == 1 else f" for all {len(race.pairs)} comparisons together"
     return (
         f"Declared: alpha {plan.alpha:g} over all looks{family}, {how}, {margin}, "
-        f"looks from {plan.first} seeds per arm on, every {plan.every}, at most {plan.most}."
+        f"looks from {plan.first} seeds per arm on, every {plan.every}, at most {plan.most}. Chance: predicted, of a "
+        "decision by the last look."
     )

@@ -43,6 +43,7 @@ def recipe_diff(answer: Differences) -> RenderableType:
         rows["updates"] = answer.updates
     order = list(TABLE_2)
     side_by_side = table(["", "key", *answer.recipes])
+    side_by_side.columns[1].no_wrap = True
     for key in sorted(rows, key=lambda key: order.index(key) if key in TABLE_2 else len(order)):
         cells = [UNKNOWN if value is None else format_value(value) for value in rows[key]]
         side_by_side.add_row(TABLE_2.get(key, ""), "" if key == "updates" else key, *cells)

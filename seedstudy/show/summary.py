@@ -11,9 +11,9 @@ from rich.text import Text
 from seedstudy.show.format import (
     UNKNOWN,
     ci_heading,
+    grouped_table,
     interval,
     notes,
-    number,
     percent,
     small_print,
     table,
@@ -26,58 +26,48 @@ if TYPE_CHECKING:
 
 
 def summary_tables(summaries: Sequence[Summary], *, with_details: bool = False) -> RenderableType:
-    """Render the RSB table: one row per recipe and eval set, each number with its interval."""
+    """Render the RSB table: per recipe one row for each eval set, each number with its interval."""
     ci = ci_heading(summaries[0].description.mean.level)
-    rows = table(["recipe", "eval set"], ["n", "mean", ci, "std", ci, "min", "max", "seed 0"])
+    groups: dict[str, list[list[str]]] = {}
     for summary in summaries:
         d, g = summary.description, summary.group
         decimals = decimals_of(d.mean)
         seed0 = UNKNOWN if g.seed0 is None else f"{g.seed0:.{decimals}f}"
-        if summary.seed0_rank is not None:
-            seed0 += f" (#{summary.seed0_rank.n_above + 1})"
-        rows.add_row(
-            g.label,
-            g.eval_set,
-            str(d.n),
-            f"{d.mean.value:.{decimals}f}",
-            interval(d.mean, decimals),
-            number(d.std.value, decimals),
-            interval(d.std, decimals),
-            f"{d.min:.{decimals}f}",
-            f"{d.max:.{decimals}f}",
-            seed0,
-        )
+        numbers = [str(d.n), with_interval(d.mean, decimals), with_interval(d.std, decimals)]
+        ends = [f"{d.min:.{decimals}f}", f"{d.max:.{decimals}f}"]
+        groups.setdefault(g.label, []).append([g.eval_set, *numbers, *ends, seed0])
     unit = "top-1 in %" if summaries[0].group.unit == "pp" else summaries[0].group.metric
     return Group(
-        rows,
-        small_print(
-            f"{unit}, last epoch; std over seeds (n - 1); CI of the mean by t, of the std by chi-square; "
-            "# is seed 0's rank"
-        ),
+        *grouped_table([""], ["n", f"mean [{ci}]", f"std [{ci}]", "min", "max", "seed 0"], groups),
+        small_print(f"{unit}, last epoch; std over seeds (n - 1); CI of the mean by t, of the std by chi-square"),
         *(_details(summaries) if with_details else ()),
         *notes((summary.group.label, summary.warnings) for summary in summaries),
     )
 
 
 def _details(summaries: Sequence[Summary]) -> Iterator[RenderableType]:
-    """Render the median, where one new seed may land, and an interval of the std that does not assume normal seeds."""
+    """Render the median, where one new seed may land, an interval of the std for any shape, and seed 0's rank."""
     level = summaries[0].level
-    rows = table(["recipe, eval set"], ["median", f"new seed, {percent(level)}", "std, robust CI"], is_compact=True)
+    groups: dict[str, list[list[str]]] = {}
     doubts = []
     for summary in summaries:
-        decimals, details = decimals_of(summary.description.mean), summary.details
-        label = f"{summary.group.label}, {summary.group.eval_set}"
-        rows.add_row(
-            label,
-            f"{details.median.value:.{decimals}f} {interval(details.median, decimals)}",
-            interval(details.new_seed, decimals),
-            interval(details.std_robust, decimals),
+        decimals, details, rank = decimals_of(summary.description.mean), summary.details, summary.seed0_rank
+        label, eval_set = summary.group.label, summary.group.eval_set
+        groups.setdefault(label, []).append(
+            [
+                eval_set,
+                with_interval(details.median, decimals),
+                interval(details.new_seed, decimals),
+                interval(details.std_robust, decimals),
+                UNKNOWN if rank is None else f"#{rank.n_above + 1}",
+            ]
         )
-        doubts.append((label, (*details.median.warnings, *details.std_robust.warnings)))
-    yield rows
+        doubts.append((f"{label}, {eval_set}", (*details.median.warnings, *details.std_robust.warnings)))
+    yield Text()
+    yield from grouped_table([""], ["median", f"new seed, {percent(level)}", "std, robust CI", "seed 0"], groups)
     yield small_print(
         "median: CI by order statistics; new seed: where one more may land, for normal seeds; robust: CI of the std "
-        "that follows the kurtosis (Bonett)"
+        "that follows the kurtosis (Bonett); #: rank of seed 0, from the highest down"
     )
     yield from notes(doubts)
 
@@ -107,12 +97,14 @@ def _fit(fitted: FittedGroup) -> Iterator[RenderableType]:
         style="not bold",
     )
     if fit.families:
-        rows = table(["family", "parameters"], ["AICc above the best", "weight", "p fits"])
+        rows = table(["family", "parameters"], ["AICc above best", "weight", "p fits"])
         for family in fit.families:
             params = ", ".join(f"{name} {value:.5g}" for name, value in family.params.items())
             above = f"{family.aicc - fit.families[0].aicc:.1f}"
             rows.add_row(family.name, params, above, f"{family.weight:.2f}", format_p(family.gof_p))
+        yield Text()
         yield rows
+        yield Text()
     yield Text(_shape_in_words(fitted))
 
 

@@ -106,11 +106,6 @@ class Comparison(Arms):
             return None
         return max(self.p_above_minus_margin, self.p_below_plus_margin)
 
-    @property
-    def equivalence_interval(self) -> Estimate:
-        """The difference at level 1 - 2 alpha: inside the margin exactly when `equivalence_p` < alpha = 1 - level."""
-        return self.interval_at(round(2.0 * self.level - 1.0, 12))
-
     def interval_at(self, level: float) -> Estimate:
         """Return the difference with its interval at another level."""
         t = welch.TDistance(self.difference.value, self.se, self.df)
@@ -198,7 +193,7 @@ def compare(
         **answers,
         permutation_p=permutation.p_value,
         permutation_floor=permutation.floor,
-        warnings=_design_warnings(arms, level, permutation.floor),
+        warnings=_design_warnings(arms, level),
     )
 
 
@@ -281,7 +276,7 @@ def compare_summaries(
         permutation_floor=None,
         prob_b_greater=_prob_of_normal(t, arms, level),
         hedges_g=effect.hedges_g(*arms.moments, level=level),
-        warnings=(*_design_warnings(arms, level, None), unchecked),
+        warnings=(*_design_warnings(arms, level), unchecked),
     )
 
 
@@ -389,20 +384,9 @@ def _correlation(a: Sample, b: Sample, level: float) -> Estimate:
     return Estimate.of(r, ends, level=level, n=n, method="fisher-z")
 
 
-def _design_warnings(arms: Arms, level: float, floor: float | None) -> tuple[str, ...]:
+def _design_warnings(arms: Arms, level: float) -> tuple[str, ...]:
     """Return the warnings that follow from the numbers of seeds and the spreads alone."""
-    warnings = []
-    for name, n, sd in ((arms.name_a, arms.n_a, arms.sd_a), (arms.name_b, arms.n_b, arms.sd_b)):
-        if n == 1:
-            warnings.append(f"{name}: one seed shows no spread; the spread of the other arm is assumed for it")
-        elif sd == 0.0:
-            warnings.append(f"{name}: all {n} seeds gave the same value; its spread is unknown, not zero")
     smallest = min(arms.n_a, arms.n_b)
     if 1 < smallest < doubt.FEWEST_TO_JUDGE and not arms.no_spread:
-        warnings.append(unsure_spread(smallest, level))
-    if floor is not None and floor > 1.0 - level:
-        warnings.append(
-            f"n = {arms.n_a} and {arms.n_b} seeds: the smallest attainable two-sided permutation p is {floor:.2g}, "
-            "so relabelling seeds cannot confirm a difference"
-        )
-    return tuple(warnings)
+        return (unsure_spread(smallest, level),)
+    return ()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from seedstudy.stats.permutation import Labelled, label_arms, studentised
+from seedstudy.stats.permutation import Labelled, floor_two_sample, label_arms, studentised
 from seedstudy.stats.result import bounded_p
 from seedstudy.stats.sample import Floats
 
@@ -21,28 +23,51 @@ def adjust(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(bounded_p(float(value)) for value in adjusted)
 
 
-def max_t(a: Floats, b: Floats, *, rng: np.random.Generator, resamples: int = 9999) -> tuple[float, ...]:
-    """Return step-down max-T p-values (Westfall & Young 1993) of the columns, relabelling rows.
+def holm_steps(p_values: Sequence[float], error: float) -> list[int]:
+    """Return by what Holm divides the error rate for each p-value; from the first that is not shown on, by the same.
+
+    An interval at level 1 - error / step excludes 0 exactly where Holm's p-value is below the error rate.
+    """
+    steps, remaining = [0] * len(p_values), len(p_values)
+    for i in sorted(range(len(p_values)), key=lambda i: p_values[i]):
+        steps[i] = remaining
+        if p_values[i] * remaining < error:
+            remaining -= 1
+    return steps
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaxT:
+    """Columns of one relabelling, adjusted together in a single step, so that p-values and intervals agree."""
+
+    p_values: tuple[float, ...]
+    floor: float
+    """Smallest p-value that these numbers of seeds can give."""
+    largest: Floats
+    """The largest statistic of each labelling, in descending order."""
+
+    def reach(self, level: float) -> float:
+        """Return the half-width of the simultaneous intervals, in standard errors; infinite below the floor."""
+        k = math.ceil(round((1.0 - level) * self.largest.size, 9))
+        image = float(self.largest[k - 1]) + Labelled.TIE
+        return math.sqrt(image / (1.0 - image)) if image < min(1.0, self.largest[0]) else math.inf
+
+
+def max_t(a: Floats, b: Floats, *, rng: np.random.Generator, resamples: int = 9999) -> MaxT:
+    """Return single-step max-T p-values (Westfall & Young 1993) of the columns, relabelling rows.
 
     `a` and `b` have shapes (n_a, n_columns), (n_b, n_columns): seeds by eval sets. Where there are too many labellings
     to try all, `resamples` random ones are drawn.
     """
-    columns = a.shape[1]
-    if not columns:
-        return ()
     n_a, n_b = a.shape[0], b.shape[0]
-    statistics = [studentised(np.concatenate([a[:, i], b[:, i]]), n_a, n_b) for i in range(columns)]
+    statistics = [studentised(np.concatenate([a[:, i], b[:, i]]), n_a, n_b) for i in range(a.shape[1])]
     labelled = label_arms(statistics, n_a, n_b, rng=rng, resamples=resamples)
-    order = np.argsort(-labelled.observed, kind="stable")
-    counts = np.zeros(columns)
-    for images in labelled.blocks:
-        # For the j-th largest the maximum runs over itself and all smaller ones.
-        largest = np.maximum.accumulate(images[:, order[::-1]], axis=1)[:, ::-1]
-        counts += np.sum(largest >= labelled.observed[order] - Labelled.TIE, axis=0)
-    p_sorted = np.maximum.accumulate((counts + labelled.n_counted_extra) / labelled.n_total)
-    adjusted = np.empty(columns)
-    adjusted[order] = p_sorted
-    return tuple(float(p) for p in adjusted)
+    seen = labelled.observed
+    maxima = [images.max(axis=1) for images in labelled.blocks]
+    largest = np.sort(np.concatenate([*maxima, np.full(labelled.n_counted_extra, seen.max())]))[::-1]
+    counts = np.sum(largest[None, :] >= seen[:, None] - Labelled.TIE, axis=1)
+    p_values = tuple(float(count) / largest.size for count in counts)
+    return MaxT(p_values=p_values, floor=floor_two_sample(n_a, n_b), largest=largest)
 
 
 def compact_letters(means: Mapping[str, float], different: set[tuple[str, str]]) -> dict[str, str]:

@@ -42,9 +42,9 @@ def as_sample(values: ArrayLike, *, name: str = "sample", at_least: int = 1) -> 
 
 
 def check_level(level: float) -> None:
-    """Refuse a confidence level outside (0, 1)."""
-    if not 0.0 < level < 1.0:
-        raise StatisticsError(f"level {level:g}: a confidence level lies between 0 and 1; write 0.95 for 95 %")
+    """Refuse a confidence level outside [0.5, 1): below, an interval would more likely miss than not."""
+    if not 0.5 <= level < 1.0:
+        raise StatisticsError(f"level {level:g}: a confidence level lies between 0.5 and 1; write 0.95 for 95 %")
 
 
 def check_margin(margin: float | None) -> None:

@@ -2,7 +2,7 @@
 
 A study is a folder, and so is each of its trials under ``trials/``. These files are all the state there is::
 
-    study.json            question and rule of the latest plan
+    study.json            question and rule: the one in force, and every earlier one with its time
     race.json             rule of the study's race, written before its first seed
     trials/<trial_id>/
         spec.json         what to train; written when the trial is planned
@@ -74,6 +74,7 @@ from seedstudy.store.schema import (
     to_parquet,
     validate,
 )
+from seedstudy.study.declaration import Rule
 from seedstudy.study.study import Study, check_name, is_name
 from seedstudy.study.trial import SPEC_FORMAT, Trial, TrialResult, trial_id_of
 
@@ -141,10 +142,9 @@ class Store:
     def plan(self, study: Study, trials: Iterable[Trial]) -> None:
         """Write what is to be trained; trials that are planned already stay as they are."""
         with writing(self.root):
-            rule = {"question": study.question, "margin": study.margin, "baseline": study.baseline}
             self._trials.mkdir(parents=True, exist_ok=True)
             check_folder(self._trials)
-            write_record(self.root / "study.json", rule)
+            self.declare(study)
             for trial in trials:
                 if not self.is_planned(trial.trial_id):
                     folder = self.folder(trial.trial_id)
@@ -153,15 +153,30 @@ class Store:
                     write_atomically(folder / "spec.json", to_json(trial.to_dict()))
             sync_folder(self._trials)
 
-    def rule(self) -> dict[str, Any]:
-        """Return the question, margin and baseline of the latest plan; empty where the study has none."""
+    def declare(self, study: Study) -> bool:
+        """Put a plan's rule in force; earlier ones stay beside it, with their times. Returns whether it is another."""
+        before = self.rule()
+        rule = before.with_study(study, at=_now(), n_results=self._n_results())
+        if rule is before:
+            return False
+        with writing(self.root):
+            write_record(self.root / "study.json", rule.to_dict())
+        return True
+
+    def _n_results(self) -> int:
+        """Return how many trials have numbers, those from elsewhere included."""
+        n_trained = sum(1 for _ in self._trials.glob("*/trial.json"))
+        return n_trained + outside.read(self.root)[0]["trial_id"].n_unique()
+
+    def rule(self) -> Rule:
+        """Return every rule that the study's plans declared."""
         path, remedy = self.root / "study.json", "delete it, and declare the margin with --margin"
         if not is_there(path):
-            return {}
-        rule = read_record(path, remedy=remedy)
-        if not isinstance(rule.get("margin"), float | int | None):
-            raise damaged(path, "the margin is not a number", remedy)
-        return rule
+            return Rule()
+        try:
+            return Rule.from_dict(read_record(path, remedy=remedy))
+        except (TypeError, ValueError) as error:
+            raise damaged(path, f"it holds no rule: {error}", remedy) from error
 
     def declare_race(self, rule: Mapping[str, Any], *, is_new_budget: bool = False) -> None:
         """Write the rule of the study's race; a rule that exists stays, unless only its budget is raised."""

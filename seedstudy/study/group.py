@@ -20,6 +20,9 @@ class Moments:
     sd: float
     """Standard deviation over seeds, with n - 1."""
     n: int
+    mean_step: float = 0.0
+    """Unit of the last digit that was printed; 0 where it is exact."""
+    sd_step: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +42,8 @@ class Reading:
     """Columns whose values are the arms."""
     seeds_by: str | None = None
     """Column that numbers the seeds; None where the file does not say."""
+    is_of_means: bool = False
+    """Whether the file holds means ± std in place of runs."""
     notes: tuple[str, ...] = ()
     """What was left out or assumed, one sentence each."""
 
@@ -49,6 +54,8 @@ class Reading:
         assumed = ", no seed column: each run counts as a seed" if self.n_runs > 1 else ""
         seeds = assumed if self.seeds_by is None else f", seeds by `{self.seeds_by}`"
         runs = f"{self.n_runs} run{'' if self.n_runs == 1 else 's'}"
+        if self.is_of_means:
+            return f"{self.file}: means and stds of {runs}, metric {self.metric}"
         return f"{self.file}: {runs}, metric {self.metric}{last}{arms}{seeds}"
 
     def with_arm(self, other: Reading) -> Reading:

@@ -19,7 +19,18 @@ from seedstudy.store.store import Store
 Cli = Callable[..., tuple[int, str, str]]
 MakeStore = Callable[..., Store]
 
-EXTRAS = ("torch", "timm", "torchvision", "accelerate", "datasets", "sklearn", "pyarrow", "ray", "tensorboard")
+EXTRAS = (
+    "torch",
+    "timm",
+    "torchvision",
+    "accelerate",
+    "datasets",
+    "sklearn",
+    "pyarrow",
+    "ray",
+    "tensorboard",
+    "fastexcel",
+)
 
 only_core = pytest.mark.skipif(find_spec("torch") is not None, reason="the extra train is installed; see `make core`")
 

@@ -39,12 +39,19 @@ def test_a_published_mean_and_std() -> None:
     group = group_of_mean_and_std("RSB: 79.72 ± 0.1 (n = 100)", Request())
     assert group is not None
     assert (group.label, group.n, group.values.size) == ("RSB", 100, 0)
-    assert group.moments == Moments(mean=79.72, sd=0.1, n=100)
+    assert group.moments == Moments(mean=79.72, sd=0.1, n=100, mean_step=0.01, sd_step=0.1)
     as_fraction = group_of_mean_and_std("0.795±0.001 n=5", Request(unit="fraction"))
     assert as_fraction is not None
-    assert as_fraction.moments == Moments(mean=79.5, sd=0.1, n=5)
+    assert as_fraction.moments == Moments(mean=79.5, sd=0.1, n=5, mean_step=0.1, sd_step=0.1)
     with pytest.raises(SeedstudyError, match=r'write "79\.5±0\.1 n=5"'):
         group_of_mean_and_std("79.5±0.1", Request())
+    for text, step in (("79±0.1 n=3", 1.0), ("1.50e-3±1.0e-4 n=3", 1e-5)):
+        published = group_of_mean_and_std(text, Request(metric="val_loss"))
+        assert published is not None
+        assert published.moments is not None
+        assert published.moments.mean_step == pytest.approx(step)
+    with pytest.raises(SeedstudyError, match=r"a std of 0\.0 was rounded away; give more digits"):
+        group_of_mean_and_std("79.5±0.0 n=5", Request())
     with pytest.raises(SeedstudyError, match="not two numbers"):
         group_of_mean_and_std("79.5.1±0.1 n=5", Request())
 

@@ -41,9 +41,9 @@ def test_json_shapes() -> None:
         ("x.txt", "# nothing\n", "holds no number"),
         ("x.csv", "", "holds no number"),
         ("x.csv", "seed,top1\n0,79.6\n0,79.7\n", "seed 0 is in several rows"),
-        ("x.csv", "seed,top1\n0,79.6\n1,\n", 'column "top1" is empty in trial 2 of 2'),
+        ("x.csv", "seed,top1\n0,\n1,\n", 'column "top1" holds no number; every row needs a number'),
         ("x.csv", "seed,top1\n0,79.6\n1,oops\n", 'column "top1" holds "oops"'),
-        ("x.csv", "seed,top1\n0,79.6\n1,nan\n", 'column "top1" is nan in trial 2 of 2'),
+        ("x.csv", "seed,top1\n0,nan\n1,nan\n", 'column "top1" is nan in trial 1 of 2'),
         ("x.csv", "seed,top1\n0,79.6\n1,inf\n", 'column "top1" is inf in trial 2 of 2'),
         ("x.csv", "seed,top1\n0,0.796\n", "percent or fraction?"),
         ("x.csv", "seed,top1\n0,179.6\n", "179.6 is not an accuracy"),
@@ -64,6 +64,13 @@ def test_json_shapes() -> None:
 )
 def test_what_is_wrong_with_a_file_is_one_line(name: str, text: str, expected: str) -> None:
     assert expected in refused(write(name, text))
+
+
+@pytest.mark.parametrize("gap", ["", "nan", "NaN", "NA", "n/a", "-"])
+def test_a_gap_among_numbers_is_left_out_with_a_note_however_it_is_written(gap: str) -> None:
+    group = only(write("x.csv", f"seed,top1\n0,79.6\n1,{gap}\n2,79.7\n"))
+    assert (group.seeds, group.values.tolist()) == ((0, 2), [79.6, 79.7])
+    assert group.notes == ("x: 1 run without a number left out (seed 1); report it if it diverged",)
 
 
 def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_details_of_pairs_are_signed_ranks(drawn_group: Draw, rendered: Render) 
 
 def test_details_of_a_published_mean_are_its_effect_size(drawn_group: Draw, rendered: Render) -> None:
     published = drawn_group("a3", 0, moments=Moments(mean=78.0, sd=0.1, n=5), seeds=None)
-    text = details_of(rendered, judge([[published], [drawn_group("a2", 5)]], Rule()))
+    text = details_of(rendered, judge([[[published], [drawn_group("a2", 5)]]], Rule()))
     assert "Hedges' g" in text
     assert "median" not in text
 
@@ -70,4 +70,5 @@ def test_a_verdict_names_its_data_set_where_there_are_several(
         assert "val, cifar10: inconclusive" in text
         assert "val, shapes: inconclusive" in text
     else:
-        assert "\nval: inconclusive" in rendered(comparison_tables(judge([arms[0][:1], arms[1][:1]], Rule())), 200)
+        text = rendered(comparison_tables(judge([[arms[0][:1], arms[1][:1]]], Rule())), 200)
+        assert text.startswith("val: inconclusive")

@@ -40,7 +40,9 @@ def test_duration(seconds: float, text: str) -> None:
 
 def test_a_note_names_everything_it_applies_to_once() -> None:
     found = notes([("a", ("few seeds", "skewed")), ("b", ("few seeds",)), ("a", ("few seeds",))])
-    assert [note.plain for note in found] == ["note (a; b): few seeds", "note (a): skewed"]
+    assert [note.plain for note in found] == ["note: few seeds", "note (a): skewed"]
+    found = notes([("a", ("few seeds",)), ("b", ("few seeds",)), ("c", ())])
+    assert [note.plain for note in found] == ["note (a; b): few seeds"]
 
 
 def test_the_verdict_has_its_colour() -> None:

@@ -11,7 +11,7 @@ SIZE = Size(n_params=25_557_032, n_macs=4_089_184_256, n_activations=11_114_000)
 
 
 def cells(text: str, row: int) -> list[str]:
-    return text.splitlines()[3 + row].split()
+    return text.splitlines()[2 + row].split()
 
 
 def test_cost_shows_size_and_speed_where_it_was_timed(rendered: Callable[..., str]) -> None:

@@ -64,7 +64,7 @@ def summaries(*groups: Group) -> list[Summary]:
 
 
 def answers(*arms: Sequence[Group], **rule: Any) -> Sequence[judgement.Answer]:
-    return judgement.judge(arms, Rule(**rule)).answers
+    return judgement.judge([arms], Rule(**rule)).answers
 
 
 def panels(figure: Figure) -> list[Axes]:
@@ -252,9 +252,10 @@ def test_dots_do_not_cover_each_other_where_there_is_room() -> None:
 
 
 def test_the_margin_is_a_band_and_the_verdict_stands_beside_the_difference() -> None:
-    a = group("a3", [79.0, 79.1, 79.2, 79.1, 79.0])
-    b = group("a2", [80.0, 80.1, 80.2, 80.1, 80.0])
-    close = group("a1", [79.0, 79.12, 79.2, 79.1, 79.0])
+    exact = {"step": 0.01}
+    a = group("a3", [79.0, 79.1, 79.2, 79.1, 79.0], **exact)
+    b = group("a2", [80.0, 80.1, 80.2, 80.1, 80.0], **exact)
+    close = group("a1", [79.0, 79.12, 79.2, 79.1, 79.0], **exact)
     figure = plot_estimation(answers([a], [b], [close], margin=0.25))
     _, difference = panels(figure)
     bands = [c.get_paths()[0].get_extents() for c in difference.collections if isinstance(c, PolyCollection)]
@@ -274,7 +275,7 @@ def test_the_thick_part_is_the_interval_that_decides_equivalence() -> None:
     (answer,) = answers([drawn("a3", 5)], [drawn("a22", 5)], margin=0.2)
     difference = panels(plot_estimation([answer]))[1]
     thick = max(difference.lines, key=lambda line: line.get_linewidth())
-    inner = answer.comparison.equivalence_interval
+    inner = answer.equivalence_interval
     assert list(thick.get_xdata()) == [inner.low, inner.high]
     assert inner.level == 0.9
     assert "thick part (90% interval)" in caption(plot_estimation([answer]))

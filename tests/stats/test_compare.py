@@ -44,7 +44,6 @@ def test_complete_separation_at_three_seeds_shows_both_facts():
     result = run(A3[:3], A2[:3])
     assert result.p_value < 0.001
     assert result.permutation_p == result.permutation_floor == pytest.approx(0.1)
-    assert any("smallest attainable two-sided permutation p is 0.1" in w for w in result.warnings)
     assert result.prob_b_greater.low > 0.5  # as the test says
     by_ranks = details(A3[:3], A2[:3]).prob_b_greater_by_ranks
     assert (by_ranks.value, by_ranks.high) == (1.0, 1.0)
@@ -72,7 +71,6 @@ def test_spread_in_one_arm_only_uses_its_degrees_of_freedom():
     result = run([1.0, 1.0, 1.0], [2.0, 2.5, 3.5])
     assert result.method == "welch"
     assert result.df == pytest.approx(2.0)
-    assert "all 3 seeds gave the same value" in result.warnings[0]
 
 
 def test_one_seed_against_a_sweep_assumes_the_spread_of_the_sweep():
@@ -83,7 +81,6 @@ def test_one_seed_against_a_sweep_assumes_the_spread_of_the_sweep():
     assert result.statistic == pytest.approx(expected)
     assert result.df == 4
     assert math.isnan(result.sd_b)
-    assert any("one seed shows no spread" in w for w in result.warnings)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +188,6 @@ def test_an_interval_at_another_level_is_what_that_level_gives():
     for options in ({}, {"paired": True}):
         wide = run(A3, A2, level=0.99, **options)
         assert wide.interval_at(0.9) == run(A3, A2, level=0.9, **options).difference
-        assert wide.equivalence_interval == wide.interval_at(0.98)
     assert not run([1.0] * 5, [2.0] * 5).interval_at(0.5).has_interval
 
 
@@ -214,27 +210,18 @@ def warned(result, words):
     return any(words in warning for warning in result.warnings)
 
 
-@pytest.mark.parametrize(
-    ("n", "spread", "shape", "floor"), [(3, 1, 1, 1), (4, 1, 1, 0), (5, 0, 1, 0), (10, 0, 1, 0), (11, 0, 0, 0)]
-)
-def test_few_seeds_carry_warnings_about_what_they_cannot_show(n, spread, shape, floor):
+@pytest.mark.parametrize(("n", "spread", "shape"), [(3, 1, 1), (4, 1, 1), (5, 0, 1), (10, 0, 1), (11, 0, 0)])
+def test_few_seeds_carry_warnings_about_what_they_cannot_show(n, spread, shape):
     values = np.random.default_rng(0).standard_normal(n)
     result = run(values, values[::-1] + 0.1)
     assert warned(result, "hardly show the spread") == bool(spread)
     assert any("cannot show a skew" in warning for warning in result.difference.warnings) == bool(shape)
-    assert warned(result, "smallest attainable") == bool(floor)
 
 
 def test_unequal_numbers_of_seeds_have_a_worse_case_of_their_own():
     values = np.random.default_rng(0).standard_normal(9)
     assert "86 %" in run(values, values[:6]).difference.warnings[0]
     assert "91 %" in run(values, values[:7]).difference.warnings[0]
-
-
-def test_a_wider_level_is_what_the_floor_is_held_against():
-    values = [1.0, 2.0, 3.0, 4.0]
-    assert not warned(run(values, values), "smallest attainable")
-    assert warned(run(values, values, level=0.99), "smallest attainable")
 
 
 def test_summaries_ask_no_more_than_they_need():
@@ -247,11 +234,10 @@ def test_summaries_ask_no_more_than_they_need():
         compare_summaries(1.0, 0.1, 2, 2.0, 0.1, 2, level=2.0)
 
 
-def test_two_pairs_are_enough_and_their_floor_is_a_warning():
+def test_two_pairs_are_enough():
     result = run([1.0, 2.0], [1.5, 3.0], paired=True)
     assert result.df == 1.0
     assert result.permutation_floor == 0.5
-    assert warned(result, "smallest attainable")
     assert not result.correlation.has_interval
 
 

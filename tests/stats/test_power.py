@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -7,8 +5,7 @@ from scipy import stats
 from seedstudy.stats.power import (
     difference_power,
     equivalence_power,
-    more_seeds,
-    sd_inflation,
+    expected_power,
     seeds_per_arm,
     smallest,
 )
@@ -43,10 +40,6 @@ def test_power_of_equivalence_counts_only_samples_that_can_show_it():
     assert equivalence_power(welch(0, 1, n, 0, 1, n), margin, 0.05) == pytest.approx(simulated, rel=0.15)
 
 
-def test_more_seeds_may_be_one():
-    assert more_seeds(lambda extra: welch(0.0, 0.1, 5 + extra, 1.0, 0.1, 5 + extra), pilot_df=8.0) == 1
-
-
 def test_seeds_per_arm_are_the_fewest_that_reach_the_power():
     for d, sd_b in ((1.0, 1.0), (0.7, 2.0)):
         n = seeds_per_arm(d, 1.0, sd_b)
@@ -57,27 +50,30 @@ def test_seeds_per_arm_are_the_fewest_that_reach_the_power():
     assert seeds_per_arm(1e-9, 1.0, 1.0) is None
 
 
-def test_the_upper_limit_of_a_pilot_std():
-    assert sd_inflation(4.0) == pytest.approx(math.sqrt(4 / stats.chi2.ppf(0.2, 4)))
-    assert sd_inflation(1e6) == pytest.approx(1.0, abs=2e-3)
+@pytest.mark.parametrize("margin", [None, 1.0])
+def test_expected_power_averages_over_the_std_that_a_pilot_leaves_open(margin):
+    # By hand: draw the true std given the pilot's, and average the power that is known for each.
+    n, df = 12, 6.0
+    t = welch(0.0, 1.0, n, 1.0 if margin is None else 0.0, 1.0, n)
+    true = np.sqrt(df / stats.chi2.ppf((np.arange(400) + 0.5) / 400, df))
+    powers = [
+        difference_power(t._replace(se=t.se * sd), 0.05)
+        if margin is None
+        else equivalence_power(t._replace(se=t.se * sd), margin, 0.05)
+        for sd in true
+    ]
+    assert expected_power(t, 0.05, pilot_df=df, margin=margin) == pytest.approx(np.mean(powers), abs=0.004)
+    known = difference_power(t, 0.05) if margin is None else equivalence_power(t, margin, 0.05)
+    assert expected_power(t, 0.05, pilot_df=1e6, margin=margin) == pytest.approx(known, abs=0.002)
 
 
-def test_more_seeds_settle_by_detection_or_by_equivalence_whichever_is_sooner():
-    def with_more(difference):
-        return lambda extra: welch(0.0, 1.0, 5 + extra, difference, 1.0, 5 + extra)
-
-    detect = more_seeds(with_more(0.8), pilot_df=8.0)
-    sd = sd_inflation(8.0)
-    assert difference_power(welch(0, sd, 5 + detect, 0.8, sd, 5 + detect), 0.05) >= 0.8
-    assert difference_power(welch(0, sd, 4 + detect, 0.8, sd, 4 + detect), 0.05) < 0.8
-    # No difference: only equivalence can settle it.
-    assert more_seeds(with_more(0.0), pilot_df=8.0) is None
-    equal = more_seeds(with_more(0.0), pilot_df=8.0, margin=1.0)
-    assert equivalence_power(welch(0, sd, 5 + equal, 0, sd, 5 + equal), 1.0, 0.05) >= 0.8
-    assert equivalence_power(welch(0, sd, 4 + equal, 0, sd, 4 + equal), 1.0, 0.05) < 0.8
-    # A difference at the margin can never be shown to lie within it, but can be detected.
-    assert more_seeds(with_more(0.8), pilot_df=8.0, margin=0.8) == detect
-    assert more_seeds(with_more(0.1), pilot_df=8.0, margin=1.0) < more_seeds(with_more(0.1), pilot_df=8.0)
+def test_power_of_several_errors_at_once_is_that_of_each():
+    t = welch(0.0, 1.0, 6, 1.0, 1.0, 6)
+    errors = np.array([0.3, 0.5, 0.9])
+    one_by_one = [difference_power(t._replace(se=se), 0.05) for se in errors]
+    assert difference_power(t._replace(se=errors), 0.05) == pytest.approx(one_by_one)
+    one_by_one = [equivalence_power(t._replace(se=se), 1.5, 0.05) for se in errors]
+    assert equivalence_power(t._replace(se=errors), 1.5, 0.05) == pytest.approx(one_by_one)
 
 
 def test_smallest_finds_the_border():

@@ -259,7 +259,7 @@ def test_format_1_is_read(old_store: Store) -> None:
     assert counts == [(0, "val", 33, 40), (0, "real", 18, 20), (1, "val", 30, 40), (1, "real", 15, 20)]
     assert scan.trials["reason"].to_list()[-1] == "RuntimeError: out of memory"
     assert old_store.predictions(old_store.trial_ids()[0]).height == 60
-    assert old_store.rule()["margin"] == 0.5
+    assert old_store.rule().margin == 0.5
 
 
 def test_a_trial_planned_by_another_training_version_is_still_read(

@@ -127,7 +127,7 @@ def _differences(axes: Axes, answers: dict[int, Answer], n_rows: int) -> None:
 
 def _deciding(answer: Answer) -> Estimate | None:
     """Return the interval that decides equivalence; in a family adjusted p-values do, and no interval shows them."""
-    return None if answer.rule.margin is None or answer.n_family > 1 else answer.comparison.equivalence_interval
+    return None if answer.rule.margin is None or answer.n_family > 1 else answer.equivalence_interval
 
 
 def _open_rows(axes: Axes, n_rows: int) -> None:
@@ -190,7 +190,7 @@ def _caption(answers: Sequence[Answer]) -> str:
     margin = "no margin was declared."
     if rule.margin is not None:
         unit = " percentage points" if answers[0].a.unit == "pp" else ""
-        inner = percent(answers[0].comparison.equivalence_interval.level)
+        inner = percent(answers[0].equivalence_interval.level)
         margin = f"grey band: declared margin, ±{rule.margin:g}{unit}; equivalent where " + (
             "adjusted tests say so." if is_family else f"the thick part ({inner} interval) lies inside it."
         )

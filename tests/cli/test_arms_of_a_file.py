@@ -1,0 +1,380 @@
+"""Several arms in one file: a column each, a row each, or a column that says which; by command and in Python."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import seedstudy as ss
+from seedstudy.document import document
+from seedstudy.errors import SeedstudyError
+
+Cli = Callable[..., tuple[int, str, str]]
+
+WIDE = """seed,baseline,cutmix
+0,76.24,77.10
+1,76.40,77.42
+2,76.31,77.25
+"""
+AUGMENTATIONS = """run;seed;no aug;Mixup + CutMix;RandAugment
+1;11;76,24;77,10;76,90
+2;12;76,40;77,42;NA
+3;13;76,31;;77,05
+4;14;76,52;77,25;77,11
+"""
+WITH_METRIC = """seed\tacc_resnet50\tacc_vit_s\tacc_convnext
+0\t79.81\t80.02\t81.95
+1\t79.90\t80.31\t82.03
+2\t79.75\t80.10\tNaN
+"""
+PERCENT = """Seed,SGD,AdamW
+1,92.1%,93.0%
+2,92.4 %,93.3%
+3,91.9%,92.8%
+"""
+UNEVEN = """baseline,ema
+78.1,78.9
+78.4,79.2
+78.0,79.1
+78.3,
+"""
+LOSSES = """seed,small,large
+0,0.553,0.412
+1,0.561,0.405
+2,0.549,0.419
+"""
+
+LONG = """method,seed,top1,gpu,hours
+baseline,0,76.24,A100,3.1
+cutmix,0,77.10,H100,2.2
+baseline,1,76.40,A100,3.0
+cutmix,1,77.42,A100,3.3
+baseline,2,76.31,H100,2.1
+cutmix,2,77.25,H100,2.0
+"""
+LONG_LR = """lr,wd,params.seed,val_acc,host
+0.1,1e-4,1,93.11,node3
+0.1,1e-4,2,93.40,node1
+0.1,1e-4,3,93.25,node3
+0.01,1e-4,1,91.02,node2
+0.01,1e-4,2,91.30,node2
+0.01,1e-4,3,91.11,node7
+"""
+LONG_GAPS = """Optimizer,Seed,Test Acc,Notes
+SGD,1,92.1,
+SGD,2,NaN,diverged
+SGD,3,92.4,
+Adam W,1,93.0,
+Adam W,2,93.3,rerun
+Adam W,3,,
+Adam W,4,92.8,
+"""
+CURVES = """method,seed,epoch,test_acc
+A,0,1,50.1
+A,0,2,70.3
+A,1,1,51.2
+A,1,2,70.1
+B,0,1,55.3
+B,0,2,80.2
+B,1,1,56.4
+B,1,2,80.5
+"""
+
+ROWS = """method,seed0,seed1,seed2,mean,std
+baseline,76.24,76.40,76.31,76.317,0.080
+cutmix,77.10,77.42,77.25,77.257,0.160
+"""
+ROWS_RUNS = """Model;Run 1;Run 2;Run 3;Run 4
+ResNet-50;79,81;79,90;79,75;NA
+ViT-S/16;80,02;80,31;80,10;80,22
+"""
+ROWS_BARE = """recipe,0,1,2
+a2,79.72,79.81,79.66
+a3,78.10,78.02,78.20
+"""
+ROWS_TWO_METRICS = """method,acc_s1,acc_s2,acc_s3,loss_s1,loss_s2,loss_s3
+baseline,76.24,76.40,76.31,0.91,0.92,0.90
+cutmix,77.10,77.42,77.25,0.84,0.83,0.85
+"""
+
+CASES: list[Any] = [
+    ("wide.csv", WIDE, "", {}, [("baseline", "cutmix", 3, 3, 76.3167, 77.2567)], ["columns"], "seed"),
+    (
+        "augmentations.csv",
+        AUGMENTATIONS,
+        "",
+        {},
+        [
+            ("no aug", "Mixup + CutMix", 4, 3, 76.3675, 77.2567),
+            ("no aug", "RandAugment", 4, 3, 76.3675, 77.02),
+        ],
+        ["columns"],
+        "seed",
+    ),
+    (
+        "metric.tsv",
+        WITH_METRIC,
+        "",
+        {},
+        [
+            ("resnet50", "vit_s", 3, 3, 79.82, 80.1433),
+            ("resnet50", "convnext", 3, 2, 79.82, 81.99),
+        ],
+        ["columns"],
+        "seed",
+    ),
+    ("percent.csv", PERCENT, "", {}, [("SGD", "AdamW", 3, 3, 92.1333, 93.0333)], ["columns"], "Seed"),
+    ("uneven.csv", UNEVEN, "", {}, [("baseline", "ema", 4, 3, 78.2, 79.0667)], ["columns"], None),
+    (
+        "losses.csv",
+        LOSSES,
+        "--metric loss",
+        {"metric": "loss"},
+        [("small", "large", 3, 3, 0.55433, 0.412)],
+        ["columns"],
+        "seed",
+    ),
+    (
+        "wide.csv:baseline wide.csv:cutmix",
+        WIDE,
+        "",
+        {},
+        [("baseline", "cutmix", 3, 3, 76.3167, 77.2567)],
+        ["columns"],
+        "seed",
+    ),
+    (
+        "metric.tsv:acc_vit_s metric.tsv:convnext",
+        WITH_METRIC,
+        "",
+        {},
+        [("vit_s", "convnext", 3, 2, 80.1433, 81.99)],
+        ["columns"],
+        "seed",
+    ),
+    (
+        "long.csv",
+        LONG,
+        "--by method",
+        {"by": "method"},
+        [("baseline", "cutmix", 3, 3, 76.3167, 77.2567)],
+        ["method"],
+        "seed",
+    ),
+    (
+        "lr.csv",
+        LONG_LR,
+        "--by lr",
+        {"by": ["lr"]},
+        [("lr=0.1", "lr=0.01", 3, 3, 93.2533, 91.1433)],
+        ["lr"],
+        "params.seed",
+    ),
+    (
+        "gaps.csv",
+        LONG_GAPS,
+        "--by Optimizer",
+        {"by": "Optimizer"},
+        [("SGD", "Adam W", 2, 3, 92.25, 93.0333)],
+        ["Optimizer"],
+        "Seed",
+    ),
+    (
+        "curves.csv",
+        CURVES,
+        "--by method",
+        {"by": "method"},
+        [("A", "B", 2, 2, 70.2, 80.35)],
+        ["method"],
+        "seed",
+    ),
+    (
+        "long.csv:cutmix long.csv:base*",
+        LONG,
+        "",
+        {},
+        [("cutmix", "base*", 3, 3, 77.2567, 76.3167)],
+        ["method"],
+        "seed",
+    ),
+    ("rows.csv", ROWS, "", {}, [("baseline", "cutmix", 3, 3, 76.3167, 77.2567)], ["method"], "columns"),
+    (
+        "runs.csv",
+        ROWS_RUNS,
+        "",
+        {},
+        [("ResNet-50", "ViT-S/16", 3, 4, 79.82, 80.1625)],
+        ["Model"],
+        "columns",
+    ),
+    ("bare.csv", ROWS_BARE, "", {}, [("a2", "a3", 3, 3, 79.73, 78.1067)], ["recipe"], "columns"),
+    (
+        "rows.csv",
+        ROWS,
+        "--by method",
+        {"by": "method"},
+        [("baseline", "cutmix", 3, 3, 76.3167, 77.2567)],
+        ["method"],
+        "columns",
+    ),
+    (
+        "two.csv",
+        ROWS_TWO_METRICS,
+        "--metric loss",
+        {"metric": "loss"},
+        [("baseline", "cutmix", 3, 3, 0.91, 0.84)],
+        ["method"],
+        "columns",
+    ),
+]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("what", "text", "options", "given", "expected", "arms_by", "seeds_by"),
+    CASES,
+    ids=lambda value: value if isinstance(value, str) and "\n" not in value else "",
+)
+def test_the_arms_of_a_file_are_compared_with_the_first(
+    what: str,
+    text: str,
+    options: str,
+    given: dict[str, Any],
+    expected: list[tuple[str, str, int, int, float, float]],
+    arms_by: list[str],
+    seeds_by: str | None,
+    cli: Cli,
+) -> None:
+    Path(what.split(":")[0]).write_text(text)
+    code, out, err = cli("compare", *what.split(), *options.split(), "--json")
+    assert code == 0, err
+    answer = json.loads(out)
+    found = [(x["a"], x["b"], x["n_a"], x["n_b"], x["mean_a"], x["mean_b"]) for x in answer["comparisons"]]
+    assert [each[:4] for each in found] == [each[:4] for each in expected]
+    assert [y for x in found for y in x[4:]] == pytest.approx([y for x in expected for y in x[4:]], abs=1e-3)
+    assert (answer["read"]["arms_by"], answer["read"]["seeds_by"]) == (arms_by, seeds_by)
+    assert answer == json.loads(json.dumps(document(ss.compare(*what.split(), **given))))
+
+
+FRAMES = [
+    (LONG, {"by": "method"}),
+    (LONG_LR, {"by": "lr"}),
+    (LONG_GAPS, {"by": "Optimizer"}),
+    (CURVES, {"by": "method"}),
+    (WIDE, {}),
+    (UNEVEN, {}),
+    (ROWS, {}),
+    (ROWS_BARE, {"by": "recipe"}),
+]
+
+
+@pytest.mark.parametrize(("text", "given"), FRAMES)
+def test_a_frame_is_read_as_its_file_is(text: str, given: dict[str, Any]) -> None:
+    pandas = pytest.importorskip("pandas")
+    Path("frame.csv").write_text(text)
+    of_file = ss.compare("frame.csv", **given).to_dict()
+    frames = {
+        "polars": pl.read_csv("frame.csv", null_values=["NaN", ""]),
+        "lazy": pl.scan_csv("frame.csv", null_values=["NaN", ""]),
+        "pandas": pandas.read_csv("frame.csv"),
+        "columns": pandas.read_csv("frame.csv").to_dict("list"),
+        "records": pandas.read_csv("frame.csv").to_dict("records"),
+    }
+    for name, frame in frames.items():
+        if name in ("columns", "records") and not given:
+            continue  # a dict of arms, not a table
+        of_frame = ss.compare(frame, **given).to_dict()
+        assert of_frame["comparisons"] == of_file["comparisons"], name
+        assert {**of_frame["read"], "file": ""} == {**of_file["read"], "file": ""}, name
+        assert of_frame["read"]["file"] == "frame"
+
+
+def test_frames_with_named_rows_and_categories_and_arrow_tables() -> None:
+    pandas = pytest.importorskip("pandas")
+    Path("long.csv").write_text(LONG)
+    frame = pandas.read_csv("long.csv")
+    expected = ss.compare("long.csv", by="method").to_dict()["comparisons"]
+    ways = [
+        frame.set_index("method"),
+        frame.set_index(["method", "seed"]),
+        frame.astype({"method": "category", "top1": "Float64"}),
+        frame.rename_axis("row"),
+    ]
+    arrow = pytest.importorskip("pyarrow")
+    ways.append(arrow.Table.from_pandas(frame))
+    for way in ways:
+        assert ss.compare(way, by="method").to_dict()["comparisons"] == expected
+    pivoted = frame.pivot(index="seed", columns="method", values="top1")
+    assert [x["mean_b"] for x in ss.compare(pivoted).to_dict()["comparisons"]] == [x["mean_b"] for x in expected]
+    by_name = ss.compare(frame, "method=cutmix", "baseline")
+    assert by_name.pairs == (("cutmix", "baseline"),)
+    parts = dict(list(frame.groupby("method")[["seed", "top1"]]))
+    assert ss.compare(parts).pairs == (("baseline", "cutmix"),)
+
+
+@pytest.mark.parametrize(
+    ("verb", "options"),
+    [
+        ("summary", ""),
+        ("fit", ""),
+        ("compare", "--all-pairs"),
+        ("compare", "--paired"),
+        ("race", "--replay"),
+        ("power", "--difference 1"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "text", "by"), [("wide.csv", WIDE, ""), ("long.csv", LONG, "--by method"), ("rows.csv", ROWS, "")]
+)
+def test_every_judging_verb_reads_the_arms_of_a_file(
+    verb: str, options: str, name: str, text: str, by: str, cli: Cli
+) -> None:
+    Path(name).write_text(text)
+    files = ["--pilot", name] if verb == "power" else [name]
+    code, out, err = cli(verb, *files, *options.split(), *by.split(), "--json")
+    assert code == 0, err
+    read = json.loads(out)["read"]
+    assert (read["file"], read["n_runs"]) == (name, 6)
+    code, out, _ = cli(verb, *files, *options.split(), *by.split())
+    assert code == 0
+    assert out.startswith(f"{name}: 6 runs, metric top1, arms by ")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("long.csv", LONG, "compare them: --by method"),
+        # Settings beside a measure are no arms.
+        ("hp.csv", "lr,wd,score\n0.1,0.01,78.1\n0.2,0.01,78.4\n", 'no column "top1"'),
+        ("hp.csv", "width,depth\n64,8\n64,9\n", 'no column "top1"'),
+        ("sizes.csv", "params_m,gflops\n25.6,4.1\n22.1,4.6\n", 'no column "top1"'),
+        ("losses.csv", LOSSES, "higher or lower better|percent or fraction"),
+        # Epochs are no seeds.
+        ("epochs.csv", "run,1,2,3,4,5\na,50,60,66,70,71\nb,51,63,68,72,74\n", "seeds or epochs"),
+        ("one.txt", "79.1\n79.2\n79.3\n", "compare needs two: one.txt holds one arm"),
+        ("one.csv", "seed,top1\n0,79.1\n1,79.2\n", "compare needs two: one.csv holds one arm"),
+    ],
+)
+def test_what_is_no_table_of_arms_is_not_taken_for_one(name: str, text: str, message: str) -> None:
+    Path(name).write_text(text)
+    with pytest.raises(SeedstudyError, match=message):
+        ss.compare(name)
+
+
+def test_a_gap_is_noted_and_costs_no_other_arm_its_value(cli: Cli) -> None:
+    Path("augmentations.csv").write_text(AUGMENTATIONS)
+    answer = json.loads(cli("compare", "augmentations.csv", "--json")[1])
+    notes = answer["read"]["notes"]
+    assert len(notes) == 2
+    assert all("1 run without a number" in note for note in notes)
+    with pytest.raises(SeedstudyError, match="seeds in one arm only: 13"):
+        ss.compare("augmentations.csv", paired=True)
