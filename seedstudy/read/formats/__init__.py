@@ -35,3 +35,8 @@ FORMATS: tuple[Format, ...] = (
 def format_of(path: Path) -> Format | None:
     """Return the format of a file or folder; None for a plain table."""
     return next((each for each in FORMATS if each.is_mine(path)), None)
+
+
+def log_format(path: Path) -> Format | None:
+    """Return the format of a file that is the log of one run; None for any other file."""
+    return next((each for each in FORMATS if each.run is not None and each.is_mine(path)), None)

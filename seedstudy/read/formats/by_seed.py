@@ -1,7 +1,7 @@
 """A JSON document about one recipe that holds its results by seed, such as ``seed_results`` of a submission.json.
 
-Recognised by its shape: a member, somewhere in the document, with a record for each of several seeds. They are a list of
-records with a seed, or named by their seeds below a name that says so; whole numbers alone may be epochs. Several such
+Recognised by its shape: a member, somewhere in the document, with a record for each of several seeds: a list of records
+with a seed, or records named by their seeds below a name that says so; whole numbers alone may be epochs. Several such
 members side by side are recipes. Means and notes beside them are not read.
 """
 
@@ -74,16 +74,13 @@ def _numbers(value: Any) -> dict[str, Any]:
 def _read(path: Path) -> Table:
     members = list(_members(parse_json(path, text_of(path))))
     if len({name.rpartition("/")[0] for name, _ in members}) > 1:
-        names = ", ".join(name for name, _ in members[:4])
-        raise StudyError(f"{path}: holds results by seed under {names}: keep one of them in a file of its own.")
-    several = len(members) > 1
-    rows = [
-        {**({_RECIPE: name.rpartition("/")[2]} if several else {}), **row}
-        for name, of_member in members
-        for row in of_member
-    ]
+        shown = ", ".join(name for name, _ in members[:4])
+        raise StudyError(f"{path}: holds results by seed under {shown}: keep one of them in a file of its own.")
+    rows = list[dict[str, Any]]()
+    for name, of_member in members:
+        rows += [{_RECIPE: name.rpartition("/")[2]} | row if len(members) > 1 else row for row in of_member]
     names = dict.fromkeys(key for row in rows for key in row)
-    frame = columns_frame(path, {key: [row.get(key) for row in rows] for key in names})
+    frame = columns_frame(path, {key: [each.get(key) for each in rows] for key in names})
     roles = {key: {"seed": Role.SEED, _RECIPE: Role.RECIPE}.get(key, Role.MEASURE) for key in names}
     shown = ", ".join(f"`{name}`" for name, _ in members[:4])
     return Table(frame=frame, roles=roles, notes=(f"results by seed under {shown}",))

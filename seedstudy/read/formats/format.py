@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from seedstudy.read.table import Table
 
@@ -22,5 +23,6 @@ class Format:
     """Parse the file or folder. A folder may hold many runs: then an identity column names each of them.
 
     Raises StudyError with one line (path, line, how to fix) where it is damaged; OSError is handled by the caller."""
-    is_log: bool = False
-    """Whether one file is the log of one run, so that a folder of runs is searched for such files."""
+    run: Literal["folder", "file"] | None = None
+    """What one run is where a folder of runs is searched: a folder with such a file, or each such file. None: such a
+    file or folder is read only where it is named."""

@@ -11,11 +11,11 @@ import zipfile
 from pathlib import Path
 from typing import IO, Any
 
-from seedstudy.errors import StudyError, first_line, require_extra
+from seedstudy.errors import SeedstudyError, StudyError, first_line, require_extra
 from seedstudy.read.formats.format import Format
 from seedstudy.read.formats.head import head_of
 from seedstudy.read.formats.tracked import Run, flat_settings, table_of_runs, word_set
-from seedstudy.read.table import FILE, Role, Table
+from seedstudy.read.table import Role, Table
 from seedstudy.read.tables import parse_json, text_of
 
 _HEADER, _START = "header.json", "_journal/start.json"
@@ -51,7 +51,7 @@ def _read_eval(path: Path) -> Table:
                 text = archive.read(info).decode(errors="replace")
             else:
                 text = _zstd(path, info).decode(errors="replace")
-    except StudyError:
+    except SeedstudyError:
         raise
     except Exception as error:  # a damaged archive ends in many ways: zlib.error, zstd's own, ...
         raise StudyError(f"{path}: not a readable Inspect log ({first_line(error)[:120]}); is it damaged?") from error
@@ -89,15 +89,13 @@ def _table(path: Path, document: Any) -> Table:
     settings |= {"limit": json.dumps(limit)} if (limit := _dict(about.get("config")).get("limit")) is not None else {}
     metrics = dict(_metrics(_dict(document.get("results"))))
     run = Run(
-        identity={"run_id": str(about.get("run_id")), FILE: str(path)},
+        identity={"run_id": str(about.get("run_id"))},
         points=[metrics] if metrics else [],
         settings=settings,
         labels={"task": about.get("task")},
         status=str(document.get("status")).lower(),
     )
     notes = ["standard errors are over samples, not seeds: left out"]
-    if not metrics:
-        raise StudyError(f"{path}: the evaluation ended with status {run.status!r} and holds no score.")
     table = table_of_runs([run], path, notes=notes)
     return Table(frame=table.frame, roles={**table.roles, "task": Role.DATA}, unit=_unit(metrics), notes=table.notes)
 
@@ -123,5 +121,5 @@ def _unit(metrics: dict[str, float]) -> str | None:
     return "fraction" if all(value <= 1 for name, value in metrics.items() if "accuracy" in name) else None
 
 
-INSPECT_JSON = Format(name="Inspect log (.json)", is_mine=_is_json, read=_read_json, is_log=True)
-INSPECT_EVAL = Format(name="Inspect log (.eval)", is_mine=_is_eval, read=_read_eval, is_log=True)
+INSPECT_JSON = Format(name="Inspect log (.json)", is_mine=_is_json, read=_read_json, run="file")
+INSPECT_EVAL = Format(name="Inspect log (.eval)", is_mine=_is_eval, read=_read_eval, run="file")

@@ -28,4 +28,4 @@ def _read(path: Path) -> Table:
     return Table(frame=table.frame, roles={**table.roles, "epoch": Role.CLOCK}, unit=unit, notes=table.notes)
 
 
-KERAS = Format(name="Keras CSVLogger", is_mine=_is_mine, read=_read, is_log=True)
+KERAS = Format(name="Keras CSVLogger", is_mine=_is_mine, read=_read, run="folder")

@@ -13,14 +13,13 @@ from seedstudy.errors import StudyError
 from seedstudy.read.formats.format import Format
 from seedstudy.read.formats.head import head_of
 from seedstudy.read.formats.tracked import Run, flat_settings, table_of_runs, word_set
-from seedstudy.read.table import FILE, Role, Table
+from seedstudy.read.table import Role, Table
 from seedstudy.read.tables import parse_json, text_of
 
 _SEEDS = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
-_NO_SETTINGS = word_set(
-    "device batch_sizes use_cache bootstrap_iters model_sha model_revision_sha model_num_parameters"
-)
-_KEYS = (b'"results"', b'"group_subtasks"', b'"n-shot"', b'"lm_eval_version"')
+_NO_SETTINGS = word_set("device batch_sizes use_cache bootstrap_iters model_num_parameters")
+_ALWAYS, _EITHER = (b'"results"', b'"configs"', b'"versions"'), (b'"group_subtasks"', b'"n-shot"', b'"lm_eval_version"')
+_LARGEST = 50_000_000
 
 
 def _is_mine(path: Path) -> bool:
@@ -34,8 +33,7 @@ def _read(path: Path) -> Table:
     document = parse_json(path, text_of(path))
     if not isinstance(document, dict) or not isinstance(document.get("results"), dict):
         raise StudyError(f'{path}: expected "results" by task, as lm-eval writes them.')
-    config = document.get("config") if isinstance(document.get("config"), dict) else {}
-    shots = document.get("n-shot") if isinstance(document.get("n-shot"), dict) else {}
+    config, shots = _dict(document.get("config")), _dict(document.get("n-shot"))
     settings = dict(flat_settings({k: v for k, v in config.items() if k not in (*_SEEDS, *_NO_SETTINGS)}))
     settings["model"] = document.get("model_name") or _model(config)
     runs = []
@@ -47,10 +45,14 @@ def _read(path: Path) -> Table:
         }
         of_task = {**settings, "num_fewshot": shots.get(task), "seed": _seed(config)}
         points = [metrics] if metrics else []
-        runs.append(Run(identity={FILE: str(path)}, points=points, settings=of_task, labels={"task": task}))
+        runs.append(Run(identity={}, points=points, settings=of_task, labels={"task": task}))
     notes = ["standard errors are over questions, not seeds: left out"]
     table = table_of_runs(runs, path, unit="fraction", notes=notes)
     return Table(frame=table.frame, roles={**table.roles, "task": Role.DATA}, unit=table.unit, notes=table.notes)
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _metric(name: str) -> str:
@@ -81,4 +83,4 @@ def _seed(config: dict[str, Any]) -> Any:
     return "/".join(str(seeds.get(name)) for name in _SEEDS)
 
 
-LM_EVAL = Format(name="lm-eval results", is_mine=_is_mine, read=_read, is_log=True)
+LM_EVAL = Format(name="lm-eval results", is_mine=_is_mine, read=_read, run="file")

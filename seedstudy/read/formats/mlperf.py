@@ -14,7 +14,7 @@ from seedstudy.errors import StudyError
 from seedstudy.read.formats.format import Format
 from seedstudy.read.formats.head import head_of
 from seedstudy.read.formats.tracked import Run, table_of_runs
-from seedstudy.read.table import FILE, Table
+from seedstudy.read.table import Table
 from seedstudy.read.tables import text_of
 
 _MARK = ":::MLLOG "
@@ -57,9 +57,11 @@ def _read(path: Path) -> Table:
                 points.append({**last, "time_to_train_s": (time - started) / 1000})
         elif started is None and (value is None or isinstance(value, str | int | float)) and value is not None:
             settings[str(key)] = value
-    run = Run(identity={FILE: str(path)}, points=points, settings=settings, status=status)
+    run = Run(identity={}, points=points, settings=settings, status=status)
     notes.append("a run stops at its target: compare time_to_train_s or epochs, not the last eval_accuracy")
-    return table_of_runs([run], path, clocks=_CLOCKS, notes=notes)
+    accuracies = [point["eval_accuracy"] for point in points if "eval_accuracy" in point]
+    unit = "fraction" if max(accuracies, default=0) <= 1 else None
+    return table_of_runs([run], path, clocks=_CLOCKS, unit=unit, notes=notes)
 
 
-MLPERF = Format(name="MLPerf result file", is_mine=_is_mine, read=_read, is_log=True)
+MLPERF = Format(name="MLPerf result file", is_mine=_is_mine, read=_read, run="file")

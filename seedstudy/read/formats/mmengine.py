@@ -15,7 +15,7 @@ from seedstudy.errors import StudyError
 from seedstudy.read.formats.format import Format
 from seedstudy.read.formats.head import head_of
 from seedstudy.read.formats.tracked import Run, flat_numbers, flat_settings, table_of_runs, word_set
-from seedstudy.read.table import FILE, Table
+from seedstudy.read.table import Table
 from seedstudy.read.tables import json_lines, text_of
 
 _TRAINING = word_set("lr base_lr loss data_time time memory iter epoch momentum grad_norm mode step eta")
@@ -51,10 +51,11 @@ def _read(path: Path) -> Table:
             numbers = {name: value for name, value in numbers.items() if name not in _TRAINING}
         points.append({**(at or {"step": record.get("step")}), **numbers})
     settings |= dict(flat_settings(_config_beside(path), "."))
-    settings.pop("work_dir", None)
-    clocks = ("epoch", "iter", "step")
-    run = Run(identity={FILE: str(path)}, points=points, settings=settings)
-    return table_of_runs([run], path, clocks=clocks, notes=notes)
+    for name in ("work_dir", "experiment_name", "exp_name", "log_level", "launcher"):
+        settings.pop(name, None)
+    units = ("epoch", "iter", "step")
+    run = Run(identity={}, points=points, settings=settings)
+    return table_of_runs([run], path, clocks=units, notes=notes)
 
 
 def _config_beside(path: Path) -> Mapping[str, Any]:
@@ -86,4 +87,4 @@ def _plain(node: ast.expr) -> Any:
     return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
-MMENGINE = Format(name="mmengine log", is_mine=_is_mine, read=_read, is_log=True)
+MMENGINE = Format(name="mmengine log", is_mine=_is_mine, read=_read, run="folder")

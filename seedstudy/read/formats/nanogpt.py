@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seedstudy.read.formats.format import Format
 from seedstudy.read.formats.tracked import Run, table_of_runs
-from seedstudy.read.table import FILE, Table
+from seedstudy.read.table import Table
 from seedstudy.read.tables import text_of
 
 _LINE = re.compile(r"^(?:step:(?P<step>\d{1,12})(?:/(?P<steps>\d{1,12}))?|s:(?P<s>\d{1,12})) +(?P<pairs>\S.*)$")
@@ -42,7 +42,7 @@ def _read(path: Path) -> Table:
             points.append({"step": int(match["step"] or match["s"]), **pairs})
     ended = not steps or (bool(points) and points[-1]["step"] >= steps)
     run = Run(
-        identity={FILE: str(path)},
+        identity={},
         points=points,
         settings={"steps": steps} if steps else {},
         status="finished" if ended else "interrupted",
@@ -50,4 +50,4 @@ def _read(path: Path) -> Table:
     return table_of_runs([run], path, clocks=("step",), notes=notes)
 
 
-NANOGPT = Format(name="modded-nanogpt log", is_mine=_is_mine, read=_read, is_log=True)
+NANOGPT = Format(name="modded-nanogpt log", is_mine=_is_mine, read=_read, run="file")

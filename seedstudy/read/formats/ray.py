@@ -163,4 +163,4 @@ def _states_in(file: Path) -> Iterator[tuple[str, str]]:
             yield str(trial.get(_TRIAL)), trial["status"].lower()
 
 
-RAY = Format(name="Ray Tune experiment", is_mine=_is_experiment, read=_read, is_log=True)
+RAY = Format(name="Ray Tune experiment", is_mine=_is_experiment, read=_read, run="folder")

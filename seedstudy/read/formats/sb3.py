@@ -15,7 +15,7 @@ from seedstudy.errors import StudyError, first_line
 from seedstudy.read.formats.format import Format
 from seedstudy.read.formats.head import head_of
 from seedstudy.read.formats.tracked import Run, table_of_runs
-from seedstudy.read.table import FILE, Table
+from seedstudy.read.table import Table
 
 _STEPS, _RESULTS = "timesteps", "results"
 _MEANS = {_RESULTS: "mean_reward", "ep_lengths": "mean_ep_length"}
@@ -47,7 +47,7 @@ def _read_evaluations(path: Path) -> Table:
         if np.isfinite(step)
     ]
     n = results.shape[1]
-    run = Run(identity={FILE: str(path)}, points=points)
+    run = Run(identity={}, points=points)
     note = f"mean_reward is the mean of {n} episode{'s' if n > 1 else ''} of the last evaluation"
     return table_of_runs([run], path, clocks=(_STEPS,), notes=[note])
 
@@ -83,6 +83,6 @@ def _refuse(path: Path) -> Table:
 
 
 SB3_EVALUATIONS = Format(
-    name="Stable-Baselines3 evaluations", is_mine=_is_evaluations, read=_read_evaluations, is_log=True
+    name="Stable-Baselines3 evaluations", is_mine=_is_evaluations, read=_read_evaluations, run="folder"
 )
 SB3_MONITOR = Format(name="Stable-Baselines3 monitor", is_mine=_is_monitor, read=_refuse)

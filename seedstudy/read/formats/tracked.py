@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from seedstudy.errors import StudyError
 from seedstudy.read.metrics import plain
-from seedstudy.read.names import ARMS, is_clock_name, is_seed_name, words_of
+from seedstudy.read.names import ARMS, STATUSES, is_clock_name, is_seed_name, words_of
 from seedstudy.read.table import Role, Table
 from seedstudy.read.tables import columns_frame
 
@@ -48,17 +48,17 @@ class Run:
 def table_of_runs(
     runs: Sequence[Run], where: Path, *, clocks: Sequence[str] = (), unit: str | None = None, notes: Sequence[str] = ()
 ) -> Table:
-    """Return the rows of runs; a run without a number is left out with a note.
+    """Return the rows of runs. One without a number is a row where it did not finish, else left out with a note.
 
     Columns have the tracker's own names. A setting named like a metric is prefixed with ``config/``. Raises StudyError
     where no run logged a number.
     """
-    logged = [run for run in runs if run.points]
+    logged = [run if run.points else replace(run, points=[{}]) for run in runs if run.points or _is_unfinished(run)]
     if not logged:
         raise StudyError(f"{where}: holds {_n(len(runs), 'run')}, none with a number.")
     notes = list(notes)
     if len(logged) < len(runs):
-        empty = [run for run in runs if not run.points]
+        empty = [run for run in runs if not run.points and not _is_unfinished(run)]
         names = [", ".join([*list(run.identity.values())[:1], *([run.status] if run.status else [])]) for run in empty]
         notes.append(
             f"{_n(len(names), 'run')} without a number left out ({', '.join(names[:2])}{', …' * (len(names) > 2)})"
@@ -93,6 +93,10 @@ def table_of_runs(
     return Table(frame=columns_frame(where, columns), roles=roles, unit=unit, notes=tuple(notes))
 
 
+def _is_unfinished(run: Run) -> bool:
+    return run.status is not None and not STATUSES.get(plain(run.status), True)
+
+
 def _n(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
@@ -108,7 +112,7 @@ def _is_measure(name: str, cells: Sequence[Any]) -> bool:
 
 
 def role_of_setting(name: str, cells: Sequence[Any]) -> Role | None:
-    """Return the role of a run's setting; None where its cells decide, as they do for paths, times and ids."""
+    """Return the role of a run's setting; None where its cells decide, as they do for paths."""
     words = words_of(name)
     if is_seed_name(words):
         return Role.SEED
@@ -117,7 +121,7 @@ def role_of_setting(name: str, cells: Sequence[Any]) -> Role | None:
     for role in (Role.MODEL, Role.DATA):
         if plain(name) in ARMS[role]:
             return role
-    return None if any(isinstance(cell, str) for cell in cells) else Role.CONFIGURATION
+    return None if any(isinstance(cell, str) and "/" in cell for cell in cells) else Role.CONFIGURATION
 
 
 def flat_settings(

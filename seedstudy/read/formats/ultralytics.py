@@ -23,4 +23,4 @@ def _read(path: Path) -> Table:
     return Table(frame=table.frame, roles=roles, unit="fraction", notes=table.notes)
 
 
-ULTRALYTICS = Format(name="Ultralytics results.csv", is_mine=_is_mine, read=_read, is_log=True)
+ULTRALYTICS = Format(name="Ultralytics results.csv", is_mine=_is_mine, read=_read, run="folder")
