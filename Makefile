@@ -85,7 +85,7 @@ test: install
 slow: install slow-fuzz slow-soak slow-lowest slow-tpu
 	$(BIN)/pytest -m cluster
 
-# Each target ten minutes, about two hours in all.
+# Each target ten minutes, about five hours in all.
 slow-fuzz: install
 	FUZZ_SECONDS=600 $(BIN)/pytest -s tests/fuzz
 

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
         data_sets,
         evaluate,
         fit,
+        gate,
         grid,
         import_files,
+        inspect_files,
         load_predictions,
         load_trials,
         power,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         run,
         status,
         summary,
+        variance,
     )
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.recipes.reader import load_recipe
@@ -53,8 +56,10 @@ __all__ = [
     "data_sets",
     "evaluate",
     "fit",
+    "gate",
     "grid",
     "import_files",
+    "inspect_files",
     "load_predictions",
     "load_recipe",
     "load_study",
@@ -71,6 +76,7 @@ __all__ = [
     "save_picture",
     "status",
     "summary",
+    "variance",
 ]
 _HOMES = {
     **dict.fromkeys(__all__, "api"),

@@ -6,7 +6,6 @@ Each function returns one typed answer, whose ``to_dict()`` is the document of t
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedstudy import data as datasets
-from seedstudy import machine
+from seedstudy import machine, terminal
 from seedstudy.arguments import check, options_of, public
 from seedstudy.decide.answers import Answers
 from seedstudy.document import FLAT, HIDDEN, fields_of, shown_as
@@ -31,24 +30,23 @@ if TYPE_CHECKING:
     from seedstudy.decide.across import AcrossData
     from seedstudy.decide.audit import Audit
     from seedstudy.decide.compare import Comparisons, Correction
+    from seedstudy.decide.gate import GateAnswer
     from seedstudy.decide.given import Arm, Given
     from seedstudy.decide.grid import Grids
     from seedstudy.decide.plan import PowerPlan
     from seedstudy.decide.race import Race
     from seedstudy.decide.select import Source
     from seedstudy.decide.summary import Fits, Summaries
+    from seedstudy.decide.variance import Variances
     from seedstudy.engines.status import Cancellation, StudyStatus
     from seedstudy.engines.watch import Say
+    from seedstudy.read.inspect import Inspection
     from seedstudy.recipes.reader import RecipeFile
     from seedstudy.store.store import State, Store
     from seedstudy.store.upkeep import Restored
     from seedstudy.study.group import Group
     from seedstudy.train.preprocessing import Preprocessing
     from seedstudy.train.pretrained import Judged
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 # --- studies: train, and where it stands ----------------------------------------------------------------
@@ -92,7 +90,7 @@ def run(
     is_repair: bool = False,
     is_detached: bool = False,
     eval_sets: str | Sequence[str] | None = None,
-    say: Say = _say,
+    say: Say = terminal.say,
     **given: Any,
 ) -> RunAnswer:
     """Train what is missing of a study, and wait for it; the same call resumes after an interruption.
@@ -241,6 +239,34 @@ def summary(
 
 
 @public
+def variance(
+    *what: Given,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_sets: str | Sequence[str] | None = None,
+    level: float = 0.95,
+    replicates: int = 0,
+    rng_seed: int = 0,
+    **arms: Given,
+) -> Variances:
+    """Say where the spread over seeds comes from, by each image's prediction: seeds as such, or the test images.
+
+    `what`: recipes of a study, as for :func:`summary`; nothing: the whole study. Later recipes are also read as
+    differences from the first: on these images, and on new images like them; with `replicates` also by the
+    multi-bootstrap.
+    """
+    source = _source(locals())
+    from seedstudy.decide.select import select, with_distinct_labels
+    from seedstudy.decide.variance import variances_of
+
+    _check_level(level)
+    groups = with_distinct_labels(select(_arms(what, arms, variance, source), source))
+    return variances_of(groups, source, level=level, replicates=replicates, rng_seed=rng_seed)
+
+
+@public
 def fit(
     *what: Given,
     results: str | Path = "results",
@@ -341,6 +367,7 @@ def compare(
 
     """
     from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
+    from seedstudy.decide.looks import race_command, with_looks
     from seedstudy.decide.select import may_be_several, select_by_data
 
     if correction not in CORRECTIONS:
@@ -352,8 +379,43 @@ def compare(
         raise StudyError(_needs_two("compare", by_data[0]))
     rule = rule_for(_flat(_flat(by_data)), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
-    answer = judge(by_data, rule, design=design, rng_seed=rng_seed)
+    answer = with_looks(judge(by_data, rule, design=design, rng_seed=rng_seed), source.studies)
+    answer = replace(answer, race=race_command(answer, [arm.words for arm in asked], source))
     return _with_sources(answer, source, _flat(_flat(by_data)), margin=margin)
+
+
+@public
+def gate(
+    new: Given,
+    baseline: Given,
+    *,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_set: str | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    margin: float = 0.0,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    lower_is_better: bool | None = None,
+) -> GateAnswer:
+    """Say whether a few new seeds, or one, pass the threshold that a baseline sweep sets; for continuous integration.
+
+    `new` and `baseline` as in :func:`compare`. See :func:`seedstudy.testing.assert_not_worse` for tests.
+    """
+    from seedstudy.decide.compare import is_lower_better
+    from seedstudy.decide.gate import judge_gate
+    from seedstudy.decide.select import on_one_eval_set, select_arms
+
+    source = _source(locals())
+    seeds, sweep = (
+        on_one_eval_set(arm, source) for arm in select_arms(_arms((new, baseline), {}, gate, source), source)
+    )
+    if lower_is_better is None:
+        lower_is_better = is_lower_better(sweep.metric, sweep.unit)
+    return judge_gate(seeds, sweep, margin=margin, alpha=alpha, power=power, lower_is_better=lower_is_better)
 
 
 @public
@@ -454,7 +516,7 @@ def race(
     is_repair: bool = False,
     rng_seed: int = 0,
     on_look: Callable[[Race], None] | None = None,
-    say: Say = _say,
+    say: Say = terminal.say,
     **arms: Given,
 ) -> Race:
     """Add seeds, round by round, until the question is decided; or replay a race on results that are there.
@@ -578,20 +640,17 @@ def power(
     from seedstudy.decide import plan
     from seedstudy.decide.given import arms_of
     from seedstudy.decide.select import on_one_eval_set, select_arms, what_was_read
+    from seedstudy.read.metrics import is_accuracy
 
     source = _source(locals())
     is_several = isinstance(pilots, list | tuple) and not any(isinstance(each, int | float) for each in pilots)
     asked = arms_of(pilots if is_several else (pilots,), of="power")
     groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
     spread = plan.spread_of(sd, groups)
-    seconds = [group.train_s for group in groups if group.train_s is not None]
-    hours = None
-    if cost is not None:
-        hours = (plan.gpu_hours_of(cost),) * 2
-    elif seconds and len(seconds) == len(groups):
-        hours = seconds[0] / 3600.0, seconds[-1] / 3600.0
+    of_seed = plan.cost_of(cost, groups)
+    shown_unit = groups[0].unit if groups else "pp" if is_accuracy(metric) and unit != "fraction" else None
     rates = {"power": power, "alpha": alpha}
-    answer = plan.plan_seeds(spread, difference=difference, n=n, margin=margin, gpu_hours_per_seed=hours, **rates)
+    answer = plan.plan_seeds(spread, difference=difference, n=n, margin=margin, cost=of_seed, unit=shown_unit, **rates)
     return replace(answer, left_out=source.left_out, read=what_was_read(groups))
 
 
@@ -758,6 +817,30 @@ def import_files(
     )
 
 
+@public
+def inspect_files(
+    *files: str | Path,
+    eval_sets: str | Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
+) -> Answers[Inspection]:
+    """Say what files are taken for, and write nothing: the role of every column, and the runs that are found.
+
+    See :func:`import_files` for the parameters.
+    """
+    from seedstudy.read.inspect import inspect
+
+    if not files:
+        raise StudyError("import needs files, for example `seedstudy import --dry-run runs.csv`.")
+    source = _source({**locals(), "results": "results"})
+    return Answers(answers=tuple(inspect(str(file), source) for file in files))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluateAnswer:
     """Weights trained elsewhere, evaluated here."""
@@ -790,7 +873,7 @@ def evaluate(
     published: str | Path | None = None,
     results: str | Path = "results",
     study: str = "evaluated",
-    say: Say = _say,
+    say: Say = terminal.say,
 ) -> EvaluateAnswer:
     """Evaluate published or own weights, and add the result to a study.
 
@@ -892,7 +975,7 @@ def cost(
     batch: int = 32,
     repeats: int = 10,
     counts_only: bool = False,
-    say: Say = _say,
+    say: Say = terminal.say,
 ) -> Costs:
     """Count and time networks without training them: parameters, multiply-adds, activations, latency, memory.
 
@@ -958,7 +1041,9 @@ def data_sets() -> Catalogue:
 
 
 @public
-def check_data(name: str, *, data_dir: str | Path | None = None, everything: bool = False, say: Say = _say) -> Check:
+def check_data(
+    name: str, *, data_dir: str | Path | None = None, everything: bool = False, say: Say = terminal.say
+) -> Check:
     """Say which parts of a data set are on disk, what is missing and how to get it.
 
     `everything`: decode every image, which takes minutes for a large data set, and name those that do not decode.

@@ -175,10 +175,10 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
 def read_bytes(path: Path, *, limit: int) -> bytes:
     """Return a file's content; a longer one is damage, and fills no memory."""
     with opened(path) as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise damaged(path, f"longer than {limit:,} bytes")
-    return content
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise damaged(path, f"longer than {limit:,} bytes")
+        return file.read(size)
 
 
 def sha256(path: Path) -> str:

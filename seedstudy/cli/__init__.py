@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from seedstudy import __version__
+from seedstudy import __version__, terminal
 from seedstudy.cli.audit import audit
 from seedstudy.cli.compare import compare
 from seedstudy.cli.import_files import import_files
@@ -21,6 +21,7 @@ from seedstudy.cli.recipes import data_app, recipes_app
 from seedstudy.cli.run import run, trial
 from seedstudy.cli.status import cancel, clean, restore, status
 from seedstudy.cli.summary import fit, summary
+from seedstudy.cli.variance import variance
 from seedstudy.errors import SeedstudyError, missing_extra
 
 app = typer.Typer(
@@ -31,7 +32,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, status, cancel, clean, restore, summary, fit, compare, race, power, audit, evaluate, cost):
+JUDGING = (summary, fit, variance, compare, race, power, audit)
+for command in (run, status, cancel, clean, restore, *JUDGING, evaluate, cost):
     app.command()(command)
 app.command("import")(import_files)
 app.command(hidden=True)(trial)
@@ -41,24 +43,33 @@ app.add_typer(data_app, name="data")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; what goes wrong is one line on stderr and an exit code."""
+    terminal.begin()
     try:
         sys.exit(app(args=arguments, standalone_mode=False))
     except SeedstudyError as error:
-        print(f"seedstudy: {error}", file=sys.stderr)
+        terminal.say(f"seedstudy: {error}")
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         if (missing := missing_extra(error)) is None:
             raise
-        print(f"seedstudy: {missing}", file=sys.stderr)
+        terminal.say(f"seedstudy: {missing}")
         sys.exit(EXIT_USAGE)
-    except (typer.Abort, KeyboardInterrupt):
-        sys.exit(EXIT_INTERRUPTED)
+    except (typer.Abort, KeyboardInterrupt) as error:
+        cause = error.__cause__ or error  # Typer raises Abort from it
+        if str(cause):  # Ctrl-C says nothing
+            terminal.say(f"seedstudy: {cause}")
+        sys.exit(getattr(cause, "exit_code", EXIT_INTERRUPTED))
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # of a path that was given: a name too long, a folder that may not be listed
+        if error.filename is None:
+            raise
+        terminal.say(f"seedstudy: {error.filename}: {error.strerror}; check its name and permissions.")
+        sys.exit(EXIT_USAGE)
     except Exception as error:
         if not hasattr(error, "exit_code") or not hasattr(error, "format_message"):
             raise
-        print(f"seedstudy: {error.format_message()}", file=sys.stderr)  # Typer's own: unknown option and the like
+        terminal.say(f"seedstudy: {error.format_message()}")  # Typer's own: unknown option and the like
         sys.exit(EXIT_USAGE)
 
 

@@ -22,6 +22,9 @@ def import_files(
         str | None, typer.Option("--n-examples", help="Images: 10000, or val=10000,v2=2000 (known for imagenet).")
     ] = None,
     eval_sets: options.EvalSets = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show the role of every column and the runs that are found.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Put trials trained elsewhere into a study.
@@ -31,8 +34,18 @@ def import_files(
     Reads CSV, Parquet, JSON, plain numbers, timm's summary.csv, Lightning's metrics.csv, Hugging Face's
     all_results.json and trainer_state.json, exports of Weights & Biases, and TensorBoard event files.
     """
+    from seedstudy.show.inspection import inspection_tables
     from seedstudy.show.summary import summary_tables
 
+    names = options.eval_names(eval_sets)
+    if dry_run:
+        asked = {name: value for name, value in options.values(where).items() if name not in ("results", "study")}
+        seen = ss.inspect_files(*files, **asked, eval_sets=names)
+        options.print_answer(seen, lambda: inspection_tables(seen), as_json=as_json)
+        for inspection in seen:
+            if inspection.error is not None:
+                raise inspection.error
+        return
     answer = ss.import_files(
         *files,
         **options.values(where),
@@ -40,7 +53,7 @@ def import_files(
         model=model,
         data=data,
         n_examples=n_examples,
-        eval_sets=options.eval_names(eval_sets),
+        eval_sets=names,
     )
     place = f"study {answer.study}, {answer.folder}"
     n = answer.imported

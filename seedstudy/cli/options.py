@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 import seedstudy as ss
+from seedstudy import terminal
 from seedstudy.errors import StudyError, suggest
 
 EXIT_FAILED, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -116,6 +116,9 @@ class Placement:
         typer.Option(help="Seeds of a small model trained side by side: a number (default: 1), or auto (timed)."),
     ] = None
     trials_per_job: Annotated[int | None, typer.Option(help="Trials that one job of a queue trains in turn.")] = None
+    hang_timeout: Annotated[
+        float | None, typer.Option(help="End and train again what shows no progress for so many minutes.")
+    ] = None
     template: Annotated[
         Path | None, typer.Option(help="Slurm: a script that begins each job (#SBATCH lines, modules).")
     ] = None
@@ -216,4 +219,4 @@ def name_left_out(sentences: Sequence[str]) -> None:
 
 def tell(text: str) -> None:
     """Say one line on stderr."""
-    print(text, file=sys.stderr)
+    terminal.say(text)

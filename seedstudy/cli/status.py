@@ -10,6 +10,8 @@ import typer
 
 import seedstudy as ss
 from seedstudy.cli import options
+from seedstudy.errors import SeedstudyError
+from seedstudy.terminal import show_line
 
 if TYPE_CHECKING:
     from seedstudy.engines.status import StudyStatus
@@ -30,9 +32,9 @@ def status(
     if not watch or as_json:
         _print(ss.status(study, results=results), as_json=as_json)
         return
-    from rich.console import Console
+    from seedstudy import terminal
 
-    console = Console()
+    console = terminal.console()
     while True:
         answer = ss.status(study, results=results)
         console.clear()
@@ -61,6 +63,8 @@ def cancel(study: options.StudyArgument = "main", results: options.Results = Pat
         f"study {study}: {done.n_running} running trials asked to stop ({done.n_signalled} of them on this machine), "
         f"{done.n_jobs} jobs taken from the queue; launchers on other machines follow within seconds."
     )
+    if done.problem is not None:
+        raise SeedstudyError(f"jobs may still be in the queue: {done.problem}")
 
 
 def clean(
@@ -79,7 +83,7 @@ def clean(
         options.tell(f"study {study}: nothing to remove.")
         return
     for path, size in files.items():
-        print(f"{path} ({size:,} bytes)")
+        show_line(f"{path} ({size:,} bytes)")
     if not yes:
         typer.confirm(f"Remove these {len(files)} files ({sum(files.values()) / 1e6:.1f} MB)?", abort=True, err=True)
     removed = api.clean(study, results=results, paths=files)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,7 @@ class Cifar10:
         v6 = _read_v6(files["v6_images"], files["v6_labels"]) if {"v6_images", "v6_labels"} <= files.keys() else None
         if files:
             where = {"train": str(files["train"]), "val": str(files["val"])}
-            tables = {split: _read_parquet(files[split]) for split in where}
+            tables = {split: _read_parquet(files[split], n) for split, n in (("train", N_TRAIN), ("val", N_TEST))}
         else:
             progress(f"cifar10: downloading {HUB_ID}")
             tables, where = _download()
@@ -141,17 +142,49 @@ def _find(data_dir: Path, name: str) -> Path | None:
         raise DataError(f"{data_dir}: cannot be read ({error.strerror}); check its permissions") from error
 
 
-def _read_parquet(path: Path, *, only_count: bool = False) -> Any:
-    """Return the PyArrow table of one file, or the number of its rows."""
+LARGEST_TABLE = 2**28
+"""Bytes of a file's columns, unpacked; the larger of CIFAR-10's has 120 million. A small file can say many more."""
+_ROWS_AT_ONCE = 8
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Any]:
+    """Open a Parquet file; whatever it does not allow is a DataError."""
     import pyarrow
     import pyarrow.parquet
 
+    if not path.is_file():
+        raise DataError(f"{path}: not a regular file; move it away")
     try:
         # One ParquetFile, not a dataset: a folder named "train=1" must not become a column.
-        file = pyarrow.parquet.ParquetFile(path)
-        return file.metadata.num_rows if only_count else file.read()
-    except (pyarrow.ArrowException, OSError) as error:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            yield file
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path}: not a readable parquet file ({first_line(error)}); get it again") from error
+
+
+def _read_parquet(path: Path, n_expected: int) -> Any:
+    """Return the PyArrow table of one file; DataError where it has another number of rows, or is not sound."""
+    import pyarrow
+
+    with _parquet(path) as file:
+        about = file.metadata
+        if about.num_rows != n_expected:
+            raise DataError(f"{path}: {about.num_rows:,} rows, expected {n_expected:,}; get the complete file")
+        n_bytes = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
+        batches: list[Any] = []
+        if n_bytes <= LARGEST_TABLE:
+            n_bytes = 0  # a value that repeats is in the file once: its copies are counted as they come
+            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
+                n_bytes += batch.nbytes
+                if n_bytes > LARGEST_TABLE:
+                    break
+                batches.append(batch)
+        if n_bytes > LARGEST_TABLE:
+            raise DataError(f"{path}: its columns have more than {LARGEST_TABLE:,} bytes; use the original file")
+        table = pyarrow.Table.from_batches(batches, schema=file.schema_arrow)
+        table.validate(full=True)
+        return table
 
 
 def _download() -> tuple[dict[str, Any], dict[str, str]]:
@@ -308,9 +341,10 @@ def _finding(
         if n_expected is None:
             n_rows, *_ = [len(_read_array(path)) for path in paths]
             return Finding(part=part, status="found", where=where, note=f"{n_rows:,} rows")
-        n_rows = _read_parquet(paths[0], only_count=True)
+        with _parquet(paths[0]) as file:
+            n_rows = file.metadata.num_rows
         if decode is not None:
-            encoded, _ = _columns(_read_parquet(paths[0]), where, n_expected)
+            encoded, _ = _columns(_read_parquet(paths[0], n_expected), where, n_expected)
             _decode({part: encoded}, {part: where}, decode)
     except DataError as error:
         return Finding(part=part, status="damaged", where=where, note=str(error))

@@ -9,10 +9,12 @@ import gzip
 import io
 import os
 import stat
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,10 +102,18 @@ CONTENT = ("sizes", "names")
 """What identifies images, whatever files hold them; part of a data set's fingerprint."""
 
 
-def decoded(content: bytes) -> tuple[Image, str]:
-    """Return an image in RGB and the mode it was stored in; ValueError with the reason where it does not decode."""
+@cache
+def _pillow() -> Any:
+    """Return Pillow's module, without its warning of many pixels: more than :data:`LARGEST_AREA` are an error here."""
     from PIL import Image
 
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    return Image
+
+
+def decoded(content: bytes) -> tuple[Image, str]:
+    """Return an image in RGB and the mode it was stored in; ValueError with the reason where it does not decode."""
+    Image = _pillow()
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > LARGEST_AREA:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress
 from seedstudy.data.encoded import Decoded, EncodedImages, decode_many, unpacked
 from seedstudy.data.finding import EMPTY, Entry, LeftOut, encoded_images, entries, hub_entries, stamp
-from seedstudy.errors import DataError, printable, suggest
+from seedstudy.errors import DataError, StoreError, first_line, printable, suggest
+from seedstudy.files import LARGEST_TOML, read_bytes
 from seedstudy.recipes.scaling import IMAGENET_N_TRAIN
 
 Split = tuple[EncodedImages, NDArray[np.int64]]
@@ -115,7 +116,10 @@ def _declared(data_dir: Path | None) -> tuple[str, ...]:
     path = None if data_dir is None else data_dir / "classes.txt"
     if path is None or not path.is_file():
         return synsets()
-    names = path.read_text(encoding="utf-8").split()
+    try:
+        names = read_bytes(path, limit=LARGEST_TOML).decode().split()
+    except (StoreError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a list of classes ({first_line(error)}); write one synset a line") from error
     known = set(synsets())
     for name in names:
         if name not in known:

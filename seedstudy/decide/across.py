@@ -11,9 +11,10 @@ from seedstudy.decide.compare import Answer, Comparisons, judge_pairs
 from seedstudy.decide.select import by_eval_set, moments_of
 from seedstudy.decide.summary import DEFAULT_RNG_SEED
 from seedstudy.decide.verdict import Rule
-from seedstudy.document import FLAT, fields_of, shown_as
+from seedstudy.document import FLAT, ends, fields_of, finite, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.stats.across import Combined, Ranking, combine_differences, rank_recipes
+from seedstudy.stats.result import Estimate
 from seedstudy.study.group import Group, Readings
 
 
@@ -29,12 +30,22 @@ class CombinedAnswer:
     pooled: Combined | None = field(metadata=FLAT)
     """None below three data sets: they are read one by one."""
 
+    @property
+    def leave_one_out(self) -> Mapping[str, Estimate]:
+        """Data set -> the mean difference without it; empty below four data sets."""
+        left = self.pooled.leave_one_out if self.pooled else ()
+        return dict(zip(self.data_sets, left, strict=False))
+
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of ``"across_data"``."""
         entry = fields_of(self)
         if "difference_ci" in entry:
             entry["ci"] = entry.pop("difference_ci")
             entry["new_data_set"] = entry.pop("new_data_set_ci")
+            entry["leave_one_out"] = [
+                {"without": name, "difference": finite(left.value), "ci": ends(left)}
+                for name, left in self.leave_one_out.items()
+            ]
         return entry
 
 
@@ -117,13 +128,14 @@ def _names(arms: Sequence[Sequence[Group]]) -> list[str]:
 
 def _pooled(names: tuple[str, str], eval_set: str, of_pair: Sequence[Answer], level: float) -> CombinedAnswer:
     usable = [answer for answer in of_pair if answer.comparison.se > 0.0]
-    differences, errors = [x.comparison.difference for x in usable], [x.comparison.se for x in usable]
+    differences = [x.comparison.difference for x in usable]
+    errors, dfs = [x.comparison.se for x in usable], [x.comparison.df for x in usable]
     return CombinedAnswer(
         a=names[0],
         b=names[1],
         eval_set=eval_set,
         unit=of_pair[0].a.unit if of_pair else None,
-        pooled=combine_differences(differences, errors, level=level) if len(usable) >= 3 else None,
+        pooled=combine_differences(differences, errors, dfs, level=level) if len(usable) >= 3 else None,
         data_sets=tuple(str(answer.a.data) for answer in usable),
     )
 

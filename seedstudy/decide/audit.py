@@ -108,6 +108,11 @@ class Audit:
         """Whether the difference exceeds seed noise."""
         return pair.p_adjusted < self.alpha
 
+    def closest(self, pairs: Sequence[CellPair], most: int) -> list[CellPair]:
+        """Return those pairs that exceed seed noise by least; where they do, larger differences do too."""
+        decided = [pair for pair in pairs if self.is_decided(pair)]
+        return sorted(decided, key=lambda pair: (-pair.p_adjusted, abs(pair.difference)))[:most]
+
     def counts(self, pairs: Sequence[CellPair]) -> dict[str, int]:
         """Return how many pairs there are, how many are decided, and how many would be if none were adjusted."""
         return {

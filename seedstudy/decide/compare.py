@@ -18,6 +18,7 @@ import numpy as np
 
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.decide.answers import Answers
+from seedstudy.decide.looks import Looks
 from seedstudy.decide.rounding import Rounding, rounding_of
 from seedstudy.decide.select import by_eval_set, moments_of
 from seedstudy.decide.summary import DEFAULT_RNG_SEED, doubts_of
@@ -84,6 +85,8 @@ class Answer:
     """What the printed digits leave open; None where the numbers are exact, or fine enough."""
     p_value_if_standard_error: float | None = None
     """p-value if published ± were standard errors; None where all seeds are known."""
+    looks: Looks | None = field(default=None, metadata=HIDDEN)
+    """What was seen of this pair before, with fewer seeds; None where nothing is remembered."""
 
     @property
     def means(self) -> tuple[Estimate, Estimate]:
@@ -136,6 +139,7 @@ class Answer:
             "paired": c.paired,
             "prob_b_better_ci": None,  # where there is no such estimate
             **fields_of(self),
+            **({} if self.looks is None else self.looks.to_dict()),
             "details": document(self.details),
             "warnings": list(dict.fromkeys((*self.warnings, *self.doubts, *c.hedges_g.warnings))),
         }
@@ -159,6 +163,8 @@ class Comparisons(Answers[Answer]):
     """One sentence per study whose rule was declared after it had results; none where the margin was given."""
     read: Readings = NOTHING_READ
     """What was read from each file."""
+    race: str | None = None
+    """The command that looks again with error control over all looks; None where there is none to give."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``compare --json``."""
@@ -167,6 +173,7 @@ class Comparisons(Answers[Answer]):
             "comparisons": document(self.answers),
             **({"overall": [{"a": a, "b": b, **fields_of(v)} for (a, b), v in together.items()]} if together else {}),
             **({"letters": document(self.letters)} if self.letters else {}),
+            "race": self.race,
             "left_out": list(self.left_out),
             "late_rules": list(self.late_rules),
             "read": self.read.to_dict(),

@@ -14,8 +14,8 @@ from seedstudy.decide.select import moments_of
 from seedstudy.document import FLAT, HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StatisticsError, StudyError
 from seedstudy.read.published import gpu_hours, reference_stds
+from seedstudy.stats.power import MOST_SEEDS as MOST_SEEDS
 from seedstudy.stats.power import (
-    MOST_SEEDS,
     detectable_difference,
     difference_power,
     equivalence_power,
@@ -58,6 +58,16 @@ class Spread:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What a seed costs."""
+
+    hours_per_seed: tuple[float, float]
+    """Of A and of B."""
+    device: str | None
+    """Product name of the device on which that was measured; None for GPU-hours that were given."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PowerPlan:
     """An answer about a two-arm comparison by Welch's test, or by two one-sided ones for a margin."""
 
@@ -73,19 +83,21 @@ class PowerPlan:
     margin: float | None
     band: tuple[float | None, float | None] | None
     """The answer at the lower and the upper limit of the std; None for a given std."""
-    gpu_hours_per_seed: tuple[float, float] | None
+    cost: Cost | None = field(metadata=HIDDEN)
     warnings: tuple[str, ...]
+    unit: str | None = None
+    """``pp`` where std, difference and margin are percentage points; None: the metric's own, or not known."""
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial of the pilots, which the std does not include."""
     read: Readings = NOTHING_READ
     """What was read from each file."""
 
     @property
-    def gpu_hours(self) -> float | None:
-        """Cost of both arms."""
-        if self.gpu_hours_per_seed is None or self.n_per_arm is None:
+    def hours(self) -> float | None:
+        """Cost of both arms, trials one after the other; None where a seed's is not known."""
+        if self.cost is None or self.n_per_arm is None:
             return None
-        return self.n_per_arm * sum(self.gpu_hours_per_seed)
+        return self.n_per_arm * sum(self.cost.hours_per_seed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``power --json``."""
@@ -95,7 +107,10 @@ class PowerPlan:
             "method": "welch" if self.margin is None else "two one-sided welch tests",
             "sd_n": None if spread.n_a is None else [spread.n_a, spread.n_b],
             "sd_band": document(spread.band),
-            "gpu_hours": self.gpu_hours,
+            "gpu_hours": self.hours if self.cost is not None and self.cost.device is None else None,
+            "hours": self.hours,
+            "hours_per_seed": None if self.cost is None else list(self.cost.hours_per_seed),
+            "device": None if self.cost is None else self.cost.device,
         }
 
 
@@ -155,6 +170,18 @@ def gpu_hours_of(cost: float | str) -> float:
         ) from None
 
 
+def cost_of(given: float | str | None, pilots: Sequence[Group]) -> Cost | None:
+    """Return what a seed costs: as given in GPU-hours, or as measured in the pilots' studies on one type of device."""
+    if given is not None:
+        return Cost(hours_per_seed=(gpu_hours_of(given),) * 2, device=None)
+    seconds = [pilot.train_s for pilot in pilots if pilot.train_s]
+    devices = {pilot.device for pilot in pilots}
+    if not seconds or len(seconds) < len(pilots) or len(devices) > 1:
+        return None
+    device = devices.pop()
+    return Cost(hours_per_seed=(seconds[0] / 3600, seconds[-1] / 3600), device=device) if device else None
+
+
 def plan_seeds(
     spread: Spread,
     *,
@@ -163,7 +190,8 @@ def plan_seeds(
     power: float = 0.8,
     alpha: float = 0.05,
     margin: float | None = None,
-    gpu_hours_per_seed: tuple[float, float] | None = None,
+    cost: Cost | None = None,
+    unit: str | None = None,
 ) -> PowerPlan:
     """Plan a comparison of two recipes; the parameters are those of :func:`seedstudy.power`.
 
@@ -226,7 +254,8 @@ def plan_seeds(
         power=reached,
         margin=margin,
         band=None if spread.band is None else (solve(*spread.ends(0)), solve(*spread.ends(1))),
-        gpu_hours_per_seed=gpu_hours_per_seed,
+        cost=cost,
+        unit=unit,
         warnings=tuple(_warnings(size, n_found, spread, margin, alpha)),
     )
 

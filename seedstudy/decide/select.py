@@ -65,6 +65,26 @@ class Source(Request):
             self._trials[folder] = self.scans[folder].trials.with_columns(margin)
         return self._trials[folder]
 
+    def predictions(self, group: Group) -> Iterator[pl.DataFrame]:
+        """Yield for each trial of a group its ``example_id``, ``is_correct``, ``predicted`` and ``confidence``.
+
+        One row per image of the group's eval set, by ``example_id``. StudyError where the group's trials are of no
+        study that was read.
+        """
+        folders = [folder for folder, trials in self._trials.items() if group.trial_ids[0] in trials["trial_id"]]
+        if not folders:
+            raise StudyError(f"{group.label}: the predictions are in the study's folder: name the study instead.")
+        store = open_study(folders[0].parent, folders[0].name)
+        is_correct = pl.col("labels").list.contains(pl.col("predicted")).alias("is_correct")
+        for trial_id in group.trial_ids:
+            images = store.predictions(trial_id).filter(pl.col("eval_set") == group.eval_set)
+            yield images.select("example_id", is_correct, "predicted", "confidence").sort("example_id")
+
+    @property
+    def studies(self) -> dict[str, Path]:
+        """Every study that was read, by the name that its groups have as their origin, and its folder."""
+        return {_name_of(folder, self): folder for folder in self.scans}
+
     @property
     def late_rules(self) -> tuple[str, ...]:
         """One sentence per study that was read and whose rule was declared after it had results."""
@@ -167,7 +187,11 @@ def _called(label: str, groups: list[Group]) -> list[Group]:
 
 
 def with_distinct_labels(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
-    """Return the arms with longer labels where files in different folders, or studies, have recipes of one name."""
+    """Return the arms with longer labels where data sets, files in different folders or studies share a name."""
+    of_label: dict[str, set[str | None]] = defaultdict(set)
+    for group in chain.from_iterable(arms):
+        of_label[group.label].add(group.data)
+    arms = [[replace(g, label=_on(g)) if len(of_label[g.label]) > 1 else g for g in arm] for arm in arms]
     origins: dict[str, set[str]] = defaultdict(set)
     for group in chain.from_iterable(arms):
         origins[group.label] |= {group.origin} - {""}
@@ -264,11 +288,15 @@ def _groups(arm: Arm, source: Source) -> list[Group]:
 
 
 def _of_study(folder: Path, recipe: str, source: Source) -> list[Group]:
-    name = folder.name if folder.parent == source.results else str(folder)
+    name = _name_of(folder, source)
     groups = groups_of_trials(source.trials(folder), source)
     if recipe:
         groups = _matching(groups, recipe, f'study "{name}"')
     return [replace(group, origin=name) for group in groups]
+
+
+def _name_of(folder: Path, source: Source) -> str:
+    return folder.name if folder.parent == source.results else str(folder)
 
 
 def _study_folder(words: str) -> tuple[Path, str] | None:
@@ -408,11 +436,19 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     step=100.0 / of_set["n_examples"][0] if of_set["n_examples"].n_unique() == 1 else None,
                     pool_key=str(key),
                     recipe_id=str(recipe_id),
+                    trial_ids=tuple(of_set["trial_id"]),
                     train_s=None if of_set["train_s"].null_count() else float(of_set["train_s"].to_numpy().mean()),
+                    device=_the_one(of_set, "device"),
                     declared_margin=of_set[_MARGIN][0] if declared else None,
                 )
             )
     return sorted(groups, key=lambda group: (group.data or "", group.model or "", group.recipe, group.pool_key))
+
+
+def _the_one(rows: pl.DataFrame, column: str) -> str | None:
+    """Return the value that all rows share; None where they differ, or where the frame has no such column."""
+    found = rows[column].unique().to_list() if column in rows.columns else []
+    return str(found[0]) if len(found) == 1 and found[0] is not None else None
 
 
 def _eval_sets(finished: pl.DataFrame, source: Source) -> list[str]:

@@ -11,7 +11,7 @@ from seedstudy.decide.more_seeds import MOST_SEEDS, MoreSeeds, more_seeds
 from seedstudy.document import FLAT, shown_as
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.compare import Comparison
-from seedstudy.stats.doubt import Claim, safe_p, sizes_differ
+from seedstudy.stats.doubt import Claim, safe_p
 from seedstudy.stats.result import Estimate, decimals_of, p_equals
 from seedstudy.stats.sample import check_level, check_margin
 from seedstudy.stats.welch import TDistance, equivalence_p, two_sided_p
@@ -283,11 +283,11 @@ class _Case:
         safe = safe_p(c.n_a, c.n_b, alpha=self.rule.alpha, claim=claim, paired=c.paired)
         if p < safe:
             return ""
-        is_unequal = sizes_differ(c.n_a, c.n_b)
-        shapes = "skewed, or vary more in the smaller arm" if is_unequal else "skewed in opposite directions"
+        shapes = "seeds are skewed against each other, or spread differently"
+        shapes = "the differences between pairs are skewed" if c.paired else shapes
         holds = f"only p < {safe:.2g} would hold even then" if safe > 0.0 else "no p would be small enough then"
         return (
-            BORDERLINE + f"{_counts(c)} seeds cannot show whether seeds are {shapes}; {holds}, and here {p_equals(p)}: "
+            BORDERLINE + f"{_counts(c)} seeds cannot show whether {shapes}; {holds}, and here {p_equals(p)}: "
             "train more seeds before relying on it"
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from seedstudy import data as datasets
 from seedstudy.data.base import DataInfo, Dataset
 from seedstudy.engines import local
+from seedstudy.engines.interrupt import in_order
 from seedstudy.engines.local import LocalEngine
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
@@ -27,6 +28,7 @@ MOST_SET_ASIDE = 3
 """Damaged results that one `run` sets aside without being asked: a flipped bit is rare, and a faulty disk is not."""
 
 
+@in_order()
 def run(
     study: Study,
     *,
@@ -50,8 +52,9 @@ def run(
     """
     if is_detached and study.placement.engine != "slurm":
         raise StudyError("--detach: only the jobs of --engine slurm keep running without this process.")
-    resolved = resolve(study, data_dir=data_dir, cache_dir=cache_dir, say=say)
     store = Store(results, study.name)
+    cancel_mark = store.cancel_mark()
+    resolved = resolve(study, data_dir=data_dir, cache_dir=cache_dir, say=say)
     scan = train(
         store,
         study,
@@ -60,9 +63,11 @@ def run(
         is_retry=is_retry,
         is_repair=is_repair,
         is_detached=is_detached,
+        cancel_mark=cancel_mark,
         say=say,
     )
-    return {trial.trial_id: scan.states[trial.trial_id] for trial in resolved.trials}, scan
+    ids = [trial.trial_id for trial in resolved.trials]  # of which somebody may have removed some
+    return {trial_id: scan.states[trial_id] for trial_id in ids if trial_id in scan.states}, scan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,12 +160,16 @@ def train(
     is_retry: bool,
     is_repair: bool = False,
     is_detached: bool = False,
+    cancel_mark: int | None = None,
     say: Say,
 ) -> Scan:
     """Train the missing trials of a study, of which ``scan`` is the present state; returns its state afterwards.
 
     Shows live progress on stderr. Nothing is written before a worker has confirmed that every model can be trained.
+    ``cancel_mark`` is the study's when the command began: one that has changed since means that it was cancelled
+    meanwhile. None: this is the beginning.
     """
+    cancel_mark = store.cancel_mark() if cancel_mark is None else cancel_mark
     by_id = {trial.trial_id: trial for trial in resolved.trials}
     missing = _missing(store, list(by_id), scan, is_retry=is_retry, is_repair=is_repair, say=say)
     if not missing:
@@ -177,6 +186,8 @@ def train(
             engine.check(trials, resolved.n_classes, resolved.n_train)
         else:
             local.check(store, trials, resolved.n_classes, resolved.n_train)
+        if store.cancel_mark() != cancel_mark:
+            raise Cancelled
         _declare(store, study, say)
         store.plan(study, resolved.trials)
         if is_detached:
@@ -184,7 +195,9 @@ def train(
             engine.submit([trial_id for trial_id in missing if trial_id not in held])
         else:
             with progress:
-                watch(engine, store, missing, progress)
+                timeout = study.placement.hang_timeout
+                timeout_s = None if timeout is None else 60 * timeout
+                watch(engine, store, missing, progress, cancel_mark=cancel_mark, hang_timeout_s=timeout_s)
     except (KeyboardInterrupt, Cancelled) as error:
         n_done = sum(store.has_result(trial_id) for trial_id in by_id)
         what = "cancelled" if isinstance(error, Cancelled) else "interrupted"
@@ -192,7 +205,7 @@ def train(
         if engine.outlives_launcher and what == "interrupted":
             rest = "its jobs go on: `seedstudy status` shows them, `seedstudy cancel` ends them"
         say(f"{what}: {n_done} of {len(by_id)} trials are finished and safe; {rest}.")
-        raise KeyboardInterrupt from None
+        raise (error if isinstance(error, KeyboardInterrupt) else KeyboardInterrupt()) from None
     finally:
         if not engine.outlives_launcher:
             engine.cancel()

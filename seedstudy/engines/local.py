@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,13 +17,16 @@ from seedstudy import machine
 from seedstudy.engines.watch import Say
 from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, fair_shares, kind_of
 from seedstudy.errors import SeedstudyError, StudyError
-from seedstudy.store.lease import JOB
+from seedstudy.store.lease import JOB, Holder
 from seedstudy.store.store import Store
 from seedstudy.study.placement import LOADERS, Placement
 from seedstudy.study.trial import Trial
 
 STOP_WAIT_S = 30.0
 """Time for a worker to end its update and write its state before it is killed."""
+
+_SAID = "seedstudy: "
+"""Begins the line by which the command line says what is wrong with the input."""
 
 _MAX_ARGUMENTS = 1000
 """Trials named in one command line, whose length the kernel limits; a further command names the others."""
@@ -80,6 +84,11 @@ class Worker:
     def exit_code(self) -> int | None:
         return self._process.poll()
 
+    def kill(self) -> None:
+        """End the worker at once, with all the processes it has started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
     def stop(self) -> None:
         """Let the worker stop after its current update."""
         with suppress(BrokenPipeError):
@@ -91,17 +100,27 @@ class Worker:
         try:
             self._process.wait(STOP_WAIT_S)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            self._process.kill()
+            self.kill()
             self._process.wait()
         self._stdout.close()
         self._log.close()
 
     def ending(self) -> str:
         """Return the exit status and the last line of stderr."""
-        code = self._process.wait()
+        lines = self._lines()
+        return f"exit status {self._process.wait()}, {lines[-1] if lines else 'nothing on stderr'}"
+
+    def complaint(self) -> str | None:
+        """Return what the worker said of the input or the results folder, where it ended because of that.
+
+        Several processes say it through torchrun, which ends with 1 whatever they ended with.
+        """
+        return complaint_in("\n".join(self._lines())) if self._process.wait() in (EXIT_USAGE, 1) else None
+
+    def _lines(self) -> list[str]:
+        self._process.wait()
         self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return f"exit status {code}, {lines[-1] if lines else 'nothing on stderr'}"
+        return self._log.read().decode(errors="replace").strip().splitlines()
 
 
 def check(store: Store, trials: Iterable[Trial], n_classes: int, n_train: int) -> None:
@@ -166,18 +185,29 @@ class LocalEngine:
             worker.end()
         self._workers = {}
 
+    def withdrawn(self) -> set[str]:
+        return set()  # there is no queue
+
+    def end(self, trial_id: str) -> None:
+        holder = self._store.holder(trial_id)
+        for worker in self._workers.values():
+            if holder is not None and holder.job == worker.job:
+                worker.kill()
+
     def _handle_exit(self, slot: int, worker: Worker, code: int) -> None:
         """Start another worker in the slot where trials are left for it."""
-        ending, trial_id = worker.ending(), self._trial_of(worker)
+        ending, complaint, held = worker.ending(), worker.complaint(), self._held_by(worker)
         worker.end()
-        if code == EXIT_USAGE:
-            raise SeedstudyError(ending.partition("seedstudy: ")[2] or ending)
+        if complaint is not None or code == EXIT_USAGE:
+            raise SeedstudyError(complaint or ending)
         if code in (EXIT_OK, EXIT_FAILED):
             if self._n_named.get(slot, len(self._trial_ids)) < len(self._trial_ids):
                 self._assign(slot)
-        elif trial_id is not None:
-            if code != EXIT_STOPPED:
+            return
+        for trial_id, holder in held.items():
+            if not holder.is_released and not self._store.has_ended(trial_id):
                 self._say(f"{trial_id}: its worker died ({ending}); trying again")
+        if held:
             self._n_named.pop(slot, None)
             self._assign(slot)
         elif code != EXIT_STOPPED:
@@ -203,13 +233,10 @@ class LocalEngine:
         command = trial_command(self._store, trial_ids, self._prepared, self._placement)
         return Worker(command, {**self._environments[slot], JOB: job})
 
-    def _trial_of(self, worker: Worker) -> str | None:
-        """Return the unfinished trial that a dead worker held last, if any."""
-        for trial_id in self._trial_ids:
-            holder = self._store.holder(trial_id)
-            if holder is not None and holder.job == worker.job and not self._store.has_ended(trial_id):
-                return trial_id
-        return None
+    def _held_by(self, worker: Worker) -> dict[str, Holder]:
+        """Return the trials that a worker was the last to hold."""
+        holders = {trial_id: self._store.holder(trial_id) for trial_id in self._trial_ids}
+        return {trial_id: holder for trial_id, holder in holders.items() if holder and holder.job == worker.job}
 
 
 # --- what every engine runs -----------------------------------------------------------------------------
@@ -223,6 +250,12 @@ def trial_command(store: Store, trial_ids: Sequence[str], prepared: Path | None,
     options = [] if prepared is None else ["--prepared", str(prepared.absolute())]
     options += ["--stack", "auto" if placement.stack is None else str(placement.stack)]
     return [*python, "seedstudy", "trial", str(store.root.absolute()), *trial_ids, *options]
+
+
+def complaint_in(text: str) -> str | None:
+    """Return what the command that trains says of the input or the results folder, from what it has printed."""
+    said = [line.removeprefix(_SAID) for line in text.splitlines() if line.startswith(_SAID)]
+    return said[-1] if said else None
 
 
 def cpu_environment(cores: int) -> dict[str, str]:

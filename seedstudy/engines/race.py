@@ -12,6 +12,7 @@ import numpy as np
 
 from seedstudy.data import info
 from seedstudy.decide.race import Race, RaceRule, replay
+from seedstudy.engines.interrupt import in_order
 from seedstudy.engines.launch import ResolvedStudy, resolve, train
 from seedstudy.engines.watch import Say
 from seedstudy.errors import SeedstudyError, StudyError, TrialFailed, suggest
@@ -39,6 +40,7 @@ def arms_of(names: Sequence[str], study: Study) -> dict[str, Study]:
     return arms
 
 
+@in_order()
 def race(
     arms: Mapping[str, Study],
     given: Mapping[str, Any],
@@ -65,6 +67,7 @@ def race(
     TrialFailed where a trial has no result: a race skips no seed.
     """
     store = Store(results, next(iter(arms.values())).name)
+    cancel_mark = store.cancel_mark()
     rule = _rule(store, tuple(arms), given, eval_set, target)
     seeds = tuple(range(rule.plan.most))
     resolved = {
@@ -84,7 +87,16 @@ def race(
         needed.sort(key=lambda trial: trial.seed)  # recipes in turn
         round_ = replace(resolved[rule.arms[0]], trials=tuple(needed))
         try:
-            scan = train(store, study, round_, scan, is_retry=is_retry, is_repair=is_repair, say=say)
+            scan = train(
+                store,
+                study,
+                round_,
+                scan,
+                is_retry=is_retry,
+                is_repair=is_repair,
+                cancel_mark=cancel_mark,
+                say=say,
+            )
         except SeedstudyError:
             if not store.trial_ids():
                 store.withdraw_race()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seedstudy.engines.local import STOP_WAIT_S, cpu_environment, trial_command
+from seedstudy.engines.local import STOP_WAIT_S, complaint_in, cpu_environment, trial_command
 from seedstudy.engines.watch import Say
-from seedstudy.engines.worker import MAX_ATTEMPTS
-from seedstudy.errors import require_extra
+from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, MAX_ATTEMPTS
+from seedstudy.errors import SeedstudyError, first_line, require_extra
 from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store
 from seedstudy.study.placement import Placement
+
+_MOST_WORDS = 10_000
+"""Bytes of a command's stderr that come back to the launcher."""
 
 
 class RayEngine:
@@ -51,10 +56,25 @@ class RayEngine:
             for task in ended:
                 ids = self._tasks.pop(task)
                 try:
-                    self._ray.get(task)
+                    code, words = self._ray.get(task)
                 except self._ray.exceptions.RayError as error:
-                    self._say(f"{', '.join(ids)}: {str(error).splitlines()[0]}")
+                    self._say(f"{', '.join(ids)}: {first_line(error)}")
+                    continue
+                if code in (EXIT_USAGE, 1) and (complaint := complaint_in(words)):
+                    raise SeedstudyError(complaint)
+                unfinished = [trial_id for trial_id in ids if not self._store.has_ended(trial_id)]
+                if unfinished and code not in (EXIT_OK, EXIT_FAILED, EXIT_STOPPED):
+                    last = (words.splitlines() or ["nothing on stderr"])[-1]
+                    self._say(f"{', '.join(unfinished)}: its worker died (exit status {code}, {last})")
         return {trial_id for ids in self._tasks.values() for trial_id in ids}
+
+    def withdrawn(self) -> set[str]:
+        return set()  # a task that is cancelled elsewhere looks like any lost one
+
+    def end(self, trial_id: str) -> None:
+        for task, ids in self._tasks.items():
+            if trial_id in ids:
+                self._ray.cancel(task)
 
     def cancel(self) -> None:
         for task in self._tasks:
@@ -64,18 +84,30 @@ class RayEngine:
         self._tasks = {}
 
 
-def _run(command: Sequence[str], environment: dict[str, str]) -> int:
-    """Run a command on a machine of the cluster; if Ray's process dies, the command sees its stdin end and stops."""
+def _run(command: Sequence[str], environment: dict[str, str]) -> tuple[int, str]:
+    """Run a command on a machine of the cluster; returns its exit status and the end of its stderr.
+
+    If Ray's process dies, the command sees its stdin end and stops.
+    """
     import ray
 
     job = f"ray:{ray.get_runtime_context().get_task_id()}"
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **environment, JOB: job})
-    assert process.stdin is not None
-    try:
-        return process.wait()
-    finally:
-        process.stdin.close()
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, **environment, JOB: job},
+            start_new_session=True,  # ended with all that it has started
+        )
+        assert process.stdin is not None
         try:
-            process.wait(STOP_WAIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
+            code = process.wait()
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(STOP_WAIT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+        log.seek(max(0, log.seek(0, os.SEEK_END) - _MOST_WORDS))
+        return code, log.read().decode(errors="replace")

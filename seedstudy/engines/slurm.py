@@ -5,20 +5,25 @@ Only sbatch, squeue, scancel and scontrol are called; no accounting database is 
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from seedstudy.engines.local import cpu_environment, trial_command
+from seedstudy.engines.local import complaint_in, cpu_environment, trial_command
 from seedstudy.engines.watch import Say
+from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE
 from seedstudy.errors import SeedstudyError, StudyError
+from seedstudy.files import writing
 from seedstudy.store.store import Store
 from seedstudy.study.placement import Placement
 
 _CALL_TIMEOUT_S = 60.0
 _SECONDS_TO_STOP = 120
 """Before the time limit, when Slurm sends the signal to stop."""
+_SHORTEST_S = 2 * _SECONDS_TO_STOP
+"""Under a shorter limit, a task would be asked to stop as soon as it has begun, and ask for another turn, for ever."""
 
 _GONE = (
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"),
@@ -38,7 +43,11 @@ class SlurmEngine:
         self._store, self._placement, self._prepared, self._say = store, placement, prepared, say
         self._header = _header(placement.template)
         self._jobs = store.jobs("slurm")
-        self._held: set[str] = set()
+        # Until the queue has answered, it may have all of them: to submit them again would be the mistake.
+        self._held = {trial_id for array in self._jobs.values() for task in array for trial_id in task}
+        self._seen: set[str] = set()
+        """Tasks that this launcher has submitted, or seen in the queue."""
+        self._withdrawn: set[str] = set()
 
     def submit(self, trial_ids: Sequence[str]) -> None:
         size = self._placement.trials_per_job
@@ -47,8 +56,15 @@ class SlurmEngine:
         for start in range(0, len(tasks), limit):
             array = [list(task) for task in tasks[start : start + limit]]
             job = _call(["sbatch", *self._options(len(array))], stdin=self._script(array)).strip().partition(";")[0]
-            self._store.record_job(job, "slurm", array)
+            try:
+                _check_time_limit(job)
+                self._store.record_job(job, "slurm", array)
+            except SeedstudyError:
+                cancel([job])
+                raise
             self._jobs[job] = array
+            self._seen.update(f"{job}_{i}" for i in range(len(array)))
+            self._held.update(trial_id for task in array for trial_id in task)
             self._say(f"slurm job {job}: {len(array)} tasks")
 
     def poll(self) -> set[str]:
@@ -56,21 +72,56 @@ class SlurmEngine:
         if not self._jobs:
             return set()
         try:
-            listed = _call(["squeue", "-h", "-r", "-t", "all", "-j", ",".join(self._jobs), "-o", "%i|%T|%r"])
+            listed = _squeue(self._jobs, "JobArrayID", "State", "exit_code")
         except SeedstudyError as error:
             if "Invalid job id" not in str(error):
                 self._say(f"{error} Asking again.")
                 return self._held
-            listed = ""  # the only job is so old that Slurm has forgotten it
-        states = {task: state for task, state, _ in (line.split("|", 2) for line in listed.splitlines())}
+            listed = []  # the only job is so old that Slurm has forgotten it
+        states = {task: (state, status) for task, state, status in listed}
         self._held = set()
         for job, array in list(self._jobs.items()):
-            alive = [i for i in range(len(array)) if states.get(f"{job}_{i}", "COMPLETED") not in _GONE]
-            self._held.update(trial_id for i in alive for trial_id in array[i])
-            if not alive:
+            is_alive = False
+            for i, trial_ids in enumerate(array):
+                task = f"{job}_{i}"
+                state, status = states.get(task, ("COMPLETED", "0"))
+                if state not in _GONE:
+                    is_alive = True
+                    self._seen.add(task)
+                    self._held.update(trial_ids)
+                elif task in self._seen:  # what ended before this launcher began is submitted again without a word
+                    self._seen.remove(task)
+                    self._note_end(task, trial_ids, state, status)
+            if not is_alive:
                 self._store.remove_job(job)
                 del self._jobs[job]
         return self._held
+
+    def _note_end(self, task: str, trial_ids: Sequence[str], state: str, status: str) -> None:
+        """Say why a task ended before its trials did; one that a person cancelled is not submitted again."""
+        unfinished = [trial_id for trial_id in trial_ids if not self._store.has_ended(trial_id)]
+        if state == "CANCELLED":
+            self._withdrawn.update(unfinished)
+            return
+        log = self._store.root / "logs" / f"slurm-{task}.txt"
+        code = os.waitstatus_to_exitcode(int(status)) if status.isdecimal() else None
+        if code == EXIT_USAGE and (complaint := complaint_in(_text_of(log))):
+            raise SeedstudyError(complaint)
+        if unfinished and code not in (EXIT_OK, EXIT_FAILED, EXIT_STOPPED):
+            how = state.lower() if code is None else f"{state.lower()}, exit status {code}"
+            self._say(f"slurm task {task}: {how}, without a result of {', '.join(unfinished)}; see {log}")
+
+    def withdrawn(self) -> set[str]:
+        return self._withdrawn
+
+    def end(self, trial_id: str) -> None:
+        holder = self._store.holder(trial_id)
+        task = "" if holder is None else holder.job.removeprefix("slurm:")
+        if task.partition("_")[0] in self._jobs:
+            try:
+                _call(["scontrol", "requeue", "--", task])  # it kills the task first
+            except SeedstudyError as error:
+                self._say(str(error))
 
     def cancel(self) -> None:
         if self._jobs:
@@ -79,7 +130,8 @@ class SlurmEngine:
     def _options(self, n_tasks: int) -> list[str]:
         placement = self._placement
         logs = self._store.root / "logs"
-        logs.mkdir(exist_ok=True)
+        with writing(logs):
+            logs.mkdir(exist_ok=True)
         at_a_time = "" if placement.workers is None else f"%{placement.workers}"
         # torchrun passes on SIGTERM, but not SIGUSR1
         signal = "USR1" if placement.processes == 1 else "TERM"
@@ -111,7 +163,47 @@ class SlurmEngine:
 
 def cancel(jobs: Iterable[str]) -> None:
     """Take jobs from the queue; running ones receive SIGTERM."""
-    _call(["scancel", *jobs])
+    _call(["scancel", "--", *jobs])
+
+
+def _squeue(jobs: Iterable[str], *columns: str) -> list[list[str]]:
+    """Ask for every task of some jobs, also of those that ended a short while ago."""
+    widths = ",".join(f"{column}:80" for column in columns)
+    listed = _call(["squeue", "-h", "-r", "-t", "all", "-j", ",".join(jobs), "-O", widths])
+    rows = [line.split() for line in listed.splitlines()]
+    return [row for row in rows if len(row) == len(columns)]
+
+
+def _check_time_limit(job: str) -> None:
+    """Raise StudyError where a job's time limit is too short to train anything before the signal to stop."""
+    try:
+        limits = [_seconds(limit) for (limit,) in _squeue([job], "TimeLimit")]
+    except SeedstudyError:  # it may be done already
+        return
+    if known := [limit for limit in limits if limit is not None and limit < _SHORTEST_S]:
+        raise StudyError(
+            f"a time limit of {known[0] // 60} min is too short: tasks are to stop {_SECONDS_TO_STOP} s before it; "
+            f"give at least {_SHORTEST_S // 60} min (#SBATCH --time=… in the template)."
+        )
+
+
+def _seconds(limit: str) -> int | None:
+    """Return a time limit such as 1-00:00:00 or 5:00; None for those without a number (UNLIMITED, NOT_SET)."""
+    days, _, clock = limit.rpartition("-")
+    parts = clock.split(":")
+    if not all(part.isdecimal() for part in (*parts, days or "0")):
+        return None
+    seconds = 0
+    for part in parts:
+        seconds = 60 * seconds + int(part)
+    return seconds + 86400 * int(days or 0)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _header(template: Path | None) -> str:
@@ -131,18 +223,22 @@ def _header(template: Path | None) -> str:
 def _max_array_size() -> int:
     for line in _call(["scontrol", "show", "config"]).splitlines():
         key, _, value = line.partition("=")
-        if key.strip() == "MaxArraySize":
-            return int(value)
+        if key.strip() == "MaxArraySize" and value.strip().isdecimal():
+            return max(1, int(value))
     return 1001  # Slurm's default
 
 
 def _call(command: Sequence[str], stdin: str | None = None) -> str:
     """Run one of Slurm's commands and return what it prints."""
     try:
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=_CALL_TIMEOUT_S)
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, errors="replace", timeout=_CALL_TIMEOUT_S
+        )
     except FileNotFoundError as error:
         what = "no such command: --engine slurm needs a machine of the cluster."
         raise SeedstudyError(f"{command[0]}: {what}") from error
+    except OSError as error:
+        raise SeedstudyError(f"{command[0]}: cannot be run ({error.strerror}).") from error
     except subprocess.TimeoutExpired as error:
         raise SeedstudyError(f"{command[0]}: no answer within {_CALL_TIMEOUT_S:g} s.") from error
     if done.returncode:

@@ -16,6 +16,8 @@ from typing import Any, Literal, get_args
 from seedstudy import machine
 from seedstudy.document import FLAT, HIDDEN, fields_of
 from seedstudy.engines import slurm
+from seedstudy.engines.watch import longest_quiet_s
+from seedstudy.errors import SeedstudyError, StoreError
 from seedstudy.store.lease import Holder
 from seedstudy.store.store import Label, Store
 from seedstudy.store.store import State as StoredState
@@ -41,6 +43,10 @@ class TrialStatus:
     epoch: int | None = None
     """Epochs done."""
     epochs: int | None = None
+    pid: int | None = None
+    """Of the process that trains it, on its machine."""
+    quiet_s: float | None = None
+    """Seconds for which a running trial has shown no progress, where that is longer than usual."""
     left_s: float | None = None
     """Seconds until a running trial ends, at the speed of this attempt; None: not known yet."""
     reason: str | None = None
@@ -67,7 +73,7 @@ class StudyStatus:
     reasons: Mapping[str, str]
     """Why trials failed or diverged, by trial id."""
     damaged: Mapping[str, str]
-    """What is damaged, by trial id, or by name of an imported file."""
+    """What is damaged, by trial id, by name of an imported file, or "jobs"."""
     time_left_s: float | None
     """Seconds until every trial has ended, at as many at a time as run now; None: not known."""
     trials: tuple[TrialStatus, ...]
@@ -85,7 +91,11 @@ def study_status(store: Store) -> StudyStatus:
     scan = store.scan()
     facts = scan.trials.select("trial_id", "reason", "train_s").unique("trial_id")
     reasons = {**dict(facts.select("trial_id", "reason").iter_rows()), **scan.damaged}
-    jobs = store.jobs("slurm")
+    unusable = dict(scan.damaged)
+    try:
+        jobs = store.jobs("slurm")
+    except StoreError as error:  # the trials are shown all the same
+        jobs, unusable["jobs"] = {}, str(error)
     queued = {trial_id: f"slurm:{job}" for job, tasks in jobs.items() for task in tasks for trial_id in task}
     trials = [
         _trial_status(store, trial_id, state, reasons.get(trial_id) or None, queued.get(trial_id))
@@ -101,7 +111,7 @@ def study_status(store: Store) -> StudyStatus:
             for (recipe, model, data), counts in sorted(states.items())
         ),
         reasons={trial.trial_id: trial.reason or "" for trial in trials if trial.state in ("failed", "diverged")},
-        damaged=scan.damaged,
+        damaged=unusable,
         time_left_s=_time_left_s(trials, facts["train_s"].drop_nulls().to_list()),
         trials=tuple(trial for trial in trials if trial.state != "ok"),
         n_imported=scan.n_imported,
@@ -123,8 +133,16 @@ def _trial_status(store: Store, trial_id: str, state: StoredState, reason: str |
         return status if holder is not None and holder.is_released else replace(status, state="lost")
     left_s = None
     if epoch is not None and epochs is not None and epoch_s:
-        left_s = max(0.0, (epochs - epoch) * epoch_s - (time.time() - progress["at"]))
-    return replace(status, since=since, epochs=epochs, left_s=left_s)
+        left_s = max(0.0, (epochs - epoch) * epoch_s - (time.time() - progress.get("at", time.time())))
+    quiet_s = time.time() - max(progress.get("moved_at", progress.get("at", 0.0)), since or 0.0)
+    return replace(
+        status,
+        since=since,
+        pid=None if holder is None else holder.pid,
+        quiet_s=quiet_s if quiet_s > longest_quiet_s(progress) else None,
+        epochs=epochs,
+        left_s=left_s,
+    )
 
 
 def _time_left_s(trials: Iterable[TrialStatus], durations: list[float]) -> float | None:
@@ -149,6 +167,8 @@ class Cancellation:
     """Those of them that ran on this machine and got the signal."""
     n_jobs: int
     """Jobs that were taken from the queue."""
+    problem: str | None
+    """Why jobs may still be in the queue; None where they are not."""
 
 
 def cancel(store: Store) -> Cancellation:
@@ -156,11 +176,17 @@ def cancel(store: Store) -> Cancellation:
     scan = store.scan()
     running = [trial_id for trial_id, state in scan.states.items() if state == "running"]
     store.mark_cancelled()  # first: a launcher must not start again what the signals below stop
-    jobs = store.jobs("slurm")
-    if jobs:
-        slurm.cancel(jobs)
     n_signalled = sum(_interrupt(store.holder(trial_id)) for trial_id in running)
-    return Cancellation(study=store.study, n_running=len(running), n_signalled=n_signalled, n_jobs=len(jobs))
+    n_jobs, problem = 0, None
+    try:
+        if jobs := store.jobs("slurm"):
+            slurm.cancel(jobs)
+            n_jobs = len(jobs)
+    except SeedstudyError as error:  # also on a machine without Slurm, to which the folder was copied
+        problem = str(error)
+    return Cancellation(
+        study=store.study, n_running=len(running), n_signalled=n_signalled, n_jobs=n_jobs, problem=problem
+    )
 
 
 def _interrupt(holder: Holder | None) -> bool:

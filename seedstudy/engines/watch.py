@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
+from seedstudy import terminal
 from seedstudy.engines.worker import MAX_ATTEMPTS
-from seedstudy.errors import SeedstudyError
+from seedstudy.errors import SeedstudyError, StoreError
 from seedstudy.store.lease import Holder
 from seedstudy.store.store import Store
 
@@ -41,6 +41,12 @@ class Engine(Protocol):
     def poll(self) -> set[str]:
         """Return the trials that a process or a queue still has."""
 
+    def withdrawn(self) -> set[str]:
+        """Return the trials that a person took out of the queue since they were submitted."""
+
+    def end(self, trial_id: str) -> None:
+        """End the process that trains a trial, which hangs: the trial is then lost, and submitted again."""
+
     def cancel(self) -> None:
         """Stop all submitted trials; they keep their state."""
 
@@ -49,24 +55,39 @@ class Cancelled(Exception):
     """`seedstudy cancel` was called for the study."""
 
 
-def watch(engine: Engine, store: Store, trial_ids: Sequence[str], progress: StudyProgress) -> None:
-    """Submit trials, and submit lost ones again, until each has a result or a failure; raises Cancelled."""
+def watch(
+    engine: Engine,
+    store: Store,
+    trial_ids: Sequence[str],
+    progress: StudyProgress,
+    *,
+    cancel_mark: int,
+    hang_timeout_s: float | None = None,
+) -> None:
+    """Submit trials, and submit lost ones again, until each has a result or a failure.
+
+    ``cancel_mark`` is the study's when the launcher began: another one raises Cancelled. A trial that does not get on
+    is named, and after ``hang_timeout_s`` it is ended and submitted again. Raises StoreError where the study's folder
+    is gone.
+    """
     watched = _Watched(store, trial_ids, progress)
-    cancelled = store.cancel_mark()
     polled = -engine.pause_s
     held: set[str] = set()
     while watched.open:
         started = time.monotonic()
-        if store.cancel_mark() != cancelled:
+        if store.cancel_mark() != cancel_mark:
             raise Cancelled
         if started - polled >= engine.pause_s:
             held, polled = engine.poll(), started
+            watched.leave_out(engine.withdrawn(), "was taken out of the queue; the same command submits it again")
         free = [trial_id for trial_id in watched.update() if trial_id not in held]
         if free and polled == started:  # the engine has let them go and they have not ended: not yet submitted, or lost
             submitted = watched.worth_submitting(free)
             if submitted:
                 engine.submit(submitted)
                 held.update(submitted)
+        for trial_id in watched.hanging(hang_timeout_s):
+            engine.end(trial_id)
         spent = time.monotonic() - started
         if watched.open:
             time.sleep(min(max(spent / _SHARE, min(engine.pause_s, 0.5)), _MAX_PAUSE_S))
@@ -80,21 +101,44 @@ class _Watched:
         self._store, self._progress = store, progress
         self._holders: dict[str, Holder | None] = {}
         self._n_fruitless: Counter[str] = Counter()
+        self._quiet = _Quiet(store, progress.note)
 
     def update(self) -> list[str]:
         """Pass on what has ended and how far the others are; returns those that no process trains now."""
         idle = []
         for trial_id in list(self.open):
             if not self._store.was_started(trial_id):
-                idle.append(trial_id)
+                if self._store.is_planned(trial_id):
+                    idle.append(trial_id)
+                else:
+                    self._note_removed(trial_id)
             elif self._store.has_ended(trial_id):
                 self._end(trial_id)
             elif self._store.is_running(trial_id):
                 written = self._store.progress(trial_id)
+                self._quiet.look(trial_id, written)
                 self._progress.epoch(trial_id, written.get("epoch", 0), written.get("images_per_s", 0.0))
             else:
                 idle.append(trial_id)
         return idle
+
+    def hanging(self, timeout_s: float | None) -> list[str]:
+        """Return the trials that have not got on for so long, each once."""
+        return [] if timeout_s is None else [each for each in self.open if self._quiet.is_longer(each, timeout_s)]
+
+    def leave_out(self, trial_ids: Iterable[str], why: str) -> None:
+        """Wait for these no longer, those that run excepted."""
+        for trial_id in trial_ids:
+            if trial_id in self.open and not self._store.is_running(trial_id):
+                del self.open[trial_id]
+                self._progress.note(f"{trial_id}: {why}")
+                self._progress.ended(trial_id, "interrupted", [])
+
+    def _note_removed(self, trial_id: str) -> None:
+        """Leave out a trial that somebody removed; it is not planned again by itself. Nor is a whole study."""
+        if not self._store.root.is_dir():
+            raise StoreError(f"{self._store.root}: the study was removed or renamed while it was trained: it stays so.")
+        self.leave_out([trial_id], "was removed while the study was trained; the same command plans it again")
 
     def worth_submitting(self, trial_ids: Sequence[str]) -> list[str]:
         """Return the given trials but those that were submitted several times in a row and never began."""
@@ -107,9 +151,7 @@ class _Watched:
             if self._n_fruitless[trial_id] < MAX_ATTEMPTS:
                 worth.append(trial_id)
                 continue
-            del self.open[trial_id]
-            self._progress.note(f"{trial_id}: was submitted {MAX_ATTEMPTS} times and never began")
-            self._progress.ended(trial_id, "interrupted", [])
+            self.leave_out([trial_id], f"was submitted {MAX_ATTEMPTS} times and never began")
         return worth
 
     def _end(self, trial_id: str) -> None:
@@ -120,6 +162,52 @@ class _Watched:
             self._progress.note(str(error))
             state, rows = "damaged", []
         self._progress.ended(trial_id, state, rows)
+
+
+class _Quiet:
+    """How long each running trial has shown no progress, by this process's own clock."""
+
+    def __init__(self, store: Store, say: Say) -> None:
+        self._store, self._say = store, say
+        self._seen: dict[str, tuple[Any, float]] = {}
+        """Trial -> the holder and progress that were seen last, and when they were first seen."""
+        self._named: set[str] = set()
+
+    def look(self, trial_id: str, progress: Mapping[str, Any]) -> None:
+        """Note what a running trial's files say; one line where they have said the same for too long."""
+        sign = self._store.holder(trial_id), dict(progress)
+        before, since = self._seen.get(trial_id, (None, 0.0))
+        if sign != before:
+            self._seen[trial_id] = sign, time.monotonic()
+            self._named.discard(trial_id)
+            return
+        quiet_s = time.monotonic() - since
+        if trial_id not in self._named and quiet_s > longest_quiet_s(progress):
+            self._named.add(trial_id)
+            self._say(f"{trial_id}: {no_progress(quiet_s, sign[0])}")
+
+    def is_longer(self, trial_id: str, timeout_s: float) -> bool:
+        """Say whether a trial has been quiet for longer; it then counts anew."""
+        if trial_id not in self._seen or time.monotonic() - self._seen[trial_id][1] <= timeout_s:
+            return False
+        del self._seen[trial_id]
+        self._say(f"{trial_id}: no progress for {timeout_s / 60:g} min (--hang-timeout); its process is ended")
+        return True
+
+
+_QUIET_S, _TIMES_AS_LONG = 600.0, 10.0
+
+
+def longest_quiet_s(progress: Mapping[str, Any]) -> float:
+    """Return how long a training may show no progress before that is said: some minutes, and ten times the usual."""
+    usual_s: float = progress.get("longest_s", 0.0)
+    return max(_QUIET_S, _TIMES_AS_LONG * usual_s)
+
+
+def no_progress(quiet_s: float, holder: Holder | None) -> str:
+    """Return for how long which process has shown no progress, in words."""
+    who = "" if holder is None else f", pid {holder.pid} on {holder.host}"
+    return f"no progress for {quiet_s / 60:.0f} min{who}"
 
 
 class StudyProgress:
@@ -136,7 +224,7 @@ class StudyProgress:
         self._accuracy: dict[tuple[str, str], list[float]] = defaultdict(list)
         for row in done_rows:
             self._count(row)
-        self._console = Console(file=sys.stderr)
+        self._console = terminal.console(on_stderr=True)
         left = TextColumn("{task.fields[left]}")
         self._bar = Progress(TextColumn("trials"), BarColumn(), MofNCompleteColumn(), left, console=self._console)
         self._task = self._bar.add_task("trials", total=len(self._epochs), left="")

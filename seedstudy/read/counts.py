@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from seedstudy.read.metrics import rounding, rounding_note
 from seedstudy.read.request import Request
 from seedstudy.store.schema import TRIALS, validate
 from seedstudy.study.group import Group
-from seedstudy.study.study import check_name
+from seedstudy.study.study import check_name, is_name
 
 N_EXAMPLES: Mapping[str, Mapping[str, int]] = {
     "imagenet": {"val": 50_000, "real": 46_837, "v2": 10_000},  # Beyer et al. 2020; Recht et al. 2019
@@ -39,7 +40,8 @@ def trials_of_files(
     """Return the TRIALS rows of files for a study, and notes on what the files leave open.
 
     ``files`` are selectors of :func:`~seedstudy.read.groups.read_groups`. ``model`` and ``data`` count where the files
-    do not say, ``recipe`` in place of theirs. ``n_examples`` are the images of every eval set, or by eval set, where
+    do not say, ``recipe`` in place of theirs. Names of the files that no folder could have (``microsoft/resnet-50``)
+    are written with "-", with a note. ``n_examples`` are the images of every eval set, or by eval set, where
     the files do not say; as text "10000" or "val=10000,v2=2000".
 
     Raises StudyError where the metric is not an accuracy, model, data or number of images are unknown, or no number of
@@ -47,6 +49,19 @@ def trials_of_files(
     """
     images = _images(n_examples)
     rows, notes = list[dict[str, Any]](), list[str]()
+    stored: dict[tuple[str, str], str] = {}
+
+    def name_of(what: str, given: str | None, own: str | None, file: str) -> str:
+        if own is None or (given is not None and what == "recipe"):
+            return check_name(_known(given, what, file), what)
+        name = _storable(own, what) if given is None else check_name(given, what)
+        if stored.setdefault((what, name), own) != own:
+            both = f'"{stored[what, name]}" and "{own}"'
+            raise StudyError(f"{file}: {what} {both} would both be stored as {name}: import one by one with --{what}.")
+        if name != own and given is None:
+            notes.append(f'{what} "{own}" is stored as {name}')
+        return name
+
     for file in files:
         for group in read_groups(file, request):
             if group.unit != "pp":
@@ -55,9 +70,9 @@ def trials_of_files(
                 )
             head = {
                 "study": study,
-                "recipe": check_name(recipe or group.recipe, "recipe"),
-                "model": check_name(_known(model or group.model, "model", file), "model"),
-                "data": check_name(_known(data or group.data, "data", file), "data"),
+                "recipe": name_of("recipe", recipe, group.recipe, file),
+                "model": name_of("model", model, group.model, file),
+                "data": name_of("data", data, group.data, file),
                 "eval_set": group.eval_set,
             }
             caveats = list(group.notes)
@@ -106,6 +121,12 @@ def _images(given: int | str | Mapping[str, int] | None) -> Mapping[str, int]:
             raise StudyError(f'--n-examples "{word}": expected a number of images, such as 10000 or val=10000.')
         images[eval_set.strip()] = int(number)
     return images
+
+
+def _storable(name: str, what: str) -> str:
+    """Return a name of a file as a study can hold it: other characters than letters, digits, "_" and "." become "-"."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return check_name(name if is_name(name, what) else re.sub(r"[^\w.]+", "-", plain).strip("-._") or name, what)
 
 
 def _known(value: str | None, what: str, file: str) -> str:

@@ -17,6 +17,7 @@ import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import StudyError, suggest
+from seedstudy.read.footers import without_footers
 from seedstudy.read.logs import read_files
 from seedstudy.read.means import groups_of_means, holds_means
 from seedstudy.read.metrics import (
@@ -48,18 +49,30 @@ def read_groups(selector: str, request: Request) -> list[Group]:
     ``FILE:COLUMN=VALUE,…`` (rows of a table), a folder of trials, or a quoted pattern. Raises StudyError where it is
     unreadable or ambiguous, and StatisticsError where numbers are not accuracies, or may be percent or fractions.
     """
+    files, pick = _parsed(selector)
+    return groups_of_table(read_files(files), pick, request, files)
+
+
+def columns_of(selector: str, request: Request) -> tuple[pl.DataFrame, Columns]:
+    """Return the table of a file selector before anything is picked from it, and the role of each column."""
+    files, pick = _parsed(selector)
+    table, _ = one_row_per_run(one_row_per_point(read_files(files), request.metric, files), pick, request, files)
+    return table.frame, find_roles(table, request)
+
+
+def _parsed(selector: str) -> tuple[str, str | None]:
     parsed = parse_selector(selector)
     if parsed is None:
         why = "not a file of results; a folder is written with a slash" if Path(selector).exists() else "no such file"
         raise StudyError(f"{selector}: cannot be read ({why}).")
-    files, pick = parsed
-    return groups_of_table(read_files(files), pick, request, files)
+    return parsed
 
 
 def groups_of_table(table: Table, pick: str | None, request: Request, files: str) -> list[Group]:
     """Return every group of a table, or of what is picked from it; `files` is what to call the table."""
     where = files + (f":{pick}" if pick else "")
-    table, pick = one_row_per_run(one_row_per_point(table, request.metric, files), pick, request, files)
+    table = one_row_per_point(without_footers(table, files), request.metric, files)
+    table, pick = one_row_per_run(table, pick, request, files)
     columns = find_roles(table, request)
     chosen = Pick(rows=table.frame, label=_name_of(files))
     if pick is not None:
@@ -98,10 +111,10 @@ def groups_of_table(table: Table, pick: str | None, request: Request, files: str
     read = Reading(
         file=files,
         n_runs=sum(n_runs.values()),
-        metric=", ".join(dict.fromkeys(measures.values())),
+        metric=", ".join(request.metric if name == VALUE else name for name in dict.fromkeys(measures.values())),
         clock=runs.clock,
         n_points=runs.n_points if runs.clock else None,
-        arms_by=tuple(name for name in reader.arms() if name in runs.frame.columns) or chosen.columns,
+        arms_by=tuple(dict.fromkeys((*[n for n in reader.arms() if n in runs.frame.columns], *chosen.columns))),
         seeds_by=next((by for by in reader.seeds_by if by is not None), None),
         notes=tuple(dict.fromkeys(note for group in groups for note in group.notes)),
     )
@@ -177,8 +190,8 @@ class _Reader:
         check_counts_once(finished, self.columns, seeds, self.where, f"{label}, {eval_set}")
         values = _values(finished, measure, self.where)
         metric = self.request.metric if measure in (VALUE, DEFAULT_METRIC, self.chosen.measure) else measure
-        if self.request.metric == DEFAULT_METRIC and is_default(measure):
-            metric = measure if measure != DEFAULT_METRIC else DEFAULT_METRIC
+        if self.request.metric == DEFAULT_METRIC:
+            metric = measure if is_default(measure) else DEFAULT_METRIC if plain(measure) in EVAL_SET_ORDER else metric
         is_share = is_share_of(metric, self.request) or is_share_of(measure, self.request)
         check_size(values, self.where)
         if is_share:
@@ -216,9 +229,14 @@ class _Reader:
             recipe = self.chosen.label if recipe is None or self.chosen.columns else recipe
         recipe = recipe or self.chosen.label
         label = recipe if model is None or Role.MODEL in is_chosen else f"{recipe}@{model}"
+        if model and not self.is_picked and Role.RECIPE not in by_role and self._has_several(Role.MODEL):
+            label = model  # the file's name says nothing more
         if Role.MODEL in is_chosen and Role.RECIPE in is_chosen and model:
             label = f"{recipe}@{model}"
         return recipe, model, data, label
+
+    def _has_several(self, role: Role) -> bool:
+        return any(self.table[name].drop_nulls().n_unique() > 1 for name in names_of(self.columns, role))
 
     def _shown(self, name: str, value: str | None) -> str:
         if value is None:

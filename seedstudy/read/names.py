@@ -41,6 +41,11 @@ CLOCK = _words("""
     epoch step steps iter iters iteration iterations timestep timesteps round rounds update updates episode episodes
     frame frames generation generations tick ticks kimg cycle cycles it ep
 """)
+PLURAL_CLOCK = _words("""
+    steps iters iterations timesteps rounds updates episodes frame frames generations ticks cycles samples tokens
+    examples images
+""")
+"""Words that may also mean how long all runs trained, or what each sees at once: only a constant rise makes a clock."""
 _NO_CLOCK = _words("""
     best warmup max min per budget size last final early stop decay every at run to limit swa start interval freq
     frequency milestone milestones gamma lr
@@ -71,12 +76,18 @@ SETTING = _words("""
     lr learning wd decay momentum batch bs size width depth layers layer hidden dropout drop warmup optimizer optim
     epochs budget scale threshold th resolution res img image images param params config cfg hparam hparams hyper args
     arg mult factor smoothing mixup cutmix eps epsilon sigma clip patience heads dim dims channels kernel fold folds n
-    num nb k alpha beta gamma lambda temperature temp rank rate setting variant method arm flops macs parameters
+    num nb k alpha beta gamma lambda temperature temp rank setting variant method arm flops macs parameters split frac
+    fraction ratio subset portion limit crop augment ema
 """)
 RESULT = _words("""
-    val valid validation test train eval metric metrics loss acc accuracy top1 top5 acc1 acc5 best last final ece recall
-    precision auc f1 reward return score mean
+    val valid validation test train eval metric metrics loss acc accuracy top1 top5 acc1 acc5 best last final mean score
+    ece mce nce brier recall precision specificity sensitivity auc auroc auprc roc f1 mcc kappa reward return regret
+    success win elo ndcg mrr hits map map50 map95 ap ar iou miou dice jaccard pq ssim psnr lpips fid kid bleu rouge
+    cider meteor spice wer cer ppl perplexity bpb bpc nll elbo kl entropy mse rmse mae mape r2 spearman pearson exact em
+    fpr tpr tp fp tn fn grad norm sparsity macro micro weighted balanced
 """)
+GROUPS = _words("config group sweep recipe arm setting variant method experiment")
+"""A name or id of these is that of a recipe, not that of a run."""
 SPREADS = _words("std stdev stddev sd sem se stderr ci ci95 lower upper lo hi low high var variance pm")
 MEANS = _words("mean avg average")
 N_OF_RUNS = re.compile(

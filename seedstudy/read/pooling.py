@@ -96,12 +96,11 @@ def _one_of(rows: pl.DataFrame, names: Sequence[str], where: str) -> str | None:
 
 
 def _apart(rows: pl.DataFrame, columns: Columns, repeated: Sequence[bool]) -> str | None:
-    """Return a column that tells the rows of one seed apart."""
+    """Return a column that tells the rows of one seed apart: a setting, else the file."""
     same = rows.filter(pl.Series(repeated))
-    roles = (Role.CONFIGURATION, Role.RECIPE, Role.MODEL, Role.DATA, Role.IDENTITY)
-    return next(
-        (name for name in names_of(columns, *roles) if name in same.columns and same[name].n_unique() > 1), None
-    )
+    roles = (Role.CONFIGURATION, Role.RECIPE, Role.MODEL, Role.DATA)
+    names = [*names_of(columns, *roles), *([FILE] if FILE in columns else [])]
+    return next((name for name in names if name in same.columns and same[name].n_unique() > 1), None)
 
 
 def _check_identities(rows: pl.DataFrame, columns: Columns, where: str, what: str) -> None:
@@ -222,7 +221,7 @@ def _differing(rows: pl.DataFrame, columns: Columns, seeds: Seeds) -> list[str]:
         is_text = cells.dtype == pl.String
         if column.role is Role.IDENTITY:
             of_names = _files_name_methods if name == FILE else _names_methods
-            tells = is_text and not has_seeds and column.why not in _OPAQUE and of_names(cells)
+            tells = is_text and seeds.by is None and column.why not in _OPAQUE and of_names(cells)
         elif column.role in (Role.CONFIGURATION, Role.RECIPE, Role.MODEL, Role.DATA):
             if is_text and has_seeds and _is_numbered_by_seed(cells, seeds):
                 continue

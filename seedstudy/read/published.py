@@ -22,7 +22,7 @@ from seedstudy.read.metrics import to_points
 from seedstudy.read.numbers import group_of_numbers
 from seedstudy.read.parse import read_table
 from seedstudy.read.request import Request
-from seedstudy.read.tables import read_cells
+from seedstudy.read.tables import cells_as_written
 from seedstudy.study.group import Group, Moments, Reading
 
 # --- "79.5±0.1 n=5" -----------------------------------------------------------------------------------
@@ -82,13 +82,13 @@ class Table:
     def reading(self) -> Reading:
         """What was read, as it is said before an answer."""
         n_runs, metric = int(np.isfinite(self.values).sum()), ", ".join(self.columns)
-        return Reading(file=self.name, n_runs=n_runs, metric=metric, arms_by=(self.label,))
+        return Reading(file=self.name, n_runs=n_runs, metric=metric, arms_by=(self.label,), is_published=True)
 
 
 def read_published_table(
     path: Path, *, columns: Sequence[str] | None = None, label: str | None = None, unit: str | None = None
 ) -> Table:
-    """Read a CSV file with one row per model or recipe and one column per recipe or eval set.
+    """Read a table with one row per model or recipe and one column per recipe or eval set.
 
     ``columns`` are to be judged; by default those named like eval sets, else those that start with ``top1``, else all
     that hold numbers. ``label`` is the column with the names of the rows, by default the first. ``unit`` is ``percent``
@@ -97,30 +97,25 @@ def read_published_table(
     Raises StudyError for a file that cannot be read, text in place of a number, and percentages among fractions;
     StatisticsError for numbers that are not accuracies, or may be percent or fractions.
     """
-    lines = read_cells(path)
-    if len(lines) < 3:
+    texts, written_unit = cells_as_written(path)
+    head = list(texts)
+    if max(map(len, texts.values()), default=0) < 2:
         raise StudyError(f"{path}: a table needs a line of column names and at least two rows.")
-    (_, head), *body = lines
-    for line, cells in body:
-        if len(cells) != len(head):
-            raise StudyError(f"{path}, line {line}: {len(cells)} cells where the head has {len(head)}.")
+    unit = unit or written_unit
     for name in (*(columns or ()), *([label] if label else [])):
         if name not in head:
             raise StudyError(f'{path}: no column "{name}".{suggest(name, head)}')
 
-    def texts(name: str) -> list[str]:
-        return [cells[head.index(name)].strip() for _, cells in body]
-
     label = label or head[0]
-    rows = tuple(texts(label))
+    rows = tuple(texts[label])
     repeated = {row for row in rows if rows.count(row) > 1}
     if repeated:
         raise StudyError(f'{path}: "{min(repeated)}" names several rows of column {label}: give --label.')
-    numeric = [name for name in head if name != label and any(_number(text) is not None for text in texts(name))]
+    numeric = [name for name in head if name != label and any(_number(text) is not None for text in texts[name])]
     chosen = tuple(columns or _default_columns(numeric))
     values = np.full((len(rows), len(chosen)), np.nan)
     for j, name in enumerate(chosen):
-        for i, text in enumerate(texts(name)):
+        for i, text in enumerate(texts[name]):
             number = _number(text) if text else math.nan
             if number is None:
                 raise StudyError(
@@ -129,8 +124,9 @@ def read_published_table(
                 )
             values[i, j] = number
     if np.isnan(values).all():
-        raise StudyError(f"{path}: no number in {', '.join(chosen)}.")
-    steps = [min((_step(text) for text in texts(name) if text), default=1.0) for name in chosen]
+        held = f"no number in {', '.join(chosen)}" if chosen else "no number in any column"
+        raise StudyError(f"{path}: {held}.")
+    steps = [min((_step(text) for text in texts[name] if text), default=1.0) for name in chosen]
     if unit != "none":
         values = to_points(values, unit, where=str(path), other_metric="use --unit none for another metric")
     small = np.argwhere(values <= 1.0)

@@ -18,9 +18,11 @@ from seedstudy.read.names import (
     ARMS,
     COUNTS,
     EVAL_SETS,
+    GROUPS,
     N_OF_RUNS,
     NOISE,
     PARAMETERS,
+    PLURAL_CLOCK,
     RESULT,
     SETTING,
     SPREADS,
@@ -139,22 +141,25 @@ def _text_role(cells: pl.Series) -> tuple[Role, str]:
         return Role.EVAL_SET, "its words are eval sets"
     if all(TIME.fullmatch(word) for word in low):
         return Role.NOISE, "holds times"
+    if set(words) & GROUPS and not is_default(name):
+        return Role.CONFIGURATION, "a setting, by its name"
     if all(CODE.fullmatch(word) for word in low):
         return Role.IDENTITY, "holds ids"
     if all(_PLACE.fullmatch(word) for word in low):
         return Role.IDENTITY, "holds paths"
     if all(_BLOB.fullmatch(word) or len(word) > _LONG for word in low):
         return Role.NOISE, "holds records"
-    if is_default(name) or direction_of(name) is not None:
+    if (is_default(name) or direction_of(name) is not None) and any(word[:1].isdigit() for word in low):
         return Role.MEASURE, _BY_NAME
     if PARAMETERS.match(name):
         return Role.CONFIGURATION, "a setting, by its name"
-    if set(words) & NOISE:
-        return Role.NOISE, _BY_NAME
     if all(_SEED_TEXT.fullmatch(word) for word in low):
         return Role.SEED, "its words are seeds"
     if is_identity_name(words):
-        return Role.IDENTITY, _BY_NAME
+        has_digits = all(any(map(str.isdigit, word)) for word in low)
+        return Role.IDENTITY, "holds ids" if has_digits and words[-1] in ("id", "ids", "uid", "uuid") else _BY_NAME
+    if set(words) & NOISE:
+        return Role.NOISE, _BY_NAME
     if all(_NUMBERED.fullmatch(word) for word in low):
         return Role.IDENTITY, "numbers the runs"
     return Role.CONFIGURATION, "text"
@@ -183,6 +188,8 @@ def _number_role(cells: pl.Series) -> tuple[Role, str]:
         return Role.NOISE, _BY_NAME
     if PARAMETERS.match(name):
         return Role.CONFIGURATION, "a setting, by its name"
+    if words == ["precision"] and set(known.to_list()) <= {8, 16, 32, 64}:
+        return Role.CONFIGURATION, "a setting, by its numbers"
     if is_default(name) or direction_of(name) is not None:
         return (Role.NOISE, _BY_NAME) if set(words) & {"time", "latency"} else (Role.MEASURE, _BY_NAME)
     if is_length_name(words):
@@ -195,15 +202,7 @@ def _number_role(cells: pl.Series) -> tuple[Role, str]:
         return Role.MEASURE, _BY_NAME
     if is_identity_name(words):
         return Role.IDENTITY, _BY_NAME
-    if known.dtype == pl.Float64 and known.len() > 1 and _looks_measured(known):
-        return Role.MEASURE, "numbers with many digits"
     return Role.CONFIGURATION, UNEXPLAINED
-
-
-def _looks_measured(numbers: pl.Series) -> bool:
-    """Say whether most numbers have four digits or more and hardly any two are equal, as results do."""
-    digits = [len(re.sub(r"e.*|[-.]|^0\.0*", "", repr(number)).strip("0")) for number in numbers.to_list()]
-    return sum(n >= 4 for n in digits) > 0.7 * len(digits) and numbers.n_unique() > 0.7 * numbers.len()
 
 
 def _one_each(columns: dict[str, Column]) -> dict[str, Column]:
@@ -227,24 +226,24 @@ def _with_clocks(frame: pl.DataFrame, columns: dict[str, Column], request: Reque
     keys += [name for name in names_of(columns, Role.CONFIGURATION) if frame[name].dtype == pl.String]
     keys += [FILE] if FILE in columns else []
     keys = [name for name in keys if frame[name].n_unique() < frame.height]
-    known = names_of(columns, Role.CLOCK)
+    for name in names_of(columns, Role.CLOCK):
+        is_sure = columns[name].why != _BY_NAME or not set(words_of(name)) & PLURAL_CLOCK
+        if not is_sure and _rise(frame, name, [key for key in keys if key != name]) is None:
+            columns[name] = Column(name=name, role=Role.CONFIGURATION, why=UNEXPLAINED)
+    if names_of(columns, Role.CLOCK):
+        return columns
     for name in names_of(columns, Role.CONFIGURATION):
-        cells = frame[name]
+        cells, words = frame[name], set(words_of(name))
         if cells.dtype == pl.String or columns[name].why in (AS_ASKED, AS_DECLARED):
             continue
-        words = set(words_of(name))
-        if PARAMETERS.match(name) or (words & SETTING and not words & {"epochs", "batch"} and not known):
+        if PARAMETERS.match(name) or (words & SETTING and not words & {"epochs", "batch"}):
             continue
         rises = _rise(frame, name, [key for key in keys if key != name])
         if rises is None:
             continue
         step, shortest = rises
         how = f"rises by {step:g} within each run"
-        if known and _moves_with(frame, name, known[0], keys):
-            columns[name] = Column(name=name, role=Role.CLOCK, why=f"{how}, as {known[0]} does")
-        elif known:
-            continue
-        elif shortest >= _MANY_POINTS and set(runs) & set(keys):
+        if shortest >= _MANY_POINTS and set(runs) & set(keys):
             columns[name] = Column(name=name, role=Role.CLOCK, why=how)
         elif not request.pool and request.seeds_by is None:
             columns[name] = Column(name=name, role=Role.CONFIGURATION, why=how)
@@ -268,9 +267,3 @@ def _rise(frame: pl.DataFrame, name: str, keys: Sequence[str]) -> tuple[float, i
         if ordered[0] not in (0.0, 1.0) and abs(ordered[0] - gaps[0]) > 1e-9 * gaps[0]:
             return None
     return (steps.pop(), shortest) if len(steps) == 1 else None
-
-
-def _moves_with(frame: pl.DataFrame, name: str, clock: str, keys: Sequence[str]) -> bool:
-    """Say whether a column has one value for each value of the clock within every run."""
-    pairs = frame.select(*keys, name, clock).drop_nulls()
-    return pairs.select(*keys, clock).unique().height == pairs.unique().height and pairs[clock].n_unique() > 1

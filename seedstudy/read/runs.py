@@ -14,7 +14,7 @@ import polars as pl
 
 from seedstudy.errors import StudyError
 from seedstudy.read.names import words_of
-from seedstudy.read.roles import AS_ASKED, Columns, names_of
+from seedstudy.read.roles import AS_ASKED, AS_DECLARED, Columns, names_of
 from seedstudy.read.table import FILE, Role, quoted_column
 
 LAST = "last epoch"
@@ -48,19 +48,21 @@ def runs_of(frame: pl.DataFrame, columns: Columns, measures: Sequence[str], wher
         return Runs(frame=frame)
     clocks = sorted(clocks, key=lambda name: (measured[name].null_count() > 0, measured[name].n_unique()))
     keys = _keys(measured, columns, clocks)
+    _check_pieces(measured, columns, keys, clocks, where)
     is_curve = measured.height > (measured.select(keys).unique().height if keys else 1)
     if not keys and measured.height > 1 and measured.select(clocks).unique().height == 1:
         return Runs(frame=frame)  # one row per run, and a column for how long they all trained
     notes = list[str]()
     runs, n_points = [], 0
     constant = _constant_within(measured, keys, columns)
+    is_in_order = any(columns[name].why == AS_DECLARED for name in clocks)
     for key, rows in _groups(frame, keys):
         name = _name_of(key, keys)
         usable = rows.filter(pl.any_horizontal(pl.col(*measures).is_not_null()))
         if usable.is_empty():
             usable = rows.tail(1)
         else:
-            notes += _restart(usable, clocks[-1:] if len(clocks) > 1 else clocks, clocks, measures, f"{where}{name}")
+            notes += _restart(usable, clocks, measures, f"{where}{name}", is_in_order=is_in_order)
         ordered = usable.sort(clocks, maintain_order=True)
         ordered, after = _before_the_end(ordered, rows, clocks, measures)
         if after:
@@ -139,6 +141,23 @@ def _are_whole(measured: pl.DataFrame, keys: Sequence[str], clocks: Sequence[str
     return bool((counts["last"] + 1 == counts["n"]).all())
 
 
+def _check_pieces(
+    measured: pl.DataFrame, columns: Columns, keys: Sequence[str], clocks: Sequence[str], where: str
+) -> None:
+    """Refuse files that are pieces of one table, where a column with no known meaning tells the runs apart."""
+    if FILE not in keys or _are_whole(measured, keys, clocks):
+        return
+    others = [name for name in keys if name != FILE]
+    settings = [name for name in names_of(columns, Role.CONFIGURATION) if name not in keys]
+    for name in [name for name in settings if not measured[name].null_count()]:
+        varies = measured.group_by(keys).agg(pl.col(name).n_unique())[name].max() != 1
+        if varies and _are_whole(measured, [*others, name], clocks):
+            raise StudyError(
+                f"{where}: are the files runs, or pieces of one table? Runs seem to be numbered by `{name}`: use "
+                f"--seeds-by {quoted_column(name)}, or --ignore {quoted_column(name)} if each file is a run."
+            )
+
+
 def _constant_within(measured: pl.DataFrame, keys: Sequence[str], columns: Columns) -> list[str]:
     """Return the columns that have one value, or none, within each run."""
     if not keys:
@@ -149,33 +168,44 @@ def _constant_within(measured: pl.DataFrame, keys: Sequence[str], columns: Colum
 
 
 def _restart(
-    rows: pl.DataFrame, finest: Sequence[str], clocks: Sequence[str], measures: Sequence[str], where: str
+    rows: pl.DataFrame, clocks: Sequence[str], measures: Sequence[str], where: str, *, is_in_order: bool
 ) -> list[str]:
-    """Return what to say about a clock that goes back within a run; refuse where a second run may begin."""
-    name = clocks[0]
+    """Return what to say about points that are in several rows of one run; refuse where a second run may begin.
+
+    `is_in_order`: the format says that its lines are in the order in which they were logged.
+    """
+    name, quoted = clocks[0], quoted_column(clocks[0])
     points = [tuple(-np.inf if x is None else x for x in point) for point in rows.select(clocks).iter_rows()]
-    back = [i for i in range(1, len(points)) if points[i] < points[i - 1]]
-    is_repeated = len(set(points)) < len(points)
-    if not is_repeated:
-        # Every point is there once: the order of the lines says nothing. A second clock may still start again.
+    if len(set(points)) == len(points):
         return []
-    if back:
-        last_part = points[back[-1] :]
-        is_resumed = all(points[i] > points[0] for i in back) and last_part[-1] == max(points)
-        starts = ", ".join(f"{points[i][0]:g}" for i in back[:2])
-        if not is_resumed:
-            raise StudyError(
-                f'{where}: column "{name}" starts again (at {starts} after {points[back[0] - 1][0]:g}): a second run? '
-                f"Keep the lines of one run, add a column that names the runs, or use --ignore {quoted_column(name)} "
-                "if each row is a run."
-            )
+    twice = _measured_twice(rows, clocks, measures)
+    back = [i for i in range(1, len(points)) if points[i] < points[i - 1]]
+    is_restart = bool(back) and all(points[i] == min(points) for i in back)
+    if not twice and not is_restart:
+        return []
+    starts = ", ".join(f"{points[i][0]:g}" for i in back[:2])
+    if back and all(points[i] > points[0] for i in back) and points[-1] == max(points):
         return [f"`{name}` goes back to {starts}: a resumed run, its last line counts"]
+    if is_in_order and not back:
+        return [f"`{measures[0]}` was logged twice at `{name}` {twice[0]:g}: the later line counts"]
+    what = (
+        f"is {twice[0]:g} in several rows"
+        if not back
+        else f"starts again (at {starts} after {points[back[0] - 1][0]:g})"
+    )
+    raise StudyError(
+        f'{where}: column "{name}" {what}: a second run? Keep the lines of one run, add a column that names the runs '
+        f"(--seeds-by COLUMN), or use --ignore {quoted} if each row is a run."
+    )
+
+
+def _measured_twice(rows: pl.DataFrame, clocks: Sequence[str], measures: Sequence[str]) -> list[float]:
+    """Return where along the first clock a measure has several values at one point."""
+    found = list[float]()
     for measure in measures:
-        cells = rows.select(*clocks, measure).drop_nulls(measure)
-        twice = cells.group_by(clocks).agg(pl.col(measure).n_unique()).filter(pl.col(measure) > 1)
-        if twice.height and max(points) in {tuple(point) for point in twice.select(clocks).iter_rows()}:
-            return [f"`{measure}` was logged twice at the last `{name}`: the later line counts"]
-    return []
+        kinds = rows.group_by(clocks).agg(pl.col(measure).drop_nulls().n_unique())
+        found += kinds.filter(pl.col(measure) > 1)[clocks[0]].to_list()
+    return found
 
 
 def _before_the_end(

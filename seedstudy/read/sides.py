@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -15,11 +15,14 @@ import polars as pl
 from seedstudy.errors import StudyError
 from seedstudy.read.metrics import direction_of, is_accuracy, is_default, plain
 from seedstudy.read.names import (
+    ARMS,
     COUNTS,
     EVAL_SETS,
     IDENTITY,
     MEANS,
+    NOISE,
     PARAMETERS,
+    SETTING,
     SPREADS,
     is_clock_name,
     is_seed_name,
@@ -31,9 +34,13 @@ from seedstudy.read.table import VALUE, Role, Table
 SIDE = "columns"
 """Column that is added: the arm, or the seed, that a column of the file was."""
 
+_EVAL_SET = "eval_set"
+_INDEX = frozenset(("fold", "folds", "cv"))
+"""Last word of the name of a column that numbers the runs of every arm, beside those of `IDENTITY`."""
+
 _SEED_COLUMN = re.compile(
     r"(?:(?P<before>.*[^A-Za-z]))?(?:seed|run|trial|rep|repeat|replicate|repetition|fold|init|s)[ _.:=#-]*"
-    r"(?P<seed>\d{1,9})(?P<after>\D*)",
+    r"(?P<seed>\d{1,9})(?P<after>(?:\D.*)?)",
     re.IGNORECASE,
 )
 _BARE = re.compile(r"#?(?P<seed>\d{1,9})")
@@ -53,11 +60,11 @@ def one_row_per_run(table: Table, pick: str | None, request: Request, where: str
     seeds = _seed_columns(table.frame)
     if seeds and pick not in table.frame.columns:
         return _of_seeds(table, seeds, request, where), pick
-    arms = None if request.by else _arm_columns(table, request)
+    arms = None if request.by else _arm_columns(table, request, where)
     if arms is None:
         return table, pick
-    labels, measure = arms
-    return _of_arms(table, labels, measure), pick if pick is None else labels.get(pick, pick)
+    label_of = dict(zip(arms.names, arms.labels, strict=True))
+    return _of_arms(table, arms), pick if pick is None else label_of.get(pick, pick)
 
 
 # --- a seed in each column ------------------------------------------------------------------------------
@@ -67,13 +74,12 @@ def _seed_columns(frame: pl.DataFrame) -> dict[str, dict[int, str]]:
     """Return measure -> seed -> column; "" is a measure without a name. Empty where rows are the seeds."""
     if any(is_seed_name(words_of(name)) and not _SEED_COLUMN.fullmatch(name) for name in frame.columns):
         return {}
-    if any(is_clock_name(name) for name in frame.columns):
-        return {}
+    has_clock = any(is_clock_name(name) for name in frame.columns)
     found: dict[str, dict[int, str]] = {}
     for name in frame.columns:
         bare = _BARE.fullmatch(name)
         match = bare or _SEED_COLUMN.fullmatch(name)
-        if match is None or not frame[name].dtype.is_numeric():
+        if match is None or not frame[name].dtype.is_numeric() or (bare and has_clock):
             continue
         parts = () if bare else (match["before"] or "", match["after"])
         measure = " ".join(word for part in parts if (word := part.strip(" _-./:()")))
@@ -89,18 +95,25 @@ def _of_seeds(table: Table, measures: Mapping[str, Mapping[int, str]], request: 
     summed = [name for name in others if frame[name].dtype.is_numeric() and set(words_of(name)) & (MEANS | SPREADS)]
     kept = [name for name in others if name not in summed]
     notes = [f"{', '.join(f'`{name}`' for name in summed)}: left out, the seeds are there"] if summed else []
-    seeds = sorted({seed for columns in measures.values() for seed in columns})
     named = {measure or request.metric: columns for measure, columns in measures.items()}
     parts = []
-    for seed in seeds:
+    for seed in sorted({seed for columns in measures.values() for seed in columns}):
         cells = {name: pl.col(columns[seed]) if seed in columns else pl.lit(None) for name, columns in named.items()}
         numbers = [cell.cast(pl.Float64).alias(name) for name, cell in cells.items()]
         parts.append(frame.select(*kept, pl.lit(seed, dtype=pl.Int64).alias(SIDE), *numbers))
-    texts = [name for name in kept if frame[name].dtype == pl.String]
     roles = {name: role for name, role in table.roles.items() if name in kept}
-    if len(texts) == 1 and not request.by:
-        roles[texts[0]] = Role.RECIPE
+    if not request.by:
+        roles |= dict.fromkeys(_labels_of_rows(frame.select(kept)), Role.RECIPE)
     return replace(table, frame=pl.concat(parts), roles={**roles, SIDE: Role.SEED}, notes=(*table.notes, *notes))
+
+
+def _labels_of_rows(frame: pl.DataFrame) -> list[str]:
+    """Return the column of text that names each row, where no column is known to; none where rows share a name."""
+    own = {name for names in ARMS.values() for name in names}
+    texts = [name for name in frame.columns if frame[name].dtype == pl.String]
+    if any(plain(name) in own for name in texts):
+        return []
+    return [name for name in texts if frame[name].n_unique() == frame.height][:1]
 
 
 def _refuse_epochs(frame: pl.DataFrame, names: Sequence[str], where: str) -> None:
@@ -121,41 +134,89 @@ def _refuse_epochs(frame: pl.DataFrame, names: Sequence[str], where: str) -> Non
 # --- an arm in each column ------------------------------------------------------------------------------
 
 
-def _arm_columns(table: Table, request: Request) -> tuple[dict[str, str], str] | None:
-    """Return the columns that are arms, with their labels, and the measure; None where columns are measures."""
+def _arm_columns(table: Table, request: Request, where: str) -> _Arms | None:
+    """Return the columns that are arms; None where columns are measures or settings.
+
+    Raises StudyError where a column of numbers holds a word.
+    """
     frame = table.frame
-    names = [
-        name
-        for name in frame.columns
-        if frame[name].dtype.is_numeric()
-        and name not in request.ignore
-        and name not in (request.clock, request.seeds_by)
-        and not is_seed_name(words_of(name))
-        and not is_clock_name(name)
-        and words_of(name)[-1] not in IDENTITY
-        and table.roles.get(name) not in (Role.CLOCK, Role.SEED, Role.IDENTITY, Role.NOISE)
-    ]
+    names = [name for name in frame.columns if _may_be_arm(frame[name], table.roles.get(name), request)]
     if len(names) < 2 or any(name in (VALUE, *COUNTS) or PARAMETERS.match(name) for name in names):
         return None
-    labels, measure = _labels(names, request.metric)
-    words = [set(words_of(label)) for label in labels]
-    if not all(labels) or len(set(labels)) < len(labels) or any(each <= EVAL_SETS for each in words):
+    arms = _named(names, request.metric)
+    words = [set(words_of(label)) for label in arms.labels]
+    if not all(arms.labels) or len({*zip(arms.labels, arms.sets, strict=True)}) < len(names):
         return None
-    if any(is_default(label) or direction_of(label) for label in labels) or any(each & SPREADS for each in words):
+    if any(is_default(x) or direction_of(x) for x in arms.labels) or any(x & SPREADS or x <= EVAL_SETS for x in words):
         return None
-    is_share = is_accuracy(measure) or request.unit is not None
-    return (dict(zip(names, labels, strict=True)), measure) if _are_alike(frame.select(names), is_share) else None
+    numbers = [name for name in names if frame[name].dtype.is_numeric()]
+    if not numbers or not _are_alike(frame.select(numbers), is_accuracy(arms.measure) or request.unit is not None):
+        return None
+    for name in names:
+        if name not in numbers:
+            odd = next(cell for cell in frame[name].drop_nulls().to_list() if not _is_number(cell))
+            raise StudyError(
+                f'{where}: column "{name}" holds "{odd[:30]}"; leave the cell of a run without result empty.'
+            )
+    return arms
 
 
-def _labels(names: Sequence[str], metric: str) -> tuple[list[str], str]:
-    """Return what distinguishes the names, and the measure that they share: acc_cutmix, acc_mixup -> acc."""
-    words = [re.split(r"[^A-Za-z0-9]+", name) for name in names]
+def _may_be_arm(cells: pl.Series, declared: Role | None, request: Request) -> bool:
+    """Say whether a column may hold the numbers of an arm, by its name and cells."""
+    name, words = cells.name, words_of(cells.name)
+    if name in (*request.ignore, request.clock, request.seeds_by) or declared is not None:
+        return False
+    if is_seed_name(words) or is_clock_name(name) or words[-1] in IDENTITY | _INDEX or set(words) & NOISE:
+        return False
+    known = cells.drop_nulls()
+    if not cells.dtype.is_numeric():
+        return known.len() > 2 and 2 * sum(map(_is_number, known.to_list())) > known.len()
+    is_setting = bool(set(words) & SETTING) and known.n_unique() == 1 and known.len() > 1
+    return not is_setting
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Arms:
+    """Columns that are arms."""
+
+    names: Sequence[str]
+    labels: Sequence[str]
+    sets: Sequence[str | None]
+    """The eval set of each, where the names say so."""
+    measure: str
+
+
+def _named(names: Sequence[str], metric: str) -> _Arms:
+    """Return what distinguishes the names, and the measure that they share: acc_cutmix, acc_mixup -> acc.
+
+    A first or last word that is an eval set in every name is one: val_cutmix, test_cutmix.
+    """
+    words = [[word for word in re.split(r"[^A-Za-z0-9]+", name) if word] for name in names]
     first = _shared(words)
     last = _shared([each[len(first) :][::-1] for each in words])[::-1]
     measure = "_".join([*first, *last])
-    if measure and (is_default(measure) or direction_of(measure) or plain(measure) == plain(metric)):
-        return ["_".join(each[len(first) : len(each) - len(last)]) for each in words], measure
-    return list(names), metric
+    is_measure = bool(measure) and (is_default(measure) or direction_of(measure) or plain(measure) == plain(metric))
+    if is_measure:
+        words = [each[len(first) : len(each) - len(last)] for each in words]
+    for end in (0, -1):
+        if all(len(each) > 1 and each[end].lower() in EVAL_SETS for each in words):
+            labels = ["_".join(each[1:] if end == 0 else each[:-1]) for each in words]
+            return _Arms(
+                names=names,
+                labels=labels,
+                sets=[each[end].lower() for each in words],
+                measure=measure if is_measure else metric,
+            )
+    labels = ["_".join(each) for each in words] if is_measure else list(names)
+    return _Arms(names=names, labels=labels, sets=[None] * len(names), measure=measure if is_measure else metric)
 
 
 def _shared(lists: Sequence[list[str]]) -> list[str]:
@@ -166,24 +227,38 @@ def _shared(lists: Sequence[list[str]]) -> list[str]:
 
 def _are_alike(frame: pl.DataFrame, is_share: bool) -> bool:
     """Say whether all columns may hold one measure: of one size, of one kind, and no setting that is constant."""
-    medians, kinds = [], set()
+    medians, whole = list[float](), list[str]()
     for column in frame:
         numbers = column.drop_nulls().cast(pl.Float64).drop_nans()
-        if numbers.is_empty() or (numbers.len() > 1 and numbers.n_unique() == 1):
+        if numbers.is_empty():
+            return False
+        is_constant = numbers.len() > 1 and numbers.n_unique() == 1
+        if is_constant and not (is_share and float(numbers[0]) in (0.0, 1.0, 100.0)):
             return False
         if is_share and not (numbers.min() >= 0.0 and numbers.max() <= 100.0):  # type: ignore[operator]
             return False
         medians.append(abs(float(numbers.median())))  # type: ignore[arg-type]
-        kinds.add(bool((numbers == numbers.round()).all()))
-    return len(kinds) == 1 and max(medians) <= _RATIO * min(medians)
+        if (numbers == numbers.round()).all():
+            whole.append(column.name)
+    if whole and len(whole) < frame.width and any(set(words_of(name)) & SETTING for name in whole):
+        return False
+    return max(medians) <= _RATIO * min(medians)
 
 
-def _of_arms(table: Table, arms: Mapping[str, str], measure: str) -> Table:
+def _of_arms(table: Table, arms: _Arms) -> Table:
     frame = table.frame
-    others = [name for name in frame.columns if name not in arms]
+    others = [name for name in frame.columns if name not in arms.names]
+    has_sets = None not in arms.sets
     parts = [
-        frame.select(*others, pl.lit(label).alias(SIDE), pl.col(name).cast(pl.Float64).alias(measure))
-        for name, label in arms.items()
+        frame.select(
+            *others,
+            pl.lit(label).alias(SIDE),
+            *([pl.lit(eval_set).alias(_EVAL_SET)] if has_sets else []),
+            pl.col(name).cast(pl.Float64).alias(arms.measure),
+        )
+        for name, label, eval_set in zip(arms.names, arms.labels, arms.sets, strict=True)
     ]
     roles = {name: role for name, role in table.roles.items() if name in others}
-    return replace(table, frame=pl.concat(parts), roles={**roles, SIDE: Role.RECIPE})
+    roles |= {name: Role.SEED for name in others if words_of(name)[-1] in _INDEX}
+    roles |= {SIDE: Role.RECIPE, **({_EVAL_SET: Role.EVAL_SET} if has_sets else {})}
+    return replace(table, frame=pl.concat(parts), roles=roles)

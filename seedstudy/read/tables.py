@@ -43,13 +43,21 @@ def plain_table(path: Path) -> Table:
     return reader(path)
 
 
-def read_cells(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the lines of a CSV or TSV file that hold anything: line number, and its cells as they are written.
+def cells_as_written(path: Path) -> tuple[dict[str, list[str]], str | None]:
+    """Return the columns of a table with its cells as they are written, and the unit that all of them show.
 
-    Raises StudyError where there is no such file, or it is not text, or cut short inside a quote.
+    A decimal comma is a point, a percent sign the unit, and a cell without a number "". Raises StudyError where there
+    is no such file, or it cannot be read.
     """
     with readable(path):
-        return _lines(path, text_of(path))[0]
+        table = plain_table(path)
+    columns = {column.name: [_as_written(cell) for cell in column.to_list()] for column in table.frame}
+    return columns, table.unit
+
+
+def _as_written(cell: Any) -> str:
+    text = "" if cell is None else cell if isinstance(cell, str) else repr(cell)
+    return "" if text.lower() in _MISSING else text
 
 
 @contextmanager
@@ -186,24 +194,33 @@ def _table_of_text(path: Path, text: str) -> Table:
 def _lines(path: Path, text: str) -> tuple[list[tuple[int, list[str]]], dict[int, str]]:
     """Return the lines that hold anything, as (number, cells without blanks around them), and comments by line."""
     separator = _separator(path, text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
-    lines, comments, last = [], {}, 0
-    is_first = True
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            start, last = last + 1, reader.line_num
-            if not any(cells):
-                continue
-            is_name = is_first and cells[0] == "#" and len(cells) > 1 and separator != " "
-            if cells[0].startswith("#") and not is_name:
-                comments[start] = separator.join(cells)
-                continue
-            is_first = False
+    lines, comments, last = list[tuple[int, list[str]]](), dict[int, str](), 0
+    for row, end in _rows(path, text, separator):
+        cells = [cell.strip() for cell in row]
+        start, last = last + 1, end
+        if not any(cells):
+            continue
+        is_name = not lines and cells[0] == "#" and len(cells) > 1 and separator != " "
+        if cells[0].startswith("#") and not is_name:
+            comments[start] = separator.join(cells)
+        else:
             lines.append((start, cells))
-    except csv.Error as error:
-        raise StudyError(f"{path}: not a readable csv file ({first_line(error)[:120]}).") from error
     return lines, comments
+
+
+def _rows(path: Path, text: str, separator: str) -> list[tuple[list[str], int]]:
+    """Return the rows of a text and the line in which each ends."""
+
+    def rows(*, strict: bool) -> list[tuple[list[str], int]]:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=strict, skipinitialspace=True)
+        return [(row, reader.line_num) for row in reader]
+
+    try:
+        return rows(strict=True)
+    except csv.Error as error:
+        if "expected after" in str(error):  # a blank between a quote and the comma
+            return rows(strict=False)
+        raise StudyError(f"{path}: not a readable csv file ({first_line(error)[:120]}).") from error
 
 
 def _separator(path: Path, text: str) -> str:
@@ -351,7 +368,10 @@ def _read_json(path: Path) -> Table:
         if len([line for line in text.splitlines() if line.startswith("{")]) < 2:
             raise
         return _read_json_lines(path)  # records, one a line, under the name of a document
-    return Table(frame=frame_of(path, document))
+    frame = frame_of(path, document)
+    is_history = isinstance(document, dict) and isinstance(document.get("log_history"), list)
+    clocks = [name for name in ("epoch", "step") if is_history and name in frame.columns]
+    return Table(frame=frame, roles=dict.fromkeys(clocks, Role.CLOCK))
 
 
 def parse_json(path: Path, text: str, place: str = "") -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from seedstudy.show.format import filled_table, percent, small_print
+from seedstudy.show.format import filled_table, percent, small_print, table
 from seedstudy.stats.result import format_p
 
 if TYPE_CHECKING:
@@ -20,21 +20,71 @@ def audit_tables(audit: Audit) -> RenderableType:
     return Group(*_parts(audit))
 
 
+_MOST_PAIRS = 10
+"""So many pairs are named; those that are closest to seed noise, because larger differences exceed it too."""
+
+
 def _parts(audit: Audit) -> Iterator[RenderableType]:
     for column in audit.columns:
-        yield _ladder(column, audit) if column.is_ladder else _ranks(column, audit)
+        yield Text(_how_many(column, audit))
+    for a, b, n, decided in audit.disagreements:
+        yield Text(f"{a} and {b} order {n} pairs of rows differently; {decided} of them exceed seed noise on both.")
+    for column in audit.columns:
+        yield Text()
+        if column.is_ladder:
+            yield _ladder(column, audit)
+        else:
+            yield from _pairs(column, audit)
+            yield _ranks(column, audit)
         yield Text(_claims(column, audit))
     if audit.across:
-        yield _across(audit)
-    for a, b, n, decided in audit.disagreements:
-        yield Text(f"{a} and {b} order {n} pairs of rows differently; on {decided} of them both differences are shown.")
+        yield Text()
+        yield from _across(audit)
+    yield Text()
     yield _sensitivity(audit)
+    yield Text()
     sds = ", ".join(f"{c.column} {c.sd:.3g}" for c in audit.columns)
     yield small_print(
         f"Each number: {audit.cells}. Std over seeds of a single run: {sds} ({audit.noise.source}). Alpha "
-        f"{audit.alpha:g} per family, adjusted by Holm. Seed noise only: the test set adds doubt about new images."
+        f"{audit.alpha:g} per family, adjusted by Holm. Seed noise only: the test set adds doubt about new images. "
+        "P(best): chance of the highest mean. Shrunken: the number without its expected luck."
     )
     yield from (small_print(f"note: {warning}") for warning in audit.warnings)
+
+
+def _how_many(column: ColumnAudit, audit: Audit) -> str:
+    n_pairs, decided, alone = audit.counts(column.pairs).values()
+    what = "steps" if column.is_ladder else "pairs of rows"
+    exceed = "exceeds" if decided == 1 else "exceed"
+    one_by_one = "" if alone == decided else f" ({alone} if each were the only one)"
+    return f"{column.column}: {decided or 'none'} of {n_pairs} {what} {exceed} seed noise{one_by_one}."
+
+
+def _pairs(column: ColumnAudit, audit: Audit) -> Iterator[RenderableType]:
+    """Name the pairs that exceed seed noise, the better row first."""
+    sign = -1.0 if audit.lower_is_better else 1.0
+    rows = []
+    for pair in audit.closest(column.pairs, _MOST_PAIRS):
+        is_b = sign * pair.difference > 0.0
+        better, worse = (pair.b, pair.a) if is_b else (pair.a, pair.b)
+        difference = pair.difference if is_b else -pair.difference
+        rows.append((column.rows[better], column.rows[worse], f"{difference:+.2f}", format_p(pair.p_adjusted)))
+    if rows:
+        yield _named(f"{column.column}: exceeds seed noise", "is better than", rows)
+        yield from _left_out(audit.counts(column.pairs)["n_decided"])
+        yield Text()
+
+
+def _named(first: str, second: str, rows: Sequence[Sequence[str]]) -> RenderableType:
+    made = table([first, second], ["difference", "p adj."], is_compact=True)
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def _left_out(n: int) -> Iterator[RenderableType]:
+    if n > _MOST_PAIRS:
+        yield small_print(f"The {_MOST_PAIRS} closest to seed noise of {n}; --json has all.")
 
 
 def _ranks(column: ColumnAudit, audit: Audit) -> RenderableType:
@@ -50,7 +100,7 @@ def _ranks(column: ColumnAudit, audit: Audit) -> RenderableType:
         for place, i in enumerate(audit.best_first(column), start=1)
     ]
     level = percent(1 - audit.alpha)
-    return filled_table((column.column, "number", "rank", f"{level} rank interval", "P(best)", "shrunken"), rows)
+    return filled_table((column.column, "number", "rank", f"rank, {level} CI", "P(best)", "shrunken"), rows)
 
 
 def _ladder(column: ColumnAudit, audit: Audit) -> RenderableType:
@@ -69,28 +119,38 @@ def _ladder(column: ColumnAudit, audit: Audit) -> RenderableType:
 
 
 def _claims(column: ColumnAudit, audit: Audit) -> str:
-    n_pairs, decided, alone = audit.counts(column.pairs).values()
     claims = "; ".join(f"as {w.cells} {w.mean:.2f} [{w.low:.2f}, {w.high:.2f}]" for w in column.claims)
-    what = "steps" if column.is_ladder else "pairs of rows"
-    return (
-        f"{column.column}: {decided} of {n_pairs} {what} decided ({alone} one by one). "
-        f"{column.rows[column.best]}'s {column.values[column.best]:.2f} puts its mean at: {claims}.\n"
-    )
+    best = f"{column.rows[column.best]}'s {column.values[column.best]:.2f}"
+    return f"{best} puts its mean ({percent(1 - audit.alpha)} CI) at: {claims}."
 
 
-def _across(audit: Audit) -> RenderableType:
+def _across(audit: Audit) -> Iterator[RenderableType]:
     pairs, columns = [pair for _, pair in audit.across], audit.table.columns
-    rows = []
+    counts = table(["columns"], ["rows", "exceed seed noise", "one by one"], is_compact=True)
     for a, b in dict.fromkeys((pair.a, pair.b) for pair in pairs):
-        counts = audit.counts([pair for pair in pairs if (pair.a, pair.b) == (a, b)])
-        rows.append((f"{columns[b]} - {columns[a]}", *map(str, counts.values())))
-    return filled_table(("columns", "rows", "decided", "one by one"), rows)
+        of_pair = audit.counts([pair for pair in pairs if (pair.a, pair.b) == (a, b)])
+        counts.add_row(f"{columns[b]} - {columns[a]}", *map(str, of_pair.values()))
+    yield counts
+    row_of = {id(pair): row for row, pair in audit.across}
+    rows = [
+        (
+            row_of[id(pair)],
+            f"{columns[pair.b]} - {columns[pair.a]}",
+            f"{pair.difference:+.2f}",
+            format_p(pair.p_adjusted),
+        )
+        for pair in audit.closest(pairs, _MOST_PAIRS)
+    ]
+    if rows:
+        yield Text()
+        yield _named("exceeds seed noise", "columns", rows)
+        yield from _left_out(audit.counts(pairs)["n_decided"])
 
 
 def _sensitivity(audit: Audit) -> RenderableType:
     n_rows = sum(len(column.pairs) for column in audit.columns)
-    heads = ["std", f"pairs of rows decided, of {n_rows}"]
-    heads += [f"pairs of columns decided, of {len(audit.across)}"] if audit.across else []
+    heads = ["seed noise (std)", f"pairs of rows that exceed it, of {n_rows}"]
+    heads += [f"of columns, of {len(audit.across)}"] if audit.across else []
     has_one_std = len({column.sd for column in audit.columns}) == 1
     rows = [
         [

@@ -21,6 +21,7 @@ from seedstudy.show.format import (
     mean_and_std,
     notes,
     percent,
+    seeds_of,
     small_print,
     table,
     verdict_line,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.across import AcrossData, CombinedAnswer, RankedAnswer
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.decide.grid import GridAnswer
+    from seedstudy.decide.looks import Looks
     from seedstudy.stats.result import Estimate
 
 
@@ -50,6 +52,7 @@ def comparison_tables(comparisons: Comparisons, *, with_details: bool = False) -
         *(() if is_short else _verdicts_in_words(comparisons)),
         *(_all_pairs(comparisons) if comparisons.letters else _against_baseline(comparisons)),
         *_how_it_was_compared(answers),
+        *_look_again(comparisons),
         *(_details(answers) if with_details else ()),
         *notes((_about(answer, comparisons), _notes(answer, is_short=is_short)) for answer in answers),
     )
@@ -88,6 +91,47 @@ def _verdicts_in_words(comparisons: Comparisons) -> Iterator[Text]:
         for text in answer.warnings:
             if text.startswith(BORDERLINE):
                 yield Text(f"{about}: {text}.", style="yellow")
+        if answer.looks is not None:
+            yield Text(f"{about}: {_looks_in_words(answer, answer.looks)}", style="yellow")
+
+
+def _looks_in_words(answer: Answer, looks: Looks) -> str:
+    """Say which look this is, what looking again does to the error, and what holds at every look."""
+    alpha, any_time = answer.rule.alpha, looks.anytime
+    earlier = [
+        f"{seeds_of(*n)} seeds ({verdict}, {at[:10]})"
+        for n, at, verdict in zip(looks.n, looks.at, looks.verdicts, strict=True)
+    ]
+    before = ", ".join(earlier[-3:])
+    more = f"{len(earlier) - 3} more and " if len(earlier) > 3 else ""
+    words = (
+        f"look {len(earlier) + 1}, after {more}{before}. Were they equally good, one of so many looks at p < {alpha:g} "
+        f"would show a difference in {100 * looks.error:.2g} of 100 cases, not {100 * alpha:g}. "
+    )
+    if not math.isfinite(any_time.low):
+        return words + "These are too few seeds for an interval that holds at every look."
+    is_clear = any_time.low > 0.0 or any_time.high < 0.0
+    decimals = decimals_of(any_time)
+    return words + (
+        f"{ci_heading(any_time.level)} that holds at every look: {interval(any_time, decimals)}, "
+        f"{'without' if is_clear else 'with'} 0."
+    )
+
+
+def _look_again(comparisons: Comparisons) -> Iterator[Text]:
+    """Say what looking again costs where something is inconclusive, and give the command that does it rightly."""
+    if all(answer.verdict.word != "inconclusive" for answer in comparisons.answers):
+        return
+    words = (
+        "Looking again after more seeds spends alpha: repeated until something shows, tests at 0.05 found a difference "
+        "between equal recipes in 11 of 100 cases."
+    )
+    if comparisons.race is None:
+        yield small_print(words + " Decide on the number of seeds first, or use `seedstudy race`.")
+        return
+    yield small_print(words + " This command keeps alpha over all looks, now and after further seeds:")
+    # Not wrapped: it is to be copied.
+    yield Text("  " + comparisons.race, no_wrap=True, overflow="ignore")
 
 
 def _one_seed_of_each(answer: Answer) -> str:
@@ -297,8 +341,7 @@ def _grid(answer: GridAnswer) -> Iterator[RenderableType]:
     yield Text(words + ".")
     yield small_print(
         "Typical size: root mean square of the differences between architectures (recipes, or what is left of both), "
-        "freed of seed noise; ANOVA-type statistic, spreads may differ. Intervals of differences by Bonferroni, p by "
-        "Holm."
+        "freed of seed noise; ANOVA-type statistic, spreads may differ. p and intervals of differences by Bonferroni."
     )
 
 
@@ -322,12 +365,29 @@ def _pooled(answer: CombinedAnswer) -> Text:
     if p is None:
         return Text(line + "fewer than three cannot be pooled; read them one by one.")
     decimals = decimals_of(p.difference)
-    mean = f"{p.difference.value:+.{decimals}f} {interval(p.difference, decimals)}"
-    return Text(
-        f"{line}mean difference {mean} ({ci_heading(p.difference.level)}), {p_equals(p.p_value)}; "
-        f"on one more such data set {interval(p.new_data_set, decimals)}; std of the true difference between data sets "
-        f"{p.tau:.{decimals}f} ({p_equals(p.heterogeneity_p)} for none)."
+    ci = ci_heading(p.difference.level)
+    text = (
+        f"{line}the true difference varies between data sets with a std of {with_interval(p.tau, decimals)} "
+        f"({p_equals(p.heterogeneity_p)} for none); on one more such data set it lies in "
+        f"{interval(p.new_data_set, decimals)} (prediction, {ci}). Mean over these data sets "
+        f"{p.difference.value:+.{decimals}f} {interval(p.difference, decimals)} ({ci}), {p_equals(p.p_value)}"
     )
+    if answer.leave_one_out:
+        (lowest, low), *_, (highest, high) = sorted(answer.leave_one_out.items(), key=lambda x: x[1].value)
+        text += (
+            f"; without one of them between {low.value:+.{decimals}f} (without {lowest}) and "
+            f"{high.value:+.{decimals}f} (without {highest})"
+        )
+        is_shown = _excludes_zero(p.difference)
+        turned = [name for name, left in answer.leave_one_out.items() if _excludes_zero(left) != is_shown]
+        if turned:
+            change = "no longer excludes 0" if is_shown else "excludes 0"
+            text += f"; the interval {change} without {' or without '.join(turned)}"
+    return Text(text + ".")
+
+
+def _excludes_zero(estimate: Estimate) -> bool:
+    return estimate.low > 0.0 or estimate.high < 0.0
 
 
 def _ranked(answer: RankedAnswer) -> Iterator[RenderableType]:

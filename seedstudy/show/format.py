@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from seedstudy import terminal
 
 if TYPE_CHECKING:
     from seedstudy.decide.verdict import Word
@@ -25,10 +27,9 @@ WIDTH = 80
 
 def show(*parts: RenderableType) -> None:
     """Print to stdout: as wide as the terminal, or `WIDTH` columns into a pipe or file."""
-    # No markup: a "[" in a file's name is a "[".
-    console = Console(markup=False, emoji=False)
+    console = terminal.console()
     if not console.is_terminal:
-        console = Console(width=WIDTH, markup=False, emoji=False)
+        console = terminal.console(width=WIDTH)
     for part in parts:
         console.print(part, highlight=False, crop=False)
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from seedstudy.decide.plan import MOST_SEEDS
 from seedstudy.show.format import small_print
 
 if TYPE_CHECKING:
-    from seedstudy.decide.plan import PowerPlan
-
-_UNITS = {"seeds": "seeds per arm", "difference": "as the smallest detectable difference", "power": "power"}
+    from seedstudy.decide.plan import PowerPlan, Spread
 
 
 def power_lines(plan: PowerPlan) -> RenderableType:
@@ -25,28 +24,58 @@ def _lines(plan: PowerPlan) -> Iterator[RenderableType]:
     spread = plan.spread
     yield Text(_answer(plan))
     if plan.band is not None and spread.band is not None:
-        (low, high), _ = spread.band
-        answers = " to ".join("out of reach" if end is None else f"{end:.3g}" for end in plan.band)
+        known_from = f"{spread.n_a}" if spread.n_a == spread.n_b else f"{spread.n_a} and {spread.n_b}"
+        known_from += " seeds" if min(spread.n_a or 0, spread.n_b or 0) >= 30 else " seeds only"
         yield Text(
-            f"The std is known from {spread.n_a} seeds only; its one-sided 80% limits, {low:.3g} and {high:.3g}, "
-            f"give {answers} {_UNITS[plan.question]}."
+            f"The std is known from {known_from}: at its one-sided 80% limits, {_ends(spread, plan.unit)}, "
+            f"{_at_the_ends(plan)}."
         )
-    if plan.gpu_hours is not None and plan.gpu_hours_per_seed is not None:
-        each = " and ".join(map(_hours, dict.fromkeys(plan.gpu_hours_per_seed)))
-        yield Text(f"Cost: {_hours(plan.gpu_hours)} GPU-hours for both arms ({each} per seed).")
-    sds = f"{spread.sd_a:.3g}" if spread.sd_a == spread.sd_b else f"{spread.sd_a:.3g} and {spread.sd_b:.3g}"
+    if plan.hours is not None and plan.cost is not None:
+        each = " and ".join(map(_hours, dict.fromkeys(plan.cost.hours_per_seed)))
+        device = plan.cost.device
+        of_what = "GPU-hours" if device is None else f"hours, one trial after the other as measured on {device},"
+        yield Text(f"Cost: {_hours(plan.hours)} {of_what} for both arms ({each} per seed).")
     test = "Welch t, two-sided" if plan.margin is None else "two one-sided Welch tests"
+    sds = " and ".join(dict.fromkeys(_number(sd, plan.unit) for sd in (spread.sd_a, spread.sd_b)))
     yield small_print(f"{test}, alpha {plan.alpha:g}; std over seeds {sds} ({spread.source}).")
     yield from (small_print(f"note: {warning}") for warning in plan.warnings)
 
 
 def _answer(plan: PowerPlan) -> str:
-    what = f"detect a difference of {plan.difference:.3g}"
+    what = f"detect a difference of {_number(plan.difference, plan.unit)}"
     if plan.question != "difference" and plan.margin is not None:
-        what = f"show equivalence within ±{plan.margin:g} (true difference {plan.difference:g})"
+        true = "0" if plan.difference == 0.0 else _number(plan.difference, plan.unit)
+        what = f"show equivalence within ±{_number(plan.margin, plan.unit)} (true difference {true})"
     if plan.n_per_arm is None:
-        return f"No reachable number of seeds would {what}."
-    return f"{plan.n_per_arm} seeds per arm {what} with {plan.power:.0%} power."
+        return f"No number of seeds up to {MOST_SEEDS:,} per arm would {what}."
+    return f"{plan.n_per_arm:,} seeds per arm {what} with {plan.power:.0%} power."
+
+
+def _at_the_ends(plan: PowerPlan) -> str:
+    """Say what the lower and the upper limit of the std make of the answer."""
+    assert plan.band is not None
+    low, high = plan.band
+    match plan.question:
+        case "seeds":
+            of_each = ["more than are reachable" if end is None else f"{end:,.0f}" for end in (low, high)]
+            few = "it takes " + " to ".join(dict.fromkeys(of_each))
+            return f"{few} seeds per arm" if len(set(of_each)) == 2 else f"{few} seeds per arm at either"
+        case "difference":
+            ends = " to ".join(_number(end, plan.unit) for end in (low, high) if end is not None)
+            return f"the smallest detectable difference is {ends}"
+        case _:
+            return "the power is " + " to ".join(f"{end:.0%}" for end in (low, high) if end is not None)
+
+
+def _ends(spread: Spread, unit: str | None) -> str:
+    """Return the limits of the std of each arm."""
+    assert spread.band is not None
+    arms = dict.fromkeys(spread.band)
+    return ", and ".join(f"{low:.3g} and {_number(high, unit)}" for low, high in arms)
+
+
+def _number(value: float, unit: str | None) -> str:
+    return f"{value:.3g}" + (" points" if unit == "pp" else "")
 
 
 def _hours(hours: float) -> str:

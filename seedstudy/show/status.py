@@ -50,7 +50,8 @@ def _line(trial: TrialStatus) -> str:
             since = "" if trial.since is None else f" for {duration(time.time() - trial.since)}"
             epoch = "" if trial.epoch is None else f", epoch {trial.epoch}/{trial.epochs}"
             left = "" if trial.left_s is None else f", {duration(trial.left_s)} left"
-            return f"running on {trial.where}{since}{epoch}{left}"
+            quiet = "" if trial.quiet_s is None else f", no progress for {trial.quiet_s / 60:.0f} min, pid {trial.pid}"
+            return f"running on {trial.where}{since}{epoch}{left}{quiet}"
         case "failed" | "diverged":
             return (trial.reason or "") + (f" ({trial.log})" if trial.log and trial.state == "failed" else "")
         case "lost" | "interrupted":

@@ -14,7 +14,6 @@ from scipy import special
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats import welch
-from seedstudy.stats.many import adjust
 from seedstudy.stats.result import Estimate, bounded_p
 from seedstudy.stats.sample import Floats, as_sample, check_level, mean_of, sd_of
 from seedstudy.stats.variance import sd_factors
@@ -46,7 +45,7 @@ class MarginalDifference:
     """Welch-Satterthwaite interval, Bonferroni over the pairs of this factor."""
     p_value: float
     p_adjusted: float
-    """Holm over the pairs of this factor."""
+    """Bonferroni over the pairs of this factor, as the interval of `difference`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,12 +202,17 @@ def _marginal(
     p_values = [bounded_p(float(welch.two_sided_p(t))) if t.se > 0 else 1.0 for t in contrasts]
     method = "welch-satterthwaite-bonferroni"
     differences = []
-    for (i, j), t, p, p_adjusted in zip(pairs, contrasts, p_values, adjust(p_values), strict=True):
+    for (i, j), t, p in zip(pairs, contrasts, p_values, strict=True):
         ends = welch.interval(t, single) if t.se > 0 else None
         difference = Estimate.of(t.difference, ends, level=level, n=int(n.sum()), method=method)
         differences.append(
             MarginalDifference(
-                factor=factor, a=levels[i], b=levels[j], difference=difference, p_value=p, p_adjusted=p_adjusted
+                factor=factor,
+                a=levels[i],
+                b=levels[j],
+                difference=difference,
+                p_value=p,
+                p_adjusted=bounded_p(len(pairs) * p),
             )
         )
     return differences

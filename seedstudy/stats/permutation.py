@@ -28,7 +28,8 @@ class Statistic:
     columns: Floats
     """Per seed the numbers that are summed over arm B, shape (n_seeds, n_columns)."""
     image: Callable[[Floats], Floats]
-    """From these sums, shape (n_labellings, n_columns), to values in [0, 1], large = extreme."""
+    """From these sums, shape (n_labellings, n_columns), to values in [0, 1], large = extreme; with one column it grows
+    with the size of the sum."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,10 +98,31 @@ def label_arms(
 
 def permute(statistic: Statistic, n_a: int, n_b: int, *, rng: np.random.Generator, resamples: int) -> Permutation:
     """Relabel n_a + n_b seeds, and count labellings at least as extreme as this one; see :func:`label_arms`."""
+    floor = floor_two_sample(n_a, n_b)
+    if statistic.columns.shape[1] == 1 and can_enumerate(n_a, n_b):
+        return Permutation(p_value=_share_as_large(statistic.columns[:, 0], n_a, n_b), floor=floor)
     labelled = label_arms([statistic], n_a, n_b, rng=rng, resamples=resamples)
     bound = labelled.observed - Labelled.TIE
     count = labelled.n_counted_extra + sum(int(np.sum(images >= bound)) for images in labelled.blocks)
-    return Permutation(p_value=count / labelled.n_total, floor=floor_two_sample(n_a, n_b))
+    return Permutation(p_value=count / labelled.n_total, floor=floor)
+
+
+def _share_as_large(values: Sample, n_a: int, n_b: int) -> float:
+    """Return the share of labellings whose sum over arm B is as large in size as the one seen, without adding them up.
+
+    Every labelling is one of the first half of the seeds and one of the second half: sorting the latter is enough.
+    """
+    bound = abs(float(values[n_a:].sum())) - Labelled.TIE * float(np.max(np.abs(values)))
+    if bound <= 0.0:
+        return 1.0
+    half, count = values.size // 2, 0
+    first, second = (_sums_by_count(part[:, None]) for part in (values[:half], values[half:]))
+    for k, sums in first.items():
+        if n_b - k in second:
+            others = np.sort(second[n_b - k][0])
+            count += int(np.sum(others.size - np.searchsorted(others, bound - sums[0], side="left")))
+            count += int(np.sum(np.searchsorted(others, -bound - sums[0], side="right")))
+    return count / math.comb(values.size, n_b)
 
 
 def permute_all(statistic: Statistic, n_a: int, n_b: int) -> Permutation:

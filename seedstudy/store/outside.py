@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,10 +19,18 @@ from pathlib import Path
 import polars as pl
 
 from seedstudy.data.base import Dataset
-from seedstudy.errors import StoreError
-from seedstudy.files import damaged, opened, write_atomically, writing
+from seedstudy.errors import MissingExtraError, StoreError, first_line
+from seedstudy.files import check_folder, damaged, is_there, read_bytes, write_atomically, writing
 from seedstudy.store.rows import counts_of, predictions_of
-from seedstudy.store.schema import PREDICTIONS, TRIALS, from_parquet, to_parquet, validate
+from seedstudy.store.schema import (
+    LARGEST_TABLE,
+    PREDICTIONS,
+    TRIALS,
+    from_parquet,
+    read_parquet,
+    to_parquet,
+    validate,
+)
 from seedstudy.study.trial import Evaluation
 
 IMPORTED, EVALUATED = "imported", "evaluated"
@@ -36,12 +45,12 @@ def add(root: Path, rows: pl.DataFrame) -> bool:
     """
     content = to_parquet(validate(rows, TRIALS, where=str(root)))
     path = root / IMPORTED / f"{hashlib.sha256(content).hexdigest()[:_DIGITS]}.parquet"
-    if path.exists():
+    if is_there(path):
         return False
     _check_seeds(rows, read(root)[0], path.parent)
     with writing(path):
         (root / "trials").mkdir(parents=True, exist_ok=True)  # what makes a folder a study
-        path.parent.mkdir(exist_ok=True)
+        _make(path.parent)
         write_atomically(path, content)
     return True
 
@@ -51,14 +60,44 @@ def read(root: Path) -> tuple[pl.DataFrame, dict[str, str]]:
     parts, unusable = [pl.DataFrame(schema=dict(TRIALS))], dict[str, str]()
     for path in sorted((root / IMPORTED).glob("*.parquet")):
         try:
-            with opened(path) as file:
-                content = file.read()
+            content = read_bytes(path, limit=LARGEST_TABLE)
             if hashlib.sha256(content).hexdigest()[:_DIGITS] != path.stem:
                 raise damaged(path, "its content is not what was imported", "remove it and import again")
-            parts.append(validate(from_parquet(content), TRIALS, where=str(path)))
+            parts.append(validate(_rows(content), TRIALS, where=str(path)))
+        except ValueError as error:
+            unusable[path.name] = str(damaged(path, f"not a Parquet file: {error}", "remove it and import again"))
         except StoreError as error:
             unusable[path.name] = str(error)
     return pl.concat(parts), unusable
+
+
+def _rows(content: bytes) -> pl.DataFrame:
+    """Return the frame in an imported file, whose name proves nothing: anybody can name a file by its digest.
+
+    Raises ValueError where it holds none. Without Arrow, a file that was made to harm may end the process.
+    """
+    with suppress(MissingExtraError):
+        return read_parquet(content)
+    try:
+        return from_parquet(content)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise ValueError(first_line(error)) from error
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    check_folder(folder)
+
+
+def predictions(root: Path, trial_id: str) -> pl.DataFrame | None:
+    """Return the PREDICTIONS of weights that were evaluated here; None where the trial is no such one."""
+    path = root / EVALUATED / f"{trial_id}.parquet"
+    if not is_there(path):
+        return None
+    try:
+        return validate(_rows(read_bytes(path, limit=LARGEST_TABLE)), PREDICTIONS, where=str(path))
+    except ValueError as error:
+        raise damaged(path, f"not a Parquet file: {error}") from error
 
 
 def _check_seeds(rows: pl.DataFrame, known: pl.DataFrame, folder: Path) -> None:
@@ -135,6 +174,7 @@ def add_evaluated(
     path = root / EVALUATED / f"{trial_id}.parquet"
     predictions = predictions_of(trial_id, evaluations, data.eval_sets)
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
+        _make(path.parent)
         write_atomically(path, to_parquet(validate(predictions, PREDICTIONS, where=str(path))))
     return add(root, pl.DataFrame(rows, schema=dict(TRIALS), orient="row"))

@@ -16,6 +16,7 @@ A study is a folder, and so is each of its trials under ``trials/``. These files
     jobs/<job>.json       what a cluster's queue was given and still has
     cancelled             touched by `seedstudy cancel`
     imported/, evaluated/ trials that were trained or evaluated elsewhere (seedstudy.store.outside)
+    looks/                comparisons that somebody looked at (seedstudy.store.looks)
     trials.parquet, index.json  derived (seedstudy.store.index): may be deleted at any time
 
 A trial has a result exactly when ``trial.json`` exists. Where two processes train one trial, the first one to link
@@ -45,7 +46,7 @@ from typing import Any, Literal
 import polars as pl
 
 from seedstudy.data.base import EvalSet
-from seedstudy.errors import DamagedError, MissingError, SeedstudyError, StoreError, suggest
+from seedstudy.errors import DamagedError, MissingError, SeedstudyError, StoreError, StudyError, suggest
 from seedstudy.files import (
     check_folder,
     check_format,
@@ -93,6 +94,7 @@ unreadable     a file is missing, cannot be read now, or is of a newer format; i
 _LABEL = ("recipe", "model", "data")
 _ROWS_AT_ONCE = 10_000
 """Rows held as Python objects before they become a frame."""
+_DELETE_JOB = "delete it once this job has left the queue"
 _TRAIN_AGAIN = "the same `seedstudy run` command trains this trial again"
 TABLES = ("predictions.parquet", "curves.parquet")
 
@@ -170,7 +172,10 @@ class Store:
 
     def rule(self) -> Rule:
         """Return every rule that the study's plans declared."""
-        path, remedy = self.root / "study.json", "delete it, and declare the margin with --margin"
+        path, remedy = (
+            self.root / "study.json",
+            "restore it from a copy, or delete it, and with it the time of its rule",
+        )
         if not is_there(path):
             return Rule()
         try:
@@ -274,9 +279,12 @@ class Store:
 
     def jobs(self, engine: str) -> dict[str, list[list[str]]]:
         """Return the recorded jobs of an engine: job -> the trials of each task."""
-        paths = sorted((self.root / "jobs").glob("*.json"))
-        records = [read_record(path, remedy="delete it once this job has left the queue") for path in paths]
-        return {record["job"]: record["tasks"] for record in records if record["engine"] == engine}
+        jobs: dict[str, list[list[str]]] = {}
+        for path in sorted((self.root / "jobs").glob("*.json")):
+            record = read_record(path, remedy=_DELETE_JOB)
+            if record.get("engine") == engine:
+                jobs[path.stem] = _tasks_of(record, path)
+        return jobs
 
     def remove_job(self, job: str) -> None:
         self._job(job).unlink(missing_ok=True)
@@ -294,7 +302,7 @@ class Store:
         """Return a number that changes when the study is cancelled."""
         try:
             return (self.root / "cancelled").stat().st_mtime_ns
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return 0
 
     # --- results ------------------------------------------------------------------------------------------
@@ -420,20 +428,12 @@ class Store:
 
     def predictions(self, trial_id: str) -> pl.DataFrame:
         """Return a trial's PREDICTIONS; a table that differs from its digest is an error."""
-        return self._table(trial_id, "predictions.parquet", PREDICTIONS)
+        evaluated = outside.predictions(self.root, trial_id)
+        return self._table(trial_id, "predictions.parquet", PREDICTIONS) if evaluated is None else evaluated
 
     def curves(self, trial_id: str) -> pl.DataFrame:
         """Return a trial's CURVES, checked in the same way."""
         return self._table(trial_id, "curves.parquet", CURVES)
-
-    def scan_predictions(self, trial_ids: Sequence[str]) -> pl.LazyFrame:
-        """Return the PREDICTIONS of many trials, unread: collect what is needed of them.
-
-        Each table is checked against its digest here, one at a time, so that memory stays bounded. Raises StoreError
-        where a trial has no result, or a table differs from its digest.
-        """
-        paths = [self._table_path(trial_id, "predictions.parquet") for trial_id in trial_ids]
-        return pl.scan_parquet(paths, schema=dict(PREDICTIONS)) if paths else pl.LazyFrame(schema=dict(PREDICTIONS))
 
     def _table(self, trial_id: str, name: str, schema: Schema) -> pl.DataFrame:
         path = self._table_path(trial_id, name)
@@ -517,6 +517,7 @@ def settle(folder: Path, digests: Mapping[str, str]) -> None:
     for name, digest in digests.items():
         with suppress(FileNotFoundError):  # done before
             (folder / own_name(name, digest)).replace(folder / name)
+            (folder / own_name(name, digest)).unlink()  # two names of one file are not replaced
 
 
 def table_path(folder: Path, name: str, digest: str) -> Path:
@@ -538,6 +539,19 @@ def table_path(folder: Path, name: str, digest: str) -> Path:
 
 def _is_finite_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
+
+
+def _tasks_of(record: Mapping[str, Any], path: Path) -> list[list[str]]:
+    """Return the trials of each task of a job's record, whose names reach the commands of a queue."""
+    tasks = record.get("tasks")
+    try:
+        if record.get("job") != check_name(path.stem, "job"):
+            raise ValueError("the job is not the one of its name")
+        if not isinstance(tasks, list) or not all(isinstance(task, list) for task in tasks):
+            raise ValueError("its tasks are no lists")
+        return [[check_name(trial_id, "trial") for trial_id in task] for task in tasks]
+    except (TypeError, ValueError, StudyError) as error:
+        raise damaged(path, str(error).rstrip("."), _DELETE_JOB) from error
 
 
 def _now() -> str:

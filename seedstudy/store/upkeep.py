@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedstudy.document import fields_of
-from seedstudy.errors import DamagedError, SeedstudyError, StoreError
+from seedstudy.errors import DamagedError, MissingError, SeedstudyError, StoreError
 from seedstudy.files import TEMPORARY, check_folder, is_there, sync_folder, writing
 from seedstudy.store.store import TABLES, Store, digests_of, own_name, settle, table_path
 
 _ABANDONED_S = 3600.0
 """A temporary file outside of the trials' folders, which no lease protects, is a killed process's after this time."""
+
+_RECORDS = ("trial.json", "failure.json", "spec.json")
+"""In this order they are set aside."""
 
 # --- what is left over ----------------------------------------------------------------------------------
 
@@ -106,15 +109,14 @@ def set_aside(store: Store, trial_id: str, *, kinds: tuple[type[StoreError], ...
 
     Returns None where another process trains the trial, or it is not damaged (any more); ``kinds`` are the errors that
     count as damage. At every moment each file is in one of the two folders or in both, and a result that another
-    process has published meanwhile stays.
+    process has published meanwhile stays. Tables under the names of their writers are not touched: they may be those of
+    a training that ends at this moment.
     """
     folder = store.to_write(trial_id)
     with _holding(store, trial_id) as is_held:
         if not is_held:
             return None
-        result = folder / "trial.json"
-        seen = os.lstat(result) if is_there(result) else None
-        names = ["failure.json", *(path.name for path in folder.glob("*.parquet"))]
+        seen = {name: _identity(folder / name) for name in _RECORDS if is_there(folder / name)}
         try:
             store.read_trial(trial_id)
         except kinds:
@@ -123,22 +125,20 @@ def set_aside(store: Store, trial_id: str, *, kinds: tuple[type[StoreError], ...
             return None
         try:
             store.read_spec(trial_id)
+            seen.pop("spec.json", None)
         except kinds:
-            names.append("spec.json")  # the next plan writes it again
+            pass  # the next plan writes it again
         aside = folder / f"damaged-{time.time_ns()}"
         aside.mkdir()
-        kept = [name for name in names if _link(folder / name, aside / name)]
+        for name in TABLES:  # they keep their names, too, until the next result replaces them
+            _link(folder / name, aside / name)
         sync_folder(aside)
-        if seen is not None:
-            # The one step that takes the result away. What was moved must be what was found damaged.
-            result.rename(aside / result.name)
-            if not os.path.samestat(seen, os.lstat(aside / result.name)):
-                _link(aside / result.name, result)
+        for name, identity in seen.items():
+            # The one step that takes a file away. What was moved must be what was found damaged.
+            (folder / name).rename(aside / name)
+            if _identity(aside / name) != identity:
+                _link(aside / name, folder / name)
                 return None
-        for name in kept:
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.lstat(folder / name), os.lstat(aside / name)):
-                    (folder / name).unlink()
         sync_folder(aside)
         sync_folder(folder)
     return aside
@@ -184,8 +184,8 @@ def _put_back(store: Store, trial_id: str, aside: Path) -> str:
     """
     check_folder(aside)
     digests = digests_of(aside / "trial.json")
-    found = {name: table_path(aside, name, digests[name]) for name in TABLES}
     folder = store.to_write(trial_id)
+    found = {name: _table_of(name, digests[name], (aside, folder)) for name in TABLES}
     with _holding(store, trial_id) as is_held:
         if not is_held:
             return f"{trial_id} is being trained."
@@ -200,12 +200,26 @@ def _put_back(store: Store, trial_id: str, aside: Path) -> str:
             return f"{trial_id} was trained again, with {'equal' if is_equal else 'other'} predictions."
         settle(folder, digests)
         (folder / "failure.json").unlink(missing_ok=True)
-        for path in (aside / "trial.json", *found.values()):
+        for path in (*(aside / name for name in TABLES), aside / "trial.json"):
             path.unlink(missing_ok=True)
         with suppress(OSError):  # other files of the damaged trial stay
             aside.rmdir()
         sync_folder(folder)
     return ""
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Return what tells a file from one that replaced it; the number of a removed file may be given again."""
+    status = os.lstat(path)
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _table_of(name: str, digest: str, folders: tuple[Path, Path]) -> Path:
+    """Return a table of a set-aside result, from its folder or, where its writer was killed, from that of the trial."""
+    try:
+        return table_path(folders[0], name, digest)
+    except MissingError:
+        return table_path(folders[1], name, digest)
 
 
 def _link(path: Path, new: Path) -> bool:

@@ -44,6 +44,8 @@ class Reading:
     """Column that numbers the seeds; None where the file does not say."""
     is_of_means: bool = False
     """Whether the file holds means ± std in place of runs."""
+    is_published: bool = False
+    """Whether each number of the file is judged by itself, as `audit` does; a single run unless more is known."""
     notes: tuple[str, ...] = ()
     """What was left out or assumed, one sentence each."""
 
@@ -54,6 +56,8 @@ class Reading:
         assumed = ", no seed column: each run counts as a seed" if self.n_runs > 1 else ""
         seeds = assumed if self.seeds_by is None else f", seeds by `{self.seeds_by}`"
         runs = f"{self.n_runs} run{'' if self.n_runs == 1 else 's'}"
+        if self.is_published:
+            return f"{self.file}: {self.n_runs} published numbers, metric {self.metric}{arms}"
         if self.is_of_means:
             return f"{self.file}: means and stds of {runs}, metric {self.metric}"
         return f"{self.file}: {runs}, metric {self.metric}{last}{arms}{seeds}"
@@ -120,8 +124,12 @@ class Group:
     """Distance between possible values, in ``unit``: one image; None where the number of images is not known."""
     declared_margin: float | None = None
     """Smallest difference of interest that the study declared, in ``unit``; None for files."""
+    trial_ids: tuple[str, ...] = ()
+    """The trial of each value; empty for files."""
     train_s: float | None = None
     """Mean seconds of training one seed; None where it was not measured."""
+    device: str | None = None
+    """Where that was, by the device's product name; None where it was not measured, or on several kinds."""
     moments: Moments | None = None
     """All that is known where `values` is empty: a published mean and std."""
     read: Reading | None = None

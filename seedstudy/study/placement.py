@@ -33,6 +33,8 @@ class Placement:
     """Trials that one job of a queue trains one after the other, to pay its start-up once."""
     stack: int | None = 1
     """Seeds of one recipe and model that a process trains side by side, at most; None: as many as a timing says pay."""
+    hang_timeout: float | None = None
+    """Minutes; a trial that shows no progress for as long is ended and trained again. None: it is only named."""
     template: Path | None = None
     """Script to put at the top of every Slurm job; never from a study file, because it is code."""
 
@@ -61,6 +63,8 @@ def placed(placement: Placement, given: Mapping[str, object], *, where: str = ""
         else:
             values[key] = None if value is None else field_value(_HINTS[key], key, value, where=where)
     changed = replace(placement, **values)
+    if changed.hang_timeout is not None and not changed.hang_timeout > 0:
+        raise StudyError(f"{where}hang_timeout = {changed.hang_timeout:g}: must be more than 0 minutes.")
     if (gpus := changed.gpus) is not None:
         if not (gpus >= 0 and (gpus <= 1 or gpus.is_integer())):
             raise StudyError(f"{where}gpus = {gpus:g}: must be a whole number, or a share below 1.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +21,8 @@ from timm.scheduler.scheduler import Scheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from seedstudy.files import write_atomically
+from seedstudy.errors import MissingError, StoreError, first_line
+from seedstudy.files import damaged, read_bytes, write_atomically
 from seedstudy.study.trial import TRAINING_VERSION, EpochReport
 from seedstudy.train.processes import any_process, gather, mean_over_processes
 from seedstudy.train.random_state import RandomStream
@@ -35,6 +35,8 @@ SHARE = 0.01
 
 MAX_GAP_S = 600.0
 
+LARGEST = 2**38
+"""Bytes of a checkpoint."""
 _DIGEST_BYTES = 32
 _AGREE_EVERY = 8
 """Updates after which several processes agree on stopping and writing: each agreement waits for all of them."""
@@ -159,11 +161,11 @@ class Checkpoints:
             saved = read(self._path)
             expected = _identity(self._trial_id, state.accelerator)
             if different := [key for key, value in expected.items() if saved.get(key) != value]:
-                raise ValueError(f"different {', '.join(different)}")
-        except FileNotFoundError:
+                raise StoreError(f"{self._path}: different {', '.join(different)}.")
+        except MissingError:
             return
-        except (OSError, ValueError) as error:
-            self._say(f"{self._path}: not used ({error}); the trial starts from the beginning")
+        except StoreError as error:
+            self._say(f"{error} It is not used: the trial starts from the beginning.")
             return
         state.load_dict(saved["state"])
         self.position = state.epoch, state.step
@@ -209,15 +211,17 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return what :func:`write` wrote, on the CPU; a damaged file is a ValueError."""
-    content = memoryview(path.read_bytes())
+    """Return what :func:`write` wrote, on the CPU; raises StoreError where that is not in the file."""
+    content = memoryview(read_bytes(path, limit=LARGEST))
     payload, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != digest:
-        raise ValueError("damaged: its checksum does not match")
+        raise damaged(path, "its checksum does not match")
     try:
         saved: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError("damaged: it holds more than tensors and numbers") from error
+    except Exception as error:  # torch raises whatever it meets; the digest is no proof of who wrote the file
+        raise damaged(path, f"it holds more than tensors and numbers: {first_line(error)}") from error
+    if not isinstance(saved, dict):
+        raise damaged(path, "it holds no state")
     return saved
 
 

@@ -233,6 +233,54 @@ CASES: list[Any] = [
     ),
 ]
 
+SMALL: list[Any] = [
+    # Columns that are no arms: machines, times, settings, the number of a fold.
+    ("seed,gpu,adamw,sgd,time_s,epochs\n1,A,78.1,79.5,360,90\n2,B,78.2,79.1,350,90\n", {}, "adamw sgd", 2),
+    ("fold,resnet18,resnet50\n1,78.1,79.5\n2,78.2,79.1\n", {}, "resnet18 resnet50", 2),
+    ("run,seed,old,new\na,0,78,79.5\nb,1,77,80.5\nc,2,76,81.2\n", {}, "old new", 3),
+    ("seed,0.1,0.01\n1,78.1,79.5\n2,78.2,79.1\n", {}, "0.1 0.01", 2),
+    ("old/val_acc,new/val_acc\n78.1,79.5\n78.2,79.1\n", {}, "old new", 2),
+    ("seed,a,b\n0,100,99.1\n1,100,99.4\n", {}, "a b", 2),
+    # Rows are named by one column, whatever else is beside it.
+    ("method,backbone,s1,s2\nold,r50,78.1,78.3\nnew,r50,79.1,79.3\n", {}, "old new", 2),
+    ("method;note;seed0;seed1\nold;x;78,1;78,3\nnew;y;79,1;79,3\n", {}, "old new", 2),
+    ("model,seed0,seed1\nresnet50,78.1,78.3\nvit/b,79.1,79.3\n", {}, "resnet50 vit/b", 2),
+    ("lr,seed0,seed1\n0.1,78.1,78.3\n0.01,79.1,79.3\n", {"by": "lr"}, "lr=0.1 lr=0.01", 2),
+    ("method,seed0_top1,seed0_top5,seed1_top1,seed1_top5\no,78.1,94,78.3,95\nn,79,94,79.2,95\n", {}, "o n", 2),
+    # Labels are the values.
+    ("aug,top1\nTrue,78.1\nTrue,78.3\nFalse,79.1\nFalse,79.4\n", {"by": "aug"}, "True False", 2),
+    ("model,seed,top1\nr50,0,78.1\nr50,1,78.3\nr18,0,69.1\nr18,1,69.4\n", {}, "r50 r18", 2),
+    ('[{"m": "old", "top1": 78.1}, {"m": "old", "top1": 78.3}, {"m": "n", "top1": 79}]', {"by": "m"}, "old n", 2),
+    ('{"old": [78.1, 78.2, 78.4], "new": [79.5, 79.1]}', {}, "old new", 3),
+]
+
+
+@pytest.mark.parametrize(("text", "given", "pair", "n_a"), SMALL)
+def test_what_is_no_arm_is_told_from_what_is(text: str, given: dict[str, Any], pair: str, n_a: int) -> None:
+    name = "t.json" if text[0] in "[{" else "t.csv"
+    Path(name).write_text(text)
+    (answer,) = ss.compare(name, **given, eval_sets="val").answers
+    assert f"{answer.a.label} {answer.b.label}" == pair
+    assert answer.comparison.n_a == n_a
+
+
+def test_eval_sets_and_data_sets_of_a_file_are_judged_apart() -> None:
+    Path("sets.csv").write_text("seed,val_old,val_new,test_old,test_new\n0,78.1,79.5,77,78\n1,78.2,79.1,77.1,78.3\n")
+    answers = ss.compare("sets.csv").answers
+    assert [(x.a.eval_set, x.b.label, x.comparison.mean_b) for x in answers] == [
+        ("val", "new", pytest.approx(79.3)),
+        ("test", "new", pytest.approx(78.15)),
+    ]
+    runs = [(data, method, seed) for data in ("c", "cc") for method in ("old", "newer") for seed in (0, 1)]
+    rows = [f"{data},{m},{seed},{50 + 9 * len(data) + len(m) + seed / 10}" for data, m, seed in runs]
+    Path("data.csv").write_text("dataset,method,seed,top1\n" + "\n".join(rows) + "\n")
+    answers = ss.compare("data.csv", by="method").answers
+    assert [(x.a.data, x.b.label) for x in answers] == [("c", "newer@c"), ("cc", "newer@cc")]
+    (answer,) = ss.compare("data.csv", by="method", data="cc").answers
+    assert (answer.a.data, answer.b.label) == ("cc", "newer")
+    with pytest.raises(SeedstudyError, match="-d d: it holds no data of that name"):
+        ss.compare("data.csv", by="method", data="d")
+
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,6 +406,8 @@ def test_every_judging_verb_reads_the_arms_of_a_file(
         ("hp.csv", "width,depth\n64,8\n64,9\n", 'no column "top1"'),
         ("sizes.csv", "params_m,gflops\n25.6,4.1\n22.1,4.6\n", 'no column "top1"'),
         ("losses.csv", LOSSES, "higher or lower better|percent or fraction"),
+        ("hp.csv", "seed,lr,wd\n0,0.1,0.01\n1,0.2,0.02\n", 'no column "top1"'),
+        ("word.csv", "seed,old,new\n0,78.1,79\n1,failed,79.2\n2,78.3,79.1\n", 'column "old" holds "failed"'),
         # Epochs are no seeds.
         ("epochs.csv", "run,1,2,3,4,5\na,50,60,66,70,71\nb,51,63,68,72,74\n", "seeds or epochs"),
         ("one.txt", "79.1\n79.2\n79.3\n", "compare needs two: one.txt holds one arm"),

@@ -251,3 +251,28 @@ def test_no_command_is_described_by_half_a_sentence(cli: Cli, monkeypatch: pytes
     assert code == 0
     assert "..." not in out.partition("Commands:")[2]
     assert max(map(len, out.splitlines())) <= 80
+
+
+LONG = "x" * 5000
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("summary", f"{LONG}.csv"),
+        ("compare", LONG, "b.txt"),
+        ("run", f"{LONG}.toml"),
+        ("import", f"{LONG}.csv", "-r", "a", "-m", "m", "-d", "d"),
+        ("audit", f"{LONG}.csv", "--sd", "0.1"),
+        ("status", "--results", LONG),
+        ("summary", "--results", LONG),
+        ("data", "check", "imagenet", "--data-dir", LONG),
+        ("recipes", "show", f"{LONG}.toml"),
+    ],
+    ids=lambda command: " ".join(command)[:20],
+)
+def test_a_name_too_long_is_one_line_everywhere(cli: Cli, command: tuple[str, ...]) -> None:
+    code, _, err = cli(*command)
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert "Traceback" not in err

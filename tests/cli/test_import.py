@@ -89,3 +89,30 @@ def test_a_damaged_import_is_named_and_the_rest_is_read(cli: Cli, make_store: Ca
     assert code == 2
     assert "damaged (its content is not what was imported)" in err
     assert "a2@resnet8_nano" in out
+
+
+def test_names_that_no_folder_could_have_are_stored_with_a_note(cli: Cli) -> None:
+    Path("runs.csv").write_text(
+        "model_name,Method,seed,top1\nmicrosoft/resnet-50,no aug,0,78.1\nmicrosoft/resnet-50,no aug,1,78.3\n"
+        "microsoft/resnet-50,Mixup + CutMix,0,79.1\nmicrosoft/resnet-50,Mixup + CutMix,1,79.4\n"
+    )
+    advised = cli("import", "runs.csv", "-d", "mine", "--n-examples", "1000")[2]
+    assert '"Method=no aug"' in advised
+    code, _, err = cli("import", "runs.csv:Method=no aug", "-d", "mine", "--n-examples", "1000")
+    assert code == 0, err
+    assert 'note: recipe "no aug" is stored as no-aug' in err
+    assert 'note: model "microsoft/resnet-50" is stored as microsoft-resnet-50' in err
+    by_method = ("--by", "Method", "-m", "net", "-d", "mine", "--n-examples", "1000", "--study", "both")
+    code, _, err = cli("import", "runs.csv", *by_method)
+    assert code == 0, err
+    answer = ss.compare("no-aug", "Mixup-CutMix", study="both")[0]
+    assert (answer.comparison.n_a, answer.comparison.n_b, answer.verdict.word) == (2, 2, "better")
+
+
+def test_names_that_would_be_stored_as_one_are_refused(cli: Cli) -> None:
+    Path("runs.csv").write_text("m,seed,top1\na b,0,78.1\na b,1,78.2\na-b,0,78.1\na-b,1,78.2\n")
+    code, _, err = cli("import", "runs.csv", "--by", "m", "-m", "net", "-d", "mine", "--n-examples", "1000")
+    assert (code, '"a b" and "a-b" would both be stored as a-b' in err) == (2, True)
+    Path("runs.csv").write_text("model,seed,top1\nx,0,78.1\nx,1,78.2\ny,2,78.1\ny,3,78.2\n")
+    code, _, err = cli("import", "runs.csv", "-m", "net", "-d", "mine", "--n-examples", "1000")
+    assert (code, '"x" and "y" would both be stored as net' in err) == (2, True)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from seedstudy.data import check, cifar10, load, prepare
-from seedstudy.data.base import Dataset, EvalSet, numbered
+from seedstudy.data.base import Dataset, EvalSet, Finding, numbered
 from seedstudy.errors import DataError
 
 N_TRAIN, N_TEST, N_V6 = 40, 20, 10
@@ -359,3 +359,30 @@ def test_the_real_test_images(real_folder: Path) -> None:
     real = cifar10._real(cifar10._read_counts(files["counts"]), val, files["counts"])
     assert len(real) == 10_000
     assert np.bincount(np.diff(real.label_offsets)).tolist() == [0, 9618, 365, 17]
+
+
+def test_a_thorough_check_decodes_every_image(folder: Path) -> None:
+    def findings(progress: Callable[[str], None] | None = None) -> dict[str, Finding]:
+        return {each.part: each for each in check("cifar10", folder, is_thorough=True, progress=progress).parts}
+
+    lines: list[str] = []
+    assert findings(lines.append)["val"].note == f"{N_TEST} of {N_TEST} images, all decoded"
+    assert lines
+    spoil_image(folder)
+    found = findings()
+    assert (found["train"].status, found["val"].status) == ("found", "damaged")
+    assert "the image in row 13 does not decode" in found["val"].note
+
+
+def test_a_small_file_of_very_many_rows_is_not_read(folder: Path, tmp_path: Path) -> None:
+    path = folder / "plain_text/train-00000-of-00001.parquet"
+    rows = pyarrow.table({"label": np.zeros(1_000_000, dtype=np.int64)})
+    with pyarrow.parquet.ParquetWriter(path, rows.schema, compression="zstd") as writer:
+        for _ in range(50):
+            writer.write_table(rows)
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(DataError, match=f"50,000,000 rows, expected {N_TRAIN}"):
+        prepare("cifar10", data_dir=folder, cache_dir=tmp_path / "cache")
+    write(path, [{"img": {"bytes": bytes(10_000_000), "path": "x.png"}, "label": 0}] * N_TRAIN)  # stored once
+    with pytest.raises(DataError, match="more than 268,435,456 bytes"):
+        prepare("cifar10", data_dir=folder, cache_dir=tmp_path / "cache")

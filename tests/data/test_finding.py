@@ -219,7 +219,7 @@ def test_all_broken_images_are_named_and_the_others_decoded(tmp_path: Path) -> N
     assert lines[-1] == "150 of 150 images decoded"
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as the process does, once
 def test_a_small_file_of_many_pixels_is_no_image() -> None:
     stream = io.BytesIO()
     Image.new("1", (16_000, 11_000)).save(stream, "PNG")

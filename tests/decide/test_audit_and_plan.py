@@ -25,6 +25,7 @@ from seedstudy.stats.audit import (
 )
 from seedstudy.stats.power import difference_power, estimated_df_power
 from seedstudy.stats.welch import two_sided_p, welch
+from seedstudy.store.store import Store
 
 Cli = Callable[..., tuple[int, str, str]]
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -229,7 +230,14 @@ def test_the_audit_prints_json_and_draws(cli: Cli, tmp_path: Path) -> None:
     assert (tmp_path / "picture.png").stat().st_size > 5_000
     code, out, _ = cli("audit", "table.csv", "--sd", "0.1")
     assert code == 0
-    assert "pairs of rows decided" in out
+    rows = [line.split() for line in out.splitlines()]
+    assert out.partition("as a seed\n")[2].startswith(
+        "a: 2 of 3 pairs of rows exceed seed noise.\nb: none of 1 pairs of rows exceed seed noise.\n"
+    )
+    assert ["z", "y", "+0.65", "8.6e-6"] in rows
+    assert ["z", "x", "+0.90", "5.9e-10"] in rows
+    assert ["x", "b", "-", "a", "+0.32", "0.047"] in rows
+    assert all(len(line) <= 80 for line in out.splitlines())
 
 
 def test_power_prints_the_contract(cli: Cli) -> None:
@@ -238,7 +246,47 @@ def test_power_prints_the_contract(cli: Cli) -> None:
     document = json.loads(out)
     assert {"n_per_arm", "difference", "sd_a", "sd_b", "alpha", "power"} <= document.keys()
     assert (document["n_per_arm"], document["gpu_hours"]) == (6, 2640.0)
-    assert "6 seeds per arm detect a difference of 0.2" in cli("power", "--difference", "0.2", "--sd", "0.1")[1]
+    assert (
+        "6 seeds per arm detect a difference of 0.2 points with"
+        in cli("power", "--difference", "0.2", "--sd", "0.1")[1]
+    )
     for wrong in (("--sd", "0.1"), ("--n", "5"), ("--n", "5", "--sd", "x"), ("--n", "1", "--sd", "0.1")):
         code, out, err = cli("power", *wrong)
         assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_the_cost_is_in_hours_of_what_was_measured(cli: Cli, make_store: Callable[..., Store]) -> None:
+    make_store(n_seeds=6, a2=0.8)
+    trials = ss.load_trials("results/main")
+    hours = trials["train_s"].mean() / 3600
+    answer = ss.power(pilots=["a2"], difference=5.0)
+    assert answer.cost is not None
+    assert (answer.cost.device, answer.cost.hours_per_seed) == (trials["device"][0], pytest.approx((hours, hours)))
+    document = answer.to_dict()
+    assert (document["gpu_hours"], document["hours"]) == (None, pytest.approx(2 * answer.n_per_arm * hours))
+    out = " ".join(cli("power", "--difference", "5", "--pilot", "a2")[1].split())
+    assert f"as measured on {trials['device'][0]}, for both arms" in out
+    assert "GPU" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ("--difference 0.01 --sd rsb-v2", "8,306 seeds per arm detect a difference of 0.01 points with 80% power."),
+        ("--difference 0.01 --sd rsb-v2", "it takes 7,434 to 9,450 seeds per arm"),
+        ("--difference 0.5 --sd rsb-val", "it takes 3 seeds per arm at either"),
+        ("--n 5 --sd rsb-val", "the smallest detectable difference is 0.192 points to 0.216 points"),
+        ("--n 5 --difference 0.2 --sd rsb-val", "the power is 83% to 74%"),
+        (
+            "--difference 0.01 --sd 0.02 --metric val_loss",
+            "64 seeds per arm detect a difference of 0.01 with",
+        ),
+        ("--difference 1e-5 --sd 0.1", "No number of seeds up to 100,000 per arm would detect"),
+        ("--margin 0.1 --sd 0.1,0.2", "std over seeds 0.1 points and 0.2 points (given)"),
+    ],
+)
+def test_power_is_said_in_whole_seeds_and_in_units(cli: Cli, arguments: str, text: str) -> None:
+    code, out, err = cli("power", *arguments.split())
+    assert code == 0, err
+    assert text in " ".join(out.split())
+    assert all(len(line) <= 80 for line in out.splitlines())

@@ -51,12 +51,17 @@ def test_several_data_sets_are_compared_one_by_one_and_pooled(cli: Cli) -> None:
     assert (code, [entry["data"] for entry in json.loads(out)["comparisons"]]) == (0, ["d1", "d2", "d3", "d4"])
     code, out, err = cli("compare", "a3", "a2", "--across-data")
     assert code == 0, err
-    assert "4 data sets: mean difference +2.0" in out
+    text = " ".join(out.split())
+    assert "4 data sets: the true difference varies between data sets with a std of" in text
+    assert text.index("on one more such data set") < text.index("Mean over these data sets +2.0")
+    assert "without one of them between +" in text
     document = json.loads(cli("compare", "a3", "a2", "--across-data", "--json")[1])
     assert [entry["data"] for entry in document["comparisons"]] == ["d1", "d2", "d3", "d4"]
     assert {entry["family_size"] for entry in document["comparisons"]} == {4}
     (pooled,) = document["across_data"]
     assert pooled["difference"] == pytest.approx(2.0, abs=0.1)
+    assert [entry["without"] for entry in pooled["leave_one_out"]] == ["d1", "d2", "d3", "d4"]
+    assert pooled["tau_ci"][0] <= pooled["tau"] <= pooled["tau_ci"][1]
     assert pooled["new_data_set"][0] < pooled["ci"][0] < pooled["ci"][1] < pooled["new_data_set"][1]
     assert "mean rank over 4 data sets (1 is best): a2 1, a3 2" in out
     (ranks,) = document["ranks"]

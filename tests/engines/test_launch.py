@@ -43,6 +43,11 @@ class Engine:
     def poll(self) -> set[str]:
         return set()
 
+    def withdrawn(self) -> set[str]:
+        return set()
+
+    def end(self, trial_id: str) -> None: ...
+
     def cancel(self) -> None: ...
 
 

@@ -14,6 +14,7 @@ from seedstudy.decide.race import Race, replay
 from seedstudy.engines import race as live
 from seedstudy.engines.launch import ResolvedStudy
 from seedstudy.errors import StudyError, TrialFailed
+from seedstudy.store import upkeep
 from seedstudy.store.store import Scan, Store
 from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
@@ -44,7 +45,7 @@ class Training:
         store.plan(study, resolved.trials)
         for trial in resolved.trials:
             if scan.states.get(trial.trial_id) == "damaged":
-                store.set_aside(trial.trial_id)
+                upkeep.set_aside(store, trial.trial_id)
         missing = [trial for trial in resolved.trials if not store.has_result(trial.trial_id)]
         self.rounds.append([(trial.recipe.name, trial.seed) for trial in missing])
         for trial in missing:

@@ -11,7 +11,8 @@ import pytest
 
 from seedstudy.engines import slurm
 from seedstudy.engines.slurm import SlurmEngine
-from seedstudy.errors import SeedstudyError, StudyError
+from seedstudy.errors import SeedstudyError, StoreError, StudyError
+from seedstudy.files import write_record
 from seedstudy.store.store import Store
 from seedstudy.study.placement import Placement
 
@@ -23,6 +24,8 @@ class Queue:
         self.calls: list[list[str]] = []
         self.scripts: list[str] = []
         self.states = states or {}
+        self.statuses: dict[str, int] = {}
+        self.limit = "1:00:00"
         self.error = ""
 
     def __call__(self, command: Sequence[str], stdin: str | None = None) -> str:
@@ -36,7 +39,11 @@ class Queue:
             case "squeue":
                 if self.error:
                     raise SeedstudyError(self.error)
-                return "".join(f"{task}|{state}|None\n" for task, state in self.states.items())
+                if command[-1].startswith("TimeLimit"):
+                    return f"{self.limit}\n"
+                return "".join(
+                    f"{task:80}{state:80}{self.statuses.get(task, 0):<80}\n" for task, state in self.states.items()
+                )
         return ""
 
 
@@ -127,7 +134,93 @@ def test_a_job_that_the_queue_has_forgotten_is_gone(make: Callable[..., SlurmEng
     assert engine.poll() == set()
     queue.error = ""
     assert engine.poll() == set()
-    assert [call[0] for call in queue.calls].count("squeue") == 1  # there is nothing more to ask for
+    asked = [call for call in queue.calls if call[0] == "squeue" and call[-1].startswith("JobArrayID")]
+    assert len(asked) == 1  # there is nothing more to ask for
+
+
+def test_until_the_queue_has_answered_it_has_everything(make: Callable[..., SlurmEngine], queue: Queue) -> None:
+    make().submit(["t0", "t1"])
+    queue.error = "squeue: Unable to contact slurm controller (connect failure)."
+    engine = make()  # the next launcher, whose first question is not answered
+    assert engine.poll() == {"t0", "t1"}
+    engine.submit(["t2"])
+    assert engine.poll() == {"t0", "t1", "t2"}
+
+
+def test_a_task_that_a_person_cancelled_is_left_alone_until_the_next_command(
+    make: Callable[..., SlurmEngine], queue: Queue
+) -> None:
+    engine = make()
+    engine.submit(["t0", "t1"])
+    queue.states = {"101_0": "CANCELLED", "101_1": "RUNNING"}
+    assert engine.poll() == {"t1"}
+    assert engine.withdrawn() == {"t0"}
+    again = make()
+    assert again.poll() == {"t1"}
+    assert again.withdrawn() == set()
+
+
+@pytest.mark.parametrize("limit", ["1:00", "3:59", "0:30"])
+def test_a_time_limit_that_leaves_no_time_to_train_is_refused(
+    limit: str, make: Callable[..., SlurmEngine], queue: Queue
+) -> None:
+    queue.limit = limit
+    engine = make()
+    with pytest.raises(StudyError, match="tasks are to stop 120 s before it; give at least 4 min"):
+        engine.submit(["t0"])
+    assert queue.calls[-1] == ["scancel", "--", "101"]
+    assert make().poll() == set()
+
+
+@pytest.mark.parametrize("limit", ["4:00", "1:00:00", "2-00:00:00", "UNLIMITED", "NOT_SET", "INVALID"])
+def test_other_time_limits_are_not(limit: str, make: Callable[..., SlurmEngine], queue: Queue) -> None:
+    queue.limit = limit
+    make().submit(["t0"])
+
+
+def test_a_task_that_ends_without_a_result_says_why(
+    make: Callable[..., SlurmEngine], queue: Queue, tmp_path: Path
+) -> None:
+    engine = make()
+    said: list[str] = []
+    engine._say = said.append
+    engine.submit(["t0", "t1", "t2", "t3"])
+    said.clear()
+    queue.states = dict.fromkeys(("101_0", "101_1", "101_2", "102_0"), "FAILED")
+    queue.statuses = {"101_0": 1 << 8, "101_1": 9, "101_2": 75 << 8, "102_0": 10 << 8}
+    engine.poll()
+    engine.poll()
+    assert [line.partition(", without")[0] for line in said] == [
+        "slurm task 101_0: failed, exit status 1",
+        "slurm task 101_1: failed, exit status -9",
+    ]
+    engine.submit(["t0"])
+    log = tmp_path / "results" / "main" / "logs" / "slurm-103_0.txt"
+    log.write_text("a line\nseedstudy: no such data: name its folder\n")
+    queue.states, queue.statuses = {"103_0": "FAILED"}, {"103_0": 2 << 8}
+    with pytest.raises(SeedstudyError, match=r"^no such data: name its folder$"):
+        engine.poll()
+
+
+@pytest.mark.parametrize("job", ["--me", "-u", "", "a b", "77,78", "../77"])
+def test_no_name_in_a_record_becomes_an_option(job: str, make: Callable[..., SlurmEngine], tmp_path: Path) -> None:
+    engine = make()
+    folder = tmp_path / "results" / "main" / "jobs"
+    folder.mkdir()
+    for record in (
+        {"engine": "slurm", "job": job, "tasks": [["t0"]]},
+        {"engine": "slurm", "job": "77", "tasks": [["--me"]]},
+        {"engine": "slurm", "job": "77", "tasks": "t0"},
+        {"engine": "slurm", "job": "77"},
+        {"engine": "slurm", "tasks": [["t0"]]},
+        {"engine": "slurm", "job": "77", "tasks": [7]},
+    ):
+        write_record(folder / "77.json", record)
+        with pytest.raises(StoreError, match=r"77\.json: damaged"):
+            engine._store.jobs("slurm")
+    (folder / "77.json").rename(folder / "--me.json")
+    with pytest.raises(StoreError, match=r"--me\.json: damaged"):
+        engine._store.jobs("slurm")
 
 
 @pytest.mark.parametrize(("state", "is_held"), [("SUSPENDED", True), ("COMPLETING", True), ("NODE_FAIL", False)])
@@ -144,7 +237,7 @@ def test_the_next_launcher_finds_the_jobs(make: Callable[..., SlurmEngine], queu
     engine = make()
     assert engine.poll() == {"t0"}
     engine.cancel()
-    assert queue.calls[-1] == ["scancel", "101"]
+    assert queue.calls[-1] == ["scancel", "--", "101"]
 
 
 def test_without_slurm_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

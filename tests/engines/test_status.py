@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from seedstudy.engines import slurm
+from seedstudy.files import write_record
 from seedstudy.store import lease
 from seedstudy.store.store import Store
 from seedstudy.study.study import Study
@@ -127,11 +128,66 @@ def test_cancel_marks_signals_and_takes_jobs_from_the_queue(
     before = store.cancel_mark()
     code, _, err = cli("cancel")
     assert code == 0
-    assert calls == [["scancel", "77"]]
+    assert calls == [["scancel", "--", "77"]]
     assert here.wait(10) == -signal.SIGTERM
     assert "2 running trials asked to stop (1 of them on this machine), 1 jobs" in err
     assert store.cancel_mark() != before
     here.stdout.close()
+
+
+def test_cancel_signals_also_where_scancel_is_missing(
+    cli: Cli, study: tuple[Store, dict[str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store, _ = study
+    sent: list[Any] = []
+    monkeypatch.setattr("seedstudy.engines.status._interrupt", lambda holder: sent.append(holder) or True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    before = store.cancel_mark()
+    code, _, err = cli("cancel")
+    assert code == 2
+    assert "jobs may still be in the queue: scancel: no such command" in err
+    assert len(sent) == 1
+    assert store.cancel_mark() != before
+
+
+def test_a_damaged_record_of_a_job_closes_neither_status_nor_cancel(
+    cli: Cli, study: tuple[Store, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, _ = study
+    write_record(store.root / "jobs" / "77.json", {"engine": "slurm", "job": "--me", "tasks": [["t0"]]})
+    calls: list[Any] = []
+    monkeypatch.setattr(slurm, "_call", lambda command, stdin=None: calls.append(command))
+    code, out, err = cli("status")
+    assert code == 0
+    assert "running on node7" in out
+    assert "77.json: damaged" in err
+    code, _, err = cli("cancel")
+    assert code == 2
+    assert "77.json: damaged" in err
+    assert calls == []
+    assert store.cancel_mark()
+
+
+def test_status_says_which_trial_shows_no_progress(cli: Cli, study: tuple[Store, dict[str, str]]) -> None:
+    store, ids = study
+    assert "no progress" not in cli("status")[1]
+    quiet = {"epoch": 3, "epochs": 10, "epoch_s": 60.0, "images_per_s": 9.0, "at": 0.0}
+    store.write_progress(ids["running"], **quiet, moved_at=time.time() - 720, longest_s=2.0)
+    assert ", no progress for 12 min, pid " in cli("status")[1]
+    (running,) = [each for each in json.loads(cli("status", "--json")[1])["trials"] if each["state"] == "running"]
+    assert 719 < running["quiet_s"] < 730
+    store.write_progress(ids["running"], **quiet, moved_at=time.time() - 720, longest_s=100.0)  # usually slow
+    assert "no progress" not in cli("status")[1]
+
+
+def test_nothing_in_a_record_steers_the_terminal(cli: Cli, study: tuple[Store, dict[str, str]]) -> None:
+    store, ids = study
+    store.record_failure(ids["failed"], "RuntimeError: \x1b]0;owned\x07 \x1b[2J\x9b2J", "")
+    (store.folder(ids["planned"]) / ".\x1b[2Jx.tmp").write_text("")
+    for command in (("status",), ("status", "--json"), ("clean", "--yes")):
+        _, out, err = cli(*command)
+        assert not [each for each in out + err if not each.isprintable() and each != "\n"], command
+    assert r"\x1b[2J\x9b2J" in cli("status")[1]
 
 
 def test_clean_asks_and_removes_only_what_no_one_misses(

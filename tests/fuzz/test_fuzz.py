@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
@@ -53,6 +56,40 @@ def edited(content: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
     return content
 
 
+VALUES = [None, True, -1, 0, 1e308, float("nan"), 10**30, "x", "\x1b[31m", "../x", "9" * 400, [], {}, [1], {"a": 1}]
+"""What may stand in the place of any value of a JSON document."""
+
+swaps = st.lists(st.tuples(st.integers(0, 10_000), st.sampled_from(VALUES) | st.just("gone")), max_size=2)
+
+
+def swapped(content: bytes, changes: list[tuple[int, Any]]) -> bytes:
+    """Return a JSON object with some of its values, at any depth, replaced or gone; other content as it is."""
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return content
+    if not isinstance(document, dict | list):
+        return content
+    for place, value in changes:
+        places = list(_places(document))
+        if not places:
+            break
+        holder, key = places[place % len(places)]
+        if value == "gone":
+            del holder[key]
+        else:
+            holder[key] = value
+    return json.dumps(document).encode()
+
+
+def _places(document: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every (container, key) of a document."""
+    for key in list(document if isinstance(document, dict) else range(len(document))):
+        yield document, key
+        if isinstance(document[key], dict | list):
+            yield from _places(document[key])
+
+
 def check(name: str, content: bytes) -> None:
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     try:
@@ -91,15 +128,15 @@ def test_no_file_makes_a_traceback(name: str) -> None:
     right = TARGETS[name][1]()
     n_done = 0
 
-    def survive(changes: list[tuple[int, int, bytes]], raw: bytes | None) -> None:
+    def survive(changes: list[tuple[int, int, bytes]], values: list[tuple[int, Any]], raw: bytes | None) -> None:
         nonlocal n_done
         n_done += 1
-        check(name, edited(right, changes) if raw is None else raw)
+        check(name, edited(swapped(right, values), changes) if raw is None else raw)
 
     ends_at = time.monotonic() + FUZZ_SECONDS
     turn = 0
     while turn == 0 or time.monotonic() < ends_at:
-        of_turn = seed(turn)(given(edits, st.none() | st.binary(max_size=200))(survive))
+        of_turn = seed(turn)(given(edits, swaps, st.none() | st.binary(max_size=200))(survive))
         n_examples = 1000 if FUZZ_SECONDS else 25
         settings(max_examples=n_examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))(
             of_turn

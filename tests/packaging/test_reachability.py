@@ -23,9 +23,6 @@ REGISTER = ("command", "callback", "register_model")
 KEPT = {
     "seedstudy.decide.summary:SUMMARY": "the columns of to_frame",
     "seedstudy.decide.summary:Summaries.to_frame": "for users in Python: the summary as a frame",
-    "seedstudy.stats.variance:VarianceSplit": "the answer of split_variance",
-    "seedstudy.stats.variance:split_variance": "no command yet: how much of the variance the finite test set makes",
-    "seedstudy.store.store:Store.scan_predictions": "no command yet: the predictions that split_variance needs",
 }
 """Module:name -> why it is kept although no code of the package calls it."""
 
@@ -153,8 +150,9 @@ def _graph() -> Graph:
 
 
 def _roots(graph: Graph) -> set[Node]:
-    """Return the entry points: the command line, and the public names with the methods of public classes."""
+    """Return the entry points: command line, pytest's plugin, and the public names with their classes' methods."""
     roots = {("seedstudy.cli", "main"), ("seedstudy.__main__", "")}
+    roots |= {("seedstudy.testing", "assert_not_worse"), ("seedstudy.pytest_plugin", "_assert_not_worse")}
     roots |= {("seedstudy", name) for name in ("__getattr__", "__dir__", "__all__")}
     for name, home in seedstudy._HOMES.items():
         node = (f"seedstudy.{home}", name)

@@ -118,3 +118,29 @@ def test_a_table_that_is_not_timms_is_refused() -> None:
     Path("results-imagenet.csv").write_text("model,top1\nresnet50,80.4\n")
     with pytest.raises(SeedstudyError, match=r'not one of .* \(no column "img_size"\)'):
         timm_top1(Path(), "val", "resnet50", size=224, crop=0.95)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.csv", "model,params (M),top1\nr18,11.7,69.8%\nr34,21.8,73.30 %\nr50,25.6,NA\n"),
+        ("t.csv", "model;params;top1\nr18;11,7;69,8\nr34;21,8;73,30\nr50;25,6;-\n"),
+        ("t.txt", "# published\nmodel params top1\nr18 11.7 69.8\nr34 21.8 73.30\nr50 25.6 n/a\n"),
+        ("t.tsv", " model \t top1 \nr18\t69.8\nr34\t73.30\nr50\tNaN\n"),
+    ],
+)
+def test_a_published_table_is_read_as_it_is_written(name: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    table = read_published_table(path, columns=["top1"])
+    assert (table.rows, table.label, table.steps) == (("r18", "r34", "r50"), "model", (0.01,))
+    assert table.values[:2].tolist() == [[69.8], [73.3]]
+    assert np.isnan(table.values[2, 0])
+    assert table.reading.line() == f"{name}: 2 published numbers, metric top1, arms by `model`"
+
+
+def test_a_published_table_of_records(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text('[{"model": "r18", "top1": 69.8}, {"model": "r34", "top1": 73.3}, {"model": "r50", "top1": null}]')
+    table = read_published_table(path)
+    assert (table.rows, table.values[:2].tolist(), table.steps) == (("r18", "r34", "r50"), [[69.8], [73.3]], (0.1,))

@@ -100,3 +100,20 @@ def test_agreement_of_val_labels_with_real_is_what_the_guard_expects(val: EvalSe
     assert real is not None
     agreement = real.is_correct(val.label_values[real.rows]).mean()
     assert agreement == pytest.approx(0.9, abs=0.02)
+
+
+@pytest.mark.parametrize(("a", "b"), [("resnet50", "se_resnet50"), ("resnet101", "resnet152"), ("vgg16", "resnet34")])
+def test_two_published_networks_image_by_image(a: str, b: str, val: EvalSet, val_top1: dict[str, np.ndarray]) -> None:
+    """McNemar's mid-p is the exact p less half the outcome that was seen; the interval excludes 0 as the test does."""
+    from scipy import stats
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    from seedstudy.stats.images import paired_networks
+
+    first, second = (val.is_correct(val_top1[name]).ravel() for name in (a, b))
+    result = paired_networks(first, second)
+    table = [[int((x & y).sum()) for y in (second, ~second)] for x in (first, ~first)]
+    exact = mcnemar(table, exact=True).pvalue
+    seen = stats.binom.pmf(min(result.only_a, result.only_b), result.only_a + result.only_b, 0.5)
+    assert result.p_value == pytest.approx(max(exact - seen, 2.3e-308), rel=1e-6)
+    assert (result.difference.low > 0) == (result.p_value < 0.05 and result.only_b > result.only_a)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seedstudy.stats import audit, describe, many, permutation, power, variance
+from seedstudy.stats import audit, describe, images, many, permutation, power, variance
 from seedstudy.stats.compare import compare, details
 from seedstudy.stats.welch import welch
 
@@ -117,7 +117,7 @@ def test_best_of_n():
 
 def test_jordan_toy():
     matrix = [[int(c) for c in row] for row in ("1101", "1001", "1110", "1100", "0111")]
-    result = variance.split_variance(matrix)
+    result = images.split_variance(matrix)
     assert result.on_test_set == pytest.approx(0.01875)
     assert result.if_independent * 16 == pytest.approx(1.0)
     assert result.distribution_wise_raw == pytest.approx(-0.0583333, abs=5e-8)

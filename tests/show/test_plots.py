@@ -375,7 +375,7 @@ def test_words_of_a_fit_are_readable(seed0: float) -> None:
 def test_words_of_an_audit_are_readable(is_ladder: bool, columns: tuple[str, ...]) -> None:
     rows = tuple(f"Increase training epochs (to {i}50)" for i in range(6))
     values = 79.0 + np.arange(6.0)[:, None] / 5 + np.zeros(len(columns))
-    table = Table(name="t", rows=rows, columns=columns, values=values, steps=(0.01,) * len(columns))
+    table = Table(name="t", label="model", rows=rows, columns=columns, values=values, steps=(0.01,) * len(columns))
     assert_words_are_readable(plot_audit(audit(table, Noise(sd=dict.fromkeys(columns, 0.1)), is_ladder=is_ladder)))
 
 

@@ -19,8 +19,8 @@ from seedstudy.stats.compare import compare, compare_summaries, details
 from seedstudy.stats.describe import describe, describe_details, rank_of
 from seedstudy.stats.fit import density, fit
 from seedstudy.stats.grid import two_way
+from seedstudy.stats.images import split_variance
 from seedstudy.stats.sample import as_sample, by_seed, in_pairs
-from seedstudy.stats.variance import split_variance
 
 FOLDER = Path(__file__).parent / "whole"
 A3 = [78.01, 78.10, 78.19, 78.07, 78.15]
@@ -63,7 +63,7 @@ def a_grid():
 
 def pooled():
     ones = [compare(A3, np.add(A2, k / 10), rng=rng()) for k in range(4)]
-    return combine_differences([one.difference for one in ones], [one.se for one in ones])
+    return combine_differences([one.difference for one in ones], [one.se for one in ones], [one.df for one in ones])
 
 
 SCENARIOS = {
@@ -152,8 +152,8 @@ REFUSED = (
     lambda: two_way({("x", "p"): A2, ("x", "q"): A2}),
     lambda: two_way({(m, r): FLAT for m in "xy" for r in "pq"}),
     lambda: two_way({(m, r): [1.0] for m in "xy" for r in "pq"}),
-    lambda: combine_differences([], []),
-    lambda: combine_differences([describe(A2).mean] * 3, [0.1, 0.0, 0.1]),
+    lambda: combine_differences([], [], []),
+    lambda: combine_differences([describe(A2).mean] * 3, [0.1, 0.0, 0.1], [8.0] * 3),
     lambda: rank_recipes({"a": A2, "b": A3}),
     lambda: rank_recipes({"a": [1.0, 2.0, math.nan], "b": [1.0, 2.0, 3.0]}),
     lambda: fit(A2[:2], rng=rng(), name="a2"),

@@ -146,8 +146,6 @@ def test_rot_is_found_when_the_content_is_used(store: Store) -> None:
     path.write_bytes(content)
     with pytest.raises(StoreError, match=r"predictions\.parquet: damaged"):
         store.predictions(trial_id)
-    with pytest.raises(StoreError, match=r"predictions\.parquet: damaged"):
-        store.scan_predictions(store.trial_ids())
 
 
 @pytest.mark.parametrize("name", ["spec.json", "trial.json", "predictions.parquet"])

@@ -342,23 +342,6 @@ def test_a_link_left_in_a_folder_leads_no_write_outside(
     assert store.read_trial(trial.trial_id)[0] == "ok"
 
 
-# --- lazy scans -----------------------------------------------------------------------------------------
-
-
-def test_predictions_of_many_trials_are_scanned_unread(make_store: MakeStore) -> None:
-    store = make_store(n_seeds=3, a2=0.8)
-    lazy = store.scan_predictions(store.trial_ids())
-    assert isinstance(lazy, pl.LazyFrame)
-    counted = (
-        lazy.group_by("trial_id", "eval_set")
-        .agg(n_correct=pl.col("labels").list.contains(pl.col("predicted")).sum().cast(pl.Int64))
-        .collect(engine="streaming")
-    )
-    stored = store.scan().trials.select("trial_id", "eval_set", "n_correct")
-    assert counted.sort(pl.all()).equals(stored.sort(pl.all()))
-    assert store.scan_predictions(()).collect().height == 0
-
-
 # --- schemas --------------------------------------------------------------------------------------------
 
 

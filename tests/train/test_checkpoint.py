@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from seedstudy.data.base import Dataset
+from seedstudy.errors import StoreError
 from seedstudy.recipes.reader import with_values
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import Trial, TrialResult
@@ -127,7 +132,7 @@ def test_damaged_checkpoint_is_named_and_not_used(
     notes: list[str] = []
     result = train_trial(trial, data, checkpoints=Checkpoints(path, trial.trial_id, say=notes.append))
     assert outcome(result) == outcome(train_trial(trial, data))
-    assert "not used (damaged" in notes[0]
+    assert "checkpoint.pt: damaged (its checksum does not match). It is not used" in notes[0]
 
 
 def test_checkpoint_of_another_trial_is_not_used(tmp_path: Path, data: Dataset, make_trial: MakeTrial) -> None:
@@ -146,7 +151,7 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
             return Path.touch, (tmp_path / "ran",)
 
     checkpoint.write(tmp_path / "evil.pt", {"state": Evil()})
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(StoreError, match="damaged"):
         checkpoint.read(tmp_path / "evil.pt")
     assert not (tmp_path / "ran").exists()
 
@@ -173,3 +178,24 @@ def test_writing_takes_no_more_than_its_share(
     monkeypatch.setattr(checkpoint, "MAX_GAP_S", 0.0)
     train_trial(trial, data, checkpoints=Checkpoints(tmp_path / "c.pt", trial.trial_id))
     assert len(written) == 1 + 2 * (4 + 1)  # after each of four updates and at the end of each of two epochs
+
+
+def test_anything_in_place_of_a_checkpoint_is_one_line(tmp_path: Path) -> None:
+    """A right digest says nothing about who wrote the file."""
+    path, rng = tmp_path / "checkpoint.pt", np.random.default_rng(0)
+    checkpoint.write(path, {"format": 1, "state": {"w": torch.zeros(3), "epoch": 1, "streams": [{}]}})
+    right = path.read_bytes()[:-32]
+    for _ in range(200):
+        content = bytearray(right)
+        for place in rng.integers(0, len(content), 3):
+            content[place] = rng.integers(0, 256)
+        path.write_bytes(content + hashlib.sha256(content).digest())
+        with contextlib.suppress(StoreError):
+            checkpoint.read(path)
+    checkpoint.write(path, [1, 2])  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match="it holds no state"):
+        checkpoint.read(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(StoreError, match="not a regular file"):
+        checkpoint.read(path)

@@ -1,0 +1,46 @@
+"""`variance`: where the spread over seeds comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import seedstudy as ss
+from seedstudy.cli import options
+
+
+def variance(
+    what: Annotated[list[str] | None, typer.Argument(metavar="[WHAT]...", help="RECIPE, RECIPE@MODEL, FOLDER…")] = None,
+    results: options.Results = Path("results"),
+    study: options.StudyName = "main",
+    model: Annotated[str | None, typer.Option("-m", "--model", help="Only results of this model.")] = None,
+    data: Annotated[str | None, typer.Option("-d", "--data", help="Only results on this data set.")] = None,
+    eval_sets: options.EvalSets = None,
+    level: options.Level = 0.95,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, help="Replicates of a bootstrap over seeds and images, as a check (e.g. 10000).")
+    ] = 0,
+    rng_seed: options.RngSeed = 0,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show where the spread over seeds comes from.
+
+    Seeds as such, the test images that happen to be tested, and what a vote of seeds gains; from each image's
+    prediction.
+    """
+    from seedstudy.show.variance import variance_tables
+
+    names = options.eval_names(eval_sets)
+    asked: dict[str, Any] = {
+        "results": results,
+        "study": study,
+        "model": model,
+        "data": data,
+        "eval_sets": names,
+        "level": level,
+    }
+    answer = ss.variance(*what or (), **asked, replicates=bootstrap, rng_seed=rng_seed)
+    options.print_answer(answer, lambda: variance_tables(answer, answer.differences), as_json=as_json)
+    options.name_left_out(answer.left_out)

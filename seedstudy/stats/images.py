@@ -1,0 +1,394 @@
+"""Seeds and test images: how much of a spread or a difference is due to which images happen to be tested.
+
+Everything starts from whether each network is right on each image, a matrix (n_seeds, n_images); accuracies and
+variances are those of fractions. Images are a sample of images like them, and so are clusters of images (classes, where
+images were collected class by class).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from numpy.typing import ArrayLike
+from scipy import optimize, special, stats
+
+from seedstudy.errors import StatisticsError
+from seedstudy.stats.result import Estimate, bounded_p
+
+Correct = npt.NDArray[np.bool_]
+"""(n_seeds, n_images): whether each network is right on each image."""
+Floats = npt.NDArray[np.float64]
+
+_BLOCK = 1 << 24
+"""Bootstrap weights drawn at a time, 4 bytes each."""
+
+
+def correct_matrix(correct: ArrayLike, *, fewest_seeds: int = 2) -> Correct:
+    """Return zeros and ones as a matrix of booleans; StatisticsError for anything else."""
+    matrix = np.asarray(correct)
+    if matrix.ndim != 2 or matrix.shape[0] < fewest_seeds or matrix.shape[1] < 2 or not np.isin(matrix, (0, 1)).all():
+        few = {1: "one row", 2: "two rows"}[fewest_seeds]
+        raise StatisticsError(
+            f"predictions of shape {matrix.shape}: expected zeros and ones, one row per seed and one column per "
+            f"example, at least {few} and two columns"
+        )
+    return matrix.astype(np.bool_)
+
+
+def _seed_variances(n_correct: npt.NDArray[np.integer], n_seeds: int) -> Floats:
+    """Return the variance over seeds (n - 1) of each image's correctness, from its number of correct seeds."""
+    return n_correct * (n_seeds - n_correct) / (n_seeds * (n_seeds - 1.0))
+
+
+# --- one recipe: what its spread over seeds is made of --------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VarianceSplit:
+    """Variances of accuracy (a fraction) over seeds."""
+
+    n_seeds: int
+    n_examples: int
+    on_test_set: float
+    """Variance of the accuracy on this test set."""
+    distribution_wise_raw: float
+    """Unbiased estimate of the variance of the accuracy on endless test data; may be negative."""
+    distribution_wise: float
+    """The same, not below 0."""
+    distribution_wise_se: float
+    """Its standard error by the jackknife over seeds and over images; nan below three seeds or images."""
+    if_independent: float
+    """The variance that seeds would show on this test set if they erred independently on each example."""
+    if_calibrated: float
+    """The variance of a network that is right as often as its probabilities say: error / (2 n_examples)."""
+
+
+def split_variance(correct: ArrayLike) -> VarianceSplit:
+    """Split the variance between seeds as Jordan (2024), arXiv 2304.01910.
+
+    The unbiased estimate N/(N-1) (V_test - sum_i var_i / N^2) equals the mean covariance of two different examples over
+    seeds; all variances with n - 1.
+
+    Parameters
+    ----------
+    correct : array_like of bool, shape (n_seeds, n_examples)
+        Whether each network is right on each example.
+
+    Raises
+    ------
+    StatisticsError
+        Not a matrix of zeros and ones with at least two rows and two columns.
+
+    """
+    matrix = correct_matrix(correct)
+    n_seeds, n = matrix.shape
+    totals = matrix.sum(axis=1).astype(np.float64)
+    variances = _seed_variances(matrix.sum(axis=0), n_seeds)
+    on_test_set, if_independent = float(totals.var(ddof=1)) / n**2, float(variances.sum()) / n**2
+    raw = n / (n - 1) * (on_test_set - if_independent)
+    return VarianceSplit(
+        n_seeds=n_seeds,
+        n_examples=n,
+        on_test_set=on_test_set,
+        distribution_wise_raw=raw,
+        distribution_wise=max(raw, 0.0),
+        distribution_wise_se=_split_se(matrix, totals, variances),
+        if_independent=if_independent,
+        if_calibrated=(1.0 - float(totals.mean()) / n) / (2 * n),
+    )
+
+
+def _split_se(matrix: Correct, totals: Floats, variances: Floats) -> float:
+    """Return the jackknife's standard error of the mean covariance of two images, over seeds and over images."""
+    n_seeds, n = matrix.shape
+    if min(n_seeds, n) < 3:
+        return math.nan
+    # Without one image: Var(S - C_i) - (sum_i v_i - v_i), over the pairs that are left.
+    covariances = (totals - totals.mean()) @ matrix / (n_seeds - 1)
+    whole = totals.var(ddof=1) - variances.sum()
+    without_image = (whole - 2.0 * (covariances - variances)) / ((n - 1) * (n - 2))
+    n_correct = matrix.sum(axis=0)
+    without_seed = np.empty(n_seeds)
+    for seed, row in enumerate(matrix):
+        others = np.delete(totals, seed)
+        left = others.var(ddof=1) - _seed_variances(n_correct - row, n_seeds - 1).sum()
+        without_seed[seed] = left / (n * (n - 1))
+    return math.sqrt(sum(_jackknife_variance(each) for each in (without_image, without_seed)))
+
+
+def _jackknife_variance(without: Floats) -> float:
+    return float((len(without) - 1) * without.var())
+
+
+# --- two recipes on new images --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageDifference:
+    """The difference of two mean accuracies, for other seeds and other images like these."""
+
+    difference: Estimate
+    """Mean of B minus mean of A, as fractions; Welch's interval with the images as a third source."""
+    p_value: float
+    """Two-sided, of no difference on endless images."""
+    df: float
+    """Satterthwaite's."""
+    variance_seeds: float
+    """Of the difference, due to the seeds of both arms."""
+    variance_images: float
+    """Of the difference, due to the images: paired, and not below 0."""
+    variance_images_raw: float
+    """The unbiased estimate; may be negative."""
+    n_images: int
+    n_clusters: int | None
+    """Clusters that were drawn as a whole; None where each image was drawn by itself."""
+
+
+def difference_on_new_images(
+    a: ArrayLike, b: ArrayLike, *, level: float = 0.95, clusters: ArrayLike | None = None
+) -> ImageDifference:
+    """Compare two arms that were tested on the same images, which are a sample as the seeds are.
+
+    Var(d) = s_A^2/n_A + s_B^2/n_B + max(0, Var_i(D_i)/N - W), where D_i is the difference of image i's means over seeds
+    and W what seeds alone add to Var_i(D_i)/N; without the maximum this is V_A/n_A + V_B/n_B + Var_i(D_i)/N with the
+    distribution-wise variances of :func:`split_variance` (Jordan 2024; two crossed samples as in Owen 2007, "The
+    pigeonhole bootstrap"). Adding s^2/n and Var_i(D_i)/N would count the seeds' part twice.
+
+    Parameters
+    ----------
+    a, b : array_like of bool, shapes (n_a, n_images), (n_b, n_images)
+        Whether each network is right on each image; the same images in the same order.
+    clusters : array_like of int, shape (n_images,), optional
+        The cluster (class) of each image, where clusters were drawn and not images (Miller 2024, arXiv 2411.00640).
+
+    """
+    first, second = correct_matrix(a), correct_matrix(b)
+    if first.shape[1] != second.shape[1]:
+        raise StatisticsError(f"{first.shape[1]} and {second.shape[1]} images: both arms need the same ones")
+    n = first.shape[1]
+    parts = [_arm(matrix, clusters) for matrix in (first, second)]
+    seeds = [arm.variance / arm.n_seeds for arm in parts]
+    sums = parts[1].mean_sums - parts[0].mean_sums
+    n_clusters = len(sums)
+    if n_clusters < 2:
+        raise StatisticsError("all images are in one cluster: nothing says how clusters differ")
+    sizes = parts[0].sizes
+    deviations = sums - sizes * (sums.sum() / n)
+    between = n_clusters / (n_clusters - 1) * float((deviations**2).sum()) / n**2
+    raw = between - sum(arm.within / arm.n_seeds for arm in parts)
+    images = max(raw, 0.0)
+    pieces, dfs = (*seeds, images), (*(arm.n_seeds - 1 for arm in parts), n_clusters - 1)
+    variance = sum(pieces)
+    d = float(sums.sum()) / n
+    n_seeds = parts[0].n_seeds, parts[1].n_seeds
+    if variance <= 0.0:
+        estimate = Estimate.of(d, None, level=level, n=n_seeds, method="welch, seeds and images")
+        return ImageDifference(
+            difference=estimate, p_value=math.nan, df=math.nan, variance_seeds=0.0, variance_images=0.0,
+            variance_images_raw=raw, n_images=n, n_clusters=None if clusters is None else n_clusters,
+        )  # fmt: skip
+    df = variance**2 / sum(piece**2 / each for piece, each in zip(pieces, dfs, strict=True))
+    half = float(special.stdtrit(df, 0.5 + level / 2)) * math.sqrt(variance)
+    return ImageDifference(
+        difference=Estimate.of(d, (d - half, d + half), level=level, n=n_seeds, method="welch, seeds and images"),
+        p_value=bounded_p(2 * float(special.stdtr(df, -abs(d) / math.sqrt(variance)))),
+        df=df,
+        variance_seeds=sum(seeds),
+        variance_images=images,
+        variance_images_raw=raw,
+        n_images=n,
+        n_clusters=None if clusters is None else n_clusters,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Arm:
+    n_seeds: int
+    variance: float
+    """Of the accuracy over seeds."""
+    within: float
+    """What one seed adds to the variance of clusters' means, as a variance of the accuracy."""
+    mean_sums: Floats
+    """(n_clusters,) correct images of each cluster, mean over seeds."""
+    sizes: Floats
+    """(n_clusters,) images of each."""
+
+
+def _arm(matrix: Correct, clusters: ArrayLike | None) -> _Arm:
+    n_seeds, n = matrix.shape
+    if clusters is None:
+        sizes, mean_sums = np.ones(n), matrix.mean(axis=0)
+        variances = _seed_variances(matrix.sum(axis=0), n_seeds)
+    else:
+        labels, cluster_of = np.unique(np.asarray(clusters), return_inverse=True)
+        if len(cluster_of) != n:
+            raise StatisticsError(f"{len(cluster_of)} clusters for {n} images: one per image is needed")
+        by_cluster = np.zeros((n_seeds, len(labels)))
+        for seed, row in enumerate(matrix):
+            by_cluster[seed] = np.bincount(cluster_of[row], minlength=len(labels))
+        sizes = np.bincount(cluster_of).astype(np.float64)
+        mean_sums, variances = by_cluster.mean(axis=0), by_cluster.var(axis=0, ddof=1)
+    m = len(sizes)
+    total = float(matrix.sum(axis=1).var(ddof=1))
+    # The covariance of two clusters moves all of them alike, and so adds nothing to their spread.
+    shared = (total - float(variances.sum())) / (m - 1) if m > 1 else 0.0
+    within = (float(variances.sum()) - shared) / n**2
+    return _Arm(n_seeds=n_seeds, variance=total / n**2, within=within, mean_sums=mean_sums, sizes=sizes)
+
+
+def bootstrap_both(a: ArrayLike, b: ArrayLike, *, rng: np.random.Generator, n_replicates: int = 10_000) -> Floats:
+    """Return replicates of the difference over new seeds and new images, shape (n_replicates,).
+
+    The multi-bootstrap (Sellam et al. 2022): seeds of each arm and images, which both arms share, are drawn with
+    replacement. Images have independent Poisson weights (Hanley & MacGibbon 2006), so that only those count on which
+    networks differ. Seeds are few: their part is drawn with the variance of n - 1 by stretching it about the mean.
+    """
+    first, second = correct_matrix(a), correct_matrix(b)
+    n = first.shape[1]
+    is_decided = (first == first[0]).all(axis=0) & (second == first[0]).all(axis=0)  # no weight changes their part
+    networks = np.vstack([first, second])[:, ~is_decided].astype(np.float32)
+    counts = len(first), len(second)
+    mean_weights = np.concatenate([np.full(counts[0], -1.0 / counts[0]), np.full(counts[1], 1.0 / counts[1])])
+    replicates = np.empty(n_replicates)
+    size = max(1, _BLOCK // max(1, networks.shape[1]))
+    for start in range(0, n_replicates, size):
+        part = slice(start, min(start + size, n_replicates))
+        n_part = part.stop - part.start
+        weights = _poisson(rng, (n_part, networks.shape[1]))
+        right = weights @ networks.T  # (n_part, n_a + n_b): weighted correct images among those that count
+        total = weights.sum(axis=1, dtype=np.float64) + rng.poisson(n - networks.shape[1], n_part)
+        drawn = np.hstack(
+            [sign * _stretched(rng.multinomial(k, np.full(k, 1 / k), n_part) / k, k)
+             for sign, k in zip((-1, 1), counts, strict=True)]
+        )  # fmt: skip
+        replicates[part] = ((drawn + mean_weights) * right).sum(axis=1) / total
+    return replicates
+
+
+def _stretched(shares: Floats, k: int) -> Floats:
+    """Return what drawn shares add to equal ones, times sqrt(k / (k - 1)): a bootstrap's variance is that of 1 / k."""
+    return (shares - 1.0 / k) * math.sqrt(k / (k - 1))
+
+
+_POISSON = np.searchsorted(stats.poisson.cdf(np.arange(12), 1.0), (np.arange(1 << 16) + 0.5) / (1 << 16)).astype(
+    np.float32
+)
+"""Poisson(1) of a number of 16 random bits, exact to 1 / 65,536."""
+
+
+def _poisson(rng: np.random.Generator, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    return _POISSON[rng.integers(0, 1 << 16, shape, dtype=np.uint16)]
+
+
+# --- two networks, image by image -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairedNetworks:
+    """Two single networks on the same images; says nothing of seeds."""
+
+    difference: Estimate
+    """Accuracy of B minus that of A, a fraction; Tango's score interval."""
+    p_value: float
+    """McNemar's mid-p, two-sided."""
+    only_a: int
+    """Images that A alone has right."""
+    only_b: int
+    n_images: int
+
+
+def paired_networks(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> PairedNetworks:
+    """Compare two networks on the same images.
+
+    McNemar's test with the mid-p (Fagerland, Lydersen & Laake 2013) and the score interval of Tango (1998), which
+    inverts the score test of each difference.
+
+    Parameters
+    ----------
+    a, b : array_like of bool, shape (n_images,)
+        Whether each network is right.
+
+    """
+    first, second = (np.asarray(each, dtype=np.bool_) for each in (a, b))
+    if first.ndim != 1 or first.shape != second.shape or not first.size:
+        raise StatisticsError(f"predictions of shapes {first.shape} and {second.shape}: the same images are needed")
+    only_a, only_b = int((first & ~second).sum()), int((~first & second).sum())
+    n, m = first.size, only_a + only_b
+    low = min(only_a, only_b)
+    tail = float(stats.binom.cdf(low, m, 0.5) - 0.5 * stats.binom.pmf(low, m, 0.5))
+    p_value = 1.0 if only_a == only_b else bounded_p(2 * tail)
+    limits = _tango_limits(only_b, only_a, n, level)
+    estimate = Estimate.of((only_b - only_a) / n, limits, level=level, n=(1, 1), method="tango")
+    return PairedNetworks(difference=estimate, p_value=p_value, only_a=only_a, only_b=only_b, n_images=n)
+
+
+def _tango_limits(b: int, c: int, n: int, level: float) -> tuple[float, float]:
+    """Return the differences (b - c) / n = d whose score test has p = 1 - level."""
+    z = float(special.ndtri(0.5 + level / 2))
+
+    def score(d: float) -> float:
+        half = -b - c + (2 * n - b + c) * d
+        q = (math.sqrt(half**2 + 8 * n * c * d * (1 - d)) - half) / (4 * n)  # likelihood's share of c under d
+        excess, variance = b - c - n * d, n * (2 * q + d * (1 - d))
+        if variance > 0:
+            return excess / math.sqrt(variance)
+        return math.copysign(math.inf, excess) if excess else 0.0
+
+    point, edge = (b - c) / n, 1 - 1e-12
+    low = -1.0 if score(-edge) < z else float(optimize.brentq(lambda d: min(score(d), 1e9) - z, -edge, point))
+    high = 1.0 if score(edge) > -z else float(optimize.brentq(lambda d: max(score(d), -1e9) + z, point, edge))
+    return low, high
+
+
+# --- agreement, calibration, ensembles ------------------------------------------------------------------
+
+
+def agreement(predicted: npt.NDArray[np.integer]) -> float:
+    """Return the share of images on which two seeds predict the same class, mean over pairs of (n_seeds, n_images)."""
+    n_seeds, n = predicted.shape
+    if n_seeds < 2:
+        return math.nan
+    ordered = np.sort(predicted, axis=0)
+    # Each run of k equal predictions of an image is k (k - 1) / 2 pairs that agree: the j-th of a run closes j - 1.
+    same, run = 0, np.zeros(n, dtype=np.int64)
+    for before, after in itertools.pairwise(ordered):
+        run = np.where(before == after, run + 1, 0)
+        same += int(run.sum())
+    return float(same / (n * n_seeds * (n_seeds - 1) / 2))
+
+
+def calibration_error(correct: Correct, confidence: npt.NDArray[np.floating], *, n_bins: int = 15) -> float:
+    """Return the expected calibration error, mean over seeds, in bins of equal width (Guo et al. 2017)."""
+    errors = []
+    for right, sure in zip(correct, confidence, strict=True):
+        bins = np.minimum((sure * n_bins).astype(np.int64), n_bins - 1)
+        gap = np.bincount(bins, weights=right - sure.astype(np.float64), minlength=n_bins)
+        errors.append(float(np.abs(gap).sum()) / len(right))
+    return float(np.mean(errors))
+
+
+def ensemble_accuracies(
+    predicted: npt.NDArray[np.integer], correct: Correct, confidence: npt.NDArray[np.floating], sizes: tuple[int, ...]
+) -> Iterator[tuple[int, float]]:
+    """Yield for each number of seeds the accuracy of their vote; ties go to the class with more confidence.
+
+    Seeds are taken in disjoint sets, in order, and the accuracies averaged.
+    """
+    for size in sizes:
+        starts = range(0, len(predicted) - size + 1, size)
+        parts = (slice(start, start + size) for start in starts)
+        accuracies = [_vote(predicted[part], correct[part], confidence[part]) for part in parts]
+        yield size, float(np.mean(accuracies))
+
+
+def _vote(predicted: npt.NDArray[np.integer], correct: Correct, confidence: npt.NDArray[np.floating]) -> float:
+    votes = np.zeros(predicted.shape)
+    for own, sure in zip(predicted, confidence, strict=True):
+        votes += (predicted == own) * (1.0 + 1e-6 * sure)  # a vote weighs more than all confidences
+    winner = votes.argmax(axis=0)
+    return float(correct[winner, np.arange(predicted.shape[1])].mean())

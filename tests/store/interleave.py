@@ -1,0 +1,140 @@
+"""Every order in which processes can take their steps, on the real functions.
+
+An actor is a thread that stops before each system call that others can notice, and goes on when it is chosen. One run
+plays one order of choices; :func:`every_order` plays all of them, depth first. A kill is a choice too: the actor makes
+no further step, not even those that tidy up, and its locks are freed as the kernel frees them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Action = Callable[[], object]
+
+
+class Killed(BaseException):
+    """The actor's process is dead."""
+
+
+class Actor(threading.Thread):
+    """One process."""
+
+    def __init__(self, name: str, action: Action, back: threading.Semaphore) -> None:
+        super().__init__(name=name, daemon=True)
+        self.go, self.back, self.action = threading.Semaphore(0), back, action
+        self.is_done = self.is_killed = False
+        self.answer: object = None
+        self.error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        self.go.acquire()
+        try:
+            if not self.is_killed:
+                self.answer = self.action()
+        except Killed:
+            pass
+        except BaseException as error:
+            self.error = error
+        self.is_done = True
+        self.back.release()
+
+    def pause(self) -> None:
+        """Stop before a step until chosen."""
+        if self.is_killed:
+            raise Killed
+        self.back.release()
+        self.go.acquire()
+        if self.is_killed:
+            raise Killed
+
+
+def step() -> None:
+    """Stop here, if this is an actor's thread."""
+    actor = threading.current_thread()
+    if isinstance(actor, Actor):
+        actor.pause()
+
+
+def stop_before(
+    patch: pytest.MonkeyPatch, module: Any, name: str, *, when: Callable[..., bool] = lambda *_, **__: True
+) -> None:
+    """Make each call of a function that ``when`` accepts a step."""
+    call = getattr(module, name)
+
+    def stepped(*arguments: Any, **named: Any) -> Any:
+        if when(*arguments, **named):
+            step()
+        return call(*arguments, **named)
+
+    patch.setattr(module, name, stepped)
+
+
+def names(*wanted: str) -> Callable[..., bool]:
+    """Return a condition: the last path among the arguments has one of these names, or begins with it and a hyphen."""
+
+    def is_wanted(*arguments: Any, **_: Any) -> bool:
+        paths = [Path(each).name for each in arguments if isinstance(each, str | os.PathLike)]
+        return bool(paths) and any(paths[-1] == name or paths[-1].startswith(f"{name}-") for name in wanted)
+
+    return is_wanted
+
+
+Choice = tuple[int, bool]
+"""Which actor goes on, and whether it is killed instead."""
+
+
+def play(
+    actions: Sequence[Action], choices: Sequence[Choice], check: Callable[[], None], *, n_kills: int
+) -> tuple[list[Actor], list[list[Choice]]]:
+    """Play one order, the first alternatives after the given ones; returns the actors and what could be chosen when."""
+    back = threading.Semaphore(0)
+    actors = [Actor("AB"[number], action, back) for number, action in enumerate(actions)]
+    for actor in actors:  # up to its first step
+        actor.go.release()
+        back.acquire()
+    open_choices: list[list[Choice]] = []
+    while alive := [number for number, actor in enumerate(actors) if not actor.is_done]:
+        possible = [(number, False) for number in alive]
+        if sum(actor.is_killed for actor in actors) < n_kills:
+            possible += [(number, True) for number in alive]
+        chosen = choices[len(open_choices)] if len(open_choices) < len(choices) else possible[0]
+        open_choices.append(possible)
+        actor = actors[chosen[0]]
+        actor.is_killed = chosen[1]
+        actor.go.release()
+        back.acquire()
+        while actor.is_killed and not actor.is_done:  # a step that the dead process may not take
+            back.acquire()
+        check()
+    for actor in actors:
+        actor.join()
+        if actor.error is not None:
+            raise actor.error
+    return actors, open_choices
+
+
+def every_order(
+    setting: Callable[[], tuple[Sequence[Action], Callable[[], None]]], *, n_kills: int = 0
+) -> Iterator[tuple[list[Choice], list[Actor]]]:
+    """Play every order; ``setting`` makes the start anew and returns the actions and a check after each step."""
+    choices: list[Choice] = []
+    while True:
+        actions, check = setting()
+        actors, possible = play(actions, choices, check, n_kills=n_kills)
+        choices += [each[0] for each in possible[len(choices) :]]
+        yield list(choices), actors
+        while choices:
+            last, alternatives = choices.pop(), possible[len(choices)]
+            further = alternatives[alternatives.index(last) + 1 :]
+            if further:
+                choices.append(further[0])
+                break
+        else:
+            return
