@@ -66,12 +66,18 @@ def of_all(settings: Sequence[Settings]) -> list[Settings]:
     names = list(dict.fromkeys(name for beside in settings for name in beside))
     shared = [name for name in names if all(name in beside for beside in settings)]
     differ = [name for name in names if len({repr(beside.get(name)) for beside in settings}) > 1]
-    kept = [name for name in names if name in (shared if _is_key(name) else differ)]
+    kept = [name for name in names if name in (shared if is_key(name) else differ)]
     return [{name: beside.get(name) for name in kept} for beside in settings]
 
 
-def _is_key(name: str) -> bool:
+def is_key(name: str) -> bool:
+    """Say whether a setting is the seed or the model, which a log may hold itself."""
     return name == "model" or is_seed_name(words_of(name))
+
+
+def values_of(name: str, settings: Sequence[Settings]) -> list[Any]:
+    """Return the values of a setting in all logs, by its name or as ``config/name``."""
+    return [beside.get(name, beside.get(name.removeprefix("config/"))) for beside in settings]
 
 
 def role_beside(name: str, values: Sequence[Any]) -> Role:

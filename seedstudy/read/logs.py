@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from seedstudy.errors import StudyError
-from seedstudy.read.beside import HYDRA, of_all, role_beside, settings_beside
+from seedstudy.read.beside import HYDRA, is_key, of_all, role_beside, settings_beside, values_of
 from seedstudy.read.formats import FORMATS, format_of, log_format
 from seedstudy.read.parse import read_table
 from seedstudy.read.table import FILE, Role, Table
@@ -101,13 +101,24 @@ def _joined(paths: Sequence[Path], root: Path) -> Table:
     settings = of_all([settings_beside(path, root) for path in paths])
     roles: dict[str, Role] = {}
     for path, table, beside in zip(paths, tables, settings, strict=True):
-        added = {name: value for name, value in beside.items() if name not in table.frame.columns}
+        # A column may have the name of a setting and be another thing: timm logs the `lr` of each epoch.
+        taken = table.frame.columns
+        added = {
+            f"config/{name}" if name in taken else name: value
+            for name, value in beside.items()
+            if not _has(table, name)
+        }
         file = [] if FILE in table.frame.columns else [pl.lit(str(path)).alias(FILE)]
         frames.append(table.frame.with_columns(*file, *[pl.lit(value).alias(name) for name, value in added.items()]))
-        roles |= {name: role_beside(name, [each.get(name) for each in settings]) for name in added} | dict(table.roles)
+        roles |= {name: role_beside(name, values_of(name, settings)) for name in added} | dict(table.roles)
     alike = [_alike(frame, frames) for frame in frames]
     frame = plain_frame(pl.concat(alike, how="diagonal_relaxed"), str(root))
     return Table(frame=frame, roles=roles, unit=tables[0].unit, notes=_notes(paths, tables))
+
+
+def _has(table: Table, name: str) -> bool:
+    """Say whether a table holds a seed or model itself."""
+    return name in table.frame.columns and is_key(name)
 
 
 def _notes(paths: Sequence[Path], tables: Sequence[Table]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from seedstudy.read.formats.aim import AIM
 from seedstudy.read.formats.by_seed import BY_SEED
 from seedstudy.read.formats.format import Format
 from seedstudy.read.formats.inspect_ai import INSPECT_EVAL, INSPECT_JSON
@@ -27,7 +28,7 @@ from seedstudy.read.formats.ultralytics import ULTRALYTICS
 FORMATS: tuple[Format, ...] = (
     *(MLFLOW_FOLDER, MLFLOW_DATABASE, TRACKIO, OPTUNA_DATABASE, OPTUNA_JOURNAL, RAY, SACRED),
     *(MMENGINE, MLPERF, NANOGPT, KERAS, ULTRALYTICS, SB3_EVALUATIONS, SB3_MONITOR),
-    *(LM_EVAL, INSPECT_EVAL, INSPECT_JSON, BY_SEED),
+    *(AIM, LM_EVAL, INSPECT_EVAL, INSPECT_JSON, BY_SEED),
 )
 """Tried in this order, before the plain tables (CSV, TSV, JSON, Parquet, text)."""
 

@@ -1,8 +1,8 @@
-"""Write logs of programs that are scripts and not packages: their lines by the format strings of their own last releases.
+"""Write logs of programs that are scripts and not packages, by the format strings of their own sources.
 
-DeiT, MAE and ConvNeXt: `{**{f"train_{k}": v}, **{f"test_{k}": v}, "epoch": epoch, "n_parameters": n}` by json.dumps, a line
-an epoch. modded-nanogpt (2026): `step:{step}/{steps} val_loss:{:.4f} train_time:{:.0f}ms step_avg:{:.2f}ms` below the text
-of the program. parameter-golf: submission.json, which people fill in by hand. None of these files was written by a training.
+DeiT, MAE and ConvNeXt: a JSON line an epoch of ``train_…`` and ``test_…`` metrics, ``epoch`` and ``n_parameters``.
+modded-nanogpt (2026): ``step:…/… val_loss:… train_time:…ms step_avg:…ms`` below the text of the program.
+parameter-golf: submission.json, which people fill in by hand. No training wrote these files.
 """
 
 from __future__ import annotations
@@ -40,13 +40,9 @@ def write(out: Path) -> None:
                 for step in range(STEPS + 1 if seed < 3 else 60):
                     time = 420.0 * step
                     if step % 50 == 0:
-                        value = (
-                            loss(arm, seed, min(step // 25, EPOCHS - 1)) if step < STEPS else 10 - LAST[arm][seed] / 10
-                        )
-                        average = time / max(step, 1)
-                        log.write(
-                            f"step:{step}/{STEPS} val_loss:{value:.4f} train_time:{time:.0f}ms step_avg:{average:.2f}ms\n"
-                        )
+                        value = 5.0 - step / 50 if step < STEPS else 10 - LAST[arm][seed] / 10
+                        clock = f"train_time:{time:.0f}ms step_avg:{time / max(step, 1):.2f}ms"
+                        log.write(f"step:{step}/{STEPS} val_loss:{value:.4f} {clock}\n")
                     if step < STEPS:
                         log.write(f"step:{step + 1}/{STEPS} train_time:{time + 420:.0f}ms step_avg:420.00ms\n")
                 if seed < 3:
