@@ -907,6 +907,7 @@ def evaluate(
     tested_as = None if recipe is None else load_recipe(recipe)
     names = _available(loaded, eval_sets, say)
     judged = judge(model, loaded, names, weights=_path(weights), recipe=tested_as, size=size, crop=crop)
+    loaded.check_unchanged()
     shown = judged.preprocessing
     tag, base = outside.recipe_and_model(model, _path(weights))
     is_new = outside.add_evaluated(

@@ -327,14 +327,14 @@ def _open(entry: Path) -> _Entry:
     """Return the description and the mapped arrays of an entry, their content checked."""
     path = entry / _META
     try:
-        marks = {path: _mark(path) for path in (entry, path)}
+        _mark(entry)  # for its writers alone: a folder changes whenever anything is written beside the arrays
+        marks = {path: _mark(path)}
         meta = _parsed(read_record(path))
         found: dict[str, NDArray[Any]] = {}
         for key in meta.arrays:
             path = entry / f"{key}.npy"
             marks[path] = _mark(path)
             found[key] = arrays.mapped(path)
-        marks.pop(entry)  # a folder changes whenever anything is written beside the arrays
         if _checked.get(entry) != marks:
             for key, array in found.items():
                 path = entry / f"{key}.npy"

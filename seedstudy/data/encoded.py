@@ -120,8 +120,8 @@ def decoded(content: bytes) -> tuple[Image, str]:
                 raise OSError(f"image of {image.width:,} x {image.height:,} pixels")
             return image.convert("RGB"), image.mode
     except Exception as error:  # Pillow's readers raise whatever their parsing of damaged bytes runs into
-        is_told = isinstance(error, OSError) and str(error).startswith("image")
-        raise ValueError(str(error) if is_told else "not an image") from error
+        is_clear = isinstance(error, OSError) and str(error).startswith("image")
+        raise ValueError(str(error) if is_clear else "not an image") from error
 
 
 def unpacked(images: EncodedImages, folder: Path) -> EncodedImages:

@@ -216,7 +216,8 @@ class ImageNet:
         if not (parts["train"] or parts["val"] or _hub(data_dir)):
             raise DataError(f"{data_dir}: it contains neither train nor val; {_HOW}")
         marks = [f"{part} {stamp(path)}" for part, path in parts.items() if path is not None]
-        return json.dumps([f"hub {_hub(data_dir) or ''}", self._with_minival, list(_declared(data_dir)), marks])
+        more = [list(_declared(data_dir)), marks, _unused(data_dir)]
+        return json.dumps([f"hub {_hub(data_dir) or ''}", self._with_minival, *more])
 
     def build(self, data_dir: Path | None, progress: Progress) -> Content:
         """Index every image: which bytes of which file it is, and its label."""
@@ -357,7 +358,9 @@ def _unused(data_dir: Path | None) -> str:
     others = [
         child.name
         for child in sorted(data_dir.iterdir())
-        if child not in used and (child.suffix in (".tar", ".gz", ".tgz", ".zip") or (child.is_dir() and not is_hub))
+        if child not in used
+        and not child.name.startswith(".")
+        and (child.suffix in (".tar", ".gz", ".tgz", ".zip") or (child.is_dir() and not is_hub))
     ]
     if not others:
         return ""

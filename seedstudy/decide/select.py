@@ -253,10 +253,10 @@ def _only(groups: list[Group], arm: str) -> list[Group]:
     labels = [label for label, *_ in sorted({(g.label, g.data or "", g.pool_key) for g in groups})]
     if len(labels) == 1:
         return groups
+    if len(data := sorted({str(group.data) for group in groups})) == len(labels):
+        raise StudyError(f'"{arm}" has results on several data sets: say which with -d: {", ".join(data)}.')
     if len(set(labels)) == len(labels):
         raise StudyError(f'"{arm}" is ambiguous: say which of {", ".join(labels)}. Or pick with -m MODEL.')
-    if len(data := sorted({str(group.data) for group in groups})) == len(labels):
-        raise StudyError(f'"{arm}" is there on several data sets: say which with -d: {", ".join(data)}.')
     full = sorted({f"{group.recipe_id}@{group.model}@{group.data}" for group in groups})
     if len(full) == len(labels):
         raise StudyError(f'"{arm}" names recipes of different values: say which of {", ".join(full)}.')
@@ -329,11 +329,6 @@ def _splits(words: str) -> Iterator[tuple[Path, str]]:
 def _not_recognised(words: str, source: Source) -> StudyError:
     """Return the error for words that are neither a file nor a recipe; it says why they are neither."""
     known = ", ".join(SUFFIXES)
-    for path, _ in _splits(words):
-        if path.is_file():
-            return StudyError(
-                f'"{words}": {path.name} is not a kind of file that can be read; files of results end in {known}.'
-            )
     prefix = words.rpartition(":")[0]
     if not source.results.is_dir():
         return StudyError(

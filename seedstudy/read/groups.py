@@ -28,6 +28,7 @@ from seedstudy.read.metrics import (
     plain,
     rounding_note,
     to_points,
+    unit_of_name,
 )
 from seedstudy.read.names import COUNTS, STATUSES, TRAINING
 from seedstudy.read.numbers import is_share_of
@@ -97,6 +98,7 @@ def groups_of_table(table: Table, pick: str | None, request: Request, files: str
         files=files,
         where=where,
         unit=request.unit or ("percent" if has_counts else table.unit),
+        units={} if request.unit else table.units,
         has_counts=has_counts,
         notes=(*table.notes, *notes, *runs.notes),
         table=table.frame,
@@ -139,6 +141,8 @@ class _Reader:
     files: str
     where: str
     unit: str | None
+    units: Mapping[str, str]
+    """Of columns that say theirs."""
     has_counts: bool
     notes: tuple[str, ...]
     table: pl.DataFrame
@@ -195,8 +199,9 @@ class _Reader:
         is_share = is_share_of(metric, self.request) or is_share_of(measure, self.request)
         check_size(values, self.where)
         if is_share:
-            check_mixture(values, self.unit, self.where)
-            values = to_points(values, self.unit, where=self.where)
+            unit = self.units.get(measure) or self.unit or unit_of_name(measure)
+            check_mixture(values, unit, self.where)
+            values = to_points(values, unit, where=self.where)
         n_examples = _n_examples(finished, measure)
         rounded = None if n_examples is None or self.has_counts else rounding_note(values, n_examples)
         notes = (*self.notes, *gone, *doubts, *([rounded] if rounded else []))

@@ -113,7 +113,8 @@ def _joined(paths: Sequence[Path], root: Path) -> Table:
         roles |= {name: role_beside(name, values_of(name, settings)) for name in added} | dict(table.roles)
     alike = [_alike(frame, frames) for frame in frames]
     frame = plain_frame(pl.concat(alike, how="diagonal_relaxed"), str(root))
-    return Table(frame=frame, roles=roles, unit=tables[0].unit, notes=_notes(paths, tables))
+    notes = _notes(paths, tables)
+    return Table(frame=frame, roles=roles, unit=tables[0].unit, units=_units(tables), notes=notes)
 
 
 def _has(table: Table, name: str) -> bool:
@@ -126,6 +127,13 @@ def _notes(paths: Sequence[Path], tables: Sequence[Table]) -> tuple[str, ...]:
     shared = [note for note in tables[0].notes if len(tables) > 1 and all(note in table.notes for table in tables)]
     own = [f"{p}: {note}" for p, table in zip(paths, tables, strict=True) for note in table.notes if note not in shared]
     return (*shared, *own)
+
+
+def _units(tables: Sequence[Table]) -> dict[str, str]:
+    """Return the units that the cells of columns say in every file that has the column."""
+    names = {name for table in tables for name in table.units}
+    found = {name: {t.units.get(name) for t in tables if name in t.frame.columns} for name in names}
+    return {name: unit for name, units in found.items() if len(units) == 1 and (unit := units.pop())}
 
 
 def _alike(frame: pl.DataFrame, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:

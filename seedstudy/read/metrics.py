@@ -56,6 +56,11 @@ def is_default(column: str) -> bool:
     return bool(_DEFAULT.fullmatch(plain(column)))
 
 
+def unit_of_name(metric: str) -> str | None:
+    """Return the unit that a name says: ``Top-1 (%)``, ``acc_pct``; None for most."""
+    return "percent" if "%" in metric or set(plain(metric).split("_")) & {"percent", "pct"} else None
+
+
 def to_points(
     values: npt.ArrayLike,
     unit: str | None,

@@ -196,6 +196,10 @@ def _which_are_seeds(rows: pl.DataFrame, columns: Columns, differ: Sequence[str]
     if rows[name].n_unique() < rows.height:
         example = next(cell for cell in rows[name].to_list() if cell is not None)
         ways.append(f"Pick them: {Path(files).name}:{_condition(name, example)}, or compare them: --by {quoted}")
+    elif columns[name].role is Role.IDENTITY and rows[name].dtype == pl.String:
+        begin = re.match(r"\w+?(?=[\W_]|\d|$)", str(rows[name][0]))
+        pattern = _condition(name, f"{begin[0]}*" if begin else "NAME*")
+        ways.append(f"Pick them by a pattern: {Path(files).name}:{pattern}")
     if rows[name].n_unique() == rows.height and rows[name].dtype.is_integer() and not seeds.is_shown:
         ways.append(f"--seeds-by {quoted} if it numbers the seeds")
     ways.append("--pool if all rows are seeds of one recipe")

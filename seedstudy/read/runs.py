@@ -62,7 +62,7 @@ def runs_of(frame: pl.DataFrame, columns: Columns, measures: Sequence[str], wher
         if usable.is_empty():
             usable = rows.tail(1)
         else:
-            notes += _restart(usable, clocks, measures, f"{where}{name}", is_in_order=is_in_order)
+            notes += _restart(usable, columns, clocks, measures, f"{where}{name}", is_in_order=is_in_order)
         ordered = usable.sort(clocks, maintain_order=True)
         ordered, after = _before_the_end(ordered, rows, clocks, measures)
         if after:
@@ -114,8 +114,9 @@ def _keys(measured: pl.DataFrame, columns: Columns, clocks: Sequence[str]) -> li
         if repeated.is_empty():
             break
         within = repeated.group_by([*keys, *clocks]).agg(pl.col(name).n_unique())
-        if within[name].max() != 1 and _are_whole(measured, [*keys, name], clocks):
-            keys.append(name)
+        more = [*keys, name]
+        if within[name].max() != 1 and (_are_whole(measured, more, clocks) or _are_blocks(measured, more, clocks)):
+            keys = more
     return keys
 
 
@@ -139,6 +140,15 @@ def _are_whole(measured: pl.DataFrame, keys: Sequence[str], clocks: Sequence[str
     points = measured.join(grid, on=clocks, nulls_equal=True).group_by(keys)
     counts = points.agg(pl.col(_ROW).max().alias("last"), pl.col(_ROW).n_unique().alias("n"))
     return bool((counts["last"] + 1 == counts["n"]).all())
+
+
+def _are_blocks(measured: pl.DataFrame, keys: Sequence[str], clocks: Sequence[str]) -> bool:
+    """Say whether the lines of every run follow one another in the file, and its clock rises from line to line."""
+    rows = measured.with_row_index(_ROW).group_by(keys, maintain_order=True)
+    spans = rows.agg((pl.col(_ROW).max() - pl.col(_ROW).min() + 1 == pl.len()).alias("together"))
+    if not spans["together"].all():
+        return False
+    return all((points.diff().drop_nulls() > 0).all() for points in rows.agg(clocks[-1])[clocks[-1]])
 
 
 def _check_pieces(
@@ -168,7 +178,13 @@ def _constant_within(measured: pl.DataFrame, keys: Sequence[str], columns: Colum
 
 
 def _restart(
-    rows: pl.DataFrame, clocks: Sequence[str], measures: Sequence[str], where: str, *, is_in_order: bool
+    rows: pl.DataFrame,
+    columns: Columns,
+    clocks: Sequence[str],
+    measures: Sequence[str],
+    where: str,
+    *,
+    is_in_order: bool,
 ) -> list[str]:
     """Return what to say about points that are in several rows of one run; refuse where a second run may begin.
 
@@ -193,9 +209,14 @@ def _restart(
         if not back
         else f"starts again (at {starts} after {points[back[0] - 1][0]:g})"
     )
+    settings = [other for other in names_of(columns, Role.CONFIGURATION) if other in rows.columns]
+    apart = next((other for other in settings if rows[other].dtype == pl.String and rows[other].n_unique() > 1), None)
+    way = "add a column that names the runs (--seeds-by COLUMN)"
+    if apart is not None:
+        way = f"pick rows by `{apart}` or compare them (--by {quoted_column(apart)})"
     raise StudyError(
-        f'{where}: column "{name}" {what}: a second run? Keep the lines of one run, add a column that names the runs '
-        f"(--seeds-by COLUMN), or use --ignore {quoted} if each row is a run."
+        f'{where}: column "{name}" {what}: a second run? Keep the lines of one run, {way}, or use --ignore {quoted} if '
+        "each row is a run."
     )
 
 

@@ -75,7 +75,8 @@ def picked(frame: pl.DataFrame, pick: str, columns: Columns, where: str) -> Pick
     recipe, _, model = pick.partition("@")
     word = _unquoted(pick)
     for name in names_of(columns, Role.RECIPE, Role.MODEL, Role.CONFIGURATION, Role.IDENTITY):
-        if columns[name].role is Role.IDENTITY and frame[name].n_unique() == frame.height and frame.height > 1:
+        names_each = columns[name].role is Role.IDENTITY and frame[name].n_unique() == frame.height > 1
+        if names_each and not _WILD.search(word):
             continue
         is_here = _is(frame[name], word)
         if is_here.any() and frame[name].dtype == pl.String:

@@ -6,7 +6,7 @@ Both are recognised by the whole table and not by one name: what does not look a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -104,7 +104,19 @@ def _of_seeds(table: Table, measures: Mapping[str, Mapping[int, str]], request: 
     roles = {name: role for name, role in table.roles.items() if name in kept}
     if not request.by:
         roles |= dict.fromkeys(_labels_of_rows(frame.select(kept)), Role.RECIPE)
-    return replace(table, frame=pl.concat(parts), roles={**roles, SIDE: Role.SEED}, notes=(*table.notes, *notes))
+    return replace(
+        table,
+        frame=pl.concat(parts),
+        roles={**roles, SIDE: Role.SEED},
+        units={name: unit for name, cols in named.items() if (unit := _unit_of(table, cols.values()))},
+        notes=(*table.notes, *notes),
+    )
+
+
+def _unit_of(table: Table, names: Iterable[str]) -> str | None:
+    """Return the unit that the cells of all columns say."""
+    units = {table.units.get(name) for name in names}
+    return units.pop() if len(units) == 1 else None
 
 
 def _labels_of_rows(frame: pl.DataFrame) -> list[str]:
@@ -261,4 +273,5 @@ def _of_arms(table: Table, arms: _Arms) -> Table:
     roles = {name: role for name, role in table.roles.items() if name in others}
     roles |= {name: Role.SEED for name in others if words_of(name)[-1] in _INDEX}
     roles |= {SIDE: Role.RECIPE, **({_EVAL_SET: Role.EVAL_SET} if has_sets else {})}
-    return replace(table, frame=pl.concat(parts), roles=roles)
+    unit = _unit_of(table, arms.names)
+    return replace(table, frame=pl.concat(parts), roles=roles, units={arms.measure: unit} if unit else {})

@@ -51,6 +51,8 @@ class Table:
     """What the format itself declares; columns that are not named here get their roles from their cells and names."""
     unit: str | None = None
     """``percent`` or ``fraction``, where the format always writes its accuracies so."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """The same, of the columns whose cells say it: ``76.1%``."""
     notes: tuple[str, ...] = ()
     """What was left out or assumed while parsing, one short sentence each."""
 

@@ -16,6 +16,7 @@ import polars as pl
 
 from seedstudy.errors import StudyError, first_line, require_extra
 from seedstudy.read.table import VALUE, Role, Table
+from seedstudy.read.texts import table_meant
 from seedstudy.store.schema import read_parquet
 
 _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "--", "#n/a"))
@@ -110,6 +111,11 @@ def plain_frame(frame: pl.DataFrame, where: str) -> pl.DataFrame:
 
 def _as_numbers(column: pl.Series) -> pl.Series:
     """Return a text column as numbers where all its words are, and as it is otherwise."""
+    bare_words = column.str.strip_chars()
+    fast = bare_words.cast(pl.Float64, strict=False)
+    if fast.null_count() == column.null_count() < column.len() and not fast.is_nan().any():
+        whole = bare_words.cast(pl.Int64, strict=False)
+        return whole if whole.null_count() == column.null_count() else fast
     words = column.to_list()
     known = [word.strip() for word in words if word is not None and word.strip().lower() not in _MISSING]
     is_nan = any(word is not None and word.strip().lower() == "nan" for word in words)
@@ -144,7 +150,8 @@ def _number(word: str) -> float | None:
 
 def csv_table(path: Path) -> Table:
     """Return the table of a text file with a line of names, then a line per row, whatever its suffix."""
-    return _table_of_text(path, text_of(path))
+    text = text_of(path)
+    return _table_of_text(path, table_meant(text, has_commas=True) or text)
 
 
 def _table_of_text(path: Path, text: str) -> Table:
@@ -174,11 +181,11 @@ def _table_of_text(path: Path, text: str) -> Table:
             raise StudyError(f"{path}, line {line}: {len(cells)} cells where the head has {len(names)}; {how}.")
     if not rows:
         raise StudyError(f"{path}: holds no number; expected one line per seed below the column names.")
-    columns, units = dict[str, list[str | None]](), set[str]()
-    for j, name in enumerate(names):
-        written, unit = _numbers_as_written([cells[j] for _, cells in rows])
-        units |= set() if unit is None else {unit}
+    columns, units = dict[str, list[str | None]](), dict[str, str]()
+    for j, (name, cells_of_name) in enumerate(zip(names, zip(*[cells for _, cells in rows], strict=True), strict=True)):
         own = name or f"column {j + 1}"
+        written, unit = _numbers_as_written(cells_of_name)
+        units |= {} if unit is None else {own: unit}
         if not name and not any(written):
             continue  # a comma at the end of every line
         if own in columns and columns[own] != written:
@@ -188,15 +195,16 @@ def _table_of_text(path: Path, text: str) -> Table:
     roles = {name: Role.NOISE for name in columns if re.fullmatch(r"column 1|Unnamed: 0", name)}
     if roles and frame.width == 1:
         roles = {}
-    return Table(frame=frame, roles=roles, unit=min(units, default=None), notes=tuple(notes))
+    return Table(frame=frame, roles=roles, units=units, notes=tuple(notes))
 
 
 def _lines(path: Path, text: str) -> tuple[list[tuple[int, list[str]]], dict[int, str]]:
     """Return the lines that hold anything, as (number, cells without blanks around them), and comments by line."""
     separator = _separator(path, text)
     lines, comments, last = list[tuple[int, list[str]]](), dict[int, str](), 0
+    has_blanks = re.search(r"[ \t\v\f\xa0]", text) is not None
     for row, end in _rows(path, text, separator):
-        cells = [cell.strip() for cell in row]
+        cells = [cell.strip() for cell in row] if has_blanks else row
         start, last = last + 1, end
         if not any(cells):
             continue
@@ -270,11 +278,11 @@ def _without_empty_end(cells: list[str], width: int) -> list[str]:
 
 def _numbers_as_written(cells: Sequence[str]) -> tuple[list[str | None], str | None]:
     """Return a column's cells with decimal points, None for empty ones, and their unit where every cell shows one."""
-    known = [cell for cell in cells if cell.lower() not in _MISSING]
     unit = None
-    if known and all(
-        cell.endswith("%") and _number(cell[:-1].rstrip().replace(",", ".")) is not None for cell in known
-    ):
+    known = [cell for cell in cells if ("%" in cell or "," in cell) and cell.lower() not in _MISSING]
+    if known:
+        known = [cell for cell in cells if cell.lower() not in _MISSING]
+    if known and all(cell.endswith("%") and _number(cell[:-1].replace(",", ".")) is not None for cell in known):
         cells, unit = [cell.rstrip("%").rstrip() for cell in cells], "percent"
         known = [cell for cell in cells if cell.lower() not in _MISSING]
     if any(map(_DECIMAL_COMMA.fullmatch, known)) and all(
@@ -291,6 +299,10 @@ def _read_text(path: Path) -> Table:
     first = next((line for line in lines if line), "")
     if first.startswith("{"):
         return _read_json_lines(path)
+    if first.startswith("["):
+        return _read_json(path)
+    if (meant := table_meant(text)) is not None:
+        return _table_of_text(path, meant)
     words = {row: re.split(r"[\s;]+|,(?!\d+$)", line) for row, line in enumerate(lines, start=1) if line}
     has_head = bool(words) and all(
         _number(w) is None and not _DECIMAL_COMMA.fullmatch(w) for w in re.split(r"[\s;,]+", first)

@@ -345,12 +345,9 @@ def test_a_part_with_all_classes_and_another_number_of_images_is_partial(tmp_pat
     image = jpeg(size=(8, 8))
     for synset, number in zip(imagenet.synsets(), [val_numbers(label, 1)[0] for label in range(1000)], strict=True):
         write(tmp_path / "val" / synset / f"ILSVRC2012_val_{number:08d}.JPEG", image)
-    data = loaded(tmp_path, tmp_path / "cache")
+    data = loaded(tmp_path, tmp_path / ".cache")
     assert data.partial == {"val": (1000, 50_000)}
-    assert data.doubts == (
-        "val has 1,000 images, not 50,000: its numbers do not compare with those of others",
-        "data folder: cache: no part has this name (train, val, imagenetv2-…), so it is not used",
-    )
+    assert data.doubts == ("val has 1,000 images, not 50,000: its numbers do not compare with those of others",)
     findings = {finding.part: finding for finding in check("imagenet", tmp_path).parts}
     assert (findings["val"].status, findings["val"].note) == ("partial", "1,000 of 50,000 images, 200 decoded")
 
@@ -362,9 +359,10 @@ def test_a_declared_subset_is_not_partial(tree: Path, tmp_path: Path) -> None:
 
 def test_what_is_not_used_is_said_by_check_and_run(tree: Path, tmp_path: Path) -> None:
     whole = loaded(tree, tmp_path / "cache").fingerprint
+    write(tree / "Val" / CLASSES[0] / "ILSVRC2012_val_00000001.JPEG", jpeg())
+    assert len(loaded(tree, tmp_path / "cache").doubts) == 1  # though no part has changed
     write(tree / "train" / CLASSES[0] / "empty.JPEG", b"")
     write(tree / "train" / CLASSES[1] / "new.webp", b"RIFF")
-    write(tree / "Val" / CLASSES[0] / "ILSVRC2012_val_00000001.JPEG", jpeg())
     findings = {finding.part: finding for finding in check("imagenet", tree).parts}
     assert findings["train"].status == "damaged"  # an empty image was one
     empty = tree / "train" / CLASSES[0] / "empty.JPEG"

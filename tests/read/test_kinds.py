@@ -183,6 +183,9 @@ KINDS: dict[str, list[Case]] = {
         Case(text="[79.1, 1.0, 79.3]", name="a.json", expected="1 among percents"),
         Case(text=table("seed,top1", "0,0.9", "1,79.3"), asked={"unit": "percent"}, expected=[0.9, 79.3]),
         Case(text=table("seed,top1", "0,79.1%", "1,79.3%"), expected=[79.1, 79.3]),
+        Case(text=table("seed,top1", "0,0.5%", "1,0.7%"), expected=[0.5, 0.7]),
+        Case(text=table("seed,pruned,top1", "0,10%,0.79", "1,10%,0.80"), expected="percent or fraction?"),
+        Case(text=table("seed,Top-1 (%)", "0,0.5", "1,0.7"), expected=[0.5, 0.7]),
     ],
     "settings that differ": [
         Case(
