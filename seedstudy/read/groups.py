@@ -371,6 +371,11 @@ def _holds_counts(table: pl.DataFrame, metric: str) -> bool:
     )
 
 
+def _is_training_twin(name: str, names: Sequence[str]) -> bool:
+    """Say whether a column is of the training images: Keras writes ``accuracy`` beside ``val_accuracy``."""
+    return any(f"{part}_{name}" in names for part in ("val", "valid", "test", "eval"))
+
+
 def _measures(frame: pl.DataFrame, columns: Columns, request: Request, files: str, chosen: Pick) -> dict[str, str]:
     """Return eval set -> column of the metric."""
     metric = request.metric
@@ -394,7 +399,7 @@ def _measures(frame: pl.DataFrame, columns: Columns, request: Request, files: st
     if VALUE in names and (len(names) == 1 or (metric == DEFAULT_METRIC and not any(map(is_default, names)))):
         return {default_set: VALUE}
     if metric == DEFAULT_METRIC:
-        matches = [name for name in names if is_default(name)]
+        matches = [name for name in names if is_default(name) and not _is_training_twin(name, names)]
         of_set = [name for name in matches if request.eval_sets and plain(name).split("_")[0] in request.eval_sets]
         if len(of_set) == 1 and request.eval_sets and len(request.eval_sets) == 1:
             return {request.eval_sets[0]: of_set[0]}
