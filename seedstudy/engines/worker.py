@@ -223,9 +223,9 @@ class _Worker:
                 return self._train_stacked([trial, *others], data) if others else self._train(trial, data)
             except SeedstudyError as error:
                 print(error, file=sys.stderr)
-                if not isinstance(error, DamagedError):
-                    raise
-                return self._record_failure(trial_id, error)
+                if isinstance(error, DamagedError) or not self._store.is_planned(trial_id):  # removed at this moment
+                    return self._record_failure(trial_id, error)
+                raise
             except Exception as error:  # before the training began
                 return self._record_failure(trial_id, error)
 
@@ -234,9 +234,9 @@ class _Worker:
         try:
             return self._claim(trial_id, leases)
         except SeedstudyError as error:
-            if not isinstance(error, DamagedError):
-                raise
-            return self._record_failure(trial_id, error)
+            if isinstance(error, DamagedError) or not self._store.is_planned(trial_id):
+                return self._record_failure(trial_id, error)
+            raise
         except Exception as error:
             return self._record_failure(trial_id, error)
 

@@ -219,9 +219,12 @@ class Soak:
         return True
 
     def _exhaust_files(self) -> bool:
-        """Let a process open no more files for a while: what it cannot read then is not damaged."""
+        """Let a process open no more files for a while: what it cannot read then is not damaged.
+
+        It must have begun: Python itself cannot start without opening its modules.
+        """
         pid = self._any_process()
-        if pid is None:
+        if pid is None or not all(self._has_begun(launcher) for launcher in self.launchers):
             return False
         with suppress(ProcessLookupError, PermissionError):
             before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
@@ -239,9 +242,13 @@ class Soak:
         shutil.rmtree(self.rng.choice(running), ignore_errors=True)
         return True
 
+    def _has_begun(self, launcher: subprocess.Popen[bytes]) -> bool:
+        """Say whether a trial has ended since this launcher was started."""
+        return "[" in self.logs[launcher.pid].read_text(errors="replace")
+
     def _rename(self) -> bool:
         """Rename the study, and back once its launchers have noticed; they must have begun, to be past its planning."""
-        if not self.launchers or not all("[" in self.logs[each.pid].read_text() for each in self.launchers):
+        if not self.launchers or not all(self._has_begun(launcher) for launcher in self.launchers):
             return False
         moved = self.root.with_name("moved")
         self.root.rename(moved)
