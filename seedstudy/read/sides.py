@@ -221,8 +221,8 @@ def _of_one_metric(names: list[str], metric: str) -> list[str]:
     by_metric: dict[str, list[str]] = {}
     for name in names:
         words = [word for word in re.split(r"[^A-Za-z0-9]+", name) if word]
-        ends = ["_".join(words[cut:]) for cut in range(1, len(words))]
-        starts = ["_".join(words[:cut]) for cut in range(len(words) - 1, 0, -1)]
+        ends = ["_".join(words[cut:]) for cut in range(len(words) - 1, 0, -1)]
+        starts = ["_".join(words[:cut]) for cut in range(1, len(words))]
         found = next((part for part in (*ends, *starts) if is_default(part) or direction_of(part)), "")
         by_metric.setdefault(found, []).append(name)
     if "" in by_metric or len(by_metric) < 2 or {len(each) for each in by_metric.values()} == {1}:
