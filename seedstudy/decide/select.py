@@ -44,9 +44,6 @@ class Source(Request):
 
     results: Path = Path("results")
     study: str = "main"
-    model: str | None = None
-    data: str | None = None
-    """The only model and data set whose results count; None: any."""
     scans: dict[Path, Scan] = field(default_factory=dict, repr=False)
     """Folder of a study -> what was read of it; grows as studies are asked for."""
     _trials: dict[Path, pl.DataFrame] = field(default_factory=dict, init=False, repr=False)
@@ -253,6 +250,10 @@ def on_one_eval_set(groups: Iterable[Group], source: Source) -> Group:
 def _only(groups: list[Group], arm: str) -> list[Group]:
     labels = [label for label, *_ in sorted({(g.label, g.data or "", g.pool_key) for g in groups})]
     if len(labels) == 1:
+        if len(by_eval_set(groups)) < len(groups):
+            raise StudyError(
+                f'"{arm}" names several groups of runs that are not seeds of one recipe: pick one, or --by.'
+            )
         return groups
     if len(data := sorted({str(group.data) for group in groups})) == len(labels):
         raise StudyError(f'"{arm}" has results on several data sets: say which with -d: {", ".join(data)}.')
@@ -280,7 +281,7 @@ def _groups(arm: Arm, source: Source) -> list[Group]:
         folder, recipe = study
         return _of_study(folder, recipe, source)
     if parse_selector(arm.words) is not None:
-        return _at_place(_groups_of_files(arm.words, source), source, arm.words)
+        return _groups_of_files(arm.words, source)
     prefix, _, recipe = arm.words.rpartition(":")
     folder = source.results / (prefix or source.study)
     if not folder.is_dir():
@@ -344,20 +345,6 @@ def _not_recognised(words: str, source: Source) -> StudyError:
     )
 
 
-def _at_place(groups: list[Group], source: Source, where: str) -> list[Group]:
-    """Return the groups of files on the model and data set asked for."""
-    for option, name in (("-m", "model"), ("-d", "data")):
-        asked = getattr(source, name)
-        if asked is None:
-            continue
-        known = {place for group in groups if (place := getattr(group, name)) is not None}
-        groups = [group for group in groups if getattr(group, name) == asked]
-        if not groups:
-            why = f"holds no {name} of that name.{suggest(asked, known)}" if known else f"does not say which {name}."
-            raise StudyError(f"{where}: {option} {asked}: it {why}")
-    return groups
-
-
 def _matching(groups: Sequence[Group], selector: str, where: str) -> list[Group]:
     """Return the groups of ``RECIPE``, ``RECIPE@MODEL`` or ``RECIPE@MODEL@DATA``; a recipe_id is a recipe too."""
     recipe, _, place = selector.partition("@")
@@ -382,7 +369,7 @@ def _groups_of_frame(arm: Arm, frame: pl.DataFrame, source: Source) -> list[Grou
     if not _is_trials(frame):
         name = arm.label or "frame"
         table = Table(frame=plain_frame(frame, name))
-        return _at_place(groups_of_table(table, arm.words or None, source, name), source, name)
+        return groups_of_table(table, arm.words or None, source, name)
     missing = [name for name in (*_TRIALS_NEEDED, "n_correct", "n_examples", "train_s") if name not in frame.columns]
     if missing:
         raise StudyError(

@@ -55,8 +55,8 @@ def one_row_per_run(table: Table, pick: str | None, request: Request, where: str
 
     Any other table is returned as it is. Raises StudyError where columns may be epochs.
     """
-    if request.metric in table.frame.columns:
-        return table, pick
+    if request.metric in table.frame.columns or Role.MEASURE in table.roles.values():
+        return table, pick  # the metric, or whatever the file's format measures, has a column of its own
     seeds = _seed_columns(table.frame)
     if seeds and pick not in table.frame.columns:
         return _of_seeds(table, seeds, request, where), pick

@@ -57,7 +57,7 @@ from seedstudy.files import (
     read_json,
     read_record,
     sha256,
-    sync_folder,
+    sync,
     to_json,
     write_atomically,
     write_record,
@@ -154,8 +154,9 @@ class Store:
                     folder = self.folder(trial.trial_id)
                     folder.mkdir(exist_ok=True)
                     check_folder(folder)
-                    write_atomically(folder / "spec.json", to_json(trial.to_dict()))
-            sync_folder(self._trials)
+                    # The next plan would make it again; its result waits for the disk to have it.
+                    write_atomically(folder / "spec.json", to_json(trial.to_dict()), is_durable=False)
+            sync(self._trials)
 
     def declare(self, study: Study) -> bool:
         """Put a plan's rule in force; earlier ones stay beside it, with their times. Returns whether it is another."""
@@ -343,6 +344,7 @@ class Store:
             if not self.has_result(trial.trial_id):
                 for name, content in tables.items():
                     write_atomically(folder / own_name(name, digests[name]), content)
+                sync(folder / "spec.json")
                 record = {**record_of(trial, result, started_at), "sha256": digests}
                 is_first = write_record(folder / "trial.json", record, is_first_only=True)
             stored = digests_of(folder / "trial.json")

@@ -428,3 +428,49 @@ def test_a_gap_is_noted_and_costs_no_other_arm_its_value(cli: Cli) -> None:
     assert all("1 run without a number" in note for note in notes)
     with pytest.raises(SeedstudyError, match="seeds in one arm only: 13"):
         ss.compare("augmentations.csv", paired=True)
+
+
+MODELS = "model,top1,params\nr50_s0,76.2,25.6\nr50_s1,76.4,25.6\nvit_s0,77.1,22.1\nvit_s1,77.4,22.1\n"
+CROSSED = "recipe,model,seed,top1\n" + "".join(
+    f"{recipe},{model},{seed},{70 + 5 * (model == 'r') + (recipe == 'b') + seed / 10}\n"
+    for recipe in "ab"
+    for model in "rq"
+    for seed in range(2)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "given", "expected"),
+    [
+        (MODELS, ("t.csv:model=r50*", "t.csv:model=vit*"), {}, [("r50*", "vit*", 2, 2)]),
+        (MODELS, ("t.csv:r50*", "t.csv:vit*"), {}, [("r50*", "vit*", 2, 2)]),
+        (CROSSED, ("t.csv:a@r", "t.csv:b@r"), {}, [("a@r", "b@r", 2, 2)]),
+        (CROSSED, ("t.csv:a", "t.csv:b"), {"model": "r"}, [("a@r", "b@r", 2, 2)]),
+        (CROSSED, ("t.csv",), {"by": "recipe", "model": "q"}, [("a", "b", 2, 2)]),
+        (CROSSED, ("t.csv:model=r",), {"by": "recipe"}, [("a", "b", 2, 2)]),
+        (CROSSED, ("t.csv:model=r",), {}, [("a@r", "b@r", 2, 2)]),
+    ],
+)
+def test_a_pattern_pools_and_what_is_picked_is_not_asked_again(
+    text: str, what: tuple[str, ...], given: dict[str, Any], expected: list[Any]
+) -> None:
+    Path("t.csv").write_text(text)
+    answers = ss.compare(*what, **given).answers
+    assert [(x.a.label, x.b.label, x.comparison.n_a, x.comparison.n_b) for x in answers] == expected
+
+
+@pytest.mark.parametrize(
+    ("what", "given", "message"),
+    [
+        (("t.csv:a", "t.csv:b"), {}, "ambiguous: say which of a@q, a@r. Or pick with -m MODEL"),
+        (("t.csv",), {"by": "recipe"}, "They differ in `model`: --by model"),
+        (("t.csv:a", "t.csv:b"), {"model": "x"}, "-m x: it holds no model of that name"),
+        (("t.csv:a", "t.csv:b"), {"data": "x"}, "-d x: it does not say which data"),
+    ],
+)
+def test_what_is_crossed_with_something_else_is_asked_for(
+    what: tuple[str, ...], given: dict[str, Any], message: str
+) -> None:
+    Path("t.csv").write_text(CROSSED)
+    with pytest.raises(SeedstudyError, match=message):
+        ss.compare(*what, **given)

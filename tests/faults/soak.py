@@ -1,17 +1,23 @@
 """Hundreds of short trials while a fault strikes every few seconds: nothing may be lost, and no number may change.
 
 One study is trained in peace. The same study is trained again in a small memory file system by two launchers that are
-started again whenever they end, while every few seconds one of these happens: kill -9 or SIGTERM of any process, a
-full disk, a jump of the processes' clock, a finished trial's file cut short or one of its bits flipped. At the end a
-launcher runs undisturbed. Then
+started again whenever they end, while every few seconds one of these happens: kill -9 or SIGTERM of any process, or
+SIGSTOP for a while; a full disk; a jump of the processes' clock; a finished trial's file cut short, or one of its bits
+flipped, or its format that of a newer version for a while; an unfinished trial removed; the study renamed, and back; a
+launcher that may open no more files for a while. Where the system allows it, one launcher runs in a container of its
+own, so that both have processes of equal number. At the end a launcher runs undisturbed. Then
 
 - every trial has one result, with the counts and predictions of the study in peace, bit for bit;
 - every damaged file was named, and only trials with a damaged file were trained again.
 
+A launcher that ends with exit code 2 found more than it may set aside, or something that it could not read: the next
+one is given --repair.
+
     python tests/faults/soak.py --trials 500 --every 3
 
-Root may mount the small file system; without it, the full disk is left out, and said to be. The clock that jumps is
-Python's (`time.time`): the kernel's would jump for everybody on the machine, and libfaketime breaks `time.sleep`.
+Root may mount the small file system and make the container; what cannot be done is left out, and said to be. The clock
+that jumps is Python's (`time.time`): the kernel's would jump for everybody on the machine, and libfaketime breaks
+`time.sleep`.
 """
 
 from __future__ import annotations
@@ -31,11 +37,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from seedstudy import files
 from seedstudy.store.store import Store
 
 N_LAUNCHERS = 2
 DISK_MIB = 160
 FULL_S = 4.0
+AWHILE_S = 2.0
+"""How long a process is stopped, a study renamed, a format newer, a limit low."""
+CONTAINER = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 TELL_S = 30.0
 JUMPS_S = (-86_400 * 40, -3_600, -30, 30, 3_600, 86_400 * 40)
 CONTENT = ("spec.json", "trial.json", "predictions.parquet", "curves.parquet")
@@ -62,6 +72,8 @@ class Soak:
         self.damaged: dict[str, set[str]] = {}
         self.results: defaultdict[str, set[int]] = defaultdict(set)
         self.n_launches = 0
+        self.is_repair = False
+        self.has_container = not _fails([*CONTAINER, "true"])
         self.n_results_at_kill = -1
         self.environment = {**os.environ, "SEEDSTUDY_CACHE": str(cache)}
         (folder / "disk").mkdir(parents=True)
@@ -77,9 +89,12 @@ class Soak:
     def launch(self) -> subprocess.Popen[bytes]:
         log = self.folder / f"launcher-{self.n_launches}.log"
         self.n_launches += 1
+        command = _command(self.n_trials, 1) + (["--repair"] if self.is_repair else [])
+        if self.has_container and self.n_launches % 2:
+            command = CONTAINER + command
         with log.open("wb") as stream:
             return subprocess.Popen(
-                _command(self.n_trials, 1), cwd=self.folder / "disk", env=self.environment, stdout=stream, stderr=stream
+                command, cwd=self.folder / "disk", env=self.environment, stdout=stream, stderr=stream
             )
 
     def keep_launchers(self) -> None:
@@ -87,6 +102,7 @@ class Soak:
         for launcher in list(self.launchers):
             if launcher.poll() is not None:
                 self.exits[launcher.returncode] += 1
+                self.is_repair = launcher.returncode == 2
                 self.launchers.remove(launcher)
         while len(self.launchers) < N_LAUNCHERS:
             self.launchers.append(self.launch())
@@ -112,10 +128,15 @@ class Soak:
             "flip": lambda: self._damage(is_flip=True),
             "cut": lambda: self._damage(is_flip=False),
             "clock": self._jump,
+            "stop": self._stop,
+            "newer": self._make_newer,
+            "few files": self._allow_few_files,
         }
         deadly: dict[str, Callable[[], bool]] = {
             "kill": lambda: self._signal(signal.SIGKILL),
             "term": lambda: self._signal(signal.SIGTERM),
+            "remove": self._remove,
+            "rename": self._rename,
         }
         if self.has_disk:
             deadly["full disk"] = self._fill_disk
@@ -175,6 +196,77 @@ class Soak:
         time.sleep(FULL_S)
         filler.unlink()
         return True
+
+    def _stop(self) -> bool:
+        victims = [pid for launcher in self.launchers for pid in _family(launcher.pid)]
+        if not victims:
+            return False
+        pid = self.rng.choice(victims)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(AWHILE_S)
+            os.kill(pid, signal.SIGCONT)
+        return True
+
+    def _make_newer(self) -> bool:
+        """Let a result be of a newer version for a while; it must be left alone."""
+        done = [path for path in self.finished() if path.parent.name not in self.damaged]
+        if not done:
+            return False
+        path = self.rng.choice(done)
+        kept = path.with_name(".kept")
+        try:
+            record = files.read_record(path)
+            os.link(path, kept)
+        except (OSError, files.StoreError):
+            return False
+        try:
+            with suppress(OSError):  # a full disk
+                files.write_record(path, {**record, "format": files.FORMAT + 1})
+            time.sleep(AWHILE_S)
+        finally:
+            kept.replace(path)
+            kept.unlink(missing_ok=True)
+        return True
+
+    def _allow_few_files(self) -> bool:
+        if not self.launchers:
+            return False
+        pid = self.rng.choice(self.launchers).pid
+        for limit in (12, 4096):
+            if _fails(["prlimit", "--pid", str(pid), f"--nofile={limit}:4096"]):
+                return False
+            time.sleep(AWHILE_S if limit < 4096 else 0)
+        return True
+
+    def _remove(self) -> bool:
+        """Remove an unfinished trial, while it is trained or not."""
+        folders = [path.parent for path in self.root.glob("trials/*/spec.json")]
+        unfinished = [folder for folder in folders if not (folder / "trial.json").exists()]
+        if not unfinished:
+            return False
+        folder, aside = self.rng.choice(unfinished), self.folder / "disk" / "removed"
+        with suppress(FileNotFoundError):
+            folder.rename(aside)
+            if (aside / "trial.json").exists():  # it has just ended
+                aside.rename(folder)
+                return False
+            shutil.rmtree(aside)
+        return True
+
+    def _rename(self) -> bool:
+        away = self.root.with_name("moved")
+        if not self.root.exists():
+            return False
+        self.root.rename(away)
+        time.sleep(AWHILE_S)
+        for _ in range(100):  # a launcher that was about to plan may have made the study anew, and be writing there
+            shutil.rmtree(self.root, ignore_errors=True)
+            with suppress(OSError):
+                away.rename(self.root)
+                return True
+            time.sleep(0.1)
+        raise AssertionError(f"{away}: cannot be renamed back")
 
     def _jump(self) -> bool:
         self.clock.write_text(str(self.rng.choice(JUMPS_S)))
@@ -253,6 +345,8 @@ def main() -> None:
     soak = Soak(folder, cache, options.trials, random.Random(options.rng_seed))
     if not soak.has_disk:
         print("left out: full disk (mount refused)")
+    if not soak.has_container:
+        print("left out: processes of equal number (unshare refused)")
     started = told = time.monotonic()
     try:
         while len(soak.finished()) < options.trials and time.monotonic() - started < options.limit:
@@ -269,8 +363,10 @@ def main() -> None:
         print(f"faults stop: {n_under_faults} trials, {dict(soak.faults)}, {faults_s:.0f} s", flush=True)
         for launcher in soak.launchers:
             launcher.wait()
-        last = soak.launch()
-        code = last.wait()
+        for soak.is_repair in (False, True):  # more may be damaged than one launcher sets aside unasked
+            code = soak.launch().wait()
+            if code != 2:
+                break
         problems, n_again = judge(soak, peace / "results" / "main", code), len(soak.set_aside())
     finally:
         soak.end()

@@ -67,6 +67,29 @@ def test_equal_results_are_equal_files(tmp_path: Path, data: Dataset, make_trial
     assert contents[0] == contents[1]
 
 
+def test_a_result_is_named_once_the_disk_has_all_that_it_needs(
+    make_store: MakeStore, make_trial: MakeTrial, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, trial = make_store(n_seeds=1, a2=0.8), make_trial(5, name="a2")
+    store.plan(Study(recipes=("a2",)), [trial])
+    events: list[str] = []
+    sync, link = os.fsync, os.link
+
+    def fsync(descriptor: int) -> None:
+        events.append(
+            re.sub(r"^\.|-[0-9a-f]{16}|\.[0-9a-f]{16}\.tmp$", "", Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        )
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "link", lambda *names: (events.append("LINK"), link(*names)))
+    publish(store, trial, data)
+    folder, before = trial.trial_id, events[: events.index("LINK")]
+    assert set(before) == {"spec.json", "predictions.parquet", "curves.parquet", "trial.json", folder}
+    assert before.index("curves.parquet") < len(before) - before[::-1].index(folder)
+    assert events[events.index("LINK") + 1] == folder
+
+
 def test_first_result_wins(make_store: MakeStore, data: Dataset, make_trial: MakeTrial) -> None:
     store, trial = make_store(n_seeds=1, a2=0.8), make_trial(0, name="a2")
     before = (store.folder(trial.trial_id) / "trial.json").read_bytes()
