@@ -18,6 +18,9 @@ from seedstudy.stats.welch import TDistance, welch
 MOST_SEEDS = 1000
 """Seeds per arm, trained and to be trained, beyond which no number is given: nobody should follow it."""
 
+FEWEST = 3
+"""Two seeds in each arm leave the spread open by a factor of 70, and so the number of seeds by its square."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MoreSeeds:
@@ -32,11 +35,11 @@ class MoreSeeds:
 
 
 def more_seeds(c: Comparison, *, alpha: float, power: float) -> MoreSeeds:
-    """Return the seeds that an inconclusive comparison lacks; nothing where no arm shows any spread.
+    """Return the seeds that an inconclusive comparison lacks; nothing where the spread is hardly known.
 
     The power is averaged over what the seeds leave open about the std (`expected_power`).
     """
-    if c.method == "permutation":
+    if c.method == "permutation" or max(c.n_a, c.n_b) < FEWEST:
         return MoreSeeds()
     if c.margin is not None:
         return MoreSeeds(number=_needed(c, c.margin, alpha, power, margin=c.margin))

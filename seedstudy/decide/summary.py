@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import polars as pl
 from seedstudy.decide.answers import Answers
 from seedstudy.document import FLAT, HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StudyError
+from seedstudy.read.metrics import direction_of
 from seedstudy.stats.describe import Description, DescriptionDetails, Rank, describe, describe_details, rank_of
 from seedstudy.stats.fit import FEWEST_FOR_SHAPE, Fit, FittedFamily, density, fit
 from seedstudy.study.group import NOTHING_READ, Group, Readings, Values
@@ -43,6 +44,17 @@ class Summary:
     def level(self) -> float:
         """Confidence level of every interval."""
         return self.description.mean.level
+
+    @property
+    def is_lower_better(self) -> bool:
+        """Whether the metric's name says so; accuracies never do."""
+        return self.group.unit != "pp" and direction_of(self.group.metric) == "lower"
+
+    @property
+    def seed0_place(self) -> int | None:
+        """Place of seed 0 among all seeds, 1 for the best; None without a seed 0, or without another seed."""
+        rank = self.seed0_rank
+        return None if rank is None else 1 + (rank.n_below if self.is_lower_better else rank.n_above)
 
     @property
     def details(self) -> DescriptionDetails:
@@ -145,9 +157,18 @@ def summarise(group: Group, *, level: float = 0.95) -> Summary:
     if group.moments is not None:
         raise StudyError(f'"{group.label}" gives mean and std already: one number per seed is needed.')
     description = describe(group.values, level=level, name=group.label)
-    warnings = [*description.warnings, *doubts_of(group)]
+    warnings = [*description.warnings, *_beyond(group, description.mean.low, description.mean.high), *doubts_of(group)]
     rank = rank_of(group.seed0, group.values) if group.seed0 is not None and group.n > 1 else None
     return Summary(group=group, description=description, seed0_rank=rank, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def _beyond(group: Group, low: float, high: float) -> Iterator[str]:
+    """Yield what to say of an interval of an accuracy that leaves [0, 100]; an end that is not known is nan."""
+    if group.unit == "pp" and (low < 0.0 or high > 100.0):
+        yield (
+            "the interval of the mean leaves [0, 100]: the seeds are too far apart, or too near the end, for one that "
+            "assumes normal seeds; look at them one by one"
+        )
 
 
 def fit_group(

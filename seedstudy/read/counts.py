@@ -20,7 +20,8 @@ from seedstudy.study.group import Group
 from seedstudy.study.study import check_name, is_name
 
 N_EXAMPLES: Mapping[str, Mapping[str, int]] = {
-    "imagenet": {"val": 50_000, "real": 46_837, "v2": 10_000},  # Beyer et al. 2020; Recht et al. 2019
+    # Beyer et al. 2020; Recht et al. 2019
+    "imagenet": {"val": 50_000, "real": 46_837, "v2": 10_000, "v2_threshold": 10_000, "v2_top": 10_000},
     "cifar10": {"val": 10_000},
     "cifar100": {"val": 10_000},
 }

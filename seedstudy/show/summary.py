@@ -51,7 +51,7 @@ def _details(summaries: Sequence[Summary]) -> Iterator[RenderableType]:
     groups: dict[str, list[list[str]]] = {}
     doubts = []
     for summary in summaries:
-        decimals, details, rank = decimals_of(summary.description.mean), summary.details, summary.seed0_rank
+        decimals, details, place = decimals_of(summary.description.mean), summary.details, summary.seed0_place
         label, eval_set = summary.group.label, summary.group.eval_set
         groups.setdefault(label, []).append(
             [
@@ -59,15 +59,16 @@ def _details(summaries: Sequence[Summary]) -> Iterator[RenderableType]:
                 with_interval(details.median, decimals),
                 interval(details.new_seed, decimals),
                 interval(details.std_robust, decimals),
-                UNKNOWN if rank is None else f"#{rank.n_above + 1}",
+                UNKNOWN if place is None else f"#{place}",
             ]
         )
         doubts.append((f"{label}, {eval_set}", (*details.median.warnings, *details.std_robust.warnings)))
     yield Text()
     yield from grouped_table([""], ["median", f"new seed, {percent(level)}", "std, robust CI", "seed 0"], groups)
+    first = "lowest" if summaries[0].is_lower_better else "highest"
     yield small_print(
         "median: CI by order statistics; new seed: where one more may land, for normal seeds; robust: CI of the std "
-        "that follows the kurtosis (Bonett); #: rank of seed 0, from the highest down"
+        f"that follows the kurtosis (Bonett); #: rank of seed 0, from the {first} down"
     )
     yield from notes(doubts)
 

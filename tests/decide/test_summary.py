@@ -44,6 +44,18 @@ def test_fit_in_words(cli: Cli) -> None:
     assert "there is no shape to describe" in cli("fit", "same.txt")[1]
 
 
+def test_places_of_seeds_know_the_direction_of_the_metric() -> None:
+    Path("s.csv").write_text("seed,loss,acc\n0,0.1,79.1\n1,0.3,79.4\n2,0.2,79.3\n")
+    assert ss.summary("s.csv", metric="loss")[0].seed0_place == 1
+    assert ss.summary("s.csv", metric="acc")[0].seed0_place == 3
+
+
+def test_an_interval_that_leaves_the_scale_is_remarked() -> None:
+    assert any("leaves [0, 100]" in warning for warning in ss.summary([1.5, 40.0, 99.0])[0].warnings)
+    assert not any("leaves [0, 100]" in warning for warning in ss.summary([79.1, 79.2, 79.4])[0].warnings)
+    assert not any("leaves [0, 100]" in warning for warning in ss.summary([1.0, 400.0], metric="loss")[0].warnings)
+
+
 def test_from_python_and_the_picture(tmp_path: Path) -> None:
     fits = ss.fit(SWEEP)
     assert len(fits) == 1
