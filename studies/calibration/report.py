@@ -9,6 +9,7 @@ from studies.calibration.designs import (
     LEVEL,
 )
 from studies.calibration.run import Calibration
+from studies.calibration.two_arms import PERMUTED
 
 
 def _cell(value: float, *, too_high: float | None = None, too_low: float | None = None) -> str:
@@ -29,6 +30,7 @@ def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def tables(result: Calibration) -> dict[str, str]:
     """Return the measured figures as Markdown tables by name."""
     limit = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / result.replicates)
+    limit_of_permuted = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / min(PERMUTED, result.replicates))
     lowest = LEVEL - 3 * math.sqrt(LEVEL * (1 - LEVEL) / result.replicates)
     sizes = [
         (
@@ -39,11 +41,10 @@ def tables(result: Calibration) -> dict[str, str]:
                 for value in (
                     row.welch,
                     row.verdict,
-                    row.permutation,
-                    row.mann_whitney,
-                    row.brunner_munzel,
                 )
             ),
+            _cell(row.permutation, too_high=limit_of_permuted),
+            *(_cell(value, too_high=limit) for value in (row.mann_whitney, row.brunner_munzel)),
             _cell(row.no_spread),
         )
         for row in result.sizes

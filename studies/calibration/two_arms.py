@@ -16,6 +16,9 @@ from seedstudy.stats import doubt, effect, rank, variance, welch
 from studies.calibration.designs import ALPHA, HARD, LEVEL, Design, Draw, Rows, blocks, lattice, normal
 from studies.calibration.rows import CHECKED, Comparisons, check
 
+PERMUTED = 4_000
+"""Replicates that are relabelled as well: 999 labellings of each cost more than all the rest."""
+
 # --- wrong verdicts ------------------------------------------------------------------------------------
 
 
@@ -28,6 +31,7 @@ class Sizes:
     verdict: float
     """Share of "better" and "worse" under the rule of `seedstudy.decide.verdict` without a margin."""
     permutation: float
+    """Of the first `PERMUTED` replicates."""
     mann_whitney: float
     brunner_munzel: float
     no_spread: float
@@ -36,27 +40,27 @@ class Sizes:
 
 def sizes_of(design: Design, *, replicates: int, rng: np.random.Generator) -> Sizes:
     """Measure how often procedures err when the means are equal."""
-    counts = np.zeros(6)
+    counts, permuted = np.zeros(5), list[Rows]()
     many = min(design.n_a, design.n_b) >= 30
     for size, is_first in blocks(replicates):
         null = Comparisons(*design.arms(rng, size))
-        permuted = null.permutation_p(rng)
+        if sum(map(len, permuted)) < PERMUTED:
+            permuted.append(null.permutation_p(rng) <= ALPHA)
         counts += [
             np.sum((null.p_value < ALPHA) & ~null.no_spread),
             np.sum(null.verdict != "inconclusive"),
-            np.sum(permuted <= ALPHA),
             np.sum(null.mann_whitney_p < ALPHA) if many else math.nan,
             np.sum(null.brunner_munzel_p < ALPHA) if many else math.nan,
             np.sum(null.no_spread),
         ]
         if is_first:
             null.check()
-    welch, verdict, permutation, mann_whitney, brunner_munzel, no_spread = map(float, counts / replicates)
+    welch, verdict, mann_whitney, brunner_munzel, no_spread = map(float, counts / replicates)
     return Sizes(
         design=design,
         welch=welch,
         verdict=verdict,
-        permutation=permutation,
+        permutation=float(np.mean(np.concatenate(permuted))),
         mann_whitney=mann_whitney,
         brunner_munzel=brunner_munzel,
         no_spread=no_spread,
@@ -164,13 +168,14 @@ class Power:
 def power_of(n: int, shift: float, *, replicates: int, rng: np.random.Generator, margin: float = 0.5) -> Power:
     """Measure detection, equivalence and the probability of a wrong order for normal seeds."""
     design = Design(name="normal", draw_a=normal, draw_b=normal, n_a=n, n_b=n)
-    counts = np.zeros(7)
+    counts, permuted = np.zeros(6), list[Rows]()
     for size, is_first in blocks(replicates):
         rows = Comparisons(*design.arms(rng, size, shift), margin=margin)
+        if sum(map(len, permuted)) < PERMUTED:
+            permuted.append(rows.permutation_p(rng) <= ALPHA)
         is_detected = rows.p_value < ALPHA
         counts += [
             np.sum(is_detected),
-            np.sum(rows.permutation_p(rng) <= ALPHA),
             np.sum(rows.mann_whitney_p < ALPHA) if n >= 30 else math.nan,
             np.sum(rows.verdict == "equivalent"),
             np.sum(rows.verdict == "inconclusive"),
@@ -179,13 +184,13 @@ def power_of(n: int, shift: float, *, replicates: int, rng: np.random.Generator,
         ]
         if is_first:
             rows.check()
-    detected, permutation, mann_whitney, equivalent, inconclusive, wrong, error = map(float, counts / replicates)
+    detected, mann_whitney, equivalent, inconclusive, wrong, error = map(float, counts / replicates)
     return Power(
         n=n,
         shift=shift,
         planned=ss.power(1.0, difference=shift, n=n, alpha=ALPHA).power if shift else math.nan,
         detected=detected,
-        permutation=permutation,
+        permutation=float(np.mean(np.concatenate(permuted))),
         mann_whitney=mann_whitney,
         equivalent=equivalent,
         inconclusive=inconclusive,
