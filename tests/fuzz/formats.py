@@ -64,9 +64,9 @@ def read_format(name: str) -> Callable[[bytes, Path], None]:
 
     def read(content: bytes, folder: Path) -> None:
         replaced = _first(program, pattern)[0]
-        top = selector.partition("/")[0] + "/" if "/" in selector.partition(":")[0] else ""
+        top = selector.partition("/")[0] + "/"
         with zipfile.ZipFile(FILES / f"{program}.zip") as archive:
-            archive.extractall(folder, [each for each in archive.namelist() if each.startswith(top) and "/" in each])
+            archive.extractall(folder, [each for each in archive.namelist() if each.startswith(top)])
         path = folder / replaced
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
