@@ -22,13 +22,18 @@ def test_a_signal_interrupts_once_and_ends_the_program_with_a_word(
     number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
     steps: list[str] = []
-    with pytest.raises(SystemExit) as ended, in_order():
+
+    @in_order()
+    def launch() -> None:
         try:
             os.kill(os.getpid(), number)
             steps.append("not interrupted")
         finally:
             os.kill(os.getpid(), number)  # a closed terminal sends several
             steps.append("state kept")
+
+    with pytest.raises(SystemExit) as ended:
+        launch()
     assert steps == ["state kept"]
     assert ended.value.code == 128 + number
     assert capsys.readouterr().err == f"seedstudy: ended by {number.name}\n"
