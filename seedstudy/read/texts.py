@@ -40,9 +40,16 @@ def table_meant(text: str, *, has_commas: bool = False) -> str | None:
 
 def _cells(line: str) -> list[str]:
     """Return the words of a line: between ";" or tabs, where it has some, else between commas or blanks."""
-    name, colon, rest = line.partition(":")
-    if colon and not _is_number(name):
-        return [name.strip(), *_cells(rest)] if rest.strip() else [name.strip()]
+    names = list[str]()
+    for part in line.split(":")[:-1]:
+        if _is_number(part):
+            break
+        names.append(part.strip())
+    rest = line.split(":", len(names))[-1]
+    return names if names and not rest.strip() else [*names, *_cells_without_name(rest)]
+
+
+def _cells_without_name(line: str) -> list[str]:
     if re.search(r"[;\t]", line):
         return [cell.strip() for cell in re.split(r"[;\t]", line)]
     if "," in line:
