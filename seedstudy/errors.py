@@ -12,6 +12,7 @@ EXTRAS = {
     "excel": ("fastexcel",),
     "ray": ("ray",),
     "tensorboard": ("tensorboard",),
+    "inspect": ("zstandard",),
 }
 """The optional dependencies of pyproject.toml: extra -> the modules that it installs."""
 

@@ -119,14 +119,14 @@ def write_atomically(
     finally:
         temporary.unlink(missing_ok=True)
     if is_durable:
-        sync_folder(path.parent)
+        sync(path.parent)
     return True
 
 
-def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the names in a folder, where the system can (Windows cannot)."""
+def sync(path: Path) -> None:
+    """Wait until the disk has a file's content, or the names in a folder, where the system can (Windows cannot)."""
     with suppress(PermissionError, NotImplementedError):
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         except OSError as error:

@@ -53,9 +53,10 @@ def compare(
 
     Better, worse, equivalent or inconclusive, on every eval set that both have.
 
-    A, B: RECIPE, RECIPE@MODEL, STUDY:RECIPE@MODEL; a file (numbers.txt, table.csv, table.csv:RECIPE,
-    table.csv:COLUMN=VALUE), a folder of logs (runs/a2), a quoted pattern ("runs/*/summary.csv"), or a published
-    "79.5±0.1 n=5".
+    A, B: RECIPE, RECIPE@MODEL, STUDY:RECIPE@MODEL, a study's folder (results/main:a2); a file (numbers.txt,
+    table.csv, table.csv:ARM, table.csv:COLUMN=VALUE), a folder of logs (runs/a2/), a quoted pattern
+    ("runs/*/summary.csv"), or a published "79.5±0.1 n=5". One file with several arms is enough: table.csv, or
+    table.csv --by COLUMN; its first arm is A.
     """
     gates = options.words(fail_on or "")
     for gate in gates:

@@ -19,6 +19,7 @@ import numpy as np
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.decide.answers import Answers
 from seedstudy.decide.looks import Looks
+from seedstudy.decide.more_seeds import MoreSeeds
 from seedstudy.decide.rounding import Rounding, rounding_of
 from seedstudy.decide.select import by_eval_set, moments_of
 from seedstudy.decide.summary import DEFAULT_RNG_SEED, doubts_of
@@ -385,10 +386,17 @@ def _answer(
     correction: Correction,
 ) -> Answer:
     unit = "points" if x.a.unit == "pp" else ""
-    verdict = decide(x.c, rule, p_adjusted=p, equivalence_p_adjusted=equivalence_p, n_family=n, unit=unit)
+    is_bound = x.rounding is not None and x.rounding.decides
+    verdict = decide(
+        x.c, rule, p_adjusted=p, equivalence_p_adjusted=equivalence_p, n_family=n, is_bound=is_bound, unit=unit
+    )
     if x.rounding is not None:
         words = x.rounding.in_words(x.printed_p)
-        if x.rounding.decides:
+        if x.rounding.decides and verdict.word == "inconclusive" and n * x.printed_p < rule.alpha:
+            # Not seeds are missing, but digits.
+            reasons = (*verdict.reasons[:1], f"{words}; more digits would tell", *verdict.reasons[1:2])
+            verdict = replace(verdict, reasons=reasons, missing=MoreSeeds())
+        elif x.rounding.decides:
             verdict = replace(verdict, reasons=(verdict.reasons[0], words, *verdict.reasons[1:]))
         elif verdict.word in ("better", "worse") and n * x.rounding.p_values[1] >= rule.alpha:
             verdict = replace(verdict, warnings=(*verdict.warnings, words))

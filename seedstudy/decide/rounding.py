@@ -96,14 +96,15 @@ def rounding_of(a: Group, b: Group, c: Comparison) -> Rounding | None:
     if c.method != "welch" or max(c.n_a, c.n_b) > _MOST_SEEDS:
         return None
     steps = _step(a), _step(b)
-    if max(steps) <= _FINE * max(c.sd_a, c.sd_b):
+    matters = _FINE * max(c.sd_a, c.sd_b)
+    if max(steps) <= matters:
         return None
     (mean_a, sd_a), (mean_b, sd_b) = (_spread_out(g.values, step / 2) for g, step in zip((a, b), steps, strict=True))
     means_a, means_b = np.meshgrid(mean_a, mean_b)
     stds_a, stds_b = np.meshgrid(sd_a, sd_b)
     t, spread = _distances(means_a, stds_a, means_b, stds_b, c.n_a, c.n_b)
-    is_coarse = steps[0] > c.sd_a or steps[1] > c.sd_b
-    return Rounding(t=t, spread=spread, step=max(steps), is_published=False, decides=is_coarse)
+    coarse = [step for step, sd in zip(steps, (c.sd_a, c.sd_b), strict=True) if step > max(sd, matters)]
+    return Rounding(t=t, spread=spread, step=max(coarse or steps), is_published=False, decides=bool(coarse))
 
 
 def _of_published(a: Group, b: Group) -> Rounding:

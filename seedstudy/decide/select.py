@@ -17,6 +17,7 @@ import polars as pl
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.decide.given import Arm
 from seedstudy.errors import StudyError, suggest
+from seedstudy.read.counts import N_EXAMPLES
 from seedstudy.read.groups import groups_of_table, read_groups
 from seedstudy.read.metrics import DEFAULT_METRIC
 from seedstudy.read.numbers import group_of_numbers
@@ -43,9 +44,6 @@ class Source(Request):
 
     results: Path = Path("results")
     study: str = "main"
-    model: str | None = None
-    data: str | None = None
-    """The only model and data set whose results count; None: any."""
     scans: dict[Path, Scan] = field(default_factory=dict, repr=False)
     """Folder of a study -> what was read of it; grows as studies are asked for."""
     _trials: dict[Path, pl.DataFrame] = field(default_factory=dict, init=False, repr=False)
@@ -252,6 +250,10 @@ def on_one_eval_set(groups: Iterable[Group], source: Source) -> Group:
 def _only(groups: list[Group], arm: str) -> list[Group]:
     labels = [label for label, *_ in sorted({(g.label, g.data or "", g.pool_key) for g in groups})]
     if len(labels) == 1:
+        if len(by_eval_set(groups)) < len(groups):
+            raise StudyError(
+                f'"{arm}" names several groups of runs that are not seeds of one recipe: pick one, or --by.'
+            )
         return groups
     if len(data := sorted({str(group.data) for group in groups})) == len(labels):
         raise StudyError(f'"{arm}" has results on several data sets: say which with -d: {", ".join(data)}.')
@@ -279,7 +281,7 @@ def _groups(arm: Arm, source: Source) -> list[Group]:
         folder, recipe = study
         return _of_study(folder, recipe, source)
     if parse_selector(arm.words) is not None:
-        return _at_place(_groups_of_files(arm.words, source), source, arm.words)
+        return _groups_of_files(arm.words, source)
     prefix, _, recipe = arm.words.rpartition(":")
     folder = source.results / (prefix or source.study)
     if not folder.is_dir():
@@ -343,20 +345,6 @@ def _not_recognised(words: str, source: Source) -> StudyError:
     )
 
 
-def _at_place(groups: list[Group], source: Source, where: str) -> list[Group]:
-    """Return the groups of files on the model and data set asked for."""
-    for option, name in (("-m", "model"), ("-d", "data")):
-        asked = getattr(source, name)
-        if asked is None:
-            continue
-        known = {place for group in groups if (place := getattr(group, name)) is not None}
-        groups = [group for group in groups if getattr(group, name) == asked]
-        if not groups:
-            why = f"holds no {name} of that name.{suggest(asked, known)}" if known else f"does not say which {name}."
-            raise StudyError(f"{where}: {option} {asked}: it {why}")
-    return groups
-
-
 def _matching(groups: Sequence[Group], selector: str, where: str) -> list[Group]:
     """Return the groups of ``RECIPE``, ``RECIPE@MODEL`` or ``RECIPE@MODEL@DATA``; a recipe_id is a recipe too."""
     recipe, _, place = selector.partition("@")
@@ -381,7 +369,7 @@ def _groups_of_frame(arm: Arm, frame: pl.DataFrame, source: Source) -> list[Grou
     if not _is_trials(frame):
         name = arm.label or "frame"
         table = Table(frame=plain_frame(frame, name))
-        return _at_place(groups_of_table(table, arm.words or None, source, name), source, name)
+        return groups_of_table(table, arm.words or None, source, name)
     missing = [name for name in (*_TRIALS_NEEDED, "n_correct", "n_examples", "train_s") if name not in frame.columns]
     if missing:
         raise StudyError(
@@ -435,9 +423,20 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     train_s=None if of_set["train_s"].null_count() else float(of_set["train_s"].to_numpy().mean()),
                     device=_the_one(of_set, "device"),
                     declared_margin=of_set[_MARGIN][0] if declared else None,
+                    notes=_incomplete(str(data), name, of_set),
                 )
             )
     return sorted(groups, key=lambda group: (group.data or "", group.model or "", group.recipe, group.pool_key))
+
+
+def _incomplete(data: str, eval_set: str, rows: pl.DataFrame) -> tuple[str, ...]:
+    """Say that trials were evaluated on more or fewer images than a well-known eval set has."""
+    whole = N_EXAMPLES.get(data, {}).get(eval_set)
+    counts = rows["n_examples"].unique().sort().to_list()
+    if whole is None or counts == [whole]:
+        return ()
+    some = " or ".join(f"{n:,}" for n in counts)
+    return (f"{eval_set}: {some} images, {data} has {whole:,}; numbers on all of them do not compare with these",)
 
 
 def _the_one(rows: pl.DataFrame, column: str) -> str | None:

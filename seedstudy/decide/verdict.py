@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from seedstudy.decide.more_seeds import MOST_SEEDS, MoreSeeds, more_seeds
+from seedstudy.decide.more_seeds import FEWEST, MOST_SEEDS, MoreSeeds, more_seeds
 from seedstudy.document import FLAT, shown_as
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.compare import Comparison
@@ -70,6 +70,7 @@ def decide(
     p_adjusted: float | None = None,
     equivalence_p_adjusted: float | None = None,
     n_family: int = 1,
+    is_bound: bool = False,
     unit: str = "",
 ) -> Verdict:
     """Apply the rule to a comparison.
@@ -86,6 +87,8 @@ def decide(
         p-values adjusted for the family of comparisons shown together; the comparison's own ones by default.
     n_family
         Number of comparisons in that family; missing seeds are counted at alpha / n_family.
+    is_bound
+        The p-values are the largest that rounding allows.
     unit
         Word behind differences in the reasons, such as "points".
 
@@ -98,6 +101,7 @@ def decide(
         p=c.p_value if p_adjusted is None else p_adjusted,
         equivalence_p=c.equivalence_p if equivalence_p_adjusted is None else equivalence_p_adjusted,
         n_family=n_family,
+        is_bound=is_bound,
         unit=f" {unit}" if unit else "",
     )
     missing = MoreSeeds()
@@ -168,6 +172,7 @@ class _Case:
     """Adjusted for the family."""
     equivalence_p: float | None
     n_family: int
+    is_bound: bool
     unit: str
     """Behind a difference."""
 
@@ -188,7 +193,7 @@ class _Case:
     @property
     def _p(self) -> str:
         """The p-value, and where several comparisons are read together the adjusted one, which decides."""
-        bare = p_equals(self.c.p_value)
+        bare = p_equals(self.c.p_value).replace("p = ", "p up to " if self.is_bound else "p = ")
         return bare if self.n_family == 1 else f"{bare}; {p_equals(self.p)} adjusted for {self.n_family} comparisons"
 
     def equivalent(self, p: float) -> list[str]:
@@ -239,7 +244,9 @@ class _Case:
 
     def more_seeds(self, missing: MoreSeeds) -> list[str]:
         rule, unit = self.rule, self.unit
-        most, power = f"{MOST_SEEDS:,} seeds per arm", f"{rule.power:.0%} power"
+        if max(self.c.n_a, self.c.n_b) < FEWEST:
+            return [f"{FEWEST} seeds per arm are the fewest from which to say how many would settle it"]
+        most, power = f"{MOST_SEEDS:,} seeds per arm", f"at least {rule.power:.0%} power"
         if rule.margin is not None:
             if missing.number is None:
                 return [f"Beside this spread the {self.margin} is too small for {most} to settle it"]
@@ -250,10 +257,10 @@ class _Case:
         if missing.between is None or missing.largest is None:
             return [f"Even the largest difference that the interval allows would need more than {most}"]
         few, many = missing.between
-        half = f"{many} would show one" if many else f"more than {most} would be needed for one"
+        half = f", and {many} would show one" if many else f", and more than {most} would be needed for one"
         return [
             f"With {power} about {_seeds(few)} per arm would show a true difference of {missing.largest:.2g}{unit}, "
-            f"the largest that the interval allows, and {half} of half that size"
+            f"the largest that the interval allows{' or one' if few == many else half} of half that size"
         ]
 
     def warnings(self, word: Word) -> tuple[str, ...]:
@@ -320,16 +327,17 @@ class _Case:
         """Return the p-value as a reader counts it; never more digits than the shape of few seeds supports."""
         p = self.c.p_value
         rarest = 1e-3 if min(self.c.n_a, self.c.n_b) <= FEW else 1e-6
+        about = "up to" if self.is_bound else "about"
         if p >= 0.995:
             return "in almost every try"
         if p >= 0.095:
-            return f"in about {100 * p:.0f} of 100 tries"
+            return f"in {about} {100 * p:.0f} of 100 tries"
         if p >= 0.01:
-            return f"in about {100 * p:.2g} of 100 tries"
+            return f"in {about} {100 * p:.2g} of 100 tries"
         if p < rarest:
             return f"less than once in {'1,000' if rarest == 1e-3 else 'a million'} tries"
         tries = 1.0 / p
-        return f"about once in {round(tries, 1 - math.floor(math.log10(tries))):,.0f} tries"
+        return f"{about} once in {round(tries, 1 - math.floor(math.log10(tries))):,.0f} tries"
 
 
 def _seeds(n: int) -> str:

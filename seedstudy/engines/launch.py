@@ -66,8 +66,8 @@ def run(
         cancel_mark=cancel_mark,
         say=say,
     )
-    ids = [trial.trial_id for trial in resolved.trials]  # of which somebody may have removed some
-    return {trial_id: scan.states[trial_id] for trial_id in ids if trial_id in scan.states}, scan
+    # A trial that somebody has removed meanwhile is to be planned again, so the study is not complete.
+    return {trial.trial_id: scan.states.get(trial.trial_id, "planned") for trial in resolved.trials}, scan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -249,9 +249,10 @@ def _missing(
     if unreadable:
         others = f" So are {len(unreadable) - 1} more of these {len(trial_ids)} trials." if len(unreadable) > 1 else ""
         raise StoreError(f"{scan.damaged[unreadable[0]]}{others} Nothing was changed.")
-    if len(damaged) > MOST_SET_ASIDE and not is_repair:
+    ended = [trial_id for trial_id in damaged if store.has_ended(trial_id)]  # a plan alone is no loss
+    if len(ended) > MOST_SET_ASIDE and not is_repair:
         raise StoreError(
-            f"{scan.damaged[damaged[0]].partition(';')[0].rstrip('.')}, and {len(damaged) - 1} more of these "
+            f"{scan.damaged[ended[0]].partition(';')[0].rstrip('.')}, and {len(ended) - 1} more of these "
             f"{len(trial_ids)} trials are damaged; nothing was changed: restore them from a copy, or give --repair, "
             "which trains them again."
         )

@@ -119,7 +119,7 @@ def study_status(store: Store) -> StudyStatus:
 
 
 def _trial_status(store: Store, trial_id: str, state: StoredState, reason: str | None, job: str | None) -> TrialStatus:
-    log = store.log(trial_id) if store.log(trial_id).exists() else None
+    log = store.log(trial_id) if os.access(store.log(trial_id), os.R_OK) else None
     if job is not None and state in ("planned", "interrupted"):
         return TrialStatus(trial_id=trial_id, state="queued", where=job, log=log)
     status = TrialStatus(trial_id=trial_id, state=state, reason=reason, log=log)

@@ -80,6 +80,7 @@ def groups_of_table(table: Table, pick: str | None, request: Request, files: str
         chosen = picked(table.frame, pick, columns, files)
     if chosen.measure is not None:
         columns = _of_one_arm(chosen, columns)
+    chosen = replace(chosen, rows=_at_place(chosen.rows, columns, request, files))
     frame, notes = _eval_rows(chosen.rows, columns, request, files)
     has_counts = _holds_counts(frame, request.metric)
     if has_counts:
@@ -167,12 +168,16 @@ class _Reader:
         """Return the columns whose values are arms."""
         if self.request.by:
             return [*self.request.by, *[n for n in names_of(self.columns, Role.DATA) if n not in self.request.by]]
-        return names_of(self.columns, Role.RECIPE, Role.MODEL, Role.DATA)
+        # A pattern that picks several recipes or models says that they are one arm.
+        pooled = [name for name in self.chosen.columns if self.chosen.rows[name].n_unique() > 1]
+        names = [name for name in names_of(self.columns, Role.RECIPE, Role.MODEL) if name not in pooled]
+        return [*names, *names_of(self.columns, Role.DATA)]
 
     def _group(
         self, rows: pl.DataFrame, measure: str, eval_set: str, arm: Mapping[str, str | None], runs: Runs
     ) -> Group:
         recipe, model, data, label = self._names(arm)
+        model = model or self._only_value(rows, Role.MODEL)
         for name in (label, eval_set):
             if not name.isprintable():
                 raise StudyError(f"{self.where}: the name {name!r} holds control characters; rename it.")
@@ -230,6 +235,9 @@ class _Reader:
             label = ", ".join(shown)
             return label, model, data, label
         is_chosen = {self.columns[name].role for name in self.chosen.columns if name in self.columns}
+        own = [name for name in names_of(self.columns, Role.RECIPE) if self.chosen.rows[name].n_unique() > 1]
+        if recipe is not None and own and Role.RECIPE not in is_chosen:
+            return recipe, model, data, recipe if model is None else f"{recipe}@{model}"
         if self.is_picked and (recipe is None or Role.RECIPE not in is_chosen):
             recipe = self.chosen.label if recipe is None or self.chosen.columns else recipe
         recipe = recipe or self.chosen.label
@@ -239,6 +247,12 @@ class _Reader:
         if Role.MODEL in is_chosen and Role.RECIPE in is_chosen and model:
             label = f"{recipe}@{model}"
         return recipe, model, data, label
+
+    def _only_value(self, rows: pl.DataFrame, role: Role) -> str | None:
+        """Return the one value that a column of this role has in these rows."""
+        names = [name for name in names_of(self.columns, role) if name in rows.columns]
+        values = {_text(cell) for name in names for cell in rows[name].to_list() if cell is not None}
+        return values.pop() if len(values) == 1 else None
 
     def _has_several(self, role: Role) -> bool:
         return any(self.table[name].drop_nulls().n_unique() > 1 for name in names_of(self.columns, role))
@@ -311,6 +325,24 @@ def _is_alike(cells: pl.Series, measure: pl.Series) -> bool:
     return min(sizes) > 0.25 * max(sizes)
 
 
+def _at_place(rows: pl.DataFrame, columns: Columns, request: Request, files: str) -> pl.DataFrame:
+    """Return the rows of the model and on the data set asked for."""
+    for option, what, role in (("-m", "model", Role.MODEL), ("-d", "data", Role.DATA)):
+        asked = request.model if role is Role.MODEL else request.data
+        if asked is None:
+            continue
+        names = [name for name in names_of(columns, role) if name in rows.columns]
+        if not names:
+            raise StudyError(f"{files}: {option} {asked}: it does not say which {what}.")
+        cells = rows[names[0]].cast(pl.String)
+        if not (cells == asked).any():
+            raise StudyError(
+                f"{files}: {option} {asked}: it holds no {what} of that name.{suggest(asked, set(cells.drop_nulls()))}"
+            )
+        rows = rows.filter((cells == asked).fill_null(False))
+    return rows
+
+
 def _eval_rows(
     frame: pl.DataFrame, columns: Columns, request: Request, files: str
 ) -> tuple[pl.DataFrame, tuple[str, ...]]:
@@ -339,6 +371,11 @@ def _holds_counts(table: pl.DataFrame, metric: str) -> bool:
     )
 
 
+def _is_training_twin(name: str, names: Sequence[str]) -> bool:
+    """Say whether a column is of the training images: Keras writes ``accuracy`` beside ``val_accuracy``."""
+    return any(f"{part}_{name}" in names for part in ("val", "valid", "test", "eval"))
+
+
 def _measures(frame: pl.DataFrame, columns: Columns, request: Request, files: str, chosen: Pick) -> dict[str, str]:
     """Return eval set -> column of the metric."""
     metric = request.metric
@@ -362,7 +399,7 @@ def _measures(frame: pl.DataFrame, columns: Columns, request: Request, files: st
     if VALUE in names and (len(names) == 1 or (metric == DEFAULT_METRIC and not any(map(is_default, names)))):
         return {default_set: VALUE}
     if metric == DEFAULT_METRIC:
-        matches = [name for name in names if is_default(name)]
+        matches = [name for name in names if is_default(name) and not _is_training_twin(name, names)]
         of_set = [name for name in matches if request.eval_sets and plain(name).split("_")[0] in request.eval_sets]
         if len(of_set) == 1 and request.eval_sets and len(request.eval_sets) == 1:
             return {request.eval_sets[0]: of_set[0]}

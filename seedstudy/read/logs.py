@@ -4,52 +4,26 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from seedstudy.errors import StudyError
-from seedstudy.read.formats import format_of
-from seedstudy.read.names import words_of
+from seedstudy.read.beside import HYDRA, is_key, of_all, role_beside, settings_beside, values_of
+from seedstudy.read.formats import FORMATS, format_of, log_format
 from seedstudy.read.parse import read_table
 from seedstudy.read.table import FILE, Role, Table
 from seedstudy.read.tables import is_events, plain_frame
 
 _LOGS = (
-    "all_results.json",
-    "summary.csv",
-    "metrics.csv",
-    "trainer_state.json",
-    "progress.csv",
-    "results.csv",
-    "log.txt",
+    *("all_results.json", "summary.csv", "metrics.csv", "trainer_state.json"),
+    *("progress.csv", "results.csv", "log.txt"),
 )
 """Logs in a trial's folder, the preferred first: Hugging Face, timm, Lightning, Hugging Face again, Ray and
 Stable-Baselines3, Ultralytics, DeiT and those after it."""
-_SETTINGS = ("args.yaml", "hparams.yaml")
-"""Files in which timm and Lightning write the settings of a run."""
-_SETTING = re.compile(r"^(?P<name>\w{1,60}): *(?P<quote>['\"]?)(?P<value>[\w.+-]{1,99})(?P=quote) *$", re.MULTILINE)
-"""A plain line of YAML; the rest, above all objects, is never parsed."""
-_PLACES = frozenset(
-    (
-        "output",
-        "dir",
-        "experiment",
-        "resume",
-        "checkpoint",
-        "path",
-        "rank",
-        "world",
-        "devices",
-        "workers",
-        "log",
-        "name",
-    )
-)
-"""Words of settings that say where a run took place and not how it was trained."""
-_SEED_DIGITS = 18
+_TABLES = (".csv", ".tsv", ".jsonl", ".json")
 _TIMM = {"epoch", "train_loss", "eval_top1"}
 """Columns of timm's summary.csv, which holds accuracies in percent, however small."""
 
@@ -73,21 +47,43 @@ def read_files(selector: str) -> Table:
 
 def _logs_below(folder: Path) -> list[Path]:
     """Return the log of every trial below a folder; links that lead out of it are not followed."""
-    root, best = folder.resolve(), dict[Path, Path]()
+    root, best, others = folder.resolve(), dict[Path, Path](), list[Path]()
     for path in sorted(folder.rglob("*"), key=lambda path: (_rank(path), path)):
-        if (path.name in _LOGS or is_events(path)) and path.is_file() and path.resolve().is_relative_to(root):
+        if not path.is_file() or not path.resolve().is_relative_to(root):
+            continue
+        own = None if path.name in _LOGS or is_events(path) else log_format(path)
+        if own is not None and own.run == "file":
+            others.append(path)
+        elif own is not None or path.name in _LOGS or is_events(path):
             best.setdefault(path.parent, path)
+    for place in sorted(path.parent.parent for path in folder.rglob(HYDRA)):
+        if not any(place == each or place in each.parents for each in best):
+            log = _log_of_job(place)
+            best |= {} if log is None else {place: log}
     # A checkpoint below a trial is part of that trial.
-    logs = sorted(log for place, log in best.items() if not any(other in place.parents for other in best))
-    if not logs:
+    logs = [log for place, log in best.items() if not any(other in place.parents for other in best)]
+    if not logs and not others:
+        programs = ", ".join(each.name for each in FORMATS if each.run is not None)
         raise StudyError(
-            f"{folder}: holds no trial; expected folders with one of {', '.join(_LOGS)} or a TensorBoard event file."
+            f"{folder}: holds no trial; expected folders with one of {', '.join(_LOGS)}, a TensorBoard event file, "
+            f"or a log of another known program ({programs})."
         )
-    return logs
+    return sorted([*logs, *others])
 
 
 def _rank(log: Path) -> int:
-    return _LOGS.index(log.name) if log.name in _LOGS else len(_LOGS)
+    return _LOGS.index(log.name) if log.name in _LOGS else len(_LOGS) + is_events(log)
+
+
+def _log_of_job(folder: Path) -> Path | None:
+    """Return the table in the folder of a Hydra job; None where there is none, StudyError where there are several."""
+    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() in _TABLES and path.is_file())
+    if len(tables) > 1:
+        shown = ", ".join(path.name for path in tables[:4])
+        raise StudyError(
+            f"{folder}: which file holds the results ({shown})? Name it: {folder.parent}/*/{tables[0].name}, in quotes."
+        )
+    return tables[0] if tables else None
 
 
 def _with_unit(table: Table) -> Table:
@@ -102,17 +98,35 @@ def _joined(paths: Sequence[Path], root: Path) -> Table:
         odd = next(path for path, table in zip(paths, tables, strict=True) if table.unit != tables[0].unit)
         raise StudyError(f"{odd}: its unit differs from that of {paths[0]}; read them apart.")
     frames = []
-    settings = _of_all([_settings_beside(path, root) for path in paths])
+    settings = of_all([settings_beside(path, root) for path in paths])
     roles: dict[str, Role] = {}
     for path, table, beside in zip(paths, tables, settings, strict=True):
-        added = {name: value for name, value in beside.items() if name not in table.frame.columns}
+        # A column may have the name of a setting and be another thing: timm logs the `lr` of each epoch.
+        taken = table.frame.columns
+        added = {
+            f"config/{name}" if name in taken else name: value
+            for name, value in beside.items()
+            if not _has(table, name)
+        }
         file = [] if FILE in table.frame.columns else [pl.lit(str(path)).alias(FILE)]
         frames.append(table.frame.with_columns(*file, *[pl.lit(value).alias(name) for name, value in added.items()]))
-        roles |= {**{name: _role_of_setting(name) for name in added}, **table.roles}
+        roles |= {name: role_beside(name, values_of(name, settings)) for name in added} | dict(table.roles)
     alike = [_alike(frame, frames) for frame in frames]
     frame = plain_frame(pl.concat(alike, how="diagonal_relaxed"), str(root))
-    notes = [f"{path}: {note}" for path, table in zip(paths, tables, strict=True) for note in table.notes]
-    return Table(frame=frame, roles=roles, unit=tables[0].unit, units=_units(tables), notes=tuple(notes))
+    notes = _notes(paths, tables)
+    return Table(frame=frame, roles=roles, unit=tables[0].unit, units=_units(tables), notes=notes)
+
+
+def _has(table: Table, name: str) -> bool:
+    """Say whether a table holds a seed or model itself."""
+    return name in table.frame.columns and is_key(name)
+
+
+def _notes(paths: Sequence[Path], tables: Sequence[Table]) -> tuple[str, ...]:
+    """Return the notes of several files, one that all share without their names."""
+    shared = [note for note in tables[0].notes if len(tables) > 1 and all(note in table.notes for table in tables)]
+    own = [f"{p}: {note}" for p, table in zip(paths, tables, strict=True) for note in table.notes if note not in shared]
+    return (*shared, *own)
 
 
 def _units(tables: Sequence[Table]) -> dict[str, str]:
@@ -130,36 +144,3 @@ def _alike(frame: pl.DataFrame, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
         if frame[name].dtype != pl.String and any(name in f.columns and f[name].dtype == pl.String for f in frames)
     ]
     return frame.with_columns(pl.col(mixed).cast(pl.String))
-
-
-def _role_of_setting(name: str) -> Role:
-    if name == "seed":
-        return Role.SEED
-    return Role.MODEL if name == "model" else Role.CONFIGURATION
-
-
-def _of_all(settings: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Return the settings that every log has; of those beside seed and model, only what differs."""
-    names = [name for name in settings[0] if all(name in beside for beside in settings)]
-    differ = [name for name in names if len({beside[name] for beside in settings}) > 1]
-    return [
-        {name: beside[name] for name in names if name in ("seed", "model") or name in differ} for beside in settings
-    ]
-
-
-def _settings_beside(log: Path, root: Path) -> dict[str, str]:
-    """Return the settings beside a log that say how a run was trained, or the seed from the names of its folders."""
-    settings: dict[str, str] = {}
-    for name in _SETTINGS:
-        file = log.parent / name
-        if file.is_file() and file.resolve().parent == log.parent.resolve():
-            text = file.read_text(encoding="utf-8", errors="replace")
-            settings |= {m["name"]: m["value"] for m in _SETTING.finditer(text)}
-    settings = {name: value for name, value in settings.items() if not set(words_of(name)) & _PLACES}
-    if not settings.get("seed", "").isdecimal() or len(settings["seed"]) > _SEED_DIGITS:
-        settings.pop("seed", None)
-        relative = log.parent.relative_to(root) if log.parent.is_relative_to(root) else log.parent
-        named = re.search(r"(?:^|[^a-z0-9])s(?:eed)?[=_-]?(\d+)(?![0-9a-z])", str(relative / log.stem).lower())
-        if named and len(named[1]) <= _SEED_DIGITS:
-            settings["seed"] = named[1]
-    return settings

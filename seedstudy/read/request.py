@@ -16,6 +16,9 @@ class Request:
     """A column, or a metric's name; the default finds the column that means top-1."""
     eval_sets: tuple[str, ...] | None = None
     """None for all; names of the file's own, or the known ones."""
+    model: str | None = None
+    data: str | None = None
+    """The only model and data set whose results count; None: any."""
     unit: str | None = None
     """``percent`` or ``fraction`` of accuracies; needed only where the numbers leave it open."""
     by: tuple[str, ...] = ()

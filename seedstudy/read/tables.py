@@ -148,7 +148,8 @@ def _number(word: str) -> float | None:
 # --- tables of text -------------------------------------------------------------------------------------
 
 
-def _read_csv(path: Path) -> Table:
+def csv_table(path: Path) -> Table:
+    """Return the table of a text file with a line of names, then a line per row, whatever its suffix."""
     text = text_of(path)
     return _table_of_text(path, table_meant(text, has_commas=True) or text)
 
@@ -547,8 +548,8 @@ def _read_events(path: Path) -> Table:
 
 
 _READERS: Mapping[str, Callable[[Path], Table]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_csv,
+    ".csv": csv_table,
+    ".tsv": csv_table,
     ".parquet": _read_parquet,
     ".json": _read_json,
     ".jsonl": _read_json_lines,

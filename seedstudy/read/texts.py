@@ -40,16 +40,19 @@ def table_meant(text: str, *, has_commas: bool = False) -> str | None:
 
 def _cells(line: str) -> list[str]:
     """Return the words of a line: between ";" or tabs, where it has some, else between commas or blanks."""
-    names = list[str]()
-    for part in line.split(":")[:-1]:
-        if _is_number(part):
-            break
-        names.append(part.strip())
-    rest = line.split(":", len(names))[-1]
-    return names if names and not rest.strip() else [*names, *_cells_without_name(rest)]
+    names: list[str] = []
+    while True:
+        name, colon, rest = line.partition(":")
+        if not colon or _is_number(name):
+            return [*names, *_cells_behind(line)]
+        names.append(name.strip())
+        if not rest.strip():
+            return names
+        line = rest
 
 
-def _cells_without_name(line: str) -> list[str]:
+def _cells_behind(line: str) -> list[str]:
+    """Return the words of a line behind the names that end with ":"."""
     if re.search(r"[;\t]", line):
         return [cell.strip() for cell in re.split(r"[;\t]", line)]
     if "," in line:

@@ -28,7 +28,8 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
     for column in audit.columns:
         yield Text(_how_many(column, audit))
     for a, b, n, decided in audit.disagreements:
-        yield Text(f"{a} and {b} order {n} pairs of rows differently; {decided} of them exceed seed noise on both.")
+        pairs = "1 pair" if n == 1 else f"{n} pairs"
+        yield Text(f"{a} and {b} order {pairs} of rows differently, of which {decided} exceed seed noise on both.")
     for column in audit.columns:
         yield Text()
         if column.is_ladder:
@@ -55,9 +56,9 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
 def _how_many(column: ColumnAudit, audit: Audit) -> str:
     n_pairs, decided, alone = audit.counts(column.pairs).values()
     what = "steps" if column.is_ladder else "pairs of rows"
-    exceed = "exceeds" if decided == 1 else "exceed"
+    exceed = "exceeds" if decided == n_pairs == 1 else "exceed"
     one_by_one = "" if alone == decided else f" ({alone} if each were the only one)"
-    return f"{column.column}: {decided or 'none'} of {n_pairs} {what} {exceed} seed noise{one_by_one}."
+    return f"{column.column}: {decided} of {n_pairs} {what} {exceed} seed noise{one_by_one}."
 
 
 def _pairs(column: ColumnAudit, audit: Audit) -> Iterator[RenderableType]:

@@ -51,6 +51,7 @@ def comparison_tables(comparisons: Comparisons, *, with_details: bool = False) -
         *_overall_in_words(comparisons),
         *(() if is_short else _verdicts_in_words(comparisons)),
         *(_all_pairs(comparisons) if comparisons.letters else _against_baseline(comparisons)),
+        *([small_print("The reasons of each verdict: --details, or --json.")] if is_short else []),
         *_how_it_was_compared(answers),
         *_look_again(comparisons),
         *(_details(answers) if with_details else ()),
@@ -86,7 +87,7 @@ def _is_by_data(comparisons: Comparisons) -> bool:
 def _verdicts_in_words(comparisons: Comparisons) -> Iterator[Text]:
     for answer in comparisons.answers:
         about, verdict = _about(answer, comparisons), answer.verdict
-        sentences = [*verdict.reasons, _one_seed_of_each(answer)]
+        sentences = [*verdict.reasons, *_one_seed_of_each(answer)]
         yield verdict_line(about, verdict.word, ". ".join(sentences) + ".")
         for text in answer.warnings:
             if text.startswith(BORDERLINE):
@@ -120,7 +121,8 @@ def _looks_in_words(answer: Answer, looks: Looks) -> str:
 
 def _look_again(comparisons: Comparisons) -> Iterator[Text]:
     """Say what looking again costs where something is inconclusive, and give the command that does it rightly."""
-    if all(answer.verdict.word != "inconclusive" for answer in comparisons.answers):
+    unsettled = [answer for answer in comparisons.answers if answer.verdict.word == "inconclusive"]
+    if not any(answer.comparison.method != "permutation" for answer in unsettled):
         return
     words = (
         "Looking again after more seeds spends alpha: repeated until something shows, tests at 0.05 found a difference "
@@ -134,13 +136,16 @@ def _look_again(comparisons: Comparisons) -> Iterator[Text]:
     yield Text("  " + comparisons.race, no_wrap=True, overflow="ignore")
 
 
-def _one_seed_of_each(answer: Answer) -> str:
-    """Say how often one new seed of B beats one of A."""
+def _one_seed_of_each(answer: Answer) -> Iterator[str]:
+    """Say how often one new seed of B beats one of A; nothing where no seed differs from another."""
     prob = answer.verdict.prob_b_better
+    if answer.comparison.method == "permutation":
+        return
     words = f"One new seed of {answer.b.label} beats one of {answer.a.label} in {_cases(prob.value)} of 100 cases"
     if prob.has_interval:
-        words += f" ({ci_heading(prob.level)} {_cases(prob.low)} to {_cases(prob.high)})"
-    return words
+        low, high = _cases(prob.low), _cases(prob.high)
+        words += f" ({ci_heading(prob.level)} {low if low == high else f'{low} to {high}'})"
+    yield words
 
 
 def _cases(share: float) -> str:
@@ -199,7 +204,7 @@ def _all_pairs(comparisons: Comparisons) -> Iterator[RenderableType]:
         for answer in of_set:
             pairs.add_row(_pair(answer), *_difference(answer), _word(answer))
         yield pairs
-        yield Text()
+    yield Text()
     yield small_print("No difference was shown between recipes that share a letter.")
 
 
@@ -211,7 +216,9 @@ def _difference_headings(answers: Sequence[Answer]) -> tuple[str, str]:
 def _difference(answer: Answer) -> tuple[str, str]:
     """Return the difference with the interval that its p-value agrees with, and that p-value."""
     decimals = decimals_of(answer.comparison.difference)
-    return with_interval(answer.interval_adjusted, decimals, sign="+"), format_p(answer.p_adjusted)
+    is_tested = answer.comparison.method != "permutation"  # without any spread no p means what it says
+    p = format_p(answer.p_adjusted) if is_tested else UNKNOWN
+    return with_interval(answer.interval_adjusted, decimals, sign="+"), p
 
 
 def _word(answer: Answer) -> Text:

@@ -63,8 +63,11 @@ def with_interval(estimate: Estimate, decimals: int, *, sign: str = "", interval
 
 
 def mean_and_std(mean: float, std: float, decimals: int) -> str:
-    """Return "mean ± std"; the mean alone where one seed shows no spread."""
-    return f"{mean:.{decimals}f}" + (f" ± {std:.{decimals}f}" if math.isfinite(std) else "")
+    """Return "mean ± std", the std with one digit at least; the mean alone where one seed shows no spread."""
+    if not math.isfinite(std):
+        return f"{mean:.{decimals}f}"
+    text = f"{std:.{decimals}f}"
+    return f"{mean:.{decimals}f} ± {text if float(text) or not std else f'{std:.1g}'}"
 
 
 def seeds_of(n_a: int, n_b: int) -> str:

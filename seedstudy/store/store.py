@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -56,7 +57,7 @@ from seedstudy.files import (
     read_json,
     read_record,
     sha256,
-    sync_folder,
+    sync,
     to_json,
     write_atomically,
     write_record,
@@ -97,6 +98,7 @@ _ROWS_AT_ONCE = 10_000
 _DELETE_JOB = "delete it once this job has left the queue"
 _TRAIN_AGAIN = "the same `seedstudy run` command trains this trial again"
 TABLES = ("predictions.parquet", "curves.parquet")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 Published = Literal["first", "equal", "different"]
 """Of a training's result: it is the trial's result; the trial had one with equal predictions; with other ones."""
@@ -152,8 +154,9 @@ class Store:
                     folder = self.folder(trial.trial_id)
                     folder.mkdir(exist_ok=True)
                     check_folder(folder)
-                    write_atomically(folder / "spec.json", to_json(trial.to_dict()))
-            sync_folder(self._trials)
+                    # The next plan would make it again; its result waits for the disk to have it.
+                    write_atomically(folder / "spec.json", to_json(trial.to_dict()), is_durable=False)
+            sync(self._trials)
 
     def declare(self, study: Study) -> bool:
         """Put a plan's rule in force; earlier ones stay beside it, with their times. Returns whether it is another."""
@@ -341,6 +344,7 @@ class Store:
             if not self.has_result(trial.trial_id):
                 for name, content in tables.items():
                     write_atomically(folder / own_name(name, digests[name]), content)
+                sync(folder / "spec.json")
                 record = {**record_of(trial, result, started_at), "sha256": digests}
                 is_first = write_record(folder / "trial.json", record, is_first_only=True)
             stored = digests_of(folder / "trial.json")
@@ -502,7 +506,8 @@ def _is_folder(path: Path) -> bool:
 def digests_of(path: Path) -> dict[str, str]:
     """Return the digests that a result's record names: table -> digest."""
     digests = read_record(path, remedy=_TRAIN_AGAIN).get("sha256")
-    if not isinstance(digests, dict) or not all(isinstance(digests.get(name), str) for name in TABLES):
+    # They become parts of file names.
+    if not isinstance(digests, dict) or not all(_DIGEST.fullmatch(str(digests.get(name))) for name in TABLES):
         raise damaged(path, "it names no digests of the tables", _TRAIN_AGAIN)
     return {name: digests[name] for name in TABLES}
 

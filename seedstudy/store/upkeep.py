@@ -16,7 +16,7 @@ from pathlib import Path
 
 from seedstudy.document import fields_of
 from seedstudy.errors import DamagedError, MissingError, SeedstudyError, StoreError
-from seedstudy.files import TEMPORARY, check_folder, is_there, sync_folder, writing
+from seedstudy.files import TEMPORARY, check_folder, is_there, sync, writing
 from seedstudy.store.store import TABLES, Store, digests_of, own_name, settle, table_path
 
 _ABANDONED_S = 3600.0
@@ -132,15 +132,15 @@ def set_aside(store: Store, trial_id: str, *, kinds: tuple[type[StoreError], ...
         aside.mkdir()
         for name in TABLES:  # they keep their names, too, until the next result replaces them
             _link(folder / name, aside / name)
-        sync_folder(aside)
+        sync(aside)
         for name, identity in seen.items():
             # The one step that takes a file away. What was moved must be what was found damaged.
             (folder / name).rename(aside / name)
             if _identity(aside / name) != identity:
                 _link(aside / name, folder / name)
                 return None
-        sync_folder(aside)
-        sync_folder(folder)
+        sync(aside)
+        sync(folder)
     return aside
 
 
@@ -193,7 +193,7 @@ def _put_back(store: Store, trial_id: str, aside: Path) -> str:
         if not store.has_result(trial_id):
             for name, path in found.items():
                 _link(path, folder / own_name(name, digests[name]))
-            sync_folder(folder)
+            sync(folder)
             _link(aside / "trial.json", result)  # the one step that makes it the result
         elif not os.path.samestat(os.lstat(result), os.lstat(aside / "trial.json")):
             is_equal = digests_of(result)["predictions.parquet"] == digests["predictions.parquet"]
@@ -204,7 +204,7 @@ def _put_back(store: Store, trial_id: str, aside: Path) -> str:
             path.unlink(missing_ok=True)
         with suppress(OSError):  # other files of the damaged trial stay
             aside.rmdir()
-        sync_folder(folder)
+        sync(folder)
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,15 @@ def test_failed_trials_are_trained_again_only_when_asked_for(
     run(is_retry=True)
     assert engine.submitted == [trial.trial_id]
     assert store.failure(trial.trial_id)["reason"] == "RuntimeError: again"
+
+
+def test_a_study_of_which_a_trial_was_removed_is_not_complete(
+    engine: Engine, run: Callable[..., Outcome], make_store: MakeStore, make_trial: MakeTrial
+) -> None:
+    store, removed = make_store(n_seeds=1, a2=0.8), make_trial(1, name="a2").trial_id
+    engine.train = lambda trial_id: shutil.rmtree(store.folder(trial_id))
+    assert run()[0][removed] == "planned"
+    assert not api.run(STUDY, results=store.root.parent, say=lambda line: None).is_complete
 
 
 def test_only_jobs_of_a_queue_are_left_alone(run: Callable[..., Outcome]) -> None:

@@ -175,6 +175,16 @@ def test_a_few_damaged_results_are_set_aside_and_many_are_not(make_store: MakeSt
     assert len(list(store.root.glob("trials/*/damaged-*"))) == len(ids)
 
 
+def test_plans_that_a_power_cut_left_empty_are_made_again(make_store: MakeStore, make_trial: MakeTrial) -> None:
+    store, trials = make_store(n_seeds=1, a2=0.8), [make_trial(seed, name="a2") for seed in range(1, 9)]
+    store.plan(Study(recipes=("a2",)), trials)
+    for trial in trials:
+        (store.folder(trial.trial_id) / "spec.json").write_bytes(b"")
+    assert len(missing(store)) == len(trials) > MOST_SET_ASIDE
+    store.plan(Study(recipes=("a2",)), trials)
+    assert sorted(store.scan().states.values()) == ["ok", *["planned"] * len(trials)]
+
+
 def test_repair_trains_an_incomplete_result_again_and_touches_no_other(
     make_store: MakeStore, make_trial: MakeTrial
 ) -> None:

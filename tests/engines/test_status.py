@@ -88,6 +88,20 @@ def test_status_names_a_damaged_import(cli: Cli, make_store: MakeStore) -> None:
     assert "damaged" in cli("status")[2]
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_trial_that_may_not_be_read_hides_no_other(cli: Cli, make_store: MakeStore) -> None:
+    store = make_store(n_seeds=2, a2=0.8)
+    folder = store.folder(store.trial_ids()[0])
+    folder.chmod(0)
+    try:
+        code, out, err = cli("status")
+    finally:
+        folder.chmod(0o755)
+    assert code == 0
+    assert "a2" in out
+    assert "cannot be read now (Permission denied)" in err
+
+
 def test_status_in_words(cli: Cli, study: tuple[Store, dict[str, str]]) -> None:
     store, ids = study
     code, out, err = cli("status")

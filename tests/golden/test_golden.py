@@ -1,4 +1,4 @@
-"""Whole outputs as a newcomer reads them, with 3, 5 and 100 seeds; a change of any word or number shows as a diff.
+"""Whole outputs as a newcomer reads them, with 2 to 100 seeds; a change of any word or number shows as a diff.
 
 The numbers are proven elsewhere. ``python -m tests.golden.test_golden`` rewrites the files after
 a change that is meant.
@@ -32,16 +32,36 @@ def write_study(n: int) -> None:
     Path(f"n{n}.csv").write_text("\n".join(lines) + "\n")
 
 
+def write_files() -> None:
+    """Write small files: seeds that do not spread, one run, few decimals, losses, a published table."""
+    rng = np.random.default_rng(1)
+    for name, values in (
+        ("flat", [79.512] * 5),
+        ("flat2", [79.634] * 5),
+        ("spread", [79.61, 79.74, 79.69, 79.58, 79.71]),
+        ("one", [79.94]),
+        ("sweep", [79.61, 79.74, 79.69, 79.58, 79.71, 79.66, 79.79, 79.72, 79.63, 79.68]),
+        ("coarse", [79.5, 79.6, 79.6]),
+        ("coarse2", [79.8, 79.8, 79.9]),
+    ):
+        Path(f"{name}.txt").write_text("".join(f"{value}\n" for value in values))
+    for name, mean in (("old", 1.31), ("new", 1.33)):
+        losses = rng.normal(mean, 0.01, 8)
+        Path(f"{name}.csv").write_text("seed,val_loss\n" + "".join(f"{i},{x:.4f}\n" for i, x in enumerate(losses)))
+    Path("table.csv").write_text("model,val,v2\nr18,69.76,57.34\nr34,73.31,61.21\nr50,76.13,63.20\nr50d,76.25,63.05\n")
+
+
 SLOW = ("race-replay-100",)
 """Files whose command computes for seconds."""
 
 
 def outputs() -> Iterator[tuple[str, list[str]]]:
     """Yield the name of each file and the command that makes it."""
-    for n in (3, 5, 100):
+    for n in (2, 3, 5, 10, 100):
         where = ["--study", f"n{n}"]
-        yield f"summary-{n}", ["summary", *where]
-        yield f"fit-{n}", ["fit", "a2", "--eval", "val", *where]
+        if n not in (2, 10):
+            yield f"summary-{n}", ["summary", *where]
+            yield f"fit-{n}", ["fit", "a2", "--eval", "val", *where]
         yield f"compare-{n}", ["compare", "a3", "a2", "--margin", "0.1", *where]
         yield f"compare-close-{n}", ["compare", "a2", "a2b", "--margin", "0.1", "--eval", "val", *where]
     yield "compare-several-5", ["compare", "a3", "a2", "a2b", "--all-pairs", "--eval", "val", "--study", "n5"]
@@ -50,6 +70,25 @@ def outputs() -> Iterator[tuple[str, list[str]]]:
     yield "race-replay-100", ["race", "--replay", "a3", "a2", "--margin", "0.1", "--study", "n100"]
     yield "power-pilot", ["power", "--difference", "0.1", "--pilot", "n5:a2", "--cost", "resnet50@a2"]
     yield "compare-published", ["compare", "a3: 78.06±0.11 n=3", "a2: 79.72±0.10 n=100", "--margin", "0.1"]
+    yield "compare-published-coarse", ["compare", "old: 79.5±0.1 n=3", "new: 79.8±0.1 n=3"]
+    yield "compare-no-margin-5", ["compare", "a2", "a2b", "--eval", "val", "--study", "n5"]
+    yield "compare-many-10", ["compare", "a3", "a2", "a2b", "--all-pairs", "--margin", "0.1", "--study", "n10"]
+    yield "compare-no-spread", ["compare", "flat.txt", "flat2.txt"]
+    yield "compare-no-spread-in-one", ["compare", "flat.txt", "spread.txt"]
+    yield "compare-one-run", ["compare", "sweep.txt", "one.txt", "--margin", "0.1"]
+    yield "compare-few-decimals", ["compare", "coarse.txt", "coarse2.txt"]
+    yield "compare-loss", ["compare", "old.csv", "new.csv", "--metric", "val_loss", "--level", "0.9"]
+    yield (
+        "compare-max-t-10",
+        ["compare", "a2", "a2b", "--correction", "max-t", "--study", "n10", "--eval", "val,real,v2"],
+    )
+    yield (
+        "compare-paired-10",
+        ["compare", "a2", "a2b", "--paired", "--eval", "val", "--margin", "0.1", "--study", "n10"],
+    )
+    yield "power-n", ["power", "--n", "5", "--sd", "rsb-val"]
+    yield "power-margin", ["power", "--margin", "0.1", "--sd", "0.1"]
+    yield "audit", ["audit", "table.csv", "--sd", "rsb"]
 
 
 def printed(arguments: list[str]) -> str:
@@ -65,7 +104,8 @@ def printed(arguments: list[str]) -> str:
 
 
 def import_studies() -> None:
-    for n in (3, 5, 100):
+    write_files()
+    for n in (2, 3, 5, 10, 100):
         write_study(n)
         printed(["import", f"n{n}.csv", "--study", f"n{n}"])
 
@@ -88,7 +128,11 @@ def test_output_is_as_it_was_read(
 ) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.delenv("COLUMNS", raising=False)
-    assert printed(arguments) == (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+    text = printed(arguments)
+    assert text == (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+    # A command that is to be copied stays on its line.
+    prose = [line for line in text.splitlines() if not line.startswith(("$ seedstudy", "  seedstudy"))]
+    assert max(map(len, prose)) <= 80
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from seedstudy.errors import StoreError
 from seedstudy.store import lease
 
 HOLD = """
@@ -151,3 +152,41 @@ def test_the_holder_beats_and_notices_that_it_was_overtaken(path: Path, monkeypa
             assert time.monotonic() < deadline
             time.sleep(0.01)
     assert path.read_bytes() == theirs  # what the other wrote stays
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("n_lost", each) for each in ("x", -1, True, None, 0.5)),
+        *(("pid", each) for each in (-1, 0, "1", 10**30)),
+        *(("since", each) for each in ("soon", float("nan"), float("inf"), -1.0, 1e300)),
+        *(("host", each) for each in (3, "\x1b[31mEVIL", None)),
+        *(("is_released", each) for each in (0, "no", None)),
+        ("more", 1),
+    ],
+)
+def test_what_no_holder_writes_is_nobody(key: str, value: object, path: Path) -> None:
+    """The number of a process reaches `os.kill`, and -1 is every process."""
+    with lease.held(path) as held:
+        assert held is not None
+    path.write_text(json.dumps({**asdict(held.holder), "is_released": False, key: value}))
+    assert lease.read(path) is None
+    assert not lease.is_live(path)
+    taken = lease.take(path)
+    assert taken is not None
+    taken.close()
+
+
+def test_a_pipe_or_link_in_place_of_a_lease_is_named_and_hangs_nothing(path: Path, tmp_path: Path) -> None:
+    os.mkfifo(path)
+    assert lease.read(path) is None
+    with pytest.raises(StoreError, match="not a regular file"):
+        lease.is_live(path)
+    with pytest.raises(StoreError, match="not a plain file"):
+        lease.take(path)
+    path.unlink()
+    (tmp_path / "victim").write_text("precious")
+    path.symlink_to(tmp_path / "victim")
+    with pytest.raises(StoreError, match="not a plain file"):
+        lease.take(path)
+    assert (tmp_path / "victim").read_text() == "precious"

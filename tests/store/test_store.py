@@ -15,6 +15,7 @@ import pytest
 
 from seedstudy.data.base import Dataset
 from seedstudy.errors import StoreError
+from seedstudy.files import read_record, write_record
 from seedstudy.store import upkeep
 from seedstudy.store.schema import CURVES, PREDICTIONS, TRIALS, validate
 from seedstudy.store.store import Store, open_study
@@ -64,6 +65,29 @@ def test_equal_results_are_equal_files(tmp_path: Path, data: Dataset, make_trial
         publish(store, trial, data)
         contents.append((store.folder(trial.trial_id) / "predictions.parquet").read_bytes())
     assert contents[0] == contents[1]
+
+
+def test_a_result_is_named_once_the_disk_has_all_that_it_needs(
+    make_store: MakeStore, make_trial: MakeTrial, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, trial = make_store(n_seeds=1, a2=0.8), make_trial(5, name="a2")
+    store.plan(Study(recipes=("a2",)), [trial])
+    events: list[str] = []
+    sync, link = os.fsync, os.link
+
+    def fsync(descriptor: int) -> None:
+        events.append(
+            re.sub(r"^\.|-[0-9a-f]{16}|\.[0-9a-f]{16}\.tmp$", "", Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        )
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "link", lambda *names: (events.append("LINK"), link(*names)))
+    publish(store, trial, data)
+    folder, before = trial.trial_id, events[: events.index("LINK")]
+    assert set(before) == {"spec.json", "predictions.parquet", "curves.parquet", "trial.json", folder}
+    assert before.index("curves.parquet") < len(before) - before[::-1].index(folder)
+    assert events[events.index("LINK") + 1] == folder
 
 
 def test_first_result_wins(make_store: MakeStore, data: Dataset, make_trial: MakeTrial) -> None:
@@ -369,3 +393,16 @@ def test_validate_checks_counts_and_status(change: dict[str, object], expected: 
     row = {**dict.fromkeys(TRIALS), "status": "ok", "n_correct": 5, "n_examples": 10, **change}
     with pytest.raises(StoreError, match=expected):
         validate(pl.DataFrame([row], schema=dict(TRIALS)), TRIALS, where="x")
+
+
+@pytest.mark.parametrize("digest", ["../../../victim", "x\x00", "", 7, "5b8c"])
+def test_a_digest_that_is_none_names_no_file(
+    make_store: MakeStore, make_trial: MakeTrial, tmp_path: Path, digest: object
+) -> None:
+    """Found by fuzzing: digests are parts of file names, and a sealed record may name anything."""
+    store, trial_id = make_store(n_seeds=1, a2=0.8), make_trial(0, name="a2").trial_id
+    path = store.folder(trial_id) / "trial.json"
+    record = read_record(path)
+    write_record(path, {**record, "sha256": {**record["sha256"], "curves.parquet": digest}})
+    (store.folder(trial_id) / "curves.parquet").unlink()
+    assert "it names no digests of the tables" in store.scan().damaged[trial_id]

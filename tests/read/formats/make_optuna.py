@@ -37,6 +37,7 @@ def fill(storage: str | optuna.storages.BaseStorage) -> optuna.Study:
     for rate, seed in seeds:
         study.enqueue_trial({"lr": rate, "seed": seed, "optimizer": "sgd"})
     study.optimize(train, n_trials=len(seeds), catch=(ValueError,))
+    study.enqueue_trial({"lr": ARMS["large"]})
     running = study.ask()
     running.suggest_categorical("lr", list(ARMS.values()))
     running.report(50.0, 0)

@@ -1,7 +1,7 @@
 """Write a Ray Tune experiment: result.json, progress.csv, params.json of each trial. Made with ray 2.60.0, Python 3.11.
 
 Six trials terminated, two raised an error in their third iteration.
-Its pickles, and the pickles in its own state, are left out.
+Its pickles are left out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def write(out: Path) -> None:
     run = tune.RunConfig(name="sweep", storage_path=str(out), verbose=0)
     tune.Tuner(train, param_space=space, run_config=run).fit()
     ray.shutdown()
-    for path in [*out.rglob("*.pkl"), *out.rglob(".validate*"), *out.rglob("sweep/*.json")]:
+    for path in [*out.rglob("*.pkl"), *out.rglob(".validate*"), *out.rglob("basic-variant-state*")]:
         path.unlink()
 
 
