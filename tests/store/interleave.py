@@ -91,7 +91,7 @@ Choice = tuple[int, bool]
 
 
 def play(
-    actions: Sequence[Action], choices: Sequence[Choice], check: Callable[[], None], *, n_kills: int
+    actions: Sequence[Action], choices: Sequence[Choice], check: Callable[[], None], *, mortal: Sequence[int]
 ) -> tuple[list[Actor], list[list[Choice]]]:
     """Play one order, the first alternatives after the given ones; returns the actors and what could be chosen when."""
     back = threading.Semaphore(0)
@@ -102,8 +102,8 @@ def play(
     open_choices: list[list[Choice]] = []
     while alive := [number for number, actor in enumerate(actors) if not actor.is_done]:
         possible = [(number, False) for number in alive]
-        if sum(actor.is_killed for actor in actors) < n_kills:
-            possible += [(number, True) for number in alive]
+        if not any(actor.is_killed for actor in actors):
+            possible += [(number, True) for number in alive if number in mortal]
         chosen = choices[len(open_choices)] if len(open_choices) < len(choices) else possible[0]
         open_choices.append(possible)
         actor = actors[chosen[0]]
@@ -121,13 +121,16 @@ def play(
 
 
 def every_order(
-    setting: Callable[[], tuple[Sequence[Action], Callable[[], None]]], *, n_kills: int = 0
+    setting: Callable[[], tuple[Sequence[Action], Callable[[], None]]], *, mortal: Sequence[int] = ()
 ) -> Iterator[tuple[list[Choice], list[Actor]]]:
-    """Play every order; ``setting`` makes the start anew and returns the actions and a check after each step."""
+    """Play every order; ``setting`` makes the start anew and returns the actions and a check after each step.
+
+    One of the ``mortal`` actors is killed, or none.
+    """
     choices: list[Choice] = []
     while True:
         actions, check = setting()
-        actors, possible = play(actions, choices, check, n_kills=n_kills)
+        actors, possible = play(actions, choices, check, mortal=mortal)
         choices += [each[0] for each in possible[len(choices) :]]
         yield list(choices), actors
         while choices:

@@ -102,12 +102,12 @@ class Watched:
 
 
 @pytest.mark.usefixtures("publishing")
-@pytest.mark.parametrize("n_kills", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mortal", [(), pytest.param((0,), marks=pytest.mark.slow)], ids=["", "killed"])
 @pytest.mark.parametrize(
     "is_equal", [pytest.param(True, marks=pytest.mark.slow), False], ids=["equal predictions", "other predictions"]
 )
 def test_of_two_results_the_first_one_stays(
-    is_equal: bool, n_kills: int, tmp_path: Path, planned: Path, trial: Trial, data: Dataset
+    is_equal: bool, mortal: tuple[int, ...], tmp_path: Path, planned: Path, trial: Trial, data: Dataset
 ) -> None:
     results = [drawn_result(data, 0.7, np.random.default_rng(0 if is_equal else seed)) for seed in range(2)]
     speeds = [_with_speed(result, speed) for result, speed in zip(results, (10.0, 20.0), strict=True)]
@@ -122,7 +122,7 @@ def test_of_two_results_the_first_one_stays(
         return actions, setting.watched  # type: ignore[attr-defined]
 
     n_orders = 0
-    for choices, actors in every_order(setting, n_kills=n_kills):
+    for choices, actors in every_order(setting, mortal=mortal):
         n_orders += 1
         watched: Watched = setting.watched  # type: ignore[attr-defined]
         answers = [actor.answer for actor in actors if not actor.is_killed]
@@ -148,9 +148,9 @@ def _with_speed(result: TrialResult, speed: float) -> TrialResult:
 
 
 @pytest.mark.usefixtures("publishing")
-@pytest.mark.parametrize("n_kills", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mortal", [(), pytest.param((0, 1), marks=pytest.mark.slow)], ids=["", "killed"])
 def test_setting_aside_loses_no_result_that_comes_meanwhile(
-    n_kills: int, tmp_path: Path, planned: Path, trial: Trial, data: Dataset
+    mortal: tuple[int, ...], tmp_path: Path, planned: Path, trial: Trial, data: Dataset
 ) -> None:
     """A worker that lost its lease while it slept publishes while a launcher sets the damaged result aside."""
     Store(planned, "main").publish(trial, drawn_result(data, 0.7, np.random.default_rng(0)), data.eval_sets, STARTED)
@@ -172,7 +172,7 @@ def test_setting_aside_loses_no_result_that_comes_meanwhile(
         return [publish, lambda: upkeep.set_aside(store, trial.trial_id)], lambda: None
 
     n_first = 0
-    for choices, actors in every_order(setting, n_kills=n_kills):
+    for choices, actors in every_order(setting, mortal=mortal):
         store: Store = setting.store  # type: ignore[attr-defined]
         if actors[0].answer == "first":
             n_first += 1
