@@ -28,7 +28,7 @@ class Actor(threading.Thread):
     def __init__(self, name: str, action: Action, back: threading.Semaphore) -> None:
         super().__init__(name=name, daemon=True)
         self.go, self.back, self.action = threading.Semaphore(0), back, action
-        self.is_done = self.is_killed = False
+        self.is_done = self.is_killed = self.is_steady = False
         self.answer: object = None
         self.error: BaseException | None = None
         self.start()
@@ -58,8 +58,24 @@ class Actor(threading.Thread):
 def step() -> None:
     """Stop here, if this is an actor's thread."""
     actor = threading.current_thread()
-    if isinstance(actor, Actor):
+    if isinstance(actor, Actor) and not actor.is_steady:
         actor.pause()
+
+
+def steadily(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that runs without a stop: its moments make no difference."""
+
+    def steady(*arguments: Any, **named: Any) -> Any:
+        actor = threading.current_thread()
+        if not isinstance(actor, Actor):
+            return call(*arguments, **named)
+        actor.is_steady = True
+        try:
+            return call(*arguments, **named)
+        finally:
+            actor.is_steady = False
+
+    return steady
 
 
 def stop_before(
