@@ -17,6 +17,7 @@ import polars as pl
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.decide.given import Arm
 from seedstudy.errors import StudyError, suggest
+from seedstudy.read.counts import N_EXAMPLES
 from seedstudy.read.groups import groups_of_table, read_groups
 from seedstudy.read.metrics import DEFAULT_METRIC
 from seedstudy.read.numbers import group_of_numbers
@@ -422,9 +423,20 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     train_s=None if of_set["train_s"].null_count() else float(of_set["train_s"].to_numpy().mean()),
                     device=_the_one(of_set, "device"),
                     declared_margin=of_set[_MARGIN][0] if declared else None,
+                    notes=_incomplete(str(data), name, of_set),
                 )
             )
     return sorted(groups, key=lambda group: (group.data or "", group.model or "", group.recipe, group.pool_key))
+
+
+def _incomplete(data: str, eval_set: str, rows: pl.DataFrame) -> tuple[str, ...]:
+    """Say that trials were evaluated on more or fewer images than a well-known eval set has."""
+    whole = N_EXAMPLES.get(data, {}).get(eval_set)
+    counts = rows["n_examples"].unique().sort().to_list()
+    if whole is None or counts == [whole]:
+        return ()
+    some = " or ".join(f"{n:,}" for n in counts)
+    return (f"{eval_set}: {some} images, {data} has {whole:,}; numbers on all of them do not compare with these",)
 
 
 def _the_one(rows: pl.DataFrame, column: str) -> str | None:

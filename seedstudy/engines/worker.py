@@ -60,6 +60,9 @@ and the trial's lease, for ever."""
 _PULSE_S = 30.0
 """A training says this often that it gets on."""
 
+_PEER_WAIT_S = 10.0
+"""Within which torchrun notices that a process has died."""
+
 _WRITE_WAIT_S, _WRITE_PAUSE_S = 600.0, 5.0
 """How long, and how often, what a training has earned is written again where the disk is full."""
 
@@ -220,9 +223,9 @@ class _Worker:
                 return self._train_stacked([trial, *others], data) if others else self._train(trial, data)
             except SeedstudyError as error:
                 print(error, file=sys.stderr)
-                if not isinstance(error, DamagedError):
-                    raise
-                return self._record_failure(trial_id, error)
+                if isinstance(error, DamagedError) or not self._store.is_planned(trial_id):  # removed at this moment
+                    return self._record_failure(trial_id, error)
+                raise
             except Exception as error:  # before the training began
                 return self._record_failure(trial_id, error)
 
@@ -231,9 +234,9 @@ class _Worker:
         try:
             return self._claim(trial_id, leases)
         except SeedstudyError as error:
-            if not isinstance(error, DamagedError):
-                raise
-            return self._record_failure(trial_id, error)
+            if isinstance(error, DamagedError) or not self._store.is_planned(trial_id):
+                return self._record_failure(trial_id, error)
+            raise
         except Exception as error:
             return self._record_failure(trial_id, error)
 
@@ -355,6 +358,8 @@ class _Worker:
             return EXIT_OK
         traceback.print_exc()
         text, holder = traceback.format_exc(), self._store.holder(trial_id)
+        if not self._is_alone and self._is_told_to_stop():
+            sys.exit(EXIT_STOPPED)  # another process died, which is what this one tripped over: the trial is lost
         self._lasting(
             lambda: self._store.record_failure(
                 trial_id,
@@ -370,6 +375,13 @@ class _Worker:
         if not self._is_alone:  # the others wait for this process: torchrun ends them, and the launcher starts again
             sys.exit(EXIT_FAILED)
         return EXIT_FAILED
+
+    def _is_told_to_stop(self) -> bool:
+        """Wait a little for the signal that torchrun sends to all processes of a trial when one of them has died."""
+        until = time.monotonic() + _PEER_WAIT_S
+        while not self._stop() and time.monotonic() < until:
+            time.sleep(0.1)
+        return self._stop()
 
     def _train_stacked(self, trials: Sequence[Trial], data: Dataset) -> int:
         """Train several seeds side by side and publish each; after an exception, train them one at a time."""

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from seedstudy.errors import StudyError
-from seedstudy.read.metrics import direction_of, is_accuracy, is_default, plain
+from seedstudy.read.metrics import DEFAULT_METRIC, direction_of, is_accuracy, is_default, plain
 from seedstudy.read.names import (
     ARMS,
     COUNTS,
@@ -22,6 +22,7 @@ from seedstudy.read.names import (
     MEANS,
     NOISE,
     PARAMETERS,
+    RESULT,
     SETTING,
     SPREADS,
     is_clock_name,
@@ -59,7 +60,9 @@ def one_row_per_run(table: Table, pick: str | None, request: Request, where: str
         return table, pick  # the metric, or whatever the file's format measures, has a column of its own
     seeds = _seed_columns(table.frame)
     if seeds and pick not in table.frame.columns:
-        return _of_seeds(table, seeds, request, where), pick
+        table = _of_seeds(table, seeds, request, where)
+        if "" in seeds:
+            return table, pick
     arms = None if request.by else _arm_columns(table, request, where)
     if arms is None:
         return table, pick
@@ -155,11 +158,16 @@ def _arm_columns(table: Table, request: Request, where: str) -> _Arms | None:
     names = [name for name in frame.columns if _may_be_arm(frame[name], table.roles.get(name), request)]
     if len(names) < 2 or any(name in (VALUE, *COUNTS) or PARAMETERS.match(name) for name in names):
         return None
-    arms = _named(names, request.metric)
+    of_metric = _of_one_metric(names, request.metric)
+    apart = [name for name in names if name not in of_metric]
+    names = of_metric
+    arms = replace(_named(names, request.metric), apart=apart)
     words = [set(words_of(label)) for label in arms.labels]
     if not all(arms.labels) or len({*zip(arms.labels, arms.sets, strict=True)}) < len(names):
         return None
-    if any(is_default(x) or direction_of(x) for x in arms.labels) or any(x & SPREADS or x <= EVAL_SETS for x in words):
+    if any(is_default(label) or direction_of(label) for label in arms.labels):
+        return None
+    if any(each & SPREADS or each <= EVAL_SETS | RESULT for each in words):
         return None
     numbers = [name for name in names if frame[name].dtype.is_numeric()]
     if not numbers or not _are_alike(frame.select(numbers), is_accuracy(arms.measure) or request.unit is not None):
@@ -204,6 +212,24 @@ class _Arms:
     sets: Sequence[str | None]
     """The eval set of each, where the names say so."""
     measure: str
+    apart: Sequence[str] = ()
+    """Columns of the same arms by other metrics."""
+
+
+def _of_one_metric(names: list[str], metric: str) -> list[str]:
+    """Return the columns of the metric asked for where every arm has several: old_acc, old_loss, new_acc, new_loss."""
+    by_metric: dict[str, list[str]] = {}
+    for name in names:
+        words = [word for word in re.split(r"[^A-Za-z0-9]+", name) if word]
+        ends = ["_".join(words[cut:]) for cut in range(len(words) - 1, 0, -1)]
+        starts = ["_".join(words[:cut]) for cut in range(1, len(words))]
+        found = next((part for part in (*ends, *starts) if is_default(part) or direction_of(part)), "")
+        by_metric.setdefault(found, []).append(name)
+    if "" in by_metric or len(by_metric) < 2 or {len(each) for each in by_metric.values()} == {1}:
+        return names
+    is_asked = is_default if metric == DEFAULT_METRIC else lambda each: plain(each) == plain(metric)
+    asked = [each for each in by_metric if is_asked(each)]
+    return by_metric[asked[0]] if len(asked) == 1 else names
 
 
 def _named(names: Sequence[str], metric: str) -> _Arms:
@@ -259,12 +285,13 @@ def _are_alike(frame: pl.DataFrame, is_share: bool) -> bool:
 
 def _of_arms(table: Table, arms: _Arms) -> Table:
     frame = table.frame
-    others = [name for name in frame.columns if name not in arms.names]
+    others = [name for name in frame.columns if name not in (*arms.names, *arms.apart)]
+    side = SIDE if SIDE not in others else "names of columns"
     has_sets = None not in arms.sets
     parts = [
         frame.select(
             *others,
-            pl.lit(label).alias(SIDE),
+            pl.lit(label).alias(side),
             *([pl.lit(eval_set).alias(_EVAL_SET)] if has_sets else []),
             pl.col(name).cast(pl.Float64).alias(arms.measure),
         )
@@ -272,6 +299,6 @@ def _of_arms(table: Table, arms: _Arms) -> Table:
     ]
     roles = {name: role for name, role in table.roles.items() if name in others}
     roles |= {name: Role.SEED for name in others if words_of(name)[-1] in _INDEX}
-    roles |= {SIDE: Role.RECIPE, **({_EVAL_SET: Role.EVAL_SET} if has_sets else {})}
+    roles |= {side: Role.RECIPE, **({_EVAL_SET: Role.EVAL_SET} if has_sets else {})}
     unit = _unit_of(table, arms.names)
     return replace(table, frame=pl.concat(parts), roles=roles, units={arms.measure: unit} if unit else {})

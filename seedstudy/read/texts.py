@@ -40,9 +40,19 @@ def table_meant(text: str, *, has_commas: bool = False) -> str | None:
 
 def _cells(line: str) -> list[str]:
     """Return the words of a line: between ";" or tabs, where it has some, else between commas or blanks."""
-    name, colon, rest = line.partition(":")
-    if colon and not _is_number(name):
-        return [name.strip(), *_cells(rest)] if rest.strip() else [name.strip()]
+    names: list[str] = []
+    while True:
+        name, colon, rest = line.partition(":")
+        if not colon or _is_number(name):
+            return [*names, *_cells_behind(line)]
+        names.append(name.strip())
+        if not rest.strip():
+            return names
+        line = rest
+
+
+def _cells_behind(line: str) -> list[str]:
+    """Return the words of a line behind the names that end with ":"."""
     if re.search(r"[;\t]", line):
         return [cell.strip() for cell in re.split(r"[;\t]", line)]
     if "," in line:

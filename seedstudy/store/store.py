@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -97,6 +98,7 @@ _ROWS_AT_ONCE = 10_000
 _DELETE_JOB = "delete it once this job has left the queue"
 _TRAIN_AGAIN = "the same `seedstudy run` command trains this trial again"
 TABLES = ("predictions.parquet", "curves.parquet")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 Published = Literal["first", "equal", "different"]
 """Of a training's result: it is the trial's result; the trial had one with equal predictions; with other ones."""
@@ -504,7 +506,8 @@ def _is_folder(path: Path) -> bool:
 def digests_of(path: Path) -> dict[str, str]:
     """Return the digests that a result's record names: table -> digest."""
     digests = read_record(path, remedy=_TRAIN_AGAIN).get("sha256")
-    if not isinstance(digests, dict) or not all(isinstance(digests.get(name), str) for name in TABLES):
+    # They become parts of file names.
+    if not isinstance(digests, dict) or not all(_DIGEST.fullmatch(str(digests.get(name))) for name in TABLES):
         raise damaged(path, "it names no digests of the tables", _TRAIN_AGAIN)
     return {name: digests[name] for name in TABLES}
 

@@ -247,6 +247,12 @@ SMALL: list[Any] = [
     ("model,seed0,seed1\nresnet50,78.1,78.3\nvit/b,79.1,79.3\n", {}, "resnet50 vit/b", 2),
     ("lr,seed0,seed1\n0.1,78.1,78.3\n0.01,79.1,79.3\n", {"by": "lr"}, "lr=0.1 lr=0.01", 2),
     ("method,seed0_top1,seed0_top5,seed1_top1,seed1_top5\no,78.1,94,78.3,95\nn,79,94,79.2,95\n", {}, "o n", 2),
+    # Arms and seeds, or arms and metrics, in the names of columns.
+    ("old_seed0,old_seed1,new_seed0,new_seed1\n78.1,78.2,79.1,79.2\n", {}, "old new", 2),
+    ("epoch,old/s1,old/s2,new/s1,new/s2\n1,50,51,52,53\n2,78.1,78.2,79.1,79.2\n", {}, "old new", 2),
+    ("seed,old_acc,old_loss,new_acc,new_loss\n0,78,.9,79,.8\n1,77,.8,78.2,.7\n", {}, "old new", 2),
+    ("seed,old_acc,old_loss,new_acc,new_loss\n0,78,.9,79,.8\n1,77,.8,78.2,.7\n", {"metric": "loss"}, "old new", 2),
+    ("seed,top1 old,top5 old,top1 new,top5 new\n0,78.1,94,79.2,95\n1,78.2,94,79.1,95\n", {}, "old new", 2),
     # Labels are the values.
     ("aug,top1\nTrue,78.1\nTrue,78.3\nFalse,79.1\nFalse,79.4\n", {"by": "aug"}, "True False", 2),
     ("model,seed,top1\nr50,0,78.1\nr50,1,78.3\nr18,0,69.1\nr18,1,69.4\n", {}, "r50 r18", 2),
@@ -407,6 +413,7 @@ def test_every_judging_verb_reads_the_arms_of_a_file(
         ("sizes.csv", "params_m,gflops\n25.6,4.1\n22.1,4.6\n", 'no column "top1"'),
         ("losses.csv", LOSSES, "higher or lower better|percent or fraction"),
         ("hp.csv", "seed,lr,wd\n0,0.1,0.01\n1,0.2,0.02\n", 'no column "top1"'),
+        ("best.csv", "seed,best_acc,last_acc\n0,78.5,78.1\n1,78.6,78.2\n", 'no column "top1"'),
         ("word.csv", "seed,old,new\n0,78.1,79\n1,failed,79.2\n2,78.3,79.1\n", 'column "old" holds "failed"'),
         # Epochs are no seeds.
         ("epochs.csv", "run,1,2,3,4,5\na,50,60,66,70,71\nb,51,63,68,72,74\n", "seeds or epochs"),

@@ -47,6 +47,18 @@ def test_imported_trials_are_selected_like_trained_ones(cli: Cli, tmp_path: Path
     assert cli("summary", "main:a2@resnet50")[0] == 0
 
 
+def test_numbers_on_a_part_of_a_known_eval_set_are_said_to_be(cli: Cli) -> None:
+    """Half of val, deleted by accident, has an accuracy too."""
+    Path("half.csv").write_text("".join(["seed,val\n", *(f"{seed},{79.8 + 0.004 * seed:.3f}\n" for seed in range(4))]))
+    for study, n in (("whole", "50000"), ("half", "25000")):
+        arguments = ("-r", "a2", "-m", "resnet50", *IMAGENET, "--n-examples", n, "--study", study)
+        assert cli("import", "half.csv", *arguments)[0] == 0
+    said = "val: 25,000 images, imagenet has 50,000; numbers on all of them do not compare with these"
+    assert said in " ".join(cli("summary", "--study", "half")[1].split())
+    assert said in " ".join(cli("compare", "whole:a2", "half:a2", "--margin", "0.1")[1].split())
+    assert "images, imagenet has" not in cli("summary", "--study", "whole")[1]
+
+
 def test_the_same_file_twice_is_there_once_and_other_numbers_are_refused(cli: Cli) -> None:
     Path("rsb.csv").write_text(table())
     assert cli("import", "rsb.csv", *IMAGENET)[0] == 0
@@ -116,3 +128,13 @@ def test_names_that_would_be_stored_as_one_are_refused(cli: Cli) -> None:
     Path("runs.csv").write_text("model,seed,top1\nx,0,78.1\nx,1,78.2\ny,2,78.1\ny,3,78.2\n")
     code, _, err = cli("import", "runs.csv", "-m", "net", "-d", "mine", "--n-examples", "1000")
     assert (code, '"x" and "y" would both be stored as net' in err) == (2, True)
+
+
+def test_import_begins_with_what_was_read(cli: Cli) -> None:
+    Path("wide.csv").write_text("seed,old,new\n0,78.1,79.1\n1,78.3,79.2\n")
+    options = ("-m", "net", "-d", "mine", "--n-examples", "1000")
+    code, out, err = cli("import", "wide.csv", *options)
+    assert code == 0, err
+    assert out.startswith("wide.csv: 4 runs, metric top1, arms by `columns`, seeds by `seed`\n")
+    read = json.loads(cli("import", "wide.csv", *options, "--study", "again", "--json")[1])["read"]
+    assert (read["file"], read["n_runs"], read["arms_by"], read["seeds_by"]) == ("wide.csv", 4, ["columns"], "seed")

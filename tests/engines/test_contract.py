@@ -128,6 +128,49 @@ def test_a_killed_launcher_loses_no_trial(place: Local, tmp_path: Path, undistur
     assert results(tmp_path) == undisturbed
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_ends_a_launcher_in_order_and_with_a_word(
+    number: signal.Signals, place: Local, tmp_path: Path, undisturbed: Results
+) -> None:
+    launcher = place.start(tmp_path)
+    wait_for(lambda: in_flight(tmp_path), "a trial in flight")
+    os.kill(launcher.pid, number)
+    _, err = launcher.communicate(timeout=WAIT_S)
+    assert launcher.returncode == 128 + number
+    assert "interrupted: 0 of 2 trials are finished and safe; " in err
+    assert err.splitlines()[-1] == f"seedstudy: ended by {number.name}"
+    code, _, err = place.finish(tmp_path)
+    assert code == 0, err
+    assert results(tmp_path) == undisturbed
+
+
+def test_python_that_raises_is_no_failed_trial(place: Local, tmp_path: Path, undisturbed: Results) -> None:
+    place.break_trainings("os._exit(1)")  # as Python ends where it raises
+    launcher = place.start(tmp_path, "--seeds", "1")
+    wait_for(lambda: any(store(tmp_path).holder(each) for each in store(tmp_path).trial_ids()), "a trial that began")
+    (trial_id,) = store(tmp_path).trial_ids()
+    if isinstance(place, Slurm):
+        wait_for(lambda: launcher.poll() is not None or (place.now(), False)[1], "the launcher to end")
+    _, err = launcher.communicate(timeout=WAIT_S)
+    assert launcher.returncode == 1, err
+    assert "exit status 1" in err
+    assert store(tmp_path).failure(trial_id)["reason"] == "its process died 3 times in a row without getting on"
+
+
+def test_a_training_that_hangs_is_ended_and_trained_again(place: Local, tmp_path: Path, undisturbed: Results) -> None:
+    launcher = place.start(tmp_path, "--hang-timeout", "0.5")
+    wait_for(lambda: in_flight(tmp_path), "a trial in flight")
+    trial_id, holder = in_flight(tmp_path) or pytest.fail("nothing in flight")
+    os.kill(holder.pid, signal.SIGSTOP)
+    if isinstance(place, Slurm):
+        wait_for(lambda: place.now() or launcher.poll() is not None, "the requeued job to end")
+    _, err = launcher.communicate(timeout=WAIT_S)
+    assert launcher.returncode == 0, err
+    assert f"{trial_id}: no progress for 0.5 min (--hang-timeout); its process is ended" in err
+    assert results(tmp_path) == undisturbed
+    assert "resumed at epoch" in log(tmp_path, trial_id)
+
+
 def test_two_launchers_share_a_study(place: Local, tmp_path: Path, undisturbed: Results) -> None:
     both = [place.start(tmp_path) for _ in range(2)]
     for launcher in both:
@@ -164,6 +207,27 @@ def test_cancelled_it_stops_in_order_and_goes_on_later(place: Local, tmp_path: P
     code, _, err = place.finish(tmp_path)
     assert code == 0, err
     assert results(tmp_path) == undisturbed
+
+
+# --- Ray alone --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(not RAY, reason="needs Ray and root: SEEDSTUDY_TEST_RAY=1")
+def test_a_worker_of_ray_that_is_killed_alone_takes_its_training_along(
+    cache: Path, ray_cluster: RayCluster, tmp_path: Path, undisturbed: Results
+) -> None:
+    place = Ray(cache, ray_cluster)
+    launcher = place.start(tmp_path)
+    wait_for(lambda: in_flight(tmp_path), "a trial in flight")
+    trial_id, holder = in_flight(tmp_path) or pytest.fail("nothing in flight")
+    parent = subprocess.run(["ps", "-o", "ppid=", "-p", str(holder.pid)], capture_output=True, text=True, check=True)
+    kill(int(parent.stdout))
+    _, err = launcher.communicate(timeout=WAIT_S)
+    place.close()
+    assert launcher.returncode == 0, err
+    assert results(tmp_path) == undisturbed
+    assert "stopped on request" in log(tmp_path, trial_id)
 
 
 # --- Slurm alone ------------------------------------------------------------------------------------------
@@ -203,6 +267,28 @@ class TestSlurmAlone:
         assert f": {limit} tasks" in err
         assert ": 1 tasks" in err
         assert len(results(tmp_path)) == limit + 1
+
+    def test_a_task_that_a_person_cancels_is_left_alone(
+        self, slurm: Slurm, tmp_path: Path, undisturbed: Results
+    ) -> None:
+        launcher = slurm.start(tmp_path)
+        wait_for(lambda: in_flight(tmp_path), "a trial in flight")
+        trial_id, holder = in_flight(tmp_path) or pytest.fail("nothing in flight")
+        slurm.ask("scancel", holder.job.partition(":")[2])
+        _, err = launcher.communicate(timeout=WAIT_S)
+        assert launcher.returncode == 1, err
+        assert f"{trial_id}: was taken out of the queue; the same command submits it again" in err
+        assert "stopped on request" in log(tmp_path, trial_id)
+        code, _, err = slurm.finish(tmp_path)
+        assert code == 0, err
+        assert results(tmp_path) == undisturbed
+
+    def test_a_time_limit_that_leaves_no_time_is_refused(self, slurm: Slurm, tmp_path: Path) -> None:
+        (tmp_path / "short.sh").write_text("#!/bin/bash\n#SBATCH --partition=low\n#SBATCH --time=2\n")
+        code, _, err = slurm.finish(tmp_path, "--template", "short.sh")
+        assert code == 2
+        assert "a time limit of 2 min is too short" in err.splitlines()[-1]
+        wait_for(lambda: not slurm.tasks(), "the queue to be empty")
 
     def test_needs_no_accounting(self, slurm: Slurm, tmp_path: Path) -> None:
         asked = subprocess.run(["sacct"], env=slurm.environment, capture_output=True, text=True, check=False)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -109,6 +113,107 @@ def test_two_processes_train_one_trial(place: Local, tmp_path: Path) -> None:
     assert code == 0, err
     (record,) = tmp_path.glob("results/main/trials/*/trial.json")
     assert json.loads(record.read_text())["provenance"]["n_processes"] == 2
+
+
+@pytest.mark.slow
+def test_a_killed_rank_is_replaced_with_all_the_others(place: Local, tmp_path: Path) -> None:
+    """Torchrun ends the other ranks, and itself with 1, which is no failed trial."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir()
+    arguments = ("--seeds", "1", "--processes", "2", "--set", "micro_batch=64")
+    assert place.finish(one, *arguments)[0] == 0
+    launcher = place.start(other, *arguments)
+    wait_for(lambda: in_flight(other), "a trial in flight")
+    _, holder = in_flight(other) or pytest.fail("nothing in flight")
+    (torchrun,) = workers_of(launcher)
+    ranks = subprocess.run(["pgrep", "-P", str(torchrun)], capture_output=True, text=True, check=True).stdout.split()
+    kill(next(int(pid) for pid in ranks if int(pid) != holder.pid))
+    _, err = launcher.communicate(timeout=WAIT_S)
+    assert launcher.returncode == 0, err
+    assert results(other) == results(one)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in ranks)
+
+
+@pytest.mark.slow
+def test_a_training_whose_launcher_is_gone_ends_though_it_hangs(place: Local, tmp_path: Path) -> None:
+    place.break_trainings(
+        "import time; from seedstudy.engines import worker; worker.ORPHAN_WAIT_S = 2.0; time.sleep(3600)"
+    )
+    launcher = place.start(tmp_path, "--seeds", "1", "--set", "epochs=2")
+    wait_for(lambda: any(store(tmp_path).is_running(each) for each in store(tmp_path).trial_ids()), "a training")
+    (worker,) = workers_of(launcher)
+    wait_for(lambda: _is_idle(worker), "the hang")
+    kill(launcher.pid)
+    wait_for(lambda: not Path(f"/proc/{worker}").exists(), "the worker to end")
+    (trial_id,) = store(tmp_path).trial_ids()
+    assert "Timeout (" in log(tmp_path, trial_id)  # and where each thread hangs
+
+
+def _is_idle(pid: int) -> bool:
+    """Say whether a process has used no time for some seconds."""
+
+    def ticks() -> list[str]:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+
+    before = ticks()
+    time.sleep(4)
+    return ticks() == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a small disk")
+def test_a_training_survives_a_full_disk(place: Local, tmp_path: Path, undisturbed: Results) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk], check=False).returncode:
+        pytest.skip("mount refused")
+    try:
+        launcher = place.start(disk)
+        wait_for(lambda: in_flight(disk), "a trial in flight")
+        trial_id, _ = in_flight(disk) or pytest.fail("nothing in flight")
+        with suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        (worker,) = workers_of(launcher)
+        wait_for(lambda: _is_idle(worker), "the end of the training, whose result has no room")
+        assert launcher.poll() is None
+        (disk / "filler").unlink()
+        _, err = launcher.communicate(timeout=WAIT_S)
+        assert launcher.returncode == 0, err
+        assert results(disk) == undisturbed
+        assert "resumed" not in log(disk, trial_id)
+    finally:
+        place.close()
+        subprocess.run(["umount", "-l", disk], check=False)
+
+
+@pytest.mark.slow
+def test_a_removed_trial_is_not_made_again(place: Local, tmp_path: Path, undisturbed: Results) -> None:
+    launcher = place.start(tmp_path, "--epochs", "60")
+    wait_for(lambda: in_flight(tmp_path), "a trial in flight")
+    trial_id, _ = in_flight(tmp_path) or pytest.fail("nothing in flight")
+    shutil.rmtree(store(tmp_path).folder(trial_id))
+    wait_for(lambda: len(store(tmp_path).trial_ids()) == 1 and in_flight(tmp_path), "the other trial")
+    assert not store(tmp_path).folder(trial_id).exists()
+    launcher.send_signal(signal.SIGINT)
+    _, err = launcher.communicate(timeout=WAIT_S)
+    assert f"{trial_id}: was removed while the study was trained" in err
+
+
+@pytest.mark.slow
+def test_a_renamed_study_is_not_made_again(place: Local, tmp_path: Path, undisturbed: Results) -> None:
+    launcher = place.start(tmp_path)
+    wait_for(lambda: in_flight(tmp_path), "a trial in flight")
+    root = store(tmp_path).root
+    root.rename(root.with_name("moved"))
+    _, err = launcher.communicate(timeout=WAIT_S)
+    assert launcher.returncode == 2
+    assert "the study was removed or renamed while it was trained" in err.splitlines()[-1]
+    assert not root.exists()
+    root.with_name("moved").rename(root)
+    assert place.finish(tmp_path)[0] == 0
+    assert results(tmp_path) == undisturbed
 
 
 @pytest.mark.slow

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from seedstudy.engines.worker import StackSizes, fair_shares, kind_of
+from seedstudy.data.base import Dataset
+from seedstudy.engines.worker import EXIT_FAILED, StackSizes, _Worker, fair_shares, kind_of
+from seedstudy.errors import StoreError
+from seedstudy.files import writing
+from seedstudy.store.store import Store
+from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
 from seedstudy.train import stacks
 from tests.engines.places import Local, log, store
@@ -57,6 +64,79 @@ def place(cache: Path) -> Iterator[Local]:
     place = Local(cache)
     yield place
     place.close()
+
+
+class _Trips(_Worker):
+    """Trips over every trial of seed 0, and trains none."""
+
+    def _claim(self, trial_id: str, leases: ExitStack) -> int | None:
+        if "-s0-" in trial_id:
+            raise TypeError("a lease that another program wrote")
+        return super()._claim(trial_id, leases)
+
+    def _load(self, trial: Trial, prepared: str | None) -> Dataset:
+        if trial.seed == 1:
+            raise OSError(errno.EIO, "Input/output error", "prepared/train.npy")
+        raise StoreError("nobody can train this") if trial.seed == 3 else RuntimeError("boom")
+
+
+def test_a_trial_at_which_the_worker_trips_shuts_out_no_other(
+    tmp_path: Path, make_trial: MakeTrial, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = Store(tmp_path, "main")
+    trials = [make_trial(seed) for seed in range(4)]
+    made.plan(Study(recipes=("a2",)), trials)
+    zero, one, two, three = (trial.trial_id for trial in trials)
+    (made.folder(two) / "spec.json").write_text("{")
+    worker = _Trips(made, lambda: False, tmp_path, StackSizes(1))  # type: ignore[arg-type]
+    assert worker.train([zero, one, two], None, 1) == EXIT_FAILED
+    reasons = {trial_id: made.failure(trial_id)["reason"] for trial_id in (zero, one, two)}
+    assert reasons[zero] == "TypeError: a lease that another program wrote"
+    assert reasons[one] == "OSError: [Errno 5] Input/output error: 'prepared/train.npy'"
+    assert reasons[two].startswith("DamagedError: ")
+    assert "spec.json: damaged" in reasons[two]
+    with pytest.raises(StoreError, match="nobody can train this"):  # true for every trial: the launcher says so
+        worker.train([three], None, 1)
+    assert not made.has_ended(three)
+
+
+def test_a_result_waits_for_room_on_the_disk(
+    tmp_path: Path, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("seedstudy.engines.worker._WRITE_PAUSE_S", 0.0)
+    worker = _Trips(Store(tmp_path, "main"), lambda: False, tmp_path, StackSizes(1))  # type: ignore[arg-type]
+    errors = [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EDQUOT, "Disk quota exceeded")]
+
+    def write() -> str:
+        if errors:
+            with writing(tmp_path):
+                raise errors.pop()
+        return "written"
+
+    assert worker._lasting(write, "result") == "written"
+    assert capfd.readouterr().err.count("the result is not written yet") == 2
+    errors.append(OSError(errno.EACCES, "Permission denied"))
+    with pytest.raises(StoreError, match="Permission denied"):  # nobody waits for that to pass
+        worker._lasting(write, "result")
+
+
+@pytest.mark.parametrize(("is_told", "has_failed"), [(True, False), (False, True)])
+def test_a_rank_that_trips_over_the_death_of_another_has_not_failed(
+    is_told: bool,
+    has_failed: bool,
+    tmp_path: Path,
+    make_trial: MakeTrial,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("seedstudy.engines.worker._PEER_WAIT_S", 0.0)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    made, trial = Store(tmp_path, "main"), make_trial(0)
+    made.plan(Study(recipes=("a2",)), [trial])
+    worker = _Trips(made, lambda: is_told, tmp_path, StackSizes(1))  # type: ignore[arg-type]
+    with pytest.raises(SystemExit):
+        worker._record_failure(trial.trial_id, RuntimeError("Connection closed by peer"))
+    assert made.has_ended(trial.trial_id) == has_failed
 
 
 @pytest.mark.slow

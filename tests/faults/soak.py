@@ -1,22 +1,21 @@
 """Hundreds of short trials while a fault strikes every few seconds: nothing may be lost, and no number may change.
 
 One study is trained in peace. The same study is trained again in a small memory file system by two launchers that are
-started again whenever they end, while every few seconds one of these happens: kill -9 or SIGTERM of any process, or
-SIGSTOP for a while; a full disk; a jump of the processes' clock; a finished trial's file cut short, or one of its bits
-flipped, or its format that of a newer version for a while; an unfinished trial removed; the study renamed, and back; a
-launcher that may open no more files for a while. Where the system allows it, one launcher runs in a container of its
-own, so that both have processes of equal number. At the end a launcher runs undisturbed. Then
+started again whenever they end, while every few seconds one of these happens: kill -9, SIGTERM or SIGSTOP of any
+process, a full disk, no more open files for one process, a jump of the processes' clock, a finished trial's file cut
+short, one of its bits flipped, or its record of a newer format; the folder of a running trial removed, the study
+renamed. Every second launcher has process numbers of its own, as in a container, so that two of them are equal. At the
+end a launcher runs undisturbed. Then
 
 - every trial has one result, with the counts and predictions of the study in peace, bit for bit;
-- every damaged file was named, and only trials with a damaged file were trained again.
-
-A launcher that ends with exit code 2 found more than it may set aside, or something that it could not read: the next
-one is given --repair.
+- every damaged file was named, and only trials with a damaged file were set aside and trained again;
+- a newer format stopped each launcher that met it, and nothing was changed;
+- a renamed study ended its launchers, and nothing was made at its old place.
 
     python tests/faults/soak.py --trials 500 --every 3
 
-Root may mount the small file system and make the container; what cannot be done is left out, and said to be. The clock
-that jumps is Python's (`time.time`): the kernel's would jump for everybody on the machine, and libfaketime breaks
+Root may mount the small file system and make the numbers equal; without it, both are left out, and said to be. The
+clock that jumps is Python's (`time.time`): the kernel's would jump for everybody on the machine, and libfaketime breaks
 `time.sleep`.
 """
 
@@ -26,6 +25,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -37,14 +37,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from seedstudy import files
+from seedstudy.errors import SeedstudyError
+from seedstudy.files import _seal, read_record, to_json, write_atomically
 from seedstudy.store.store import Store
 
 N_LAUNCHERS = 2
 DISK_MIB = 160
 FULL_S = 4.0
-AWHILE_S = 2.0
-"""How long a process is stopped, a study renamed, a format newer, a limit low."""
+STOPPED_S = 6.0
+END_S = 300.0
+"""Within which a launcher must have ended."""
 CONTAINER = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 TELL_S = 30.0
 JUMPS_S = (-86_400 * 40, -3_600, -30, 30, 3_600, 86_400 * 40)
@@ -67,17 +69,18 @@ class Soak:
         self.folder, self.rng, self.n_trials = folder, rng, n_trials
         self.root = folder / "disk" / "results" / "main"
         self.launchers: list[subprocess.Popen[bytes]] = []
+        self.logs: dict[int, Path] = {}
         self.faults: Counter[str] = Counter()
         self.exits: Counter[int] = Counter()
         self.damaged: dict[str, set[str]] = {}
         self.results: defaultdict[str, set[int]] = defaultdict(set)
+        self.problems: list[str] = []
         self.n_launches = 0
-        self.is_repair = False
-        self.has_container = not _fails([*CONTAINER, "true"])
         self.n_results_at_kill = -1
         self.environment = {**os.environ, "SEEDSTUDY_CACHE": str(cache)}
         (folder / "disk").mkdir(parents=True)
         self.has_disk = not _fails(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(folder / "disk")])
+        self.has_containers = not _fails([*CONTAINER, "true"])
         self.clock = folder / "clock"
         self.clock.write_text("0")
         (folder / "sitecustomize.py").write_text(CLOCK)
@@ -88,21 +91,24 @@ class Soak:
 
     def launch(self) -> subprocess.Popen[bytes]:
         log = self.folder / f"launcher-{self.n_launches}.log"
+        container = CONTAINER if self.has_containers and self.n_launches % 2 else []
         self.n_launches += 1
-        command = _command(self.n_trials, 1) + (["--repair"] if self.is_repair else [])
-        if self.has_container and self.n_launches % 2:
-            command = CONTAINER + command
         with log.open("wb") as stream:
-            return subprocess.Popen(
-                command, cwd=self.folder / "disk", env=self.environment, stdout=stream, stderr=stream
+            launcher = subprocess.Popen(
+                [*container, *_command(self.n_trials, 1)],
+                cwd=self.folder / "disk",
+                env=self.environment,
+                stdout=stream,
+                stderr=stream,
             )
+        self.logs[launcher.pid] = log
+        return launcher
 
     def keep_launchers(self) -> None:
         """Start a launcher again where one has ended."""
         for launcher in list(self.launchers):
             if launcher.poll() is not None:
                 self.exits[launcher.returncode] += 1
-                self.is_repair = launcher.returncode == 2
                 self.launchers.remove(launcher)
         while len(self.launchers) < N_LAUNCHERS:
             self.launchers.append(self.launch())
@@ -129,14 +135,14 @@ class Soak:
             "cut": lambda: self._damage(is_flip=False),
             "clock": self._jump,
             "stop": self._stop,
-            "newer": self._make_newer,
-            "few files": self._allow_few_files,
+            "no open files": self._exhaust_files,
         }
         deadly: dict[str, Callable[[], bool]] = {
             "kill": lambda: self._signal(signal.SIGKILL),
             "term": lambda: self._signal(signal.SIGTERM),
             "remove": self._remove,
             "rename": self._rename,
+            "newer format": self._write_newer_format,
         }
         if self.has_disk:
             deadly["full disk"] = self._fill_disk
@@ -197,76 +203,95 @@ class Soak:
         filler.unlink()
         return True
 
+    def _any_process(self) -> int | None:
+        found = [pid for launcher in self.launchers for pid in _family(launcher.pid)]
+        return self.rng.choice(found) if found else None
+
     def _stop(self) -> bool:
-        victims = [pid for launcher in self.launchers for pid in _family(launcher.pid)]
-        if not victims:
+        """Let a process sleep, its lease held and its heart not beating."""
+        pid = self._any_process()
+        if pid is None:
             return False
-        pid = self.rng.choice(victims)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
-            time.sleep(AWHILE_S)
+            time.sleep(STOPPED_S)
             os.kill(pid, signal.SIGCONT)
         return True
 
-    def _make_newer(self) -> bool:
-        """Let a result be of a newer version for a while; it must be left alone."""
-        done = [path for path in self.finished() if path.parent.name not in self.damaged]
-        if not done:
-            return False
-        path = self.rng.choice(done)
-        kept = path.with_name(".kept")
-        try:
-            record = files.read_record(path)
-            os.link(path, kept)
-        except (OSError, files.StoreError):
-            return False
-        try:
-            with suppress(OSError):  # a full disk
-                files.write_record(path, {**record, "format": files.FORMAT + 1})
-            time.sleep(AWHILE_S)
-        finally:
-            kept.replace(path)
-            kept.unlink(missing_ok=True)
-        return True
+    def _exhaust_files(self) -> bool:
+        """Let a process open no more files for a while: what it cannot read then is not damaged.
 
-    def _allow_few_files(self) -> bool:
-        if not self.launchers:
+        It must have begun: Python itself cannot start without opening its modules.
+        """
+        pid = self._any_process()
+        if pid is None or not all(self._has_begun(launcher) for launcher in self.launchers):
             return False
-        pid = self.rng.choice(self.launchers).pid
-        for limit in (12, 4096):
-            if _fails(["prlimit", "--pid", str(pid), f"--nofile={limit}:4096"]):
-                return False
-            time.sleep(AWHILE_S if limit < 4096 else 0)
+        with suppress(ProcessLookupError, PermissionError):
+            before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
+            time.sleep(FULL_S)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
         return True
 
     def _remove(self) -> bool:
-        """Remove an unfinished trial, while it is trained or not."""
-        folders = [path.parent for path in self.root.glob("trials/*/spec.json")]
-        unfinished = [folder for folder in folders if not (folder / "trial.json").exists()]
-        if not unfinished:
+        """Remove the folder of a trial that is being trained."""
+        begun = [path.parent for path in self.root.glob("trials/*/lock")]
+        running = [folder for folder in begun if not (folder / "trial.json").exists()]
+        if not running:
             return False
-        folder, aside = self.rng.choice(unfinished), self.folder / "disk" / "removed"
-        with suppress(FileNotFoundError):
-            folder.rename(aside)
-            if (aside / "trial.json").exists():  # it has just ended
-                aside.rename(folder)
-                return False
-            shutil.rmtree(aside)
+        shutil.rmtree(self.rng.choice(running), ignore_errors=True)
         return True
 
+    def _has_begun(self, launcher: subprocess.Popen[bytes]) -> bool:
+        """Say whether a trial has ended since this launcher was started."""
+        return "[" in self.logs[launcher.pid].read_text(errors="replace")
+
     def _rename(self) -> bool:
-        away = self.root.with_name("moved")
-        if not self.root.exists():
+        """Rename the study, and back once its launchers have noticed; they must have begun, to be past its planning."""
+        if not self.launchers or not all(self._has_begun(launcher) for launcher in self.launchers):
             return False
-        self.root.rename(away)
-        time.sleep(AWHILE_S)
-        for _ in range(100):  # a launcher that was about to plan may have made the study anew, and be writing there
-            shutil.rmtree(self.root, ignore_errors=True)
-            with suppress(OSError):
-                away.rename(self.root)
-                return True
-            time.sleep(0.1)
-        raise AssertionError(f"{away}: cannot be renamed back")
+        moved = self.root.with_name("moved")
+        self.root.rename(moved)
+        for launcher in self.launchers:
+            if self._exit_code(launcher) not in (0, 1, 2):
+                self.problems.append(
+                    f"{self.logs[launcher.pid].name}: {launcher.returncode} after the study was renamed"
+                )
+        if self.root.exists():
+            self.problems.append(f"a renamed study was made again: {sorted(map(str, self.root.rglob('*')))[:5]}")
+            shutil.rmtree(self.root)
+        moved.rename(self.root)
+        return True
+
+    def _write_newer_format(self) -> bool:
+        """Have a launcher meet a trial that a later version wrote."""
+        done = self.finished()
+        if not done:
+            return False
+        path, kept = self.rng.choice(done), self.folder / "disk" / "kept"
+        try:
+            record = read_record(path)
+            os.link(path, kept)
+        except (OSError, SeedstudyError):  # damaged before
+            return False
+        aside = self.set_aside()
+        newer = {key: value for key, value in record.items() if key != "format"}
+        content = {"format": 99, **newer}
+        write_atomically(path, to_json({**content, "seal": _seal(content)}))
+        code = self._exit_code(launcher := self.launch())
+        kept.replace(path)  # the very file that was there
+        text = self.logs[launcher.pid].read_text(errors="replace")
+        if code != 2 or path.parent.name in self.set_aside() - aside:
+            self.problems.append(f"newer format of {path.parent.name}: exit {code}, {text.splitlines()[-1:]}")
+        return True
+
+    def _exit_code(self, launcher: subprocess.Popen[bytes]) -> int:
+        try:
+            return launcher.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self.problems.append(f"{self.logs[launcher.pid].name}: did not end")
+            launcher.kill()
+            return launcher.wait()
 
     def _jump(self) -> bool:
         self.clock.write_text(str(self.rng.choice(JUMPS_S)))
@@ -285,7 +310,7 @@ class Soak:
 
 def _command(n_trials: int, n_workers: int) -> list[str]:
     grid = ["-r", "a3", "-d", "digits", "--seeds", str(n_trials), "--epochs", "1", "--train-limit", "128"]
-    return [sys.executable, "-m", "seedstudy", "run", *grid, "--workers", str(n_workers), "--retry-failed"]
+    return [sys.executable, "-m", "seedstudy", "run", *grid, "--workers", str(n_workers), "--retry-failed", "--repair"]
 
 
 def _family(pid: int) -> list[int]:
@@ -345,8 +370,8 @@ def main() -> None:
     soak = Soak(folder, cache, options.trials, random.Random(options.rng_seed))
     if not soak.has_disk:
         print("left out: full disk (mount refused)")
-    if not soak.has_container:
-        print("left out: processes of equal number (unshare refused)")
+    if not soak.has_containers:
+        print("left out: equal process numbers (unshare refused)")
     started = told = time.monotonic()
     try:
         while len(soak.finished()) < options.trials and time.monotonic() - started < options.limit:
@@ -363,10 +388,8 @@ def main() -> None:
         print(f"faults stop: {n_under_faults} trials, {dict(soak.faults)}, {faults_s:.0f} s", flush=True)
         for launcher in soak.launchers:
             launcher.wait()
-        for soak.is_repair in (False, True):  # more may be damaged than one launcher sets aside unasked
-            code = soak.launch().wait()
-            if code != 2:
-                break
+        last = soak.launch()
+        code = last.wait()
         problems, n_again = judge(soak, peace / "results" / "main", code), len(soak.set_aside())
     finally:
         soak.end()
@@ -394,7 +417,7 @@ def main() -> None:
 
 def judge(soak: Soak, peace: Path, code: int) -> list[str]:
     """Return what is not as it must be, in words."""
-    problems = [] if code == 0 else [f"the last launcher ended with {code}"]
+    problems = soak.problems + ([] if code == 0 else [f"the last launcher ended with {code}"])
     truth, found = numbers(peace), numbers(soak.root)
     problems += [f"{trial_id}: no result" for trial_id in truth if trial_id not in found]
     problems += [

@@ -34,6 +34,7 @@ from seedstudy.show.status import status_tables
 from seedstudy.store.store import Store
 from seedstudy.study.study import Study, load_study
 from tests.data.test_cache import small_content
+from tests.fuzz import formats
 from tests.imagenet_tree import jpeg, write
 
 Target = Callable[[bytes, Path], None]
@@ -362,6 +363,7 @@ TARGETS: dict[str, tuple[Target, Callable[[], bytes]]] = {
     "tar.gz": (read_tar(".tar.gz"), _tar),
     "image": (read_image, jpeg),
     "classes": (read_classes, lambda: b"n01440764\nn01443537\n"),
+    **{name: (formats.read_format(name), formats.right(name)) for name in formats.PLACES},
 }
 """Name -> what reads, and a file that is right, to start from."""
 

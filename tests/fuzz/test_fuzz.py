@@ -113,6 +113,12 @@ def test_half_a_character_in_json_is_one_line() -> None:
         check("json", content)
 
 
+def test_a_line_of_very_many_colons_is_one_line() -> None:
+    """Found by fuzzing: a call for each colon is deeper than Python goes."""
+    for name in ("csv", "txt"):
+        check(name, TARGETS[name][1]() + b'{"a":' * 2000)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["parquet", "predictions"])
 def test_one_wrong_byte_in_a_parquet_file_does_not_end_the_process(name: str) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from seedstudy.data.base import Dataset
 from seedstudy.errors import StoreError
+from seedstudy.files import read_record, write_record
 from seedstudy.store import upkeep
 from seedstudy.store.schema import CURVES, PREDICTIONS, TRIALS, validate
 from seedstudy.store.store import Store, open_study
@@ -392,3 +393,16 @@ def test_validate_checks_counts_and_status(change: dict[str, object], expected: 
     row = {**dict.fromkeys(TRIALS), "status": "ok", "n_correct": 5, "n_examples": 10, **change}
     with pytest.raises(StoreError, match=expected):
         validate(pl.DataFrame([row], schema=dict(TRIALS)), TRIALS, where="x")
+
+
+@pytest.mark.parametrize("digest", ["../../../victim", "x\x00", "", 7, "5b8c"])
+def test_a_digest_that_is_none_names_no_file(
+    make_store: MakeStore, make_trial: MakeTrial, tmp_path: Path, digest: object
+) -> None:
+    """Found by fuzzing: digests are parts of file names, and a sealed record may name anything."""
+    store, trial_id = make_store(n_seeds=1, a2=0.8), make_trial(0, name="a2").trial_id
+    path = store.folder(trial_id) / "trial.json"
+    record = read_record(path)
+    write_record(path, {**record, "sha256": {**record["sha256"], "curves.parquet": digest}})
+    (store.folder(trial_id) / "curves.parquet").unlink()
+    assert "it names no digests of the tables" in store.scan().damaged[trial_id]
