@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from seedstudy.recipes.reader import RecipeFile
     from seedstudy.store.store import State, Store
     from seedstudy.store.upkeep import Restored
-    from seedstudy.study.group import Group
+    from seedstudy.study.group import Group, Readings
     from seedstudy.train.preprocessing import Preprocessing
     from seedstudy.train.pretrained import Judged
 
@@ -755,6 +755,11 @@ class ImportAnswer:
     summaries: Summaries = field(metadata=FLAT)
     """Of every recipe in the study."""
 
+    @property
+    def read(self) -> Readings:
+        """What was read from the files."""
+        return self.summaries.read
+
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``import --json``."""
         return fields_of(self)
@@ -790,6 +795,7 @@ def import_files(
         Images of every eval set, or by eval set.
 
     """
+    from seedstudy.decide.select import what_was_read
     from seedstudy.read.counts import trials_of_files
     from seedstudy.store import outside
     from seedstudy.store.store import Store
@@ -798,7 +804,7 @@ def import_files(
         raise StudyError("import needs files, for example `seedstudy import runs.csv`.")
     source = _source({**locals(), "model": None, "data": None})
     store = Store(Path(results), study)
-    trials, notes = trials_of_files(
+    trials, notes, groups = trials_of_files(
         [str(file) for file in files],
         source,
         study=study,
@@ -813,7 +819,7 @@ def import_files(
         folder=store.root,
         imported=trials["trial_id"].n_unique() if is_new else 0,
         notes=notes,
-        summaries=_summaries((), replace(source, metric="top1"), level=0.95),
+        summaries=replace(_summaries((), replace(source, metric="top1"), level=0.95), read=what_was_read(groups)),
     )
 
 

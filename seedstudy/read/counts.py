@@ -37,8 +37,8 @@ def trials_of_files(
     model: str | None = None,
     data: str | None = None,
     n_examples: int | str | Mapping[str, int] | None = None,
-) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Return the TRIALS rows of files for a study, and notes on what the files leave open.
+) -> tuple[pl.DataFrame, tuple[str, ...], tuple[Group, ...]]:
+    """Return the TRIALS rows of files for a study, notes on what the files leave open, and the groups of the rows.
 
     ``files`` are selectors of :func:`~seedstudy.read.groups.read_groups`. ``model`` and ``data`` count where the files
     do not say, ``recipe`` in place of theirs. Names of the files that no folder could have (``microsoft/resnet-50``)
@@ -49,7 +49,7 @@ def trials_of_files(
     correct images gives an accuracy.
     """
     images = _images(n_examples)
-    rows, notes = list[dict[str, Any]](), list[str]()
+    rows, notes, groups = list[dict[str, Any]](), list[str](), list[Group]()
     stored: dict[tuple[str, str], str] = {}
 
     def name_of(what: str, given: str | None, own: str | None, file: str) -> str:
@@ -86,7 +86,9 @@ def trials_of_files(
                 caveats.append(f"{group.n_left_out} unfinished trial{'s' if group.n_left_out > 1 else ''} left out")
             notes += [f"{head['recipe']}, {group.eval_set}: {caveat}" for caveat in caveats]
             rows += _rows(group, head, n, file)
-    return validate(pl.DataFrame(rows, schema=dict(TRIALS)), TRIALS, where="import"), tuple(dict.fromkeys(notes))
+            groups.append(group)
+    trials = validate(pl.DataFrame(rows, schema=dict(TRIALS)), TRIALS, where="import")
+    return trials, tuple(dict.fromkeys(notes)), tuple(groups)
 
 
 def _rows(group: Group, head: Mapping[str, str], n: int, file: str) -> Iterator[dict[str, Any]]:

@@ -128,3 +128,13 @@ def test_names_that_would_be_stored_as_one_are_refused(cli: Cli) -> None:
     Path("runs.csv").write_text("model,seed,top1\nx,0,78.1\nx,1,78.2\ny,2,78.1\ny,3,78.2\n")
     code, _, err = cli("import", "runs.csv", "-m", "net", "-d", "mine", "--n-examples", "1000")
     assert (code, '"x" and "y" would both be stored as net' in err) == (2, True)
+
+
+def test_import_begins_with_what_was_read(cli: Cli) -> None:
+    Path("wide.csv").write_text("seed,old,new\n0,78.1,79.1\n1,78.3,79.2\n")
+    options = ("-m", "net", "-d", "mine", "--n-examples", "1000")
+    code, out, err = cli("import", "wide.csv", *options)
+    assert code == 0, err
+    assert out.startswith("wide.csv: 4 runs, metric top1, arms by `columns`, seeds by `seed`\n")
+    read = json.loads(cli("import", "wide.csv", *options, "--study", "again", "--json")[1])["read"]
+    assert (read["file"], read["n_runs"], read["arms_by"], read["seeds_by"]) == ("wide.csv", 4, ["columns"], "seed")
