@@ -26,6 +26,7 @@ import seedstudy as ss
 from seedstudy import api, files
 from seedstudy.data import arrays, finding
 from seedstudy.data import cache as prepared
+from seedstudy.decide.race import RaceRule
 from seedstudy.errors import SeedstudyError
 from seedstudy.read.groups import read_groups
 from seedstudy.read.inspect import inspect
@@ -34,6 +35,7 @@ from seedstudy.read.request import Request
 from seedstudy.read.selector import parse_selector
 from seedstudy.recipes import reader as recipes
 from seedstudy.show.status import status_tables
+from seedstudy.stats.race import Plan
 from seedstudy.store.store import Store
 from seedstudy.study.study import Study, load_study
 from tests.data.test_cache import small_content
@@ -212,6 +214,17 @@ def read_rule(content: bytes, folder: Path) -> None:
     store.declare(Study(recipes=("a2",), margin=0.25))
 
 
+def read_race(content: bytes, folder: Path) -> None:
+    store, _ = _copy(folder)
+    sealed(content, store.root / "race.json")
+    asked(store)
+    kept = store.race_rule()
+    assert kept is not None
+    rule = RaceRule.from_dict(kept, where="race.json")
+    assert json.loads(json.dumps(rule.to_dict())) is not None
+    assert all(f"{a} against {b}" for a, b in rule.pairs)
+
+
 def read_imported(content: bytes, folder: Path) -> None:
     store, _ = _copy(folder)
     (store.root / "imported").mkdir()
@@ -312,6 +325,10 @@ def _record(name: str) -> bytes:
             case "jobs":
                 store.record_job("1", "slurm", [[trial_id]])
                 path = store.root / "jobs" / "1.json"
+            case "race":
+                rule = RaceRule(arms=("a2", "a3"), plan=Plan(margin=0.5))
+                store.declare_race({**rule.to_dict(), "trains": {"a2": {"epochs": 3}, "a3": {"epochs": 3}}})
+                path = store.root / "race.json"
             case "rule":
                 store.plan(Study(recipes=("a2",), question="q", margin=0.5, baseline="a2"), [])
                 path = store.root / "study.json"
@@ -387,6 +404,7 @@ TARGETS: dict[str, tuple[Target, Callable[[], bytes]]] = {
     "failure": (read_failure, lambda: _record("failure")),
     "jobs": (read_jobs, lambda: _record("jobs")),
     "rule": (read_rule, lambda: _record("rule")),
+    "race": (read_race, lambda: _record("race")),
     "imported": (read_imported, _imported),
     "checkpoint": (read_checkpoint, _checkpoint),
     "meta": (read_meta, lambda: _record("meta")),
