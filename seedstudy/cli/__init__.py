@@ -54,11 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         terminal.say(f"seedstudy: {missing}")
         sys.exit(EXIT_USAGE)
-    except (typer.Abort, KeyboardInterrupt) as error:
-        cause = error.__cause__ or error  # Typer raises Abort from it
-        if str(cause):  # Ctrl-C says nothing
-            terminal.say(f"seedstudy: {cause}")
-        sys.exit(getattr(cause, "exit_code", EXIT_INTERRUPTED))
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:  # of a path that was given: a name too long, a folder that may not be listed

@@ -391,15 +391,7 @@ def _answer(
         x.c, rule, p_adjusted=p, equivalence_p_adjusted=equivalence_p, n_family=n, is_bound=is_bound, unit=unit
     )
     if x.rounding is not None:
-        words = x.rounding.in_words(x.printed_p)
-        if x.rounding.decides and verdict.word == "inconclusive" and n * x.printed_p < rule.alpha:
-            # Not seeds are missing, but digits.
-            reasons = (*verdict.reasons[:1], f"{words}; more digits would tell", *verdict.reasons[1:2])
-            verdict = replace(verdict, reasons=reasons, missing=MoreSeeds())
-        elif x.rounding.decides:
-            verdict = replace(verdict, reasons=(verdict.reasons[0], words, *verdict.reasons[1:]))
-        elif verdict.word in ("better", "worse") and n * x.rounding.p_values[1] >= rule.alpha:
-            verdict = replace(verdict, warnings=(*verdict.warnings, words))
+        verdict = _with_rounding(verdict, x, x.rounding, rule, n)
     return Answer(
         a=x.a,
         b=x.b,
@@ -415,6 +407,18 @@ def _answer(
         rounding=x.rounding,
         p_value_if_standard_error=_p_if_standard_error(x.a, x.b),
     )
+
+
+def _with_rounding(verdict: Verdict, x: _Member, rounding: Rounding, rule: Rule, n: int) -> Verdict:
+    """Return a verdict that says what the printed digits leave open, where that matters."""
+    if not rounding.decides:
+        is_open = verdict.word in ("better", "worse") and n * rounding.p_values[1] >= rule.alpha
+        return replace(verdict, warnings=(*verdict.warnings, rounding.in_words(x.printed_p))) if is_open else verdict
+    first, *rest = verdict.reasons
+    words = rounding.in_words(x.printed_p)
+    if verdict.word == "inconclusive" and n * x.printed_p < rule.alpha:  # not seeds are missing, but digits
+        return replace(verdict, reasons=(first, f"{words}; more digits would tell", *rest[:1]), missing=MoreSeeds())
+    return replace(verdict, reasons=(first, words, *rest))
 
 
 def _at_share(x: _Member, share: int, correction: Correction) -> Estimate:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from seedstudy.document import HIDDEN, shown_as
 from seedstudy.stats.compare import Comparison
-from seedstudy.stats.power import expected_power
+from seedstudy.stats.power import difference_power, equivalence_power, pilot_inflation
 from seedstudy.stats.welch import TDistance, welch
 
 MOST_SEEDS = 1000
@@ -37,7 +37,7 @@ class MoreSeeds:
 def more_seeds(c: Comparison, *, alpha: float, power: float) -> MoreSeeds:
     """Return the seeds that an inconclusive comparison lacks; nothing where the spread is hardly known.
 
-    The power is averaged over what the seeds leave open about the std (`expected_power`).
+    The power is the average over the stds that so many seeds may show (`pilot_inflation`).
     """
     if c.method == "permutation" or max(c.n_a, c.n_b) < FEWEST:
         return MoreSeeds()
@@ -52,12 +52,14 @@ def more_seeds(c: Comparison, *, alpha: float, power: float) -> MoreSeeds:
 
 def _needed(c: Comparison, difference: float, alpha: float, power: float, *, margin: float | None = None) -> int | None:
     """Return the fewest seeds to add with which the difference is shown, and with a margin also that there is none."""
+    inflation = pilot_inflation(c.df, alpha, power)
 
     def is_enough(extra: int) -> bool:
         t = _with_more(c, extra)
-        if expected_power(t._replace(difference=difference), alpha, pilot_df=c.df) < power:
+        t = t._replace(se=t.se * inflation)
+        if difference_power(t._replace(difference=difference), alpha) < power:
             return False
-        return margin is None or expected_power(t, alpha, pilot_df=c.df, margin=margin) >= power
+        return margin is None or equivalence_power(t, margin, alpha) >= power
 
     most = MOST_SEEDS - min(c.n_a, c.n_b)
     if most < 1 or not is_enough(most):

@@ -275,7 +275,7 @@ def curve(plan: PowerPlan) -> dict[str, npt.NDArray[np.float64]]:
 
 def _power_at(n: int, sd_a: float, sd_b: float, difference: float, margin: float | None, alpha: float) -> float:
     t = welch(0.0, sd_a, n, difference, sd_b, n)
-    return float(difference_power(t, alpha) if margin is None else equivalence_power(t, margin, alpha))
+    return difference_power(t, alpha) if margin is None else equivalence_power(t, margin, alpha)
 
 
 def _warnings(difference: float, n: int | None, spread: Spread, margin: float | None, alpha: float) -> Iterator[str]:

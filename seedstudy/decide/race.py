@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from seedstudy.decide.summary import DEFAULT_RNG_SEED
 from seedstudy.decide.verdict import Word
 from seedstudy.document import HIDDEN, fields_of, shown_as
 from seedstudy.errors import StudyError
+from seedstudy.recipes.recipe import typed
 from seedstudy.stats import welch
 from seedstudy.stats.race import (
     EQUIVALENT,
@@ -75,10 +76,21 @@ class RaceRule:
     def from_dict(cls, kept: Mapping[str, Any], *, where: str) -> RaceRule:
         """Read what :meth:`to_dict` wrote."""
         try:
-            values = {f.name: kept[f.name] for f in fields(cls)}
-            return cls(**{**values, "arms": tuple(values["arms"]), "plan": Plan(**values["plan"])})
-        except (KeyError, TypeError) as error:
+            arms, trains = kept["arms"], kept.get("trains", {})
+            if isinstance(arms, str) or not all(isinstance(arm, str) for arm in arms):
+                raise TypeError("arms")
+            if not all(isinstance(each, Mapping) for each in (trains, *trains.values())):
+                raise TypeError("trains")
+            values = {f.name: kept[f.name] for f in fields(cls) if f.name not in ("arms", "plan")}
+            return cls(arms=tuple(arms), plan=Plan(**_typed(Plan, kept["plan"])), **_typed(cls, values))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StudyError(f"{where}: damaged ({error} is missing or wrong).") from error
+
+
+def _typed(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as the types of a class's fields; KeyError or ValueError where one is of another type."""
+    hints = get_type_hints(kind)
+    return {name: None if value is None else typed(hints[name], value) for name, value in values.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -140,7 +140,7 @@ def _step(group: Group) -> float:
     if group.step is not None or group.n < 2:
         return 0.0
     for decimals in range(_MOST_DECIMALS + 1):
-        if np.allclose(group.values, np.round(group.values, decimals), rtol=0.0, atol=1e-9):
+        if np.abs(group.values - np.round(group.values, decimals)).max() < 1e-9:
             return 0.0 if decimals == 0 and group.unit is None else 10.0**-decimals
     return 0.0
 

@@ -246,7 +246,7 @@ class _Case:
         rule, unit = self.rule, self.unit
         if max(self.c.n_a, self.c.n_b) < FEWEST:
             return [f"{FEWEST} seeds per arm are the fewest from which to say how many would settle it"]
-        most, power = f"{MOST_SEEDS:,} seeds per arm", f"{rule.power:.0%} power"
+        most, power = f"{MOST_SEEDS:,} seeds per arm", f"at least {rule.power:.0%} power"
         if rule.margin is not None:
             if missing.number is None:
                 return [f"Beside this spread the {self.margin} is too small for {most} to settle it"]

@@ -8,18 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from seedstudy import terminal
 
-class Interrupted(KeyboardInterrupt):
-    """A signal other than Ctrl-C asked the launcher to end."""
 
-    def __init__(self, number: int) -> None:
-        self.exit_code = 128 + number
-        super().__init__(f"ended by {signal.Signals(number).name}")
+class _Interrupted(KeyboardInterrupt):
+    """A signal other than Ctrl-C, by its number."""
 
 
 @contextmanager
 def in_order() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise Interrupted inside the block, once.
+    """Let SIGTERM and SIGHUP interrupt the block as Ctrl-C does, once; then the program ends, with 128 + the number.
 
     A closed terminal may send several, which must not cut short what the first one began. A signal that is ignored
     (nohup), or that the calling program handles itself, stays so.
@@ -32,12 +30,15 @@ def in_order() -> Iterator[None]:
     def interrupt(number: int, _: FrameType | None) -> None:
         for each in ours:
             signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(number)
+        raise _Interrupted(number)
 
     for number in ours:
         signal.signal(number, interrupt)
     try:
         yield
+    except _Interrupted as error:
+        terminal.say(f"seedstudy: ended by {signal.Signals(error.args[0]).name}")
+        raise SystemExit(128 + error.args[0]) from None
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)

@@ -321,7 +321,7 @@ def _of_one_arm(chosen: Pick, columns: Columns) -> Columns:
 
 def _is_alike(cells: pl.Series, measure: pl.Series) -> bool:
     """Say whether two columns hold numbers of one size, as two arms do."""
-    sizes = [float(column.cast(pl.Float64).abs().median() or 0.0) for column in (cells, measure)]  # type: ignore[arg-type]
+    sizes = [float(column.cast(pl.Float64, strict=False).abs().median() or 0.0) for column in (cells, measure)]  # type: ignore[arg-type]
     return min(sizes) > 0.25 * max(sizes)
 
 

@@ -41,7 +41,8 @@ def _groups(
         name for name in names_of(columns, *roles) if frame[name].dtype == pl.String and not holds_means(frame[name])
     ]
     named_by = request.by or tuple(texts[:1])
-    counts = [name for name in columns if N_OF_RUNS.fullmatch(plain(name)) or plain(name) == "n"]
+    numbered = [name for name in columns if N_OF_RUNS.fullmatch(plain(name)) or plain(name) in ("n", "seeds", "runs")]
+    counts = [name for name in numbered if frame[name].dtype.is_integer()]
     for position, row in enumerate(frame.iter_rows(named=True), start=1):
         label = ", ".join(str(row[name]) for name in named_by) or f"row {position}"
         for eval_set, measure in measures.items():
@@ -55,7 +56,7 @@ def _groups(
                     f'{files}: "{row[measure]}" is a mean without its number of seeds: add a column n_seeds, or write '
                     f'"{label}: {text} n=5" in place of the file.'
                 )
-            group = group_of_mean_and_std(text if n is None else f"{text} n={n:g}", request)
+            group = group_of_mean_and_std(text if n is None else f"{text} n={n}", request)
             if group is None:
                 raise StudyError(f'{files}: "{row[measure]}" is not a mean ± std; write it like "79.5±0.1 n=5".')
             yield replace(group, label=label, recipe=label, eval_set=eval_set, origin=files)

@@ -244,8 +244,8 @@ def _before_the_end(
         return ordered, ""
     if set(ordered[epoch].drop_nulls()) - set(beyond[epoch]) != set(inside[epoch]):
         return ordered, ""
-    value = beyond[measures[0]].drop_nulls()
-    shown = f" ({float(value[-1]):.6g})" if value.len() else ""
+    value = beyond[measures[0]].cast(pl.Float64, strict=False).drop_nulls()
+    shown = f" ({value[-1]:.6g})" if value.len() else ""
     return inside, f"`{epoch}` {max(beyond[epoch].to_list()):g}{shown} was measured after the training: left out"
 
 

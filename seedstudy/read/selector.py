@@ -20,6 +20,7 @@ from seedstudy.read.tables import SUFFIXES, is_events
 
 _COLONS = re.compile(":")
 _QUOTED = re.compile(r"""(?P<quote>["'])(?P<text>.*)(?P=quote)""", re.DOTALL)
+_LONGEST, _LONGEST_PATH = 250, 4000
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -40,8 +41,8 @@ def parse_selector(selector: str) -> tuple[str, str | None] | None:
 
 def _names_files(text: str) -> bool:
     path = Path(text)
-    if "\n" in text or "\0" in text or len(text) > 4096:
-        return False
+    if "\n" in text or "\0" in text or max(map(len, path.parts), default=0) > _LONGEST or len(text) > _LONGEST_PATH:
+        return False  # no file system has such a name
     if path.suffix.lower() in SUFFIXES or is_events(path):
         return ":" not in text or path.exists()
     if _WILD.search(text.partition("=")[0]) and glob.has_magic(text):

@@ -52,6 +52,8 @@ def _of_chart(table: Table, where: str) -> Table:
     for name, part in parts.items():
         if not part["band"] and frame[name].dtype.is_numeric():
             runs.setdefault(part["run"], []).append(pl.col(name).cast(pl.Float64).alias(part["metric"]))
+    if not runs:
+        return table
     clocks = [name for name in others if frame[name].dtype.is_numeric()]
     rows = [frame.select(*clocks, pl.lit(run).alias("name"), *cells) for run, cells in runs.items()]
     melted = pl.concat(rows, how="diagonal_relaxed")
@@ -62,7 +64,7 @@ def _of_chart(table: Table, where: str) -> Table:
 def _check_single_runs(frame: pl.DataFrame, names: Sequence[str], where: str) -> None:
     for name in names:
         low, high = f"{name}__MIN", f"{name}__MAX"
-        if low in frame.columns and high in frame.columns:
+        if all(other in frame.columns and frame[other].dtype.is_numeric() for other in (low, name, high)):
             apart = frame.filter((pl.col(low) < pl.col(name)) | (pl.col(high) > pl.col(name)))
             if apart.height:
                 raise StudyError(

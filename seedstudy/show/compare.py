@@ -51,6 +51,7 @@ def comparison_tables(comparisons: Comparisons, *, with_details: bool = False) -
         *_overall_in_words(comparisons),
         *(() if is_short else _verdicts_in_words(comparisons)),
         *(_all_pairs(comparisons) if comparisons.letters else _against_baseline(comparisons)),
+        *([small_print("The reasons of each verdict: --details, or --json.")] if is_short else []),
         *_how_it_was_compared(answers),
         *_look_again(comparisons),
         *(_details(answers) if with_details else ()),

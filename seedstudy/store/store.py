@@ -347,7 +347,7 @@ class Store:
                 sync(folder / "spec.json")
                 record = {**record_of(trial, result, started_at), "sha256": digests}
                 is_first = write_record(folder / "trial.json", record, is_first_only=True)
-            stored = digests_of(folder / "trial.json")
+            stored = digests if is_first else digests_of(folder / "trial.json")
             settle(folder, stored)
             for name in ("failure.json", "checkpoint.pt", "progress.json"):
                 (folder / name).unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from seedstudy.errors import StatisticsError, StudyError
 from seedstudy.store.store import Store
 
 MakeStore = Callable[..., Store]
+Cli = Callable[..., tuple[int, str, str]]
 A, B, C = [78.012, 78.304, 78.098, 78.401], [78.5, 78.402, 78.9, 78.597], [78.4, 78.203, 78.7, 78.301]
 
 
@@ -300,3 +302,32 @@ def test_overall_never_overrules_the_primary() -> None:
         "v2 says the opposite (worse): tell both",
         "x alone would be inconclusive",
     )
+
+
+def test_a_gate_follows_the_eval_set_that_decides(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    rows = ["recipe,seed,val,v2"]
+    for recipe, val, v2 in (("old", 79.0, 68.0), ("new", 79.5, 67.0)):
+        rows += [f"{recipe},{i},{val + rng.normal(0, 0.1):.3f},{v2 + rng.normal(0, 0.1):.3f}" for i in range(6)]
+    Path("t.csv").write_text("\n".join(rows) + "\n")
+    arms = ("t.csv:old", "t.csv:new")
+    assert [x.verdict.word for x in ss.compare(*arms)] == ["better", "worse"]
+    assert cli("compare", *arms, "--fail-on", "worse")[0] == 0, "v2 supports, val decides"
+    assert cli("compare", *arms, "--fail-on", "worse", "--primary", "v2")[0] == 3
+    assert cli("compare", *arms, "--fail-on", "better")[0] == 3
+
+
+def test_of_many_answers_the_table_alone_is_shown(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for i in range(9):
+        Path(f"r{i}.txt").write_text("".join(f"{79 + i / 4 + rng.normal(0, 0.1):.3f}\n" for _ in range(5)))
+    arms = [f"r{i}.txt" for i in range(9)]
+    code, out, err = cli("compare", *arms)
+    assert code == 0, err
+    assert "Were they equally good" not in " ".join(out.split())
+    assert "The reasons of each verdict: --details" in out
+    rows = {line.split()[0]: line.split()[-1] for line in out.splitlines() if re.match(r"r[1-8] ", line)}
+    assert rows == {x.b.label: x.verdict.word for x in ss.compare(*arms)}
+    assert "Were they equally good" in " ".join(cli("compare", *arms, "--details")[1].split())

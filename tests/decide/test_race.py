@@ -206,3 +206,26 @@ def test_wrong_races_are_told_in_one_line(cli: Cli, arguments: tuple[str, ...], 
     assert (code, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"arms": "ab"},
+        {"arms": [1, 2]},
+        {"trains": 7},
+        {"trains": {"a2": 1}},
+        {"target": "x"},
+        {"plan": {"first": "3"}},
+        {"plan": {"first": None}},
+        {"plan": []},
+        {"lower_is_better": "no"},
+    ],
+    ids=str,
+)
+def test_a_kept_rule_of_wrong_content_is_one_line(change: dict[str, Any]) -> None:
+    """Sealed by somebody else, or by another program."""
+    kept = {**RaceRule(arms=("a3", "a2"), plan=Plan(margin=0.5)).to_dict(), "trains": {"a2": {"epochs": 3}}}
+    assert RaceRule.from_dict(kept, where="race.json").plan.margin == 0.5
+    with pytest.raises(StudyError, match=r"race\.json: damaged"):
+        RaceRule.from_dict(kept | change, where="race.json")

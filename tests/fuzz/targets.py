@@ -18,6 +18,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 from rich.console import Console
 
@@ -25,12 +26,16 @@ import seedstudy as ss
 from seedstudy import api, files
 from seedstudy.data import arrays, finding
 from seedstudy.data import cache as prepared
+from seedstudy.decide.race import RaceRule
 from seedstudy.errors import SeedstudyError
 from seedstudy.read.groups import read_groups
+from seedstudy.read.inspect import inspect
 from seedstudy.read.published import read_published_table
 from seedstudy.read.request import Request
+from seedstudy.read.selector import parse_selector
 from seedstudy.recipes import reader as recipes
 from seedstudy.show.status import status_tables
+from seedstudy.stats.race import Plan
 from seedstudy.store.store import Store
 from seedstudy.study.study import Study, load_study
 from tests.data.test_cache import small_content
@@ -77,13 +82,37 @@ def read_study(content: bytes, folder: Path) -> None:
     load_study(folder / "study.toml")
 
 
-def read_import(suffix: str) -> Target:
+def read_import(suffix: str, *, by: str = "") -> Target:
     def read(content: bytes, folder: Path) -> None:
         path = folder / f"numbers{suffix}"
         path.write_bytes(content)
-        read_groups(str(path), Request())
+        inspect(str(path), Request())  # what `import --dry-run` shows, with or without a result
+        groups = read_groups(str(path), Request(by=(by,) if by else ()))
+        assert all(np.isfinite(group.values).all() for group in groups)
 
     return read
+
+
+def read_pick(content: bytes, folder: Path) -> None:
+    path = folder / "table.csv"
+    path.write_bytes(CURVES)
+    pick = content.decode("utf-8", errors="replace")
+    if parse_selector(f"{path}:{pick}") == (str(path), pick):
+        read_groups(f"{path}:{pick}", Request())
+
+
+CURVES = b"""method,seed,epoch,val_acc,train_loss,state,when,lr
+a,0,1,70.1,1.0,finished,2026-03-01 10:00,0.1
+a,0,2,71.1,0.9,finished,2026-03-01 10:00,0.01
+a,1,1,70.2,1.0,finished,2026-03-01 10:00,0.1
+a,1,2,71.2,,finished,2026-03-01 10:00,0.01
+b,0,1,70.3,1.0,finished,2026-03-01 10:00,0.1
+b,0,2,71.3,0.9,finished,2026-03-01 10:00,0.01
+"""
+CHART = b"""Step,glad-sun-1 - val_acc,glad-sun-1 - val_acc__MIN,glad-sun-1 - val_acc__MAX,odd-sea-2 - val_acc
+1,60.1,60.1,60.1,61.0
+2,70.1,70.1,70.1,71.0
+"""
 
 
 def read_published(content: bytes, folder: Path) -> None:
@@ -183,6 +212,17 @@ def read_rule(content: bytes, folder: Path) -> None:
     sealed(content, store.root / "study.json")
     ss.summary(study="format_1", results=folder)
     store.declare(Study(recipes=("a2",), margin=0.25))
+
+
+def read_race(content: bytes, folder: Path) -> None:
+    store, _ = _copy(folder)
+    sealed(content, store.root / "race.json")
+    asked(store)
+    kept = store.race_rule()
+    assert kept is not None
+    rule = RaceRule.from_dict(kept, where="race.json")
+    assert json.loads(json.dumps(rule.to_dict())) is not None
+    assert all(f"{a} against {b}" for a, b in rule.pairs)
 
 
 def read_imported(content: bytes, folder: Path) -> None:
@@ -285,6 +325,10 @@ def _record(name: str) -> bytes:
             case "jobs":
                 store.record_job("1", "slurm", [[trial_id]])
                 path = store.root / "jobs" / "1.json"
+            case "race":
+                rule = RaceRule(arms=("a2", "a3"), plan=Plan(margin=0.5))
+                store.declare_race({**rule.to_dict(), "trains": {"a2": {"epochs": 3}, "a3": {"epochs": 3}}})
+                path = store.root / "race.json"
             case "rule":
                 store.plan(Study(recipes=("a2",), question="q", margin=0.5, baseline="a2"), [])
                 path = store.root / "study.json"
@@ -346,6 +390,11 @@ TARGETS: dict[str, tuple[Target, Callable[[], bytes]]] = {
     "jsonl": (read_import(".jsonl"), lambda: b'{"seed": 0, "val": 79.1}\n{"seed": 1, "val": 79.2, "x": {"y": 1}}\n'),
     "txt": (read_import(".txt"), lambda: b"79.1\n79.2 # seed 1\n\n7e1\n"),
     "parquet": (read_import(".parquet"), _parquet),
+    "curves": (read_import(".csv", by="method"), lambda: CURVES),
+    "chart": (read_import(".csv"), lambda: CHART),
+    "means": (read_import(".csv"), lambda: "method,top1,n_seeds\na,79.1 ± 0.1,5\nb,79.3±0.2,5\n".encode()),
+    "log": (read_import(".txt"), lambda: b'{"epoch": 0, "test_acc1": 70.1}\n{"epoch": 1, "test_acc1": 71.1}\n'),
+    "pick": (read_pick, lambda: b"method='a',seed=0"),
     "published": (read_published, lambda: b"model,val,v2\nx,80.1,68.0\ny,80.35,\n"),
     "trial.json": (read_record("trial.json"), lambda: _fixture("trial.json")),
     "spec.json": (read_record("spec.json"), lambda: _fixture("spec.json")),
@@ -355,6 +404,7 @@ TARGETS: dict[str, tuple[Target, Callable[[], bytes]]] = {
     "failure": (read_failure, lambda: _record("failure")),
     "jobs": (read_jobs, lambda: _record("jobs")),
     "rule": (read_rule, lambda: _record("rule")),
+    "race": (read_race, lambda: _record("race")),
     "imported": (read_imported, _imported),
     "checkpoint": (read_checkpoint, _checkpoint),
     "meta": (read_meta, lambda: _record("meta")),

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -5,7 +7,7 @@ from scipy import stats
 from seedstudy.stats.power import (
     difference_power,
     equivalence_power,
-    expected_power,
+    pilot_inflation,
     seeds_per_arm,
     smallest,
 )
@@ -50,30 +52,23 @@ def test_seeds_per_arm_are_the_fewest_that_reach_the_power():
     assert seeds_per_arm(1e-9, 1.0, 1.0) is None
 
 
-@pytest.mark.parametrize("margin", [None, 1.0])
-def test_expected_power_averages_over_the_std_that_a_pilot_leaves_open(margin):
-    # By hand: draw the true std given the pilot's, and average the power that is known for each.
-    n, df = 12, 6.0
-    t = welch(0.0, 1.0, n, 1.0 if margin is None else 0.0, 1.0, n)
-    true = np.sqrt(df / stats.chi2.ppf((np.arange(400) + 0.5) / 400, df))
-    powers = [
-        difference_power(t._replace(se=t.se * sd), 0.05)
-        if margin is None
-        else equivalence_power(t._replace(se=t.se * sd), margin, 0.05)
-        for sd in true
-    ]
-    assert expected_power(t, 0.05, pilot_df=df, margin=margin) == pytest.approx(np.mean(powers), abs=0.004)
-    known = difference_power(t, 0.05) if margin is None else equivalence_power(t, margin, 0.05)
-    assert expected_power(t, 0.05, pilot_df=1e6, margin=margin) == pytest.approx(known, abs=0.002)
+@pytest.mark.parametrize("df", [4.0, 8.0, 30.0])
+def test_plans_made_with_the_std_of_a_pilot_have_the_power_on_average(df):
+    # Each pilot plans for a difference of .5 true std with the std that it happened to see.
+    rng = np.random.default_rng(0)
+    factor = pilot_inflation(df, 0.05, 0.8)
+    reached = []
+    for sd in np.sqrt(rng.chisquare(df, 300) / df):
+        n = seeds_per_arm(0.5, factor * sd, factor * sd)
+        reached.append(difference_power(welch(0, 1, n, 0.5, 1, n), 0.05))
+    assert np.mean(reached) == pytest.approx(0.8, abs=3 * np.std(reached) / math.sqrt(300) + 0.01)
 
 
-def test_power_of_several_errors_at_once_is_that_of_each():
-    t = welch(0.0, 1.0, 6, 1.0, 1.0, 6)
-    errors = np.array([0.3, 0.5, 0.9])
-    one_by_one = [difference_power(t._replace(se=se), 0.05) for se in errors]
-    assert difference_power(t._replace(se=errors), 0.05) == pytest.approx(one_by_one)
-    one_by_one = [equivalence_power(t._replace(se=se), 1.5, 0.05) for se in errors]
-    assert equivalence_power(t._replace(se=errors), 1.5, 0.05) == pytest.approx(one_by_one)
+def test_the_better_the_pilot_the_less_is_added():
+    factors = [pilot_inflation(df, 0.05, 0.8) for df in (1.0, 4.0, 20.0, 1e6)]
+    assert factors == sorted(factors, reverse=True)
+    assert factors[-1] == pytest.approx(1.0, abs=1e-4)
+    assert factors[0] < 10.0
 
 
 def test_smallest_finds_the_border():

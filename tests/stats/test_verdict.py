@@ -8,7 +8,7 @@ from seedstudy.decide.more_seeds import MoreSeeds
 from seedstudy.decide.verdict import Rule, decide
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.compare import compare
-from seedstudy.stats.power import expected_power
+from seedstudy.stats.power import difference_power, equivalence_power, pilot_inflation
 from seedstudy.stats.welch import TDistance
 
 
@@ -145,9 +145,9 @@ def test_more_seeds_of_pairs_and_of_one_run():
 
     def power(extra):
         n = 5 + extra
-        t = TDistance(0.5, np.std(differences, ddof=1) / np.sqrt(n), n - 1)
-        equal = expected_power(t._replace(difference=0.0), 0.05, pilot_df=4.0, margin=0.5)
-        return min(expected_power(t, 0.05, pilot_df=4.0), equal)
+        sd = np.std(differences, ddof=1) * pilot_inflation(4.0, 0.05, 0.8)
+        t = TDistance(0.5, sd / np.sqrt(n), n - 1)
+        return min(difference_power(t, 0.05), equivalence_power(t._replace(difference=0.0), 0.5, 0.05))
 
     assert power(paired.missing.number) >= 0.8 > power(paired.missing.number - 1)
     sweep = np.array([1.0, 2.0, 3.0, 4.0])

@@ -28,7 +28,7 @@ class Actor(threading.Thread):
     def __init__(self, name: str, action: Action, back: threading.Semaphore) -> None:
         super().__init__(name=name, daemon=True)
         self.go, self.back, self.action = threading.Semaphore(0), back, action
-        self.is_done = self.is_killed = False
+        self.is_done = self.is_killed = self.is_steady = False
         self.answer: object = None
         self.error: BaseException | None = None
         self.start()
@@ -58,8 +58,24 @@ class Actor(threading.Thread):
 def step() -> None:
     """Stop here, if this is an actor's thread."""
     actor = threading.current_thread()
-    if isinstance(actor, Actor):
+    if isinstance(actor, Actor) and not actor.is_steady:
         actor.pause()
+
+
+def steadily(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that runs without a stop: its moments make no difference."""
+
+    def steady(*arguments: Any, **named: Any) -> Any:
+        actor = threading.current_thread()
+        if not isinstance(actor, Actor):
+            return call(*arguments, **named)
+        actor.is_steady = True
+        try:
+            return call(*arguments, **named)
+        finally:
+            actor.is_steady = False
+
+    return steady
 
 
 def stop_before(
@@ -91,7 +107,7 @@ Choice = tuple[int, bool]
 
 
 def play(
-    actions: Sequence[Action], choices: Sequence[Choice], check: Callable[[], None], *, n_kills: int
+    actions: Sequence[Action], choices: Sequence[Choice], check: Callable[[], None], *, mortal: Sequence[int]
 ) -> tuple[list[Actor], list[list[Choice]]]:
     """Play one order, the first alternatives after the given ones; returns the actors and what could be chosen when."""
     back = threading.Semaphore(0)
@@ -102,8 +118,8 @@ def play(
     open_choices: list[list[Choice]] = []
     while alive := [number for number, actor in enumerate(actors) if not actor.is_done]:
         possible = [(number, False) for number in alive]
-        if sum(actor.is_killed for actor in actors) < n_kills:
-            possible += [(number, True) for number in alive]
+        if not any(actor.is_killed for actor in actors):
+            possible += [(number, True) for number in alive if number in mortal]
         chosen = choices[len(open_choices)] if len(open_choices) < len(choices) else possible[0]
         open_choices.append(possible)
         actor = actors[chosen[0]]
@@ -121,13 +137,16 @@ def play(
 
 
 def every_order(
-    setting: Callable[[], tuple[Sequence[Action], Callable[[], None]]], *, n_kills: int = 0
+    setting: Callable[[], tuple[Sequence[Action], Callable[[], None]]], *, mortal: Sequence[int] = ()
 ) -> Iterator[tuple[list[Choice], list[Actor]]]:
-    """Play every order; ``setting`` makes the start anew and returns the actions and a check after each step."""
+    """Play every order; ``setting`` makes the start anew and returns the actions and a check after each step.
+
+    One of the ``mortal`` actors is killed, or none.
+    """
     choices: list[Choice] = []
     while True:
         actions, check = setting()
-        actors, possible = play(actions, choices, check, n_kills=n_kills)
+        actors, possible = play(actions, choices, check, mortal=mortal)
         choices += [each[0] for each in possible[len(choices) :]]
         yield list(choices), actors
         while choices:

@@ -190,3 +190,10 @@ def test_a_pipe_or_link_in_place_of_a_lease_is_named_and_hangs_nothing(path: Pat
     with pytest.raises(StoreError, match="not a plain file"):
         lease.take(path)
     assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_whatever_was_longer_is_gone(path: Path) -> None:
+    path.write_bytes(b'{"x": 1}' * 1000)
+    with lease.held(path) as held:
+        assert held is not None
+        assert lease.read(path) == held.holder

@@ -27,7 +27,7 @@ from seedstudy.store.store import Store
 from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial, TrialResult
 from tests.conftest import drawn_result
-from tests.store.interleave import Action, every_order, names, step, stop_before
+from tests.store.interleave import Action, every_order, names, steadily, step, stop_before
 
 MakeTrial = Callable[..., Trial]
 STARTED = "2026-01-01T00:00:00+00:00"
@@ -102,12 +102,12 @@ class Watched:
 
 
 @pytest.mark.usefixtures("publishing")
-@pytest.mark.parametrize("n_kills", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mortal", [(), pytest.param((0,), marks=pytest.mark.slow)], ids=["", "killed"])
 @pytest.mark.parametrize(
     "is_equal", [pytest.param(True, marks=pytest.mark.slow), False], ids=["equal predictions", "other predictions"]
 )
 def test_of_two_results_the_first_one_stays(
-    is_equal: bool, n_kills: int, tmp_path: Path, planned: Path, trial: Trial, data: Dataset
+    is_equal: bool, mortal: tuple[int, ...], tmp_path: Path, planned: Path, trial: Trial, data: Dataset
 ) -> None:
     results = [drawn_result(data, 0.7, np.random.default_rng(0 if is_equal else seed)) for seed in range(2)]
     speeds = [_with_speed(result, speed) for result, speed in zip(results, (10.0, 20.0), strict=True)]
@@ -122,7 +122,7 @@ def test_of_two_results_the_first_one_stays(
         return actions, setting.watched  # type: ignore[attr-defined]
 
     n_orders = 0
-    for choices, actors in every_order(setting, n_kills=n_kills):
+    for choices, actors in every_order(setting, mortal=mortal):
         n_orders += 1
         watched: Watched = setting.watched  # type: ignore[attr-defined]
         answers = [actor.answer for actor in actors if not actor.is_killed]
@@ -148,9 +148,9 @@ def _with_speed(result: TrialResult, speed: float) -> TrialResult:
 
 
 @pytest.mark.usefixtures("publishing")
-@pytest.mark.parametrize("n_kills", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mortal", [(), pytest.param((0, 1), marks=pytest.mark.slow)], ids=["", "killed"])
 def test_setting_aside_loses_no_result_that_comes_meanwhile(
-    n_kills: int, tmp_path: Path, planned: Path, trial: Trial, data: Dataset
+    mortal: tuple[int, ...], tmp_path: Path, planned: Path, trial: Trial, data: Dataset
 ) -> None:
     """A worker that lost its lease while it slept publishes while a launcher sets the damaged result aside."""
     Store(planned, "main").publish(trial, drawn_result(data, 0.7, np.random.default_rng(0)), data.eval_sets, STARTED)
@@ -172,7 +172,7 @@ def test_setting_aside_loses_no_result_that_comes_meanwhile(
         return [publish, lambda: upkeep.set_aside(store, trial.trial_id)], lambda: None
 
     n_first = 0
-    for choices, actors in every_order(setting, n_kills=n_kills):
+    for choices, actors in every_order(setting, mortal=mortal):
         store: Store = setting.store  # type: ignore[attr-defined]
         if actors[0].answer == "first":
             n_first += 1
@@ -217,6 +217,7 @@ def locking(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("open", "unlink", "lstat"):
         stop_before(monkeypatch, os, name, when=names("lock"))
     stop_before(monkeypatch, fcntl, "flock")
+    monkeypatch.setattr(lease.Lease, "release", steadily(lease.Lease.release))  # the lock is still held
 
 
 @pytest.fixture
@@ -241,9 +242,16 @@ def _starts(path: Path) -> dict[str, Callable[[], None]]:
 
 
 @pytest.mark.usefixtures("locking")
-@pytest.mark.parametrize("start", ["no file", "released", "its holder died"])
-@pytest.mark.parametrize("does_remove", [False, True], ids=["two workers", "worker and clean"])
-def test_on_one_machine_there_is_never_a_second_holder(start: str, does_remove: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("start", "does_clean"),
+    [
+        *((start, False) for start in ("no file", "released", "its holder died")),
+        ("no file", True),
+        *(pytest.param(start, True, marks=pytest.mark.slow) for start in ("released", "its holder died")),
+    ],
+)
+def test_on_one_machine_there_is_never_a_second_holder(start: str, does_clean: bool, tmp_path: Path) -> None:
+    """A worker that opened the file before `clean` removed it must not train beside one that opened the next file."""
     path, number = tmp_path / "lock", itertools.count()
 
     def setting() -> tuple[Sequence[Action], Callable[[], None]]:
@@ -251,8 +259,11 @@ def test_on_one_machine_there_is_never_a_second_holder(start: str, does_remove: 
         _starts(path)[start]()
         next(number)
         holders = setting.holders = Holders()  # type: ignore[attr-defined]
-        actions = [lambda: holders.train(path), lambda: holders.train(path, does_remove=does_remove)]
-        return actions, lambda: None
+
+        def other() -> bool:
+            return (does_clean and holders.train(path, does_remove=True)) | holders.train(path)
+
+        return [lambda: holders.train(path), other], lambda: None
 
     for choices, actors in every_order(setting):
         assert setting.holders.n_most == 1, choices  # type: ignore[attr-defined]
