@@ -274,18 +274,27 @@ def _groups(arm: Arm, source: Source) -> list[Group]:
         return [group if arm.seeds is None else replace(group, seeds=arm.seeds)]
     if arm.frame is not None:
         return _groups_of_frame(arm, arm.frame, source)
-    published = group_of_mean_and_std(arm.words, source)
+    try:
+        return _named(arm.words, source)
+    except OSError as error:  # a name that is too long, a folder that may not be listed
+        raise StudyError(f'"{arm.words[:40]}": cannot be read ({error.strerror}).') from error
+
+
+def _named(words: str, source: Source) -> list[Group]:
+    if not words.strip():
+        raise StudyError(f'"{words}" names nothing: an argument is a recipe, a file or a folder.')
+    published = group_of_mean_and_std(words, source)
     if published is not None:
         return [published]
-    if (study := _study_folder(arm.words)) is not None:
+    if (study := _study_folder(words)) is not None:
         folder, recipe = study
         return _of_study(folder, recipe, source)
-    if parse_selector(arm.words) is not None:
-        return _groups_of_files(arm.words, source)
-    prefix, _, recipe = arm.words.rpartition(":")
+    if parse_selector(words) is not None:
+        return _groups_of_files(words, source)
+    prefix, _, recipe = words.rpartition(":")
     folder = source.results / (prefix or source.study)
-    if not folder.is_dir():
-        raise _not_recognised(arm.words, source)
+    if not recipe or not folder.is_dir():
+        raise _not_recognised(words, source)
     return _of_study(folder, recipe, source)
 
 
@@ -324,7 +333,7 @@ def _splits(words: str) -> Iterator[tuple[Path, str]]:
     """Yield what may be a path and what may be picked from it: all of the words first."""
     yield Path(words), ""
     path, colon, rest = words.rpartition(":")
-    if colon and path:
+    if colon and path and rest:
         yield Path(path), rest
 
 

@@ -138,3 +138,8 @@ def test_an_unknown_study_or_recipe_is_named_with_what_is_there(make_store: Make
     )
     assert 'Did you mean "main"?' in cli("summary", "mian:a2")[2]
     assert 'no "a4" in study "main".' in cli("summary", "a4")[2]
+    for nothing in ("", " ", "main:", "results/main:"):  # "main:$RECIPE" where the variable is not set
+        code, out, err = cli("summary", nothing)
+        assert (code, out) == (2, ""), nothing
+        assert f'"{nothing}"' in err
+    assert "cannot be read (File name too long)" in cli("summary", "a" * 5000)[2]
