@@ -138,3 +138,18 @@ def test_import_begins_with_what_was_read(cli: Cli) -> None:
     assert out.startswith("wide.csv: 4 runs, metric top1, arms by `columns`, seeds by `seed`\n")
     read = json.loads(cli("import", "wide.csv", *options, "--study", "again", "--json")[1])["read"]
     assert (read["file"], read["n_runs"], read["arms_by"], read["seeds_by"]) == ("wide.csv", 4, ["columns"], "seed")
+
+
+def test_a_dry_run_shows_roles_and_runs_and_writes_nothing(cli: Cli, tmp_path: Path) -> None:
+    Path("long.csv").write_text(
+        "variant,seed,epoch,acc\nA,0,1,50\nA,0,2,70.1\nA,1,1,51\nA,1,2,70.5\nB,0,1,60\nB,0,2,80.1\n"
+    )
+    code, out, err = cli("import", "--dry-run", "long.csv:variant=A")
+    assert code == 0, err
+    shown = [" ".join(line.split()) for line in out.splitlines()]
+    assert "epoch clock by its name 1, 2" in shown
+    assert "A val 2 0: 70.1, 1: 70.5" in shown
+    code, out, err = cli("import", "--dry-run", "long.csv")
+    assert (code, "variant configuration" in " ".join(out.split())) == (2, True)
+    assert 'column "variant" holds A, B' in err
+    assert [path.name for path in tmp_path.iterdir()] == ["long.csv"]

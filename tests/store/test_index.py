@@ -96,14 +96,21 @@ def test_a_finished_run_reads_its_study_once(store: Store, make_trial: MakeTrial
     scan = store.scan()
     after = train(store, Study(recipes=("a2",)), resolved, scan, is_retry=False, say=lines.append)
     assert after is scan
-    assert sorted(opened) == [index.RECORD, index.TABLE]
+    assert sorted(opened) == [index.RECORD, "study.json", index.TABLE]  # and the rule that was declared
     assert lines == []
 
 
-@pytest.mark.parametrize("command", [("summary",), ("compare", "a2", "a2"), ("status",)], ids=lambda words: words[0])
+@pytest.mark.parametrize("command", [("summary",), ("compare", "a3", "a2"), ("status",)], ids=lambda words: words[0])
 def test_a_command_reads_its_study_once(
-    command: tuple[str, ...], store: Store, cli: Callable[..., tuple[int, str, str]], opened: list[str]
+    command: tuple[str, ...],
+    store: Store,
+    make_store: MakeStore,
+    cli: Callable[..., tuple[int, str, str]],
+    opened: list[str],
 ) -> None:
+    make_store(n_seeds=4, a3=0.7)
+    store.scan()
+    opened.clear()
     code, _, err = cli(*command)
     assert code == 0, err
     assert (opened.count(index.RECORD), opened.count(index.TABLE)) == (1, 1)
