@@ -77,7 +77,8 @@ def check_folder(folder: Path) -> None:
     except OSError as error:
         raise _unreadable(folder, error) from error
     if not is_folder:
-        raise StoreError(f"{folder}: a link or a file where a folder is expected: remove it, or copy the folder here.")
+        what = "a link or a file where a folder is expected"
+        raise StoreError(f"{folder}: {what}: copy the folder here; only a study's own folder may be a link.")
 
 
 def _in_the_way(path: Path) -> StoreError:

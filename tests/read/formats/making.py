@@ -50,6 +50,11 @@ def without_places(content: bytes, work: Path) -> bytes:
         text = content.decode()
     except UnicodeDecodeError:
         return content
-    for place, name in ((work, "/home/someone/runs"), (Path.cwd(), "/home/someone"), (Path(sys.prefix), "/opt/python")):
+    places = {
+        work: "/home/someone/runs",
+        Path(__file__).resolve().parent: "/home/someone/study",
+        Path.cwd(): "/home/someone",
+    }
+    for place, name in {**places, Path(sys.prefix): "/opt/python"}.items():
         text = text.replace(str(place), name)
     return text.encode()

@@ -149,6 +149,23 @@ def test_ray(unpack: Unpack) -> None:
     assert any("one that was stopped looks finished" in note for note in group.notes)
 
 
+def test_the_state_of_a_ray_experiment_says_how_a_trial_ended(unpack: Unpack) -> None:
+    """The shape of Ray 2.60's state: trials as JSON texts in JSON, beside pickles that are not opened."""
+    root = unpack("ray")
+    names = [json.loads(path.read_text().splitlines()[0])["trial_id"] for path in root.glob("sweep/*/result.json")]
+    stopped = json.loads(next(root.glob("sweep/*arm=large,seed=2*/result.json")).read_text().splitlines()[0])[
+        "trial_id"
+    ]
+    states = {name: "PAUSED" if name == stopped else "TERMINATED" for name in names}
+    data = [[json.dumps({"trial_id": name, "status": state, "stub": False}), "{}"] for name, state in states.items()]
+    for old in root.glob("sweep/experiment_state*"):
+        old.unlink()
+    write("sweep/experiment_state-2026-01-01_00-00-00.json", json.dumps({"trial_data": data, "runner_data": {}}))
+    group = only("sweep/:arm=large", metric="val_acc")
+    assert (group.seeds, group.n_left_out) == ((0, 1, 3), 1)
+    assert not any("no state of the experiment" in note for note in group.notes)
+
+
 def test_one_trial_of_ray_is_one_run(unpack: Unpack) -> None:
     root = unpack("ray")
     (trial,) = root.glob("sweep/*arm=large,seed=0*")
