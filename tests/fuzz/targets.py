@@ -338,8 +338,11 @@ def _record(name: str) -> bytes:
 
 
 def _imported() -> bytes:
+    from tempfile import TemporaryDirectory
+
     buffer = io.BytesIO()
-    scan = Store(FORMAT_1.parent, FORMAT_1.name).scan()
+    with TemporaryDirectory() as place:
+        scan = _copy(Path(place))[0].scan()
     scan.trials.with_columns(trial_id="elsewhere-" + pl.col("trial_id")).write_parquet(buffer, compression="zstd")
     return buffer.getvalue()
 
