@@ -472,7 +472,9 @@ class Store:
                 raise damaged(path, f"{error!r} is missing or wrong", _TRAIN_AGAIN) from error
             return rows[0]["status"], rows
         if self.has_ended(trial_id):
-            return "failed", [head | {"status": "failed", "reason": str(self.failure(trial_id).get("reason", ""))}]
+            return "failed", [
+                head | {"status": "failed", "reason": printable(str(self.failure(trial_id).get("reason", "")))}
+            ]
         if not self.was_started(trial_id):
             return "planned", []
         if self.is_running(trial_id):
