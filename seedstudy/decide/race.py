@@ -21,7 +21,9 @@ from seedstudy.errors import StudyError
 from seedstudy.recipes.recipe import typed
 from seedstudy.stats import welch
 from seedstudy.stats.race import (
+    CAREFUL,
     EQUIVALENT,
+    FEW,
     FUTILE,
     GREATER,
     SMALLER,
@@ -32,6 +34,7 @@ from seedstudy.stats.race import (
     chance_of_decision,
     judged,
     limits,
+    skewed_error,
 )
 from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.stats.welch import TDistance
@@ -137,6 +140,8 @@ class Pair:
     adjusted_difference: float | None
     """Bias-adjusted estimate at the stop; None before it, and for races of more than two arms or against a target."""
     looks: tuple[Look, ...]
+    warnings: tuple[str, ...]
+    """What the claim at the stop rests on, where that may fail."""
 
     @property
     def last(self) -> Look | None:
@@ -425,7 +430,23 @@ def _pair(course: _Course, names: _Names, rng_seed: int) -> Pair:
         confidence=1.0 - rule.plan.alpha / len(rule.pairs),
         adjusted_difference=adjusted,
         looks=looks,
+        warnings=_doubts(rule, last, outcome),
     )
+
+
+def _doubts(rule: RaceRule, last: Look | None, outcome: int) -> tuple[str, ...]:
+    """Return the caveat of a claim from few seeds: no boundary keeps alpha whatever their shape."""
+    if last is None or outcome not in (GREATER, SMALLER, EQUIVALENT) or last.round > FEW:
+        return ()
+    error, careful = skewed_error(rule.plan)
+    shape = "were they skewed" if rule.target is not None else "were the arms skewed against each other"
+    caveat = (
+        f"{last.round} seeds cannot show a skew: {shape}, such races would make a false claim in up to "
+        f"{100 * error:.2g} of 100 cases, not {100 * rule.plan.alpha:.2g}"
+    )
+    if rule.plan.alpha > CAREFUL:
+        caveat += f"; a race from the start with --alpha {CAREFUL:g} in up to {100 * careful:.2g}, for more seeds"
+    return (caveat,)
 
 
 def _reason(course: _Course, names: _Names, last: Look | None, outcome: int) -> str:

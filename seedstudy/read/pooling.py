@@ -235,7 +235,10 @@ def _differing(rows: pl.DataFrame, columns: Columns, seeds: Seeds) -> list[str]:
             tells = False
         if tells:
             found.append(name)
-    return sorted(found, key=lambda name: (rows[name].n_unique() == rows.height, rows[name].dtype != pl.String))
+    is_name = {name: columns[name].role is Role.IDENTITY for name in found}
+    return sorted(
+        found, key=lambda name: (rows[name].n_unique() == rows.height, is_name[name], rows[name].dtype != pl.String)
+    )
 
 
 _OPAQUE = ("holds ids", "holds paths", AS_DECLARED)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from seedstudy.show.format import UNKNOWN, ci_heading, duration, ends, seeds_of, small_print, table, verdict_line
+from seedstudy.show.format import UNKNOWN, ci_heading, duration, ends, notes, seeds_of, small_print, table, verdict_line
 from seedstudy.stats.result import decimals_for, format_p, p_equals
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def race_tables(race: Race) -> RenderableType:
         *(part for pair in race.pairs if len(race.pairs) == 1 or pair.looks for part in _looks(pair, race)),
         Text(),
         small_print(_rule(race)),
+        *notes((f"{pair.b} against {pair.a}", pair.warnings) for pair in race.pairs),
     )
 
 

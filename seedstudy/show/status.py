@@ -36,7 +36,8 @@ def _parts(status: StudyStatus) -> Iterator[RenderableType]:
 
 
 def _counts(groups: tuple[GroupStatus, ...]) -> RenderableType:
-    states = list(groups[0].counts)
+    # Ten columns do not fit beside names: those without a trial are left out.
+    states = [state for state in groups[0].counts if any(group.counts[state] for group in groups)]
     counts = table(["recipe", "model", "data"], states)
     for group in groups:
         counts.add_row(group.recipe, group.model, group.data, *(str(group.counts[state] or "·") for state in states))

@@ -149,8 +149,10 @@ def t_test_of_rows(effects: Rows) -> Rows:
     return np.where(np.isnan(t), 1.0, 2 * special.stdtr(k - 1, -t))
 
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
-_SEED_NODES, _SEED_WEIGHTS = np.polynomial.legendre.leggauss(16)
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+_FINE = (2.0 * np.arange(2000) + 1.0) / 2000 - 1.0
+"""Even nodes for quantiles, where those of Gauss lie too far apart."""
+_SEED_NODES, _SEED_WEIGHTS = np.polynomial.legendre.leggauss(10)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,15 +190,15 @@ class Between:
         """Return the p-value of no difference between data sets."""
         return np.asarray(special.fdtrc(self.n_data_sets - 1, self.seeds_df, self.observed / self.seeds))
 
-    def _pivots(self) -> tuple[Rows, Rows, Rows]:
+    def _pivots(self, nodes: Rows = _NODES, node_weights: Rows = _WEIGHTS) -> tuple[Rows, Rows, Rows]:
         """Return variance of the mean, tau^2 and weight of each node, shapes (n_rows, nodes, seed nodes)."""
         df = self.n_data_sets - 1
-        share, seed_share = (1 + _NODES) / 2, (1 + _SEED_NODES) / 2
+        share, seed_share = (1 + nodes) / 2, (1 + _SEED_NODES) / 2
         total = self.observed[:, None] * (df / (2 * special.gammaincinv(df / 2, share)))
         half = self.seeds_df[:, None] / 2
         seeds = self.seeds[:, None] * (half / special.gammaincinv(half, seed_share))
         tau2 = np.maximum(total[:, :, None] - seeds[:, None, :], 0.0)
-        weights = np.outer(_WEIGHTS, _SEED_WEIGHTS) / 4
+        weights = np.outer(node_weights, _SEED_WEIGHTS) / 4
         return np.broadcast_to(total[:, :, None] / self.n_data_sets, tau2.shape), tau2, weights
 
     def prediction_p(self, distance: Rows) -> Rows:
@@ -224,9 +226,10 @@ class Between:
 
     def tau_interval(self, level: float) -> tuple[float, float]:
         """Return the limits of tau of the first row; the lower one may be 0."""
-        _, tau2, weights = self._pivots()
+        _, tau2, weights = self._pivots(_FINE, np.full(_FINE.size, 2.0 / _FINE.size))
         order = np.argsort(tau2[0], axis=None)
-        below = np.cumsum(weights.ravel()[order])
+        sorted_weights = weights.ravel()[order]
+        below = np.cumsum(sorted_weights) - sorted_weights / 2
         ends = np.interp([(1 - level) / 2, (1 + level) / 2], below, tau2[0].ravel()[order])
         return float(np.sqrt(ends[0])), float(np.sqrt(ends[1]))
 

@@ -13,7 +13,7 @@ Rows = NDArray[np.float64]
 """Simulated samples, shape (n_replicates, n_seeds)."""
 Draw = Callable[[np.random.Generator, tuple[int, int]], Rows]
 
-SIZES = (3, 5, 10, 30, 100)
+SIZES = (2, 3, 5, 10, 30)
 ALPHA = 0.05
 LEVEL = 0.95
 _AT_ONCE = 2_000
@@ -44,6 +44,21 @@ def lattice(rng: np.random.Generator, size: tuple[int, int]) -> Rows:
     return np.round(rng.standard_normal(size) * math.sqrt(1 - 1 / 12))
 
 
+def lognormal(rng: np.random.Generator, size: tuple[int, int]) -> Rows:
+    """Return a lognormal of sigma .8 with mean 0 and std 1: skewness 3.7."""
+    variance = math.exp(0.64) * (math.exp(0.64) - 1)
+    return (np.exp(0.8 * rng.standard_normal(size)) - math.exp(0.32)) / math.sqrt(variance)
+
+
+def failing(rng: np.random.Generator, size: tuple[int, int]) -> Rows:
+    """Return normal seeds of which one in twenty comes out 6 std too low, scaled to mean 0 and std 1.
+
+    That is how real trainings fail.
+    """
+    drop = 6.0 * (rng.random(size) < 0.05)
+    return (rng.standard_normal(size) - drop + 0.3) / math.sqrt(1 + 36 * 0.05 * 0.95)
+
+
 def mirrored(draw: Draw) -> Draw:
     """Return the same shape, skewed the other way."""
     return lambda rng, size: -draw(rng, size)
@@ -55,7 +70,20 @@ SHAPES: dict[str, Draw] = {
     "t5": _t5,
     "outliers": _outliers,
     "lattice": lattice,
+    "lognormal": lognormal,
+    "failing": failing,
 }
+HARD: dict[str, tuple[Draw, Draw]] = {
+    "opposite lognormals": (mirrored(lognormal), lognormal),
+    "lognormal": (lognormal, lognormal),
+    "opposite skews": (mirrored(skewed), skewed),
+    "skewed": (skewed, skewed),
+    "failing": (failing, failing),
+    "failing A": (failing, normal),
+    "failing B": (normal, failing),
+    "normal": (normal, normal),
+}
+"""Shapes of the seeds of A and of B that the bounds of borderline claims are measured with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,26 +109,27 @@ class Design:
 
 
 def designs(sizes: Sequence[int] = SIZES) -> Iterator[Design]:
-    """Yield every design of the tables: equal arms in all shapes, then unequal sizes and spreads."""
+    """Yield every design of the tables: equal arms in all shapes, then unequal shapes, spreads and sizes."""
+
+    def design(name: str, draws: tuple[Draw, Draw], n_a: int, n_b: int, sd_b: float = 1.0) -> Design:
+        return Design(name=name, draw_a=draws[0], draw_b=draws[1], n_a=n_a, n_b=n_b, sd_b=sd_b)
+
+    two = (normal, normal)
     for name, draw in SHAPES.items():
-        for n in sizes:
-            yield Design(name=name, draw_a=draw, draw_b=draw, n_a=n, n_b=n)
+        yield from (design(name, (draw, draw), n, n) for n in sizes)
+    for name in ("opposite skews", "opposite lognormals", "failing B"):
+        yield from (design(name, HARD[name], n, n) for n in sizes)
+    yield from (design("std 1 : 3", two, n, n, 3.0) for n in sizes)
+    yield from (design("opposite skews, std 1 : 3", HARD["opposite skews"], n, n, 3.0) for n in sizes)
+    yield from (design("failing, std 1 : 3", HARD["failing"], n, n, 3.0) for n in sizes)
+    yield from (design("3x seeds", two, 3 * n, n) for n in sizes)
+    yield from (design("3x seeds, small arm 3x std", two, 3 * n, n, 3.0) for n in sizes)
+    yield from (design("3x seeds, large arm 3x std", two, n, 3 * n, 3.0) for n in sizes)
+    yield from (design("skewed, 3x seeds", HARD["skewed"], 3 * n, n) for n in sizes)
+    yield from (design("skewed, 3x seeds, small arm 3x std", HARD["skewed"], 3 * n, n, 3.0) for n in sizes)
     for n in sizes:
-        yield Design(name="opposite skews", draw_a=mirrored(skewed), draw_b=skewed, n_a=n, n_b=n)
-    for n in sizes:
-        yield Design(name="std 1 : 3", draw_a=normal, draw_b=normal, n_a=n, n_b=n, sd_b=3.0)
-    for n in sizes:
-        yield Design(name="3x seeds", draw_a=normal, draw_b=normal, n_a=3 * n, n_b=n)
-    for n in sizes:
-        yield Design(name="3x seeds, small arm 3x std", draw_a=normal, draw_b=normal, n_a=3 * n, n_b=n, sd_b=3.0)
-    for n in sizes:
-        yield Design(name="3x seeds, large arm 3x std", draw_a=normal, draw_b=normal, n_a=n, n_b=3 * n, sd_b=3.0)
-    for n in sizes:
-        yield Design(name="skewed, 3x seeds", draw_a=skewed, draw_b=skewed, n_a=3 * n, n_b=n)
-    for n in sizes:
-        yield Design(
-            name="skewed, 3x seeds, small arm 3x std", draw_a=skewed, draw_b=skewed, n_a=3 * n, n_b=n, sd_b=3.0
-        )
+        n_a = math.ceil(4 * n / 3)
+        yield design("opposite skews, 4 : 3 seeds, small arm 3x std", HARD["opposite skews"], n_a, n, 3.0)
 
 
 def blocks(replicates: int) -> Iterator[tuple[int, bool]]:

@@ -17,13 +17,13 @@ import numpy as np
 
 import seedstudy as ss
 from seedstudy.decide.race import Race
-from seedstudy.stats.race import EQUIVALENT, GREATER, METHODS, SMALLER, Plan, Stops, race_rows
+from seedstudy.stats.race import CAREFUL, EQUIVALENT, GREATER, METHODS, SMALLER, Plan, Stops, race_rows
 from studies.calibration import designs
 from studies.calibration.designs import Draw, Rows
 from studies.calibration.rows import NO_ACCURACY, check
 
 ALPHA, MARGIN = 0.05, 1.0
-BUDGETS, STEPS = (10, 30, 100), (1, 3, 5)
+BUDGETS, STEPS = (10, 30, 100), (1, 5)
 DIFFERENCES = (0.0, 0.5, 1.0, 2.0)
 FIRST = 3
 _CHECKED = 2
@@ -32,11 +32,20 @@ _ERRORS = 3
 """Monte-Carlo standard errors that a rate may exceed its promise by before it is printed bold."""
 
 
-SHAPES: dict[str, tuple[Draw, float]] = {
-    **{name: (designs.SHAPES[name], 1.0) for name in ("normal", "t5", "outliers", "lattice")},
-    "std 1 : 3": (designs.normal, 3.0),
+SHAPES: dict[str, tuple[Draw, Draw, float]] = {
+    **{name: (draw, draw, 1.0) for name, draw in designs.SHAPES.items()},
+    "std 1 : 3": (*designs.HARD["normal"], 3.0),
+    "skewed, std 1 : 3": (*designs.HARD["skewed"], 3.0),
+    "opposite skews": (*designs.HARD["opposite skews"], 1.0),
+    "opposite skews, std 1 : 3": (*designs.HARD["opposite skews"], 3.0),
+    "opposite lognormals": (*designs.HARD["opposite lognormals"], 1.0),
+    "opposite lognormals, std 1 : 3": (*designs.HARD["opposite lognormals"], 3.0),
+    "failing, std 1 : 3": (*designs.HARD["failing"], 3.0),
+    "failing B": (*designs.HARD["failing B"], 1.0),
 }
-"""Name -> how seeds are drawn, and the std of arm B in units of that of arm A."""
+"""Name -> how seeds of A and of B are drawn, and the std of arm B in units of that of arm A."""
+CAREFUL_SHAPES = tuple(name for name in SHAPES if name.startswith("opposite"))
+CAREFUL_BUDGETS = (10, 30)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +61,7 @@ class Outcome:
     coverage: float
     """Smallest share, over the differences, of repeated intervals at the stop that hold the true difference."""
     power: tuple[float, ...]
-    """Share that calls the difference, for each of `DIFFERENCES` but the first."""
+    """Share that calls the difference, for each of `DIFFERENCES` but the first; normal seeds."""
     mean_n: tuple[float, ...]
     """Mean seeds per arm, for each of `DIFFERENCES`."""
     bias: float
@@ -71,10 +80,10 @@ class _Stop:
     equivalent: float
 
 
-def run(a: Rows, b: Rows, plan: Plan, difference: float) -> _Stop:
+def run(a: Rows, b: Rows, plan: Plan, difference: float, *, is_checked: bool = True) -> _Stop:
     """Race on simulated seeds, the true difference being this; some races are compared with `seedstudy.race`."""
     stops = race_rows(a, b + difference, plan)
-    for row in range(_CHECKED):
+    for row in range(_CHECKED if is_checked else 0):
         _check_race(stops, row, a[row], b[row] + difference, plan)
     is_called = np.isin(stops.outcome, (GREATER, SMALLER))
     is_covered = (stops.low <= difference) & (difference <= stops.high)
@@ -100,22 +109,25 @@ def measure(
     replicates: int, rng_seed: int, progress: Callable[[str], None], budgets: Sequence[int] = BUDGETS
 ) -> Iterator[Outcome]:
     """Yield every row of the tables; each kind of seeds and budget has a random stream of its own."""
-    for place, (shape, (draw, sd_b)) in enumerate(SHAPES.items()):
-        for most in budgets:
+    for place, (shape, (draw_a, draw_b, sd_b)) in enumerate(SHAPES.items()):
+        for most in budgets if shape == "normal" else budgets[:2]:  # up to the number of seeds with a caveat
             progress(f"{shape}, up to {most} seeds")
             rng = np.random.default_rng((rng_seed, place, most))
             size = (replicates, most)
-            a, b = draw(rng, size), sd_b * draw(rng, size)
+            a, b = draw_a(rng, size), sd_b * draw_b(rng, size)
             for method in METHODS:
-                for every in STEPS:
+                for every in STEPS if most < 100 else STEPS[1:]:  # a hundred looks cost most of the time
                     plan = Plan(alpha=ALPHA, method=method, first=FIRST, every=every, most=most)
                     yield _outcome(shape, a, b, plan)
 
 
 def _outcome(shape: str, a: Rows, b: Rows, plan: Plan) -> Outcome:
     with_margin = replace(plan, margin=MARGIN)
-    stops = [run(a, b, plan, difference) for difference in DIFFERENCES]
-    at_margin, equal = run(a, b, with_margin, MARGIN), run(a, b, with_margin, 0.0)
+    differences = DIFFERENCES if shape == "normal" else DIFFERENCES[:1]
+    # The formulas know no shape, and these are the same seeds and plan: comparing one run with the product is enough.
+    is_checked = shape == "normal"
+    stops = [run(a, b, plan, truth, is_checked=is_checked and truth == 0.0) for truth in differences]
+    at_margin, equal = (run(a, b, with_margin, truth, is_checked=False) for truth in (MARGIN, 0.0))
     return Outcome(
         shape=shape,
         plan=plan,
@@ -124,10 +136,29 @@ def _outcome(shape: str, a: Rows, b: Rows, plan: Plan) -> Outcome:
         coverage=min(stop.covered for stop in (*stops, at_margin, equal)),
         power=tuple(stop.difference_called for stop in stops[1:]),
         mean_n=tuple(stop.mean_n for stop in stops),
-        bias=stops[2].bias,
+        bias=stops[2].bias if shape == "normal" else math.nan,
         equivalent=equal.equivalent,
         mean_n_equivalent=equal.mean_n,
     )
+
+
+Careful = tuple[str, int, float, float, float, tuple[_Stop, ...]]
+_CAREFUL_HEAD = ("power, seeds at 1", "power, seeds at 2")
+
+
+def careful(replicates: int, rng: np.random.Generator) -> Iterator[Careful]:
+    """Yield method, budget, alpha; errors on opposite skews and the worst shape; normal seeds 0, 1 and 2 std apart."""
+    for most in CAREFUL_BUDGETS:
+        size = (replicates, most)
+        shapes = [SHAPES[name] for name in CAREFUL_SHAPES]
+        skewed = [(draw_a(rng, size), sd_b * draw_b(rng, size)) for draw_a, draw_b, sd_b in shapes]
+        a, b = rng.standard_normal(size), rng.standard_normal(size)
+        for method in METHODS:
+            for alpha in (ALPHA, CAREFUL):
+                plan = Plan(alpha=alpha, method=method, first=FIRST, most=most)
+                errors = [run(x, y, plan, 0.0, is_checked=False).difference_called for x, y in skewed]
+                none, *some = (run(a, b, plan, difference, is_checked=False) for difference in (0.0, 1.0, 2.0))
+                yield method, most, alpha, errors[0], max(errors), (none, *some)
 
 
 def two_std(replicates: int, rng: np.random.Generator) -> Iterator[tuple[str, float, float, float]]:
@@ -186,14 +217,16 @@ def tables(replicates: int, rng_seed: int, progress: Callable[[str], None]) -> d
     """Return each table of the page by its name."""
     outcomes = list(measure(replicates, rng_seed, progress))
     rng = np.random.default_rng((rng_seed, len(SHAPES)))
-    progress("a difference of 2 std, several arms")
-    return rendered(outcomes, list(two_std(replicates, rng)), list(several_arms(replicates, rng)), replicates)
+    progress("a difference of 2 std, several arms, a smaller alpha")
+    of_two, of_arms = list(two_std(replicates, rng)), list(several_arms(replicates, rng))
+    return rendered(outcomes, of_two, of_arms, list(careful(replicates, rng)), replicates)
 
 
 def rendered(
     outcomes: Sequence[Outcome],
     of_two_std: Sequence[tuple[str, float, float, float]],
     of_arms: Sequence[tuple[int, str, float]],
+    of_careful: Sequence[Careful],
     replicates: int,
 ) -> dict[str, str]:
     """Return the tables of the page from what was measured."""
@@ -234,6 +267,19 @@ def rendered(
         ),
         "power": _table(power_head, normal),
         "two": _table(["design", "power", "mean seeds per arm", "wrong difference"], two),
+        "careful": _table(
+            ["spending", "n max", "alpha", "opposite skews", "worst shape", "normal", *_CAREFUL_HEAD],
+            [
+                [
+                    method,
+                    str(most),
+                    f"{alpha:g}",
+                    *(_at_most(rate, ALPHA, replicates) for rate in (exponential, largest, none.difference_called)),
+                    *(f"{_rate(stop.difference_called)}, {stop.mean_n:.1f}" for stop in some),
+                ]
+                for method, most, alpha, exponential, largest, (none, *some) in of_careful
+            ],
+        ),
         "arms": _table(["equal arms", "spending", "any wrong difference"], arms),
     }
 

@@ -9,6 +9,7 @@ from studies.calibration.designs import (
     LEVEL,
 )
 from studies.calibration.run import Calibration
+from studies.calibration.two_arms import PERMUTED
 
 
 def _cell(value: float, *, too_high: float | None = None, too_low: float | None = None) -> str:
@@ -29,6 +30,8 @@ def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def tables(result: Calibration) -> dict[str, str]:
     """Return the measured figures as Markdown tables by name."""
     limit = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / result.replicates)
+    limit_of_permuted = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / min(PERMUTED, result.replicates))
+    lowest = LEVEL - 3 * math.sqrt(LEVEL * (1 - LEVEL) / result.replicates)
     sizes = [
         (
             row.design.name,
@@ -38,12 +41,10 @@ def tables(result: Calibration) -> dict[str, str]:
                 for value in (
                     row.welch,
                     row.verdict,
-                    row.equivalent,
-                    row.permutation,
-                    row.mann_whitney,
-                    row.brunner_munzel,
                 )
             ),
+            _cell(row.permutation, too_high=limit_of_permuted),
+            *(_cell(value, too_high=limit) for value in (row.mann_whitney, row.brunner_munzel)),
             _cell(row.no_spread),
         )
         for row in result.sizes
@@ -54,10 +55,10 @@ def tables(result: Calibration) -> dict[str, str]:
             f"{row.design.n_a} / {row.design.n_b}",
             f"{row.shift:g}",
             *(
-                _cell(value, too_low=LEVEL - 0.02)
-                for value in (row.difference, row.hedges_g, row.prob_b_greater, row.ratio)
+                _cell(value, too_low=lowest)
+                for value in (row.difference, row.hedges_g, row.prob_b_greater, row.prob_by_ranks, row.ratio)
             ),
-            _cell(row.hodges_lehmann, too_low=row.hodges_lehmann_level - 0.02),
+            _cell(row.hodges_lehmann, too_low=row.hodges_lehmann_level - (LEVEL - lowest)),
             _cell(row.hodges_lehmann_level),
         )
         for row in result.coverages
@@ -66,10 +67,10 @@ def tables(result: Calibration) -> dict[str, str]:
         (
             arm.shape,
             str(arm.n),
-            *(_cell(value, too_low=LEVEL - 0.02) for value in (arm.mean, arm.std, arm.std_robust)),
-            _cell(arm.median, too_low=arm.median_level - 0.02),
+            *(_cell(value, too_low=lowest) for value in (arm.mean, arm.std, arm.std_robust)),
+            _cell(arm.median, too_low=arm.median_level - (LEVEL - lowest)),
             _cell(arm.median_level),
-            _cell(arm.new_seed, too_low=LEVEL - 0.02),
+            _cell(arm.new_seed, too_low=lowest),
             _cell(arm.warned),
         )
         for arm in result.one_arm
@@ -122,12 +123,26 @@ def tables(result: Calibration) -> dict[str, str]:
         (
             row.kind,
             str(row.n),
+            f"{row.ratio:g}",
             f"{row.difference:.4f}",
             f"{row.difference_used:.4f}",
+            row.difference_from,
             f"{row.equivalence:.4f}",
             f"{row.equivalence_used:.4f}",
         )
         for row in result.borderline
+    ]
+    across: list[tuple[str, ...]] = [
+        (
+            str(row.k),
+            str(row.n),
+            f"{row.tau:g}",
+            f"1 : {row.spreads:g}",
+            _cell(row.size, too_high=limit),
+            _cell(row.tau_shown, too_high=limit if row.tau == 0.0 else None),
+            _cell(row.new_data_set, too_low=lowest),
+        )
+        for row in result.across
     ]
     return {
         "sizes": _table(
@@ -136,7 +151,6 @@ def tables(result: Calibration) -> dict[str, str]:
                 "n_A / n_B",
                 "Welch",
                 "better or worse",
-                "equivalent",
                 "permutation",
                 "Mann-Whitney",
                 "Brunner-Munzel",
@@ -152,6 +166,7 @@ def tables(result: Calibration) -> dict[str, str]:
                 "difference",
                 "Hedges g",
                 "P(B > A)",
+                "by ranks",
                 "std ratio",
                 "Hodges-Lehmann",
                 "its level",
@@ -195,7 +210,29 @@ def tables(result: Calibration) -> dict[str, str]:
         ),
         "caveats": _table(("n", "difference / std", "detected", "of these borderline"), caveats),
         "borderline": _table(
-            ("arms", "seeds (smaller arm)", "difference: p at 5 %", "used", "equivalence: p at 5 %", "used"), borderline
+            (
+                "arms",
+                "seeds (smaller arm)",
+                "sizes",
+                "difference: p at 5 %",
+                "used",
+                "worst shape",
+                "equivalence: p at 5 %",
+                "used",
+            ),
+            borderline,
+        ),
+        "across": _table(
+            (
+                "data sets",
+                "seeds",
+                "tau / std",
+                "std",
+                "wrong difference",
+                "tau > 0 shown",
+                "new data set",
+            ),
+            across,
         ),
     }
 

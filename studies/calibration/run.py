@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from studies.calibration import two_arms
+from studies.calibration import data_sets, two_arms
+from studies.calibration.data_sets import Across, across_of
 from studies.calibration.designs import SHAPES, SIZES, Design, designs
 from studies.calibration.one_recipe import OneArm, one_arm
 from studies.calibration.several import FamilyError, family_error
@@ -44,9 +45,10 @@ class Calibration:
     claims: tuple[Claims, ...]
     caveats: tuple[Caveats, ...]
     borderline: tuple[Borderline, ...]
+    across: tuple[Across, ...]
 
 
-PARTS = ("sizes", "coverages", "one arm", "families", "powers", "claims", "caveats", "borderline")
+PARTS = ("sizes", "coverages", "one arm", "families", "powers", "claims", "caveats", "borderline", "across")
 """Names of the tables."""
 
 
@@ -110,10 +112,17 @@ def calibrate(
         for shift in (1.0, 2.0, 3.0, 5.0)
     )
     measures["borderline"] = lambda: (
-        borderline(kind, n, replicates=replicates, rng=stream("borderline", kind, n))
-        for kind in ("equal", "paired", "unequal")
+        borderline(kind, n, ratio, replicates=replicates, rng=stream("borderline", kind, n, ratio))
         for n in two_arms.SEEDS
         if n in sizes or sizes == SIZES
+        for kind, ratio in two_arms.kinds_of_borderline(n)
+    )
+    measures["across"] = lambda: (
+        across_of(k, n, tau, spreads, replicates=replicates, rng=stream("across", k, n, tau, spreads))
+        for k in data_sets.NUMBERS
+        for n in data_sets.SEEDS
+        for tau in data_sets.TAUS
+        for spreads in data_sets.SPREADS
     )
     measured = {name: tuple(measure()) if name in parts else () for name, measure in measures.items()}
     return Calibration(
@@ -127,6 +136,7 @@ def calibrate(
         claims=measured["claims"],
         caveats=measured["caveats"],
         borderline=measured["borderline"],
+        across=measured["across"],
     )
 
 

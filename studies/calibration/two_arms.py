@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from typing import Literal
 
 import numpy as np
 from scipy import special
 
 import seedstudy as ss
-from seedstudy.stats import doubt, effect, rank, variance
-from studies.calibration.designs import ALPHA, LEVEL, Design, Rows, blocks, lattice, mirrored, normal, skewed
+from seedstudy.stats import doubt, effect, rank, variance, welch
+from studies.calibration.designs import ALPHA, HARD, LEVEL, Design, Draw, Rows, blocks, lattice, normal
 from studies.calibration.rows import CHECKED, Comparisons, check
+
+PERMUTED = 4_000
+"""Replicates that are relabelled as well: 999 labellings of each cost more than all the rest."""
 
 # --- wrong verdicts ------------------------------------------------------------------------------------
 
@@ -26,43 +31,38 @@ class Sizes:
     verdict: float
     """Share of "better" and "worse" under the rule of `seedstudy.decide.verdict` without a margin."""
     permutation: float
+    """Of the first `PERMUTED` replicates."""
     mann_whitney: float
     brunner_munzel: float
-    equivalent: float
-    """Share of "equivalent" when the true difference equals the margin of one std of arm A."""
     no_spread: float
     """Share of replicates in which no arm showed any spread, so that the permutation p decided."""
 
 
 def sizes_of(design: Design, *, replicates: int, rng: np.random.Generator) -> Sizes:
-    """Measure how often procedures err when the means are equal (and, for equivalence, a margin apart)."""
-    counts = np.zeros(7)
+    """Measure how often procedures err when the means are equal."""
+    counts, permuted = np.zeros(5), list[Rows]()
     many = min(design.n_a, design.n_b) >= 30
     for size, is_first in blocks(replicates):
         null = Comparisons(*design.arms(rng, size))
-        permuted = null.permutation_p(rng)
-        apart = Comparisons(*design.arms(rng, size, shift=1.0), margin=1.0)
+        if sum(map(len, permuted)) < PERMUTED:
+            permuted.append(null.permutation_p(rng) <= ALPHA)
         counts += [
             np.sum((null.p_value < ALPHA) & ~null.no_spread),
             np.sum(null.verdict != "inconclusive"),
-            np.sum(permuted <= ALPHA),
             np.sum(null.mann_whitney_p < ALPHA) if many else math.nan,
             np.sum(null.brunner_munzel_p < ALPHA) if many else math.nan,
-            np.sum(apart.verdict == "equivalent"),
             np.sum(null.no_spread),
         ]
         if is_first:
             null.check()
-            apart.check()
-    welch, verdict, permutation, mann_whitney, brunner_munzel, equivalent, no_spread = map(float, counts / replicates)
+    welch, verdict, mann_whitney, brunner_munzel, no_spread = map(float, counts / replicates)
     return Sizes(
         design=design,
         welch=welch,
         verdict=verdict,
-        permutation=permutation,
+        permutation=float(np.mean(np.concatenate(permuted))),
         mann_whitney=mann_whitney,
         brunner_munzel=brunner_munzel,
-        equivalent=equivalent,
         no_spread=no_spread,
     )
 
@@ -80,6 +80,7 @@ class Coverages:
     hedges_g: float
     """The printed interval; the truth is the difference in units of the pooled true std."""
     prob_b_greater: float
+    prob_by_ranks: float
     hodges_lehmann: float
     hodges_lehmann_level: float
     """Level that the interval states for these sizes."""
@@ -89,12 +90,12 @@ class Coverages:
 def coverages_of(design: Design, shift: float, *, replicates: int, rng: np.random.Generator) -> Coverages:
     """Measure how often the intervals of a comparison hold the true value."""
     n_a, n_b = design.n_a, design.n_b
-    truth_p = _true_prob(design, shift, rng)
+    truth_p = _true_prob(design.draw_a, design.draw_b, design.sd_b, shift)
     truth_g = shift / math.sqrt(((n_a - 1) + (n_b - 1) * design.sd_b**2) / (n_a + n_b - 2))
     # Hodges-Lehmann asks for arms that differ by a shift only.
     is_shift = design.sd_b == 1.0 and design.draw_a is design.draw_b is not lattice
     with_ratio = min(n_a, n_b) >= variance.FEWEST_SEEDS
-    holds, intervals = np.zeros(5), np.zeros(5)
+    holds, intervals = np.zeros(6), np.zeros(6)
     for size, is_first in blocks(replicates):
         rows = Comparisons(*design.arms(rng, size, shift))
         by_rank = rows.hodges_lehmann_covers(shift)
@@ -102,6 +103,7 @@ def coverages_of(design: Design, shift: float, *, replicates: int, rng: np.rando
             _counts(rows.interval, shift),
             _counts(rows.hedges_g, truth_g),
             _counts(rows.prob_b_greater, truth_p),
+            _counts(rows.prob_by_ranks, truth_p),
             (float(np.sum(by_rank)), size),
             _counts(rows.sd_ratio, design.sd_b) if with_ratio else (math.nan, 1),
         ]
@@ -114,13 +116,14 @@ def coverages_of(design: Design, shift: float, *, replicates: int, rng: np.rando
                 pairs = zip(rows.a[:CHECKED], rows.b, strict=False)
                 printed = [rank.hodges_lehmann(a, b, level=LEVEL) for a, b in pairs]
                 check("hodges_lehmann", by_rank, [x.low <= shift <= x.high for x in printed])
-    difference, hedges_g, prob_b_greater, hodges_lehmann, ratio = map(float, holds / intervals)
+    difference, hedges_g, prob_b_greater, prob_by_ranks, hodges_lehmann, ratio = map(float, holds / intervals)
     return Coverages(
         design=design,
         shift=shift,
         difference=difference,
         hedges_g=hedges_g,
         prob_b_greater=prob_b_greater,
+        prob_by_ranks=prob_by_ranks,
         hodges_lehmann=hodges_lehmann if is_shift else math.nan,
         hodges_lehmann_level=min(rank.cut(n_a, n_b, LEVEL)[1], LEVEL),
         ratio=ratio,
@@ -132,10 +135,11 @@ def _counts(limits: tuple[Rows, Rows], truth: float) -> tuple[float, float]:
     return float(np.sum((limits[0] <= truth) & (truth <= limits[1]))), float(np.sum(~np.isnan(limits[0])))
 
 
-def _true_prob(design: Design, shift: float, rng: np.random.Generator) -> float:
+@cache
+def _true_prob(draw_a: Draw, draw_b: Draw, sd_b: float, shift: float) -> float:
     """Return P(B > A) + P(B = A)/2 from a large sample of each arm (error below .0005)."""
-    large = Design(name="", draw_a=design.draw_a, draw_b=design.draw_b, n_a=1, n_b=1, sd_b=design.sd_b)
-    a, b = large.arms(rng, 1_000_000, shift)
+    large = Design(name="", draw_a=draw_a, draw_b=draw_b, n_a=1, n_b=1, sd_b=sd_b)
+    a, b = large.arms(np.random.default_rng(17), 1_000_000, shift)
     return float(np.mean(effect.placements(a[:, 0], np.sort(b[:, 0]))[1]))
 
 
@@ -164,13 +168,14 @@ class Power:
 def power_of(n: int, shift: float, *, replicates: int, rng: np.random.Generator, margin: float = 0.5) -> Power:
     """Measure detection, equivalence and the probability of a wrong order for normal seeds."""
     design = Design(name="normal", draw_a=normal, draw_b=normal, n_a=n, n_b=n)
-    counts = np.zeros(7)
+    counts, permuted = np.zeros(6), list[Rows]()
     for size, is_first in blocks(replicates):
         rows = Comparisons(*design.arms(rng, size, shift), margin=margin)
+        if sum(map(len, permuted)) < PERMUTED:
+            permuted.append(rows.permutation_p(rng) <= ALPHA)
         is_detected = rows.p_value < ALPHA
         counts += [
             np.sum(is_detected),
-            np.sum(rows.permutation_p(rng) <= ALPHA),
             np.sum(rows.mann_whitney_p < ALPHA) if n >= 30 else math.nan,
             np.sum(rows.verdict == "equivalent"),
             np.sum(rows.verdict == "inconclusive"),
@@ -179,13 +184,13 @@ def power_of(n: int, shift: float, *, replicates: int, rng: np.random.Generator,
         ]
         if is_first:
             rows.check()
-    detected, permutation, mann_whitney, equivalent, inconclusive, wrong, error = map(float, counts / replicates)
+    detected, mann_whitney, equivalent, inconclusive, wrong, error = map(float, counts / replicates)
     return Power(
         n=n,
         shift=shift,
         planned=ss.power(1.0, difference=shift, n=n, alpha=ALPHA).power if shift else math.nan,
         detected=detected,
-        permutation=permutation,
+        permutation=float(np.mean(np.concatenate(permuted))),
         mann_whitney=mann_whitney,
         equivalent=equivalent,
         inconclusive=inconclusive,
@@ -197,8 +202,10 @@ def power_of(n: int, shift: float, *, replicates: int, rng: np.random.Generator,
 
 # --- borderline claims ---------------------------------------------------------------------------------
 
-SEEDS = (2, 3, 4, 5, 7, 10, 30, 100)
-_RATIOS, _MOST = (2, 3, 10), 300
+SEEDS = (2, 3, 5, 10, 30, 100)
+RATIOS, _MOST = (1.0, 1.5, 3.0, 10.0), 310
+_MARGINS = (1.0, 3.0)
+"""In std of arm A."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,19 +217,23 @@ class Claims:
     """Share of "better" and "worse" when the means are equal."""
     difference_unwarned: float
     equivalence: float
-    """Share of "equivalent" when the true difference equals the margin of one std of arm A; the worse side."""
+    """Share of "equivalent" when the true difference is the margin, one or three std of arm A; the worst side."""
     equivalence_unwarned: float
 
 
 def claims(design: Design, *, replicates: int, rng: np.random.Generator) -> Claims:
     """Measure how often claims are wrong, and how often without a caveat."""
-    wrong, unwarned = np.zeros(3), np.zeros(3)
+    sides = [(margin, sign * margin) for margin in _MARGINS for sign in (1.0, -1.0)]
+    wrong, unwarned = np.zeros(1 + len(sides)), np.zeros(1 + len(sides))
     for size, is_first in blocks(replicates):
-        for i, rows in enumerate(_wrong_claims(design, size, rng)):
-            is_wrong = rows.verdict == "equivalent" if i else np.isin(rows.verdict, ("better", "worse"))
+        a, b = design.arms(rng, size)
+        at_margins = [Comparisons(a, b + shift, margin=margin) for margin, shift in sides]
+        for i, rows in enumerate((Comparisons(a, b), *at_margins)):
+            is_wrong = rows.is_equivalent if i else rows.is_different
             wrong[i] += np.sum(is_wrong)
             unwarned[i] += np.sum(is_wrong & ~rows.is_borderline)
             if is_first:
+                assert rows.verdict.size == size  # so that it is checked as well
                 rows.check()
     return Claims(
         design=design,
@@ -231,15 +242,6 @@ def claims(design: Design, *, replicates: int, rng: np.random.Generator) -> Clai
         equivalence=float(wrong[1:].max() / replicates),
         equivalence_unwarned=float(unwarned[1:].max() / replicates),
     )
-
-
-def _wrong_claims(
-    design: Design, size: int, rng: np.random.Generator, *, paired: bool = False
-) -> tuple[Comparisons, Comparisons, Comparisons]:
-    """Return comparisons of equal means, and at either margin of one std, on the same seeds."""
-    a, b = design.arms(rng, size)
-    at_margins = [Comparisons(a, b + shift, margin=1.0, paired=paired) for shift in (1.0, -1.0)]
-    return Comparisons(a, b, paired=paired), at_margins[0], at_margins[1]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -269,57 +271,66 @@ def caveats(n: int, shift: float, *, replicates: int, rng: np.random.Generator) 
 class Borderline:
     """Quantiles at alpha of the p-values of wrong claims, the smallest over the designs of one kind."""
 
-    kind: str
+    kind: Literal["arms", "paired"]
     n: int
     """Seeds in the smaller arm."""
+    ratio: float
+    """Of the seeds of the larger arm to those of the smaller one."""
     difference: float
-    equivalence: float
     difference_used: float
     """Bound that the product uses."""
+    difference_from: str
+    """Shape that gave it."""
+    equivalence: float
     equivalence_used: float
 
 
-def borderline(kind: str, n: int, *, replicates: int, rng: np.random.Generator) -> Borderline:
-    """Measure, for "equal" or "unequal" sizes or for "paired" arms, the p below which 5 % of wrong claims fall."""
-    quantiles = [_quantiles(d, kind == "paired", replicates=replicates, rng=rng) for d in _designs(kind, n)]
-    n_large = n if kind != "unequal" else 2 * n
+def borderline(
+    kind: Literal["arms", "paired"], n: int, ratio: float, *, replicates: int, rng: np.random.Generator
+) -> Borderline:
+    """Measure for unpaired or paired arms the p below which 5 % of wrong claims fall, in the worst of many shapes."""
+    found = [(*_quantiles(d, kind == "paired", replicates=replicates, rng=rng), d.name) for d in _designs(n, ratio)]
+    difference, _, shape = min(found)
     used = [
-        doubt.safe_p(n, n_large, alpha=ALPHA, claim=claim, paired=kind == "paired")
+        doubt.safe_p(n, round(ratio * n), alpha=ALPHA, claim=claim, paired=kind == "paired")
         for claim in ("difference", "equivalence")
     ]
     return Borderline(
         kind=kind,
         n=n,
-        difference=min(pair[0] for pair in quantiles),
-        equivalence=min(pair[1] for pair in quantiles),
+        ratio=ratio,
+        difference=difference,
         difference_used=used[0],
+        difference_from=shape,
+        equivalence=min(quantiles[1] for quantiles in found),
         equivalence_used=used[1],
     )
 
 
-def _designs(kind: str, n: int) -> Iterator[Design]:
-    if kind != "unequal":
-        yield Design(name="", draw_a=mirrored(skewed), draw_b=skewed, n_a=n, n_b=n)
-        return
-    for ratio in _RATIOS:
-        if ratio * n > _MOST:
-            continue
-        for draw_a, draw_b, sd_b in (
-            (skewed, skewed, 1.0),
-            (skewed, skewed, 3.0),
-            (normal, normal, 3.0),
-            (mirrored(skewed), skewed, 1.0),
-        ):
-            yield Design(name="", draw_a=draw_a, draw_b=draw_b, n_a=ratio * n, n_b=n, sd_b=sd_b)
+def kinds_of_borderline(n: int) -> Iterator[tuple[Literal["arms", "paired"], float]]:
+    """Yield what is measured with so many seeds in the smaller arm."""
+    yield from (("arms", ratio) for ratio in RATIOS if ratio * n <= _MOST)
+    yield "paired", 1.0
+
+
+def _designs(n: int, ratio: float) -> Iterator[Design]:
+    for name, draws in HARD.items():
+        is_symmetric = ratio == 1.0 and not name.startswith("failing ")
+        for sd_b in (1.0, 3.0) if is_symmetric else (1 / 3, 1.0, 3.0):
+            label = f"{name}, std of the smaller arm {sd_b:.2g}"
+            yield Design(name=label, draw_a=draws[0], draw_b=draws[1], n_a=round(ratio * n), n_b=n, sd_b=sd_b)
 
 
 def _quantiles(design: Design, paired: bool, *, replicates: int, rng: np.random.Generator) -> tuple[float, float]:
+    """Return the quantiles at alpha of the p of a difference, and of the p of equivalence.
+
+    As the margin grows the latter becomes the one-sided p of no difference; no margin gives smaller ones.
+    """
     found: list[tuple[Rows, Rows, Rows]] = []
     for size, is_first in blocks(replicates):
-        null, low, high = _wrong_claims(design, size, rng, paired=paired)
-        found.append((null.p_value, low.equivalence_p, high.equivalence_p))
-        if is_first:
-            for rows in (null, low, high):
-                rows.check()
+        rows = Comparisons(*design.arms(rng, size), paired=paired)
+        found.append((rows.p_value, welch.p_above(rows.t, 0.0), welch.p_below(rows.t, 0.0)))
+        if is_first and design.sd_b == 1.0:
+            rows.check()
     p_values, *sides = (np.concatenate(column) for column in zip(*found, strict=True))
     return float(np.quantile(p_values, ALPHA)), min(float(np.quantile(side, ALPHA)) for side in sides)

@@ -12,6 +12,7 @@ from seedstudy.stats.race import Plan
 from studies.calibration import __main__ as command
 from studies.calibration import designs, race, report, run
 from studies.calibration.__main__ import main
+from studies.calibration.data_sets import Across, across_of
 from studies.calibration.designs import SHAPES, Design
 from studies.calibration.one_recipe import OneArm, one_arm
 from studies.calibration.rows import Comparisons, Deviation
@@ -63,7 +64,9 @@ def test_every_other_figure_agrees_too():
     assert power.planned == pytest.approx(stats.nct.sf(reach, 8, shift) + stats.nct.cdf(-reach, 8, shift), abs=1e-6)
     assert power.single_run_error_true == pytest.approx(stats.norm.cdf(-1.5 / math.sqrt(2)))
     caveats(3, 2.0, replicates=12, rng=rng())
-    borderline("paired", 4, replicates=12, rng=rng())
+    borderline("paired", 4, 1.0, replicates=12, rng=rng())
+    borderline("arms", 3, 1.5, replicates=12, rng=rng())
+    across_of(4, 3, 1.0, 10.0, replicates=12, rng=rng())
     family_error(3, 3, True, replicates=4, rng=rng())
     one = one_arm("normal", 4, replicates=12, rng=rng())
     assert (one.median_level, one.warned) == (0.875, 1.0)
@@ -132,6 +135,9 @@ def test_every_shape_has_mean_zero_and_std_one():
     assert stats.kurtosis(SHAPES["t5"](rng(), (1, 1_000_000))[0]) == pytest.approx(6.0, abs=2.0)
     # One seed in ten with a variance of 25: kurtosis 3 (.9 + .1 x 625) / 3.4^2 - 3.
     assert stats.kurtosis(SHAPES["outliers"](rng(), (1, 1_000_000))[0]) == pytest.approx(13.45, abs=0.5)
+    assert stats.skew(designs.lognormal(rng(), (1, 1_000_000))[0]) == pytest.approx(3.69, abs=0.3)
+    fallen = designs.failing(rng(), (1, 100_000))[0] < -1.5  # 6 std of 1 / 1.65 below the others
+    assert fallen.mean() == pytest.approx(0.05, abs=0.005)
     assert set(np.unique(LATTICE(rng(), (10, 10)))) <= set(range(-4, 5))
     shifted = design(NORMAL, NORMAL, 2, 3, 3.0).arms(rng(), 100_000, 0.5)
     assert [arm.shape for arm in shifted] == [(100_000, 2), (100_000, 3)]
@@ -140,10 +146,14 @@ def test_every_shape_has_mean_zero_and_std_one():
 
 def test_the_designs_of_the_page():
     described = [(some.name, some.n_a, some.n_b, some.sd_b) for some in designs.designs()]
-    for n in (3, 5, 10, 30, 100):
-        equal = [(*SHAPES, 1.0), "opposite skews"]
-        assert {row[0] for row in described if row[1:] == (n, n, 1.0)} == {*equal[0][:-1], equal[1]}
-        assert [row[0] for row in described if row[1:] == (n, n, 3.0)] == ["std 1 : 3"]
+    for n in (2, 3, 5, 10, 30):
+        against = {"opposite skews", "opposite lognormals", "failing B"}
+        assert {row[0] for row in described if row[1:] == (n, n, 1.0)} == {*SHAPES, *against}
+        assert [row[0] for row in described if row[1:] == (n, n, 3.0)] == [
+            "std 1 : 3",
+            "opposite skews, std 1 : 3",
+            "failing, std 1 : 3",
+        ]
         assert [row[0] for row in described if row[1:] == (3 * n, n, 3.0)] == [
             "3x seeds, small arm 3x std",
             "skewed, 3x seeds, small arm 3x std",
@@ -177,7 +187,6 @@ def a_calibration():
                 permutation=0.1,
                 mann_whitney=math.nan,
                 brunner_munzel=0.0,
-                equivalent=0.04,
                 no_spread=0.2,
             ),
         ),
@@ -188,6 +197,7 @@ def a_calibration():
                 difference=0.9299,
                 hedges_g=0.93,
                 prob_b_greater=1.0,
+                prob_by_ranks=0.95,
                 hodges_lehmann=0.8799,
                 hodges_lehmann_level=0.9,
                 ratio=math.nan,
@@ -234,23 +244,32 @@ def a_calibration():
         caveats=(Caveats(n=10, shift=5.0, detected=1.0, borderline=0.1),),
         borderline=(
             Borderline(
-                kind="paired", n=7, difference=0.1, difference_used=0.2, equivalence=0.3, equivalence_used=0.00004
+                kind="arms",
+                n=7,
+                ratio=1.5,
+                difference=0.1,
+                difference_used=0.2,
+                difference_from="skewed",
+                equivalence=0.3,
+                equivalence_used=0.00004,
             ),
         ),
+        across=(Across(k=3, n=5, tau=0.0, spreads=10.0, size=0.05, tau_shown=0.06, new_data_set=0.9),),
     )
 
 
 def test_tables_mark_what_misses_its_promise():
     last_lines = {name: table.splitlines()[-1] for name, table in report.tables(a_calibration()).items()}
     assert last_lines == {
-        "sizes": "| some seeds | 9 / 3 | **.055** | .055 | .040 | **.100** | · | .000 | .200 |",
-        "coverages": "| some seeds | 9 / 3 | 1 | **.930** | .930 | 1.000 | · | **.880** | .900 |",
-        "one arm": "| t5 | 3 | .940 | **.500** | **.920** | **.730** | .750 | **.929** | .300 |",
+        "sizes": "| some seeds | 9 / 3 | **.055** | .055 | **.100** | · | .000 | .200 |",
+        "coverages": "| some seeds | 9 / 3 | 1 | **.930** | **.930** | 1.000 | .950 | · | **.880** | .900 |",
+        "one arm": "| t5 | 3 | **.940** | **.500** | **.920** | **.730** | .750 | **.929** | .300 |",
         "families": "| 6 | 1 to 3 | 3 | **.076** | **.900** |",
         "powers": "| 5 | 0.5 | .100 | .200 | .300 | .400 | .500 | .600 | .700 | .800 | 1.000 |",
         "claims": "| some seeds | 9 / 3 | **.060** | .050 | .054 | **.055** |",
         "caveats": "| 10 | 5 | 1.000 | .100 |",
-        "borderline": "| paired | 7 | 0.1000 | 0.2000 | 0.3000 | 0.0000 |",
+        "borderline": "| arms | 7 | 1.5 | 0.1000 | 0.2000 | skewed | 0.3000 | 0.0000 |",
+        "across": "| 3 | 5 | 0 | 1 : 10 | .050 | **.060** | **.900** |",
     }
     for table in report.tables(a_calibration()).values():
         header, rule, row = table.splitlines()
@@ -289,6 +308,7 @@ def test_every_figure_has_a_random_stream_of_its_own(monkeypatch):
         "claims",
         "caveats",
         "borderline",
+        "across_of",
     ):
         monkeypatch.setattr(run, name, record(name))
     lines = []
@@ -302,6 +322,7 @@ def test_every_figure_has_a_random_stream_of_its_own(monkeypatch):
         "claims": result.claims,
         "caveats": result.caveats,
         "borderline": result.borderline,
+        "across": result.across,
     }
     assert (result.replicates, result.rng_seed) == (7, 1)
     assert tuple(parts) == run.PARTS
@@ -314,7 +335,8 @@ def test_every_figure_has_a_random_stream_of_its_own(monkeypatch):
         "powers": 5 * 5,
         "claims": n_designs,
         "caveats": 4 * 5,
-        "borderline": 3 * 8,
+        "borderline": 5 * 5 + 4,
+        "across": 4 * 2 * 4 * 2,
     }
     drawn = [row[-1] for rows in parts.values() for row in rows]
     assert len(set(drawn)) == len(drawn) == len(lines) == len(set(lines))
@@ -325,8 +347,11 @@ def test_every_figure_has_a_random_stream_of_its_own(monkeypatch):
     assert (alone.powers, alone.sizes) == (result.powers, ())
     some = run.calibrate(replicates=7, sizes=(10,), parts=("sizes", "borderline", "one arm"))
     assert set(some.sizes) < set(result.sizes)
-    assert {(row[1].split(", ")[-1]) for row in some.sizes} == {"10 and 10", "30 and 10", "10 and 30"}
-    assert [row[1:3] for row in some.borderline] == [("equal", "10"), ("paired", "10"), ("unequal", "10")]
+    assert {(row[1].split(", ")[-1]) for row in some.sizes} == {"10 and 10", "30 and 10", "10 and 30", "14 and 10"}
+    assert [row[1:4] for row in some.borderline] == [
+        *(("arms", "10", ratio) for ratio in ("1.0", "1.5", "3.0", "10.0")),
+        ("paired", "10", "1.0"),
+    ]
     assert run.calibrate(replicates=7, rng_seed=2, parts=("powers",)).powers != result.powers
 
 
@@ -372,7 +397,10 @@ def test_tables_of_races_hold_what_was_measured_and_mark_broken_promises():
         mean_n_equivalent=6.5,
     )
     broken = replace(kept, shape="t5", size=0.0547, coverage=0.9453)
-    made = race.rendered([kept, broken], [("fixed, 5 seeds", 0.8, 5, 0.05)], [(3, "pocock", 0.0547)], 20_000)
+    stop = race._Stop(difference_called=0.04, mean_n=9.5, covered=0.95, bias=0.0, equivalent=0.0)
+    careful = [("pocock", 10, 0.01, 0.05, 0.06, (stop, stop, stop))]
+    of_arms = [(3, "pocock", 0.0547)]
+    made = race.rendered([kept, broken], [("fixed, 5 seeds", 0.8, 5, 0.05)], of_arms, careful, 20_000)
     cells = {name: [line.strip("| ").split(" | ") for line in table.splitlines()[2:]] for name, table in made.items()}
     assert cells["errors"] == [
         ["normal", "pocock", "10", "3", ".055", ".010", ".945"],
@@ -383,6 +411,7 @@ def test_tables_of_races_hold_what_was_measured_and_mark_broken_promises():
     ]
     assert cells["two"] == [["fixed, 5 seeds", ".800", "5.00", ".050"]]
     assert cells["arms"] == [["3", "pocock", "**.055**"]]
+    assert cells["careful"] == [["pocock", "10", "0.01", ".050", "**.060**", ".040", ".040, 9.5", ".040, 9.5"]]
 
 
 def test_tables_go_between_their_marks_in_the_page(tmp_path, monkeypatch):
@@ -453,12 +482,12 @@ def test_claims_that_do_not_call_themselves_borderline_keep_five_percent(n_a, n_
     # And where nothing is wrong the caveat is rare.
     kept = Design(name="", draw_a=NORMAL, draw_b=NORMAL, n_a=n_a, n_b=n_b)
     fine = claims(kept, replicates=20_000, rng=np.random.default_rng(2))
-    assert fine.difference - fine.difference_unwarned < 0.04
+    assert fine.difference - fine.difference_unwarned < 0.045
 
 
 @pytest.mark.slow
 def test_bounds_of_borderline_claims_are_the_measured_ones():
-    found = borderline("equal", 5, replicates=20_000, rng=np.random.default_rng(3))
+    found = borderline("arms", 5, 1.0, replicates=20_000, rng=np.random.default_rng(3))
     # A quantile at 5 % of 20,000 values of density 1: error about .0015 / density, here below .0015.
     assert found.difference == pytest.approx(found.difference_used, abs=0.002)
     assert found.equivalence == pytest.approx(found.equivalence_used, abs=0.002)
@@ -467,7 +496,7 @@ def test_bounds_of_borderline_claims_are_the_measured_ones():
 
 @pytest.mark.slow
 def test_a_clear_difference_is_hardly_ever_called_borderline():
-    assert 0.2 < caveats(5, 2.0, replicates=4_000, rng=np.random.default_rng(0)).borderline < 0.6
+    assert 0.4 < caveats(5, 2.0, replicates=4_000, rng=np.random.default_rng(0)).borderline < 0.8
     clear = caveats(5, 6.0, replicates=4_000, rng=np.random.default_rng(0))
     assert clear.detected > 0.99
     assert clear.borderline < 0.02

@@ -220,8 +220,8 @@ def test_few_seeds_carry_warnings_about_what_they_cannot_show(n, spread, shape):
 
 def test_unequal_numbers_of_seeds_have_a_worse_case_of_their_own():
     values = np.random.default_rng(0).standard_normal(9)
-    assert "86 %" in run(values, values[:6]).difference.warnings[0]
-    assert "91 %" in run(values, values[:7]).difference.warnings[0]
+    assert "81 %" in run(values, values[:6]).difference.warnings[0]
+    assert "87 %" in run(values, values[:7]).difference.warnings[0]
 
 
 def test_summaries_ask_no_more_than_they_need():
@@ -268,7 +268,7 @@ def test_the_correlation_of_pairs():
     assert run(x, -x, paired=True).correlation.value == -1.0
 
 
-def test_a_visible_skew_in_a_smaller_arm_is_a_warning():
+def test_a_visible_skew_in_either_arm_is_a_warning():
     skewed = np.array([0.0, 0.1, 0.1, 0.2, 0.2, 0.3, 0.4, 0.4, 0.5, 0.7, 2.6, 3.1])
     even = np.linspace(0.0, 1.0, 40)
 
@@ -278,7 +278,7 @@ def test_a_visible_skew_in_a_smaller_arm_is_a_warning():
     assert [text.split(":")[0] for text in warnings(even, skewed)] == ["new"]
     assert [text.split(":")[0] for text in warnings(skewed, even)] == ["old"]
     assert "look skewed" in warnings(even, skewed)[0]
-    assert warnings(even[:14], skewed) == ()  # nearly equal numbers
+    assert [text.split(":")[0] for text in warnings(even[:14], skewed)] == ["new"]
     assert warnings(even, np.linspace(0.0, 1.0, 12)) == ()
-    assert warnings(np.concatenate([skewed] * 3), even[:12]) == ()  # the larger arm's skew does less
+    assert [text.split(":")[0] for text in warnings(np.concatenate([skewed] * 3), even[:12])] == ["old"]
     assert not any("look skewed" in text for text in warnings(even, skewed[2:]))  # ten seeds: said of all shapes

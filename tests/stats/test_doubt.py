@@ -44,14 +44,27 @@ def test_doubts_begin_at_their_number_of_seeds_and_of_rows():
 
 
 def test_safe_p_by_design():
-    assert safe_p(3, 3, alpha=0.05, claim="difference") == pytest.approx(0.023)
-    assert safe_p(3, 3, alpha=0.05, claim="difference", paired=True) == pytest.approx(0.027)
-    assert safe_p(3, 4, alpha=0.05, claim="difference") == pytest.approx(0.023)  # nearly equal sizes
-    assert safe_p(9, 3, alpha=0.05, claim="difference") == safe_p(3, 9, alpha=0.05, claim="difference")
-    assert safe_p(9, 3, alpha=0.05, claim="difference") == pytest.approx(0.0019)
-    assert safe_p(6, 4, alpha=0.05, claim="difference") == pytest.approx(0.0037)
-    assert safe_p(9, 2, alpha=0.05, claim="difference") == 0.0
-    assert safe_p(500, 500, alpha=0.05, claim="equivalence") == pytest.approx(0.034)
-    assert 0.010 < safe_p(8, 8, alpha=0.05, claim="equivalence") < 0.012
-    assert safe_p(3, 3, alpha=0.01, claim="difference") < 0.01 * 0.5
-    assert safe_p(2, 2, alpha=0.2, claim="difference") <= 0.2
+    def at(n_a, n_b, claim="difference", **options):
+        return safe_p(n_a, n_b, **{"alpha": 0.05, "claim": claim, **options})
+
+    assert at(3, 3) == pytest.approx(0.0145)
+    assert at(3, 3, paired=True) == pytest.approx(0.021)
+    assert at(9, 3) == at(3, 9) == pytest.approx(0.0021)
+    assert at(3, 3, "equivalence") == pytest.approx(0.0075)
+    assert 0.0088 < at(3, 4) < 0.0145  # no hole between equal sizes and 3 : 2
+    assert at(3, 1) == at(1, 40) == 0.0  # one run against a sweep
+    assert at(2, 40) == 0.0
+    assert at(500, 500, "equivalence") == at(100, 100, "equivalence")
+    assert 0.0037 < at(8, 8, "equivalence") < 0.0046
+    assert at(3, 3, alpha=0.01) < 0.01 * 0.5
+    assert at(2, 2, alpha=0.2) <= 0.2
+
+
+def test_a_skew_that_is_seen_is_named_whatever_the_sizes():
+    rng = np.random.default_rng(0)
+    calm, far = rng.normal(size=30), np.append(rng.normal(size=29), 12.0)
+    for a, b in ((far, calm), (calm, far), (far, calm[:20])):
+        (warning,) = doubt.seen_skew(a, b, ("A", "B"))
+        assert warning.startswith("A" if a is far else "B")
+    assert doubt.seen_skew(calm, calm[:20], ("A", "B")) == ()
+    assert doubt.seen_skew(far, calm[:10], ("A", "B")) == ()  # ten seeds have the caveat anyhow

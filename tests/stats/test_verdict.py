@@ -8,6 +8,7 @@ from seedstudy.decide.more_seeds import MoreSeeds
 from seedstudy.decide.verdict import Rule, decide
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.compare import compare
+from seedstudy.stats.doubt import safe_p
 from seedstudy.stats.power import difference_power, equivalence_power, pilot_inflation
 from seedstudy.stats.welch import TDistance
 
@@ -262,20 +263,17 @@ def test_the_level_of_intervals_sets_no_alpha():
 def test_a_claim_close_to_alpha_says_what_it_rests_on():
     arms = ([1.0, 2.0, 3.0, 2.0, 2.2], [3.0, 2.6, 4.0, 3.1, 2.9])
     comparison = compare(*arms, rng=np.random.default_rng(0), margin=9.0)
-    for p, is_borderline in ((0.0169, False), (0.018, True), (0.0499, True)):
+    safe = safe_p(5, 5, alpha=0.05, claim="difference")
+    for p, is_borderline in ((0.99 * safe, False), (1.01 * safe, True), (0.0499, True)):
         found = decide(comparison, Rule(margin=9.0), p_adjusted=p, equivalence_p_adjusted=0.5)
         assert found.word == "better"
         assert bool(found.warnings) == is_borderline
-    assert (
-        "5 seeds cannot show whether seeds are skewed against each other, or spread differently; only p < 0."
-        in (found.warnings[0])
-    )
-    for p, is_borderline in ((0.0109, False), (0.012, True)):
+    assert f"spread differently; only p < {safe:.2g} would hold even then" in found.warnings[0]
+    safe = safe_p(5, 5, alpha=0.05, claim="equivalence")
+    for p, is_borderline in ((0.99 * safe, False), (1.01 * safe, True)):
         found = decide(comparison, Rule(margin=9.0), p_adjusted=0.5, equivalence_p_adjusted=p)
         assert (found.word, bool(found.warnings)) == ("equivalent", is_borderline)
     assert decide(comparison, Rule(margin=9.0), p_adjusted=0.5, equivalence_p_adjusted=0.5).warnings == ()
     unequal = compare(arms[0], [*arms[1], *arms[1]], rng=np.random.default_rng(0))
     found = decide(unequal, Rule(), p_adjusted=0.01)
     assert "borderline: 5 and 10 seeds cannot show" in found.warnings[0]
-    two = compare(arms[0], [9.0, 9.1], rng=np.random.default_rng(0))
-    assert "no p would be small enough" in decide(two, Rule()).warnings[0]
