@@ -47,7 +47,7 @@ from typing import Any, Literal
 import polars as pl
 
 from seedstudy.data.base import EvalSet
-from seedstudy.errors import DamagedError, MissingError, SeedstudyError, StoreError, StudyError, suggest
+from seedstudy.errors import DamagedError, MissingError, SeedstudyError, StoreError, StudyError, printable, suggest
 from seedstudy.files import (
     check_folder,
     check_format,
