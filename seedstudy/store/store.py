@@ -47,7 +47,7 @@ from typing import Any, Literal
 import polars as pl
 
 from seedstudy.data.base import EvalSet
-from seedstudy.errors import DamagedError, MissingError, SeedstudyError, StoreError, StudyError, suggest
+from seedstudy.errors import DamagedError, MissingError, SeedstudyError, StoreError, StudyError, printable, suggest
 from seedstudy.files import (
     check_folder,
     check_format,
@@ -472,7 +472,9 @@ class Store:
                 raise damaged(path, f"{error!r} is missing or wrong", _TRAIN_AGAIN) from error
             return rows[0]["status"], rows
         if self.has_ended(trial_id):
-            return "failed", [head | {"status": "failed", "reason": str(self.failure(trial_id).get("reason", ""))}]
+            return "failed", [
+                head | {"status": "failed", "reason": printable(str(self.failure(trial_id).get("reason", "")))}
+            ]
         if not self.was_started(trial_id):
             return "planned", []
         if self.is_running(trial_id):

@@ -406,3 +406,11 @@ def test_a_digest_that_is_none_names_no_file(
     write_record(path, {**record, "sha256": {**record["sha256"], "curves.parquet": digest}})
     (store.folder(trial_id) / "curves.parquet").unlink()
     assert "it names no digests of the tables" in store.scan().damaged[trial_id]
+
+
+def test_a_reason_that_no_text_can_hold_is_shown_escaped(make_store: MakeStore, make_trial: MakeTrial) -> None:
+    """Found by fuzzing: JSON can spell half a character, which no frame can hold."""
+    store, trial_id = make_store(n_seeds=1, a2=0.8), make_trial(0, name="a2").trial_id
+    (store.folder(trial_id) / "trial.json").unlink()
+    store.record_failure(trial_id, "RuntimeError: \ud800", "")
+    assert store.scan().trials["reason"].to_list() == ["RuntimeError: \\ud800"]
