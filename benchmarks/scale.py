@@ -40,7 +40,7 @@ N_SEEDS, N_MODELS, N_CLASSES = 100, 10, 1000
 MEASURE = """
 import sys, time
 from seedstudy.decide import summary as analysis, verdict
-from seedstudy import api, machine
+from seedstudy import machine
 from seedstudy.store import store
 from seedstudy.show import compare, summary
 from seedstudy.cli import main

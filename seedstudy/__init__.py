@@ -7,28 +7,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from seedstudy.api import (
-        across_data,
-        audit,
-        check_data,
-        compare,
-        cost,
-        data_sets,
-        evaluate,
-        fit,
-        gate,
-        grid,
-        import_files,
-        inspect_files,
-        load_predictions,
-        load_trials,
-        power,
-        race,
-        run,
-        status,
-        summary,
-        variance,
-    )
+    from seedstudy.api.choices import check_data, data_sets
+    from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
+    from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, summary, variance
+    from seedstudy.api.planning import audit, power
+    from seedstudy.api.studies import load_predictions, load_trials, run, status
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.recipes.reader import load_recipe
     from seedstudy.recipes.recipe import Recipe
@@ -79,7 +62,51 @@ __all__ = [
     "variance",
 ]
 _HOMES = {
-    **dict.fromkeys(__all__, "api"),
+    **dict.fromkeys(
+        (
+            "check_data",
+            "data_sets",
+        ),
+        "api.choices",
+    ),
+    **dict.fromkeys(
+        (
+            "cost",
+            "evaluate",
+            "import_files",
+            "inspect_files",
+        ),
+        "api.elsewhere",
+    ),
+    **dict.fromkeys(
+        (
+            "across_data",
+            "compare",
+            "fit",
+            "gate",
+            "grid",
+            "race",
+            "summary",
+            "variance",
+        ),
+        "api.judging",
+    ),
+    **dict.fromkeys(
+        (
+            "audit",
+            "power",
+        ),
+        "api.planning",
+    ),
+    **dict.fromkeys(
+        (
+            "load_predictions",
+            "load_trials",
+            "run",
+            "status",
+        ),
+        "api.studies",
+    ),
     "Answer": "decide.compare",
     "Comparisons": "decide.compare",
     "Recipe": "recipes.recipe",

@@ -49,7 +49,7 @@ def assert_not_worse(
 
     """
     __tracebackhide__ = True  # pytest shows the caller's line
-    from seedstudy.api import gate
+    from seedstudy.api.judging import gate
 
     answer = gate(
         [values] if isinstance(values, int | float) else list(values),

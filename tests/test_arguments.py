@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import seedstudy as ss
-from seedstudy import api
+from seedstudy.api import choices, elsewhere, judging, planning, studies
 from seedstudy.arguments import public
 from seedstudy.errors import SeedstudyError, UsageError
 
@@ -19,8 +19,9 @@ A, B = [78.0, 78.1, 78.2], [79.6, 79.7, 79.8]
 
 PUBLIC = [
     function
-    for name, function in inspect.getmembers(api, inspect.isfunction)
-    if function.__module__ == api.__name__ and not name.startswith("_")
+    for module in (studies, judging, planning, elsewhere, choices)
+    for name, function in inspect.getmembers(module, inspect.isfunction)
+    if function.__module__ == module.__name__ and not name.startswith("_")
 ]
 
 UNCHECKED = ("Given", "Say", "Callable", "Correction", "Iterable[Path]")

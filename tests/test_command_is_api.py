@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import seedstudy as ss
-from seedstudy import api
+from seedstudy.api import choices, studies
 from seedstudy.document import document
 from seedstudy.errors import StudyError
 from seedstudy.store.store import Store
@@ -24,8 +24,8 @@ Ask = Callable[[], Any]
 MARGIN = 4.0  # points, declared by the study
 
 QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
-    "status": [("main", api.status)],
-    "restore": [("main", api.restore)],
+    "status": [("main", studies.status)],
+    "restore": [("main", studies.restore)],
     "summary": [
         ("", ss.summary),
         ("results/main", lambda: ss.summary("results/main")),
@@ -93,13 +93,13 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
         ),
         ("losses_a.csv --dry-run --metric val_loss", lambda: ss.inspect_files("losses_a.csv", metric="val_loss")),
     ],
-    "recipes list": [("", api.recipes)],
+    "recipes list": [("", choices.recipes)],
     "recipes show": [
-        ("a2", lambda: api.recipe("a2")),
-        ("a2 -d shapes -m resnet8", lambda: api.recipe("a2", model="resnet8", data="shapes")),
+        ("a2", lambda: choices.recipe("a2")),
+        ("a2 -d shapes -m resnet8", lambda: choices.recipe("a2", model="resnet8", data="shapes")),
     ],
-    "recipes diff": [("a1 a2 a3", lambda: api.recipe_differences("a1", "a2", "a3"))],
-    "recipes models": [("a2", lambda: api.recipe_models("a2"))],
+    "recipes diff": [("a1 a2 a3", lambda: choices.recipe_differences("a1", "a2", "a3"))],
+    "recipes models": [("a2", lambda: choices.recipe_models("a2"))],
     "data list": [("", ss.data_sets)],
     "data check": [
         ("shapes", lambda: ss.check_data("shapes")),

@@ -19,10 +19,10 @@ ForData = Annotated[str | None, typer.Option("-d", "--data", help="Show it scale
 @recipes_app.command("list")
 def recipes_list(as_json: options.AsJson = False) -> None:
     """List the recipes that come with seedstudy, and what they lack."""
-    from seedstudy import api
+    from seedstudy.api import choices
     from seedstudy.show.recipes import recipe_list
 
-    answer = api.recipes()
+    answer = choices.recipes()
     options.print_answer(answer, lambda: recipe_list(answer.recipes), as_json=as_json)
 
 
@@ -35,10 +35,10 @@ def recipes_show(
     as_json: options.AsJson = False,
 ) -> None:
     """Show every value of a recipe, and what it lacks."""
-    from seedstudy import api
+    from seedstudy.api import choices
     from seedstudy.show.recipes import recipe_table
 
-    answer = api.recipe(name, model=model, data=data)
+    answer = choices.recipe(name, model=model, data=data)
     with_sources = sources or data is not None
     options.print_answer(answer, lambda: recipe_table(answer, with_sources=with_sources), as_json=as_json)
 
@@ -52,10 +52,10 @@ def recipes_diff(
     as_json: options.AsJson = False,
 ) -> None:
     """Show side by side in which values recipes differ, in the rows and order of RSB's Table 2."""
-    from seedstudy import api
+    from seedstudy.api import choices
     from seedstudy.show.recipes import recipe_diff
 
-    answer = api.recipe_differences(*names, model=model, data=data, everything=everything)
+    answer = choices.recipe_differences(*names, model=model, data=data, everything=everything)
     options.print_answer(answer, lambda: recipe_diff(answer), as_json=as_json)
 
 
@@ -65,10 +65,10 @@ def recipes_models(
     as_json: options.AsJson = False,
 ) -> None:
     """List the networks whose training the recipes' sources report, with their sizes."""
-    from seedstudy import api
+    from seedstudy.api import choices
     from seedstudy.show.recipes import model_list
 
-    answer = api.recipe_models(*names or ())
+    answer = choices.recipe_models(*names or ())
     options.print_answer(answer, lambda: model_list(answer.models), as_json=as_json)
 
 

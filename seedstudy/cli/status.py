@@ -56,9 +56,9 @@ def cancel(study: options.StudyArgument = "main", results: options.Results = Pat
 
     Each keeps its state, and `seedstudy run` resumes it.
     """
-    from seedstudy import api
+    from seedstudy.api import studies
 
-    done = api.cancel(study, results=results)
+    done = studies.cancel(study, results=results)
     options.tell(
         f"study {study}: {done.n_running} running trials asked to stop ({done.n_signalled} of them on this machine), "
         f"{done.n_jobs} jobs taken from the queue; launchers on other machines follow within seconds."
@@ -76,9 +76,9 @@ def clean(
 
     Checkpoints, leases that nobody holds, temporary files.
     """
-    from seedstudy import api
+    from seedstudy.api import studies
 
-    files = api.leftovers(study, results=results)
+    files = studies.leftovers(study, results=results)
     if not files:
         options.tell(f"study {study}: nothing to remove.")
         return
@@ -86,7 +86,7 @@ def clean(
         show_line(f"{path} ({size:,} bytes)")
     if not yes:
         typer.confirm(f"Remove these {len(files)} files ({sum(files.values()) / 1e6:.1f} MB)?", abort=True, err=True)
-    removed = api.clean(study, results=results, paths=files)
+    removed = studies.clean(study, results=results, paths=files)
     in_use = f"; {len(files) - len(removed)} are in use by now" if len(removed) < len(files) else ""
     options.tell(f"study {study}: {len(removed)} files removed{in_use}.")
 
@@ -99,9 +99,9 @@ def restore(
     Those that are good, where a disk, a copy or an older version was at fault. A trial that was trained again keeps
     its new result.
     """
-    from seedstudy import api
+    from seedstudy.api import studies
 
-    answer = api.restore(study, results=results)
+    answer = studies.restore(study, results=results)
     if as_json:
         options.print_answer(answer, lambda: None, as_json=True)
         return

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from seedstudy import api
+from seedstudy.api import studies
 from seedstudy.engines import launch
 from seedstudy.engines.launch import ResolvedStudy
 from seedstudy.errors import StudyError
@@ -106,7 +106,7 @@ def test_a_repeated_run_reads_the_index_alone(
     assert engine.submitted == []
     assert again[0] == first[0]
     assert list(again[0].values()) == ["ok", "ok"]
-    answer = api.run(STUDY, results=tmp_path / "results", say=lambda line: None)
+    answer = studies.run(STUDY, results=tmp_path / "results", say=lambda line: None)
     assert (answer.counts, answer.is_complete) == ({"ok": 2, "diverged": 0, "failed": 0}, True)
     assert again[1].trials.equals(first[1].trials)
 
@@ -136,7 +136,7 @@ def test_failed_trials_are_trained_again_only_when_asked_for(
     failing(store, "RuntimeError: boom")(trial.trial_id)
     lines: list[str] = []
     assert sorted(run(say=lines.append)[0].values()) == ["failed", "ok"]
-    answer = api.run(STUDY, results=store.root.parent, say=lambda line: None)
+    answer = studies.run(STUDY, results=store.root.parent, say=lambda line: None)
     assert (answer.counts, answer.is_complete) == ({"ok": 1, "diverged": 0, "failed": 1}, False)
     assert lines == ["1 of 2 trials failed earlier and are left alone; --retry-failed trains them again."]
     engine.train = failing(store, "RuntimeError: again")
@@ -151,7 +151,7 @@ def test_a_study_of_which_a_trial_was_removed_is_not_complete(
     store, removed = make_store(n_seeds=1, a2=0.8), make_trial(1, name="a2").trial_id
     engine.train = lambda trial_id: shutil.rmtree(store.folder(trial_id))
     assert run()[0][removed] == "planned"
-    assert not api.run(STUDY, results=store.root.parent, say=lambda line: None).is_complete
+    assert not studies.run(STUDY, results=store.root.parent, say=lambda line: None).is_complete
 
 
 def test_only_jobs_of_a_queue_are_left_alone(run: Callable[..., Outcome]) -> None:

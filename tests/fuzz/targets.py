@@ -23,7 +23,8 @@ import polars as pl
 from rich.console import Console
 
 import seedstudy as ss
-from seedstudy import api, files
+from seedstudy import files
+from seedstudy.api import studies
 from seedstudy.data import arrays, finding
 from seedstudy.data import cache as prepared
 from seedstudy.decide.race import RaceRule
@@ -170,7 +171,7 @@ def asked(store: Store) -> None:
     terminal = Console(file=io.StringIO(), width=80)
     terminal.print(status_tables(answer))
     assert "\x1b" not in terminal.file.getvalue()  # type: ignore[attr-defined]
-    api.leftovers(store.study, results=store.root.parent)
+    studies.leftovers(store.study, results=store.root.parent)
 
 
 def _copy(folder: Path) -> tuple[Store, str]:

@@ -1,0 +1,64 @@
+"""What there is to train: recipes, networks, data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedstudy import data as datasets
+from seedstudy import terminal
+from seedstudy.api.shared import path_of
+from seedstudy.arguments import public
+from seedstudy.recipes import catalogue
+
+if TYPE_CHECKING:
+    from seedstudy.data.base import Catalogue, Check, DataInfo
+    from seedstudy.engines.watch import Say
+    from seedstudy.recipes.reader import RecipeFile
+
+
+@public
+def recipes() -> catalogue.Catalogue:
+    """Return the recipes that come with seedstudy, and what keeps them from being trained as they are."""
+    return catalogue.catalogue()
+
+
+@public
+def recipe(name: str, *, model: str | None = None, data: str | None = None) -> RecipeFile:
+    """Return every value of a recipe, for a network and scaled to a data set where these are given."""
+    return catalogue.describe(name, model, data=_data_facts(data))
+
+
+@public
+def recipe_differences(
+    *names: str, model: str | None = None, data: str | None = None, everything: bool = False
+) -> catalogue.Differences:
+    """Return in which values recipes differ, or all values."""
+    return catalogue.differences(names, model, data=_data_facts(data), everything=everything)
+
+
+@public
+def recipe_models(*names: str) -> catalogue.Networks:
+    """Return the networks whose training the recipes' sources report; of all packaged recipes by default."""
+    return catalogue.networks(names)
+
+
+@public
+def data_sets() -> Catalogue:
+    """Return the data sets that can be trained on."""
+    return datasets.catalogue()
+
+
+@public
+def check_data(
+    name: str, *, data_dir: str | Path | None = None, everything: bool = False, say: Say = terminal.say
+) -> Check:
+    """Say which parts of a data set are on disk, what is missing and how to get it.
+
+    `everything`: decode every image, which takes minutes for a large data set, and name those that do not decode.
+    """
+    return datasets.check(name, path_of(data_dir), is_thorough=everything, progress=say)
+
+
+def _data_facts(name: str | None) -> DataInfo | None:
+    return None if name is None else datasets.info(name)

@@ -1,0 +1,298 @@
+"""Trials and networks from elsewhere: import, inspect, evaluate, count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seedstudy import data as datasets
+from seedstudy import machine, terminal
+from seedstudy.api.shared import path_of, source_of, summaries_of
+from seedstudy.arguments import public
+from seedstudy.decide.answers import Answers
+from seedstudy.document import FLAT, HIDDEN, fields_of, shown_as
+from seedstudy.errors import StudyError, require_extra
+from seedstudy.recipes.reader import load_recipe
+from seedstudy.study.network import Cost, EvaluatedSet
+from seedstudy.study.study import check_name
+
+if TYPE_CHECKING:
+    from seedstudy.data.base import Dataset
+    from seedstudy.decide.summary import Summaries
+    from seedstudy.engines.watch import Say
+    from seedstudy.read.inspect import Inspection
+    from seedstudy.study.group import Readings
+    from seedstudy.train.preprocessing import Preprocessing
+    from seedstudy.train.pretrained import Judged
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportAnswer:
+    """What an import added to a study."""
+
+    study: str
+    folder: Path = field(metadata=HIDDEN)
+    imported: int
+    """Trials that were added; 0 where the same files were imported before."""
+    notes: tuple[str, ...] = field(metadata=HIDDEN)
+    """What the files left unclear."""
+    summaries: Summaries = field(metadata=FLAT)
+    """Of every recipe in the study."""
+
+    @property
+    def read(self) -> Readings:
+        """What was read from the files."""
+        return self.summaries.read
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``import --json``."""
+        return fields_of(self)
+
+
+@public
+def import_files(
+    *files: str | Path,
+    results: str | Path = "results",
+    study: str = "main",
+    recipe: str | None = None,
+    model: str | None = None,
+    data: str | None = None,
+    n_examples: int | str | Mapping[str, int] | None = None,
+    eval_sets: str | Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
+) -> ImportAnswer:
+    """Put trials that were trained elsewhere into a study, so that every other question can be asked of them.
+
+    Parameters
+    ----------
+    files
+        Tables, logs, folders (with a slash at the end) or patterns.
+    recipe, model, data
+        Where the files do not say.
+    n_examples
+        Images of every eval set, or by eval set.
+
+    """
+    from seedstudy.decide.select import what_was_read
+    from seedstudy.read.counts import trials_of_files
+    from seedstudy.store import outside
+    from seedstudy.store.store import Store
+
+    if not files:
+        raise StudyError("import needs files, for example `seedstudy import runs.csv`.")
+    source = source_of({**locals(), "model": None, "data": None})
+    store = Store(Path(results), study)
+    trials, notes, groups = trials_of_files(
+        [str(file) for file in files],
+        source,
+        study=study,
+        recipe=recipe,
+        model=model,
+        data=data,
+        n_examples=n_examples,
+    )
+    is_new = outside.add(store.root, trials)
+    return ImportAnswer(
+        study=study,
+        folder=store.root,
+        imported=trials["trial_id"].n_unique() if is_new else 0,
+        notes=notes,
+        summaries=replace(summaries_of((), replace(source, metric="top1"), level=0.95), read=what_was_read(groups)),
+    )
+
+
+@public
+def inspect_files(
+    *files: str | Path,
+    eval_sets: str | Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
+) -> Answers[Inspection]:
+    """Say what files are taken for, and write nothing: the role of every column, and the runs that are found.
+
+    See :func:`import_files` for the parameters.
+    """
+    from seedstudy.read.inspect import inspect
+
+    if not files:
+        raise StudyError("import needs files, for example `seedstudy import --dry-run runs.csv`.")
+    source = source_of({**locals(), "results": "results"})
+    return Answers(answers=tuple(inspect(str(file), source) for file in files))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluateAnswer:
+    """Weights trained elsewhere, evaluated here."""
+
+    model: str
+    recipe: str
+    preprocessing: Preprocessing
+    evaluations: tuple[EvaluatedSet, ...]
+    is_new: bool = field(metadata=HIDDEN)
+    """Whether the study did not hold these evaluations yet."""
+    folder: Path = field(metadata=HIDDEN)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``evaluate --json``."""
+        return fields_of(self)
+
+
+@public
+def evaluate(
+    model: str,
+    *,
+    weights: str | Path | None = None,
+    data: str = "imagenet",
+    data_dir: str | Path | None = None,
+    eval_sets: str | Sequence[str] | None = None,
+    recipe: str | None = None,
+    size: int | None = None,
+    crop: float | None = None,
+    seed: int | None = None,
+    published: str | Path | None = None,
+    results: str | Path = "results",
+    study: str = "evaluated",
+    say: Say = terminal.say,
+) -> EvaluateAnswer:
+    """Evaluate published or own weights, and add the result to a study.
+
+    Parameters
+    ----------
+    model
+        timm model with weights (``resnet50.a1_in1k``), or ``hf-hub:user/name``.
+    weights
+        A weights file instead of timm's.
+    recipe
+        Preprocess as this recipe tests; None: as the weights say, at their test size.
+    size, crop
+        Side in pixels and share of the centre crop, instead.
+    seed
+        Seed these weights were trained with, where it is known.
+    published
+        timm's folder ``results``: its figures stand beside ours.
+
+    """
+    from seedstudy.read.published import timm_top1
+    from seedstudy.store import outside
+
+    check_name(study)
+    require_extra("train")
+    from seedstudy.train.pretrained import judge
+
+    prepared = datasets.prepare(data, data_dir=path_of(data_dir), cache_dir=machine.cache_dir(), progress=say)
+    loaded = datasets.load(prepared)
+    for sentence in loaded.doubts:
+        say(f"{data}: {sentence}")
+    tested_as = None if recipe is None else load_recipe(recipe)
+    names = _available(loaded, eval_sets, say)
+    judged = judge(model, loaded, names, weights=path_of(weights), recipe=tested_as, size=size, crop=crop)
+    loaded.check_unchanged()
+    shown = judged.preprocessing
+    tag, base = outside.recipe_and_model(model, path_of(weights))
+    is_new = outside.add_evaluated(
+        Path(results) / study,
+        judged.evaluations,
+        loaded,
+        preprocessing=str(shown),
+        recipe=tag,
+        model=base,
+        seed=seed,
+        n_params=judged.n_params,
+        device=judged.device,
+    )
+    _warn_of_wrong_folders(judged, loaded, say)
+    return EvaluateAnswer(
+        model=base,
+        recipe=tag,
+        preprocessing=shown,
+        evaluations=tuple(
+            EvaluatedSet(
+                eval_set=name,
+                n_examples=each.n_examples,
+                top1=100 * each.n_correct / each.n_examples,
+                top5=100 * each.n_correct_top5 / each.n_examples,
+                published_top1=None
+                if published is None
+                else timm_top1(Path(published), name, model, size=shown.size, crop=shown.crop),
+            )
+            for name, each in judged.evaluations.items()
+        ),
+        is_new=is_new,
+        folder=Path(results) / study,
+    )
+
+
+def _available(data: Dataset, eval_sets: str | Sequence[str] | None, say: Say) -> tuple[str, ...]:
+    """Return the eval sets asked for that are there; say which are not."""
+    for name, sentence in data.missing.items():
+        if name != "train" and (eval_sets is None or name in eval_sets):
+            say(f"{data.name}: no {name}: {sentence}")
+    chosen = tuple(name for name in data.eval_sets if eval_sets is None or name in eval_sets)
+    if not chosen:
+        raise StudyError(f"{data.name}: none of the eval sets asked for is there.")
+    return chosen
+
+
+def _warn_of_wrong_folders(judged: Judged, data: Dataset, say: Say) -> None:
+    """Say so where V2 is at chance and val is not: labels sorted as text look like that."""
+    share = {name: each.n_correct / each.n_examples for name, each in judged.evaluations.items()}
+    for name in share:
+        if name.startswith("v2") and share.get("val", 0.0) > 0.2 and share[name] < 0.05 * share["val"]:
+            say(f"{data.name}: {name} is at chance while val is not: its folders do not hold the classes they say.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Costs(Answers[Cost]):
+    """Size and, where it was timed, speed of networks."""
+
+    answers: tuple[Cost, ...] = field(metadata=shown_as("costs"))
+
+
+@public
+def cost(
+    *models: str,
+    size: int | None = None,
+    batch: int = 32,
+    repeats: int = 10,
+    counts_only: bool = False,
+    say: Say = terminal.say,
+) -> Costs:
+    """Count and time networks without training them: parameters, multiply-adds, activations, latency, memory.
+
+    Parameters
+    ----------
+    size
+        Side of the images in pixels; None: the model's own.
+    batch
+        Images at a time, where more than one is timed.
+    repeats
+        Passes that are timed; the median is given.
+    counts_only
+        Time nothing.
+
+    """
+    if not models:
+        raise StudyError("cost needs a model, for example `seedstudy cost resnet50`.")
+    require_extra("train")
+    from seedstudy.train import cost as costs
+
+    if batch < 2 or repeats < 1:
+        raise StudyError("--batch must be at least 2 (batch norm needs two images) and --repeats at least 1.")
+    rows = []
+    for name in models:
+        say(f"{name}: counting" if counts_only else f"{name}: counting and timing")
+        rows.append(costs.measure(name, image_size=size, batch_size=batch, n_timed=0 if counts_only else repeats))
+    return Costs(answers=tuple(rows))

@@ -1,0 +1,413 @@
+"""Numbers in, answers out: describe recipes, compare them, race them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seedstudy import machine, terminal
+from seedstudy.api.shared import (
+    arms_of_call,
+    check_level,
+    flat,
+    needs_two,
+    path_of,
+    source_of,
+    summaries_of,
+    with_sources,
+)
+from seedstudy.arguments import check, public
+from seedstudy.errors import StudyError, suggest
+from seedstudy.study.study import adjusted
+
+if TYPE_CHECKING:
+    from seedstudy.decide.across import AcrossData
+    from seedstudy.decide.compare import Comparisons, Correction
+    from seedstudy.decide.gate import GateAnswer
+    from seedstudy.decide.given import Given
+    from seedstudy.decide.grid import Grids
+    from seedstudy.decide.race import Race
+    from seedstudy.decide.summary import Fits, Summaries
+    from seedstudy.decide.variance import Variances
+    from seedstudy.engines.watch import Say
+
+
+@public
+def summary(
+    *what: Given,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_sets: str | Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
+    level: float = 0.95,
+    **arms: Given,
+) -> Summaries:
+    """Describe recipes on every eval set: n, mean, std, min, max, seed 0, each with its interval.
+
+    `what`: anything that :func:`compare` takes; nothing: the whole study.
+    """
+    source = source_of(locals())
+    return summaries_of(arms_of_call(what, arms, summary, source), source, level=level)
+
+
+@public
+def variance(
+    *what: Given,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_sets: str | Sequence[str] | None = None,
+    level: float = 0.95,
+    replicates: int = 0,
+    rng_seed: int = 0,
+    **arms: Given,
+) -> Variances:
+    """Say where the spread over seeds comes from, by each image's prediction: seeds as such, or the test images.
+
+    `what`: recipes of a study, as for :func:`summary`; nothing: the whole study. Later recipes are also read as
+    differences from the first: on these images, and on new images like them; with `replicates` also by the
+    multi-bootstrap.
+    """
+    source = source_of(locals())
+    from seedstudy.decide.select import select, with_distinct_labels
+    from seedstudy.decide.variance import variances_of
+
+    check_level(level)
+    groups = with_distinct_labels(select(arms_of_call(what, arms, variance, source), source))
+    return variances_of(groups, source, level=level, replicates=replicates, rng_seed=rng_seed)
+
+
+@public
+def fit(
+    *what: Given,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_sets: str | Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
+    level: float = 0.95,
+    n_examples: int | None = None,
+    rng_seed: int = 0,
+    **arms: Given,
+) -> Fits:
+    """Fit distributions to the seeds of one recipe; descriptive only, it never chooses a test.
+
+    Parameters
+    ----------
+    what
+        One selector, ``(trials, "a2")`` with a TRIALS frame, or one number per seed; see :func:`compare`.
+    level
+        Confidence level of all intervals.
+    n_examples
+        Images of the eval set, where the numbers do not say: accuracies come in steps of one image.
+
+    """
+    from seedstudy.decide.select import select_by_data, what_was_read
+    from seedstudy.decide.summary import Fits, fit_group
+
+    source = source_of(locals())
+    check_level(level)
+    asked = arms_of_call(what, arms, fit, source)
+    if len(asked) != 1:
+        raise StudyError("fit needs one recipe, for example ss.fit(trials, 'a2').")
+    found = flat(flat(select_by_data(asked, source)))
+    groups = tuple(fit_group(group, level=level, n_examples=n_examples, rng_seed=rng_seed) for group in found)
+    return Fits(answers=groups, left_out=source.left_out, read=what_was_read(found))
+
+
+@public
+def compare(
+    *what: Given,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_sets: str | Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
+    margin: float | None = None,
+    alpha: float = 0.05,
+    level: float = 0.95,
+    lower_is_better: bool | None = None,
+    all_pairs: bool = False,
+    paired: bool = False,
+    primary: str | None = None,
+    correction: Correction = "bonferroni",
+    rng_seed: int = 0,
+    **arms: Given,
+) -> Comparisons:
+    """Compare recipes: every further one against the first, or all pairs.
+
+    Parameters
+    ----------
+    what, arms
+        Selectors ``("a3", "a2")`` of the study, ``"STUDY:RECIPE@MODEL"``, files, published means such as
+        ``"79.5±0.1 n=5"``; one number per seed ``([78.0, 78.1], [79.6, 79.7])``; or a TRIALS frame and selectors of
+        its recipes ``(trials, "a3", "a2")``. With names: ``baseline=[78.0, 78.1], new="a2"``, or a dict of them.
+    results, study
+        Folder of all studies, and the study in which plain recipe names are looked up.
+    model, data
+        Only results of this model, and on this data set; None: on each data set that all have.
+    eval_sets
+        None: all that both have.
+    unit
+        ``percent`` or ``fraction``, where plain accuracies leave it open.
+    margin
+        Smallest difference of interest in the metric's unit (percentage points for accuracies); None: as the study
+        declared.
+    alpha
+        Error rate of each claim.
+    level
+        Confidence level of the intervals; it decides nothing.
+    lower_is_better
+        None: as the metric's name says (``val_loss``: lower), or an error where it does not.
+    all_pairs, paired, primary, correction
+        See :class:`~seedstudy.decide.compare.Design`.
+
+    """
+    from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
+    from seedstudy.decide.looks import race_command, with_looks
+    from seedstudy.decide.select import may_be_several, select_by_data
+
+    if correction not in CORRECTIONS:
+        raise StudyError(f'--correction "{correction}" is no correction.{suggest(correction, CORRECTIONS)}')
+    source = source_of(locals())
+    asked = arms_of_call(what, arms, compare, source)
+    by_data = select_by_data(asked, source) if may_be_several(asked) else [[]]
+    if len(by_data[0]) < 2:
+        raise StudyError(needs_two("compare", by_data[0]))
+    rule = rule_for(flat(flat(by_data)), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
+    design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
+    answer = with_looks(judge(by_data, rule, design=design, rng_seed=rng_seed), source.studies)
+    answer = replace(answer, race=race_command(answer, [arm.words for arm in asked], source))
+    return with_sources(answer, source, flat(flat(by_data)), margin=margin)
+
+
+@public
+def gate(
+    new: Given,
+    baseline: Given,
+    *,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_set: str | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    margin: float = 0.0,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    lower_is_better: bool | None = None,
+) -> GateAnswer:
+    """Say whether a few new seeds, or one, pass the threshold that a baseline sweep sets; for continuous integration.
+
+    `new` and `baseline` as in :func:`compare`. See :func:`seedstudy.testing.assert_not_worse` for tests.
+    """
+    from seedstudy.decide.compare import is_lower_better
+    from seedstudy.decide.gate import judge_gate
+    from seedstudy.decide.select import on_one_eval_set, select_arms
+
+    source = source_of(locals())
+    seeds, sweep = (
+        on_one_eval_set(arm, source) for arm in select_arms(arms_of_call((new, baseline), {}, gate, source), source)
+    )
+    if lower_is_better is None:
+        lower_is_better = is_lower_better(sweep.metric, sweep.unit)
+    return judge_gate(seeds, sweep, margin=margin, alpha=alpha, power=power, lower_is_better=lower_is_better)
+
+
+@public
+def grid(
+    *what: Given,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_sets: str | Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
+    level: float = 0.95,
+    **arms: Given,
+) -> Grids:
+    """Read architecture difference, recipe difference and seed noise from one table, one per eval set.
+
+    `what` as in :func:`compare`: every combination of at least two models and two recipes; none: the whole study.
+    """
+    from seedstudy.decide.grid import Grids, analyse_grid
+    from seedstudy.decide.select import select, what_was_read
+
+    source = source_of(locals())
+    check_level(level)
+    groups = flat(select(arms_of_call(what, arms, grid, source), source))
+    answers = analyse_grid(groups, level=level)
+    return Grids(answers=answers, left_out=source.left_out, read=what_was_read(groups))
+
+
+@public
+def across_data(
+    *what: Given,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_sets: str | Sequence[str] | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
+    margin: float | None = None,
+    alpha: float = 0.05,
+    level: float = 0.95,
+    lower_is_better: bool | None = None,
+    rng_seed: int = 0,
+    **arms: Given,
+) -> AcrossData:
+    """Compare every further recipe with the first on each data set that all have, pool the differences, and rank all.
+
+    See :func:`compare` for the parameters.
+    """
+    from seedstudy.decide import across
+    from seedstudy.decide.compare import rule_for
+    from seedstudy.decide.select import may_be_several, select_each
+
+    source = source_of(locals())
+    asked = arms_of_call(what, arms, across_data, source)
+    found = [groups for _, groups in select_each(asked, source)] if may_be_several(asked) else []
+    if len(found) < 2:
+        raise StudyError(needs_two("--across-data", found))
+    rule = rule_for(flat(found), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
+    answer = across.across_data(found, rule, rng_seed=rng_seed)
+    return replace(answer, comparisons=with_sources(answer.comparisons, source, flat(found), margin=margin))
+
+
+@public
+def race(
+    *what: Given,
+    replay: bool = False,
+    margin: float | None = None,
+    target: float | None = None,
+    eval_set: str | None = None,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    by: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] | None = None,
+    pool: bool = False,
+    clock: str | None = None,
+    seeds_by: str | None = None,
+    lower_is_better: bool | None = None,
+    plan: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    data_dir: str | Path | None = None,
+    is_retry: bool = False,
+    is_repair: bool = False,
+    rng_seed: int = 0,
+    on_look: Callable[[Race], None] | None = None,
+    say: Say = terminal.say,
+    **arms: Given,
+) -> Race:
+    """Add seeds, round by round, until the question is decided; or replay a race on results that are there.
+
+    Parameters
+    ----------
+    what
+        Recipes to train, ``RECIPE`` or ``RECIPE@MODEL``; with `replay` anything that :func:`compare` takes, in the
+        order of the seeds.
+    replay
+        Train nothing.
+    margin, lower_is_better
+        As in :func:`compare`.
+    target
+        Race one recipe against this number.
+    eval_set
+        The one that decides; None: val.
+    plan
+        Values of :class:`~seedstudy.stats.race.Plan`: ``alpha``, ``method``, ``first``, ``every``, ``most``,
+        ``futility``; the defaults for the others, with `replay` the shortest arm as the budget.
+    model, data
+        Of arms that name no model, and of all; with `replay` as in :func:`compare`.
+    training
+        What else the arms share, for example ``{"epochs": 10}``; see
+        :func:`~seedstudy.study.study.adjusted`.
+    on_look
+        Receives the race after each look of a live race.
+
+    """
+    from seedstudy.decide.compare import rule_for
+    from seedstudy.decide.race import replay_groups
+    from seedstudy.decide.select import on_one_eval_set, select_arms, what_was_read
+    from seedstudy.stats.race import Plan
+
+    given = {key: value for key, value in (plan or {}).items() if value is not None}
+    check(Plan, (), given, name="race: plan")
+    source = source_of(locals())
+    asked = arms_of_call(what, arms, race, source)
+    if replay:
+        groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
+        if not groups:
+            raise StudyError(needs_two("race", []))
+        rule = rule_for(groups, margin=margin, alpha=0.05, level=0.95, lower_is_better=lower_is_better)
+        answer = replay_groups(
+            groups, given, margin=rule.margin, lower_is_better=rule.lower_is_better, target=target, rng_seed=rng_seed
+        )
+        return replace(answer, left_out=source.left_out, read=what_was_read(groups))
+    if metric != "top1" or lower_is_better or unit is not None:
+        raise StudyError("race: trials are raced by top1; other metrics come from files, with --replay.")
+    from seedstudy.engines import race as live
+    from seedstudy.store.store import Store
+
+    recipes = [arm.words for arm in asked]
+    if not all(recipes) or arms:
+        raise StudyError("race trains recipes, for example ss.race('a3', 'a2'); numbers and files need replay=True.")
+    if margin is None:
+        margin = Store(Path(results), study).rule().margin
+    shared = {"models": model, "data": data, **(training or {})}
+    check(adjusted, (), shared, name="race: training")
+    return live.race(
+        live.arms_of(recipes, adjusted(recipes=recipes, name=study, **shared)),
+        given if margin is None else {**given, "margin": margin},
+        results=Path(results),
+        cache_dir=machine.cache_dir(),
+        data_dir=path_of(data_dir),
+        eval_set=eval_set or "val",
+        target=target,
+        is_retry=is_retry,
+        is_repair=is_repair,
+        say=say,
+        on_look=on_look or (lambda race: None),
+    )
