@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -78,7 +79,7 @@ def swapped(content: bytes, changes: list[tuple[int, Any]]) -> bytes:
         if value == "gone":
             del holder[key]
         else:
-            holder[key] = value
+            holder[key] = copy.deepcopy(value)  # a list of VALUES must not be put into itself
     return json.dumps(document).encode()
 
 
