@@ -17,12 +17,12 @@ import numpy.typing as npt
 import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER
-from seedstudy.errors import DataError, StudyError, suggest
+from seedstudy.errors import DataError, StudyError, first_line, suggest
 from seedstudy.read.metrics import to_points
 from seedstudy.read.numbers import group_of_numbers
 from seedstudy.read.parse import read_table
 from seedstudy.read.request import Request
-from seedstudy.read.tables import cells_as_written
+from seedstudy.read.tables import cells_as_written, readable
 from seedstudy.study.group import Group, Moments, Reading
 
 # --- "79.5±0.1 n=5" -----------------------------------------------------------------------------------
@@ -221,7 +221,11 @@ def timm_top1(folder: Path, eval_set: str, model: str, *, size: int, crop: float
     path = folder / TIMM_FILES[eval_set]
     if not path.is_file():
         raise DataError(f"{path}: no such file; --published needs timm's folder results.")
-    table = read_table(path).frame
+    with readable(path):
+        try:
+            table = pl.read_csv(path, infer_schema=False)  # timm's tables may have no row
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"{path}: not a CSV file ({first_line(error)}).") from error
     missing = [name for name in ("model", *_TIMM_NUMBERS) if name not in table.columns]
     if missing:
         raise DataError(f'{path}: not one of timm\'s results tables (no column "{missing[0]}").')

@@ -348,7 +348,7 @@ def test_the_real_test_images(real_folder: Path) -> None:
     statuses = {finding.part: finding.status for finding in check("cifar10", real_folder).parts}
     assert statuses["train"] == statuses["val"] == "found"
     files = cifar10._files(real_folder)
-    encoded, labels = cifar10._columns(cifar10._read_parquet(files["val"]), "val", cifar10.N_TEST)
+    encoded, labels = cifar10._columns(cifar10._read_parquet(files["val"], cifar10.N_TEST), "val", cifar10.N_TEST)
     assert np.bincount(labels).tolist() == [1000] * 10
     images = cifar10._decode({"val": encoded[:1000]}, {"val": "val"}, lambda line: None)["val"]
     assert images.shape == (1000, 32, 32, 3)
