@@ -19,7 +19,8 @@ def test_the_fixture_judges_and_the_failure_is_the_callers_line(tmp_path: Path) 
     (tmp_path / "test_quality.py").write_text(TESTS)
     (tmp_path / "baseline.txt").write_text("79.7\n79.8\n79.6\n79.75\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "seedstudy.pytest_plugin", "-p", "no:cacheprovider"]
-    environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin:/bin"}
+    root = str(Path(__file__).parents[2])
+    environment = {"PYTHONPATH": root, "PATH": "/usr/bin:/bin", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run([*command, "."], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "1 failed, 1 passed" in done.stdout
