@@ -151,8 +151,8 @@ def test_a_file_or_folder_that_this_user_cannot_read_now_is_left_alone(
 def test_too_many_open_files_are_no_damage(n_left: int, make_store: MakeStore) -> None:
     store = make_store(n_seeds=2, a2=0.8)
     fault = (
-        "(store.root / 'index.json').unlink(missing_ok=True)\nimport resource\nresource.setrlimit(resource.RLIMIT_NOFILE, "
-        f"(max(map(int, os.listdir('/proc/self/fd'))) + {n_left}, 4096))"
+        "(store.root / 'index.json').unlink(missing_ok=True)\nimport resource\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir('/proc/self/fd'))) + {n_left}, 4096))"
     )
     before = content(store.root)
     said = launched(store, fault)
