@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,15 @@ _MOST_WORDS = 10_000
 """Bytes of a command's stderr that come back to the launcher."""
 
 
+@contextmanager
+def _own_handler(number: signal.Signals) -> Iterator[None]:
+    """Keep this program's handler of a signal: Ray puts its own in its place, which ends a launcher without order."""
+    own = signal.getsignal(number)
+    yield
+    if own is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(number, own)
+
+
 class RayEngine:
     """One task per trial; Ray restarts a task whose machine is lost. Tasks end with the launcher."""
 
@@ -35,7 +46,8 @@ class RayEngine:
         self._ray, self._store, self._placement, self._prepared, self._say = ray, store, placement, prepared, say
         self._tasks: dict[Any, Sequence[str]] = {}
         if not ray.is_initialized():
-            ray.init(log_to_driver=False)
+            with _own_handler(signal.SIGTERM):
+                ray.init(log_to_driver=False)
 
     def submit(self, trial_ids: Sequence[str]) -> None:
         placement = self._placement

@@ -182,7 +182,7 @@ class _Reader:
             if not name.isprintable():
                 raise StudyError(f"{self.where}: the name {name!r} holds control characters; rename it.")
         finished, n_left_out = _finished(rows, self.columns, self.chosen.columns, self.where)
-        finished, gone = self._without_gaps(finished, measure, label)
+        finished, gone = self._without_gaps(finished, measure)
         seeds = seeds_of(finished, self.columns, self.request, self.where)
         self.seeds_by.append(seeds.by)
         picks = self.chosen.columns if self.is_picked else ()
@@ -262,7 +262,7 @@ class _Reader:
             return f"{name} empty"
         return value if self.table[name].dtype == pl.String else f"{name}={value}"
 
-    def _without_gaps(self, rows: pl.DataFrame, measure: str, label: str) -> tuple[pl.DataFrame, list[str]]:
+    def _without_gaps(self, rows: pl.DataFrame, measure: str) -> tuple[pl.DataFrame, list[str]]:
         """Return the rows that hold a number, and a note on the others: an empty cell is the same as nan."""
         cells = rows[measure]
         if not cells.dtype.is_numeric():
@@ -275,9 +275,8 @@ class _Reader:
         which = "" if not names else f" ({names[0]} {', '.join(map(str, gone[names[0]].head(3).to_list()))}"
         which += "" if not names else f"{', …' if gone.height > 3 else ''})"
         plural = "" if gone.height == 1 else "s"
-        return rows.filter(is_there), [
-            f"{label}: {gone.height} run{plural} without a number left out{which}; report it if it diverged"
-        ]
+        note = f"{gone.height} run{plural} without a number left out{which}; report it if it diverged"
+        return rows.filter(is_there), [note]
 
 
 def _by(frame: pl.DataFrame, keys: Sequence[str]) -> Iterator[tuple[Mapping[str, str | None], pl.DataFrame]]:

@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,15 +18,14 @@ from pathlib import Path
 import polars as pl
 
 from seedstudy.data.base import Dataset
-from seedstudy.errors import MissingExtraError, StoreError, first_line
+from seedstudy.errors import StoreError
 from seedstudy.files import check_folder, damaged, is_there, read_bytes, write_atomically, writing
 from seedstudy.store.rows import counts_of, predictions_of
 from seedstudy.store.schema import (
     LARGEST_TABLE,
     PREDICTIONS,
     TRIALS,
-    from_parquet,
-    read_parquet,
+    table_of,
     to_parquet,
     validate,
 )
@@ -63,25 +61,12 @@ def read(root: Path) -> tuple[pl.DataFrame, dict[str, str]]:
             content = read_bytes(path, limit=LARGEST_TABLE)
             if hashlib.sha256(content).hexdigest()[:_DIGITS] != path.stem:
                 raise damaged(path, "its content is not what was imported", "remove it and import again")
-            parts.append(validate(_rows(content), TRIALS, where=str(path)))
+            parts.append(validate(table_of(content), TRIALS, where=str(path)))
         except ValueError as error:
             unusable[path.name] = str(damaged(path, f"not a Parquet file: {error}", "remove it and import again"))
         except StoreError as error:
             unusable[path.name] = str(error)
     return pl.concat(parts), unusable
-
-
-def _rows(content: bytes) -> pl.DataFrame:
-    """Return the frame in an imported file, whose name proves nothing: anybody can name a file by its digest.
-
-    Raises ValueError where it holds none. Without Arrow, a file that was made to harm may end the process.
-    """
-    with suppress(MissingExtraError):
-        return read_parquet(content)
-    try:
-        return from_parquet(content)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise ValueError(first_line(error)) from error
 
 
 def _make(folder: Path) -> None:
@@ -95,7 +80,7 @@ def predictions(root: Path, trial_id: str) -> pl.DataFrame | None:
     if not is_there(path):
         return None
     try:
-        return validate(_rows(read_bytes(path, limit=LARGEST_TABLE)), PREDICTIONS, where=str(path))
+        return validate(table_of(read_bytes(path, limit=LARGEST_TABLE)), PREDICTIONS, where=str(path))
     except ValueError as error:
         raise damaged(path, f"not a Parquet file: {error}") from error
 

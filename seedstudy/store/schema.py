@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import polars as pl
 
-from seedstudy.errors import StoreError, first_line, require_extra
+from seedstudy.errors import MissingExtraError, StoreError, first_line, require_extra
 
 STATUSES = ("ok", "diverged", "failed", "interrupted")
 
@@ -150,3 +151,16 @@ def _unpacked_bytes(column: Any) -> int:
         return int(column.nbytes)
     longest = max(map(len, column.dictionary.to_pylist()), default=0) if len(column.dictionary) else 0
     return len(column) * longest
+
+
+def table_of(content: bytes) -> pl.DataFrame:
+    """Return the table in a Parquet file of a study, which another program may have written, with or without Arrow.
+
+    Raises ValueError as :func:`read_parquet` does. Without Arrow, a file that was made to harm may end the process.
+    """
+    with suppress(MissingExtraError):
+        return read_parquet(content)
+    try:
+        return from_parquet(content)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise ValueError(first_line(error)) from error

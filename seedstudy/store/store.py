@@ -72,7 +72,7 @@ from seedstudy.store.schema import (
     PREDICTIONS,
     TRIALS,
     Schema,
-    read_parquet,
+    table_of,
     to_parquet,
     validate,
 )
@@ -442,7 +442,7 @@ class Store:
     def _table(self, trial_id: str, name: str, schema: Schema) -> pl.DataFrame:
         path = self._table_path(trial_id, name)
         try:
-            frame = read_parquet(read_bytes(path, limit=LARGEST_TABLE))
+            frame = table_of(read_bytes(path, limit=LARGEST_TABLE))
         except ValueError as error:  # another program wrote it, and its digest
             raise damaged(path, f"not a Parquet file: {error}", _TRAIN_AGAIN) from error
         return validate(frame, schema, where=str(path))

@@ -70,7 +70,7 @@ def test_what_is_wrong_with_a_file_is_one_line(name: str, text: str, expected: s
 def test_a_gap_among_numbers_is_left_out_with_a_note_however_it_is_written(gap: str) -> None:
     group = only(write("x.csv", f"seed,top1\n0,79.6\n1,{gap}\n2,79.7\n"))
     assert (group.seeds, group.values.tolist()) == ((0, 2), [79.6, 79.7])
-    assert group.notes == ("x: 1 run without a number left out (seed 1); report it if it diverged",)
+    assert group.notes == ("1 run without a number left out (seed 1); report it if it diverged",)
 
 
 def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:

@@ -27,6 +27,9 @@ def run(tmp_path: Path, *options: str) -> tuple[int, dict[str, dict[str, object]
     return done.returncode, json.loads(report.read_text()), done.stdout + done.stderr
 
 
+pytestmark = pytest.mark.train
+
+
 @pytest.mark.slow
 def test_every_step_runs_and_nothing_is_wrong(tmp_path: Path) -> None:
     code, report, output = run(tmp_path)
