@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 FAST := "not slow and not gpu and not cluster"
 
-.PHONY: help install demo check lint types fast-core fast-train core dist coverage test slow slow-fuzz slow-soak slow-lowest slow-tpu clean
+.PHONY: help install demo check lint types fast-core fast-train core dist coverage test slow slow-fuzz slow-soak slow-lowest slow-tpu slow-orders clean
 .DEFAULT_GOAL := help
 
 help:
@@ -82,12 +82,16 @@ coverage: install
 test: install
 	$(BIN)/pytest -n 2
 
-slow: install slow-fuzz slow-soak slow-lowest slow-tpu
+slow: install slow-fuzz slow-soak slow-lowest slow-tpu slow-orders
 	$(BIN)/pytest -m cluster
 
 # Each target ten minutes, about five hours in all.
 slow-fuzz: install
 	FUZZ_SECONDS=600 $(BIN)/pytest -s tests/fuzz
+
+# Every order of the steps of two processes on a results folder.
+slow-orders: install
+	SEEDSTUDY_EXHAUSTIVE=1 $(BIN)/pytest tests/store/test_protocol.py
 
 slow-soak: install
 	$(BIN)/python tests/faults/soak.py --trials 500 --every 3

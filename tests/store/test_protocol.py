@@ -32,6 +32,11 @@ from tests.store.interleave import Action, every_order, names, steadily, step, s
 MakeTrial = Callable[..., Trial]
 STARTED = "2026-01-01T00:00:00+00:00"
 
+exhaustive = pytest.mark.skipif(
+    not os.environ.get("SEEDSTUDY_EXHAUSTIVE"),
+    reason="thousands of orders, many minutes: SEEDSTUDY_EXHAUSTIVE=1, `make slow`",
+)
+
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,9 +107,11 @@ class Watched:
 
 
 @pytest.mark.usefixtures("publishing")
-@pytest.mark.parametrize("mortal", [(), pytest.param((0,), marks=pytest.mark.slow)], ids=["", "killed"])
+@pytest.mark.parametrize("mortal", [(), pytest.param((0,), marks=exhaustive)], ids=["", "killed"])
 @pytest.mark.parametrize(
-    "is_equal", [pytest.param(True, marks=pytest.mark.slow), False], ids=["equal predictions", "other predictions"]
+    "is_equal",
+    [pytest.param(True, marks=exhaustive), pytest.param(False, marks=pytest.mark.slow)],
+    ids=["equal predictions", "other predictions"],
 )
 def test_of_two_results_the_first_one_stays(
     is_equal: bool, mortal: tuple[int, ...], tmp_path: Path, planned: Path, trial: Trial, data: Dataset
@@ -148,7 +155,7 @@ def _with_speed(result: TrialResult, speed: float) -> TrialResult:
 
 
 @pytest.mark.usefixtures("publishing")
-@pytest.mark.parametrize("mortal", [(), pytest.param((0, 1), marks=pytest.mark.slow)], ids=["", "killed"])
+@pytest.mark.parametrize("mortal", [(), pytest.param((0, 1), marks=exhaustive)], ids=["", "killed"])
 def test_setting_aside_loses_no_result_that_comes_meanwhile(
     mortal: tuple[int, ...], tmp_path: Path, planned: Path, trial: Trial, data: Dataset
 ) -> None:
@@ -246,8 +253,8 @@ def _starts(path: Path) -> dict[str, Callable[[], None]]:
     ("start", "does_clean"),
     [
         *((start, False) for start in ("no file", "released", "its holder died")),
-        ("no file", True),
-        *(pytest.param(start, True, marks=pytest.mark.slow) for start in ("released", "its holder died")),
+        pytest.param("no file", True, marks=pytest.mark.slow),
+        *(pytest.param(start, True, marks=exhaustive) for start in ("released", "its holder died")),
     ],
 )
 def test_on_one_machine_there_is_never_a_second_holder(start: str, does_clean: bool, tmp_path: Path) -> None:
