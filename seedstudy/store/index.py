@@ -62,6 +62,8 @@ def survey(trials: Path) -> dict[str, Seen]:
             looks = {folder.name: _look(folder, latest) for folder in folders}
     except FileNotFoundError:
         return {}
+    except NotADirectoryError as error:
+        raise StoreError(f"{trials}: a file is where a folder should be; remove it or change --results.") from error
     except OSError as error:
         raise StoreError(f"{trials}: cannot be read now ({error.strerror}); check its permissions.") from error
     return {name: seen for name, seen in sorted(looks.items()) if seen is not None}

@@ -245,7 +245,7 @@ def test_results_folder_that_cannot_be_written_is_one_line(place: Local, tmp_pat
     (tmp_path / "results").write_text("a file in the way")
     code, _, err = place.finish(tmp_path)
     assert code == 2
-    assert "cannot write results" in err.splitlines()[-1]
+    assert "results/main/trials: a file is where a folder should be; remove it" in err.splitlines()[-1]
 
 
 # --- slots ------------------------------------------------------------------------------------------------
