@@ -66,7 +66,7 @@ def sizes_differ(n_a: int, n_b: int) -> bool:
 def safe_p(n_a: int, n_b: int, *, alpha: float, claim: Claim, paired: bool = False) -> float:
     """Return the p-value below which a claim at alpha needs no caveat about the shape of the distribution of seeds.
 
-    Few seeds do not show their skewness, nor the ratio of their spreads, and no test at hand keeps its error rate
+    Few seeds do not show their skewness, nor the ratio of their spreads, and no known test keeps its error rate
     whatever these are. A claim with a smaller p holds even under the worst shapes of `docs/calibration.md`; between
     this and alpha it rests on seeds that are not skewed against each other, and the output says so.
 
