@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from seedstudy.engines.attempts import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, MAX_ATTEMPTS
 from seedstudy.engines.local import STOP_WAIT_S, complaint_in, cpu_environment, trial_command
 from seedstudy.engines.watch import Say
-from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, MAX_ATTEMPTS
 from seedstudy.errors import SeedstudyError, first_line, require_extra
 from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store

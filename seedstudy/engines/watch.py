@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from seedstudy import terminal
-from seedstudy.engines.worker import MAX_ATTEMPTS
+from seedstudy.engines.attempts import MAX_ATTEMPTS
 from seedstudy.errors import SeedstudyError, StoreError
 from seedstudy.store.lease import Holder
 from seedstudy.store.store import Store

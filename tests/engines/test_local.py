@@ -138,7 +138,7 @@ def test_a_killed_rank_is_replaced_with_all_the_others(place: Local, tmp_path: P
 @pytest.mark.slow
 def test_a_training_whose_launcher_is_gone_ends_though_it_hangs(place: Local, tmp_path: Path) -> None:
     place.break_trainings(
-        "import time; from seedstudy.engines import worker; worker.ORPHAN_WAIT_S = 2.0; time.sleep(3600)"
+        "import time; from seedstudy.engines import attempts; attempts.ORPHAN_WAIT_S = 2.0; time.sleep(3600)"
     )
     launcher = place.start(tmp_path, "--seeds", "1", "--set", "epochs=2")
     wait_for(lambda: any(store(tmp_path).is_running(each) for each in store(tmp_path).trial_ids()), "a training")
