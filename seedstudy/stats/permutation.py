@@ -221,18 +221,10 @@ def _sums_by_count(columns: Floats) -> dict[int, Floats]:
     return sums
 
 
-def random_labellings(n_a: int, n_b: int, resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
-    """Yield random labellings in blocks, shape (n_labellings, n_seeds): 1.0 where a seed goes to arm B."""
-    n = n_a + n_b
-    packed = _random_bits(n_a, n_b, resamples, rng)
-    start = 0
-    for size in _blocks(resamples, n):
-        yield np.unpackbits(packed[start : start + size], axis=1, count=n).astype(np.float64)
-        start += size
-
-
-def _random_bits(n_a: int, n_b: int, resamples: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def random_bits(n_a: int, n_b: int, resamples: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return random labellings, a bit for each seed, shape (n_labellings, n_bytes): 1 where a seed goes to arm B.
+
+    ``np.unpackbits`` with ``count=n_a + n_b`` gives the labels; the bits behind them are 0.
 
     Every seed goes to arm B by an independent draw; then seeds of the arm that got too many, drawn at random, change
     sides. No seed is preferred at any step, so all labellings are equally likely; partitioning random keys takes three
@@ -273,7 +265,7 @@ def _random_sums(columns: Floats, n_a: int, n_b: int, resamples: int, rng: np.ra
 
     Of eight seeds at a time there are 256 sums, which are looked up.
     """
-    bits = np.ascontiguousarray(_random_bits(n_a, n_b, resamples, rng).T)
+    bits = np.ascontiguousarray(random_bits(n_a, n_b, resamples, rng).T)
     padded = np.vstack([columns, np.zeros((-len(columns) % 8, columns.shape[1]))])
     sums = np.zeros((resamples, columns.shape[1]))
     for byte, eight in zip(bits, padded.reshape(-1, 8, columns.shape[1]), strict=False):  # the last bytes may be empty
