@@ -111,18 +111,12 @@ def test_sign_flips_are_exact_and_then_random():
 
 
 @pytest.mark.parametrize(("n_a", "n_b"), [(3, 2), (3, 3), (5, 1)])
-def test_random_labellings_are_equally_likely_and_the_same_whatever_the_blocks(monkeypatch, n_a, n_b):
-    def draw():
-        bits = random_bits(n_a, n_b, 20_001, np.random.default_rng(0))
-        return np.unpackbits(bits, axis=1, count=n_a + n_b).astype(float)
-
-    labels = draw()
+def test_random_labellings_are_equally_likely(n_a, n_b):
+    labels = np.unpackbits(random_bits(n_a, n_b, 20_001, np.random.default_rng(0)), axis=1, count=n_a + n_b)
     _, counts = np.unique(labels, axis=0, return_counts=True)
     assert counts.size == math.comb(n_a + n_b, n_a)
     assert counts.sum() == 20_001
     assert stats.chisquare(counts).pvalue > 0.01
-    monkeypatch.setattr(permutation, "_CELLS_AT_ONCE", 1_000)
-    assert np.array_equal(draw(), labels)
 
 
 def test_random_sign_flips_count_every_block_and_the_observed_signs_once():
