@@ -250,6 +250,8 @@ def trial_command(store: Store, trial_ids: Sequence[str], prepared: Path | None,
         python += ["torch.distributed.run", "--standalone", f"--nproc-per-node={placement.processes}", "-m"]
     options = [] if prepared is None else ["--prepared", str(prepared.absolute())]
     options += ["--stack", "auto" if placement.stack is None else str(placement.stack)]
+    options += ["--deterministic"] if placement.deterministic else []
+    options += ["--eval-every", str(placement.eval_every)] if placement.eval_every is not None else []
     return [*python, "seedstudy", "trial", str(store.root.absolute()), *trial_ids, *options]
 
 
