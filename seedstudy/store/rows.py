@@ -65,6 +65,7 @@ def predictions_of(
             "labels": labels.group_by("image", maintain_order=True).agg("label")["label"],
             "predicted": evaluation.predicted,
             "confidence": evaluation.confidence,
+            "label_probability": evaluation.label_probability,
         }
         frames.append(pl.DataFrame(columns, schema=dict(PREDICTIONS)))
     return pl.concat(frames) if frames else pl.DataFrame(schema=dict(PREDICTIONS))

@@ -52,6 +52,7 @@ PREDICTIONS: Schema = {
     "labels": pl.List(pl.Int32()),  # every class that counts as right
     "predicted": pl.Int32(),
     "confidence": pl.Float32(),  # probability of the prediction
+    "label_probability": pl.Float32(),  # softmax probability of the label set; null before format 3
 }
 """One row per trial, eval set and image."""
 
@@ -67,11 +68,17 @@ CURVES: Schema = {
 """One row per trial and epoch."""
 
 
+LATER: Mapping[str, Any] = {"label_probability": None}
+"""Column that older formats lack -> its value there."""
+
+
 def validate(frame: pl.DataFrame, schema: Schema, *, where: str) -> pl.DataFrame:
-    """Return the frame, its columns in the schema's order.
+    """Return the frame, its columns in the schema's order; columns of `LATER` that it lacks are filled.
 
     Raises StoreError where a column is missing, unknown or of another type, or a count lies outside [0, n_examples].
     """
+    lacking = [name for name in LATER if name in schema and name not in frame.columns]
+    frame = frame.with_columns(pl.lit(LATER[name], dtype=schema[name]).alias(name) for name in lacking)
     for name, kind in schema.items():
         if name not in frame.columns:
             raise StoreError(f'{where}: column "{name}" is missing; the file is damaged or from another version.')

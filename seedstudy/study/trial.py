@@ -103,7 +103,9 @@ class Evaluation:
     predicted: npt.NDArray[np.int32]
     """Class of each image, shape (n_examples,)."""
     confidence: npt.NDArray[np.float32]
-    """Softmax probability of that class, shape (n_examples,)."""
+    """Probability of that class, shape (n_examples,): softmax, or sigmoid where the network was trained with BCE."""
+    label_probability: npt.NDArray[np.float32]
+    """Softmax probability of the label set of each image, shape (n_examples,)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

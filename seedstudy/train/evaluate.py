@@ -117,6 +117,7 @@ def _counted(outputs: Outputs, eval_set: EvalSet) -> Evaluation:
         loss=float(-np.log(np.maximum(set_probs, np.finfo(np.float64).tiny)).mean()),
         predicted=top5[:, 0],
         confidence=outputs.confidence[eval_set.rows],
+        label_probability=set_probs.astype(np.float32),
     )
 
 
