@@ -31,7 +31,6 @@ from seedstudy import machine
 from seedstudy.engines.attempts import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, MAX_ATTEMPTS, Attempts, Stop, begin, end
 from seedstudy.errors import NotFiniteError, SeedstudyError, StudyError, UnitError, printable
 from seedstudy.files import is_there, read_json, to_json, write_atomically, writing
-from seedstudy.machine import outer_variables
 from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store
 from seedstudy.study.code import code_of, commit_of
@@ -85,10 +84,10 @@ class _Runner(Attempts):
     def run(self, trial_ids: Sequence[str]) -> int:
         return self.each(trial_ids, self._attempt)
 
-    def _mark(self, trial_id: str) -> int | None:
-        """Return what changes when a trial gets on: the latest file of a command that can be resumed."""
+    def _mark(self, trial_id: str) -> int:
+        """Return the time of the latest file of a command that can be resumed; others get on only to their end."""
         if not self._handling.resume:
-            return None
+            return super()._mark(trial_id)
         return max((latest for latest, _ in _signs(self._store.out(trial_id))), default=0)
 
     def _attempt(self, trial_id: str, later: Iterable[str], leases: ExitStack) -> int:
@@ -141,7 +140,8 @@ class _Runner(Attempts):
     def _execute(self, trial: CommandTrial, out: Path) -> _Ending:
         """Run the command once, until it ends or must end."""
         words, variables = self._words(trial, out)
-        environment = {name: text for name, text in os.environ.items() if name not in outer_variables(os.environ)}
+        outer = machine.outer_variables()
+        environment = {name: text for name, text in os.environ.items() if name not in outer}
         environment |= {name: _in_place(text, trial, out) for name, text in trial.environment.items()} | variables
         print(f"$ {shlex.join(words)}", file=sys.stderr, flush=True)
         is_read = trial.result is None
@@ -239,7 +239,7 @@ class _Runner(Attempts):
             numbers = result_of(trial, out, ended["lines"], unit=self._handling.unit)
             status, reason = "ok", ""
         except NotFiniteError as error:
-            numbers, status, reason = {}, "diverged", str(error)
+            numbers, status, reason = {}, "diverged", f"{trial.metric} is {error.value:g}"
         except UnitError as error:
             path = self._store.folder(trial_id) / _READING
             with writing(path):
@@ -247,13 +247,15 @@ class _Runner(Attempts):
             return self._fail(trial_id, f"{error} With --retry-failed and the unit it is read again, not run.")
         except SeedstudyError as error:
             return self._fail(trial_id, str(error))
+        accelerator = machine.accelerator()
         result = ReportedResult(
             status="diverged" if status == "diverged" else "ok",
             reason=reason,
             evaluations=numbers,
             train_s=ended["train_s"],
             provenance={
-                "device": machine.accelerator() or "cpu",
+                "device": accelerator or "cpu",
+                "device_type": "cpu" if accelerator is None else "cuda",
                 "host": machine.host(),
                 **{f"git_{key}": value for key, value in commit_of(self._folder, results=self._results).items()},
             },
@@ -453,7 +455,8 @@ def _tail(log: Path) -> str:
 
 def _last_words(log: Path) -> str:
     """Return the last line that a command printed, for the reason of its failure."""
-    lines = [line.strip() for line in _tail(log).splitlines() if line.strip() and not line.startswith("$ ")]
+    own = "\n" + _tail(log)
+    lines = [line.strip() for line in own[own.rfind("\n$ ") + 1 :].splitlines()[1:] if line.strip()]
     return f": {lines[-1][:300]}" if lines else ""
 
 

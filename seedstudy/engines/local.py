@@ -32,10 +32,6 @@ _SAID = "seedstudy: "
 _MAX_ARGUMENTS = 1000
 """Trials named in one command line, whose length the kernel limits; a further command names the others."""
 
-_OUTER_PREFIXES = ("PMI_", "PMIX_", "OMPI_", "SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
-_OUTER_NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-"""Variables of an outer launcher that would make libraries treat our processes as its ranks."""
-
 _DEV = Path("/dev")
 
 
@@ -286,8 +282,8 @@ def default_slots(placement: Placement) -> int:
 
 def slot_environments(n_slots: int, placement: Placement) -> list[dict[str, str]]:
     """Return the environment of each slot's processes: threads on CPUs, GPUs or TPU chip, set before any import."""
-    names = [name for name in os.environ if not name.startswith(_OUTER_PREFIXES) and name not in _OUTER_NAMES]
-    outer = {name: os.environ[name] for name in names}
+    of_others = machine.outer_variables()
+    outer = {name: text for name, text in os.environ.items() if name not in of_others}
     n_training = n_slots * placement.processes
     outer.setdefault(LOADERS, str(max(1, machine.cores() // n_training)))
     if placement.gpus == 0:

@@ -225,7 +225,7 @@ def _of_command(study: Study, given: Mapping[str, Any]) -> Study:
     for key in given:
         if key in _TABLES["grid"] or key == "assignments":
             if key not in _OF_COMMANDS:
-                name = "--set" if key == "assignments" else f"--{key.replace('_', '-').rstrip('s')}"
+                name = {"assignments": "--set", "recipes": "--recipe"}.get(key, f"--{key.replace('_', '-')}")
                 raise StudyError(f"{name} means nothing to a command: write it into the command.")
     if study.recipes:
         raise StudyError("a study trains recipes or runs a command, not both: leave out one of them.")
