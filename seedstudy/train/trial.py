@@ -9,7 +9,6 @@ from contextlib import nullcontext
 import torch
 
 from seedstudy.data.base import Dataset
-from seedstudy.study.seeds import Streams
 from seedstudy.study.trial import EpochReport, Trial, TrialResult
 from seedstudy.train import devices
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
@@ -36,7 +35,7 @@ def train_trial(
     trial resumes where an earlier attempt stopped, and ends as if there had been one attempt; asked to stop, they
     write the state and raise Stopped.
     """
-    recipe, streams = trial.recipe, Streams(seed=trial.seed, vary=trial.vary)
+    recipe, streams = trial.recipe, trial.streams
     started = time.perf_counter()
 
     # --- device and network ---------------------------------------------------------------------------
