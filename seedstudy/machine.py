@@ -114,7 +114,7 @@ def outer_variables() -> set[str]:
 
 
 def accelerator() -> str | None:
-    """Return the product name of the first GPU that this process may use, without importing torch; None: there is none."""
+    """Return the product name of the first GPU that this process may use, without importing torch; None: no GPU."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     first = [] if visible is None else visible.split(",")[:1]
     if first and first[0].strip() in ("", "-1"):

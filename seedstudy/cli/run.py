@@ -74,6 +74,7 @@ def trial(
     trial_ids: Annotated[list[str] | None, typer.Argument(metavar="TRIAL_ID…", help="Names of their folders.")] = None,
     prepared: Annotated[Path | None, typer.Option(help="Folder of the prepared data in the cache.")] = None,
     stack: Annotated[str, typer.Option(help="Seeds of a small model side by side: a number, or auto (timed).")] = "1",
+    command: Annotated[str | None, typer.Option("--command", help="How commands are run, by a launcher.")] = None,
     attended: Annotated[
         bool, typer.Option("--attended", help="Stop when stdin ends; requests may come there.")
     ] = False,
@@ -81,10 +82,15 @@ def trial(
     """Train planned trials, one after the other; finished ones are left alone. Exit 75: stopped, can be resumed."""
     from seedstudy import machine
     from seedstudy.engines import worker
+    from seedstudy.engines.command import main as run_commands
+    from seedstudy.study.command import Handling
     from seedstudy.study.placement import Placement, placed
 
     if not trial_ids and not attended:
         raise StudyError("no trial named: `seedstudy trial results/main TRIAL_ID`; `seedstudy status main` names them.")
+    if command is not None:
+        code = run_commands(study_dir.absolute(), trial_ids or [], Handling.from_json(command), is_attended=attended)
+        raise typer.Exit(code)
     code = worker.main(
         study_dir.absolute(),
         trial_ids or [],

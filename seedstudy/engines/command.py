@@ -33,7 +33,7 @@ from seedstudy.errors import NotFiniteError, SeedstudyError, StudyError, UnitErr
 from seedstudy.files import is_there, read_json, to_json, write_atomically, writing
 from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store
-from seedstudy.study.code import code_of, commit_of
+from seedstudy.study.code import changed_since, commit_of
 from seedstudy.study.command import CommandTrial, Handling, ReportedNumber, ReportedResult
 
 _STOP_WAIT_S = 20.0
@@ -119,19 +119,11 @@ class _Runner(Attempts):
 
     def _check_code(self, trial: CommandTrial) -> None:
         """Raise StudyError where the code is no longer what the trial was planned for."""
-        now = code_of(self._folder, self._handling.named_code, trial.run, results=Path(self._handling.results))
-        before = trial.code
-        if "commit" in before and "commit" not in now:  # no git on this machine
-            now = {**now, "commit": before["commit"], "changes": before["changes"]}
-        if now == before:
-            return
-        files = {*now["files"], *before.get("files", {})}
-        changed = [name for name in sorted(files) if now["files"].get(name) != before.get("files", {}).get(name)]
-        what = ", ".join(changed[:3]) if changed else "the commit, or a tracked file"
-        raise StudyError(
-            f"{trial.trial_id}: its code has changed since it was planned ({what}): give the same command again, which "
-            "plans the trials with the code as it is now; --code FILES says what matters."
-        )
+        if changed := changed_since(self._folder, trial.code, results=self._results):
+            raise StudyError(
+                f"{trial.trial_id}: its code has changed since it was planned ({', '.join(changed[:3])}): give the same "
+                "command again, which plans the trials with the code as it is now; --code FILES says what matters."
+            )
 
     @property
     def _folder(self) -> Path:
@@ -338,7 +330,9 @@ def result_of(
         groups = read_groups(f"{file}/" if file.is_dir() else where, request)
     else:
         where = "its stdout"
-        records = [dict(record) for record in {json.dumps(each): each for each in _records(lines, trial.metric)}.values()]
+        records = [
+            dict(record) for record in {json.dumps(each): each for each in _records(lines, trial.metric)}.values()
+        ]
         if not records:
             raise StudyError(f'it ended without an error and printed no line of JSON with "{trial.metric}".')
         names = dict.fromkeys(name for record in records for name in record)
@@ -348,9 +342,7 @@ def result_of(
     if len(values) < len(groups) or any(group.n != 1 for group in groups):
         shown = ", ".join(f"{value:g}" for group in groups for value in group.values[:4])
         raise StudyError(f"{where} holds {sum(group.n for group in groups)} results ({shown}): which one counts?")
-    return {
-        name: ReportedNumber(metric=group.metric, value=float(group.values[0])) for name, group in values.items()
-    }
+    return {name: ReportedNumber(metric=group.metric, value=float(group.values[0])) for name, group in values.items()}
 
 
 def _records(lines: Iterable[str], metric: str) -> Iterator[dict[str, Any]]:

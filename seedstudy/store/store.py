@@ -76,7 +76,7 @@ from seedstudy.store.schema import (
     to_parquet,
     validate,
 )
-from seedstudy.study.command import COMMAND_SPEC_FORMAT, CommandTrial, ReportedResult
+from seedstudy.study.command import COMMAND_SPEC_FORMAT, AnyTrial, CommandTrial, ReportedResult
 from seedstudy.study.declaration import Rule
 from seedstudy.study.study import Study, check_name, is_name
 from seedstudy.study.trial import SPEC_FORMAT, Trial, TrialResult, trial_id_of
@@ -144,7 +144,7 @@ class Store:
 
     # --- planning ---------------------------------------------------------------------------------------
 
-    def plan(self, study: Study, trials: Iterable[Trial | CommandTrial]) -> None:
+    def plan(self, study: Study, trials: Iterable[AnyTrial]) -> None:
         """Write what is to be trained; trials that are planned already stay as they are."""
         with writing(self.root):
             self._trials.mkdir(parents=True, exist_ok=True)
@@ -215,7 +215,7 @@ class Store:
         check_folder(self.folder(trial_id))
         return self.folder(trial_id)
 
-    def read_spec(self, trial_id: str) -> Trial | CommandTrial:
+    def read_spec(self, trial_id: str) -> AnyTrial:
         """Return what is to be trained; raises where the file is damaged or belongs to another folder."""
         path = self.folder(trial_id) / "spec.json"
         spec = read_json(path, remedy=_TRAIN_AGAIN)
@@ -368,7 +368,7 @@ class Store:
 
     def _publish(
         self,
-        trial: Trial | CommandTrial,
+        trial: AnyTrial,
         frames: Mapping[str, tuple[pl.DataFrame, Schema]],
         record: Mapping[str, Any],
     ) -> Published:
@@ -491,7 +491,7 @@ class Store:
         """Return a trial's state and its TRIALS rows (none unless it was attempted); raises where it is damaged."""
         return self._state_and_rows(trial_id, self.read_spec(trial_id))
 
-    def _state_and_rows(self, trial_id: str, trial: Trial | CommandTrial) -> tuple[State, list[dict[str, Any]]]:
+    def _state_and_rows(self, trial_id: str, trial: AnyTrial) -> tuple[State, list[dict[str, Any]]]:
         head = head_of(self.study, trial) | {"trial_id": trial_id}  # a trial of an older format has its old id
         if self.has_result(trial_id):
             folder = self.folder(trial_id)

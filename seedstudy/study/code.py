@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,22 @@ def code_of(folder: Path, named: Sequence[str], words: Iterable[str], *, results
     if not named:
         identity |= commit_of(folder, results=results)
     return identity
+
+
+def changed_since(folder: Path, code: Mapping[str, Any], *, results: Path) -> list[str]:
+    """Return what is another now than when :func:`code_of` returned this: files, and "the commit or tracked files".
+
+    Where this machine has no git, the files alone are looked at.
+    """
+    changed = []
+    for name, digest in code["files"].items():
+        path = folder / name
+        if not path.is_file() or _digest(path) != digest:
+            changed.append(name)
+    now = commit_of(folder, results=results) if "commit" in code else {}
+    if now and (now["commit"], now["changes"]) != (code["commit"], code["changes"]):
+        changed.append("the commit, or a tracked file")
+    return changed
 
 
 def commit_of(folder: Path, *, results: Path) -> dict[str, Any]:

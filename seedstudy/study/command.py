@@ -1,9 +1,9 @@
 """A command of the user as a trial: what ``[command]`` and ``[arms.NAME]`` declare, and one trial of it.
 
 A command is a list of words, as a shell would split them, and no shell runs it unless that is asked for. Each word may
-hold placeholders: ``{arm}``, ``{seed}``, ``{out}`` (the trial's own folder for whatever the command writes), ``{model}``
-where models are named, and those of the arm. A value fills its place and never becomes several words, however it looks;
-only a list in ``[arms.NAME]`` does, where its placeholder is a whole word.
+hold placeholders: ``{arm}``, ``{seed}``, ``{out}`` (the trial's own folder for whatever the command writes),
+``{model}`` where models are named, and those of the arm. A value fills its place and never becomes several words,
+however it looks; only a list in ``[arms.NAME]`` does, where its placeholder is a whole word.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from seedstudy.errors import StudyError, suggest
 from seedstudy.study.placement import field_value
+from seedstudy.study.trial import Trial, trial_id_of
 
 COMMAND_SPEC_FORMAT = 3
 """Of the spec.json of a command's trial; versions that train networks only refuse it as too new."""
@@ -198,8 +199,8 @@ def _names_in(text: str, where: str) -> set[str]:
     for part in _PART.finditer(text):
         if part[0] in "{}":
             raise StudyError(
-                f"{where}: a brace of its own in “{text[max(0, part.start() - 20) : part.start() + 20]}”: a placeholder "
-                "is {name}, and a brace that is meant is written twice ({{ or }})."
+                f'{where}: a single brace in "{text[max(0, part.start() - 20) : part.start() + 20]}": a placeholder is '
+                "{name}, and a brace that is meant is written twice ({{ or }})."
             )
         if part[1]:
             names.add(part[1])
@@ -236,7 +237,7 @@ def _spread(words: Iterable[str], values: Mapping[str, Value], where: str) -> It
             yield from (each.replace("{", "{{").replace("}", "}}") for each in values[next(iter(several))])
         else:
             name = next(iter(several))
-            raise StudyError(f"{where}: {{{name}}} is a list, so it must be a word of its own, not a part of “{word}”.")
+            raise StudyError(f"{where}: {{{name}}} is a list, so it must be a word of its own, not a part of {word}.")
 
 
 _IN_SHELL = re.compile(r"""\\.|['"]|\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}""", re.DOTALL)
@@ -325,8 +326,6 @@ class CommandTrial:
     @property
     def trial_id(self) -> str:
         """A readable folder name that equal trials, and only they, share."""
-        from seedstudy.study.trial import trial_id_of
-
         return trial_id_of(self.to_dict())
 
     @property
@@ -353,6 +352,9 @@ class CommandTrial:
         if self.result is None:
             return None
         return out / filled(self.result.removeprefix("{out}/"), {"seed": str(self.seed), "out": ""})
+
+
+AnyTrial = Trial | CommandTrial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -454,7 +456,6 @@ class Handling:
     keep: tuple[str, ...] | None = None
     time_limit_s: float | None = None
     hang_timeout_s: float | None = None
-    named_code: tuple[str, ...] = ()
     results: str = ""
     """Folder of all studies, whose changes are none of the code."""
 
@@ -469,8 +470,7 @@ class Handling:
             given = json.loads(text)
             resume = {name: tuple(words) for name, words in given.pop("resume", {}).items()}
             keep = given.pop("keep", None)
-            named = tuple(given.pop("named_code", ()))
-            return cls(resume=resume, keep=None if keep is None else tuple(keep), named_code=named, **given)
+            return cls(resume=resume, keep=None if keep is None else tuple(keep), **given)
         except (ValueError, TypeError, AttributeError) as error:
             raise StudyError(f"--command: not what a launcher passes on ({error}).") from None
 

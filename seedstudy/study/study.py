@@ -223,10 +223,9 @@ def _with_command(
 def _of_command(study: Study, given: Mapping[str, Any]) -> Study:
     """Return the study of a command with the given values; what only networks trained here have is refused."""
     for key in given:
-        if key in _TABLES["grid"] or key == "assignments":
-            if key not in _OF_COMMANDS:
-                name = {"assignments": "--set", "recipes": "--recipe"}.get(key, f"--{key.replace('_', '-')}")
-                raise StudyError(f"{name} means nothing to a command: write it into the command.")
+        if (key in _TABLES["grid"] or key == "assignments") and key not in _OF_COMMANDS:
+            name = {"assignments": "--set", "recipes": "--recipe"}.get(key, f"--{key.replace('_', '-')}")
+            raise StudyError(f"{name} means nothing to a command: write it into the command.")
     if study.recipes:
         raise StudyError("a study trains recipes or runs a command, not both: leave out one of them.")
     return _changed(study, given)
