@@ -21,6 +21,11 @@ def run(
     *,
     data: options.TrainedData = None,
     training: options.Training,
+    command: options.Commands,
+    arms: Annotated[str | None, typer.Option("--arms", help="Names that {arm} stands for, e.g. a2,a3.")] = None,
+    metric: Annotated[str | None, typer.Option("--metric", help="Column or key of a command's result.")] = None,
+    unit: options.Unit = None,
+    lower_is_better: options.LowerIsBetter = None,
     data_dir: options.DataDir = None,
     placement: options.Placement,
     detach: Annotated[bool, typer.Option("--detach", help="Slurm: submit and leave.")] = False,
@@ -31,7 +36,7 @@ def run(
     eval_sets: options.EvalSets = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train recipes across seeds; the same command resumes.
+    """Train recipes across seeds, or run a command of yours; the same command resumes.
 
     Finished trials are left alone. Repeat the command after an interruption.
     """
@@ -43,13 +48,15 @@ def run(
         seeds=seeds,
         name=study,
         **options.values(training),
+        command={**options.values(command), "metric": metric, "unit": unit, "lower_is_better": lower_is_better},
+        arms=arms,
         placement=options.values(placement),
         results=results,
         data_dir=data_dir,
         is_retry=retry_failed,
         is_repair=repair,
         is_detached=detach,
-        eval_sets=options.eval_names(eval_sets, is_known=True),
+        eval_sets=options.eval_names(eval_sets, is_known=command.run is None and study_file is None),
         say=options.tell,
     )
     summaries, about = answer.summaries, f"study {answer.study}"

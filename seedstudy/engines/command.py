@@ -121,8 +121,8 @@ class _Runner(Attempts):
         """Raise StudyError where the code is no longer what the trial was planned for."""
         if changed := changed_since(self._folder, trial.code, results=self._results):
             raise StudyError(
-                f"{trial.trial_id}: its code has changed since it was planned ({', '.join(changed[:3])}): give the same "
-                "command again, which plans the trials with the code as it is now; --code FILES says what matters."
+                f"{trial.trial_id}: its code has changed since it was planned ({', '.join(changed[:3])}): the same "
+                "command plans the trials again, with the code as it is now; --code FILES says what matters."
             )
 
     @property
