@@ -222,9 +222,9 @@ class Store:
         try:
             is_same = trial_id_of(spec) == trial_id
             if is_same:
-                newest = COMMAND_SPEC_FORMAT if spec.get("kind") == "command" else SPEC_FORMAT
-                check_format(path, spec.get("format"), newest)
-                return (CommandTrial if newest == COMMAND_SPEC_FORMAT else Trial).from_dict(spec, where=str(path))
+                is_command = spec.get("kind") == "command"
+                check_format(path, spec.get("format"), COMMAND_SPEC_FORMAT if is_command else SPEC_FORMAT)
+                return (CommandTrial if is_command else Trial).from_dict(spec, where=str(path))
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             check_format(path, spec.get("format"), SPEC_FORMAT, remedy=_TRAIN_AGAIN)
             raise damaged(path, f"a key is missing or of the wrong type: {error}", _TRAIN_AGAIN) from error

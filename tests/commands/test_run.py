@@ -202,9 +202,9 @@ def test_whoever_is_killed_takes_the_command_along_and_it_resumes(victim: str, t
         code, _, err = cli("run", str(path), "--seeds", "1")
         assert code == 0, err
     lines = store.log(trial_id).read_text().splitlines()
-    assert [line for line in lines if line.startswith("epoch")] == [
-        f"epoch {n}" for n in range(12)
-    ] or victim != "Ctrl-C"
+    done = [int(line.removeprefix("epoch ")) for line in lines if line.startswith("epoch ")]
+    assert list(dict.fromkeys(done)) == list(range(12))
+    assert len(done) <= 13  # at most the epoch that was cut short was trained twice
     assert any(line.startswith("$ ") and line.endswith("--resume") for line in lines)
     assert rows(tmp_path)["status"].to_list() == ["ok"]
 
@@ -286,7 +286,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("options, message", WRONG.values(), ids=list(WRONG))
+@pytest.mark.parametrize(("options", "message"), WRONG.values(), ids=list(WRONG))
 def test_wrong_input_is_one_line(options: list[str], message: str, tmp_path: Path, cli: Cli) -> None:
     path = study(tmp_path, {"a": {"how": "ok"}, "b": {"how": "prints"}})
     code, out, err = cli("run", str(path), *options)
@@ -298,10 +298,7 @@ def test_wrong_input_is_one_line(options: list[str], message: str, tmp_path: Pat
 
 def test_from_python_the_same(tmp_path: Path) -> None:
     answer = ss.run(
-        command={
-            "run": f"{sys.executable} train.py --seed {{seed}} --output {{out}} --mean {{mean}}",
-            "result": RESULT,
-        },
+        command={"run": COMMAND.replace("how", "mean"), "result": RESULT},
         arms={"a": {"mean": 77}, "b": {"mean": 78}},
         seeds=2,
         say=lambda line: None,
