@@ -168,7 +168,7 @@ def _reported_rows_of(head: dict[str, Any], trial: CommandTrial, record: Mapping
     names = [field.name for field in fields(ReportedNumber)]
     return [
         _checked(common | {name: evaluations[each][name] for name in names} | {"eval_set": each})
-        for each in sorted(evaluations, key=_place)
+        for each in sorted(evaluations, key=place_of)
     ]
 
 
