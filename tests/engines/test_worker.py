@@ -161,7 +161,7 @@ def test_determinism_and_the_pace_of_evaluation_reach_every_worker(
     tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = placed(Placement(), {"deterministic": True, "eval_every": 3, "stack": "auto"})
-    command = local.trial_command(Store(tmp_path, "main"), ["a"], None, wanted)
+    command = local.trial_command(Store(tmp_path, "main"), ["a"], local.Work(), wanted)
     got: list[Placement] = []
     monkeypatch.setattr(worker, "main", lambda *_, placement, **__: got.append(placement) or 0)
     code, _, error = cli(*command[command.index("trial") :])
