@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from seedstudy.errors import StudyError, first_line, suggest
 from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.network import shape_of
 
 SMALL_IMAGE = 64
 """Up to this side a ResNet gets a 3x3 stride-1 stem and no max-pool: timm's 7x7 stride-2 stem and pool leave a
@@ -110,37 +111,21 @@ _register("resnet8", 1)
 _register("resnet20", 3)
 _register("resnet56", 9)
 
-_SIZED = re.compile(r"resnet_d(\d+)_w(\d+)(?:_s(\d))?(_se)?")
-DEEPEST = 1202
-"""Layers of the deepest network of He et al. (2015, Table 6)."""
-
 
 def register_sized(name: str) -> None:
     """Make ``resnet_d14_w2`` and the like known to timm: a CIFAR ResNet of any depth and width.
 
     ``d`` is the depth, 6n + 2 weighted layers; ``w`` how many times as wide as the paper's 16 channels, or in three
     digits its percentage, as in timm's names (``w050`` is half); ``s`` the stride of the stem (default 1); ``se`` adds
-    Squeeze-and-Excitation with ResNet-RS's ratio. Each network has one name. Other names are left alone; StudyError
-    where a name of this form has impossible values.
+    Squeeze-and-Excitation. Other names are left alone; StudyError where a name of this form has impossible values.
     """
-    if (parts := _SIZED.fullmatch(name)) is None or timm.is_model(name):
+    shape = shape_of(name)
+    if shape is None or timm.is_model(name):
         return
-    depth, stride = int(parts[1]), int(parts[3] or 1)
-    percent = int(parts[2]) if len(parts[2]) >= 3 else 100 * int(parts[2])
-    if depth % 6 != 2 or not 8 <= depth <= DEEPEST:
-        raise StudyError(f'model "{name}": a depth is 6n + 2, from 8 to {DEEPEST}: 8, 14, 20, 26, …')
-    if percent * 16 % 100 or not 0 < percent <= 9900:
-        raise StudyError(f'model "{name}": a width is w1 to w99, or a percentage of 16 channels: w025, w050, w150, …')
-    if stride not in (1, 2, 4, 8):
-        raise StudyError(f'model "{name}": the stride of a stem is s2, s4 or s8.')
-    width = f"{percent // 100}" if percent % 100 == 0 else f"{percent:03d}"
-    proper = f"resnet_d{depth}_w{width}" + (f"_s{stride}" if stride > 1 else "") + (parts[4] or "")
-    if name != proper:  # the name is part of a trial's identity
-        raise StudyError(f'model "{name}": write {proper}.')
-    shape: dict[str, Any] = {"width": 16 * percent // 100, "stem_stride": stride}
-    if parts[4]:
-        shape["attention"] = _excitation(0.25)
-    _register(name, (depth - 2) // 6, **shape)
+    arguments: dict[str, Any] = {"width": 16 * shape.width_percent // 100, "stem_stride": shape.stem_stride}
+    if shape.has_se:
+        arguments["attention"] = _excitation(0.25)
+    _register(name, (shape.depth - 2) // 6, **arguments)
 
 
 def _excitation(ratio: float) -> Callable[..., nn.Module]:
@@ -150,7 +135,16 @@ def _excitation(ratio: float) -> Callable[..., nn.Module]:
 
 def is_own(name: str) -> bool:
     """Say whether a model that timm knows is one of the CIFAR ResNets made here."""
-    return timm.is_model(name) and timm.model_entrypoint(name).__module__ == __name__
+    return bool(timm.is_model(name)) and timm.model_entrypoint(name).__module__ == __name__
+
+
+def is_known(name: str) -> bool:
+    """Say whether a text names a model, whatever its weights (``name.tag``)."""
+    try:
+        register_sized(name)
+    except StudyError:
+        return False
+    return bool(timm.is_model(name))
 
 
 def check_name(name: str) -> None:
