@@ -17,6 +17,7 @@ from seedstudy.document import document
 from seedstudy.errors import StudyError
 from seedstudy.store.store import Store
 from seedstudy.study.study import Study
+from tests.imagenet_tree import jpeg, write
 
 Cli = Callable[..., tuple[int, str, str]]
 Ask = Callable[[], Any]
@@ -108,6 +109,13 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     "data check": [
         ("shapes", lambda: ss.check_data("shapes")),
         ("digits --all", lambda: ss.check_data("digits", everything=True)),
+        ("folder:photos", lambda: ss.check_data("folder:photos")),
+    ],
+    "data prepare": [
+        (
+            "folder:photos --short-side 100 --quality 80 -o small",
+            lambda: ss.resize_data("folder:photos", "small", short_side=100, quality=80),
+        )
     ],
 }
 """Command -> its arguments, and the same question in Python."""
@@ -148,6 +156,9 @@ def folder(write_study: Callable[..., Store], tmp_path_factory: pytest.TempPathF
     curve = [f"{f},{c:g},{s},{80 + (f == 'n') - 30 * c**-0.4 + rng.normal() / 5:.2f}" for f, c, s in cells]
     (tmp_path / "curve.csv").write_text("family,flops,seed,top1\n" + "\n".join(curve) + "\n")
     (tmp_path / "losses.csv").write_text("model,val_loss\nsmall,1.31\nlarge,1.10\n")
+    for name in ("cat", "dog"):
+        for n in range(5):
+            write(tmp_path / "photos" / name / f"{n}.jpg", jpeg(n + len(name), size=(160, 120)))
     return tmp_path
 
 
