@@ -84,9 +84,10 @@ class Source(Request):
         """
         store = self._store_of(group, "recipe and cost are")
         n_macs = store.n_macs(group.trial_ids[0])
-        if n_macs is None:
+        trial = None if n_macs is None else store.read_spec(group.trial_ids[0])
+        if n_macs is None or not isinstance(trial, Trial):
             raise StudyError(f"{group.label}: trained elsewhere, so its cost is not known: give a table with a cost.")
-        return store.read_spec(group.trial_ids[0]), n_macs
+        return trial, n_macs
 
     def _store_of(self, group: Group, what: str) -> Store:
         """Return the study that holds a group's trials."""
