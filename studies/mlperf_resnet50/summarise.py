@@ -36,7 +36,9 @@ def main(path: str) -> None:
     pl.DataFrame({"from": edges[:-1].round(2), "to": edges[1:].round(2), "runs": counts}).write_csv(
         HERE / "histogram.csv"
     )
-    by_system = [rows["top1"].to_numpy() for _, rows in of_reference.group_by("submitter", "system", maintain_order=True)]
+    by_system = [
+        rows["top1"].to_numpy() for _, rows in of_reference.group_by("submitter", "system", maintain_order=True)
+    ]
     several = [values for values in by_system if values.size > 1]
     anova = stats.f_oneway(*several)
     pairs = np.abs(top1[:, None] - top1[None])[np.triu_indices(top1.size, 1)]

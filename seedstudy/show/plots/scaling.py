@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from seedstudy.show.plots.canvas import ARMS, BARS, MARK, styled
 
@@ -17,7 +18,7 @@ _MARKERS = "osD^vP"
 
 
 def plot_scaling(answer: Scaling) -> Figure:
-    """Draw every cell with two standard errors of its mean, and the law of all cells of one length of training."""
+    """Draw every cell with two standard errors of its mean, and the power law of each colour that has one."""
     with styled():
         figure = Figure(figsize=(5.2, 3.6), layout="constrained")
         axes = figure.subplots()
@@ -36,12 +37,19 @@ def plot_scaling(answer: Scaling) -> Figure:
                 label=group or None,
             )
         for law in answer.laws:
-            if law.of and len(groups) == 1:
+            if len(groups) > 1 and law.of not in groups:
                 continue
-            costs = [cell.cost for cell in answer.cells]
+            color = MARK if len(groups) == 1 else ARMS[groups.index(law.of) % len(ARMS)]
+            costs = [
+                cell.cost for i, cell in enumerate(answer.cells) if len(groups) == 1 or _group(answer, i) == law.of
+            ]
             grid = np.geomspace(min(costs), max(costs), 200)
-            axes.plot(grid, law.law.at(grid), "-", color=MARK, linewidth=1, alpha=0.6, label=f"law {law.of}".strip())
+            label = "power law" if len(groups) == 1 else None
+            axes.plot(grid, law.law.at(grid), "-", color=color, linewidth=1, alpha=0.6, label=label)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(f"cost ({answer.cost})")
         axes.set_ylabel("error (%)" if answer.unit == "pp" else answer.metric)
         axes.legend()
