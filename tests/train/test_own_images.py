@@ -91,7 +91,7 @@ def test_an_interrupted_run_goes_on(photos: Path) -> None:
         "-m",
         "resnet8_nano",
     ]
-    command += ["--seeds", "3", "--epochs", "40"]
+    command += ["-m", "resnet8_nano", "--seeds", "3", "--epochs", "40"]
     started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ)
     assert started.stderr is not None
     for line in started.stderr:
