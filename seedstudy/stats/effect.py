@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from seedstudy.stats.doubt import has_long_tails, sizes_differ
+from seedstudy.cautions import Caution
+from seedstudy.stats.doubt import UNSEEN_SKEW, has_long_tails, sizes_differ
 from seedstudy.stats.result import Estimate
 from seedstudy.stats.sample import Sample
 from seedstudy.stats.welch import TDistance, student
@@ -87,9 +88,11 @@ def noncentrality_limits(statistic: Any, df: Any, level: float) -> tuple[Any, An
 
 FEWEST_FOR_RANKS = 30
 """From this many seeds per arm on P(B > A) is estimated by ranks, which assume no shape."""
-_NORMAL_SEEDS = (
+_NORMAL_SEEDS = Caution(
     "the interval of P(B better) assumes normal seeds, which so few cannot show: with skewed seeds or outliers it "
-    "misses the truth more often"
+    "misses the truth more often",
+    short=UNSEEN_SKEW,
+    topic="few-seeds",
 )
 
 
