@@ -12,6 +12,7 @@ import typer
 from seedstudy import __version__, terminal
 from seedstudy.cli.audit import audit
 from seedstudy.cli.compare import compare
+from seedstudy.cli.explain import explain
 from seedstudy.cli.import_files import import_files
 from seedstudy.cli.networks import cost, evaluate
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
@@ -33,7 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 JUDGING = (summary, fit, variance, compare, race, power, audit)
-for command in (run, status, cancel, clean, restore, *JUDGING, evaluate, cost):
+for command in (run, status, cancel, clean, restore, *JUDGING, explain, evaluate, cost):
     app.command()(command)
 app.command("import")(import_files)
 app.command(hidden=True)(trial)

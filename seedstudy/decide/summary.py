@@ -14,6 +14,7 @@ from seedstudy.document import FLAT, HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.read.metrics import direction_of
 from seedstudy.stats.describe import Description, DescriptionDetails, Rank, describe, describe_details, rank_of
+from seedstudy.stats.doubt import FEWEST_TO_JUDGE as FEWEST_TO_JUDGE
 from seedstudy.stats.fit import FEWEST_FOR_SHAPE, Fit, FittedFamily, density, fit
 from seedstudy.study.group import NOTHING_READ, Group, Readings, Values
 

@@ -44,8 +44,9 @@ class View:
         """Draw it in a terminal."""
         for headline in self.headlines:
             yield _coloured(headline)
-        for sheet in self.sheets:
-            yield Text()
+        for i, sheet in enumerate(self.sheets):
+            if i or self.headlines:
+                yield Text()
             yield sheet
         for step in self.next_steps:
             yield Text(step)
