@@ -320,6 +320,8 @@ def _one_seed_of_each(answer: Answer, names: Mapping[str, str]) -> Iterator[str]
         return
     a, b = names[answer.a.label], names[answer.b.label]
     words = f"A new seed of {b} beats one of {a} in {cases(prob.value)} of 100 cases"
+    if answer.comparison.paired:
+        words = f"With one new seed for both, {b} beats {a} in {cases(prob.value)} of 100 cases"
     if prob.has_interval:
         low, high = cases(prob.low), cases(prob.high)
         words += f" ({low if low == high else f'{low} to {high}'})"

@@ -21,6 +21,7 @@ _SURPRISING = 1.5
 _FEW = 10
 """Up to this many seeds in an arm no skew can be seen."""
 UNSEEN_SKEW = "10 seeds or fewer cannot show a skew"
+UNSEEN_SKEW_OF_PAIRS = "10 pairs or fewer cannot show a skew"
 _SHAPE_UNSEEN = Caution(
     "10 seeds or fewer cannot show a skew: if both recipes' seeds were skewed, in opposite directions, a 95 % interval "
     "would cover the truth in 87 % of cases",
@@ -31,6 +32,12 @@ _SHAPE_UNSEEN_UNEQUAL = Caution(
     "10 seeds or fewer cannot show a skew: with such unequal numbers of seeds, skewed seeds that vary more in the "
     "smaller arm would make a 95 % interval cover the truth in 81 % of cases",
     short=UNSEEN_SKEW,
+    topic="few-seeds",
+)
+_SHAPE_UNSEEN_PAIRS = Caution(
+    "10 pairs or fewer cannot show a skew: if the differences between pairs were skewed, a 95 % interval would cover "
+    "the truth in 89 % of cases",
+    short=UNSEEN_SKEW_OF_PAIRS,
     topic="few-seeds",
 )
 
@@ -94,7 +101,9 @@ def unseen_skew(n: int | tuple[int, int]) -> tuple[str, ...]:
     smallest = min(n) if isinstance(n, tuple) else n
     if not 1 < smallest <= _FEW:
         return ()
-    return (_SHAPE_UNSEEN_UNEQUAL if isinstance(n, tuple) and sizes_differ(*n) else _SHAPE_UNSEEN,)
+    if not isinstance(n, tuple):
+        return (_SHAPE_UNSEEN_PAIRS,)
+    return (_SHAPE_UNSEEN_UNEQUAL if sizes_differ(*n) else _SHAPE_UNSEEN,)
 
 
 def seen_skew(a: Floats, b: Floats, names: tuple[str, str]) -> tuple[str, ...]:

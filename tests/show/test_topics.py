@@ -9,7 +9,7 @@ import pytest
 from seedstudy.cautions import Caution
 from seedstudy.errors import StudyError
 from seedstudy.show.topics import TOPICS, topic
-from seedstudy.stats import doubt, effect
+from seedstudy.stats import doubt
 from seedstudy.stats.describe import describe
 from seedstudy.stats.looks import error_of_looks
 from seedstudy.stats.variance import sd_factors, unsure_spread
@@ -27,7 +27,8 @@ def test_looks_err_as_often_as_is_said() -> None:
 
 
 def test_the_spread_of_few_seeds_is_as_open_as_is_said() -> None:
-    said = dict(re.findall(r"(\d+)\s+seeds\s+(?:the\s+true\s+std\s+may\s+be\s+)?([\d.]+\s+to\s+[\d.]+)", TOPICS["few-seeds"]))
+    pattern = r"(\d+)\s+seeds\s+(?:the\s+true\s+std\s+may\s+be\s+)?([\d.]+\s+to\s+[\d.]+)"
+    said = dict(re.findall(pattern, TOPICS["few-seeds"]))
     assert set(said) == {"3", "5", "10"}
     for n, words in said.items():
         low, high = (float(each) for each in re.split(r"\s+to\s+", words))
@@ -36,9 +37,9 @@ def test_the_spread_of_few_seeds_is_as_open_as_is_said() -> None:
 
 def test_every_caution_has_a_topic_that_exists_and_a_short_form_that_fits() -> None:
     cautions = [
-        *doubt.unseen_skew(5),
+        *doubt.unseen_skew((5, 5)),
         *doubt.unseen_skew((3, 10)),
-        effect._NORMAL_SEEDS,
+        *doubt.unseen_skew(5),
         unsure_spread(3, 0.95),
         *describe([79.1, 79.2, 79.25, 75.0, 79.22, 79.21]).warnings,
     ]
