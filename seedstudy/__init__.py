@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
     from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, summary, variance
     from seedstudy.api.planning import audit, power
+    from seedstudy.api.reporting import report, save_report
     from seedstudy.api.studies import load_predictions, load_trials, run, status
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.recipes.reader import load_recipe
@@ -56,8 +57,10 @@ __all__ = [
     "plot_race",
     "power",
     "race",
+    "report",
     "run",
     "save_picture",
+    "save_report",
     "status",
     "summary",
     "variance",
@@ -88,6 +91,7 @@ _HOMES = {
             "gate",
             "grid",
             "race",
+            "report",
             "summary",
             "variance",
         ),
@@ -99,6 +103,13 @@ _HOMES = {
             "power",
         ),
         "api.planning",
+    ),
+    **dict.fromkeys(
+        (
+            "report",
+            "save_report",
+        ),
+        "api.reporting",
     ),
     **dict.fromkeys(
         (

@@ -19,6 +19,7 @@ from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
 from seedstudy.cli.power import power
 from seedstudy.cli.race import race
 from seedstudy.cli.recipes import data_app, recipes_app
+from seedstudy.cli.report import report
 from seedstudy.cli.run import run, trial
 from seedstudy.cli.status import cancel, clean, restore, status
 from seedstudy.cli.summary import fit, summary
@@ -34,7 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 JUDGING = (summary, fit, variance, compare, race, power, audit)
-for command in (run, status, cancel, clean, restore, *JUDGING, explain, evaluate, cost):
+for command in (run, status, cancel, clean, restore, *JUDGING, report, explain, evaluate, cost):
     app.command()(command)
 app.command("import")(import_files)
 app.command(hidden=True)(trial)

@@ -10,7 +10,7 @@ import typer
 def explain(
     topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="None: the list of topics.")] = None,
 ) -> None:
-    """Explain a word of the answers: verdict, margin, p, interval, few-seeds, looks, images…"""
+    """Explain a word of the answers in plain English."""
     from rich.text import Text
 
     import seedstudy as ss

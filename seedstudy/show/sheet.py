@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rich.cells import cell_len
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from seedstudy.errors import printable
 
-Kind = Literal["name", "text", "number", "verdict"]
+Kind = Literal["name", "text", "number", "verdict", "picture"]
 
 _GAP = 2
 """Blanks between two columns of a terminal."""
@@ -28,7 +28,8 @@ class Column:
 
     name: str
     kind: Kind = "number"
-    """``name``: what a row is about, shown once for neighbours that share it; ``verdict``: coloured."""
+    """``name``: what a row is about, shown once for neighbours that share it; ``verdict``: coloured; ``picture``: drawn
+    with characters, for a terminal alone."""
     drop: int = 0
     """Where a terminal is too narrow, all columns with the highest number are left out first; 0 always stays."""
 
@@ -168,8 +169,15 @@ def _as_records(
 # --- elsewhere ------------------------------------------------------------------------------------------
 
 
+def _without_pictures(sheet: Sheet) -> Sheet:
+    kept = [i for i, column in enumerate(sheet.columns) if column.kind != "picture"]
+    rows = tuple(tuple(row[i] for i in kept) for row in sheet.rows)
+    return replace(sheet, columns=tuple(sheet.columns[i] for i in kept), rows=rows)
+
+
 def to_markdown(sheet: Sheet) -> str:
     """Return a Markdown table with its caption above and its notes below."""
+    sheet = _without_pictures(sheet)
 
     def cell(text: str) -> str:
         return " ".join(re.sub(r"([\\|*_`<>\[\]])", r"\\\1", printable(text)).split())
@@ -189,6 +197,7 @@ _TEX = {
 
 def to_latex(sheet: Sheet) -> str:
     """Return a LaTeX table (booktabs)."""
+    sheet = _without_pictures(sheet)
 
     def cell(text: str) -> str:
         escaped = "".join(_TEX.get(c, c) for c in " ".join(printable(text).split()))
@@ -215,6 +224,7 @@ def to_latex(sheet: Sheet) -> str:
 
 def to_typst(sheet: Sheet) -> str:
     """Return a Typst figure with a table."""
+    sheet = _without_pictures(sheet)
 
     def cell(text: str) -> str:
         return "[" + re.sub(r"([\\#\[\]*_`$<>@~/=+\-])", r"\\\1", " ".join(printable(text).split())) + "]"
@@ -238,6 +248,7 @@ def to_typst(sheet: Sheet) -> str:
 
 def to_html(sheet: Sheet) -> str:
     """Return an HTML table; every text is escaped, names are row headings."""
+    sheet = _without_pictures(sheet)
 
     def row(cells: Sequence[str]) -> str:
         made = []

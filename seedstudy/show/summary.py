@@ -74,7 +74,7 @@ def _columns(level: str, *, has_n: bool) -> tuple[Column, ...]:
         Column(name="std"),
         Column(name=f"{level} of std", drop=8),
         Column(name="min", drop=5),
-        Column(name="spread", kind="text", drop=7),
+        Column(name="spread", kind="picture", drop=7),
         Column(name="max", drop=5),
         Column(name="seed 0", drop=6),
     )

@@ -51,5 +51,5 @@ def test_every_caution_has_a_topic_that_exists_and_a_short_form_that_fits() -> N
 
 
 def test_an_unknown_topic_is_one_line_with_the_known_ones() -> None:
-    with pytest.raises(StudyError, match='nothing to explain about "marging".*Did you mean "margin"'):
+    with pytest.raises(StudyError, match=r'nothing to explain about "marging".*Did you mean "margin"'):
         topic("marging")
