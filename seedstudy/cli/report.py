@@ -29,7 +29,7 @@ def report(
     level: options.Level = 0.95,
     as_json: options.AsJson = False,
 ) -> None:
-    """Write one page with the verdict, pictures, tables, every trial, and how to repeat it.
+    """Write one page: the verdict, and all that it rests on.
 
     The page needs no network and no other file. A, B as for `seedstudy compare`.
     """
