@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from seedstudy.api.choices import check_data, data_sets, explain
+    from seedstudy.api.choices import check_data, data_sets, explain, resize_data
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
     from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, summary, variance
     from seedstudy.api.planning import audit, power
@@ -58,6 +58,7 @@ __all__ = [
     "power",
     "race",
     "report",
+    "resize_data",
     "run",
     "save_picture",
     "save_report",
@@ -71,6 +72,7 @@ _HOMES = {
             "check_data",
             "data_sets",
             "explain",
+            "resize_data",
         ),
         "api.choices",
     ),

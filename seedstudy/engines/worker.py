@@ -30,7 +30,7 @@ from typing import Any
 from seedstudy import data as datasets
 from seedstudy.data.base import Dataset
 from seedstudy.engines.attempts import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, Attempts, Stop, begin, end
-from seedstudy.errors import SeedstudyError, require_extra
+from seedstudy.errors import SeedstudyError, StudyError, require_extra
 from seedstudy.store.store import Store
 from seedstudy.study.trial import EpochReport, Trial, TrialResult
 
@@ -92,7 +92,7 @@ class _Worker(Attempts):
         self._cache_dir, self.sizes = cache_dir, sizes
         self._progress: dict[str, _Progress] = {}
         """Of the trials that are being trained."""
-        self._spec = cache(store.read_spec)
+        self._spec = cache(self._network)
 
     def check(
         self, specs: Sequence[dict[str, Any]], n_classes: int, n_train: int, shares: Mapping[str, int]
@@ -110,6 +110,12 @@ class _Worker(Attempts):
             return {"wrong": str(error)}
         return {"wrong": None, "sizes": self.sizes.known, "notes": notes}
 
+    def _network(self, trial_id: str) -> Trial:
+        trial = self._store.read_spec(trial_id)
+        if not isinstance(trial, Trial):
+            raise StudyError(f"{trial_id}: it runs a command: `seedstudy run` with the same command resumes it.")
+        return trial
+
     def train(self, trial_ids: Sequence[str], prepared: str | None, n_slots: int) -> int:
         """Train the free trials one after the other, each together with those that are worth stacking with it.
 
@@ -117,7 +123,7 @@ class _Worker(Attempts):
         """
 
         def attempt(trial_id: str, later: Iterable[str], leases: ExitStack) -> int:
-            trial = self._store.read_spec(trial_id)
+            trial = self._network(trial_id)
             data = self._load(trial, prepared)
             others = self._claim_stack(trial, data, later, n_slots, leases)
             return self._train_stacked([trial, *others], data) if others else self._train(trial, data)
