@@ -147,3 +147,8 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"seedstudy.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names: what tab completion offers."""
+    return sorted(__all__)

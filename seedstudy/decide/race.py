@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from seedstudy.cautions import Caution
+from seedstudy.decide.answers import Shown
 from seedstudy.decide.summary import DEFAULT_RNG_SEED
 from seedstudy.decide.verdict import Word
 from seedstudy.document import HIDDEN, fields_of, shown_as
@@ -172,8 +173,8 @@ class Arm:
     """Seconds of training, where known."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Race:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Race(Shown):
     """Where a race stands."""
 
     rule: RaceRule

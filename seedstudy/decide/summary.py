@@ -76,7 +76,7 @@ class Summary:
         return fields_of(self) | more
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Summaries(Answers[Summary]):
     """One row per recipe and eval set, and the same facts as a frame or a document."""
 
@@ -146,7 +146,7 @@ class FittedGroup:
         return entry
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Fits(Answers[FittedGroup]):
     """The fits of one recipe, one per eval set."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,8 +11,9 @@ from rich.text import Text
 
 from seedstudy.cautions import Caution
 from seedstudy.decide.verdict import Word
+from seedstudy.errors import printable
 from seedstudy.show.format import COLOURS, small_print
-from seedstudy.show.sheet import Sheet
+from seedstudy.show.sheet import Sheet, to_html
 from seedstudy.study.group import Group
 
 
@@ -69,6 +71,40 @@ class View:
             f"Caution: {'; '.join(texts)}" + ("" if [topic] == texts else f" (seedstudy explain {topic})")
             for topic, texts in by_topic.items()
         ]
+
+
+def headline_html(headline: Headline) -> str:
+    """Return a headline with its verdict marked; escaped."""
+    word = headline.word.upper() if headline.word else ""
+    before, word, after = headline.text.partition(word) if word else (headline.text, "", "")
+    marked = f'<strong class="word {headline.word}">{html.escape(word)}</strong>' if word else ""
+    return f"{html.escape(printable(before))}{marked}{html.escape(printable(after))}"
+
+
+_STYLE = """<style>
+.seedstudy .better{color:#116329} .seedstudy .worse{color:#a40e26} .seedstudy .equivalent{color:#0b5cad}
+.seedstudy .inconclusive{color:#7d4e00} .seedstudy caption{text-align:left}
+.seedstudy th,.seedstudy td{text-align:left;white-space:nowrap}
+.seedstudy td.number,.seedstudy th.number{text-align:right}
+</style>"""
+
+
+def view_html(view: View) -> str:
+    """Return a view as a fragment of HTML; every text is escaped."""
+
+    def paragraph(text: str) -> str:
+        return f"<p>{html.escape(printable(text))}</p>"
+
+    cautions = "".join(map(paragraph, view.caution_lines()))
+    parts = [
+        *(f"<p>{headline_html(each)}</p>" for each in view.headlines),
+        *map(to_html, view.sheets),
+        *map(paragraph, view.next_steps),
+        *([f"<pre>{html.escape(printable(view.command))}</pre>"] if view.command else []),
+        *map(paragraph, view.sentences),
+        *([f"<details><summary>Cautions</summary>{cautions}</details>"] if cautions else []),
+    ]
+    return f'<div class="seedstudy">{_STYLE}{"".join(parts)}</div>'
 
 
 def _coloured(headline: Headline) -> Text:

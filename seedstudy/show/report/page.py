@@ -16,7 +16,7 @@ from seedstudy.show.cite import checklist, cite
 from seedstudy.show.comparison import comparison_view
 from seedstudy.show.sheet import FORMATS, Column, Sheet, to_html
 from seedstudy.show.summary import summary_view
-from seedstudy.show.view import Headline, short_names
+from seedstudy.show.view import headline_html, short_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,16 +56,9 @@ def report_page(report: Report, *, with_pictures: bool = True) -> str:
         "trials": trial_sheet(report),
         "exports": [(name, "\n".join(map(FORMATS[kind], sheets))) for kind, name in _EXPORTS.items()],
         "table": lambda sheet: Markup(to_html(sheet)),  # escaped by `to_html`
-        "headline_html": _headline,
+        "headline_html": lambda headline: Markup(headline_html(headline)),  # escaped there
     }
     return environment.from_string(text).render(facts)
-
-
-def _headline(headline: Headline) -> Markup:
-    if headline.word is None:
-        return escape(headline.text)
-    before, word, after = headline.text.partition(headline.word.upper())
-    return Markup('{}<span class="word {}">{}</span>{}').format(before, headline.word, word, after)
 
 
 def _cautions(report: Report) -> list[str]:
