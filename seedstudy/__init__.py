@@ -9,7 +9,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from seedstudy.api.choices import check_data, data_sets, explain, resize_data
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
-    from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, summary, variance
+    from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, scaling, summary, variance
     from seedstudy.api.planning import audit, power
     from seedstudy.api.reporting import report, save_report
     from seedstudy.api.studies import load_predictions, load_trials, run, status
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from seedstudy.show.plots.estimation import plot_estimation
     from seedstudy.show.plots.power import plot_power
     from seedstudy.show.plots.race import plot_race
+    from seedstudy.show.plots.scaling import plot_scaling
     from seedstudy.stats.audit import best_of
     from seedstudy.study.study import Study, load_study
 
@@ -55,6 +56,7 @@ __all__ = [
     "plot_fits",
     "plot_power",
     "plot_race",
+    "plot_scaling",
     "power",
     "race",
     "report",
@@ -62,6 +64,7 @@ __all__ = [
     "run",
     "save_picture",
     "save_report",
+    "scaling",
     "status",
     "summary",
     "variance",
@@ -94,6 +97,7 @@ _HOMES = {
             "grid",
             "race",
             "report",
+            "scaling",
             "summary",
             "variance",
         ),
@@ -135,6 +139,7 @@ _HOMES = {
     "plot_fits": "show.plots.distributions",
     "plot_power": "show.plots.power",
     "plot_race": "show.plots.race",
+    "plot_scaling": "show.plots.scaling",
     "save_picture": "show.plots.canvas",
 }
 """Public name -> its module. None of them is also the name of a room: an imported room would hide it."""

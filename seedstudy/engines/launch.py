@@ -151,6 +151,12 @@ def _resolve_command(study: Study, command: Command, *, results: Path) -> Resolv
                 f"{option} means nothing to a command, which starts its own processes (torchrun …): give it its share "
                 "of the machine with --cores and --gpus."
             )
+    for option, is_given in (
+        ("--deterministic", placement.deterministic),
+        ("--eval-every", placement.eval_every is not None),
+    ):
+        if is_given:
+            raise StudyError(f"{option} means nothing to a command: give it the command's own option for that.")
     plans = plans_of(command, study.arms, study.models)
     folder = command.folder.absolute()
     if not folder.is_dir():

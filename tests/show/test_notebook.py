@@ -21,7 +21,7 @@ def test_repr_is_one_line_with_the_verdict() -> None:
     p = stats.ttest_ind(B, A, equal_var=False).pvalue
     digits, exponent = f"{p:.1e}".split("e")
     assert repr(answer[0]) == f"<better: B - A on val = +1.60 [1.48, 1.72], p = {digits}e{int(exponent)}, n 5+5>"
-    assert repr(ss.summary(A)).startswith("<numbers on val: 78.100 [78.002, 78.198], std 0.0791, n 5>")
+    assert repr(ss.summary(A)).startswith("<A on val: 78.100 [78.002, 78.198], std 0.0791, n 5>")
     assert "\n" not in repr(ss.power(0.1, difference=0.2))
 
 
