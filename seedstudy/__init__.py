@@ -96,7 +96,6 @@ _HOMES = {
             "gate",
             "grid",
             "race",
-            "report",
             "scaling",
             "summary",
             "variance",
