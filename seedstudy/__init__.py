@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from seedstudy.api.choices import check_data, data_sets
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
     from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, summary, variance
+    from seedstudy.api.kept import evaluate_trials
     from seedstudy.api.planning import audit, power
     from seedstudy.api.studies import load_predictions, load_trials, run, status
     from seedstudy.decide.compare import Answer, Comparisons
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from seedstudy.show.plots.estimation import plot_estimation
     from seedstudy.show.plots.power import plot_power
     from seedstudy.show.plots.race import plot_race
+    from seedstudy.show.plots.sizes import plot_test_sizes
     from seedstudy.stats.audit import best_of
     from seedstudy.study.study import Study, load_study
 
@@ -38,6 +40,7 @@ __all__ = [
     "cost",
     "data_sets",
     "evaluate",
+    "evaluate_trials",
     "fit",
     "gate",
     "grid",
@@ -53,6 +56,7 @@ __all__ = [
     "plot_fits",
     "plot_power",
     "plot_race",
+    "plot_test_sizes",
     "power",
     "race",
     "run",
@@ -112,6 +116,7 @@ _HOMES = {
     "Recipe": "recipes.recipe",
     "Study": "study.study",
     "best_of": "stats.audit",
+    "evaluate_trials": "api.kept",
     "load_recipe": "recipes.reader",
     "load_study": "study.study",
     "plot_audit": "show.plots.audit",
@@ -120,6 +125,7 @@ _HOMES = {
     "plot_fits": "show.plots.distributions",
     "plot_power": "show.plots.power",
     "plot_race": "show.plots.race",
+    "plot_test_sizes": "show.plots.sizes",
     "save_picture": "show.plots.canvas",
 }
 """Public name -> its module. None of them is also the name of a room: an imported room would hide it."""

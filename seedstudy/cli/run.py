@@ -74,6 +74,7 @@ def trial(
     trial_ids: Annotated[list[str] | None, typer.Argument(metavar="TRIAL_ID…", help="Names of their folders.")] = None,
     prepared: Annotated[Path | None, typer.Option(help="Folder of the prepared data in the cache.")] = None,
     stack: Annotated[str, typer.Option(help="Seeds of a small model side by side: a number, or auto (timed).")] = "1",
+    keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep the weights of finished trials.")] = False,
     attended: Annotated[
         bool, typer.Option("--attended", help="Stop when stdin ends; requests may come there.")
     ] = False,
@@ -91,6 +92,7 @@ def trial(
         prepared=prepared,
         cache_dir=machine.cache_dir(),
         is_attended=attended,
+        keeps_weights=keep_weights,
         stack=placed(Placement(), {"stack": stack}, where="--").stack,
     )
     raise typer.Exit(code)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from seedstudy.document import HIDDEN
 from seedstudy.recipes.scaling import DataFacts
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ Progress = Callable[[str], None]
 
 EVAL_SET_ORDER = ("val", "real", "v2", "v2_threshold", "v2_top", "minival")
 """The canonical order of eval sets wherever they are listed; ``v2`` is ImageNet-V2's matched-frequency variant."""
+
+
+OTHER_SIZE = "@"
+"""Between an eval set and the test size in pixels, where that is not the recipe's: ``val@192``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,6 +173,8 @@ class DataInfo(DataFacts):
     default_model: str
     note: str
     """One sentence: what it is and where it comes from."""
+    is_embedded: bool = field(default=False, metadata=HIDDEN)
+    """Whether it comes with the package: a training takes seconds there, so its weights are kept only when asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -79,6 +79,8 @@ class ResolvedStudy:
     prepared: Path
     n_classes: int
     n_train: int
+    keeps_weights: bool
+    """Whether the weights of finished trials stay in their folders."""
 
 
 def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -> ResolvedStudy:
@@ -125,8 +127,13 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
         for model, recipe in networks
     ]
     distinct = {trial.trial_id: trial for trial in trials}
+    wished = study.placement.keep_weights
     return ResolvedStudy(
-        trials=tuple(distinct.values()), prepared=prepared, n_classes=len(data.classes), n_train=len(data.train_labels)
+        trials=tuple(distinct.values()),
+        prepared=prepared,
+        n_classes=len(data.classes),
+        n_train=len(data.train_labels),
+        keeps_weights=not info.is_embedded if wished is None else wished,
     )
 
 
@@ -172,6 +179,10 @@ def train(
     cancel_mark = store.cancel_mark() if cancel_mark is None else cancel_mark
     by_id = {trial.trial_id: trial for trial in resolved.trials}
     missing = _missing(store, list(by_id), scan, is_retry=is_retry, is_repair=is_repair, say=say)
+    if study.placement.keep_weights:
+        bare = [trial_id for trial_id in by_id if scan.states.get(trial_id) == "ok" and not store.has_weights(trial_id)]
+        if bare:
+            say(f"study {study.name}: {len(bare)} finished trials have no weights, and are not trained again for them")
     if not missing:
         _declare(store, study, say)
         return scan
@@ -179,7 +190,8 @@ def train(
         say(f"study {study.name}: {len(missing)} of {len(by_id)} trials are missing")
     done_rows = scan.rows_of(by_id.keys() - set(missing)).iter_rows(named=True)
     progress = StudyProgress({trial_id: by_id[trial_id].recipe.total_epochs for trial_id in missing}, done_rows)
-    engine = _engine(store, study.placement, resolved, n_trials=len(missing), say=progress.note)
+    placement = replace(study.placement, keep_weights=resolved.keeps_weights)
+    engine = _engine(store, placement, resolved, n_trials=len(missing), say=progress.note)
     try:
         trials = [by_id[trial_id] for trial_id in missing]
         if isinstance(engine, LocalEngine):

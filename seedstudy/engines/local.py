@@ -249,6 +249,7 @@ def trial_command(store: Store, trial_ids: Sequence[str], prepared: Path | None,
         python += ["torch.distributed.run", "--standalone", f"--nproc-per-node={placement.processes}", "-m"]
     options = [] if prepared is None else ["--prepared", str(prepared.absolute())]
     options += ["--stack", "auto" if placement.stack is None else str(placement.stack)]
+    options += ["--keep-weights"] if placement.keep_weights else []
     return [*python, "seedstudy", "trial", str(store.root.absolute()), *trial_ids, *options]
 
 

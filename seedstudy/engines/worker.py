@@ -40,7 +40,7 @@ from seedstudy.data.base import Dataset
 from seedstudy.errors import DamagedError, SeedstudyError, StoreError, first_line, require_extra
 from seedstudy.files import open_to_write
 from seedstudy.store.lease import JOB, Lease
-from seedstudy.store.store import Store
+from seedstudy.store.store import Published, Store
 from seedstudy.study.trial import EpochReport, Trial, TrialResult
 from seedstudy.terminal import print_without_fail
 
@@ -103,6 +103,7 @@ def main(
     prepared: Path | None,
     cache_dir: Path,
     is_attended: bool,
+    keeps_weights: bool = False,
     stack: int | None = None,
 ) -> int:
     """Train and return the exit code.
@@ -121,7 +122,7 @@ def main(
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints must not get between the answers
     print_without_fail("stdout", "stderr")
-    worker = _Worker(Store(study_dir.parent, study_dir.name), stop, cache_dir, StackSizes(stack))
+    worker = _Worker(Store(study_dir.parent, study_dir.name), stop, cache_dir, StackSizes(stack), keeps_weights)
     if trial_ids:
         requests.put({"train": list(trial_ids), "prepared": prepared and str(prepared), "sizes": {}, "n_slots": 1})
         requests.put(None)
@@ -170,8 +171,11 @@ def _listen(requests: Requests, stop: Stop) -> None:
 
 
 class _Worker:
-    def __init__(self, store: Store, stop: Stop, cache_dir: Path, sizes: StackSizes) -> None:
+    def __init__(
+        self, store: Store, stop: Stop, cache_dir: Path, sizes: StackSizes, keeps_weights: bool = False
+    ) -> None:
         self._store, self._stop, self._cache_dir, self.sizes = store, stop, cache_dir, sizes
+        self._keeps_weights = keeps_weights
         self._is_main = int(os.environ.get("RANK", "0")) == 0
         self._is_alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
         self._leases: dict[str, Lease | None] = {}
@@ -329,7 +333,9 @@ class _Worker:
         checkpoints = Checkpoints(self._store.checkpoint(trial_id), trial_id, should_stop=should_stop)
         try:
             on_epoch = partial(self._note_epoch, trial)
-            result = train_trial(trial, data, on_epoch=on_epoch, checkpoints=checkpoints)
+            result = train_trial(
+                trial, data, on_epoch=on_epoch, checkpoints=checkpoints, keeps_weights=self._keeps_weights
+            )
             data.check_unchanged()
         except Stopped:
             is_ours = lease is None or not lease.is_overtaken
@@ -347,9 +353,23 @@ class _Worker:
         if not self._store.is_planned(trial.trial_id):  # no folder is made again
             print(f"{trial.trial_id}: removed, or its study renamed, while it was trained; no result", file=sys.stderr)
             return
-        published = self._lasting(lambda: self._store.publish(trial, result, data.eval_sets, started_at), "result")
+        published = self._written(trial, result, data, started_at)
         if published != "first":
             print(f"another process published this trial first, with {published} predictions", file=sys.stderr)
+
+    def _written(self, trial: Trial, result: TrialResult, data: Dataset, started_at: str) -> Published:
+        """Publish a result; without its weights where there is no room for them: the numbers come first."""
+
+        def publish(result: TrialResult) -> Published:
+            return self._lasting(lambda: self._store.publish(trial, result, data.eval_sets, started_at), "result")
+
+        if result.weights is None:
+            return publish(result)
+        try:
+            return publish(result)
+        except StoreError as error:
+            print(f"the weights are not kept: {error}", file=sys.stderr)
+            return publish(replace(result, weights=None))
 
     def _record_failure(self, trial_id: str, error: Exception, **where: int) -> int:
         """Record the exception that is being handled as the trial's failure; an OSError names its file itself."""
@@ -399,7 +419,13 @@ class _Worker:
 
         print(f"in a stack of {len(trials)}: seeds {', '.join(str(trial.seed) for trial in trials)}", file=sys.stderr)
         try:
-            results = train_stacked(trials, data, on_epoch=self._note_epoch, should_stop=should_stop)
+            results = train_stacked(
+                trials,
+                data,
+                on_epoch=self._note_epoch,
+                should_stop=should_stop,
+                keeps_weights=self._keeps_weights,
+            )
             data.check_unchanged()
         except Stopped:
             print("stopped on request; a stack starts again from the beginning", file=sys.stderr)

@@ -107,18 +107,18 @@ def rows_of(head: dict[str, Any], trial: Trial, record: Mapping[str, Any]) -> li
         "started_at": datetime.fromisoformat(record["started_at"]).astimezone(UTC),
     }
     if record["status"] != "ok":
-        return [_checked(common)]
+        return [checked(common)]
     if not record["evaluations"]:
         raise ValueError("evaluations")
     rows = []
     for name in sorted(record["evaluations"], key=_place):
         counts = {key: record["evaluations"][name][key] for key in COUNTS}
         best = record["best_n_correct"] if name == "val" else None
-        rows.append(_checked(common | counts | {"eval_set": name, "best_n_correct": best}))
+        rows.append(checked(common | counts | {"eval_set": name, "best_n_correct": best}))
     return rows
 
 
-def _checked(row: dict[str, Any]) -> dict[str, Any]:
+def checked(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row whose values are of the columns' types; one bad trial must not spoil the frame of all."""
     for name, kinds in _ROW_TYPES.items():
         value = row[name]

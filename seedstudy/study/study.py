@@ -70,7 +70,7 @@ _HINTS = get_type_hints(Study)
 _TABLES = {
     "grid": ("recipes", "models", "data", "seeds", "vary", "epochs", "train_limit", "set", "augment"),
     "rule": ("margin", "baseline"),
-    "engine": ("name", "workers", "processes", "cores", "gpus", "trials_per_job", "stack"),
+    "engine": ("name", "workers", "processes", "cores", "gpus", "trials_per_job", "stack", "keep_weights"),
 }
 """Table of a study file -> its keys."""
 

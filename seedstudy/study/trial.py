@@ -145,3 +145,5 @@ class TrialResult:
     n_params: int
     provenance: dict[str, Any]
     """What else the numbers depend on: versions, device, precision, threads."""
+    weights: bytes | None = None
+    """The network that was evaluated, as a safetensors file; None where it is not kept."""

@@ -268,6 +268,7 @@ def train_stacked(
     *,
     on_epoch: Callable[[Trial, EpochReport], None] = lambda trial, report: None,
     should_stop: Callable[[], bool] = lambda: False,
+    keeps_weights: bool = False,
 ) -> list[TrialResult]:
     """Train trials that differ in nothing but their seeds, side by side; returns their results in order.
 
@@ -325,7 +326,8 @@ def train_stacked(
             break
     train_s = (time.perf_counter() - started) / len(trials)
     images_per_s = (epoch + 1) * n_images / updates_s
-    return [outcome.result(train_s=train_s, images_per_s=images_per_s, n_stacked=len(trials)) for outcome in outcomes]
+    facts: dict[str, Any] = {"train_s": train_s, "images_per_s": images_per_s, "n_stacked": len(trials)}
+    return [outcome.result(**facts, keeps_weights=keeps_weights) for outcome in outcomes]
 
 
 # --- can a model be stacked? ----------------------------------------------------------------------------

@@ -28,13 +28,14 @@ def train_trial(
     *,
     on_epoch: Callable[[EpochReport], None] = lambda report: None,
     checkpoints: Checkpoints | None = None,
+    keeps_weights: bool = False,
 ) -> TrialResult:
     """Train ``trial`` on ``data`` and evaluate the last epoch on every eval set.
 
     Two calls with equal arguments on the same machine, device and thread count give identical results on CPU.
     A loss that is not finite ends the trial as ``diverged``; it never becomes an accuracy. With ``checkpoints`` the
     trial resumes where an earlier attempt stopped, and ends as if there had been one attempt; asked to stop, they
-    write the state and raise Stopped.
+    write the state and raise Stopped. ``keeps_weights`` puts those that were evaluated into the result.
     """
     recipe, streams = trial.recipe, Streams(seed=trial.seed, vary=trial.vary)
     started = time.perf_counter()
@@ -120,4 +121,5 @@ def train_trial(
         on_epoch(report)
 
     # --- result -----------------------------------------------------------------------------------------
-    return outcome.result(train_s=state.seconds(), images_per_s=(epoch + 1) * n_images / state.train_s)
+    images_per_s = (epoch + 1) * n_images / state.train_s
+    return outcome.result(train_s=state.seconds(), images_per_s=images_per_s, keeps_weights=keeps_weights)
