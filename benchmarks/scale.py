@@ -98,6 +98,7 @@ def drawn(sets: dict[str, EvalSet], shift: float, rng: np.random.Generator) -> T
             loss=1.0,
             predicted=predicted,
             confidence=rng.random(len(each), dtype=np.float32),
+            label_probability=rng.random(len(each), dtype=np.float32),
         )
     return TrialResult(
         status="ok",

@@ -3,7 +3,8 @@
 A record is a JSON object with a ``format`` and a ``seal``: the digest of everything else. A table's digest is in the
 record beside it. History of the format of records:
 
-2   sealed
+3   predictions have the probability of the label set
+2   sealed; still read
 1   not sealed; still read
 """
 
@@ -25,7 +26,7 @@ from typing import Any
 from seedstudy import machine
 from seedstudy.errors import DamagedError, MissingError, SeedstudyError, StoreError, TooNewError
 
-FORMAT = 2
+FORMAT = 3
 LARGEST_TOML = 2**20
 """Bytes; a file of recipes or studies has a few thousand."""
 LARGEST_RECORD = 64 * 2**20

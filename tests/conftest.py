@@ -171,6 +171,7 @@ def drawn_result(data: Dataset, accuracy: float, rng: np.random.Generator, *, to
             loss=1.0,
             predicted=of_set,
             confidence=np.full(len(eval_set), 0.5, dtype=np.float32),
+            label_probability=np.full(len(eval_set), 0.5, dtype=np.float32),
         )
     n_correct = evaluations["val"].n_correct
     report = EpochReport(epoch=1, lr=0.1, train_loss=0.5, images_per_s=10.0, n_correct=n_correct, n_examples=len(val))

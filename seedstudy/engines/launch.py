@@ -120,8 +120,8 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
             train_limit=study.train_limit,
             vary=study.vary,
             seed=seed,
-            # timm's own pipeline where tensors cannot: policies other than RandAugment, encoded images
-            augment="pil" if recipe.auto_augment is not None or data.stored else study.augment,
+            # timm's own pipeline where tensors cannot: policies other than RandAugment
+            augment="pil" if recipe.auto_augment is not None else study.augment,
         )
         for seed in study.seeds
         for model, recipe in networks

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from seedstudy import machine
+from seedstudy.engines.attempts import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE
 from seedstudy.engines.watch import Say
-from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, fair_shares, kind_of
+from seedstudy.engines.worker import fair_shares, kind_of
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.store.lease import JOB, Holder
 from seedstudy.store.store import Store

@@ -11,9 +11,9 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from seedstudy.engines.attempts import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE
 from seedstudy.engines.local import complaint_in, cpu_environment, trial_command
 from seedstudy.engines.watch import Say
-from seedstudy.engines.worker import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.files import writing
 from seedstudy.store.store import Store

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER, EvalSet
-from seedstudy.store.schema import CURVES, PREDICTIONS, STATUSES, TRIALS
+from seedstudy.store.schema import CURVES, PREDICTIONS, SEED_COLUMNS, STATUSES, TOP1, TRIALS
 from seedstudy.study.trial import Evaluation, Trial, TrialResult
 
 COUNTS = tuple(field.name for field in fields(Evaluation) if field.name in TRIALS)
@@ -65,6 +66,7 @@ def predictions_of(
             "labels": labels.group_by("image", maintain_order=True).agg("label")["label"],
             "predicted": evaluation.predicted,
             "confidence": evaluation.confidence,
+            "label_probability": evaluation.label_probability,
         }
         frames.append(pl.DataFrame(columns, schema=dict(PREDICTIONS)))
     return pl.concat(frames) if frames else pl.DataFrame(schema=dict(PREDICTIONS))
@@ -86,6 +88,9 @@ def head_of(study: str, trial: Trial) -> dict[str, Any]:
         "model": trial.model,
         "data": trial.data,
         "seed": trial.seed,
+        **{column: trial.streams.seed_of(purpose) for purpose, column in SEED_COLUMNS.items()},
+        "replicate": trial.replicate,
+        "metric": TOP1,
         "trial_id": trial.trial_id,
         "vary": ",".join(trial.vary),
     }
@@ -132,7 +137,9 @@ def checked(row: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(name)
     if row["status"] not in STATUSES:
         raise ValueError("status")
-    if row["status"] == "ok":
+    if row["value"] is not None and not math.isfinite(row["value"]):
+        raise ValueError("value")
+    if row["status"] == "ok" and row["value"] is None:
         for name in ("n_correct", "n_correct_top5", "best_n_correct"):
             count = row[name] if row[name] is not None or name == "best_n_correct" else -1
             if count is not None and not 0 <= count <= row["n_examples"]:

@@ -286,7 +286,7 @@ def train_stacked(
     assert accelerator.num_processes == 1, "a stack is one process"
     device, shard = accelerator.device, Shard.of_update(recipe)
     n_classes, n_updates = len(data.classes), len(data.train_labels) // recipe.batch_size
-    streams = [Streams(seed=trial.seed, vary=trial.vary) for trial in trials]
+    streams = [trial.streams for trial in trials]
     networks = [build_model(first.model, recipe, n_classes, seed=each.of("init")) for each in streams]
     networks = [network.to(device).to(memory_format=torch.channels_last) for network in networks]
     outcomes = [

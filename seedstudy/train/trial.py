@@ -9,7 +9,6 @@ from contextlib import nullcontext
 import torch
 
 from seedstudy.data.base import Dataset
-from seedstudy.study.seeds import Streams
 from seedstudy.study.trial import EpochReport, Trial, TrialResult
 from seedstudy.train import devices
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
@@ -19,7 +18,7 @@ from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build
 from seedstudy.train.processes import RunningStatistics, Shard, mean_over_processes
 from seedstudy.train.random_state import epoch_streams, micro_batch_streams, stream_name
 from seedstudy.train.result import Outcome
-from seedstudy.train.streaming import StreamFeed
+from seedstudy.train.streaming import Loader, StreamFeed
 
 
 def train_trial(
@@ -37,7 +36,7 @@ def train_trial(
     trial resumes where an earlier attempt stopped, and ends as if there had been one attempt; asked to stop, they
     write the state and raise Stopped. ``keeps_weights`` puts those that were evaluated into the result.
     """
-    recipe, streams = trial.recipe, Streams(seed=trial.seed, vary=trial.vary)
+    recipe, streams = trial.recipe, trial.streams
     started = time.perf_counter()
 
     # --- device and network ---------------------------------------------------------------------------
@@ -59,7 +58,8 @@ def train_trial(
     network = accelerator.unwrap_model(model)  # without DistributedDataParallel around it
     ema = WeightAverage(network, recipe, n_updates) if recipe.ema_decay is not None else None
     evaluated = ema.module if ema is not None else network
-    outcome = Outcome(trial=trial, data=data, network=evaluated, accelerator=accelerator, shard=shard)
+    loader = Loader.of_trial(data, recipe, trial.augment, device) if data.stored else None
+    outcome = Outcome(trial=trial, data=data, network=evaluated, accelerator=accelerator, shard=shard, loader=loader)
     state = TrainingState(
         outcome=outcome,
         model=model,
@@ -74,8 +74,8 @@ def train_trial(
 
     # --- train ------------------------------------------------------------------------------------------
     feed: ArrayFeed | StreamFeed
-    if data.stored:
-        feed = StreamFeed(data, recipe, shard, device)
+    if loader is not None:
+        feed = StreamFeed(data, recipe, shard, device, trial.augment, loader)
     else:
         feed = ArrayFeed(data, recipe, shard, device, trial.augment)
     for epoch in range(state.epoch, recipe.total_epochs):

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from seedstudy.data.base import Dataset
-from seedstudy.engines.worker import EXIT_FAILED, StackSizes, _Worker, fair_shares, kind_of
+from seedstudy.engines.attempts import EXIT_FAILED
+from seedstudy.engines.worker import StackSizes, _Worker, fair_shares, kind_of
 from seedstudy.errors import StoreError
 from seedstudy.files import writing
 from seedstudy.store.store import Store
@@ -103,7 +104,7 @@ def test_a_trial_at_which_the_worker_trips_shuts_out_no_other(
 def test_a_result_waits_for_room_on_the_disk(
     tmp_path: Path, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("seedstudy.engines.worker._WRITE_PAUSE_S", 0.0)
+    monkeypatch.setattr("seedstudy.engines.attempts._WRITE_PAUSE_S", 0.0)
     worker = _Trips(Store(tmp_path, "main"), lambda: False, tmp_path, StackSizes(1))  # type: ignore[arg-type]
     errors = [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EDQUOT, "Disk quota exceeded")]
 
@@ -129,7 +130,7 @@ def test_a_rank_that_trips_over_the_death_of_another_has_not_failed(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("seedstudy.engines.worker._PEER_WAIT_S", 0.0)
+    monkeypatch.setattr("seedstudy.engines.attempts._PEER_WAIT_S", 0.0)
     monkeypatch.setenv("WORLD_SIZE", "2")
     made, trial = Store(tmp_path, "main"), make_trial(0)
     made.plan(Study(recipes=("a2",)), [trial])

@@ -134,8 +134,8 @@ def test_a_claim_is_exclusive_between_processes(make_store: MakeStore, make_tria
     [
         ("trial.json", b"{", "trial.json: damaged (not valid JSON)"),
         ("trial.json", b"[]", "trial.json: damaged (not a JSON object)"),
-        ("trial.json", b'{"format": 2}', "trial.json: damaged (its content is not what was written)"),
-        ("trial.json", b'{"format": 3}', "trial.json: format 3, this version of seedstudy reads up to 2"),
+        ("trial.json", b'{"format": 3}', "trial.json: damaged (its content is not what was written)"),
+        ("trial.json", b'{"format": 4}', "trial.json: format 4, this version of seedstudy reads up to 3"),
         ("trial.json", b"\xff\xfe", "trial.json: damaged (not valid JSON)"),
         ("predictions.parquet", b"PAR1", "predictions.parquet: damaged"),
         ("curves.parquet", b"", "curves.parquet: damaged"),
@@ -282,7 +282,8 @@ def test_format_1_is_read(old_store: Store) -> None:
     counts = scan.trials.filter(pl.col("status") == "ok").select("seed", "eval_set", "n_correct", "n_examples").rows()
     assert counts == [(0, "val", 33, 40), (0, "real", 18, 20), (1, "val", 30, 40), (1, "real", 15, 20)]
     assert scan.trials["reason"].to_list()[-1] == "RuntimeError: out of memory"
-    assert old_store.predictions(old_store.trial_ids()[0]).height == 60
+    predictions = old_store.predictions(old_store.trial_ids()[0])
+    assert predictions.height == predictions["label_probability"].null_count() == 60
     assert old_store.rule().margin == 0.5
 
 

@@ -124,6 +124,8 @@ def test_result_holds_counts_that_fit_together(data: Dataset, make_trial: MakeTr
         assert evaluation.n_correct == int(eval_set.is_correct(evaluation.predicted).sum())
         assert evaluation.n_correct <= evaluation.n_correct_top5 == len(eval_set)  # 4 classes: all are in the top 5
         assert ((evaluation.confidence > 0) & (evaluation.confidence < 1)).all()
+        sure = -np.log(np.maximum(evaluation.label_probability.astype(np.float64), 1e-30)).mean()
+        assert sure == pytest.approx(evaluation.loss, rel=1e-4)  # the loss is that of the label set
         assert math.isfinite(evaluation.loss)
     assert list(result.curves) == reports
     assert [report.epoch for report in reports] == [1, 2]
