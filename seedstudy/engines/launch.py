@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seedstudy import data as datasets
@@ -13,6 +13,7 @@ from seedstudy.engines.interrupt import in_order
 from seedstudy.engines.local import LocalEngine
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
+from seedstudy.engines.starts import Starts, with_starts
 from seedstudy.engines.watch import Cancelled, Engine, Say, StudyProgress, watch
 from seedstudy.errors import DamagedError, MissingError, StoreError, StudyError, require_extra
 from seedstudy.recipes import reader as recipes
@@ -54,7 +55,7 @@ def run(
         raise StudyError("--detach: only the jobs of --engine slurm keep running without this process.")
     store = Store(results, study.name)
     cancel_mark = store.cancel_mark()
-    resolved = resolve(study, data_dir=data_dir, cache_dir=cache_dir, say=say)
+    resolved = resolve(study, results=results, data_dir=data_dir, cache_dir=cache_dir, say=say)
     scan = train(
         store,
         study,
@@ -79,12 +80,19 @@ class ResolvedStudy:
     prepared: Path
     n_classes: int
     n_train: int
-    keeps_weights: bool
+    keeps_weights: bool = False
     """Whether the weights of finished trials stay in their folders."""
+    starts: Starts = field(default_factory=dict)
+    """Digest -> the weights that trials start from."""
 
 
-def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -> ResolvedStudy:
-    """Read and scale a study's recipes, decode its data and return its trials."""
+def resolve(
+    study: Study, *, results: Path = Path("results"), data_dir: Path | None, cache_dir: Path, say: Say
+) -> ResolvedStudy:
+    """Read and scale a study's recipes, decode its data and return its trials.
+
+    ``results`` is the folder of the studies whose trials others may start from.
+    """
     info = datasets.info(study.data)
     given = recipes.parse_assignments(study.assignments)  # before the data, which may take minutes
     files = [  # a path is relative to the study file
@@ -126,6 +134,7 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
         for seed in study.seeds
         for model, recipe in networks
     ]
+    trials, starts = with_starts(trials, results=results, folder=study.folder, classes=data.classes)
     distinct = {trial.trial_id: trial for trial in trials}
     wished = study.placement.keep_weights
     return ResolvedStudy(
@@ -133,6 +142,7 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
         prepared=prepared,
         n_classes=len(data.classes),
         n_train=len(data.train_labels),
+        starts=starts,
         keeps_weights=not info.is_embedded if wished is None else wished,
     )
 
@@ -201,7 +211,7 @@ def train(
         if store.cancel_mark() != cancel_mark:
             raise Cancelled
         _declare(store, study, say)
-        store.plan(study, resolved.trials)
+        store.plan(study, resolved.trials, resolved.starts)
         if is_detached:
             held = engine.poll()
             engine.submit([trial_id for trial_id in missing if trial_id not in held])

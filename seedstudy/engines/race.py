@@ -71,7 +71,7 @@ def race(
     rule = _rule(store, tuple(arms), given, eval_set, target)
     seeds = tuple(range(rule.plan.most))
     resolved = {
-        label: resolve(replace(arm, seeds=seeds), data_dir=data_dir, cache_dir=cache_dir, say=say)
+        label: resolve(replace(arm, seeds=seeds), results=results, data_dir=data_dir, cache_dir=cache_dir, say=say)
         for label, arm in arms.items()
     }
     _declare(store, rule, resolved)
@@ -85,7 +85,8 @@ def race(
             return current
         needed = [trial for label, n_seeds in current.needs.items() for trial in resolved[label].trials[:n_seeds]]
         needed.sort(key=lambda trial: trial.seed)  # recipes in turn
-        round_ = replace(resolved[rule.arms[0]], trials=tuple(needed))
+        starts = {digest: load for each in resolved.values() for digest, load in each.starts.items()}
+        round_ = replace(resolved[rule.arms[0]], trials=tuple(needed), starts=starts)
         try:
             scan = train(
                 store,

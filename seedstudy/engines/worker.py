@@ -180,7 +180,12 @@ class _Worker(Attempts):
         try:
             on_epoch = partial(self._note_epoch, trial)
             result = train_trial(
-                trial, data, on_epoch=on_epoch, checkpoints=checkpoints, keeps_weights=self._keeps_weights
+                trial,
+                data,
+                on_epoch=on_epoch,
+                checkpoints=checkpoints,
+                start=None if trial.start is None else self._store.start(trial.start.digest),
+                keeps_weights=self._keeps_weights,
             )
             data.check_unchanged()
         except Stopped:
@@ -325,7 +330,7 @@ LARGEST_STACK = 16
 
 def kind_of(trial: Trial) -> str:
     """Return as text what the seeds of a stack share: everything but the seed."""
-    return replace(trial, seed=0).trial_id
+    return replace(trial, seed=0, start=None).trial_id
 
 
 def fair_shares(trials: Iterable[Trial], n_slots: int) -> dict[str, int]:

@@ -162,6 +162,7 @@ def pool_key(trial: Trial, provenance: Mapping[str, Any]) -> str:
         trial.data_fingerprint,
         list(trial.vary),
         *(provenance[key] for key in _POOL_KEYS),
+        *([] if trial.start is None else [trial.start.pool]),
         # A patch release does not change numbers on purpose; a minor one may.
         *(".".join(versions[name].split(".")[:2]) for name in ("torch", "timm")),
     ]

@@ -15,6 +15,7 @@ A study is a folder, and so is each of its trials under ``trials/``. These files
         evaluated-*       the network on further eval sets and test sizes (seedstudy.store.later)
         failure.json      an exception, instead of a result
         damaged-<time>/   files of a damaged result, before the trial was trained again (seedstudy.store.upkeep)
+    starts/<digest>.safetensors  weights that trials start from
     jobs/<job>.json       what a cluster's queue was given and still has
     cancelled             touched by `seedstudy cancel`
     imported/, evaluated/ trials that were trained or evaluated elsewhere (seedstudy.store.outside)
@@ -39,7 +40,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -146,15 +147,26 @@ class Store:
         self.root = results / study
         self._trials = self.root / "trials"
         self._race = self.root / "race.json"
+        self._starts = self.root / "starts"
 
     # --- planning ---------------------------------------------------------------------------------------
 
-    def plan(self, study: Study, trials: Iterable[Trial]) -> None:
-        """Write what is to be trained; trials that are planned already stay as they are."""
+    def plan(
+        self, study: Study, trials: Iterable[Trial], starts: Mapping[str, Callable[[], bytes]] | None = None
+    ) -> None:
+        """Write what is to be trained; trials that are planned already stay as they are.
+
+        ``starts``: digest -> the weights that trials start from; a study has its own copy of them.
+        """
         with writing(self.root):
             self._trials.mkdir(parents=True, exist_ok=True)
             check_folder(self._trials)
             self.declare(study)
+            for digest, content in (starts or {}).items():
+                self._starts.mkdir(exist_ok=True)
+                check_folder(self._starts)
+                if not is_there(path := self._start(digest)):
+                    write_atomically(path, content())
             for trial in trials:
                 if not self.is_planned(trial.trial_id):
                     folder = self.folder(trial.trial_id)
@@ -210,6 +222,18 @@ class Store:
             self._race.unlink(missing_ok=True)
             with suppress(OSError):
                 self.root.rmdir()
+
+    def start(self, digest: str) -> bytes:
+        """Return weights that trials start from; raises MissingError and DamagedError, as they are no result."""
+        path, remedy = self._start(digest), "remove it; the same `seedstudy run` command gets it again"
+        content = read_bytes(path, limit=LARGEST_WEIGHTS)
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise damaged(path, "its content is not what its name says", remedy)
+        return content
+
+    def _start(self, digest: str) -> Path:
+        assert _DIGEST.fullmatch(digest), digest
+        return self._starts / f"{digest[:32]}.safetensors"
 
     def folder(self, trial_id: str) -> Path:
         return self._trials / check_name(trial_id, "trial")

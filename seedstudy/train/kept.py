@@ -11,7 +11,7 @@ from torch import nn
 from seedstudy.data.base import Dataset
 from seedstudy.errors import StudyError, first_line
 from seedstudy.study.trial import Evaluation, Trial
-from seedstudy.train import weights
+from seedstudy.train import starts, weights
 from seedstudy.train.devices import accelerator_of, name_of
 from seedstudy.train.evaluate import evaluate_by_recipe
 from seedstudy.train.models import build_model
@@ -41,7 +41,8 @@ def evaluate_kept(
             f"was trained on ({len(about.classes)}: {', '.join(about.classes[:3])}, …)."
         )
     accelerator = accelerator_of(recipe)
-    network = build_model(trial.model, recipe, len(data.classes), seed=0)
+    data = starts.as_normalised(data, trial)
+    network = build_model(trial.model, recipe, len(data.classes), seed=0, like=state)
     weights.load_into(network, state, where=trial.trial_id)
     tested = replace(recipe, test_size=size or recipe.test_size, test_crop=recipe.test_crop if crop is None else crop)
     if tested.test_size != recipe.test_size:

@@ -393,6 +393,8 @@ def choose_size(
     """
     if min(limit, wish or limit) == 1:
         return 1, ""
+    if recipe.is_fine_tuning:
+        return 1, "" if wish is None else f"{model}: one seed at a time: recipe {recipe.name} starts from weights"
     if wish is None:
         accelerator = accelerator_of(recipe)
         if accelerator.device.type == "xla":  # each new shape is compiled: timing a few steps says nothing

@@ -10,11 +10,10 @@ import torch
 
 from seedstudy.data.base import Dataset
 from seedstudy.study.trial import EpochReport, Trial, TrialResult
-from seedstudy.train import devices
+from seedstudy.train import devices, layers, starts
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
 from seedstudy.train.feed import ArrayFeed, mixed
-from seedstudy.train.models import build_model
-from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule
+from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule, lr_of
 from seedstudy.train.processes import RunningStatistics, Shard, mean_over_processes
 from seedstudy.train.random_state import epoch_streams, micro_batch_streams, stream_name
 from seedstudy.train.result import Outcome
@@ -27,6 +26,7 @@ def train_trial(
     *,
     on_epoch: Callable[[EpochReport], None] = lambda report: None,
     checkpoints: Checkpoints | None = None,
+    start: bytes | None = None,
     keeps_weights: bool = False,
 ) -> TrialResult:
     """Train ``trial`` on ``data`` and evaluate the last epoch on every eval set.
@@ -34,7 +34,8 @@ def train_trial(
     Two calls with equal arguments on the same machine, device and thread count give identical results on CPU.
     A loss that is not finite ends the trial as ``diverged``; it never becomes an accuracy. With ``checkpoints`` the
     trial resumes where an earlier attempt stopped, and ends as if there had been one attempt; asked to stop, they
-    write the state and raise Stopped. ``keeps_weights`` puts those that were evaluated into the result.
+    write the state and raise Stopped. ``start`` is the content of the weights that the trial starts from;
+    ``keeps_weights`` puts those that were evaluated into the result.
     """
     recipe, streams = trial.recipe, trial.streams
     started = time.perf_counter()
@@ -43,7 +44,8 @@ def train_trial(
     accelerator = devices.accelerator_of(recipe)
     device = accelerator.device
     shard = Shard.of_update(recipe, rank=accelerator.process_index, n_processes=accelerator.num_processes)
-    model = build_model(trial.model, recipe, len(data.classes), seed=streams.of("init"))
+    model, data = starts.network_of(trial, data, start)
+    layers.freeze(model, recipe, trial.model)
     model = model.to(device).to(memory_format=torch.channels_last)
 
     # --- optimiser, schedule, loss: timm's own ----------------------------------------------------------
@@ -80,6 +82,7 @@ def train_trial(
         feed = ArrayFeed(data, recipe, shard, device, trial.augment)
     for epoch in range(state.epoch, recipe.total_epochs):
         model.train()
+        layers.hold_frozen(network, recipe)
         devices.seed_xla(device, micro_batch_streams(streams, shard.micro_batches[0]).of("drop", epoch))
         random = epoch_streams(streams, epoch, shard.micro_batches, device)
         state.begin_epoch(random)
@@ -100,7 +103,7 @@ def train_trial(
             if ema is not None:
                 ema.after_update(network, epoch=epoch, step=step)
             devices.run_recorded(device)
-            state.lr = float(optimizer.param_groups[0]["lr"])
+            state.lr = lr_of(optimizer)
             schedule.step_update(epoch * n_updates + step + 1)
             state.step = step + 1
             if checkpoints is not None:
