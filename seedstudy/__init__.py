@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from seedstudy.api.choices import check_data, data_sets
+    from seedstudy.api.choices import check_data, data_sets, resize_data
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
     from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, summary, variance
     from seedstudy.api.kept import evaluate_trials
     from seedstudy.api.planning import audit, power
+    from seedstudy.api.pseudolabel import pseudolabel
     from seedstudy.api.studies import load_predictions, load_trials, run, status
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.recipes.reader import load_recipe
@@ -58,7 +59,9 @@ __all__ = [
     "plot_race",
     "plot_test_sizes",
     "power",
+    "pseudolabel",
     "race",
+    "resize_data",
     "run",
     "save_picture",
     "status",
@@ -70,6 +73,7 @@ _HOMES = {
         (
             "check_data",
             "data_sets",
+            "resize_data",
         ),
         "api.choices",
     ),
@@ -119,6 +123,7 @@ _HOMES = {
     "evaluate_trials": "api.kept",
     "load_recipe": "recipes.reader",
     "load_study": "study.study",
+    "pseudolabel": "api.pseudolabel",
     "plot_audit": "show.plots.audit",
     "plot_distributions": "show.plots.distributions",
     "plot_estimation": "show.plots.estimation",

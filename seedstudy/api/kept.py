@@ -28,6 +28,7 @@ MOST_DIFFERENT = 0.005
 def evaluate_trials(
     what: str,
     *,
+    data: str | None = None,
     data_dir: str | Path | None = None,
     eval_sets: str | Sequence[str] | None = None,
     sizes: int | Sequence[int] | None = None,
@@ -47,6 +48,8 @@ def evaluate_trials(
     ----------
     what
         ``STUDY:RECIPE``, ``RECIPE@MODEL`` …, as everywhere.
+    data
+        Where images of one's own lie: ``folder:PATH`` …; None: the trials' data set by its name.
     sizes
         Test sizes in pixels; None: the recipe's own.
     crop
@@ -82,19 +85,19 @@ def evaluate_trials(
         trial = store.read_spec(trial_id)
         recipe, which = trial.recipe, (trial.data, trial.train_limit)
         if which not in loaded:
-            loaded[which] = _load(trial, path_of(data_dir), eval_sets, say)
-        data = loaded[which]
-        names = _names(data, eval_sets)
+            loaded[which] = _load(trial, data, path_of(data_dir), eval_sets, say)
+        images = loaded[which]
+        names = _names(images, eval_sets)
         own[recipe.recipe_id] = recipe.test_size, recipe.test_crop
-        _check_data(store, trial, data)
+        _check_data(store, trial, images)
         for size in wanted or (recipe.test_size,):
             say(f"{trial_id}: {', '.join(names)} at {size} px ({n_done} of {len(kept)})")
             share = recipe.test_crop if crop is None else crop
             named = {key_of(name, size=size, crop=share, own=own[recipe.recipe_id]): name for name in names}
             keys |= dict.fromkeys(named)
-            found, device = _evaluated(store, trial, data, names, size=size, crop=share)
+            found, device = _evaluated(store, trial, images, names, size=size, crop=share)
             for key, name in named.items():
-                n_other = _n_different(store, trial_id, key, found[name], data)
+                n_other = _n_different(store, trial_id, key, found[name], images)
                 if n_other is not None:
                     repeated[key] += n_other
                     continue
@@ -102,13 +105,13 @@ def evaluate_trials(
                     trial_id,
                     key,
                     found[name],
-                    data.eval_sets[name],
+                    images.eval_sets[name],
                     test_size=size,
                     test_crop=share,
                     device=device,
-                    data_fingerprint=data.fingerprint,
+                    data_fingerprint=images.fingerprint,
                 )
-        data.check_unchanged()
+        images.check_unchanged()
     again = source_of({"results": results, "study": study, "model": model, "eval_sets": tuple(keys)})
     summaries = summaries_of(arms_of_call((what,), {}, evaluate_trials, again), again, level=0.95)
     return Evaluated(
@@ -122,8 +125,12 @@ def evaluate_trials(
     )
 
 
-def _load(trial: Trial, data_dir: Path | None, eval_sets: str | Sequence[str] | None, say: Say) -> Dataset:
-    prepared = datasets.prepare(trial.data, data_dir=data_dir, cache_dir=machine.cache_dir(), progress=say)
+def _load(
+    trial: Trial, name: str | None, data_dir: Path | None, eval_sets: str | Sequence[str] | None, say: Say
+) -> Dataset:
+    if name is not None and datasets.name_of(name) != trial.data:
+        raise StudyError(f'"{name}" is not the data set of {trial.trial_id}, which was trained on {trial.data}.')
+    prepared = datasets.prepare(name or trial.data, data_dir=data_dir, cache_dir=machine.cache_dir(), progress=say)
     data = datasets.load(prepared, train_limit=trial.train_limit)
     for sentence in data.doubts:
         say(f"{trial.data}: {sentence}")

@@ -39,7 +39,7 @@ def evaluate(
     ],
     weights: Annotated[Path | None, typer.Option(help="A weights file (.safetensors, .pth) instead of timm's.")] = None,
     data: Annotated[
-        str | None, typer.Option("-d", "--data", help="Data set of a timm model (default: imagenet).")
+        str | None, typer.Option("-d", "--data", help="Data set (default: the trials' own; of a timm model imagenet).")
     ] = None,
     data_dir: options.DataDir = None,
     eval_sets: options.EvalSets = None,
@@ -69,10 +69,10 @@ def evaluate(
 
     sizes = _sizes(size)
     if ":" in what and not what.startswith(("hf-hub:", "hf_hub:")):
-        given = {"--weights": weights, "-d": data, "-r": recipe, "--seed": seed, "--published": published}
+        given = {"--weights": weights, "-r": recipe, "--seed": seed, "--published": published}
         if wrong := [name for name, value in {**given, "--study": study}.items() if value is not None]:
             raise StudyError(f"{', '.join(wrong)}: for a timm model alone; trials know it themselves.")
-        _evaluate_trials(what, data_dir, eval_sets, sizes, crop, results, save, as_json)
+        _evaluate_trials(what, data, data_dir, eval_sets, sizes, crop, results, save, as_json)
         return
     if len(sizes) > 1 or save is not None:
         raise StudyError("several test sizes, and --save, are for trials with kept weights: STUDY:RECIPE.")
@@ -81,7 +81,7 @@ def evaluate(
         weights=weights,
         data=data or "imagenet",
         data_dir=data_dir,
-        eval_sets=options.eval_names(eval_sets, is_known=True),
+        eval_sets=options.eval_names(eval_sets, is_known=":" not in data),
         recipe=recipe,
         size=sizes[0] if sizes else None,
         crop=crop,
@@ -106,6 +106,7 @@ def _sizes(text: str | None) -> tuple[int, ...]:
 
 def _evaluate_trials(
     what: str,
+    data: str | None,
     data_dir: Path | None,
     eval_sets: str | None,
     sizes: tuple[int, ...],
@@ -118,6 +119,7 @@ def _evaluate_trials(
 
     answer = ss.evaluate_trials(
         what,
+        data=data,
         data_dir=data_dir,
         eval_sets=options.eval_names(eval_sets),
         sizes=sizes,

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seedstudy import data as datasets
-from seedstudy.data.base import DataInfo, Dataset
+from seedstudy.data.base import DataInfo
 from seedstudy.engines import local
 from seedstudy.engines.interrupt import in_order
 from seedstudy.engines.local import LocalEngine
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
-from seedstudy.engines.starts import Starts, with_starts
+from seedstudy.engines.starts import Starts, with_pseudo_labels, with_starts
 from seedstudy.engines.watch import Cancelled, Engine, Say, StudyProgress, watch
 from seedstudy.errors import DamagedError, MissingError, StoreError, StudyError, require_extra
 from seedstudy.recipes import reader as recipes
@@ -104,26 +104,27 @@ def resolve(
     prepared = datasets.prepare(study.data, data_dir=data_dir, cache_dir=cache_dir, progress=say)
     data = datasets.load(prepared, train_limit=study.train_limit)
     for name, sentence in data.missing.items():
-        say(f"{study.data}: no {name}: {sentence}")
+        say(f"{data.name}: no {name}: {sentence}")
     for sentence in data.doubts:
-        say(f"{study.data}: {sentence}")
+        say(f"{data.name}: {sentence}")
     for part in ("train", data.watched):
         if part in data.missing:  # other eval sets may be absent, but nothing can be trained or watched without these
-            raise StudyError(f"{study.data}: {data.missing[part]}")
+            raise StudyError(f"{data.name}: {data.missing[part]}")
+    facts = datasets.facts_of(study.data, data)
     networks: list[tuple[str, Recipe]] = []
     for model, file, recipe in complete:
         # A value that fills a gap becomes the recipe's own and is scaled; one that changes a value is final.
         changes = [word for word in study.assignments if word.partition("=")[0].strip() not in file.gaps(model)]
-        scaled = _scaled(recipe, study, changes, replace(info, n_train=len(data.train_labels)))
+        scaled = _scaled(recipe, study, changes, facts)
         check_layout(scaled, study.placement.processes)
         networks.append((model, scaled))
-    for line in dict.fromkeys(_in_words(recipe, data) for _, recipe in networks):
+    for line in dict.fromkeys(_in_words(recipe, facts) for _, recipe in networks):
         say(line)
     trials = [
         Trial(
             recipe=recipe,
             model=model,
-            data=study.data,
+            data=data.name,
             data_fingerprint=data.fingerprint,
             train_limit=study.train_limit,
             vary=study.vary,
@@ -135,6 +136,7 @@ def resolve(
         for model, recipe in networks
     ]
     trials, starts = with_starts(trials, results=results, folder=study.folder, classes=data.classes)
+    trials, labels = with_pseudo_labels(trials, folder=study.folder, data=data, full=lambda: datasets.load(prepared))
     distinct = {trial.trial_id: trial for trial in trials}
     wished = study.placement.keep_weights
     return ResolvedStudy(
@@ -142,7 +144,7 @@ def resolve(
         prepared=prepared,
         n_classes=len(data.classes),
         n_train=len(data.train_labels),
-        starts=starts,
+        starts={**starts, **labels},
         keeps_weights=not info.is_embedded if wished is None else wished,
     )
 
@@ -151,7 +153,7 @@ def _scaled(recipe: Recipe, study: Study, changes: list[str], data: DataInfo) ->
     scaled = scale(recipe, data, epochs=study.epochs)
     if changes:
         scaled = recipes.with_values(scaled, changes)
-    if scaled.batch_size > data.n_train:
+    if scaled.n_labelled > data.n_train:
         raise StudyError(
             f"recipe {recipe.name}: batch_size = {scaled.batch_size} is more than the {data.n_train} training images: "
             "lower it with --set batch_size=… --set micro_batch=…"
@@ -159,8 +161,8 @@ def _scaled(recipe: Recipe, study: Study, changes: list[str], data: DataInfo) ->
     return scaled
 
 
-def _in_words(recipe: Recipe, data: Dataset) -> str:
-    how = "on" if data.image_size is None else "scaled to"
+def _in_words(recipe: Recipe, data: DataInfo) -> str:
+    how = "on" if data.is_like_imagenet else "scaled to"
     epochs = "1 epoch" if recipe.total_epochs == 1 else f"{recipe.total_epochs} epochs"
     return (
         f"{recipe.name} {how} {data.name}: {epochs}, batch {recipe.batch_size}, "

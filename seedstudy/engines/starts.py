@@ -1,19 +1,23 @@
-"""From a recipe's `init` to the weights that each trial starts from."""
+"""From a recipe's `init` and `pseudo_labels` to the weights and labels that each trial starts from."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seedstudy.data import pseudo
 from seedstudy.errors import StudyError, suggest
+from seedstudy.files import LARGEST_RECORD, read_bytes
 from seedstudy.recipes.recipe import with_changes
 from seedstudy.store.store import Scan, Store, open_study
 from seedstudy.study.trial import Start, Trial
 
 if TYPE_CHECKING:
+    from seedstudy.data.base import Dataset
     from seedstudy.train.starts import Source
 
 Starts = Mapping[str, Callable[[], bytes]]
@@ -58,6 +62,30 @@ def with_starts(
         start = Start(digest=source.digest, pool=pool or source.digest, mean=source.mean, std=source.std)
         made.append(replace(trial, start=start))
         contents[source.digest] = partial(_content, load)
+    return made, contents
+
+
+def with_pseudo_labels(
+    trials: Sequence[Trial], *, folder: Path, data: Dataset, full: Callable[[], Dataset]
+) -> tuple[list[Trial], Starts]:
+    """Return the trials with the digest of the pseudo-labels that their recipe names, and these.
+
+    A relative path begins at the study's ``folder``; ``full`` are all training images of the data set. DataError where
+    the file is none of pseudo-labels, or of other classes or images.
+    """
+    made, contents = list[Trial](), dict[str, Callable[[], bytes]]()
+    for trial in trials:
+        name = trial.recipe.pseudo_labels
+        if name is not None:
+            path = folder / name
+            content = read_bytes(path, limit=LARGEST_RECORD)
+            digest = hashlib.sha256(content).hexdigest()
+            if digest not in contents:
+                pseudo.joined(data, pseudo.read(content, str(path)), trial.recipe, full())
+            contents[digest] = partial(bytes, content)
+            recipe = with_changes(trial.recipe, {"pseudo_labels": Path(name).name}, how="file named")
+            trial = replace(trial, recipe=recipe, pseudo_labels=digest)
+        made.append(trial)
     return made, contents
 
 

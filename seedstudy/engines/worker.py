@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from seedstudy import data as datasets
+from seedstudy.data import pseudo
 from seedstudy.data.base import Dataset
 from seedstudy.engines.attempts import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, Attempts, Stop, begin, end
 from seedstudy.errors import SeedstudyError, StoreError, require_extra
@@ -281,6 +282,9 @@ class _Worker(Attempts):
                 f"{folder}: not the data that {trial.trial_id} was planned for (fingerprint {data.fingerprint}, "
                 f"planned {trial.data_fingerprint}): name the folder of the same data with --prepared."
             )
+        if trial.pseudo_labels is not None:
+            content = self._store.start(trial.pseudo_labels)
+            return pseudo.joined(data, pseudo.read(content, trial.trial_id), trial.recipe, datasets.load(folder))
         return data
 
 

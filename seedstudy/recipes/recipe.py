@@ -266,6 +266,19 @@ class Recipe:
         since=3,
         before=1.0,
     )
+    pseudo_labels: str | None = key(
+        "File of `seedstudy pseudolabel`, whose images are trained on beside the labelled ones.",
+        form=r"\S.*",
+        example='"labels.json"',
+        since=3,
+        before=None,
+    )
+    pseudo_ratio: float = key(
+        "Pseudo-labelled images for each labelled one, in every update; an epoch is one pass over the labelled images.",
+        _POSITIVE,
+        since=3,
+        before=1.0,
+    )
     head_lr_ratio: float = key("Learning rate of the head as a multiple of `lr`.", _POSITIVE, since=3, before=1.0)
 
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, hash=False)
@@ -283,6 +296,13 @@ class Recipe:
     def is_fine_tuning(self) -> bool:
         """Whether training starts from weights, or treats layers differently."""
         return self.spelled_out().keys() & OPTIONAL.keys() != set()
+
+    @property
+    def n_labelled(self) -> int:
+        """Images of an update that have labels of their own; the others are pseudo-labelled."""
+        if self.pseudo_labels is None:
+            return self.batch_size
+        return round(self.batch_size / (1.0 + self.pseudo_ratio))
 
     @property
     def recipe_id(self) -> str:
@@ -448,6 +468,11 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
         yield 'loss = "ce" takes neither bce_target_threshold nor bce_sum.'
     if recipe.head_only and (recipe.frozen_stages or recipe.layer_decay != 1.0):
         yield "head_only freezes every stage: leave out frozen_stages and layer_decay."
+    if recipe.pseudo_labels is not None:
+        if not 0 < recipe.n_labelled < batch:
+            yield f"pseudo_ratio = {recipe.pseudo_ratio:g} leaves one kind of images out of batches of {batch}."
+        if recipe.repeated_augmentation > 1:
+            yield "pseudo_labels and repeated_augmentation exclude each other: set repeated_augmentation to 1."
     if recipe.init is None:
         for key in ("frozen_stages", "head_only"):
             if getattr(recipe, key):

@@ -20,7 +20,7 @@ from seedstudy.stats.result import decimals_of
 
 if TYPE_CHECKING:
     from seedstudy.decide.sizes import Evaluated
-    from seedstudy.study.network import Cost, EvaluatedSet
+    from seedstudy.study.network import Cost, EvaluatedSet, PseudoLabelled
 
 
 def cost_table(costs: Sequence[Cost], *, repeats: int) -> RenderableType:
@@ -95,3 +95,16 @@ def _about_repeated(evaluated: Evaluated) -> Iterator[str]:
             yield f"{name}: {n_different:,} predictions differ from those that the trials had; theirs stay"
     if n := evaluated.without_weights:
         yield f"{n} more trials have no weights"
+
+
+def pseudo_label_table(answer: PseudoLabelled) -> RenderableType:
+    """Render how many images of each class a teacher labelled."""
+    rows = [[name, f"{n:,}"] for name, n in answer.by_class.items()]
+    kind = "soft" if answer.is_soft else "hard"
+    parts: list[RenderableType] = [
+        filled_table(("class", "images"), rows),
+        small_print(f"{answer.n_labelled:,} {kind} labels of {answer.n_images:,} images in {answer.file}"),
+    ]
+    if answer.agreement is not None:
+        parts.append(small_print(f"{100 * answer.agreement:.2f} % of them are the data set's own labels (not used)"))
+    return Group(*parts)

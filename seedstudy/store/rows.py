@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from seedstudy.data.base import EVAL_SET_ORDER, EvalSet
+from seedstudy.data.base import EvalSet, place_of
 from seedstudy.store.schema import CURVES, PREDICTIONS, SEED_COLUMNS, STATUSES, TOP1, TRIALS
 from seedstudy.study.trial import Evaluation, Trial, TrialResult
 
@@ -116,7 +116,7 @@ def rows_of(head: dict[str, Any], trial: Trial, record: Mapping[str, Any]) -> li
     if not record["evaluations"]:
         raise ValueError("evaluations")
     rows = []
-    for name in sorted(record["evaluations"], key=_place):
+    for name in sorted(record["evaluations"], key=place_of):
         counts = {key: record["evaluations"][name][key] for key in COUNTS}
         best = record["best_n_correct"] if name == "val" else None
         rows.append(checked(common | counts | {"eval_set": name, "best_n_correct": best}))
@@ -147,12 +147,6 @@ def checked(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _place(eval_set: str) -> tuple[int, str]:
-    """Return the sort key that puts val, real and v2 first, in this order."""
-    order = EVAL_SET_ORDER.index(eval_set) if eval_set in EVAL_SET_ORDER else len(EVAL_SET_ORDER)
-    return order, eval_set
-
-
 def pool_key(trial: Trial, provenance: Mapping[str, Any]) -> str:
     """Return a short hash of everything that must agree before two trials count as seeds of the same thing."""
     versions = provenance["versions"]
@@ -163,6 +157,7 @@ def pool_key(trial: Trial, provenance: Mapping[str, Any]) -> str:
         list(trial.vary),
         *(provenance[key] for key in _POOL_KEYS),
         *([] if trial.start is None else [trial.start.pool]),
+        *([] if trial.pseudo_labels is None else [trial.pseudo_labels]),
         # A patch release does not change numbers on purpose; a minor one may.
         *(".".join(versions[name].split(".")[:2]) for name in ("torch", "timm")),
     ]

@@ -15,7 +15,7 @@ A study is a folder, and so is each of its trials under ``trials/``. These files
         evaluated-*       the network on further eval sets and test sizes (seedstudy.store.later)
         failure.json      an exception, instead of a result
         damaged-<time>/   files of a damaged result, before the trial was trained again (seedstudy.store.upkeep)
-    starts/<digest>.safetensors  weights that trials start from
+    starts/<digest>       weights and pseudo-labels that trials start from
     jobs/<job>.json       what a cluster's queue was given and still has
     cancelled             touched by `seedstudy cancel`
     imported/, evaluated/ trials that were trained or evaluated elsewhere (seedstudy.store.outside)
@@ -156,7 +156,7 @@ class Store:
     ) -> None:
         """Write what is to be trained; trials that are planned already stay as they are.
 
-        ``starts``: digest -> the weights that trials start from; a study has its own copy of them.
+        ``starts``: digest -> the weights or pseudo-labels that trials start from; a study has its own copy of them.
         """
         with writing(self.root):
             self._trials.mkdir(parents=True, exist_ok=True)
@@ -224,7 +224,7 @@ class Store:
                 self.root.rmdir()
 
     def start(self, digest: str) -> bytes:
-        """Return weights that trials start from; raises MissingError and DamagedError, as they are no result."""
+        """Return weights, or pseudo-labels, that trials start from; raises MissingError and DamagedError."""
         path, remedy = self._start(digest), "remove it; the same `seedstudy run` command gets it again"
         content = read_bytes(path, limit=LARGEST_WEIGHTS)
         if hashlib.sha256(content).hexdigest() != digest:
@@ -233,7 +233,7 @@ class Store:
 
     def _start(self, digest: str) -> Path:
         assert _DIGEST.fullmatch(digest), digest
-        return self._starts / f"{digest[:32]}.safetensors"
+        return self._starts / digest
 
     def folder(self, trial_id: str) -> Path:
         return self._trials / check_name(trial_id, "trial")

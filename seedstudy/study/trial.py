@@ -53,11 +53,20 @@ class Start:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Start:
         """Read what a spec holds; KeyError, TypeError or ValueError where no trial would say so."""
-        if not re.fullmatch(r"[0-9a-f]{64}", values["digest"]) or not isinstance(values["pool"], str):
+        if not isinstance(values["pool"], str):
             raise ValueError("start")
         return cls(
-            digest=values["digest"], pool=values["pool"], mean=_channels(values["mean"]), std=_channels(values["std"])
+            digest=_digest(values["digest"]),
+            pool=values["pool"],
+            mean=_channels(values["mean"]),
+            std=_channels(values["std"]),
         )
+
+
+def _digest(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ValueError(f"{text!r} is no digest")
+    return text
 
 
 def _channels(values: Any) -> tuple[float, float, float] | None:
@@ -86,6 +95,8 @@ class Trial:
     """Streams whose seed is another one, in the order of :data:`~seedstudy.study.seeds.PURPOSES`; see :meth:`at`."""
     start: Start | None = None
     """The weights that it starts from; None: those that its stream `init` draws."""
+    pseudo_labels: str | None = None
+    """Digest of the file of pseudo-labels; None where the recipe names none."""
     replicate: int = 0
     """Number of the repetition. Repetitions share every stream: what differs between them is the hardware's doing."""
     augment: Augmentation = "batched"
@@ -96,7 +107,7 @@ class Trial:
         """Return the content of spec.json."""
         spec = {"format": SPEC_FORMAT, "recipe_id": self.recipe.recipe_id, **fields_of(self)}
         spec["stream_seeds"] = dict(self.stream_seeds)
-        added = ("stream_seeds", "replicate", "start")
+        added = ("stream_seeds", "replicate", "start", "pseudo_labels")
         for key in added:
             if not spec[key]:
                 del spec[key]
@@ -123,6 +134,7 @@ class Trial:
             augment=spec.get("augment", "pil"),  # the only way before training version 2
             stream_seeds=_stream_seeds(spec),
             replicate=_whole(spec.get("replicate", 0)),
+            pseudo_labels=_digest(spec["pseudo_labels"]) if "pseudo_labels" in spec else None,
             start=None if "start" not in spec else Start.from_dict(spec["start"]),
             **{key: spec[key] for key in unchanged},
         )

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from timm.data.transforms import RandomResizedCropAndInterpolation
 from torch import Tensor
 from torch.nn import functional
@@ -116,7 +116,8 @@ def decoded(images: EncodedImages, row: int) -> Tensor:
     content = images.read(row)
     try:
         with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:  # reads the head alone
-            is_plain = image.mode in ("RGB", "L") and image.width * image.height <= LARGEST_AREA
+            is_turned = images.as_shown and image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+            is_plain = image.mode in ("RGB", "L") and not is_turned and image.width * image.height <= LARGEST_AREA
         if is_plain:
             # A writable copy, because torch would warn of bytes.
             pixels: Tensor = decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB)

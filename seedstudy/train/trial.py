@@ -12,7 +12,7 @@ from seedstudy.data.base import Dataset
 from seedstudy.study.trial import EpochReport, Trial, TrialResult
 from seedstudy.train import devices, layers, starts
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
-from seedstudy.train.feed import ArrayFeed, mixed
+from seedstudy.train.feed import ArrayFeed, mixed, n_updates_of
 from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule, lr_of
 from seedstudy.train.processes import RunningStatistics, Shard, mean_over_processes
 from seedstudy.train.random_state import epoch_streams, micro_batch_streams, stream_name
@@ -49,12 +49,12 @@ def train_trial(
     model = model.to(device).to(memory_format=torch.channels_last)
 
     # --- optimiser, schedule, loss: timm's own ----------------------------------------------------------
-    n_updates = len(data.train_labels) // recipe.batch_size
+    n_updates = n_updates_of(data, recipe)
     n_images = n_updates * recipe.batch_size  # of an epoch
     optimizer = build_optimizer(model, recipe)
     schedule = build_schedule(optimizer, recipe, n_updates)
     mix = build_mixing(recipe, len(data.classes))
-    loss_of = build_loss(recipe, is_mixed=mix is not None)
+    loss_of = build_loss(recipe, is_mixed=mix is not None or data.targets is not None)
     statistics = RunningStatistics(model, recipe, shard)
     model, optimizer = accelerator.prepare(model, optimizer)
     network = accelerator.unwrap_model(model)  # without DistributedDataParallel around it
