@@ -81,7 +81,7 @@ def evaluate(
         weights=weights,
         data=data or "imagenet",
         data_dir=data_dir,
-        eval_sets=options.eval_names(eval_sets, is_known=":" not in data),
+        eval_sets=options.eval_names(eval_sets, is_known=":" not in (data or "")),
         recipe=recipe,
         size=sizes[0] if sizes else None,
         crop=crop,
