@@ -377,3 +377,41 @@ def test_a_study_fine_tunes_the_trials_of_another(cli: Cli, monkeypatch: pytest.
     assert code == 0
     assert "trials are missing" not in err
     assert np.isfinite(rows[0]["difference"])
+
+
+@pytest.mark.slow
+def test_a_timm_file_and_an_earlier_trial_are_compared_on_a_folder_of_jpegs(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Fine-tuning from a file of timm's layout against fine-tuning from own trials, five seeds each, to the verdict."""
+    from PIL import Image
+
+    monkeypatch.setenv("SEEDSTUDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SEEDSTUDY_LOADERS", "0")
+    rng = np.random.default_rng(0)
+    for part, n in (("train", 12), ("val", 8)):
+        for level, name in enumerate(("dark", "middle", "light")):
+            folder = tmp_path / "photos" / part / name
+            folder.mkdir(parents=True)
+            for number in range(n):
+                pixels = np.clip(50 + 70 * level + rng.normal(0, 30, (110, 130, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.jpg")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "model.safetensors")
+    small = ["--set", "batch_size=8", "--set", "micro_batch=8", "--set", "train_size=32", "--set", "test_size=32"]
+    run = ["run", "-m", "test_resnet", "--workers", "1", "--epochs", "1", *small]
+    photos = ["-d", f"folder:{tmp_path / 'photos'}", "--seeds", "5"]
+    assert cli(*run, "-r", "a3", *photos, "--study", "pre")[0] == 0
+    assert len(list(Path("results/pre/trials").glob("*/weights.safetensors"))) == 5  # the default for one's own images
+    for name, init in (("of_timm", "model.safetensors"), ("of_trials", "trial:pre:a3")):
+        recipe = f'format = 1\nname = "{name}"\nbase = "finetune"\n[values]\ninit = "{init}"\n'
+        (tmp_path / f"{name}.toml").write_text(recipe)
+    code, _, err = cli(*run, "-r", "./of_timm.toml,./of_trials.toml", *photos, "--study", "tuned")
+    assert code == 0, err
+    code, out, err = cli("compare", "of_timm", "of_trials", "--study", "tuned", "--json")
+    assert code == 0, err
+    (answer,) = json.loads(out)["comparisons"]
+    assert (answer["n_a"], answer["n_b"]) == (5, 5)
+    assert answer["verdict"] in ("better", "worse", "equivalent", "inconclusive")
+    assert len(list(Path("results/tuned/starts").iterdir())) == 6  # one file, and five trials
