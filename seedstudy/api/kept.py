@@ -12,13 +12,14 @@ from seedstudy import machine, terminal
 from seedstudy.api.shared import arms_of_call, flat, path_of, source_of, store_of, summaries_of
 from seedstudy.arguments import public
 from seedstudy.errors import StudyError, require_extra
+from seedstudy.study.trial import Trial
 
 if TYPE_CHECKING:
     from seedstudy.data.base import Dataset
     from seedstudy.decide.sizes import Evaluated
     from seedstudy.engines.watch import Say
     from seedstudy.store.store import Store
-    from seedstudy.study.trial import Evaluation, Trial
+    from seedstudy.study.trial import Evaluation
 
 MOST_DIFFERENT = 0.005
 """Share of images whose prediction may differ from that of the day of training, on another device, by rounding."""
@@ -83,6 +84,7 @@ def evaluate_trials(
     own: dict[str, tuple[int, float]] = {}
     for n_done, trial_id in enumerate(kept, start=1):
         trial = store.read_spec(trial_id)
+        assert isinstance(trial, Trial), "only a training made here keeps weights"
         recipe, which = trial.recipe, (trial.data, trial.train_limit)
         if which not in loaded:
             loaded[which] = _load(trial, data, path_of(data_dir), eval_sets, say)

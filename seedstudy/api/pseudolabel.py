@@ -11,6 +11,7 @@ from seedstudy.api.shared import arms_of_call, flat, path_of, source_of, store_o
 from seedstudy.arguments import public
 from seedstudy.errors import StudyError, require_extra
 from seedstudy.study.network import PseudoLabelled
+from seedstudy.study.trial import Trial
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +74,7 @@ def pseudolabel(
     if not path.absolute().parent.is_dir():
         raise StudyError(f"{path}: no such folder; make it, or choose another place.")
     store, trial_ids = _teachers(teacher, model, results, study)
-    trials = [store.read_spec(trial_id) for trial_id in trial_ids]
+    trials = [trial for trial in map(store.read_spec, trial_ids) if isinstance(trial, Trial)]
     first = trials[0]
     prepared = datasets.prepare(
         data or first.data, data_dir=path_of(data_dir), cache_dir=machine.cache_dir(), progress=say

@@ -112,7 +112,9 @@ def _of_trial(trial: Trial, init: str, scans: Callable[[str], tuple[Store, Scan]
     ok = scan.trials.filter(pl.col("status") == "ok", pl.col("trial_id").is_in(list(scan.states)))
     named = ok.filter((pl.col("recipe") == recipe) | (pl.col("recipe_id") == recipe))
     if named.is_empty():
-        raise StudyError(f'init = "{init}": study {study} has no finished trial of it.{suggest(recipe, ok["recipe"])}')
+        raise StudyError(
+            f'init = "{init}": study {study} has no finished trial of it.{suggest(recipe, set(ok["recipe"]))}'
+        )
     fitting = named.filter(pl.col("model") == (model or trial.model))
     if fitting.is_empty():
         models = ", ".join(sorted(named["model"].unique()))

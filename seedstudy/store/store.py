@@ -68,7 +68,7 @@ from seedstudy.files import (
 )
 from seedstudy.store import index, later, lease, outside
 from seedstudy.store.lease import Lease
-from seedstudy.store.rows import curves_of, head_of, predictions_of, record_of, rows_of
+from seedstudy.store.rows import curves_of, head_of, predictions_of, record_of, reported_record_of, rows_of
 from seedstudy.store.schema import (
     CURVES,
     LARGEST_TABLE,
@@ -79,6 +79,7 @@ from seedstudy.store.schema import (
     to_parquet,
     validate,
 )
+from seedstudy.study.command import COMMAND_SPEC_FORMAT, AnyTrial, CommandTrial, ReportedResult
 from seedstudy.study.declaration import Rule
 from seedstudy.study.study import Study, check_name, is_name
 from seedstudy.study.trial import SPEC_FORMAT, Evaluation, Trial, TrialResult, trial_id_of
@@ -152,7 +153,7 @@ class Store:
     # --- planning ---------------------------------------------------------------------------------------
 
     def plan(
-        self, study: Study, trials: Iterable[Trial], starts: Mapping[str, Callable[[], bytes]] | None = None
+        self, study: Study, trials: Iterable[AnyTrial], starts: Mapping[str, Callable[[], bytes]] | None = None
     ) -> None:
         """Write what is to be trained; trials that are planned already stay as they are.
 
@@ -244,15 +245,16 @@ class Store:
         check_folder(self.folder(trial_id))
         return self.folder(trial_id)
 
-    def read_spec(self, trial_id: str) -> Trial:
+    def read_spec(self, trial_id: str) -> AnyTrial:
         """Return what is to be trained; raises where the file is damaged or belongs to another folder."""
         path = self.folder(trial_id) / "spec.json"
         spec = read_json(path, remedy=_TRAIN_AGAIN)
         try:
             is_same = trial_id_of(spec) == trial_id
             if is_same:
-                check_format(path, spec.get("format"), SPEC_FORMAT)
-                return Trial.from_dict(spec, where=str(path))
+                is_command = spec.get("kind") == "command"
+                check_format(path, spec.get("format"), COMMAND_SPEC_FORMAT if is_command else SPEC_FORMAT)
+                return (CommandTrial if is_command else Trial).from_dict(spec, where=str(path))
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             check_format(path, spec.get("format"), SPEC_FORMAT, remedy=_TRAIN_AGAIN)
             raise damaged(path, f"a key is missing or of the wrong type: {error}", _TRAIN_AGAIN) from error
@@ -262,15 +264,23 @@ class Store:
     # --- training ---------------------------------------------------------------------------------------
 
     @contextmanager
-    def claim(self, trial_id: str) -> Iterator[Lease | None]:
-        """Hold a trial's lease while it is trained; yields None where another process holds it."""
-        path, mark = self.to_write(trial_id) / "lock", 0
-        with suppress(OSError):
-            mark = os.lstat(self.checkpoint(trial_id)).st_mtime_ns
+    def claim(self, trial_id: str, *, mark: int | None = None) -> Iterator[Lease | None]:
+        """Hold a trial's lease while it is trained; yields None where another process holds it.
+
+        ``mark`` is a number that changes when the trial gets on; None: by its checkpoint.
+        """
+        path = self.to_write(trial_id) / "lock"
         with ExitStack() as stack:
             with writing(path):  # and not around the training, whose errors are its own
-                held = stack.enter_context(lease.held(path, mark=mark))
+                held = stack.enter_context(lease.held(path, mark=self.mark(trial_id) if mark is None else mark))
             yield held
+
+    def mark(self, trial_id: str) -> int:
+        """Return the time of a trial's checkpoint in ns; 0 for none."""
+        try:
+            return os.lstat(self.checkpoint(trial_id)).st_mtime_ns
+        except OSError:
+            return 0
 
     def is_running(self, trial_id: str) -> bool:
         """Say whether a process holds the trial's lease now."""
@@ -282,6 +292,10 @@ class Store:
 
     def checkpoint(self, trial_id: str) -> Path:
         return self.folder(trial_id) / "checkpoint.pt"
+
+    def out(self, trial_id: str) -> Path:
+        """Return the folder that a user's command writes into."""
+        return self.folder(trial_id) / "out"
 
     def log(self, trial_id: str) -> Path:
         return self.folder(trial_id) / "log.txt"
@@ -362,23 +376,47 @@ class Store:
 
         ``eval_sets`` are the data set's, which give the ids and labels of the images.
         """
-        folder = self.to_write(trial.trial_id)
         frames = {
             "predictions.parquet": (predictions_of(trial.trial_id, result.evaluations, eval_sets), PREDICTIONS),
             "curves.parquet": (curves_of(trial, result), CURVES),
         }
+        return self._publish(trial, frames, record_of(trial, result, started_at), weights=result.weights)
+
+    def publish_reported(
+        self,
+        trial: CommandTrial,
+        result: ReportedResult,
+        started_at: str,
+        predictions: pl.DataFrame | None = None,
+    ) -> Published:
+        """Write the result of a training elsewhere, as :meth:`publish`."""
+        frames = {
+            "predictions.parquet": (_empty(PREDICTIONS) if predictions is None else predictions, PREDICTIONS),
+            "curves.parquet": (_empty(CURVES), CURVES),
+        }
+        return self._publish(trial, frames, reported_record_of(trial, result, started_at))
+
+    def _publish(
+        self,
+        trial: AnyTrial,
+        frames: Mapping[str, tuple[pl.DataFrame, Schema]],
+        record: Mapping[str, Any],
+        *,
+        weights: bytes | None = None,
+    ) -> Published:
+        folder = self.to_write(trial.trial_id)
         tables = {name: to_parquet(validate(frame, schema, where=name)) for name, (frame, schema) in frames.items()}
         digests = {name: hashlib.sha256(content).hexdigest() for name, content in tables.items()}
-        kept = {} if result.weights is None else {WEIGHTS: hashlib.sha256(result.weights).hexdigest()}
+        kept = {} if weights is None else {WEIGHTS: hashlib.sha256(weights).hexdigest()}
         is_first = False
         with writing(folder):
             if not self.has_result(trial.trial_id):
                 for name, content in tables.items():
                     write_atomically(folder / own_name(name, digests[name]), content)
-                if result.weights is not None:
-                    write_atomically(folder / own_name(WEIGHTS, kept[WEIGHTS]), result.weights)
+                if weights is not None:
+                    write_atomically(folder / own_name(WEIGHTS, kept[WEIGHTS]), weights)
                 sync(folder / "spec.json")
-                record = {**record_of(trial, result, started_at), "sha256": digests | kept}
+                record = {**record, "sha256": digests | kept}
                 is_first = write_record(folder / "trial.json", record, is_first_only=True)
             stored = digests if is_first else digests_of(folder / "trial.json")
             settle(folder, stored | kept if is_first else stored)
@@ -469,7 +507,7 @@ class Store:
                 if seen[trial_id].problem:
                     raise StoreError(seen[trial_id].problem)
                 trial = self.read_spec(trial_id)
-                labels[trial_id] = trial.recipe.name, trial.model, trial.data
+                labels[trial_id] = trial.label
                 states[trial_id], of_trial = self._state_and_rows(trial_id, trial)
                 more, unusable = self._later_rows(trial_id, of_trial)
                 of_trial += more
@@ -552,7 +590,7 @@ class Store:
         found, unusable = later.rows(self.folder(trial_id), trial_id, self._weights_digest(trial_id), rows[0])
         return [row for row in found if row["eval_set"] not in known], unusable
 
-    def _state_and_rows(self, trial_id: str, trial: Trial) -> tuple[State, list[dict[str, Any]]]:
+    def _state_and_rows(self, trial_id: str, trial: AnyTrial) -> tuple[State, list[dict[str, Any]]]:
         head = head_of(self.study, trial) | {"trial_id": trial_id}  # a trial of an older format has its old id
         if self.has_result(trial_id):
             folder = self.folder(trial_id)
@@ -647,6 +685,10 @@ def table_path(folder: Path, name: str, digest: str) -> Path:
     if wrong is None:
         raise MissingError(f"{final}: missing; restore it from a copy, or train the trial again with --repair.")
     raise damaged(wrong, "its content is not what the trial wrote", _TRAIN_AGAIN)
+
+
+def _empty(schema: Schema) -> pl.DataFrame:
+    return pl.DataFrame(schema=dict(schema))
 
 
 def _is_finite_number(value: object) -> bool:

@@ -69,7 +69,9 @@ class CifarResNet(nn.Module):
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Return which parameters form a layer (a block) or, coarse, a stage: timm's rule for groups."""
         n = len(self.blocks) // 3
-        stages = [(f"^blocks\\.({'|'.join(str(stage * n + k) for k in range(n))})\\.", (stage,)) for stage in range(3)]
+        stages = [
+            (f"^blocks\\.(?:{'|'.join(str(stage * n + k) for k in range(n))})\\.", (stage,)) for stage in range(3)
+        ]
         return {"stem": r"^conv1|^bn1", "blocks": stages if coarse else r"^blocks\.(\d+)"}
 
     def forward(self, x: Tensor) -> Tensor:

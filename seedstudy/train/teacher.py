@@ -12,7 +12,7 @@ from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import Trial
 from seedstudy.train import starts, weights
 from seedstudy.train.devices import accelerator_of
-from seedstudy.train.evaluate import eval_images, predict
+from seedstudy.train.evaluate import eval_images
 from seedstudy.train.models import build_model
 from seedstudy.train.preprocessing import Preprocessing
 
@@ -38,7 +38,10 @@ def probabilities(
     network = network.to(accelerator.device).to(memory_format=torch.channels_last)
     network = accelerator.unwrap_model(accelerator.prepare(network))
     preprocessing = Preprocessing.from_recipe(recipe, mean=data.mean, std=data.std)
-    batches = eval_images(images, preprocessing)
-    outputs = predict(network, batches, accelerator.device, "softmax")
-    made: npt.NDArray[np.float32] = np.exp(outputs.log_probs)
-    return made
+    network.eval()
+    parts = []
+    with torch.no_grad():
+        for batch in eval_images(images, preprocessing):
+            on_device = batch.to(accelerator.device).contiguous(memory_format=torch.channels_last)
+            parts.append(network(on_device).float().softmax(1).cpu().numpy())
+    return np.concatenate(parts)
