@@ -9,7 +9,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from seedstudy.api.choices import check_data, data_sets, resize_data
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
-    from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, summary, variance
+    from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, scaling, summary, variance
     from seedstudy.api.kept import evaluate_trials
     from seedstudy.api.planning import audit, power
     from seedstudy.api.pseudolabel import pseudolabel
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from seedstudy.show.plots.estimation import plot_estimation
     from seedstudy.show.plots.power import plot_power
     from seedstudy.show.plots.race import plot_race
+    from seedstudy.show.plots.scaling import plot_scaling
     from seedstudy.show.plots.sizes import plot_test_sizes
     from seedstudy.stats.audit import best_of
     from seedstudy.study.study import Study, load_study
@@ -57,6 +58,7 @@ __all__ = [
     "plot_fits",
     "plot_power",
     "plot_race",
+    "plot_scaling",
     "plot_test_sizes",
     "power",
     "pseudolabel",
@@ -64,6 +66,7 @@ __all__ = [
     "resize_data",
     "run",
     "save_picture",
+    "scaling",
     "status",
     "summary",
     "variance",
@@ -94,6 +97,7 @@ _HOMES = {
             "gate",
             "grid",
             "race",
+            "scaling",
             "summary",
             "variance",
         ),
@@ -130,6 +134,7 @@ _HOMES = {
     "plot_fits": "show.plots.distributions",
     "plot_power": "show.plots.power",
     "plot_race": "show.plots.race",
+    "plot_scaling": "show.plots.scaling",
     "plot_test_sizes": "show.plots.sizes",
     "save_picture": "show.plots.canvas",
 }

@@ -576,6 +576,14 @@ class Store:
         folder = self.folder(trial_id)
         return table_path(folder, name, digests_of(folder / "trial.json")[name])
 
+    def n_macs(self, trial_id: str) -> int | None:
+        """Return the multiply-adds of a trained network at its test size; None where no trial here recorded them."""
+        if not self.has_result(trial_id):
+            return None
+        provenance = read_record(self.folder(trial_id) / "trial.json", remedy=_TRAIN_AGAIN).get("provenance", {})
+        counted = provenance.get("cost", {}).get("n_macs") if isinstance(provenance, dict) else None
+        return counted if isinstance(counted, int) else None
+
     def read_trial(self, trial_id: str) -> tuple[State, list[dict[str, Any]]]:
         """Return a trial's state and its TRIALS rows (none unless it was attempted); raises where it is damaged."""
         return self._state_and_rows(trial_id, self.read_spec(trial_id))
