@@ -15,6 +15,7 @@ from seedstudy.decide.summary import Summaries
 from seedstudy.document import HIDDEN, document
 from seedstudy.recipes.recipe import Value
 from seedstudy.store.store import open_study
+from seedstudy.study.command import CommandTrial
 from seedstudy.study.declaration import Declaration
 from seedstudy.study.group import Group, Values
 
@@ -142,7 +143,11 @@ def _recipes(groups: Sequence[Group], folder: Any, source: Source) -> dict[str, 
     for group in groups:
         known = [trial_id for trial_id in group.trial_ids if trial_id in planned]
         if group.label not in values and known:
-            values[group.label] = store.read_spec(known[0]).recipe.values()
+            trial = store.read_spec(known[0])
+            if isinstance(trial, CommandTrial):
+                values[group.label] = {"command": trial.run}
+            else:
+                values[group.label] = trial.recipe.values()
     keys = dict.fromkeys(key for each in values.values() for key in each)
     shown = [key for key in keys if len(values) == 1 or len({each.get(key) for each in values.values()}) > 1]
     return {label: {key: each[key] for key in shown if key in each} for label, each in values.items()}
