@@ -145,7 +145,7 @@ def _recipes(groups: Sequence[Group], folder: Any, source: Source) -> dict[str, 
         if group.label not in values and known:
             trial = store.read_spec(known[0])
             if isinstance(trial, CommandTrial):
-                values[group.label] = {"command": trial.run}
+                values[group.label] = {"command": " ".join(trial.run)}
             else:
                 values[group.label] = trial.recipe.values()
     keys = dict.fromkeys(key for each in values.values() for key in each)
