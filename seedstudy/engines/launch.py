@@ -20,6 +20,7 @@ from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.store import upkeep
 from seedstudy.store.store import Scan, State, Store
+from seedstudy.study.design import in_words
 from seedstudy.study.placement import Placement, check_layout
 from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
@@ -85,6 +86,7 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
     """Read and scale a study's recipes, decode its data and return its trials."""
     info = datasets.info(study.data)
     given = recipes.parse_assignments(study.assignments)  # before the data, which may take minutes
+    cells = list(study.cells())  # same
     files = [  # a path is relative to the study file
         recipes.read_recipe(str(study.folder / name) if name.endswith(".toml") else name) for name in study.recipes
     ]
@@ -109,6 +111,8 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
         networks.append((model, scaled))
     for line in dict.fromkeys(_in_words(recipe, data) for _, recipe in networks):
         say(line)
+    if design := in_words(study.design, study.levels, study.vary, study.replicates):
+        say(f"{design}; {len(cells) * len(networks):,} trials")
     trials = [
         Trial(
             recipe=recipe,
@@ -117,11 +121,11 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
             data_fingerprint=data.fingerprint,
             train_limit=study.train_limit,
             vary=study.vary,
-            seed=seed,
+            seed=0,
             # timm's own pipeline where tensors cannot: policies other than RandAugment, encoded images
             augment="pil" if recipe.auto_augment is not None or data.stored else study.augment,
-        )
-        for seed in study.seeds
+        ).at(seeds, replicate=replicate)
+        for seeds, replicate in cells
         for model, recipe in networks
     ]
     distinct = {trial.trial_id: trial for trial in trials}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 from seedstudy.arguments import public
 from seedstudy.errors import StudyError, suggest
 from seedstudy.files import read_toml
+from seedstudy.study.design import Cell, DesignName, Source, cells, parse_levels
 from seedstudy.study.placement import Placement, field_value, placed
 from seedstudy.study.seeds import PURPOSES, parse_seeds, parse_vary
 from seedstudy.study.trial import Augmentation
@@ -47,6 +48,12 @@ class Study:
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     vary: tuple[str, ...] = PURPOSES
     """Random streams that follow the seed."""
+    design: DesignName = "together"
+    """How streams are varied: all by one seed, one source at a time, or crossed."""
+    levels: tuple[Source, ...] = ()
+    """The sources of a design, and their seeds."""
+    replicates: int = 1
+    """Trials with the same seed in every stream."""
     epochs: int | None = None
     """None: those of the recipe, scaled to the data set."""
     train_limit: int | None = None
@@ -63,12 +70,19 @@ class Study:
     """Where paths in ``recipes`` start."""
     placement: Placement = field(default_factory=Placement)
 
+    def cells(self) -> Iterator[tuple[Cell, int]]:
+        """Yield the seed of each stream that varies and the number of the repetition, for each trial of a network."""
+        for replicate in range(self.replicates):
+            for cell in cells(self.design, seeds=self.seeds, vary=self.vary, levels=self.levels):
+                yield cell, replicate
+
 
 _HINTS = get_type_hints(Study)
 
 
 _TABLES = {
     "grid": ("recipes", "models", "data", "seeds", "vary", "epochs", "train_limit", "set", "augment"),
+    "design": ("kind", "levels", "replicates"),
     "rule": ("margin", "baseline"),
     "engine": ("name", "workers", "processes", "cores", "gpus", "trials_per_job", "stack"),
 }
@@ -85,14 +99,15 @@ def load_study(path: str | Path) -> Study:
         raise StudyError(f"{path}: format is {document.get('format', 'none')}, this version reads format = {FORMAT}.")
     for name, keys in _TABLES.items():
         if not isinstance(document.setdefault(name, {}), dict):
-            raise StudyError(f"{path}: grid, rule and engine must be tables: [grid], [rule] and [engine].")
+            raise StudyError(f"{path}: {name} must be a table: [{name}].")
         _check_keys(path, f"[{name}] ", document[name], keys)
     grid, engine = document["grid"], document["engine"]
     for key in ("recipes", "models", "vary", "set"):
         words = grid.get(key, [])
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise StudyError(f'{path}: {key} must be a list of texts, for example {key} = ["a2", "a3"].')
-    given = {"name": path.parent.name or "main", **grid, **document["rule"]}
+    design = {"design" if key == "kind" else key: value for key, value in document["design"].items()}
+    given = {"name": path.parent.name or "main", **grid, **design, **document["rule"]}
     given |= {key: document[key] for key in ("name", "question") if key in document}
     given["assignments"] = given.pop("set", ())
     if not given.get("vary"):
@@ -131,6 +146,9 @@ def adjusted(
     data: str | None = None,
     seeds: str | int | Iterable[int] | None = None,
     vary: str | Sequence[str] | None = None,
+    design: str | None = None,
+    levels: str | Sequence[str] | Mapping[str, object] | None = None,
+    replicates: int | None = None,
     epochs: int | None = None,
     train_limit: int | None = None,
     assignments: Sequence[str] | None = None,
@@ -144,7 +162,8 @@ def adjusted(
     """Return a study with the given values in place of its own; None is not given.
 
     Lists may also be one text with commas: ``"a2,a3"``. Paths of recipe files start at the current folder. Seeds are as
-    in :func:`~seedstudy.study.seeds.parse_seeds`; assignments are added to the study's own; ``placement`` has fields of
+    in :func:`~seedstudy.study.seeds.parse_seeds`, levels as in :func:`~seedstudy.study.design.parse_levels`;
+    assignments are added to the study's own; ``placement`` has fields of
     :class:`~seedstudy.study.placement.Placement`. StudyError where a value is impossible, or there is no recipe.
     """
     given = {key: value for key, value in locals().items() if value is not None and key not in ("study", "placement")}
@@ -169,6 +188,8 @@ def _changed(study: Study, given: Mapping[str, Any], *, where: str = "") -> Stud
             values[key] = parse_seeds(value, where=where)
         elif key == "vary":
             values[key] = parse_vary(_words(value), where=where)
+        elif key == "levels":
+            values[key] = parse_levels(value, where=where)
         else:
             values[key] = field_value(_HINTS[key], key, value, where=where)
     if "name" in values:
