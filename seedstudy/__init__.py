@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from seedstudy.api.choices import check_data, data_sets
+    from seedstudy.api.choices import check_data, data_sets, resize_data
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
     from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, summary, variance
     from seedstudy.api.planning import audit, power
@@ -55,6 +55,7 @@ __all__ = [
     "plot_race",
     "power",
     "race",
+    "resize_data",
     "run",
     "save_picture",
     "status",
@@ -66,6 +67,7 @@ _HOMES = {
         (
             "check_data",
             "data_sets",
+            "resize_data",
         ),
         "api.choices",
     ),

@@ -17,6 +17,7 @@ from seedstudy.document import document
 from seedstudy.errors import StudyError
 from seedstudy.store.store import Store
 from seedstudy.study.study import Study
+from tests.imagenet_tree import jpeg, write
 
 Cli = Callable[..., tuple[int, str, str]]
 Ask = Callable[[], Any]
@@ -104,6 +105,13 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     "data check": [
         ("shapes", lambda: ss.check_data("shapes")),
         ("digits --all", lambda: ss.check_data("digits", everything=True)),
+        ("folder:photos", lambda: ss.check_data("folder:photos")),
+    ],
+    "data prepare": [
+        (
+            "folder:photos --short-side 100 --quality 80 -o small",
+            lambda: ss.resize_data("folder:photos", "small", short_side=100, quality=80),
+        )
     ],
 }
 """Command -> its arguments, and the same question in Python."""
@@ -141,6 +149,9 @@ def folder(write_study: Callable[..., Store], tmp_path_factory: pytest.TempPathF
     (tmp_path / "columns.csv").write_text("seed,old,new\n0,78.1,79.2\n1,78.3,79.0\n2,78.2,\n")
     (tmp_path / "table.csv").write_text("model,val,v2\nr18,69.8,57.3\nr34,73.3,61.2\nr50,76.1,63.2\n")
     (tmp_path / "losses.csv").write_text("model,val_loss\nsmall,1.31\nlarge,1.10\n")
+    for name in ("cat", "dog"):
+        for n in range(5):
+            write(tmp_path / "photos" / name / f"{n}.jpg", jpeg(n + len(name), size=(160, 120)))
     return tmp_path
 
 

@@ -59,7 +59,8 @@ def run(
         is_retry=retry_failed,
         is_repair=repair,
         is_detached=detach,
-        eval_sets=options.eval_names(eval_sets, is_known=True),
+        # Images of one's own may have eval sets of any name.
+        eval_sets=options.eval_names(eval_sets, is_known=study_file is None and ":" not in (data or "")),
         say=options.tell,
     )
     summaries, about = answer.summaries, f"study {answer.study}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from seedstudy import data as datasets
-from seedstudy.data.base import DataInfo, Dataset
+from seedstudy.data.base import DataInfo
 from seedstudy.engines import local
 from seedstudy.engines.interrupt import in_order
 from seedstudy.engines.local import LocalEngine
@@ -96,20 +96,21 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
     prepared = datasets.prepare(study.data, data_dir=data_dir, cache_dir=cache_dir, progress=say)
     data = datasets.load(prepared, train_limit=study.train_limit)
     for name, sentence in data.missing.items():
-        say(f"{study.data}: no {name}: {sentence}")
+        say(f"{data.name}: no {name}: {sentence}")
     for sentence in data.doubts:
-        say(f"{study.data}: {sentence}")
+        say(f"{data.name}: {sentence}")
     for part in ("train", data.watched):
         if part in data.missing:  # other eval sets may be absent, but nothing can be trained or watched without these
-            raise StudyError(f"{study.data}: {data.missing[part]}")
+            raise StudyError(f"{data.name}: {data.missing[part]}")
+    facts = datasets.facts_of(study.data, data)
     networks: list[tuple[str, Recipe]] = []
     for model, file, recipe in complete:
         # A value that fills a gap becomes the recipe's own and is scaled; one that changes a value is final.
         changes = [word for word in study.assignments if word.partition("=")[0].strip() not in file.gaps(model)]
-        scaled = _scaled(recipe, study, changes, replace(info, n_train=len(data.train_labels)))
+        scaled = _scaled(recipe, study, changes, facts)
         check_layout(scaled, study.placement.processes)
         networks.append((model, scaled))
-    for line in dict.fromkeys(_in_words(recipe, data) for _, recipe in networks):
+    for line in dict.fromkeys(_in_words(recipe, facts) for _, recipe in networks):
         say(line)
     if design := in_words(study.design, study.levels, study.vary, study.replicates):
         say(f"{design}; {len(cells) * len(networks):,} trials")
@@ -117,13 +118,13 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
         Trial(
             recipe=recipe,
             model=model,
-            data=study.data,
+            data=data.name,
             data_fingerprint=data.fingerprint,
             train_limit=study.train_limit,
             vary=study.vary,
             seed=0,
-            # timm's own pipeline where tensors cannot: policies other than RandAugment, encoded images
-            augment="pil" if recipe.auto_augment is not None or data.stored else study.augment,
+            # timm's own pipeline where tensors cannot: policies other than RandAugment
+            augment="pil" if recipe.auto_augment is not None else study.augment,
         ).at(seeds, replicate=replicate)
         for seeds, replicate in cells
         for model, recipe in networks
@@ -146,8 +147,8 @@ def _scaled(recipe: Recipe, study: Study, changes: list[str], data: DataInfo) ->
     return scaled
 
 
-def _in_words(recipe: Recipe, data: Dataset) -> str:
-    how = "on" if data.image_size is None else "scaled to"
+def _in_words(recipe: Recipe, data: DataInfo) -> str:
+    how = "on" if data.is_like_imagenet else "scaled to"
     epochs = "1 epoch" if recipe.total_epochs == 1 else f"{recipe.total_epochs} epochs"
     return (
         f"{recipe.name} {how} {data.name}: {epochs}, batch {recipe.batch_size}, "

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store
 from seedstudy.study.placement import Placement
 
+_PAUSE_S = 0.1
+"""Between two looks at a command that runs."""
 _MOST_WORDS = 10_000
 """Bytes of a command's stderr that come back to the launcher."""
 
@@ -99,7 +102,8 @@ class RayEngine:
 def _run(command: Sequence[str], environment: dict[str, str]) -> tuple[int, str]:
     """Run a command on a machine of the cluster; returns its exit status and the end of its stderr.
 
-    If Ray's process dies, the command sees its stdin end and stops.
+    A task that is cancelled, and a process of Ray that dies, close the command's stdin, at which it stops. After a
+    cancelled task it is killed where it does not stop in time.
     """
     import ray
 
@@ -114,12 +118,15 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> tuple[int, str]
         )
         assert process.stdin is not None
         try:
-            code = process.wait()
+            # Not process.wait(): `ray.cancel` only marks this thread, which sees the mark between two calls.
+            while (code := process.poll()) is None:
+                time.sleep(_PAUSE_S)
         finally:
             process.stdin.close()
             try:
                 process.wait(STOP_WAIT_S)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
         log.seek(max(0, log.seek(0, os.SEEK_END) - _MOST_WORDS))
         return code, log.read().decode(errors="replace")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from seedstudy.data.base import EVAL_SET_ORDER, EvalSet
+from seedstudy.data.base import EvalSet, place_of
 from seedstudy.store.schema import CURVES, PREDICTIONS, SEED_COLUMNS, STATUSES, TOP1, TRIALS
 from seedstudy.study.trial import Evaluation, Trial, TrialResult
 
@@ -116,7 +116,7 @@ def rows_of(head: dict[str, Any], trial: Trial, record: Mapping[str, Any]) -> li
     if not record["evaluations"]:
         raise ValueError("evaluations")
     rows = []
-    for name in sorted(record["evaluations"], key=_place):
+    for name in sorted(record["evaluations"], key=place_of):
         counts = {key: record["evaluations"][name][key] for key in COUNTS}
         best = record["best_n_correct"] if name == "val" else None
         rows.append(_checked(common | counts | {"eval_set": name, "best_n_correct": best}))
@@ -145,12 +145,6 @@ def _checked(row: dict[str, Any]) -> dict[str, Any]:
             if count is not None and not 0 <= count <= row["n_examples"]:
                 raise ValueError(name)
     return row
-
-
-def _place(eval_set: str) -> tuple[int, str]:
-    """Return the sort key that puts val, real and v2 first, in this order."""
-    order = EVAL_SET_ORDER.index(eval_set) if eval_set in EVAL_SET_ORDER else len(EVAL_SET_ORDER)
-    return order, eval_set
 
 
 def pool_key(trial: Trial, provenance: Mapping[str, Any]) -> str:

@@ -101,7 +101,8 @@ def in_words(design: DesignName, levels: Sequence[Source], vary: Sequence[str], 
     times = "" if n_replicates == 1 else f", each {n_replicates} times"
     if design == "together":
         return f"every trial{times}" if times else ""
-    sources = " x ".join(map(str, levels)) if design == "crossed" else ", ".join(map(str, levels) or vary)
+    words = list(map(str, levels)) or list(vary)
+    sources = " x ".join(words) if design == "crossed" else ", ".join(words)
     moved = {stream for source in levels for stream in source.streams} or set(vary)
     fixed = [stream for stream in PURPOSES if stream not in moved]
     rest = f"; {', '.join(fixed)} stay at seed 0" if fixed and design == "crossed" else ""

@@ -106,6 +106,8 @@ def load_study(path: str | Path) -> Study:
         words = grid.get(key, [])
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise StudyError(f'{path}: {key} must be a list of texts, for example {key} = ["a2", "a3"].')
+    if isinstance(grid.get("data"), str):
+        grid["data"] = _data_of(path.parent, grid["data"])
     design = {"design" if key == "kind" else key: value for key, value in document["design"].items()}
     given = {"name": path.parent.name or "main", **grid, **design, **document["rule"]}
     given |= {key: document[key] for key in ("name", "question") if key in document}
@@ -116,6 +118,13 @@ def load_study(path: str | Path) -> Study:
     _check_inside(path, study.recipes)
     machine = {"engine" if key == "name" else key: value for key, value in engine.items()}
     return replace(study, placement=placed(Placement(), machine, where=f"{path}: [engine] "))
+
+
+def _data_of(folder: Path, data: str) -> str:
+    """Return what a study file names as data; the path of images of one's own starts at the file's folder."""
+    kind, colon, place = data.partition(":")
+    is_path = colon and (kind in ("folder", "csv") or (kind == "hub" and place.startswith(".")))
+    return f"{kind}:{folder / place}" if is_path and not place.startswith("~") else data
 
 
 def _check_inside(path: Path, recipes: Iterable[str]) -> None:

@@ -20,6 +20,7 @@ from seedstudy.train import devices
 from seedstudy.train.cost import cost_of_trial
 from seedstudy.train.evaluate import evaluate_by_recipe
 from seedstudy.train.processes import Shard
+from seedstudy.train.streaming import Loader
 
 
 def eval_sets_after(epoch: int, recipe: Recipe, data: Dataset) -> tuple[str, ...]:
@@ -43,6 +44,8 @@ class Outcome:
     """The one that is evaluated."""
     accelerator: Accelerator
     shard: Shard
+    loader: Loader | None = None
+    """Of images that are stored."""
     reports: list[EpochReport] = field(default_factory=list)
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     """After the latest epoch."""
@@ -60,7 +63,7 @@ class Outcome:
             return None
         recipe, device = self.trial.recipe, self.accelerator.device
         names = eval_sets_after(epoch, recipe, self.data)
-        self.evaluations = evaluate_by_recipe(self.network, self.data, names, recipe, device, self.shard)
+        self.evaluations = evaluate_by_recipe(self.network, self.data, names, recipe, device, self.shard, self.loader)
         watched = self.evaluations.get(self.data.watched)
         report = EpochReport(
             epoch=epoch + 1,

@@ -18,7 +18,7 @@ from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build
 from seedstudy.train.processes import RunningStatistics, Shard, mean_over_processes
 from seedstudy.train.random_state import epoch_streams, micro_batch_streams, stream_name
 from seedstudy.train.result import Outcome
-from seedstudy.train.streaming import StreamFeed
+from seedstudy.train.streaming import Loader, StreamFeed
 
 
 def train_trial(
@@ -57,7 +57,8 @@ def train_trial(
     network = accelerator.unwrap_model(model)  # without DistributedDataParallel around it
     ema = WeightAverage(network, recipe, n_updates) if recipe.ema_decay is not None else None
     evaluated = ema.module if ema is not None else network
-    outcome = Outcome(trial=trial, data=data, network=evaluated, accelerator=accelerator, shard=shard)
+    loader = Loader.of_trial(data, recipe, trial.augment, device) if data.stored else None
+    outcome = Outcome(trial=trial, data=data, network=evaluated, accelerator=accelerator, shard=shard, loader=loader)
     state = TrainingState(
         outcome=outcome,
         model=model,
@@ -72,8 +73,8 @@ def train_trial(
 
     # --- train ------------------------------------------------------------------------------------------
     feed: ArrayFeed | StreamFeed
-    if data.stored:
-        feed = StreamFeed(data, recipe, shard, device)
+    if loader is not None:
+        feed = StreamFeed(data, recipe, shard, device, trial.augment, loader)
     else:
         feed = ArrayFeed(data, recipe, shard, device, trial.augment)
     for epoch in range(state.epoch, recipe.total_epochs):
