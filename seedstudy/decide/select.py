@@ -427,9 +427,8 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
             everything, of_set = of_set, independent(of_set)
             values, metric, unit = _values(of_set, source)
             vary = _streams(of_set)
-            place = (f"@{data}" if several_data else "") + (
-                f" ({'+'.join(vary)})" if only_some(recipe_id, vary) else ""
-            )
+            place = f"@{data}" if several_data else ""
+            place += f" ({'+'.join(vary)})" if only_some(recipe_id, vary) else ""
             groups.append(
                 Group(
                     label=f"{recipe}@{model}{place}",

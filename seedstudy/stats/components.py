@@ -272,7 +272,7 @@ def _satterthwaite(value: float, error: float, level: float) -> tuple[float, flo
     """Return chi-square limits of a variance with a standard error; the lower one is 0 where the normal one is."""
     tail = (1 - level) / 2
     reach = float(special.ndtri(1 - tail)) * error
-    if value <= 0.0 or error <= 0.0:
+    if value <= 1e-6 * error or error <= 0.0:
         return max(value, 0.0), max(value, 0.0) + reach
     df = 2 * (value / error) ** 2
     low = df * value / (2 * float(special.gammainccinv(df / 2, tail)))
