@@ -7,14 +7,17 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import seedstudy as ss
 from seedstudy.data.base import Dataset
+from seedstudy.decide.components import design_of
 from seedstudy.stats.components import balanced_components
 from seedstudy.store.store import Store
+from seedstudy.study.group import Cells, Group
 from seedstudy.study.seeds import PURPOSES
 from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
@@ -136,15 +139,19 @@ def test_repetitions_of_one_trial(write: Write, tmp_path: Path, cli: Cli) -> Non
     assert json.loads(out)["designs"][0]["repetitions"]["are_equal"]
 
 
-def test_few_levels_and_negative_estimates_are_said(write: Write, tmp_path: Path) -> None:
-    write(crossed(3, 4))
-    (design,) = ss.variance(results=tmp_path / "results", eval_sets="val").designs
-    assert "init (3), order+augment+mix+drop (4): with fewer than 5 seeds" in design.warnings[0]
-    negative = [part for part in design.parts if part.variance < 0]
-    assert negative
-    assert design.warnings[1].startswith("variances estimated below 0, shown as 0:")
-    assert f"{negative[0].variance:.2g}" in design.warnings[1]
-    assert (negative[0].std.value, negative[0].share) == (0.0, 0.0)
+def test_few_levels_and_negative_estimates_are_said() -> None:
+    """Rows of equal means: the estimate of their source is below 0 by a third of the combination's."""
+    init, order = (axis.ravel() for axis in np.indices((3, 3)))
+    values = np.array([1.0, 2.0, 4.0, 2.0, 4.0, 1.0, 4.0, 1.0, 2.0])
+    cells = Cells(seeds={"init": init, "order": order}, replicates=np.zeros(9, dtype=np.int64), values=values)
+    facts: dict[str, Any] = {"label": "a", "recipe": "a", "model": None, "data": None, "eval_set": "val"}
+    group = Group(**facts, metric="top1", unit="pp", seeds=None, values=values[[0, 4, 8]], cells=cells)
+    design = design_of(group, level=0.95)
+    assert design is not None
+    few, negative = design.warnings
+    assert few.startswith("init (3), order (3): with fewer than 5 seeds their components")
+    assert negative == "variances estimated below 0, shown as 0: init -1.2, order -1.2"
+    assert [(part.std.value, part.share) for part in design.parts[:2]] == [(0.0, 0.0)] * 2
 
 
 def test_one_source_at_a_time_has_no_shares(write: Write, tmp_path: Path, cli: Cli) -> None:
