@@ -50,7 +50,7 @@ from seedstudy.train import checkpoint
 from seedstudy.train.augment import BatchedAugmenter, Chance
 from seedstudy.train.checkpoint import Checkpoints, Stopped
 from seedstudy.train.cost import measure
-from seedstudy.train.devices import accelerator_of
+from seedstudy.train.devices import accelerator_of, set_determinism
 from seedstudy.train.feed import build_erasing, mixed
 from seedstudy.train.models import build_model
 from seedstudy.train.parts import build_loss, build_mixing, build_optimizer
@@ -353,7 +353,7 @@ def resume(bench: Bench) -> Report:
             report.train_loss for report in result.curves
         ]
 
-    def stopped_and_resumed() -> TrialResult:
+    def stopped_and_resumed(strict_sums: bool) -> TrialResult:
         asked = iter(range(1, 10_000))
         path = bench.folder / f"stop{time.time_ns()}.pt"
         try:
@@ -361,19 +361,21 @@ def resume(bench: Bench) -> Report:
                 trial,
                 data,
                 checkpoints=Checkpoints(path, trial.trial_id, should_stop=lambda: next(asked) == bench.sizes.updates),
+                is_deterministic=strict_sums,
             )
         except Stopped:
-            return train_trial(trial, data, checkpoints=Checkpoints(path, trial.trial_id))
+            again = Checkpoints(path, trial.trial_id)
+            return train_trial(trial, data, checkpoints=again, is_deterministic=strict_sums)
         raise RuntimeError("the training did not stop")
 
     found: Report = {}
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     for name in ("deterministic", "default"):
-        torch.use_deterministic_algorithms(name == "deterministic", warn_only=True)
-        first, second, resumed = (outcome(each) for each in (train_trial(trial, data), train_trial(trial, data),
-                                                             stopped_and_resumed()))  # fmt: skip
-        found[name] = {"resumed_is_equal": resumed == first, "repeated_is_equal": second == first}
-    torch.use_deterministic_algorithms(False)
+        strict_sums = name == "deterministic"
+        whole = [outcome(train_trial(trial, data, is_deterministic=strict_sums)) for _ in range(2)]
+        resumed = outcome(stopped_and_resumed(strict_sums))
+        found[name] = {"resumed_is_equal": resumed == whole[0], "repeated_is_equal": whole[1] == whole[0]}
+    set_determinism(False)
     return {"deterministic": found["deterministic"], "ok": all(found["deterministic"].values()), **found}
 
 

@@ -20,7 +20,7 @@ from seedstudy.decide.given import Arm
 from seedstudy.errors import StudyError, suggest
 from seedstudy.read.counts import N_EXAMPLES
 from seedstudy.read.groups import groups_of_table, read_groups
-from seedstudy.read.metrics import DEFAULT_METRIC, to_points
+from seedstudy.read.metrics import DEFAULT_METRIC, is_accuracy, to_points
 from seedstudy.read.numbers import group_of_numbers
 from seedstudy.read.published import group_of_mean_and_std
 from seedstudy.read.request import Request
@@ -29,9 +29,10 @@ from seedstudy.read.table import Table
 from seedstudy.read.tables import SUFFIXES, parquet_frame, plain_frame
 from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.store.schema import SEED_COLUMNS, TRIALS, completed, validate
-from seedstudy.store.store import Scan, open_study
-from seedstudy.study.group import Cells, Group, Reading, Readings, Values
+from seedstudy.store.store import Scan, Store, open_study
+from seedstudy.study.group import Cells, Group, Reading, Readings, Values, label_of
 from seedstudy.study.seeds import PURPOSES
+from seedstudy.study.trial import Trial
 
 _MARGIN = "margin"
 """Column of a TRIALS frame in memory: what its study declared as the smallest difference of interest."""
@@ -71,14 +72,30 @@ class Source(Request):
         One row per image of the group's eval set, by ``example_id``. StudyError where the group's trials are of no
         study that was read.
         """
-        folders = [folder for folder, trials in self._trials.items() if group.trial_ids[0] in trials["trial_id"]]
-        if not folders:
-            raise StudyError(f"{group.label}: the predictions are in the study's folder: name the study instead.")
-        store = open_study(folders[0].parent, folders[0].name)
+        store = self._store_of(group, "the predictions are")
         is_correct = pl.col("labels").list.contains(pl.col("predicted")).alias("is_correct")
         for trial_id in group.trial_ids:
             images = store.predictions(trial_id).filter(pl.col("eval_set") == group.eval_set)
             yield images.select("example_id", is_correct, "predicted", "confidence").sort("example_id")
+
+    def trained(self, group: Group) -> tuple[Trial, int]:
+        """Return the plan of a group's first trial, and the multiply-adds of its network.
+
+        StudyError where the group's trials are of no study that was read, or were trained elsewhere.
+        """
+        store = self._store_of(group, "recipe and cost are")
+        n_macs = store.n_macs(group.trial_ids[0])
+        trial = None if n_macs is None else store.read_spec(group.trial_ids[0])
+        if n_macs is None or not isinstance(trial, Trial):
+            raise StudyError(f"{group.label}: trained elsewhere, so its cost is not known: give a table with a cost.")
+        return trial, n_macs
+
+    def _store_of(self, group: Group, what: str) -> Store:
+        """Return the study that holds a group's trials."""
+        for folder, trials in self._trials.items():
+            if group.trial_ids and group.trial_ids[0] in trials["trial_id"]:
+                return open_study(folder.parent, folder.name)
+        raise StudyError(f"{group.label}: {what} in the study's folder: name the study instead.")
 
     @property
     def studies(self) -> dict[str, Path]:
@@ -419,7 +436,8 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
     keys = ["recipe", "model", "data", "recipe_id", "pool_key"]
     groups = []
     for (recipe, model, data, recipe_id, key), rows in finished.group_by(keys, maintain_order=True):
-        left_out = trials.filter(pl.col("status") != "ok", recipe_id=recipe_id, model=model, data=data)
+        same = [pl.col(name).eq_missing(value) for name, value in (("model", model), ("data", data))]
+        left_out = trials.filter(pl.col("status") != "ok", *same, recipe_id=recipe_id)
         for name in names:
             of_set = rows.filter(pl.col("eval_set").eq_missing(name)).sort("seed", maintain_order=True)
             if of_set.is_empty():
@@ -427,14 +445,13 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
             everything, of_set = of_set, independent(of_set)
             values, metric, unit = _values(of_set, source)
             vary = _streams(of_set)
-            place = f"@{data}" if several_data else ""
-            place += f" ({'+'.join(vary)})" if only_some(recipe_id, vary) else ""
+            which = f" ({'+'.join(vary)})" if only_some(recipe_id, vary) else ""
             groups.append(
                 Group(
-                    label=f"{recipe}@{model}{place}",
+                    label=label_of(recipe, model, data if several_data else None) + which,
                     recipe=str(recipe),
-                    model=str(model),
-                    data=str(data),
+                    model=None if model is None else str(model),
+                    data=None if data is None else str(data),
                     eval_set=name,
                     metric=metric,
                     unit=unit,
@@ -448,7 +465,11 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     train_s=None if of_set["train_s"].null_count() else float(of_set["train_s"].to_numpy().mean()),
                     device=_the_one(of_set, "device"),
                     declared_margin=of_set[_MARGIN][0] if declared else None,
-                    notes=(*_incomplete(str(data), name, of_set), *_sharing(everything.height, of_set.height)),
+                    notes=(
+                        *_incomplete(str(data), name, of_set),
+                        *_sharing(everything.height, of_set.height),
+                        *_all_equal(of_set, values),
+                    ),
                     vary=vary,
                     cells=None if everything.height == of_set.height else _cells(everything, vary, source),
                 )
@@ -479,6 +500,8 @@ def _values(rows: pl.DataFrame, source: Source) -> tuple[Values, str, str | None
     if not rows["n_correct"].null_count():
         return 100.0 * rows["n_correct"].to_numpy() / rows["n_examples"].to_numpy(), metric, "pp"
     values = rows["value"].to_numpy().astype(np.float64)
+    if is_accuracy(metric):
+        return values, metric, "pp"
     if source.unit is None:
         return values, metric, None
     return to_points(values, source.unit, where=metric), metric, "pp"
@@ -536,6 +559,16 @@ def _sharing(n_all: int, n: int) -> tuple[str, ...]:
     return (
         f"{n} of {n_all} trials count: the others share random streams with these, as a design has it; "
         "`seedstudy variance` reads all",
+    )
+
+
+def _all_equal(rows: pl.DataFrame, values: Values) -> tuple[str, ...]:
+    """Say that every seed of a command has the same result: a command that ignores its seed shows no seed noise."""
+    is_command = "vary" in rows.columns and rows["vary"].fill_null("").eq("").all() and not rows["seed"].null_count()
+    if not is_command or rows["seed"].n_unique() < 2 or (values != values[0]).any():
+        return ()
+    return (
+        f"all {len(values)} seeds have the same result: does the command use its seed? Then there is no noise to see",
     )
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seedstudy import data as datasets
 from seedstudy.data.base import DataInfo
 from seedstudy.engines import local
 from seedstudy.engines.interrupt import in_order
-from seedstudy.engines.local import LocalEngine
+from seedstudy.engines.local import LocalEngine, Work
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.engines.watch import Cancelled, Engine, Say, StudyProgress, watch
@@ -20,6 +21,8 @@ from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.store import upkeep
 from seedstudy.store.store import Scan, State, Store
+from seedstudy.study.code import code_of
+from seedstudy.study.command import AnyTrial, Command, CommandTrial, Handling, plans_of
 from seedstudy.study.design import in_words
 from seedstudy.study.placement import Placement, check_layout
 from seedstudy.study.study import Study
@@ -55,12 +58,14 @@ def run(
         raise StudyError("--detach: only the jobs of --engine slurm keep running without this process.")
     store = Store(results, study.name)
     cancel_mark = store.cancel_mark()
-    resolved = resolve(study, data_dir=data_dir, cache_dir=cache_dir, say=say)
+    resolved = resolve(study, results=results, data_dir=data_dir, cache_dir=cache_dir, say=say)
+    scan = store.scan()
+    note_other_code(resolved, scan, say)
     scan = train(
         store,
         study,
         resolved,
-        store.scan(),
+        scan,
         is_retry=is_retry,
         is_repair=is_repair,
         is_detached=is_detached,
@@ -73,17 +78,20 @@ def run(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResolvedStudy:
-    """A study's trials and the prepared data they train on."""
+    """A study's trials and what the processes that train them need."""
 
-    trials: tuple[Trial, ...]
+    trials: tuple[AnyTrial, ...]
     """Seeds outermost, so that recipes stay balanced while the study grows."""
-    prepared: Path
-    n_classes: int
-    n_train: int
+    work: Work
+    n_classes: int = 0
+    """Of the data set; 0 for a command."""
+    n_train: int = 0
 
 
-def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -> ResolvedStudy:
-    """Read and scale a study's recipes, decode its data and return its trials."""
+def resolve(study: Study, *, results: Path, data_dir: Path | None, cache_dir: Path, say: Say) -> ResolvedStudy:
+    """Read and scale a study's recipes, decode its data and return its trials; of a command, those of its arms."""
+    if study.command is not None:
+        return _resolve_command(study, study.command, results=results)
     info = datasets.info(study.data)
     given = recipes.parse_assignments(study.assignments)  # before the data, which may take minutes
     cells = list(study.cells())  # same
@@ -131,8 +139,70 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
     ]
     distinct = {trial.trial_id: trial for trial in trials}
     return ResolvedStudy(
-        trials=tuple(distinct.values()), prepared=prepared, n_classes=len(data.classes), n_train=len(data.train_labels)
+        trials=tuple(distinct.values()),
+        work=Work(prepared=prepared),
+        n_classes=len(data.classes),
+        n_train=len(data.train_labels),
     )
+
+
+def _resolve_command(study: Study, command: Command, *, results: Path) -> ResolvedStudy:
+    """Return the trials of a command: of every arm, model and seed, each with the code that it runs."""
+    placement = study.placement
+    for option, is_given in (("--processes", placement.processes > 1), ("--stack", placement.stack != 1)):
+        if is_given:
+            raise StudyError(
+                f"{option} means nothing to a command, which starts its own processes (torchrun …): give it its share "
+                "of the machine with --cores and --gpus."
+            )
+    for option, is_given in (
+        ("--deterministic", placement.deterministic),
+        ("--eval-every", placement.eval_every is not None),
+    ):
+        if is_given:
+            raise StudyError(f"{option} means nothing to a command: give it the command's own option for that.")
+    plans = plans_of(command, study.arms, study.models)
+    folder = command.folder.absolute()
+    if not folder.is_dir():
+        raise StudyError(f"{folder}: no such folder, and the command is to run there.")
+    coded = []
+    for plan in plans:
+        words, _ = plan.trial.arguments(results)
+        if placement.engine == "local" and not _is_program(words[0], folder):
+            raise StudyError(f'command: no program "{words[0]}" on this machine; check its name and PATH.')
+        code = code_of(folder, command.code, plan.trial.run, results=results)
+        coded.append((replace(plan.trial, code=code), plan.resume))
+    minutes = (command.time_limit, placement.hang_timeout)
+    time_limit_s, hang_timeout_s = (None if each is None else 60.0 * each for each in minutes)
+    handling = Handling(
+        folder=str(folder),
+        resume={trial.recipe_id: words for trial, words in coded if words is not None},
+        unit=command.unit,
+        keep=command.keep,
+        time_limit_s=time_limit_s,
+        hang_timeout_s=hang_timeout_s,
+        results=str(results.absolute()),
+    )
+    trials = tuple(replace(trial, seed=seed) for seed in study.seeds for trial, _ in coded)
+    return ResolvedStudy(trials=trials, work=Work(handling=handling))
+
+
+def _is_program(word: str, folder: Path) -> bool:
+    return shutil.which(str(folder / word) if "/" in word else word) is not None
+
+
+def note_other_code(resolved: ResolvedStudy, scan: Scan, say: Say) -> None:
+    """Say where a study holds trials of an arm that ran with other code, or another command: they do not pool."""
+    import polars as pl
+
+    planned = {trial.label: trial.recipe_id for trial in resolved.trials if isinstance(trial, CommandTrial)}
+    for (arm, model, _), recipe_id in planned.items():
+        same_arm = pl.col("recipe") == arm, pl.col("model").fill_null("") == model
+        others = scan.trials.filter(*same_arm, pl.col("recipe_id") != recipe_id)["trial_id"].n_unique()
+        if others:
+            trials = "1 earlier trial" if others == 1 else f"{others} earlier trials"
+            why = "of other code, or of another command: not pooled with these"
+            say(f"{arm}: {trials} {why}. --code FILES says which files matter.")
 
 
 def _scaled(recipe: Recipe, study: Study, changes: list[str], data: DataInfo) -> Recipe:
@@ -183,14 +253,15 @@ def train(
     if len(missing) < len(by_id):
         say(f"study {study.name}: {len(missing)} of {len(by_id)} trials are missing")
     done_rows = scan.rows_of(by_id.keys() - set(missing)).iter_rows(named=True)
-    progress = StudyProgress({trial_id: by_id[trial_id].recipe.total_epochs for trial_id in missing}, done_rows)
+    progress = StudyProgress({trial_id: _n_epochs(by_id[trial_id]) for trial_id in missing}, done_rows)
     engine = _engine(store, study.placement, resolved, n_trials=len(missing), say=progress.note)
     try:
         trials = [by_id[trial_id] for trial_id in missing]
-        if isinstance(engine, LocalEngine):
-            engine.check(trials, resolved.n_classes, resolved.n_train)
-        else:
-            local.check(store, trials, resolved.n_classes, resolved.n_train)
+        networks = [trial for trial in trials if isinstance(trial, Trial)]
+        if isinstance(engine, LocalEngine) and networks:
+            engine.check(networks, resolved.n_classes, resolved.n_train)
+        elif networks:
+            local.check(store, networks, resolved.n_classes, resolved.n_train)
         if store.cancel_mark() != cancel_mark:
             raise Cancelled
         _declare(store, study, say)
@@ -201,7 +272,8 @@ def train(
         else:
             with progress:
                 timeout = study.placement.hang_timeout
-                timeout_s = None if timeout is None else 60 * timeout
+                # What runs a command ends it itself, and knows why.
+                timeout_s = None if timeout is None or not networks else 60 * timeout
                 watch(engine, store, missing, progress, cancel_mark=cancel_mark, hang_timeout_s=timeout_s)
     except (KeyboardInterrupt, Cancelled) as error:
         n_done = sum(store.has_result(trial_id) for trial_id in by_id)
@@ -217,6 +289,11 @@ def train(
     return store.scan()
 
 
+def _n_epochs(trial: AnyTrial) -> int:
+    """Return how many epochs a trial trains; a command's are its own."""
+    return trial.recipe.total_epochs if isinstance(trial, Trial) else 1
+
+
 def _declare(store: Store, study: Study, say: Say) -> None:
     """Put a study's rule in force, and say so where results existed before."""
     if store.root.exists() and store.declare(study) and (words := store.rule().lateness):
@@ -227,12 +304,12 @@ def _engine(store: Store, placement: Placement, resolved: ResolvedStudy, *, n_tr
     """Start the engine that a placement names."""
     match placement.engine:
         case "slurm":
-            return SlurmEngine(store, placement, prepared=resolved.prepared, say=say)
+            return SlurmEngine(store, placement, work=resolved.work, say=say)
         case "ray":
-            return RayEngine(store, placement, prepared=resolved.prepared, say=say)
+            return RayEngine(store, placement, work=resolved.work, say=say)
         case "local":
             n_slots = min(placement.workers or local.default_slots(placement), n_trials)
-            return LocalEngine(store, placement, prepared=resolved.prepared, n_slots=n_slots, say=say)
+            return LocalEngine(store, placement, work=resolved.work, n_slots=n_slots, say=say)
 
 
 def _missing(

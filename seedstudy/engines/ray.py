@@ -10,11 +10,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from seedstudy.engines.attempts import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, MAX_ATTEMPTS
-from seedstudy.engines.local import STOP_WAIT_S, complaint_in, cpu_environment, trial_command
+from seedstudy.engines.local import STOP_WAIT_S, Work, complaint_in, cpu_environment, trial_command
 from seedstudy.engines.watch import Say
 from seedstudy.errors import SeedstudyError, first_line, require_extra
 from seedstudy.store.lease import JOB
@@ -42,11 +41,11 @@ class RayEngine:
     outlives_launcher = False
     pause_s = 1.0
 
-    def __init__(self, store: Store, placement: Placement, *, prepared: Path, say: Say) -> None:
+    def __init__(self, store: Store, placement: Placement, *, work: Work, say: Say) -> None:
         require_extra("ray")
         import ray
 
-        self._ray, self._store, self._placement, self._prepared, self._say = ray, store, placement, prepared, say
+        self._ray, self._store, self._placement, self._work, self._say = ray, store, placement, work, say
         self._tasks: dict[Any, Sequence[str]] = {}
         if not ray.is_initialized():
             with _own_handler(signal.SIGTERM):
@@ -62,7 +61,7 @@ class RayEngine:
         size = placement.trials_per_job
         for start in range(0, len(trial_ids), size):
             ids = trial_ids[start : start + size]
-            command = trial_command(self._store, ids, self._prepared, placement)
+            command = trial_command(self._store, ids, self._work, placement)
             self._tasks[run.remote([*command, "--attended"], cpu_environment(placement.cores))] = ids
 
     def poll(self) -> set[str]:

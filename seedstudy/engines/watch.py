@@ -18,6 +18,7 @@ from seedstudy.engines.attempts import MAX_ATTEMPTS
 from seedstudy.errors import SeedstudyError, StoreError
 from seedstudy.store.lease import Holder
 from seedstudy.store.store import Store
+from seedstudy.study.group import label_of
 
 Say = Callable[[str], None]
 """Shows one line to the user."""
@@ -268,7 +269,7 @@ class StudyProgress:
             counted = row["n_correct"] is not None
             value = 100 * row["n_correct"] / row["n_examples"] if counted else row["value"]
             name = row["eval_set"] if counted else " ".join(filter(None, (row["eval_set"], row["metric"])))
-            self._values[f"{row['recipe']}@{row['model']}", name].append(value)
+            self._values[label_of(row["recipe"], row["model"]), name].append(value)
 
     def _means(self) -> list[str]:
         groups: dict[str, list[str]] = defaultdict(list)

@@ -15,6 +15,7 @@ import polars as pl
 
 from seedstudy.data.base import EvalSet, place_of
 from seedstudy.store.schema import CURVES, PREDICTIONS, SEED_COLUMNS, STATUSES, TOP1, TRIALS
+from seedstudy.study.command import AnyTrial, CommandTrial, ReportedNumber, ReportedResult
 from seedstudy.study.trial import Evaluation, Trial, TrialResult
 
 COUNTS = tuple(field.name for field in fields(Evaluation) if field.name in TRIALS)
@@ -78,8 +79,34 @@ def curves_of(trial: Trial, result: TrialResult) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=dict(CURVES))
 
 
-def head_of(study: str, trial: Trial) -> dict[str, Any]:
+def reported_record_of(trial: CommandTrial, result: ReportedResult, started_at: str) -> dict[str, Any]:
+    """Return the record of a result that a training elsewhere reports."""
+    return {
+        "trial_id": trial.trial_id,
+        "status": result.status,
+        "reason": result.reason,
+        "train_s": result.train_s,
+        "evaluations": {name: asdict(number) for name, number in result.evaluations.items()},
+        "provenance": dict(result.provenance),
+        "started_at": started_at,
+    }
+
+
+def head_of(study: str, trial: AnyTrial) -> dict[str, Any]:
     """Return the columns of TRIALS that are known before training; the rest is null."""
+    if isinstance(trial, CommandTrial):
+        return {
+            **dict.fromkeys(TRIALS),
+            "study": study,
+            "recipe": trial.arm,
+            "recipe_id": trial.recipe_id,
+            "model": trial.model or None,
+            "data": trial.data or None,
+            "seed": trial.seed,
+            "replicate": 0,
+            "metric": trial.metric,
+            "trial_id": trial.trial_id,
+        }
     return {
         **dict.fromkeys(TRIALS),
         "study": study,
@@ -96,11 +123,13 @@ def head_of(study: str, trial: Trial) -> dict[str, Any]:
     }
 
 
-def rows_of(head: dict[str, Any], trial: Trial, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def rows_of(head: dict[str, Any], trial: AnyTrial, record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the TRIALS rows of a trial's record: one per eval set, or one for a trial without counts.
 
     Raises KeyError, TypeError, ValueError, AttributeError or OverflowError where a trial would not write that record.
     """
+    if isinstance(trial, CommandTrial):
+        return _reported_rows_of(head, trial, record)
     provenance = record["provenance"]
     common = head | {
         **{name: record[name] for name in FACTS},
@@ -121,6 +150,26 @@ def rows_of(head: dict[str, Any], trial: Trial, record: Mapping[str, Any]) -> li
         best = record["best_n_correct"] if name == "val" else None
         rows.append(_checked(common | counts | {"eval_set": name, "best_n_correct": best}))
     return rows
+
+
+def _reported_rows_of(head: dict[str, Any], trial: CommandTrial, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    provenance, evaluations = record["provenance"], record["evaluations"]
+    common = head | {
+        **{name: record[name] for name in ("status", "reason", "train_s")},
+        "device": provenance["device"],
+        "pool_key": _digest([trial.recipe_id, provenance["device_type"]]),
+        "versions": json.dumps(provenance.get("versions", {}), sort_keys=True),
+        "started_at": datetime.fromisoformat(record["started_at"]).astimezone(UTC),
+    }
+    if record["status"] != "ok":
+        return [_checked(common)]
+    if not evaluations:
+        raise ValueError("evaluations")
+    names = [field.name for field in fields(ReportedNumber)]
+    return [
+        _checked(common | {name: evaluations[each][name] for name in names} | {"eval_set": each})
+        for each in sorted(evaluations, key=place_of)
+    ]
 
 
 def _checked(row: dict[str, Any]) -> dict[str, Any]:
@@ -159,4 +208,8 @@ def pool_key(trial: Trial, provenance: Mapping[str, Any]) -> str:
         # A patch release does not change numbers on purpose; a minor one may.
         *(".".join(versions[name].split(".")[:2]) for name in ("torch", "timm")),
     ]
+    return _digest(parts)
+
+
+def _digest(parts: list[Any]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]

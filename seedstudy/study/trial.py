@@ -113,6 +113,11 @@ class Trial:
         """A readable folder name that equal trials, and only they, share."""
         return trial_id_of(self.to_dict())
 
+    @property
+    def label(self) -> tuple[str, str, str]:
+        """What a table calls it: recipe, model and data."""
+        return self.recipe.name, self.model, self.data
+
 
 def _stream_seeds(spec: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
     """Return the streams that have a seed of their own; ValueError where no trial would say so."""
@@ -132,7 +137,8 @@ def trial_id_of(spec: Mapping[str, Any]) -> str:
     """Return the id of a spec exactly as its file has it, whichever version wrote it."""
     canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:10]
-    slug = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{spec['recipe']['name']}-{spec['model']}-{spec['data']}")
+    name = spec["arm"] if "arm" in spec else spec["recipe"]["name"]  # a command's arm, or a recipe
+    slug = re.sub(r"[^A-Za-z0-9_.]+", "_", "-".join(filter(None, (name, spec["model"], spec["data"]))))
     return f"{slug[:_LONGEST_SLUG]}-s{spec['seed']}-{digest}"
 
 

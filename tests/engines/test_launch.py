@@ -12,6 +12,7 @@ import pytest
 from seedstudy.api import studies
 from seedstudy.engines import launch
 from seedstudy.engines.launch import ResolvedStudy
+from seedstudy.engines.local import Work
 from seedstudy.errors import StudyError
 from seedstudy.files import sha256
 from seedstudy.store import index
@@ -72,7 +73,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 def run(tmp_path: Path, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     """Return a function that runs the study of recipe a2 with two seeds."""
     trials = tuple(make_trial(seed, name="a2") for seed in range(2))
-    resolved = ResolvedStudy(trials=trials, prepared=tmp_path, n_classes=4, n_train=64)
+    resolved = ResolvedStudy(trials=trials, work=Work(prepared=tmp_path), n_classes=4, n_train=64)
     monkeypatch.setattr(launch, "resolve", lambda *_, **__: resolved)
 
     def run(**how: Any) -> Outcome:

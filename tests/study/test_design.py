@@ -106,6 +106,12 @@ def test_a_design_that_says_nothing_is_refused(given: dict[str, str], expected: 
         list(study.cells())
 
 
+@pytest.mark.parametrize("given", [{"levels": "init=2"}, {"design": "one-at-a-time"}, {"replicates": 2}])
+def test_a_command_has_no_streams(given: dict[str, object]) -> None:
+    with pytest.raises(StudyError, match="a command has one seed and no streams"):
+        adjusted(None, command="python train.py {arm} {seed}", arms="a,b", **given)  # type: ignore[arg-type]
+
+
 def test_unknown_designs_are_refused() -> None:
     with pytest.raises(StudyError, match="design"):
         adjusted(None, recipes="a2", design="factorial")
