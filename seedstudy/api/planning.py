@@ -75,8 +75,10 @@ def power(
     spread = plan.spread_of(sd, groups)
     of_seed = plan.cost_of(cost, groups)
     shown_unit = groups[0].unit if groups else "pp" if is_accuracy(metric) and unit != "fraction" else None
-    rates = {"power": power, "alpha": alpha, "paired": paired}
-    answer = plan.plan_seeds(spread, difference=difference, n=n, margin=margin, cost=of_seed, unit=shown_unit, **rates)
+    rates = {"power": power, "alpha": alpha}
+    answer = plan.plan_seeds(
+        spread, difference=difference, n=n, margin=margin, paired=paired, cost=of_seed, unit=shown_unit, **rates
+    )
     return replace(answer, left_out=source.left_out, read=what_was_read(groups))
 
 

@@ -5,6 +5,8 @@ import pytest
 from scipy import stats
 
 from seedstudy.stats.power import (
+    arms_or_pairs,
+    detectable_difference,
     difference_power,
     equivalence_power,
     pilot_inflation,
