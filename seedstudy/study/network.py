@@ -1,9 +1,11 @@
-"""Facts of one network: what its name says, what it costs, and how well published weights do on one eval set."""
+"""Facts of networks: what a name says, what one costs, how well published weights do, what a teacher labelled."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from seedstudy.document import FLAT
 from seedstudy.errors import StudyError
@@ -57,6 +59,23 @@ class EvaluatedSet:
     """Percent, as the next two."""
     top5: float
     published_top1: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PseudoLabelled:
+    """What a teacher labelled."""
+
+    file: Path
+    teacher: tuple[str, ...]
+    """Trials whose probabilities were averaged."""
+    n_images: int
+    """Without labels."""
+    n_labelled: int
+    """In the file; an image that balance repeats counts as often."""
+    by_class: Mapping[str, int]
+    is_soft: bool
+    agreement: float | None
+    """Share of the file's labels that are the true ones, where the data set has them; used for nothing else."""
 
 
 _SIZED = re.compile(r"resnet_d(\d+)_w(\d+)(?:_s(\d))?(_se)?")
