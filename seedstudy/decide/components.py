@@ -38,6 +38,10 @@ class Part:
         """Whether the lower limit is above 0."""
         return self.std.low > 0.0
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return a part of ``variance --json``."""
+        return fields_of(self) | {"is_there": self.is_there}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Repetitions:
