@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
     from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, summary, variance
     from seedstudy.api.planning import audit, power
+    from seedstudy.api.reporting import TrialReport, trial
     from seedstudy.api.studies import load_predictions, load_trials, run, status
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.recipes.reader import load_recipe
@@ -29,6 +30,7 @@ __all__ = [
     "Comparisons",
     "Recipe",
     "Study",
+    "TrialReport",
     "__version__",
     "across_data",
     "audit",
@@ -60,6 +62,7 @@ __all__ = [
     "save_picture",
     "status",
     "summary",
+    "trial",
     "variance",
 ]
 _HOMES = {
@@ -108,6 +111,13 @@ _HOMES = {
             "status",
         ),
         "api.studies",
+    ),
+    **dict.fromkeys(
+        (
+            "TrialReport",
+            "trial",
+        ),
+        "api.reporting",
     ),
     "Answer": "decide.compare",
     "Comparisons": "decide.compare",
