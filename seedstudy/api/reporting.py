@@ -13,10 +13,10 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from seedstudy import machine, terminal
-from seedstudy.arguments import check, public
+from seedstudy.arguments import public
 from seedstudy.errors import StudyError, first_line
 from seedstudy.study.code import code_of
 from seedstudy.study.command import CommandTrial, ReportedNumber, ReportedResult
@@ -84,18 +84,19 @@ class TrialReport:
         metric
             What the values are. An accuracy of at most 1 is a fraction, unless `unit` says ``percent``.
         predictions
-            A Polars, pandas or Arrow table with a row per image: ``example_id``, ``label``, ``predicted`` and, where
-            known, ``confidence``; ``eval_set`` where there are several.
+            A Polars, pandas or Arrow table, or a dict of columns, with a row per image: ``example_id``, ``label``,
+            ``predicted`` and ``confidence`` (the probability of the prediction); ``eval_set`` where there are several.
 
         """
-        check(TrialReport.result, (self,), {"n": n, "metric": metric, "unit": unit, **values}, name="result")
         if not values:
             raise StudyError("result: name an eval set and its value, for example t.result(val=0.781).")
         for eval_set, value in values.items():
             check_name(eval_set, "eval set")
+            if isinstance(value, bool) or not isinstance(value, SupportsFloat):
+                raise StudyError(f"result: {eval_set}={value!r}: expected a number.")
             n_images = n.get(eval_set) if isinstance(n, Mapping) else n
             self._numbers[eval_set] = _number(metric, float(value), unit, n_images, where=f"{eval_set} = {value:g}")
-        self._not_finite = next((f"{k} is {v:g}" for k, v in values.items() if not math.isfinite(v)), "")
+        self._not_finite = next((f"{k} is {v:g}" for k, v in values.items() if not math.isfinite(float(v))), "")
         if predictions is not None:
             self._frames = [_predictions(predictions, self.trial_id, tuple(values))]
 
@@ -215,7 +216,8 @@ def _number(metric: str, value: float, unit: str | None, n: int | None, *, where
         return ReportedNumber(metric=metric, value=value)
     if not is_accuracy(metric) and unit is None:
         return ReportedNumber(metric=metric, value=value)
-    points = float(to_points([value], unit or ("fraction" if value <= 1.0 else "percent"), where=where)[0])
+    known = unit or ("fraction" if value <= 1.0 else "percent")
+    points = float(to_points([value], known, where=where, other_metric="say metric=…")[0])
     if n is not None:
         if n < 1:
             raise StudyError(f"{where}, n = {n}: must be at least 1.")
@@ -234,8 +236,8 @@ def _predictions(given: Any, trial_id: str, eval_sets: tuple[str, ...]) -> pl.Da
 
     frame = pl.DataFrame(given) if isinstance(given, Mapping) else frame_of(given)
     if frame is None:
-        raise StudyError("predictions: expected a table with example_id, label and predicted.")
-    lacking = [name for name in ("example_id", "label", "predicted") if name not in frame.columns]
+        raise StudyError("predictions: expected a table with example_id, label, predicted and confidence.")
+    lacking = [name for name in ("example_id", "label", "predicted", "confidence") if name not in frame.columns]
     if lacking:
         raise StudyError(f"predictions: no column {', '.join(lacking)}; a row per image needs it.")
     if "eval_set" not in frame.columns:

@@ -14,6 +14,7 @@ from seedstudy.engines.interrupt import in_order
 from seedstudy.engines.local import LocalEngine, Work
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
+from seedstudy.engines.trackers import Trackers
 from seedstudy.engines.watch import Cancelled, Engine, Say, StudyProgress, watch
 from seedstudy.errors import DamagedError, MissingError, StoreError, StudyError, require_extra
 from seedstudy.recipes import reader as recipes
@@ -243,7 +244,11 @@ def train(
     if len(missing) < len(by_id):
         say(f"study {study.name}: {len(missing)} of {len(by_id)} trials are missing")
     done_rows = scan.rows_of(by_id.keys() - set(missing)).iter_rows(named=True)
-    progress = StudyProgress({trial_id: _n_epochs(by_id[trial_id]) for trial_id in missing}, done_rows)
+    progress = StudyProgress(
+        {trial_id: _n_epochs(by_id[trial_id]) for trial_id in missing},
+        done_rows,
+        log=Trackers(study.placement.log_to, store).log,
+    )
     engine = _engine(store, study.placement, resolved, n_trials=len(missing), say=progress.note)
     try:
         trials = [by_id[trial_id] for trial_id in missing]

@@ -152,6 +152,12 @@ def _graph() -> Graph:
 def _roots(graph: Graph) -> set[Node]:
     """Return the entry points: command line, pytest's plugin, and the public names with their classes' methods."""
     roots = {("seedstudy.cli", "main"), ("seedstudy.__main__", "")}
+    libraries = {
+        "lightning": "SeedstudyCallback",
+        "transformers": "SeedstudyCallback",
+        "accelerate": "SeedstudyTracker",
+    }
+    roots |= {(f"seedstudy.callbacks.{library}", name) for library, name in libraries.items()}
     roots |= {("seedstudy.testing", "assert_not_worse"), ("seedstudy.pytest_plugin", "_assert_not_worse")}
     roots |= {("seedstudy", name) for name in ("__getattr__", "__dir__", "__all__")}
     for name, home in seedstudy._HOMES.items():
