@@ -9,8 +9,10 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from seedstudy.api.choices import check_data, data_sets, resize_data
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
-    from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, summary, variance
+    from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, scaling, summary, variance
+    from seedstudy.api.kept import evaluate_trials
     from seedstudy.api.planning import audit, power
+    from seedstudy.api.pseudolabel import pseudolabel
     from seedstudy.api.reporting import TrialReport, trial
     from seedstudy.api.studies import load_predictions, load_trials, run, status
     from seedstudy.decide.compare import Answer, Comparisons
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from seedstudy.show.plots.estimation import plot_estimation
     from seedstudy.show.plots.power import plot_power
     from seedstudy.show.plots.race import plot_race
+    from seedstudy.show.plots.scaling import plot_scaling
+    from seedstudy.show.plots.sizes import plot_test_sizes
     from seedstudy.stats.audit import best_of
     from seedstudy.study.study import Study, load_study
 
@@ -40,6 +44,7 @@ __all__ = [
     "cost",
     "data_sets",
     "evaluate",
+    "evaluate_trials",
     "fit",
     "gate",
     "grid",
@@ -55,11 +60,15 @@ __all__ = [
     "plot_fits",
     "plot_power",
     "plot_race",
+    "plot_scaling",
+    "plot_test_sizes",
     "power",
+    "pseudolabel",
     "race",
     "resize_data",
     "run",
     "save_picture",
+    "scaling",
     "status",
     "summary",
     "trial",
@@ -91,6 +100,7 @@ _HOMES = {
             "gate",
             "grid",
             "race",
+            "scaling",
             "summary",
             "variance",
         ),
@@ -124,14 +134,18 @@ _HOMES = {
     "Recipe": "recipes.recipe",
     "Study": "study.study",
     "best_of": "stats.audit",
+    "evaluate_trials": "api.kept",
     "load_recipe": "recipes.reader",
     "load_study": "study.study",
+    "pseudolabel": "api.pseudolabel",
     "plot_audit": "show.plots.audit",
     "plot_distributions": "show.plots.distributions",
     "plot_estimation": "show.plots.estimation",
     "plot_fits": "show.plots.distributions",
     "plot_power": "show.plots.power",
     "plot_race": "show.plots.race",
+    "plot_scaling": "show.plots.scaling",
+    "plot_test_sizes": "show.plots.sizes",
     "save_picture": "show.plots.canvas",
 }
 """Public name -> its module. None of them is also the name of a room: an imported room would hide it."""

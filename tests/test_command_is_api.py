@@ -87,6 +87,10 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
         ("table.csv --reference a2", lambda: ss.audit("table.csv", reference="a2")),
         ("losses.csv --sd 0.01 --unit none", lambda: ss.audit("losses.csv", sd=0.01, unit="none")),
     ],
+    "scaling": [
+        ("curve.csv --by family", lambda: ss.scaling("curve.csv", by="family")),
+        ("curve.csv --cost flops --margin 2", lambda: ss.scaling("curve.csv", cost="flops", margin=2.0)),
+    ],
     "import": [
         (
             "a.txt --study new -r a1 -m net -d mine --n-examples 10000",
@@ -115,7 +119,7 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     ],
 }
 """Command -> its arguments, and the same question in Python."""
-TRAINS = {"run", "evaluate", "cost", "cancel", "clean"}
+TRAINS = {"run", "evaluate", "pseudolabel", "cost", "cancel", "clean"}
 """Need the extra ``train`` (tests/train/test_commands.py), or answer with a line instead of a document."""
 CASES = [
     pytest.param(name, arguments, ask, id=f"{name} {arguments}")
@@ -148,6 +152,9 @@ def folder(write_study: Callable[..., Store], tmp_path_factory: pytest.TempPathF
     (tmp_path / "long.csv").write_text("method,seed,top1,gpu\n" + "\n".join(rows) + "\n")
     (tmp_path / "columns.csv").write_text("seed,old,new\n0,78.1,79.2\n1,78.3,79.0\n2,78.2,\n")
     (tmp_path / "table.csv").write_text("model,val,v2\nr18,69.8,57.3\nr34,73.3,61.2\nr50,76.1,63.2\n")
+    cells = [(family, 2.0**octave, seed) for family in "mn" for octave in range(6) for seed in range(2)]
+    curve = [f"{f},{c:g},{s},{80 + (f == 'n') - 30 * c**-0.4 + rng.normal() / 5:.2f}" for f, c, s in cells]
+    (tmp_path / "curve.csv").write_text("family,flops,seed,top1\n" + "\n".join(curve) + "\n")
     (tmp_path / "losses.csv").write_text("model,val_loss\nsmall,1.31\nlarge,1.10\n")
     for name in ("cat", "dog"):
         for n in range(5):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.given import Given
     from seedstudy.decide.grid import Grids
     from seedstudy.decide.race import Race
+    from seedstudy.decide.scaling import Scaling
     from seedstudy.decide.summary import Fits, Summaries
     from seedstudy.decide.variance import Variances
     from seedstudy.engines.watch import Say
@@ -311,6 +312,62 @@ def across_data(
     rule = rule_for(flat(found), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
     answer = across.across_data(found, rule, rng_seed=rng_seed)
     return replace(answer, comparisons=with_sources(answer.comparisons, source, flat(found), margin=margin))
+
+
+@public
+def scaling(
+    *what: Given,
+    cost: str | None = None,
+    by: str | None = None,
+    sd: float | None = None,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_set: str | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    margin: float | None = None,
+    alpha: float = 0.05,
+    level: float = 0.95,
+    rng_seed: int = 0,
+    say: Say = terminal.say,
+) -> Scaling:
+    """Read error against cost: one power law or not, and which strategy has the smaller error at equal cost.
+
+    Parameters
+    ----------
+    what
+        Tables with a row per network, size and seed, or recipes of a study as for :func:`summary`; nothing: the whole
+        study.
+    cost, by
+        Columns of the tables: the cost (None: by its name, else multiply-adds, counted from timm's names and sizes),
+        and the strategies (None: what is scaled alone, such as depth or width).
+    sd
+        Standard deviation over seeds, for single runs; None: pooled over cells with several seeds.
+    margin
+        Smallest difference of errors that matters; without one a law cannot be "supported".
+
+    """
+    from seedstudy.api import cells
+    from seedstudy.decide.scaling import scaling as judged
+    from seedstudy.decide.select import what_was_read
+
+    source = source_of({**locals(), "by": None})
+    arms = arms_of_call(what, {}, scaling, source)
+    found = cells.cells_of(arms, source, cost=cost, by=by, metric=metric, unit=unit, say=say)
+    answer = judged(
+        found.rows,
+        cost=found.cost,
+        metric=found.metric,
+        unit=found.unit,
+        sd=sd,
+        margin=margin,
+        alpha=alpha,
+        level=level,
+        rng_seed=rng_seed,
+    )
+    return replace(answer, left_out=source.left_out, read=found.read or what_was_read(()))
 
 
 @public

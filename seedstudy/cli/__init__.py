@@ -16,9 +16,11 @@ from seedstudy.cli.import_files import import_files
 from seedstudy.cli.networks import cost, evaluate
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
 from seedstudy.cli.power import power
+from seedstudy.cli.pseudolabel import pseudolabel
 from seedstudy.cli.race import race
 from seedstudy.cli.recipes import data_app, recipes_app
 from seedstudy.cli.run import run, trial
+from seedstudy.cli.scaling import scaling
 from seedstudy.cli.status import cancel, clean, restore, status
 from seedstudy.cli.summary import fit, summary
 from seedstudy.cli.variance import variance
@@ -32,8 +34,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-JUDGING = (summary, fit, variance, compare, race, power, audit)
-for command in (run, status, cancel, clean, restore, *JUDGING, evaluate, cost):
+JUDGING = (summary, fit, variance, compare, race, scaling, power, audit)
+for command in (run, status, cancel, clean, restore, *JUDGING, evaluate, pseudolabel, cost):
     app.command()(command)
 app.command("import")(import_files)
 app.command(hidden=True)(trial)

@@ -143,11 +143,24 @@ class Placement:
         typer.Option(help="Seeds of a small model trained side by side: a number (default: 1), or auto (timed)."),
     ] = None
     trials_per_job: Annotated[int | None, typer.Option(help="Trials that one job of a queue trains in turn.")] = None
+    deterministic: Annotated[
+        bool | None, typer.Option("--deterministic", help="GPUs: the same bits every time, more slowly.")
+    ] = None
+    eval_every: Annotated[
+        int | None, typer.Option(help="Epochs between evaluations of val while training (default: by their cost).")
+    ] = None
     hang_timeout: Annotated[
         float | None, typer.Option(help="End and train again what shows no progress for so many minutes.")
     ] = None
     log_to: Annotated[
         str | None, typer.Option("--log-to", help="Log finished trials to wandb, mlflow, tensorboard or trackio.")
+    ] = None
+    keep_weights: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-weights/--no-keep-weights",
+            help="Keep the weights of finished trials (default: unless the data set is an embedded one).",
+        ),
     ] = None
     template: Annotated[
         Path | None, typer.Option(help="Slurm: a script that begins each job (#SBATCH lines, modules).")

@@ -84,6 +84,9 @@ def trial(
     trial_ids: Annotated[list[str] | None, typer.Argument(metavar="TRIAL_ID…", help="Names of their folders.")] = None,
     prepared: Annotated[Path | None, typer.Option(help="Folder of the prepared data in the cache.")] = None,
     stack: Annotated[str, typer.Option(help="Seeds of a small model side by side: a number, or auto (timed).")] = "1",
+    keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep the weights of finished trials.")] = False,
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="Kernels that add in a fixed order.")] = False,
+    eval_every: Annotated[int | None, typer.Option(help="Epochs between evaluations of val.")] = None,
     command: Annotated[str | None, typer.Option("--command", help="How commands are run, by a launcher.")] = None,
     attended: Annotated[
         bool, typer.Option("--attended", help="Stop when stdin ends; requests may come there.")
@@ -107,6 +110,10 @@ def trial(
         prepared=prepared,
         cache_dir=machine.cache_dir(),
         is_attended=attended,
-        stack=placed(Placement(), {"stack": stack}, where="--").stack,
+        placement=placed(
+            Placement(),
+            {"stack": stack, "deterministic": deterministic, "eval_every": eval_every, "keep_weights": keep_weights},
+            where="--",
+        ),
     )
     raise typer.Exit(code)

@@ -25,6 +25,12 @@ _BUILDERS = {
     "shapes": "shapes.Shapes",
     "digits": "digits.Digits",
     "cifar10": "cifar10.Cifar10",
+    "cifar100": "named.Cifar100",
+    "imagenette": "named.Imagenette",
+    "pets": "named.Pets",
+    "flowers": "named.Flowers",
+    "cars": "named.Cars",
+    "food101": "named.Food101",
     "imagenet": "imagenet.ImageNet",
     "imagenet_minival": "imagenet.ImageNetMinival",
 }

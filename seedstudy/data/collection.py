@@ -63,6 +63,8 @@ class Found:
     """Of a resized copy: what it was made of and how, for the fingerprint."""
     about: str = ""
     """The same in words."""
+    as_shown: bool = True
+    """How images are decoded: see :func:`~seedstudy.data.encoded.decoded`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,7 +171,7 @@ def content_of(found: Found, wishes: Wishes, progress: Progress) -> Content:
     checked = _checked(found, classes)
     parts, surveys = dict[str, _Part](), list[Survey]()
     for part, (entries, labels) in checked.items():
-        images = replace(encoded_images(entries, [entry.name for entry in entries]), as_shown=True)
+        images = replace(encoded_images(entries, [entry.name for entry in entries]), as_shown=found.as_shown)
         name = part or "all"
         looked = survey(images, lambda line, name=name: progress(f"{name}: {line}"))  # type: ignore[misc]
         if looked.broken:
@@ -306,12 +308,12 @@ def _content(
         eval_sets=tuple(eval_sets),
         missing=missing,
         left_out=notes,
-        facts={"as_shown": True, "content": _digest(parts), **found.copied},
+        facts={"as_shown": found.as_shown, "content": _digest(parts), **found.copied},
         statistics=(MEAN, STD),
     )
     if size is None:
         return replace(content, stored={name: part.images for name, part in parts.items()})
-    arrays = {name: _decoded(name, part.images, size, progress) for name, part in parts.items()}
+    arrays = {name: decoded_to(name, part.images, size, progress) for name, part in parts.items()}
     train = arrays.pop("train", np.empty((0, size, size, 3), dtype=np.uint8))
     statistics = None if len(train) else (MEAN, STD)
     return replace(content, train_images=train, images=arrays, statistics=statistics)
@@ -348,7 +350,7 @@ _AT_ONCE = 64  # images
 _FEW = 16  # times as many: no progress is said
 
 
-def _decoded(name: str, images: EncodedImages, size: int, progress: Progress) -> Images:
+def decoded_to(name: str, images: EncodedImages, size: int, progress: Progress) -> Images:
     """Return (n, size, size, 3): the shorter side resized to ``size`` (bicubic), and the middle cut out."""
     pixels: Images = np.empty((len(images), size, size, 3), dtype=np.uint8)
 
@@ -394,7 +396,7 @@ def findings(found: Found, wishes: Wishes, *, is_thorough: bool, progress: Progr
     lines, surveys, parts = list[Finding](), list[Survey](), dict[str, _Part]()
     notes = dict(found.notes)
     for part, (entries, labels) in checked.items():
-        images = replace(encoded_images(entries, [entry.name for entry in entries]), as_shown=True)
+        images = replace(encoded_images(entries, [entry.name for entry in entries]), as_shown=found.as_shown)
         name, rows = part or "train + val", np.arange(len(images))
         if not is_thorough:
             rows = np.unique(np.linspace(0, len(images) - 1, min(_SAMPLE, len(images))).astype(int))

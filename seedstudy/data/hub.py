@@ -6,6 +6,7 @@ path of a file.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -188,14 +189,20 @@ class HubReader:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep HF datasets' bars of progress off the terminal: one line of ours says the same."""
+    """Keep bars of progress, and warnings of every try to reach the hub, off the terminal: one line of ours says it."""
     import datasets
 
     was_on = datasets.utils.logging.is_progress_bar_enabled()
     datasets.utils.logging.disable_progress_bar()
+    loggers = [logging.getLogger(name) for name in ("huggingface_hub", "datasets")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
         if was_on:
             datasets.utils.logging.enable_progress_bar()
 

@@ -131,7 +131,8 @@ def listed(lists: Mapping[str, Path], *, where: str, image: str | None = None, l
 
 def _has_labels(table: Table, label: str | None) -> bool:
     header = [name.lower() for name in table.header]
-    return len(header) != 1 and (not header or any(name in header for name in ((label or "").lower(), *_LABEL_NAMES)))
+    named = not header or any(name in header for name in ((label or "").lower(), *_LABEL_NAMES))
+    return named and len(header or table.rows[0]) > 1
 
 
 def _entry(table: Table, number: int, part: str, cell: str, label: str) -> Entry:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from seedstudy.data.base import EVAL_SET_ORDER
+from seedstudy.data.base import EVAL_SET_ORDER, OTHER_SIZE
 from seedstudy.decide.given import Arm
 from seedstudy.errors import StudyError, suggest
 from seedstudy.read.counts import N_EXAMPLES
@@ -29,8 +29,9 @@ from seedstudy.read.table import Table
 from seedstudy.read.tables import SUFFIXES, parquet_frame, plain_frame
 from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.store.schema import SEED_COLUMNS, TRIALS, completed, validate
-from seedstudy.store.store import Scan, open_study
+from seedstudy.store.store import Scan, Store, open_study
 from seedstudy.study.group import Group, Reading, Readings, Values, label_of
+from seedstudy.study.trial import Trial
 
 _MARGIN = "margin"
 """Column of a TRIALS frame in memory: what its study declared as the smallest difference of interest."""
@@ -70,14 +71,30 @@ class Source(Request):
         One row per image of the group's eval set, by ``example_id``. StudyError where the group's trials are of no
         study that was read.
         """
-        folders = [folder for folder, trials in self._trials.items() if group.trial_ids[0] in trials["trial_id"]]
-        if not folders:
-            raise StudyError(f"{group.label}: the predictions are in the study's folder: name the study instead.")
-        store = open_study(folders[0].parent, folders[0].name)
+        store = self._store_of(group, "the predictions are")
         is_correct = pl.col("labels").list.contains(pl.col("predicted")).alias("is_correct")
         for trial_id in group.trial_ids:
             images = store.predictions(trial_id).filter(pl.col("eval_set") == group.eval_set)
             yield images.select("example_id", is_correct, "predicted", "confidence").sort("example_id")
+
+    def trained(self, group: Group) -> tuple[Trial, int]:
+        """Return the plan of a group's first trial, and the multiply-adds of its network.
+
+        StudyError where the group's trials are of no study that was read, or were trained elsewhere.
+        """
+        store = self._store_of(group, "recipe and cost are")
+        n_macs = store.n_macs(group.trial_ids[0])
+        trial = None if n_macs is None else store.read_spec(group.trial_ids[0])
+        if n_macs is None or not isinstance(trial, Trial):
+            raise StudyError(f"{group.label}: trained elsewhere, so its cost is not known: give a table with a cost.")
+        return trial, n_macs
+
+    def _store_of(self, group: Group, what: str) -> Store:
+        """Return the study that holds a group's trials."""
+        for folder, trials in self._trials.items():
+            if group.trial_ids and group.trial_ids[0] in trials["trial_id"]:
+                return open_study(folder.parent, folder.name)
+        raise StudyError(f"{group.label}: {what} in the study's folder: name the study instead.")
 
     @property
     def studies(self) -> dict[str, Path]:
@@ -546,7 +563,7 @@ def _eval_sets(finished: pl.DataFrame, source: Source) -> list[str]:
     there = set(finished["eval_set"].unique())
     known = [name for name in EVAL_SET_ORDER if name in there] + sorted(there - set(EVAL_SET_ORDER))
     if source.eval_sets is None:
-        return known
+        return [name for name in known if OTHER_SIZE not in name] or known  # val@192 answers when it is asked for
     for name in source.eval_sets:
         if name not in known:
             raise StudyError(f'no trial was evaluated on "{name}".{suggest(name, known)}')

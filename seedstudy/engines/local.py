@@ -146,7 +146,10 @@ class Work:
         if self.handling is not None:
             return ["--command", self.handling.to_json()]
         options = [] if self.prepared is None else ["--prepared", str(self.prepared.absolute())]
-        return [*options, "--stack", "auto" if placement.stack is None else str(placement.stack)]
+        options += ["--stack", "auto" if placement.stack is None else str(placement.stack)]
+        options += ["--deterministic"] if placement.deterministic else []
+        options += ["--keep-weights"] if placement.keep_weights else []
+        return options + (["--eval-every", str(placement.eval_every)] if placement.eval_every is not None else [])
 
 
 class LocalEngine:

@@ -28,10 +28,12 @@ from pathlib import Path
 from typing import Any
 
 from seedstudy import data as datasets
+from seedstudy.data import pseudo
 from seedstudy.data.base import Dataset
 from seedstudy.engines.attempts import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, Attempts, Stop, begin, end
-from seedstudy.errors import SeedstudyError, StudyError, require_extra
-from seedstudy.store.store import Store
+from seedstudy.errors import SeedstudyError, StoreError, StudyError, require_extra
+from seedstudy.store.store import Published, Store
+from seedstudy.study.placement import Placement
 from seedstudy.study.trial import EpochReport, Trial, TrialResult
 
 
@@ -42,7 +44,7 @@ def main(
     prepared: Path | None,
     cache_dir: Path,
     is_attended: bool,
-    stack: int | None = None,
+    placement: Placement = Placement(),
 ) -> int:
     """Train and return the exit code.
 
@@ -50,13 +52,15 @@ def main(
     from stdin, one JSON object a line: ``{"check": [specs], "n_classes": n, "n_train": n, "shares": {kind: limit}}``,
     which is answered by one line on stdout, and ``{"train": [trial_ids], "prepared": path, "sizes": {kind: size},
     "n_slots": n}``. Without ``prepared``, the folder of the prepared data, a trial's data set is prepared here.
-    ``stack`` is the most seeds to train side by side; None: as many as timing recommends.
+    Of ``placement`` count the most seeds to train side by side, determinism, and how often val is evaluated.
     """
+    if placement.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as cuBLAS asks for it, before CUDA starts
     require_extra("train")
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints must not get between the answers
     requests, stop = begin(is_attended=is_attended)
-    worker = _Worker(Store(study_dir.parent, study_dir.name), stop, cache_dir, StackSizes(stack))
+    worker = _Worker(Store(study_dir.parent, study_dir.name), stop, cache_dir, StackSizes(placement.stack), placement)
     if trial_ids:
         requests.put({"train": list(trial_ids), "prepared": prepared and str(prepared), "sizes": {}, "n_slots": 1})
         requests.put(None)
@@ -87,9 +91,11 @@ _PULSE_S = 30.0
 
 
 class _Worker(Attempts):
-    def __init__(self, store: Store, stop: Stop, cache_dir: Path, sizes: StackSizes) -> None:
+    def __init__(
+        self, store: Store, stop: Stop, cache_dir: Path, sizes: StackSizes, placement: Placement = Placement()
+    ) -> None:
         super().__init__(store, stop)
-        self._cache_dir, self.sizes = cache_dir, sizes
+        self._cache_dir, self.sizes, self._placement = cache_dir, sizes, placement
         self._progress: dict[str, _Progress] = {}
         """Of the trials that are being trained."""
         self._spec = cache(self._network)
@@ -182,7 +188,16 @@ class _Worker(Attempts):
         checkpoints = Checkpoints(self._store.checkpoint(trial_id), trial_id, should_stop=should_stop)
         try:
             on_epoch = partial(self._note_epoch, trial)
-            result = train_trial(trial, data, on_epoch=on_epoch, checkpoints=checkpoints)
+            result = train_trial(
+                trial,
+                data,
+                on_epoch=on_epoch,
+                checkpoints=checkpoints,
+                start=None if trial.start is None else self._store.start(trial.start.digest),
+                keeps_weights=bool(self._placement.keep_weights),
+                is_deterministic=self._placement.deterministic,
+                eval_every=self._placement.eval_every,
+            )
             data.check_unchanged()
         except Stopped:
             is_ours = lease is None or not lease.is_overtaken
@@ -200,9 +215,23 @@ class _Worker(Attempts):
         if not self._store.is_planned(trial.trial_id):  # no folder is made again
             print(f"{trial.trial_id}: removed, or its study renamed, while it was trained; no result", file=sys.stderr)
             return
-        published = self._lasting(lambda: self._store.publish(trial, result, data.eval_sets, started_at), "result")
+        published = self._written(trial, result, data, started_at)
         if published != "first":
             print(f"another process published this trial first, with {published} predictions", file=sys.stderr)
+
+    def _written(self, trial: Trial, result: TrialResult, data: Dataset, started_at: str) -> Published:
+        """Publish a result; without its weights where there is no room for them: the numbers come first."""
+
+        def publish(result: TrialResult) -> Published:
+            return self._lasting(lambda: self._store.publish(trial, result, data.eval_sets, started_at), "result")
+
+        if result.weights is None:
+            return publish(result)
+        try:
+            return publish(result)
+        except StoreError as error:
+            print(f"the weights are not kept: {error}", file=sys.stderr)
+            return publish(replace(result, weights=None))
 
     def _train_stacked(self, trials: Sequence[Trial], data: Dataset) -> int:
         """Train several seeds side by side and publish each; after an exception, train them one at a time."""
@@ -220,7 +249,15 @@ class _Worker(Attempts):
 
         print(f"in a stack of {len(trials)}: seeds {', '.join(str(trial.seed) for trial in trials)}", file=sys.stderr)
         try:
-            results = train_stacked(trials, data, on_epoch=self._note_epoch, should_stop=should_stop)
+            results = train_stacked(
+                trials,
+                data,
+                on_epoch=self._note_epoch,
+                should_stop=should_stop,
+                keeps_weights=bool(self._placement.keep_weights),
+                is_deterministic=self._placement.deterministic,
+                eval_every=self._placement.eval_every,
+            )
             data.check_unchanged()
         except Stopped:
             print("stopped on request; a stack starts again from the beginning", file=sys.stderr)
@@ -257,6 +294,9 @@ class _Worker(Attempts):
                 f"{folder}: not the data that {trial.trial_id} was planned for (fingerprint {data.fingerprint}, "
                 f"planned {trial.data_fingerprint}): name the folder of the same data with --prepared."
             )
+        if trial.pseudo_labels is not None:
+            content = self._store.start(trial.pseudo_labels)
+            return pseudo.joined(data, pseudo.read(content, trial.trial_id), trial.recipe, datasets.load(folder))
         return data
 
 
@@ -306,7 +346,7 @@ LARGEST_STACK = 16
 
 def kind_of(trial: Trial) -> str:
     """Return as text what the seeds of a stack share: everything but the seed."""
-    return replace(trial, seed=0).trial_id
+    return replace(trial, seed=0, start=None).trial_id
 
 
 def fair_shares(trials: Iterable[Trial], n_slots: int) -> dict[str, int]:

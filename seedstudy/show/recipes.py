@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from seedstudy.recipes.recipe import TABLE_2, format_value
@@ -32,7 +33,16 @@ def recipe_table(recipe: RecipeFile, *, with_sources: bool) -> RenderableType:
     rows = table(["key", "value", *(["source"] if with_sources else [])])
     for key, value in recipe.values.items():
         rows.add_row(key, format_value(value), *([recipe.sources.get(key, "")] if with_sources else []))
-    return Group(Text(f"{recipe.recipe_id or recipe.name}: {recipe.title}"), rows)
+    parts: list[RenderableType] = [Text(f"{recipe.recipe_id or recipe.name}: {recipe.title}"), rows]
+    if recipe.differences:
+        parts += [Text("Trained here otherwise than by its source:"), *map(_bullet, recipe.differences)]
+    return Group(*parts)
+
+
+def _bullet(sentence: str) -> RenderableType:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row("-", sentence)
+    return grid
 
 
 def recipe_diff(answer: Differences) -> RenderableType:

@@ -33,10 +33,17 @@ class Placement:
     """Trials that one job of a queue trains one after the other, to pay its start-up once."""
     stack: int | None = 1
     """Seeds of one recipe and model that a process trains side by side, at most; None: as many as a timing says pay."""
+    deterministic: bool = False
+    """Whether kernels must add in a fixed order, so that the same GPU gives the same bits again. CPUs do so anyway."""
+    eval_every: int | None = None
+    """Epochs from one evaluation of the watched set to the next; None: as many as leave no more test than training
+    images. The last epoch, which is the result, is evaluated in any case."""
     hang_timeout: float | None = None
     """Minutes; a trial that shows no progress for as long is ended and trained again. None: it is only named."""
     log_to: tuple[str, ...] = ()
     """Trackers that each finished trial is logged to."""
+    keep_weights: bool | None = None
+    """Whether the weights of finished trials stay in their folders. None: unless the data set is an embedded one."""
     template: Path | None = None
     """Script to put at the top of every Slurm job; never from a study file, because it is code."""
 
@@ -98,7 +105,7 @@ def field_value(hint: Any, key: str, value: object, *, where: str) -> Any:
         converted = typed(hint, value)
     except ValueError as error:
         raise StudyError(f"{where}{key} = {value!r} is wrong: {error}.") from None
-    if isinstance(converted, int) and converted < 1:
+    if isinstance(converted, int) and not isinstance(converted, bool) and converted < 1:
         raise StudyError(f"{where}{key} = {value}: must be at least 1.")
     return converted
 

@@ -75,7 +75,7 @@ _TABLES = {
     "grid": ("recipes", "models", "data", "seeds", "vary", "epochs", "train_limit", "set", "augment"),
     "rule": ("margin", "baseline"),
     "command": KEYS,
-    "engine": ("name", "workers", "processes", "cores", "gpus", "trials_per_job", "stack", "log_to"),
+    "engine": ("name", "workers", "processes", "cores", "gpus", "trials_per_job", "stack", "keep_weights", "log_to"),
 }
 """Table of a study file -> its keys."""
 

@@ -16,21 +16,21 @@ from torch import Tensor, nn
 from seedstudy.data.base import Dataset
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import TRAINING_VERSION, EpochReport, Evaluation, Trial, TrialResult
-from seedstudy.train import devices
+from seedstudy.train import devices, weights
 from seedstudy.train.cost import cost_of_trial
 from seedstudy.train.evaluate import evaluate_by_recipe
 from seedstudy.train.processes import Shard
 from seedstudy.train.streaming import Loader
 
 
-def eval_sets_after(epoch: int, recipe: Recipe, data: Dataset) -> tuple[str, ...]:
+def eval_sets_after(epoch: int, recipe: Recipe, data: Dataset, every: int | None = None) -> tuple[str, ...]:
     """Return the eval sets to evaluate after an epoch, counted from 0: all of them after the last one.
 
-    Before, the watched set alone, in as many epochs as leave no more test than training images.
+    Before, the watched set alone, once in ``every`` epochs; None: as many as leave no more test than training images.
     """
     if epoch + 1 == recipe.total_epochs:
         return tuple(data.eval_sets)
-    every = max(1, math.ceil(len(data.eval_sets[data.watched]) / len(data.train_labels)))
+    every = every or max(1, math.ceil(len(data.eval_sets[data.watched]) / len(data.train_labels)))
     return () if (epoch + 1) % every else (data.watched,)
 
 
@@ -46,6 +46,7 @@ class Outcome:
     shard: Shard
     loader: Loader | None = None
     """Of images that are stored."""
+    eval_every: int | None = None
     reports: list[EpochReport] = field(default_factory=list)
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     """After the latest epoch."""
@@ -62,7 +63,7 @@ class Outcome:
             self.reason = f"the loss was not finite at update {update} (epoch {epoch + 1})"
             return None
         recipe, device = self.trial.recipe, self.accelerator.device
-        names = eval_sets_after(epoch, recipe, self.data)
+        names = eval_sets_after(epoch, recipe, self.data, self.eval_every)
         self.evaluations = evaluate_by_recipe(self.network, self.data, names, recipe, device, self.shard, self.loader)
         watched = self.evaluations.get(self.data.watched)
         report = EpochReport(
@@ -76,8 +77,10 @@ class Outcome:
         self.reports.append(report)
         return report
 
-    def result(self, *, train_s: float, images_per_s: float, n_stacked: int = 1) -> TrialResult:
-        """Return the trial's result; one that diverged has reports, but no evaluations and no best epoch."""
+    def result(
+        self, *, train_s: float, images_per_s: float, n_stacked: int = 1, keeps_weights: bool = False
+    ) -> TrialResult:
+        """Return the trial's result; one that diverged has reports, but no evaluations, best epoch or weights."""
         result = TrialResult(
             status="diverged" if self.reason else "ok",
             reason=self.reason,
@@ -100,6 +103,17 @@ class Outcome:
             best_epoch=best_epoch,
             best_n_correct=watched[best_epoch],
             provenance={**result.provenance, "cost": cost},
+            weights=weights.to_bytes(self.network, self._about_weights()) if keeps_weights else None,
+        )
+
+    def _about_weights(self) -> weights.About:
+        """Return what must be known to use the weights without their trial."""
+        return weights.About(
+            model=self.trial.model,
+            classes=self.data.classes,
+            mean=self.data.mean,
+            std=self.data.std,
+            origin=self.trial.trial_id,
         )
 
 
@@ -116,6 +130,7 @@ def _provenance(accelerator: Accelerator, trial: Trial, data: Dataset, n_stacked
         **devices.arithmetic_of(accelerator),
         "augment": trial.augment,
         "stack": n_stacked,
+        **({"deterministic": True} if torch.are_deterministic_algorithms_enabled() else {}),
         "peak_mem_bytes": devices.peak_mem_bytes(device),
         "versions": {"python": platform.python_version(), **_versions(device.type)},
         # Part -> its images, and those of the complete one.

@@ -29,7 +29,7 @@ from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
 from seedstudy.study.trial import EpochReport, Trial, TrialResult
 from seedstudy.train.checkpoint import Stopped
-from seedstudy.train.devices import accelerator_of
+from seedstudy.train.devices import accelerator_of, set_determinism
 from seedstudy.train.feed import ArrayFeed, Batch, mixed
 from seedstudy.train.models import build_model
 from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule
@@ -268,6 +268,9 @@ def train_stacked(
     *,
     on_epoch: Callable[[Trial, EpochReport], None] = lambda trial, report: None,
     should_stop: Callable[[], bool] = lambda: False,
+    keeps_weights: bool = False,
+    is_deterministic: bool = False,
+    eval_every: int | None = None,
 ) -> list[TrialResult]:
     """Train trials that differ in nothing but their seeds, side by side; returns their results in order.
 
@@ -275,12 +278,14 @@ def train_stacked(
     place in memory: their results are, bit for bit, what they are beside any other seed. Each seed's training time is
     the stack's divided by its size. Stacks are for trainings of minutes, of models that :func:`why_not_stackable`
     allows: they keep no checkpoints. Raises Stopped, keeping nothing, where ``should_stop`` is true after an update.
+    The other options are those of :func:`~seedstudy.train.trial.train_trial`.
     """
     started = time.perf_counter()
     first, recipe = trials[0], trials[0].recipe
     assert len({(one.recipe, one.model, one.data_fingerprint, one.vary, one.augment) for one in trials}) == 1
 
     # Networks, optimiser, and what the seeds share.
+    set_determinism(is_deterministic)
     accelerator = accelerator_of(recipe)
     assert accelerator.num_processes == 1, "a stack is one process"
     device, shard = accelerator.device, Shard.of_update(recipe)
@@ -289,7 +294,7 @@ def train_stacked(
     networks = [build_model(first.model, recipe, n_classes, seed=each.of("init")) for each in streams]
     networks = [network.to(device).to(memory_format=torch.channels_last) for network in networks]
     outcomes = [
-        Outcome(trial=trial, data=data, network=network, accelerator=accelerator, shard=shard)
+        Outcome(trial=trial, data=data, network=network, accelerator=accelerator, shard=shard, eval_every=eval_every)
         for trial, network in zip(trials, networks, strict=True)
     ]
     stack = Stack(networks, recipe, accelerator, n_updates)
@@ -325,7 +330,8 @@ def train_stacked(
             break
     train_s = (time.perf_counter() - started) / len(trials)
     images_per_s = (epoch + 1) * n_images / updates_s
-    return [outcome.result(train_s=train_s, images_per_s=images_per_s, n_stacked=len(trials)) for outcome in outcomes]
+    facts: dict[str, Any] = {"train_s": train_s, "images_per_s": images_per_s, "n_stacked": len(trials)}
+    return [outcome.result(**facts, keeps_weights=keeps_weights) for outcome in outcomes]
 
 
 # --- can a model be stacked? ----------------------------------------------------------------------------
@@ -391,6 +397,8 @@ def choose_size(
     """
     if min(limit, wish or limit) == 1:
         return 1, ""
+    if recipe.is_fine_tuning:
+        return 1, "" if wish is None else f"{model}: one seed at a time: recipe {recipe.name} starts from weights"
     if wish is None:
         accelerator = accelerator_of(recipe)
         if accelerator.device.type == "xla":  # each new shape is compiled: timing a few steps says nothing
