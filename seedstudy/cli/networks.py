@@ -13,11 +13,19 @@ from seedstudy.errors import StudyError
 
 
 def cost(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="timm names, e.g. resnet50.")],
+    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="timm names, e.g. resnet50.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the images in pixels (default: the model's own).")] = None,
     batch: Annotated[int, typer.Option(help="Images at a time, where more than one is timed.")] = 32,
     repeats: Annotated[int, typer.Option(help="Passes that are timed; the median is shown.")] = 10,
     counts_only: Annotated[bool, typer.Option("--counts-only", help="Count, but time nothing.")] = False,
+    pareto: Annotated[
+        str | None, typer.Option(help="Join accuracies: a table with timm's names, or recipes of a study.")
+    ] = None,
+    sd: Annotated[float | None, typer.Option(help="Std over seeds of these accuracies.")] = None,
+    results: options.Results = Path("results"),
+    study: options.StudyName = "main",
+    metric: options.Metric = "top1",
+    unit: options.Unit = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Show what networks cost, without training them.
@@ -26,8 +34,21 @@ def cost(
     """
     from seedstudy.show.networks import cost_table
 
-    answer = ss.cost(*models, size=size, batch=batch, repeats=repeats, counts_only=counts_only, say=options.tell)
-    options.print_answer(answer, lambda: cost_table(answer, repeats=repeats), as_json=as_json)
+    answer = ss.cost(
+        *models or (),
+        size=size,
+        batch=batch,
+        repeats=repeats,
+        counts_only=counts_only,
+        pareto=pareto,
+        sd=sd,
+        results=results,
+        study=study,
+        metric=metric,
+        unit=unit,
+        say=options.tell,
+    )
+    options.print_answer(answer, lambda: cost_table(answer, answer.pareto, repeats=repeats), as_json=as_json)
 
 
 def evaluate(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
+from rich.text import Text
 
 from seedstudy.show.format import (
     UNKNOWN,
@@ -20,11 +21,37 @@ from seedstudy.stats.result import decimals_of
 
 if TYPE_CHECKING:
     from seedstudy.decide.sizes import Evaluated
-    from seedstudy.study.network import Cost, EvaluatedSet, PseudoLabelled
+    from seedstudy.study.network import Cost, EvaluatedSet, OnFront, PseudoLabelled
 
 
-def cost_table(costs: Sequence[Cost], *, repeats: int) -> RenderableType:
-    """Render size, and where it was timed speed and memory, one row per network."""
+def cost_table(costs: Sequence[Cost], pareto: Sequence[OnFront] = (), *, repeats: int) -> RenderableType:
+    """Render which networks are worth their cost, where accuracies are known; then size, speed and memory of each."""
+    table = _cost_table(costs, repeats=repeats)
+    return Group(_fronts(pareto), Text(), table) if pareto else table
+
+
+def _fronts(pareto: Sequence[OnFront]) -> RenderableType:
+    words = {"on": "yes", "off": "·", "?": "?", None: UNKNOWN}
+    rows = [
+        [
+            each.model,
+            str(each.image_size),
+            str(each.n),
+            f"{each.error:.2f}",
+            *(words[front] for front in (each.front_macs, each.front_params, each.front_latency)),
+        ]
+        for each in sorted(pareto, key=lambda each: each.error)
+    ]
+    return Group(
+        filled_table(("model", "px", "n", "error", "by MACs", "by params", "by latency"), rows),
+        small_print(
+            "by: on the Pareto front, that is no network of at most its cost has a smaller error; ? where the spread "
+            "over seeds leaves it open"
+        ),
+    )
+
+
+def _cost_table(costs: Sequence[Cost], *, repeats: int) -> RenderableType:
     heads = ["model", "px", "params M", "GMACs", "act. M"]
     speed = costs[0].speed
     if speed is None:

@@ -50,6 +50,22 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OnFront:
+    """One network's accuracy beside what it costs; fronts say ``on``, ``off``, or ``?`` where seeds leave it open."""
+
+    model: str
+    image_size: int
+    error: float
+    """Mean over seeds: 100 minus top-1 in percent, or the metric itself."""
+    n: int
+    front_macs: str
+    """Whether no network of at most its multiply-adds has a smaller error."""
+    front_params: str
+    front_latency: str | None
+    """None where nothing was timed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluatedSet:
     """One network on one eval set."""
 
