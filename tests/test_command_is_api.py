@@ -78,6 +78,7 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     ],
     "power": [
         ("--difference 0.2 --sd 0.1", lambda: ss.power(0.1, difference=0.2)),
+        ("--difference 0.2 --sd 0.1 --paired 0.5", lambda: ss.power(0.1, difference=0.2, paired=0.5)),
         ("--n 5 --sd rsb-val", lambda: ss.power("rsb-val", n=5)),
         ("--difference 5 --pilot a2", lambda: ss.power(pilots=["a2"], difference=5.0)),
     ],
