@@ -84,7 +84,7 @@ def field_value(hint: Any, key: str, value: object, *, where: str) -> Any:
         converted = typed(hint, value)
     except ValueError as error:
         raise StudyError(f"{where}{key} = {value!r} is wrong: {error}.") from None
-    if isinstance(converted, int) and converted < 1:
+    if isinstance(converted, int) and not isinstance(converted, bool) and converted < 1:
         raise StudyError(f"{where}{key} = {value}: must be at least 1.")
     return converted
 
