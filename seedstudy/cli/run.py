@@ -19,6 +19,13 @@ def run(
     model: Annotated[str | None, typer.Option("-m", "--model", help="Any timm model, resnet8, resnet20, …")] = None,
     seeds: Annotated[str | None, typer.Option(help="100 (seeds 0 to 99), 0-9 or 3,5,8.")] = None,
     *,
+    design: Annotated[
+        str | None, typer.Option(help="How streams vary: together (default), one-at-a-time or crossed.")
+    ] = None,
+    levels: Annotated[
+        str | None, typer.Option(help="Sources of a design and their seeds: init=5,order=0-4,augment+mix=5.")
+    ] = None,
+    replicates: Annotated[int | None, typer.Option(help="Trials with the same seed in every stream.")] = None,
     data: options.TrainedData = None,
     training: options.Training,
     command: options.Commands,
@@ -46,6 +53,9 @@ def run(
         models=model,
         data=data,
         seeds=seeds,
+        design=design,
+        levels=levels,
+        replicates=replicates,
         name=study,
         **options.values(training),
         command={**options.values(command), "metric": metric, "unit": unit, "lower_is_better": lower_is_better},
@@ -84,6 +94,7 @@ def trial(
     trial_ids: Annotated[list[str] | None, typer.Argument(metavar="TRIAL_ID…", help="Names of their folders.")] = None,
     prepared: Annotated[Path | None, typer.Option(help="Folder of the prepared data in the cache.")] = None,
     stack: Annotated[str, typer.Option(help="Seeds of a small model side by side: a number, or auto (timed).")] = "1",
+    keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep the weights of finished trials.")] = False,
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Kernels that add in a fixed order.")] = False,
     eval_every: Annotated[int | None, typer.Option(help="Epochs between evaluations of val.")] = None,
     command: Annotated[str | None, typer.Option("--command", help="How commands are run, by a launcher.")] = None,
@@ -110,7 +121,9 @@ def trial(
         cache_dir=machine.cache_dir(),
         is_attended=attended,
         placement=placed(
-            Placement(), {"stack": stack, "deterministic": deterministic, "eval_every": eval_every}, where="--"
+            Placement(),
+            {"stack": stack, "deterministic": deterministic, "eval_every": eval_every, "keep_weights": keep_weights},
+            where="--",
         ),
     )
     raise typer.Exit(code)

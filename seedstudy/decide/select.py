@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from seedstudy.data.base import EVAL_SET_ORDER
+from seedstudy.data.base import EVAL_SET_ORDER, OTHER_SIZE
 from seedstudy.decide.given import Arm
 from seedstudy.errors import StudyError, suggest
 from seedstudy.read.counts import N_EXAMPLES
@@ -30,7 +30,8 @@ from seedstudy.read.tables import SUFFIXES, parquet_frame, plain_frame
 from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.store.schema import SEED_COLUMNS, TRIALS, completed, validate
 from seedstudy.store.store import Scan, Store, open_study
-from seedstudy.study.group import Group, Reading, Readings, Values, label_of
+from seedstudy.study.group import Cells, Group, Reading, Readings, Values, label_of
+from seedstudy.study.seeds import PURPOSES
 from seedstudy.study.trial import Trial
 
 _MARGIN = "margin"
@@ -100,6 +101,13 @@ class Source(Request):
     def studies(self) -> dict[str, Path]:
         """Every study that was read, by the name that its groups have as their origin, and its folder."""
         return {_name_of(folder, self): folder for folder in self.scans}
+
+    @property
+    def declared_baseline(self) -> str | None:
+        """The baseline that the studies declared; None where there is none, or several."""
+        rules = [open_study(folder.parent, folder.name).rule() for folder in self.scans]
+        found = {rule.declared[-1].baseline for rule in rules if rule.declared} - {None}
+        return found.pop() if len(found) == 1 else None
 
     @property
     def late_rules(self) -> tuple[str, ...]:
@@ -374,6 +382,8 @@ def _not_recognised(words: str, source: Source) -> StudyError:
 
 def _matching(groups: Sequence[Group], selector: str, where: str) -> list[Group]:
     """Return the groups of ``RECIPE``, ``RECIPE@MODEL`` or ``RECIPE@MODEL@DATA``; a recipe_id is a recipe too."""
+    if exact := [group for group in groups if group.label == selector]:
+        return exact
     recipe, _, place = selector.partition("@")
     model, _, data = place.partition("@")
     chosen = [group for group in groups if recipe in (group.recipe, group.recipe_id)]
@@ -422,6 +432,14 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
     finished = _of_metric(finished, source.metric)
     several_data = finished["data"].n_unique() > 1
     declared = _MARGIN in trials.columns
+    varied = defaultdict[str, set[str]](set)
+    for recipe_id, words in finished.select("recipe_id", "vary").iter_rows() if "vary" in finished.columns else ():
+        varied[recipe_id].add(words)
+
+    def only_some(recipe_id: object, vary: tuple[str, ...]) -> bool:
+        """Say whether a name must tell which streams vary: others do in other trials of the recipe."""
+        return len(varied[str(recipe_id)]) > 1 and vary != PURPOSES
+
     keys = ["recipe", "model", "data", "recipe_id", "pool_key"]
     groups = []
     for (recipe, model, data, recipe_id, key), rows in finished.group_by(keys, maintain_order=True):
@@ -431,11 +449,13 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
             of_set = rows.filter(pl.col("eval_set").eq_missing(name)).sort("seed", maintain_order=True)
             if of_set.is_empty():
                 continue
-            n_all, of_set = of_set.height, independent(of_set)
+            everything, of_set = of_set, independent(of_set)
             values, metric, unit = _values(of_set, source)
+            vary = _streams(of_set)
+            which = f" ({'+'.join(vary)})" if only_some(recipe_id, vary) else ""
             groups.append(
                 Group(
-                    label=label_of(recipe, model, data if several_data else None),
+                    label=label_of(recipe, model, data if several_data else None) + which,
                     recipe=str(recipe),
                     model=None if model is None else str(model),
                     data=None if data is None else str(data),
@@ -454,9 +474,11 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     declared_margin=of_set[_MARGIN][0] if declared else None,
                     notes=(
                         *_incomplete(str(data), name, of_set),
-                        *_sharing(n_all, of_set.height),
+                        *_sharing(everything.height, of_set.height),
                         *_all_equal(of_set, values),
                     ),
+                    vary=vary,
+                    cells=None if everything.height == of_set.height else _cells(everything, vary, source),
                 )
             )
     return sorted(groups, key=lambda group: (group.data or "", group.model or "", group.recipe, group.pool_key))
@@ -490,6 +512,20 @@ def _values(rows: pl.DataFrame, source: Source) -> tuple[Values, str, str | None
     if source.unit is None:
         return values, metric, None
     return to_points(values, source.unit, where=metric), metric, "pp"
+
+
+def _streams(rows: pl.DataFrame) -> tuple[str, ...]:
+    """Return the streams that vary in trials of one pool; none where that is not known."""
+    words = (_the_one(rows, "vary") or "").split(",")
+    return tuple(purpose for purpose in PURPOSES if purpose in words)
+
+
+def _cells(rows: pl.DataFrame, vary: tuple[str, ...], source: Source) -> Cells:
+    return Cells(
+        seeds={purpose: rows[SEED_COLUMNS[purpose]].to_numpy() for purpose in vary},
+        replicates=rows["replicate"].to_numpy(),
+        values=_values(rows, source)[0],
+    )
 
 
 def _step(rows: pl.DataFrame) -> float | None:
@@ -563,7 +599,7 @@ def _eval_sets(finished: pl.DataFrame, source: Source) -> list[str]:
     there = set(finished["eval_set"].unique())
     known = [name for name in EVAL_SET_ORDER if name in there] + sorted(there - set(EVAL_SET_ORDER))
     if source.eval_sets is None:
-        return known
+        return [name for name in known if OTHER_SIZE not in name] or known  # val@192 answers when it is asked for
     for name in source.eval_sets:
         if name not in known:
             raise StudyError(f'no trial was evaluated on "{name}".{suggest(name, known)}')

@@ -78,6 +78,8 @@ def race(
     """
     store = Store(results, next(iter(arms.values())).name)
     cancel_mark = store.cancel_mark()
+    if any(arm.design != "together" or arm.replicates > 1 for arm in arms.values()):
+        raise StudyError("a race needs seeds as such: remove the table [design] of the study file.")
     rule = _rule(store, arms, given, eval_set, target)
     seeds = tuple(range(rule.plan.most))
     resolved = {
@@ -95,7 +97,8 @@ def race(
             return current
         needed = [trial for label, n_seeds in current.needs.items() for trial in resolved[label].trials[:n_seeds]]
         needed.sort(key=lambda trial: trial.seed)  # recipes in turn
-        round_ = replace(resolved[rule.arms[0]], trials=tuple(needed))
+        starts = {digest: load for each in resolved.values() for digest, load in each.starts.items()}
+        round_ = replace(resolved[rule.arms[0]], trials=tuple(needed), starts=starts)
         try:
             scan = train(
                 store,
