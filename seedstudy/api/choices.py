@@ -9,6 +9,7 @@ from seedstudy import data as datasets
 from seedstudy import machine, terminal
 from seedstudy.api.shared import path_of
 from seedstudy.arguments import public
+from seedstudy.errors import DataError
 from seedstudy.recipes import catalogue
 
 if TYPE_CHECKING:
@@ -42,6 +43,14 @@ def recipe_differences(
 def recipe_models(*names: str) -> catalogue.Networks:
     """Return the networks whose training the recipes' sources report; of all packaged recipes by default."""
     return catalogue.networks(names)
+
+
+@public
+def explain(*about: str) -> tuple[str, ...]:
+    """Return the ideas behind the answers in plain words, one text per topic; without a topic, their list."""
+    from seedstudy.show.topics import TOPICS, topic
+
+    return tuple(map(topic, about)) if about else ("Topics: " + ", ".join(TOPICS) + ".",)
 
 
 @public
@@ -87,6 +96,8 @@ def resize_data(
     """
     from seedstudy.data.resized import resized_copy
 
+    if datasets.info(name).image_size is not None:
+        raise DataError(f"{name}: its images are small and kept decoded; there is nothing to resize")
     prepared = datasets.prepare(name, data_dir=path_of(data_dir), cache_dir=machine.cache_dir(), progress=say)
     loaded = datasets.load(prepared)
     return resized_copy(loaded, Path(folder), short_side=short_side, quality=quality, progress=say)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from seedstudy.decide.answers import Shown
 from seedstudy.decide.select import moments_of
 from seedstudy.document import FLAT, HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StatisticsError, StudyError
@@ -67,8 +68,8 @@ class Cost:
     """Product name of the device on which that was measured; None for GPU-hours that were given."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PowerPlan:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class PowerPlan(Shown):
     """An answer about a two-arm comparison by Welch's test, or by two one-sided ones for a margin."""
 
     question: str

@@ -103,6 +103,13 @@ class Source(Request):
         return {_name_of(folder, self): folder for folder in self.scans}
 
     @property
+    def declared_baseline(self) -> str | None:
+        """The baseline that the studies declared; None where there is none, or several."""
+        rules = [open_study(folder.parent, folder.name).rule() for folder in self.scans]
+        found = {rule.declared[-1].baseline for rule in rules if rule.declared} - {None}
+        return found.pop() if len(found) == 1 else None
+
+    @property
     def late_rules(self) -> tuple[str, ...]:
         """One sentence per study that was read and whose rule was declared after it had results."""
         return tuple(self._late_rules.values())

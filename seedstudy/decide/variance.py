@@ -125,7 +125,7 @@ class ImageReading:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Variances(Answers[VarianceOf]):
     """One answer per recipe and eval set."""
 

@@ -22,7 +22,7 @@ def power_lines(plan: PowerPlan) -> RenderableType:
 
 def _lines(plan: PowerPlan) -> Iterator[RenderableType]:
     spread = plan.spread
-    yield Text(_answer(plan))
+    yield Text(answer_in_words(plan))
     if plan.band is not None and spread.band is not None:
         known_from = f"{spread.n_a}" if spread.n_a == spread.n_b else f"{spread.n_a} and {spread.n_b}"
         known_from += " seeds" if min(spread.n_a or 0, spread.n_b or 0) >= 30 else " seeds only"
@@ -44,7 +44,8 @@ def _lines(plan: PowerPlan) -> Iterator[RenderableType]:
     yield from (small_print(f"note: {warning}") for warning in plan.warnings)
 
 
-def _answer(plan: PowerPlan) -> str:
+def answer_in_words(plan: PowerPlan) -> str:
+    """Return the answer in one sentence."""
     what = f"detect a difference of {_number(plan.difference, plan.unit)}"
     if plan.question != "difference" and plan.margin is not None:
         true = "0" if plan.difference == 0.0 else _number(plan.difference, plan.unit)
