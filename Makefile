@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 FAST := "not slow and not gpu and not cluster"
 
-.PHONY: help install demo check lint types fast-core fast-train core dist studies coverage test slow slow-fuzz slow-soak slow-lowest slow-tpu slow-orders clean
+.PHONY: help install demo check lint types fast-core fast-train core dist studies coverage test slow slow-fuzz slow-soak slow-lowest slow-tpu slow-orders slow-trackers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -99,7 +99,7 @@ coverage: install
 test: install
 	$(BIN)/pytest -n 2
 
-slow: install slow-fuzz slow-soak slow-lowest slow-tpu slow-orders
+slow: install slow-fuzz slow-soak slow-lowest slow-tpu slow-orders slow-trackers
 	$(BIN)/pytest -m cluster
 
 # Each target ten minutes, about five hours in all.
@@ -126,5 +126,14 @@ slow-tpu: install
 	$(UV) pip install --quiet --python .venv-tpu ".[tpu]" pytest
 	PJRT_DEVICE=CPU XLA_FLAGS=--xla_backend_optimization_level=0 .venv-tpu/bin/pytest -W default tests/train/test_tpu.py
 
+# Callbacks and trackers on the real libraries. trackio needs an older Pillow than the rest.
+slow-trackers: | $(filter .uv/bin/uv,$(UV))
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-trackers
+	$(UV) pip install --quiet --python .venv-trackers ".[train,lightning,transformers,mlflow,wandb,tensorboard]" pytest hypothesis
+	.venv-trackers/bin/pytest -W default tests/commands/test_callbacks.py tests/commands/test_trackers.py
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-trackers
+	$(UV) pip install --quiet --python .venv-trackers ".[train,trackio]" pytest hypothesis
+	.venv-trackers/bin/pytest -W default tests/commands/test_trackers.py -k trackio
+
 clean:
-	rm -rf .venv .venv-lowest .venv-tpu .core dist .coverage .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-tpu .venv-trackers .core dist .coverage .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
