@@ -138,7 +138,12 @@ def race_command(comparisons: Comparisons, words: Sequence[str], source: Source)
         return None
     answer = unsettled[0]
     c, rule, missing = answer.comparison, answer.rule, answer.verdict.missing
-    if answer.a.moments is not None or answer.b.moments is not None or c.paired or c.method == "permutation":
+    if (
+        answer.a.moments is not None
+        or answer.b.moments is not None
+        or c.paired
+        or c.method not in ("welch", "single-run")
+    ):
         return None
     n = max(c.n_a, c.n_b)
     more = missing.number or (missing.between[1] or missing.between[0] if missing.between else n)

@@ -52,6 +52,7 @@ def comparison_tables(comparisons: Comparisons, *, with_details: bool = False) -
         *(() if is_short else _verdicts_in_words(comparisons)),
         *(_all_pairs(comparisons) if comparisons.letters else _against_baseline(comparisons)),
         *([small_print("The reasons of each verdict: --details, or --json.")] if is_short else []),
+        *_on_images(comparisons, with_details=with_details),
         *_how_it_was_compared(answers),
         *_look_again(comparisons),
         *(_details(answers) if with_details else ()),
@@ -136,10 +137,69 @@ def _look_again(comparisons: Comparisons) -> Iterator[Text]:
     yield Text("  " + comparisons.race, no_wrap=True, overflow="ignore")
 
 
+def _on_images(comparisons: Comparisons, *, with_details: bool) -> Iterator[RenderableType]:
+    """Say what the verdicts are about, and what they would be for new images; nothing without predictions."""
+    answers = [x for x in comparisons.answers if x.reading is not None and x.comparison.networks is None]
+    if not answers:
+        return
+    is_new = any(answer.verdict_on == "new images" for answer in answers)
+    level = percent(answers[0].comparison.level)
+    line = f"Verdicts are about new seeds on {'new images like these' if is_new else 'these images'}."
+    if with_details:
+        yield small_print(line)
+        yield from _readings(comparisons, answers)
+        return
+    if len(answers) > _MOST_IN_WORDS:
+        yield small_print(f"{line} The other reading: --details.")
+        return
+    shown = [f"{_about(answer, comparisons)} {_other_reading(answer, is_new=is_new)}" for answer in answers]
+    changes = [
+        f"{answer.reading.eval_set} - {answer.reading.beside} {with_interval(change, decimals_of(change), sign='+')}"
+        for answer in answers
+        if answer.reading is not None and (change := answer.reading.change) is not None
+    ]
+    other = f"On {'these' if is_new else 'new ones'}, each at {level}: {', '.join(shown)}"
+    yield small_print(f"{line} {'; '.join([other, *changes])}.")
+
+
+def _other_reading(answer: Answer, *, is_new: bool) -> str:
+    """Return the interval that does not decide."""
+    assert answer.reading is not None
+    other = answer.reading.on_these_images if is_new else answer.reading.on_new_images
+    return UNKNOWN if other is None else interval(other, decimals_of(other))
+
+
+def _readings(comparisons: Comparisons, answers: Sequence[Answer]) -> Iterator[RenderableType]:
+    """Render each difference three ways, unadjusted."""
+    ci = ci_heading(answers[0].comparison.level)
+    rows = table(
+        ["B - A"], [f"these images [{ci}]", f"new images [{ci}]", "p", "se seeds", "se images"], is_compact=True
+    )
+    changes = []
+    for answer in answers:
+        reading = answer.reading
+        assert reading is not None
+        decimals, about = decimals_of(reading.on_new_images), _about(answer, comparisons)
+        these = UNKNOWN if reading.on_these_images is None else interval(reading.on_these_images, decimals)
+        errors = [
+            UNKNOWN if error is None else f"{error:.{decimals}f}"
+            for error in (reading.error_of_seeds, reading.error_of_images)
+        ]
+        new = interval(reading.on_new_images, decimals)
+        rows.add_row(about, these, new, format_p(reading.on_new_images_p), *errors)
+        if reading.change is not None and reading.change_p is not None:
+            changed = with_interval(reading.change, decimals_of(reading.change), sign="+")
+            changes.append(f"{about} beside {reading.beside}: {changed}, {p_equals(reading.change_p)}.")
+    yield Text()
+    yield rows
+    yield from map(Text, changes)
+    yield Text()
+
+
 def _one_seed_of_each(answer: Answer) -> Iterator[str]:
     """Say how often one new seed of B beats one of A; nothing where no seed differs from another."""
     prob = answer.verdict.prob_b_better
-    if answer.comparison.method == "permutation":
+    if answer.comparison.method in ("permutation", "mcnemar"):
         return
     words = f"One new seed of {answer.b.label} beats one of {answer.a.label} in {_cases(prob.value)} of 100 cases"
     if prob.has_interval:
@@ -231,8 +291,12 @@ def _how_it_was_compared(answers: Sequence[Answer]) -> Iterator[Text]:
     margin = "no margin declared (--margin): nothing can be called equivalent"
     if rule.margin is not None:
         margin = f"margin ±{rule.margin:g}{' points' if unit == 'pp' else ''}"
-    test = "Paired t" if answers[0].comparison.paired else "Welch t"
+    c = answers[0].comparison
+    test = "Paired t" if c.paired else "Welch t"
+    test = test if c.image_error is None else f"{test} over seeds and images"
     line = f"{test}, alpha {rule.alpha:.2g}, {margin}; ± is the std over seeds (n - 1)"
+    if c.networks is not None:
+        line = f"McNemar's mid-p, interval by Tango, alpha {rule.alpha:.2g}, {margin}"
     if not math.isclose(rule.level, 1.0 - rule.alpha):
         line += f"; intervals at {percent(rule.level)} decide nothing"
     yield small_print(line + ".")

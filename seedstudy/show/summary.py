@@ -40,8 +40,37 @@ def summary_tables(summaries: Sequence[Summary], *, with_details: bool = False) 
     return Group(
         *grouped_table([""], ["n", f"mean [{ci}]", f"std [{ci}]", "min", "max", "seed 0"], groups),
         small_print(f"{unit}, last epoch; std over seeds (n - 1); CI of the mean by t, of the std by chi-square"),
+        *_on_images(summaries, with_details=with_details),
         *(_details(summaries) if with_details else ()),
         *notes((summary.group.label, summary.warnings) for summary in summaries),
+    )
+
+
+def _on_images(summaries: Sequence[Summary], *, with_details: bool) -> Iterator[RenderableType]:
+    """Say that means are about these images, and what they are for new ones; nothing without predictions."""
+    known = [summary for summary in summaries if summary.on_new_images is not None]
+    if not known:
+        return
+    if not with_details:
+        yield small_print("means are about new seeds on these images; for new images too: --details")
+        return
+    groups: dict[str, list[list[str]]] = {}
+    beside: str | None = None
+    for summary in known:
+        reading = summary.on_new_images
+        assert reading is not None
+        decimals = decimals_of(reading.on_new_images)
+        errors = [f"{error:.{decimals}f}" for error in (reading.error_of_seeds, reading.error_of_images)]
+        change = UNKNOWN if reading.change is None else with_interval(reading.change, decimals, sign="+")
+        beside = beside or reading.beside
+        row = [summary.group.eval_set, interval(reading.on_new_images, decimals), *errors, change]
+        groups.setdefault(summary.group.label, []).append(row)
+    ci = ci_heading(known[0].level)
+    yield Text()
+    yield from grouped_table([""], [f"mean, new images [{ci}]", "se seeds", "se images", f"beside {beside}"], groups)
+    yield small_print(
+        "new images: the mean for new seeds and new images like these; se: its standard error due to seeds, and to the "
+        "draw of the images; beside: this mean minus that one"
     )
 
 
