@@ -74,9 +74,8 @@ def main() -> None:
             if part[candidate].null_count() == part.height:
                 continue
             n, constant, error = errors(part, candidate)
-            print(
-                f"{name:4} {candidate:14} n {n:3}  x {constant:.2f}  log error {error:.2f}  90 % factor {np.exp(1.645 * error):.2f}"
-            )
+            factor = np.exp(1.645 * error)
+            print(f"{name} {candidate}: n {n}, times {constant:.2f}, log error {error:.2f}, 90 % factor {factor:.2f}")
 
 
 if __name__ == "__main__":
