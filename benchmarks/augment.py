@@ -58,7 +58,9 @@ def ours(images: np.ndarray, recipe: Recipe) -> Callable[[], None]:
 
     def work() -> None:
         for batch in tensors.split(BATCH):
-            augment.apply(batch, augment.draw(Chance([(len(batch), generator)]), *batch.shape[2:]))
+            chance = Chance([(len(batch), generator)])
+            crops = augment.crop(batch, augment.draw_crops(chance, *batch.shape[2:]))
+            augment.apply(crops, augment.draw(chance))
 
     return work
 

@@ -45,19 +45,19 @@ from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.study.placement import LOADERS
 from seedstudy.study.seeds import PURPOSES, Streams
-from seedstudy.study.trial import Trial, TrialResult
+from seedstudy.study.trial import Augmentation, Trial, TrialResult
 from seedstudy.train import checkpoint
 from seedstudy.train.augment import BatchedAugmenter, Chance
 from seedstudy.train.checkpoint import Checkpoints, Stopped
 from seedstudy.train.cost import measure
-from seedstudy.train.devices import accelerator_of
+from seedstudy.train.devices import accelerator_of, set_determinism
 from seedstudy.train.feed import build_erasing, mixed
 from seedstudy.train.models import build_model
 from seedstudy.train.parts import build_loss, build_mixing, build_optimizer
 from seedstudy.train.processes import RunningStatistics, Shard
 from seedstudy.train.random_state import RandomStream, epoch_streams
 from seedstudy.train.stacks import Stack
-from seedstudy.train.streaming import StreamFeed
+from seedstudy.train.streaming import Loader, StreamFeed
 from seedstudy.train.trial import train_trial
 
 Report = dict[str, Any]
@@ -302,8 +302,8 @@ def augmentation(bench: Bench) -> Report:
         for device in (torch.device("cpu"), bench.device.torch):
             augment = BatchedAugmenter(recipe, (0.0,) * 3, (1.0 / 255,) * 3, device)
             chance = Chance([(n, torch.Generator().manual_seed(0))])
-            draws = augment.draw(chance, *data.train_images.shape[1:3])
-            made.append(augment.apply(images.to(device), draws).cpu())
+            crops = augment.draw_crops(chance, *data.train_images.shape[1:3])
+            made.append(augment.apply(augment.crop(images.to(device), crops), augment.draw(chance)).cpu())
         difference = (made[0] - made[1]).abs()
         worst[name] = float(difference.max())
         share[name] = float((difference > 0.5).float().mean())
@@ -353,7 +353,7 @@ def resume(bench: Bench) -> Report:
             report.train_loss for report in result.curves
         ]
 
-    def stopped_and_resumed() -> TrialResult:
+    def stopped_and_resumed(strict_sums: bool) -> TrialResult:
         asked = iter(range(1, 10_000))
         path = bench.folder / f"stop{time.time_ns()}.pt"
         try:
@@ -361,19 +361,21 @@ def resume(bench: Bench) -> Report:
                 trial,
                 data,
                 checkpoints=Checkpoints(path, trial.trial_id, should_stop=lambda: next(asked) == bench.sizes.updates),
+                is_deterministic=strict_sums,
             )
         except Stopped:
-            return train_trial(trial, data, checkpoints=Checkpoints(path, trial.trial_id))
+            again = Checkpoints(path, trial.trial_id)
+            return train_trial(trial, data, checkpoints=again, is_deterministic=strict_sums)
         raise RuntimeError("the training did not stop")
 
     found: Report = {}
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     for name in ("deterministic", "default"):
-        torch.use_deterministic_algorithms(name == "deterministic", warn_only=True)
-        first, second, resumed = (outcome(each) for each in (train_trial(trial, data), train_trial(trial, data),
-                                                             stopped_and_resumed()))  # fmt: skip
-        found[name] = {"resumed_is_equal": resumed == first, "repeated_is_equal": second == first}
-    torch.use_deterministic_algorithms(False)
+        strict_sums = name == "deterministic"
+        whole = [outcome(train_trial(trial, data, is_deterministic=strict_sums)) for _ in range(2)]
+        resumed = outcome(stopped_and_resumed(strict_sums))
+        found[name] = {"resumed_is_equal": resumed == whole[0], "repeated_is_equal": whole[1] == whole[0]}
+    set_determinism(False)
     return {"deterministic": found["deterministic"], "ok": all(found["deterministic"].values()), **found}
 
 
@@ -607,10 +609,13 @@ def streaming(bench: Bench) -> Report:
     )
     rows = []
     for n_loaders in bench.sizes.loaders:
-        for kind in ("loader", "training") if n_loaders == max(bench.sizes.loaders) else ("loader",):
+        is_most = n_loaders == max(bench.sizes.loaders)
+        kinds: list[tuple[str, Augmentation]] = [("loader", "batched")]
+        kinds += [("loader", "pil"), ("training", "pil"), ("training", "batched")] if is_most else []
+        for kind, augmentation in kinds:
             os.environ[LOADERS] = str(n_loaders)
             training = Training(model, recipe, n_micro=1)
-            updates = streamed(training, data)
+            updates = streamed(training, data, augmentation)
             take: Callable[[], object] = (
                 (lambda u=updates: [None for _ in next(u)])
                 if kind == "loader"
@@ -619,15 +624,16 @@ def streaming(bench: Bench) -> Report:
             seconds = bench.seconds_per_call(take, warm_up=2)
             updates.close()
             images_per_s = n / seconds
-            rows.append({"what": kind, "loaders": n_loaders, "images_per_s": images_per_s,
+            rows.append({"what": kind, "augment": augmentation, "loaders": n_loaders, "images_per_s": images_per_s,
                          "images_per_s_per_loader": images_per_s / max(1, n_loaders)})  # fmt: skip
     os.environ.pop(LOADERS)
     return {"rows": sorted(rows, key=lambda row: row["images_per_s_per_loader"]), "jpeg": bench.sizes.jpeg}
 
 
-def streamed(training: Training, data: Dataset) -> Iterator[Any]:
+def streamed(training: Training, data: Dataset, augmentation: Augmentation) -> Iterator[Any]:
     """Yield updates of images that are read, decoded and augmented by loader processes."""
-    feed = StreamFeed(data, training.recipe, training.shard, training.device)
+    loader = Loader.of_trial(data, training.recipe, augmentation, training.device)
+    feed = StreamFeed(data, training.recipe, training.shard, training.device, augmentation, loader)
     epoch = 0
     while True:
         own = Streams(seed=0)

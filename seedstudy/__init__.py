@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from seedstudy.api.choices import check_data, data_sets
+    from seedstudy.api.choices import check_data, data_sets, resize_data
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
-    from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, summary, variance
+    from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, scaling, summary, variance
     from seedstudy.api.planning import audit, power
     from seedstudy.api.studies import load_predictions, load_trials, run, status
     from seedstudy.decide.compare import Answer, Comparisons
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seedstudy.show.plots.estimation import plot_estimation
     from seedstudy.show.plots.power import plot_power
     from seedstudy.show.plots.race import plot_race
+    from seedstudy.show.plots.scaling import plot_scaling
     from seedstudy.stats.audit import best_of
     from seedstudy.study.study import Study, load_study
 
@@ -53,10 +54,13 @@ __all__ = [
     "plot_fits",
     "plot_power",
     "plot_race",
+    "plot_scaling",
     "power",
     "race",
+    "resize_data",
     "run",
     "save_picture",
+    "scaling",
     "status",
     "summary",
     "variance",
@@ -66,6 +70,7 @@ _HOMES = {
         (
             "check_data",
             "data_sets",
+            "resize_data",
         ),
         "api.choices",
     ),
@@ -86,6 +91,7 @@ _HOMES = {
             "gate",
             "grid",
             "race",
+            "scaling",
             "summary",
             "variance",
         ),
@@ -120,6 +126,7 @@ _HOMES = {
     "plot_fits": "show.plots.distributions",
     "plot_power": "show.plots.power",
     "plot_race": "show.plots.race",
+    "plot_scaling": "show.plots.scaling",
     "save_picture": "show.plots.canvas",
 }
 """Public name -> its module. None of them is also the name of a room: an imported room would hide it."""

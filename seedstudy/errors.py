@@ -86,6 +86,18 @@ class StatisticsError(SeedstudyError):
     """Numbers that allow no sound answer (too few, not finite, of different kinds)."""
 
 
+class UnitError(StatisticsError):
+    """Accuracies that may be percent or fractions."""
+
+
+class NotFiniteError(StudyError):
+    """A result that is nan or infinite: the training diverged."""
+
+    def __init__(self, message: str, value: float) -> None:
+        super().__init__(message)
+        self.value = value
+
+
 class MissingExtraError(SeedstudyError):
     """Optional dependencies are needed that are not installed."""
 

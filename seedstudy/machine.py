@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import stat
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -101,6 +102,30 @@ def runs_seedstudy(pid: int) -> bool:
         return any("seedstudy" in word for word in psutil.Process(pid).cmdline())
     except psutil.Error:  # it ended, or belongs to another user
         return False
+
+
+_OUTER_PREFIXES = ("PMI_", "PMIX_", "OMPI_", "SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
+_OUTER_NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+def outer_variables() -> set[str]:
+    """Return the variables of an outer launcher that would make libraries treat our processes as its ranks."""
+    return {name for name in os.environ if name.startswith(_OUTER_PREFIXES) or name in _OUTER_NAMES}
+
+
+def accelerator() -> str | None:
+    """Return the product name of the first GPU that this process may use, without importing torch; None: no GPU."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    first = [] if visible is None else visible.split(",")[:1]
+    if first and first[0].strip() in ("", "-1"):
+        return None
+    chosen = ["-i", first[0].strip()] if first else []
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader", *chosen]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return next(iter(done.stdout.strip().splitlines()), None)
 
 
 def try_lock(descriptor: int, *, is_shared: bool = False) -> bool | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,10 +66,13 @@ def test_plain_numbers_give_the_contracts_keys() -> None:
 def test_two_seeds_each_give_an_honest_answer() -> None:
     # Six decimals: rounding, which widens the interval of [78.0, 78.1], is out of the picture.
     entry = ss.compare([78.012345, 78.112345], [79.612345, 79.712345]).to_dict()["comparisons"][0]
-    # Welch by hand: equal variances 0.005, SE = sqrt(0.005), t = 1.6 / 0.0707, df = 2, t(0.975, 2) = 4.3027
-    assert entry["statistic"] == pytest.approx(22.627417, rel=1e-6)
-    assert entry["df"] == pytest.approx(2.0)
-    assert entry["ci"] == pytest.approx([1.6 - 4.302653 * 0.0707107, 1.6 + 4.302653 * 0.0707107], abs=1e-4)
+    # With df = 2 Student's t has a closed form: variances 0.005, so SE^2 = 0.005, and t(0.975) = 0.95 sqrt(2 / 0.0975).
+    half = 0.95 * math.sqrt(2 / 0.0975) * math.sqrt(0.005)
+    assert entry["statistic"] == pytest.approx(1.6 / math.sqrt(0.005), rel=1e-11)
+    assert entry["df"] == pytest.approx(2.0, rel=1e-11)
+    assert entry["ci"] == pytest.approx([1.6 - half, 1.6 + half], rel=1e-11)
+    # Two-sided p at df = 2: 1 - t / sqrt(t^2 + 2).
+    assert entry["p_value"] == pytest.approx(1 - 1 / math.sqrt(1 + 2 * 0.005 / 1.6**2), rel=1e-9)
     assert entry["permutation_floor"] == pytest.approx(1 / 3)
 
 

@@ -17,6 +17,7 @@ from seedstudy.document import document
 from seedstudy.errors import StudyError
 from seedstudy.store.store import Store
 from seedstudy.study.study import Study
+from tests.imagenet_tree import jpeg, write
 
 Cli = Callable[..., tuple[int, str, str]]
 Ask = Callable[[], Any]
@@ -82,12 +83,17 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
         ("--difference 0.2 --sd 0.1", lambda: ss.power(0.1, difference=0.2)),
         ("--n 5 --sd rsb-val", lambda: ss.power("rsb-val", n=5)),
         ("--difference 5 --pilot a2", lambda: ss.power(pilots=["a2"], difference=5.0)),
+        ("--difference 5 --from-one a2", lambda: ss.power(from_one="a2", difference=5.0)),
     ],
     "audit": [
         ("table.csv --reference long.csv:cutmix", lambda: ss.audit("table.csv", reference="long.csv:cutmix")),
         ("table.csv --sd 0.1", lambda: ss.audit("table.csv", sd=0.1)),
         ("table.csv --reference a2", lambda: ss.audit("table.csv", reference="a2")),
         ("losses.csv --sd 0.01 --unit none", lambda: ss.audit("losses.csv", sd=0.01, unit="none")),
+    ],
+    "scaling": [
+        ("curve.csv --by family", lambda: ss.scaling("curve.csv", by="family")),
+        ("curve.csv --cost flops --margin 2", lambda: ss.scaling("curve.csv", cost="flops", margin=2.0)),
     ],
     "import": [
         (
@@ -107,6 +113,13 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     "data check": [
         ("shapes", lambda: ss.check_data("shapes")),
         ("digits --all", lambda: ss.check_data("digits", everything=True)),
+        ("folder:photos", lambda: ss.check_data("folder:photos")),
+    ],
+    "data prepare": [
+        (
+            "folder:photos --short-side 100 --quality 80 -o small",
+            lambda: ss.resize_data("folder:photos", "small", short_side=100, quality=80),
+        )
     ],
 }
 """Command -> its arguments, and the same question in Python."""
@@ -143,7 +156,13 @@ def folder(write_study: Callable[..., Store], tmp_path_factory: pytest.TempPathF
     (tmp_path / "long.csv").write_text("method,seed,top1,gpu\n" + "\n".join(rows) + "\n")
     (tmp_path / "columns.csv").write_text("seed,old,new\n0,78.1,79.2\n1,78.3,79.0\n2,78.2,\n")
     (tmp_path / "table.csv").write_text("model,val,v2\nr18,69.8,57.3\nr34,73.3,61.2\nr50,76.1,63.2\n")
+    cells = [(family, 2.0**octave, seed) for family in "mn" for octave in range(6) for seed in range(2)]
+    curve = [f"{f},{c:g},{s},{80 + (f == 'n') - 30 * c**-0.4 + rng.normal() / 5:.2f}" for f, c, s in cells]
+    (tmp_path / "curve.csv").write_text("family,flops,seed,top1\n" + "\n".join(curve) + "\n")
     (tmp_path / "losses.csv").write_text("model,val_loss\nsmall,1.31\nlarge,1.10\n")
+    for name in ("cat", "dog"):
+        for n in range(5):
+            write(tmp_path / "photos" / name / f"{n}.jpg", jpeg(n + len(name), size=(160, 120)))
     return tmp_path
 
 

@@ -12,6 +12,7 @@ from seedstudy.api.shared import (
     arms_of_call,
     check_level,
     flat,
+    is_given,
     needs_two,
     path_of,
     source_of,
@@ -20,7 +21,7 @@ from seedstudy.api.shared import (
 )
 from seedstudy.arguments import check, public
 from seedstudy.errors import StudyError, suggest
-from seedstudy.study.study import adjusted
+from seedstudy.study.study import adjusted, load_study
 
 if TYPE_CHECKING:
     from seedstudy.decide.across import AcrossData
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.given import Given
     from seedstudy.decide.grid import Grids
     from seedstudy.decide.race import Race
+    from seedstudy.decide.scaling import Scaling
     from seedstudy.decide.summary import Fits, Summaries
     from seedstudy.decide.variance import Variances
     from seedstudy.engines.watch import Say
@@ -325,6 +327,62 @@ def across_data(
 
 
 @public
+def scaling(
+    *what: Given,
+    cost: str | None = None,
+    by: str | None = None,
+    sd: float | None = None,
+    results: str | Path = "results",
+    study: str = "main",
+    model: str | None = None,
+    data: str | None = None,
+    eval_set: str | None = None,
+    metric: str = "top1",
+    unit: str | None = None,
+    margin: float | None = None,
+    alpha: float = 0.05,
+    level: float = 0.95,
+    rng_seed: int = 0,
+    say: Say = terminal.say,
+) -> Scaling:
+    """Read error against cost: one power law or not, and which strategy has the smaller error at equal cost.
+
+    Parameters
+    ----------
+    what
+        Tables with a row per network, size and seed, or recipes of a study as for :func:`summary`; nothing: the whole
+        study.
+    cost, by
+        Columns of the tables: the cost (None: by its name, else multiply-adds, counted from timm's names and sizes),
+        and the strategies (None: what is scaled alone, such as depth or width).
+    sd
+        Standard deviation over seeds, for single runs; None: pooled over cells with several seeds.
+    margin
+        Smallest difference of errors that matters; without one a law cannot be "supported".
+
+    """
+    from seedstudy.api import cells
+    from seedstudy.decide.scaling import scaling as judged
+    from seedstudy.decide.select import what_was_read
+
+    source = source_of({**locals(), "by": None})
+    arms = arms_of_call(what, {}, scaling, source)
+    found = cells.cells_of(arms, source, cost=cost, by=by, metric=metric, unit=unit, say=say)
+    answer = judged(
+        found.rows,
+        cost=found.cost,
+        metric=found.metric,
+        unit=found.unit,
+        sd=sd,
+        margin=margin,
+        alpha=alpha,
+        level=level,
+        rng_seed=rng_seed,
+    )
+    return replace(answer, left_out=source.left_out, read=found.read or what_was_read(()))
+
+
+@public
 def race(
     *what: Given,
     replay: bool = False,
@@ -345,6 +403,8 @@ def race(
     lower_is_better: bool | None = None,
     plan: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
+    command: str | Mapping[str, Any] | None = None,
+    study_file: str | Path | None = None,
     data_dir: str | Path | None = None,
     is_retry: bool = False,
     is_repair: bool = False,
@@ -376,6 +436,11 @@ def race(
     training
         What else the arms share, for example ``{"epochs": 10}``; see
         :func:`~seedstudy.study.study.adjusted`.
+    command
+        What to run in place of recipes, as text or with the keys of ``[command]`` of a study file; `what` are its
+        arms.
+    study_file
+        One that declares the command and its arms; no `what`: all of them.
     on_look
         Receives the race after each look of a live race.
 
@@ -400,8 +465,10 @@ def race(
         )
         answer = with_images(answer, groups, OnImages(source))
         return replace(answer, left_out=source.left_out, read=what_was_read(groups))
-    if metric != "top1" or lower_is_better or unit is not None:
-        raise StudyError("race: trials are raced by top1; other metrics come from files, with --replay.")
+    start = None if study_file is None else load_study(study_file)
+    is_command = is_given(command) or (start is not None and start.command is not None)
+    if not is_command and (metric != "top1" or lower_is_better or unit is not None):
+        raise StudyError("race: recipes are raced by top1; other metrics come from files (--replay) and commands.")
     from seedstudy.engines import race as live
     from seedstudy.store.store import Store
 
@@ -411,9 +478,18 @@ def race(
     if margin is None:
         margin = Store(Path(results), study).rule().margin
     shared = {"models": model, "data": data, **(training or {})}
+    if is_command:
+        number = {"metric": metric if metric != "top1" else None, "unit": unit, "lower_is_better": lower_is_better}
+        words = {"run": command} if isinstance(command, str) else (command or {})
+        shared |= {"command": {**number, **words}, "arms": recipes or None}
+    else:
+        shared["recipes"] = recipes
     check(adjusted, (), shared, name="race: training")
+    plan_of_all = adjusted(start, name=study, **shared)
+    if margin is None:
+        margin = plan_of_all.margin
     answer = live.race(
-        live.arms_of(recipes, adjusted(recipes=recipes, name=study, **shared)),
+        live.arms_of(recipes, plan_of_all),
         given if margin is None else {**given, "margin": margin},
         results=Path(results),
         cache_dir=machine.cache_dir(),

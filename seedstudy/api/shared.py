@@ -50,6 +50,11 @@ def store_of(results: str | Path, study: str) -> Store:
     return open_study(Path(results), study)
 
 
+def is_given(command: str | Mapping[str, Any] | None) -> bool:
+    """Say whether a command is given in place of recipes, by at least one of its keys."""
+    return any(value is not None for value in command.values()) if isinstance(command, Mapping) else command is not None
+
+
 def path_of(path: str | Path | None) -> Path | None:
     return None if path is None else Path(path)
 

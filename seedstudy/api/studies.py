@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedstudy import machine, terminal
-from seedstudy.api.shared import path_of, source_of, store_of, summaries_of
+from seedstudy.api.shared import is_given, path_of, source_of, store_of, summaries_of
 from seedstudy.arguments import check, public
 from seedstudy.errors import StudyError
 from seedstudy.study.study import Study, adjusted, load_study
@@ -72,7 +72,8 @@ def run(
         A study file or a :class:`~seedstudy.study.study.Study`; None: only what is given here.
     recipes, given
         Values in place of the study's own: ``seeds=10``, ``models="resnet20"``, ``placement={"workers": 2}`` …; see
-        :func:`~seedstudy.study.study.adjusted`.
+        :func:`~seedstudy.study.study.adjusted`. ``command="python train.py --seed {seed} --output {out}"`` runs that
+        in place of recipes.
     is_retry
         Train failed trials again.
     is_repair
@@ -86,8 +87,9 @@ def run(
     from seedstudy.engines import launch
 
     check(adjusted, (), {"recipes": recipes, **given}, name="run")
-    if study is None and recipes is None:
-        raise StudyError("nothing to train: name a recipe (--recipe a2) or a study file.")
+    is_command = is_given(given.get("command"))
+    if study is None and recipes is None and not is_command:
+        raise StudyError("nothing to train: name a recipe (--recipe a2), a command (--command) or a study file.")
     start = study if isinstance(study, Study | None) else load_study(Path(study))
     plan = adjusted(start, recipes=recipes, **given)
     states, scan = launch.run(
@@ -102,7 +104,8 @@ def run(
     )
     summaries = None
     if "ok" in states.values():
-        source = source_of({"results": results, "study": plan.name, "eval_sets": eval_sets})
+        of_command = {} if plan.command is None else {"metric": plan.command.metric}
+        source = source_of({"results": results, "study": plan.name, "eval_sets": eval_sets, **of_command})
         source.scans[Path(results) / plan.name] = scan
         summaries = summaries_of((), source, level=0.95)
     return RunAnswer(study=plan.name, folder=Path(results) / plan.name, states=states, summaries=summaries)

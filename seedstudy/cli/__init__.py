@@ -19,6 +19,7 @@ from seedstudy.cli.power import power
 from seedstudy.cli.race import race
 from seedstudy.cli.recipes import data_app, recipes_app
 from seedstudy.cli.run import run, trial
+from seedstudy.cli.scaling import scaling
 from seedstudy.cli.status import cancel, clean, restore, status
 from seedstudy.cli.summary import fit, summary
 from seedstudy.cli.variance import variance
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-JUDGING = (summary, fit, variance, compare, race, power, audit)
+JUDGING = (summary, fit, variance, compare, race, scaling, power, audit)
 for command in (run, status, cancel, clean, restore, *JUDGING, evaluate, cost):
     app.command()(command)
 app.command("import")(import_files)

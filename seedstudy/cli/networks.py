@@ -59,7 +59,7 @@ def evaluate(
         weights=weights,
         data=data,
         data_dir=data_dir,
-        eval_sets=options.eval_names(eval_sets, is_known=True),
+        eval_sets=options.eval_names(eval_sets, is_known=":" not in data),
         recipe=recipe,
         size=size,
         crop=crop,

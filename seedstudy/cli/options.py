@@ -107,6 +107,33 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
+class Commands:
+    """A command of the user that is run in place of training recipes."""
+
+    run: Annotated[
+        str | None, typer.Option("--command", help="Run this for each seed: your train.py with {arm}, {seed}, {out}.")
+    ] = None
+    result: Annotated[
+        str | None, typer.Option("--result", help='File with its result, "{out}/…"; else a JSON line on stdout.')
+    ] = None
+    resume: Annotated[
+        str | None, typer.Option("--resume", help="What continues an interrupted one from {out}; same: the command.")
+    ] = None
+    shell: Annotated[bool | None, typer.Option("--shell", help="Have /bin/sh run the command.")] = None
+    environment: Annotated[
+        list[str] | None, typer.Option("--env", help="NAME=VALUE in its environment (repeatable).")
+    ] = None
+    code: Annotated[
+        list[str] | None, typer.Option("--code", help="File or folder whose content decides what pools (repeatable).")
+    ] = None
+    keep: Annotated[
+        list[str] | None, typer.Option("--keep", help="Pattern of files in {out} to keep (repeatable; default: all).")
+    ] = None
+    time_limit: Annotated[float | None, typer.Option("--time-limit", help="Minutes for one attempt.")] = None
+    folder: Annotated[Path | None, typer.Option("--folder", help="Where the command runs (default: here).")] = None
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """Where trials are trained, and with what."""
 
@@ -120,6 +147,12 @@ class Placement:
         typer.Option(help="Seeds of a small model trained side by side: a number (default: 1), or auto (timed)."),
     ] = None
     trials_per_job: Annotated[int | None, typer.Option(help="Trials that one job of a queue trains in turn.")] = None
+    deterministic: Annotated[
+        bool | None, typer.Option("--deterministic", help="GPUs: the same bits every time, more slowly.")
+    ] = None
+    eval_every: Annotated[
+        int | None, typer.Option(help="Epochs between evaluations of val while training (default: by their cost).")
+    ] = None
     hang_timeout: Annotated[
         float | None, typer.Option(help="End and train again what shows no progress for so many minutes.")
     ] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 @options.grouped
 def race(
-    what: Annotated[list[str], typer.Argument(metavar="A B [C]...", help="RECIPE or RECIPE@MODEL; files to replay.")],
+    what: Annotated[
+        list[str], typer.Argument(metavar="A B [C]...", help="RECIPE, RECIPE@MODEL, arms; files to replay.")
+    ],
     *,
     replay: Annotated[bool, typer.Option("--replay", help="Train nothing: race on results or files.")] = False,
     margin: options.Margin = None,
@@ -35,6 +38,10 @@ def race(
     model: Annotated[str | None, typer.Option("-m", "--model", help="Model of arms that name none.")] = None,
     data: options.TrainedData = None,
     training: options.Training,
+    command: options.Commands,
+    study_file: Annotated[
+        Path | None, typer.Option("--study-file", help="A study file that declares the command and its arms.")
+    ] = None,
     data_dir: options.DataDir = None,
     placement: options.Placement,
     retry_failed: options.RetryFailed = False,
@@ -56,7 +63,7 @@ def race(
             options.tell(line)
 
     answer = ss.race(
-        *what,
+        *(what or ()),
         replay=replay,
         margin=margin,
         target=target,
@@ -67,6 +74,8 @@ def race(
         model=model,
         data=data,
         training={**options.values(training), "placement": options.values(placement)},
+        command=options.values(command),
+        study_file=study_file,
         data_dir=data_dir,
         is_retry=retry_failed,
         is_repair=repair,

@@ -21,6 +21,11 @@ def run(
     *,
     data: options.TrainedData = None,
     training: options.Training,
+    command: options.Commands,
+    arms: Annotated[str | None, typer.Option("--arms", help="Names that {arm} stands for, e.g. a2,a3.")] = None,
+    metric: Annotated[str | None, typer.Option("--metric", help="Column or key of a command's result.")] = None,
+    unit: options.Unit = None,
+    lower_is_better: options.LowerIsBetter = None,
     data_dir: options.DataDir = None,
     placement: options.Placement,
     detach: Annotated[bool, typer.Option("--detach", help="Slurm: submit and leave.")] = False,
@@ -31,7 +36,7 @@ def run(
     eval_sets: options.EvalSets = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train recipes across seeds; the same command resumes.
+    """Train recipes across seeds, or run a command of yours; the same command resumes.
 
     Finished trials are left alone. Repeat the command after an interruption.
     """
@@ -43,13 +48,18 @@ def run(
         seeds=seeds,
         name=study,
         **options.values(training),
+        command={**options.values(command), "metric": metric, "unit": unit, "lower_is_better": lower_is_better},
+        arms=arms,
         placement=options.values(placement),
         results=results,
         data_dir=data_dir,
         is_retry=retry_failed,
         is_repair=repair,
         is_detached=detach,
-        eval_sets=options.eval_names(eval_sets, is_known=True),
+        # Images of one's own may have eval sets of any name, and so may a command.
+        eval_sets=options.eval_names(
+            eval_sets, is_known=study_file is None and command.run is None and ":" not in (data or "")
+        ),
         say=options.tell,
     )
     summaries, about = answer.summaries, f"study {answer.study}"
@@ -74,6 +84,9 @@ def trial(
     trial_ids: Annotated[list[str] | None, typer.Argument(metavar="TRIAL_ID…", help="Names of their folders.")] = None,
     prepared: Annotated[Path | None, typer.Option(help="Folder of the prepared data in the cache.")] = None,
     stack: Annotated[str, typer.Option(help="Seeds of a small model side by side: a number, or auto (timed).")] = "1",
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="Kernels that add in a fixed order.")] = False,
+    eval_every: Annotated[int | None, typer.Option(help="Epochs between evaluations of val.")] = None,
+    command: Annotated[str | None, typer.Option("--command", help="How commands are run, by a launcher.")] = None,
     attended: Annotated[
         bool, typer.Option("--attended", help="Stop when stdin ends; requests may come there.")
     ] = False,
@@ -81,16 +94,23 @@ def trial(
     """Train planned trials, one after the other; finished ones are left alone. Exit 75: stopped, can be resumed."""
     from seedstudy import machine
     from seedstudy.engines import worker
+    from seedstudy.engines.command import main as run_commands
+    from seedstudy.study.command import Handling
     from seedstudy.study.placement import Placement, placed
 
     if not trial_ids and not attended:
         raise StudyError("no trial named: `seedstudy trial results/main TRIAL_ID`; `seedstudy status main` names them.")
+    if command is not None:
+        code = run_commands(study_dir.absolute(), trial_ids or [], Handling.from_json(command), is_attended=attended)
+        raise typer.Exit(code)
     code = worker.main(
         study_dir.absolute(),
         trial_ids or [],
         prepared=prepared,
         cache_dir=machine.cache_dir(),
         is_attended=attended,
-        stack=placed(Placement(), {"stack": stack}, where="--").stack,
+        placement=placed(
+            Placement(), {"stack": stack, "deterministic": deterministic, "eval_every": eval_every}, where="--"
+        ),
     )
     raise typer.Exit(code)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedstudy.data.base import Catalogue, Check, DataInfo, Dataset, Progress
+from seedstudy.data.source import FORMS, Source
 from seedstudy.errors import DataError, missing_extra, suggest
+from seedstudy.recipes.scaling import IMAGENET_N_TRAIN, SMALLEST_BATCH
 
 if TYPE_CHECKING:
     from seedstudy.data.base import DatasetBuilder
@@ -22,6 +25,12 @@ _BUILDERS = {
     "shapes": "shapes.Shapes",
     "digits": "digits.Digits",
     "cifar10": "cifar10.Cifar10",
+    "cifar100": "named.Cifar100",
+    "imagenette": "named.Imagenette",
+    "pets": "named.Pets",
+    "flowers": "named.Flowers",
+    "cars": "named.Cars",
+    "food101": "named.Food101",
     "imagenet": "imagenet.ImageNet",
     "imagenet_minival": "imagenet.ImageNetMinival",
 }
@@ -35,13 +44,35 @@ def names() -> tuple[str, ...]:
 
 
 def info(name: str) -> DataInfo:
-    """Return the static facts of a data set; DataError where there is none of that name."""
+    """Return the static facts of a data set; DataError where there is none of that name.
+
+    Of images of one's own nothing but the name is known before they are read: see :func:`facts_of`.
+    """
     return _builder(name).info
 
 
+def facts_of(name: str, data: Dataset) -> DataInfo:
+    """Return the facts of a data set that has been loaded."""
+    static = info(name)
+    n_train = len(data.train_labels)
+    facts = replace(static, n_train=n_train, image_size=data.image_size, n_classes=len(data.classes))
+    if Source.parse(name) is None:
+        return facts
+    if data.image_size is None and 2 * n_train >= IMAGENET_N_TRAIN:
+        return replace(facts, epoch_ratio=1.0)  # as large as ImageNet, for which recipes are written
+    eighth = 2 ** max(1, (n_train // 8).bit_length() - 1)  # a power of two
+    return replace(facts, smallest_batch=min(SMALLEST_BATCH, eighth))
+
+
+def name_of(text: str) -> str:
+    """Return the name that studies and tables give to what ``-d`` names: `folder:photos` for `folder:/data/photos`."""
+    source = Source.parse(text)
+    return text if source is None else source.name
+
+
 def catalogue() -> Catalogue:
-    """Return the static facts of all data sets."""
-    return Catalogue(data=tuple(info(name) for name in names()))
+    """Return the static facts of all data sets, and how images of one's own are named."""
+    return Catalogue(data=tuple(info(name) for name in names()), own=FORMS)
 
 
 def check(
@@ -54,7 +85,7 @@ def check(
     builder = _builder(name)
     with _errors_in_words():
         found = builder.check(data_dir, is_thorough=is_thorough, progress=progress or (lambda line: None))
-        return Check(data=name, parts=tuple(found))
+        return Check(data=builder.info.name, parts=tuple(found))
 
 
 def prepare(name: str, *, data_dir: Path | None = None, cache_dir: Path, progress: Progress | None = None) -> Path:
@@ -69,7 +100,7 @@ def prepare(name: str, *, data_dir: Path | None = None, cache_dir: Path, progres
     builder = _builder(name)
     with _errors_in_words():
         return cache.ensure(
-            name,
+            builder.info.name,
             source_key=builder.source_key(data_dir),
             cache_dir=cache_dir,
             build=lambda: builder.build(data_dir, progress or (lambda line: None)),
@@ -88,8 +119,13 @@ def load(prepared: Path, *, train_limit: int | None = None) -> Dataset:
 
 
 def _builder(name: str) -> DatasetBuilder:
+    if (source := Source.parse(name)) is not None:
+        from seedstudy.data.own import OwnImages
+
+        return OwnImages(source)
     if name not in _BUILDERS:
-        raise DataError(f'unknown data set "{name}".{suggest(name, names())}')
+        hint = " A folder of your own is folder:PATH." if Path(name).is_dir() else suggest(name, names())
+        raise DataError(f'unknown data set "{name}".{hint}')
     module, _, builder = _BUILDERS[name].partition(".")
     made: DatasetBuilder = getattr(import_module(f"seedstudy.data.{module}"), builder)()
     return made

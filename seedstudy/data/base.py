@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from seedstudy.recipes.scaling import DataFacts
 
@@ -25,12 +25,18 @@ EVAL_SET_ORDER = ("val", "real", "v2", "v2_threshold", "v2_top", "minival")
 """The canonical order of eval sets wherever they are listed; ``v2`` is ImageNet-V2's matched-frequency variant."""
 
 
+def place_of(eval_set: str) -> tuple[int, str]:
+    """Return the sort key that lists the eval sets of EVAL_SET_ORDER first, and those of own data sets by name."""
+    order = EVAL_SET_ORDER.index(eval_set) if eval_set in EVAL_SET_ORDER else len(EVAL_SET_ORDER)
+    return order, eval_set
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvalSet:
     """The images of one eval set and the labels that count as correct for each of them."""
 
     name: str
-    """One of EVAL_SET_ORDER."""
+    """One of EVAL_SET_ORDER, or a name of the data set's own: `test`."""
     images: str
     """Key into Dataset.images or Dataset.stored ("real" shares val's images)."""
     rows: NDArray[np.int64]
@@ -134,7 +140,7 @@ class Dataset:
     partial: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Part that has all classes and is not complete -> its images, and those of the complete one."""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Part -> what lay among its images and is not used, in words."""
+    """Part -> what lay among its images and is not used, or what is doubtful about them, in words."""
     marks: Marks = field(default_factory=dict)
     """Of the files that the arrays are mapped from, noted when their content was checked."""
 
@@ -175,6 +181,8 @@ class Catalogue:
     """All data sets."""
 
     data: tuple[DataInfo, ...]
+    own: Mapping[str, str]
+    """How images of one's own are named: kind -> form, and what it reads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,6 +225,8 @@ class Content:
     """Gzipped tar files among them are unpacked into the cache."""
     partial: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What else decides the numbers, for the fingerprint. Where there is any, the data set's name does not count."""
     statistics: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
     """(mean, std); None: computed from the training images."""
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from seedstudy import machine
 from seedstudy.data import arrays, encoded
 from seedstudy.data.arrays import Marks
-from seedstudy.data.base import EVAL_SET_ORDER, Content, Dataset, EvalSet
+from seedstudy.data.base import Content, Dataset, EvalSet, place_of
 from seedstudy.data.encoded import EncodedImages
 from seedstudy.errors import DataError, StoreError, first_line
 from seedstudy.files import read_record, write_record
@@ -52,7 +52,7 @@ def ensure(name: str, *, source_key: str, cache_dir: Path, build: Callable[[], C
     for one that cannot be read at the moment.
     """
     digest = hashlib.sha256(f"{name} {LAYOUT} {source_key}".encode()).hexdigest()
-    entry = cache_dir / f"{name}-{digest[:16]}"
+    entry = cache_dir / f"{re.sub(r'[^a-z0-9_]+', '_', name.lower())[:60]}-{digest[:16]}"
     if _is_intact(entry):
         return entry
     # Ask for the folder before minutes of decoding, not after.
@@ -75,7 +75,7 @@ def load(prepared: Path, *, train_limit: int | None = None) -> Dataset:
     """Map one entry into memory; DataError where it is damaged, or others may write it, or the limit is impossible."""
     entry = _open(prepared)
     meta, found = entry.meta, entry.arrays
-    stored = {key: _stored(prepared, key, found) for key in meta.stored}
+    stored = {key: _stored(prepared, key, entry) for key in meta.stored}
     images = {key.removeprefix("images."): found[key] for key in found if key.startswith("images.")}
     eval_sets = {}
     for name, key in meta.eval_sets.items():
@@ -131,7 +131,7 @@ def _first_rows(labels: NDArray[np.int64], limit: int, *, name: str) -> NDArray[
 def _fingerprint(meta: _Meta, train_limit: int | None) -> str:
     """Hash what decides the numbers: not paths, times or the .npy header."""
     facts = {
-        "name": meta.name,
+        "name": "" if meta.facts else meta.name,
         "format": FORMAT_VERSION,
         "arrays": {
             key: value
@@ -140,6 +140,8 @@ def _fingerprint(meta: _Meta, train_limit: int | None) -> str:
         },
         "train_limit": train_limit,
     }
+    if meta.facts:
+        facts["facts"] = meta.facts
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -166,12 +168,14 @@ def _write(folder: Path, name: str, content: Content) -> None:
         "std": std,
         "eval_sets": [
             [eval_set.name, eval_set.images]
-            for eval_set in sorted(content.eval_sets, key=lambda each: EVAL_SET_ORDER.index(each.name))
+            for eval_set in sorted(content.eval_sets, key=lambda each: place_of(each.name))
         ],
         "stored": sorted(content.stored),
         "missing": content.missing,
         "partial": content.partial,
         "left_out": content.left_out,
+        "facts": content.facts,
+        "as_shown": any(stored.as_shown for stored in content.stored.values()),
         "arrays": {key: arrays.facts(array) for key, array in made.items()},
     }
     write_record(folder / _META, meta)
@@ -186,12 +190,12 @@ def _inside(folder: Path, images: EncodedImages) -> EncodedImages:
     return replace(plain, files=np.array([name.removeprefix(start) for name in plain.files.tolist()], dtype=np.bytes_))
 
 
-def _stored(entry: Path, key: str, found: Mapping[str, Any]) -> EncodedImages:
-    """Return stored images, with the paths of files unpacked into the entry made absolute."""
-    values = {name: found[f"stored.{key}.{name}"] for name in encoded.FIELDS}
+def _stored(folder: Path, key: str, entry: _Entry) -> EncodedImages:
+    """Return stored images, with the paths of files unpacked into the entry's folder made absolute."""
+    values = {name: entry.arrays[f"stored.{key}.{name}"] for name in encoded.FIELDS}
     if len(values["files"]) and not values["files"][0].startswith(b"/"):
-        values["files"] = np.array([os.fsencode(entry / os.fsdecode(name)) for name in values["files"]])
-    return EncodedImages(**values)
+        values["files"] = np.array([os.fsencode(folder / os.fsdecode(name)) for name in values["files"]])
+    return EncodedImages(**values, as_shown=entry.meta.as_shown)
 
 
 def _publish(temporary: Path, entry: Path) -> None:
@@ -283,6 +287,8 @@ class _Meta:
     missing: dict[str, str]
     partial: dict[str, tuple[int, int]]
     left_out: dict[str, str]
+    facts: dict[str, Any]
+    as_shown: bool
     arrays: dict[str, dict[str, Any]]
     """Name of each .npy file -> dtype, shape and digest of its content."""
 
@@ -306,7 +312,7 @@ def _is_intact(entry: Path) -> bool:
         return False
     try:
         found = _open(entry)
-        return all(_holds_its_images(_stored(entry, key, found.arrays)) for key in found.meta.stored)
+        return all(_holds_its_images(_stored(entry, key, found)) for key in found.meta.stored)
     except _Damaged:
         return False
 
@@ -341,7 +347,7 @@ def _open(entry: Path) -> _Entry:
                 if arrays.facts(array) != meta.arrays[key]:
                     raise _Damaged(path, "its content is not what was written")
             path = entry / _META
-            _check_fit(entry, meta, found)
+            _check_fit(entry, _Entry(meta=meta, arrays=found, marks=marks))
             _checked[entry] = marks
     except FileNotFoundError as error:
         raise _Damaged(path, "a file is missing") from error
@@ -391,15 +397,18 @@ def _parsed(record: Mapping[str, Any]) -> _Meta:
         missing=dict(record["missing"]),
         partial={part: (int(n), int(n_complete)) for part, (n, n_complete) in record["partial"].items()},
         left_out=dict(record["left_out"]),
+        facts=dict(record.get("facts", {})),  # older entries have neither
+        as_shown=bool(record.get("as_shown", False)),
         arrays=dict(record["arrays"]),
     )
 
 
-def _check_fit(entry: Path, meta: _Meta, found: Mapping[str, NDArray[Any]]) -> None:
+def _check_fit(folder: Path, entry: _Entry) -> None:
     """Raise KeyError or ValueError where arrays do not belong together: labels without classes, rows without images."""
+    meta, found = entry.meta, entry.arrays
     sizes = {key.removeprefix("images."): len(array) for key, array in found.items() if key.startswith("images.")}
     for key in meta.stored:
-        sizes[key] = len(_stored(entry, key, found))
+        sizes[key] = len(_stored(folder, key, entry))
     labels, images = found["train_labels"], found["train_images"]
     _check("train_labels", labels.ndim == 1 and _lies_in(labels, len(meta.classes)))
     _check("train_images", len(labels) == (sizes.get("train", 0) if meta.stored else len(images)))

@@ -1,4 +1,4 @@
-"""Images below folders, in tar files (also in tar files of tar files) and in the hub's tables.
+"""Images below folders, in tar files (also in tar files of tar files) and in webdataset shards.
 
 What lies among them and is no image is left out, counted and named: nothing vanishes without a word.
 """
@@ -6,19 +6,19 @@ What lies among them and is no image is left out, counted and named: nothing van
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import stat
 import tarfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seedstudy.data.base import Progress
 from seedstudy.data.encoded import LARGEST_IMAGE, EncodedImages
@@ -98,7 +98,8 @@ def _kind(name: str) -> str:
     return suffix if 1 < len(suffix) <= 10 else "of another kind"
 
 
-def _entry(folder: str, file_name: str, file: str, offset: int, size: int, changed_ns: int) -> Entry:
+def entry_of(folder: str, file_name: str, file: str, offset: int, size: int, changed_ns: int) -> Entry:
+    """Return an image by the name of its file; DataError for a name or a size that no image has."""
     name = os.path.splitext(file_name)[0]  # noqa: PTH122
     where = file if offset == 0 else f"{file} ({file_name})"
     if not name.isprintable():  # also half a character, where the name is not UTF-8
@@ -111,10 +112,20 @@ def _entry(folder: str, file_name: str, file: str, offset: int, size: int, chang
 # --- folders and tar files -------------------------------------------------------------------------------------
 
 
+T = TypeVar("T")
+
+
 def entries(path: Path, progress: Progress, left_out: LeftOut) -> list[Entry]:
     """Find every image below a folder of class folders (or of class tars), or in a tar of either."""
+    if path.is_dir():
+        return _read(path, lambda: _in_folder(path, progress, left_out))
+    return _read(path, lambda: list(_in_tar(path, left_out)))
+
+
+def _read(path: Path, find: Callable[[], T]) -> T:
+    """Return what ``find`` finds; DataError of one line where the folder or tar does not allow it."""
     try:
-        return _in_folder(path, progress, left_out) if path.is_dir() else list(_in_tar(path, left_out))
+        return find()
     except OSError as error:
         if error.errno is None:  # gzip
             raise DataError(f"{path}: not a complete tar file ({first_line(error)}); get it again") from error
@@ -151,11 +162,24 @@ def _in_class(place: Path) -> tuple[list[Entry], LeftOut]:
     left_out = LeftOut()
     if not place.is_dir():
         return list(_in_tar(place, left_out)), left_out
-    images: list[Entry] = []
+    images, folders = _files_of(place, place.name, left_out)
+    if not images and len(folders) == 1:  # n01440764/images/*.JPEG, as in Tiny ImageNet
+        images, folders = _files_of(folders[0], place.name, left_out)
+    for folder in folders:
+        left_out.add("folder", str(folder))
+    return images, left_out
+
+
+def _files_of(place: Path, folder: str, left_out: LeftOut) -> tuple[list[Entry], list[Path]]:
+    """Return the images of a folder, and the folders in it."""
+    images, folders = list[Entry](), list[Path]()
     with os.scandir(place) as files:
         for file in files:
-            images += _of_file(place.name, file.name, file.path, file.stat(), left_out)
-    return images, left_out
+            if file.is_dir() and not file.name.startswith("."):
+                folders.append(Path(file.path))
+            else:
+                images += _of_file(folder, file.name, file.path, file.stat(), left_out)
+    return images, folders
 
 
 def _of_file(folder: str, name: str, path: str, state: os.stat_result, left_out: LeftOut) -> list[Entry]:
@@ -168,7 +192,7 @@ def _of_file(folder: str, name: str, path: str, state: os.stat_result, left_out:
     if kind:
         left_out.add(kind, path)
         return []
-    return [_entry(folder, name, path, 0, state.st_size, state.st_mtime_ns)]
+    return [entry_of(folder, name, path, 0, state.st_size, state.st_mtime_ns)]
 
 
 class _Header(tarfile.TarInfo):
@@ -249,7 +273,8 @@ def _members(
             left_out.add(kind, place)
             continue
         begin = start + member.offset_data
-        yield _entry(inside.parent.name or folder, inside.name, file, begin, member.size, changed_ns)
+        place_of = inside.parent.parent if inside.parent.name == "images" else inside.parent
+        yield entry_of(place_of.name or folder, inside.name, file, begin, member.size, changed_ns)
 
 
 def _class_of(tar_name: str) -> str:
@@ -258,50 +283,75 @@ def _class_of(tar_name: str) -> str:
     return stem if stem[:1] == "n" and stem[1:].isdecimal() else ""
 
 
-# --- the hub ------------------------------------------------------------------------------------------------------
+# --- webdataset shards ------------------------------------------------------------------------------------------
+
+_LARGEST_LABEL = 2**16
+"""Bytes of a file beside an image: a number, or a few facts as JSON."""
 
 
-def hub_entries(source: str, split: str, classes: Sequence[str]) -> Iterator[Entry]:
-    """Find every image of one split of a hub data set (or of a folder with its Parquet files).
+def shard_entries(shards: Sequence[Path], progress: Progress, left_out: LeftOut) -> list[Entry]:
+    """Find every image in webdataset shards: tar files in which `KEY.jpg` and `KEY.cls` belong together.
 
-    HF datasets keeps a split as Arrow files that are not compressed, so each image is a byte range of one of them.
+    The class is the number in `KEY.cls`, as text. The name is that of the original file where `KEY.json` gives it under
+    `filename`, and KEY where it does not.
     """
-    import datasets
-    import pyarrow
+    images = list[Entry]()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for n_done, (found, others) in enumerate(pool.map(_in_shard, shards), start=1):
+            images += found
+            left_out.update(others)
+            if n_done % 100 == 0:
+                progress(f"{n_done:,} of {len(shards):,} shards indexed")
+    return images
 
+
+def _in_shard(path: Path) -> tuple[list[Entry], LeftOut]:
+    left_out = LeftOut()
+    return _read(path, lambda: _of_shard(path, left_out)), left_out
+
+
+def _of_shard(path: Path, left_out: LeftOut) -> list[Entry]:
+    images, labels, names = dict[str, tuple[str, int, int]](), dict[str, str](), dict[str, str]()
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise DataError(f"{path}: not a regular file; move it away")
+    with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:", tarinfo=_Header) as tar:
+        for member in tar:
+            folder, _, file_name = member.name.rpartition("/")
+            stem, _, extension = file_name.partition(".")  # webdataset: the key ends at the first dot
+            key, place = f"{folder}/{stem}", f"{path} ({member.name})"
+            if member.isdir():
+                continue
+            if extension in ("cls", "json") and member.isreg() and 0 < member.size <= _LARGEST_LABEL:
+                content = tar.extractfile(member)
+                assert content is not None
+                text = content.read().decode("utf-8", "replace").strip()
+                if extension == "cls":
+                    labels[key] = text
+                elif name := _file_name(text):
+                    names[key] = name
+            elif kind := _kind(file_name) or ("" if member.isreg() else "no regular file"):
+                left_out.add(kind, place)
+            elif member.size == 0:
+                left_out.add(EMPTY, place)
+            else:
+                images[key] = (file_name, member.offset_data, member.size)
+    found = []
+    for key, (file_name, offset, size) in images.items():
+        if not labels.get(key, "").isdecimal():
+            raise DataError(
+                f"{path} ({file_name}): it has no class number beside it in a file .cls; get the shard again"
+            )
+        name = names.get(key, file_name)
+        found.append(entry_of(str(int(labels[key])), name, str(path.resolve()), offset, size, state.st_mtime_ns))
+    return found
+
+
+def _file_name(text: str) -> str:
+    """Return the file name that the JSON beside an image gives; empty where it gives none."""
     try:
-        table = datasets.load_dataset(source, split=split)
-        if not isinstance(table.features.get("image"), datasets.Image):
-            raise ValueError("no column image with images")
-        labels = np.asarray(table.with_format("numpy")["label"][:]).tolist()
-    except (OSError, ValueError, KeyError, TypeError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(
-            f"{source}: split {split} cannot be loaded ({first_line(error)}); accept its terms on the hub and log in "
-            "(`hf auth login`), or give --data-dir"
-        ) from error
-    rows = iter(labels)
-    for cached in table.cache_files:
-        path = Path(cached["filename"]).resolve()
-        changed_ns = path.stat().st_mtime_ns
-        with pyarrow.memory_map(str(path)) as mapped:
-            start = mapped.read_buffer(mapped.size()).address
-            mapped.seek(0)
-            for batch in pyarrow.ipc.open_stream(mapped):
-                images = batch.column("image")
-                names = images.field("path").to_pylist()
-                for name, (offset, size) in zip(names, _byte_ranges(images.field("bytes")), strict=True):
-                    label = next(rows)
-                    if not isinstance(label, int) or not 0 <= label < len(classes):
-                        raise DataError(f"{source}: split {split} has label {label}, expected 0 to {len(classes) - 1}")
-                    if not name or not size:
-                        raise DataError(f"{source}: split {split} has an image without a name or content")
-                    yield _entry(classes[label], PurePosixPath(name).name, str(path), offset - start, size, changed_ns)
-
-
-def _byte_ranges(column: Any) -> Iterator[tuple[int, int]]:
-    """Yield (address, size) of every value of an Arrow binary column."""
-    _, offsets, data = column.buffers()
-    width = np.int64 if str(column.type).startswith("large") else np.int32
-    bounds: NDArray[Any] = np.frombuffer(offsets, dtype=width)[column.offset : column.offset + len(column) + 1]
-    for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        yield data.address + low, high - low
+        facts = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    name = facts.get("filename") if isinstance(facts, dict) else None
+    return PurePosixPath(name).name if isinstance(name, str) else ""

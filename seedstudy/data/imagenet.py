@@ -1,25 +1,29 @@
-"""`imagenet`: ILSVRC-2012 from folders, tar files or the hub, with ReaL and ImageNet-V2; indexed, not decoded."""
+"""`imagenet`: ILSVRC-2012 from folders, tar files, shards or the hub; ReaL and ImageNet-V2; indexed, not decoded."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import importlib.util
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress
 from seedstudy.data.encoded import Decoded, EncodedImages, decode_many, unpacked
-from seedstudy.data.finding import EMPTY, Entry, LeftOut, encoded_images, entries, hub_entries, stamp
+from seedstudy.data.finding import EMPTY, Entry, LeftOut, encoded_images, entries, shard_entries, stamp
+from seedstudy.data.hub import table_entries
+from seedstudy.data.resized import in_words, provenance_of
 from seedstudy.errors import DataError, StoreError, first_line, printable, suggest
 from seedstudy.files import LARGEST_TOML, read_bytes
 from seedstudy.recipes.scaling import IMAGENET_N_TRAIN
@@ -47,11 +51,17 @@ PARTS = {"train": IMAGENET_N_TRAIN, "val": N_VAL, **dict.fromkeys(V2, N_V2)}
 LEAST_AGREEMENT = 0.7
 """90 % of the val labels are in ReaL's label sets; with numbers shifted by one, about 0.1 % are."""
 
+KAGGLE = Path("ILSVRC", "Data", "CLS-LOC")
+"""Where train and val lie below the folder that Kaggle's archive unpacks to. Its val is flat."""
+VAL_SOLUTION = "LOC_val_solution.csv"
+"""Kaggle's labels of the flat val folder: image, then class and box of each object, all of one class."""
+
+_SHARD = re.compile(r"(?:.*[-_])?(train|val|validation)[-_](\d+)\.tar")
 _VAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})")
 _HUB_SUFFIX = re.compile(r"_n\d{8}$")
 _HOW = (
     "lay it out as train/nXXXXXXXX/*.JPEG and val/nXXXXXXXX/ILSVRC2012_val_XXXXXXXX.JPEG "
-    "(folders, or tar files of the same), see docs/imagenet.md"
+    "(folders, or tar files of the same), or as Kaggle or timm/imagenet-1k-wds have it: docs/imagenet.md"
 )
 _HOW_PART = {
     "train": f"train has no images: {_HOW}",
@@ -117,7 +127,7 @@ def _declared(data_dir: Path | None) -> tuple[str, ...]:
     if path is None or not path.is_file():
         return synsets()
     try:
-        names = read_bytes(path, limit=LARGEST_TOML).decode().split()
+        names = read_bytes(path, limit=LARGEST_TOML).decode("utf-8-sig").split()  # Windows editors write a mark first
     except (StoreError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a list of classes ({first_line(error)}); write one synset a line") from error
     known = set(synsets())
@@ -132,24 +142,53 @@ def _declared(data_dir: Path | None) -> tuple[str, ...]:
 # --- from files to splits -----------------------------------------------------------------------------------
 
 
-def _label(part: str, where: Path | str, entry: Entry) -> int:
-    """Return the label of an image: its class folder's synset, or in V2 its number.
+def _label(part: str, where: Path | str, entry: Entry, val_classes: Mapping[str, str]) -> int:
+    """Return the label of an image: its class folder's synset, in V2 and in shards its number.
 
     Sorted as text, V2's folder '10' would come before '2' and nearly every label be wrong.
     """
     folder = entry.folder
+    if folder.isdecimal() and int(folder) < N_CLASSES and (part in V2 or _is_shard(entry.file)):
+        return int(folder)
     if part in V2:
-        if folder.isdecimal() and int(folder) < N_CLASSES:
-            return int(folder)
         raise DataError(
             f'{where}: folder "{folder}" is no class number; ImageNet-V2\'s folders are named 0 to 999: '
             "unpack the original tar, or leave it packed"
         )
+    if part == "val" and folder not in _labels():
+        folder = val_classes.get(entry.name, folder)
     if folder not in _labels():
         hint = f"folder {folder} is no ImageNet-1k synset" if folder else "it has images outside class folders"
-        flat = " (a flat folder has no labels)" if part == "val" and not folder else ""
+        flat = f" (a flat folder has no labels); Kaggle's {VAL_SOLUTION} beside it would give them"
+        flat = flat if part == "val" and not folder else ""
         raise DataError(f"{where}: {hint}{flat}; {_HOW}")
     return _labels()[folder]
+
+
+def _is_shard(file: str) -> bool:
+    return _SHARD.fullmatch(Path(file).name) is not None
+
+
+def _val_classes(data_dir: Path | None) -> dict[str, str]:
+    """Return the class of each val image by its name, from Kaggle's table; nothing where it is not there."""
+    path = None if data_dir is None else _val_solution(data_dir)
+    if path is None:
+        return {}
+    try:
+        lines = read_bytes(path, limit=_LARGEST_SOLUTION).decode("utf-8-sig").splitlines()
+        rows = [row for row in csv.reader(lines[1:]) if row]
+        return {name: boxes.split()[0] for name, boxes in rows}
+    except (StoreError, ValueError, IndexError, csv.Error) as error:
+        raise DataError(f"{path}: not Kaggle's table of the val classes ({first_line(error)}); get it again") from error
+
+
+_LARGEST_SOLUTION = 2**24
+"""Bytes; the original has 2.8 million."""
+
+
+def _val_solution(data_dir: Path) -> Path | None:
+    folders = [data_dir, *(data_dir.resolve().parents[2:3] if data_dir.resolve().match(f"*/{KAGGLE}") else ())]
+    return next((path for folder in folders if (path := folder / VAL_SOLUTION).is_file()), None)
 
 
 @cache
@@ -157,10 +196,16 @@ def _labels() -> dict[str, int]:
     return {synset: label for label, synset in enumerate(synsets())}
 
 
-def _split(part: str, where: Path | str, entries: Iterable[Entry], declared: tuple[str, ...]) -> Split:
+def _split(
+    part: str,
+    where: Path | str,
+    entries: Iterable[Entry],
+    declared: tuple[str, ...],
+    val_classes: Mapping[str, str] = MappingProxyType({}),
+) -> Split:
     """Return a split's images and labels, by label, then name; every declared class must be present."""
     wanted = {_labels()[synset] for synset in declared}
-    labelled = [(_label(part, where, entry), entry) for entry in entries]
+    labelled = [(_label(part, where, entry, val_classes), entry) for entry in entries]
     if part != "train":  # images of classes outside the subset are ignored
         labelled = [(label, entry) for label, entry in labelled if label in wanted]
     present = {label for label, _ in labelled}
@@ -212,10 +257,13 @@ class ImageNet:
 
     def source_key(self, data_dir: Path | None) -> str:
         """Return paths, sizes and time stamps: hashing 140 GB at every start is no option."""
-        parts = {part: _find(data_dir, part) for part in PARTS}
+        parts = {part: _places(data_dir, part) for part in PARTS}
         if not (parts["train"] or parts["val"] or _hub(data_dir)):
             raise DataError(f"{data_dir}: it contains neither train nor val; {_HOW}")
-        marks = [f"{part} {stamp(path)}" for part, path in parts.items() if path is not None]
+        marks = [f"{part} {stamp(path)}" for part, paths in parts.items() for path in paths]
+        if data_dir is not None and (solution := _val_solution(data_dir)) is not None:
+            marks.append(stamp(solution))
+        marks.append(json.dumps(_copied(data_dir)))
         more = [list(_declared(data_dir)), marks, _unused(data_dir)]
         return json.dumps([f"hub {_hub(data_dir) or ''}", self._with_minival, *more])
 
@@ -239,8 +287,8 @@ class ImageNet:
             for part, (images, _) in splits.items()
             if _is_partial(part, len(images), declared)
         }
-        content = self._content(splits, _find(data_dir, "val") or HUB_ID)
-        return replace(content, partial=partial, left_out=left_out)
+        content = self._content(splits, _where(_places(data_dir, "val")) or HUB_ID)
+        return replace(content, partial=partial, left_out=left_out, facts=_copied(data_dir))
 
     def _content(self, splits: dict[str, Split], where: Path | str) -> Content:
         nothing = encoded_images([], []), np.empty(0, dtype=np.int64)
@@ -276,6 +324,8 @@ class ImageNet:
     def check(self, data_dir: Path | None, *, is_thorough: bool, progress: Progress) -> list[Finding]:
         """Index each part and decode a sample of it, spread evenly, or all."""
         found = [_finding(part, data_dir, is_thorough=is_thorough, progress=progress) for part in PARTS]
+        if data_dir is not None and (words := in_words(data_dir)):
+            found.append(Finding(part="copy", status="found", where=str(data_dir), note=words))
         if unused := _unused(data_dir):
             found.append(Finding(part="other", status="unused", where=str(data_dir), note=unused))
         return found
@@ -298,11 +348,11 @@ _SAMPLE = 200  # images that a check decodes where it is not thorough
 
 
 def _finding(part: str, data_dir: Path | None, *, is_thorough: bool, progress: Progress) -> Finding:
-    path, hub = _find(data_dir, part), None if part in V2 else _hub(data_dir)
-    if path is None and (hub is None or data_dir is None or not is_thorough):
+    places, hub = _places(data_dir, part), None if part in V2 else _hub(data_dir)
+    if not places and (hub is None or data_dir is None or not is_thorough):
         how = f"read through HF datasets on first use; or {_HOW}" if hub else _HOW_PART[part]
         return Finding(part=part, status="missing", where=str(data_dir or HUB_ID), note=how)
-    where = str(path or hub)
+    where = _where(places) or str(hub)
     say: Progress = (lambda line: progress(f"imagenet: {part}: {line}")) if is_thorough else (lambda line: None)
     try:
         declared = _declared(data_dir)
@@ -340,12 +390,17 @@ def _indexed(
 ) -> tuple[Split, LeftOut] | None:
     """Return the images of a part, and what lies among them and is not used; None where the part is not there."""
     left_out = LeftOut()
-    if path := _find(data_dir, part):
-        return _split(part, path, entries(path, progress, left_out), declared), left_out
+    if places := _places(data_dir, part):
+        found = (
+            shard_entries(places, progress, left_out)
+            if _is_shard(places[0].name)
+            else entries(places[0], progress, left_out)
+        )
+        return _split(part, _where(places), found, declared, _val_classes(data_dir)), left_out
     if part in V2 or not (hub := _hub(data_dir)):
         return None
     progress(f"{part} from {hub}")
-    in_tables = hub_entries(hub, {"train": "train", "val": "validation"}[part], synsets())
+    in_tables = table_entries(hub, {"train": "train", "val": "validation"}[part], synsets())
     return _split(part, f"{hub} ({part})", in_tables, declared), left_out
 
 
@@ -353,7 +408,9 @@ def _unused(data_dir: Path | None) -> str:
     """Name the folders and tar files of the data folder that are no part: a folder Val, or val.tar beside val."""
     if data_dir is None:
         return ""
-    used = {_find(data_dir, part) for part in PARTS}
+    used = {path for part in PARTS for path in _places(data_dir, part)}
+    if (data_dir / KAGGLE).is_dir():
+        used.add(data_dir / KAGGLE.parts[0])
     is_hub = _hub(data_dir) is not None
     others = [
         child.name
@@ -370,19 +427,36 @@ def _unused(data_dir: Path | None) -> str:
     )
 
 
-def _find(data_dir: Path | None, part: str) -> Path | None:
-    """Return the folder or tar of one part."""
+def _places(data_dir: Path | None, part: str) -> list[Path]:
+    """Return the folder or tar of one part, or its shards."""
     if data_dir is None:
-        return None
+        return []
     if not data_dir.is_dir():
         raise DataError(f"{data_dir}: no such folder; {_HOW}")
+    # An archive, and the folder that somebody unpacked it to.
     patterns = {
-        "train": ("train", "ILSVRC2012_img_train.tar", "train.tar"),
-        "val": ("val", "validation", "val.tar", "validation.tar"),
+        "train": ("train", "ILSVRC2012_img_train", "ILSVRC2012_img_train.tar", "train.tar"),
+        "val": ("val", "validation", "ILSVRC2012_img_val", "ILSVRC2012_img_val.tar", "val.tar", "validation.tar"),
     }.get(part) or (V2[part][0],)
-    candidates = [path for pattern in patterns for path in sorted(data_dir.glob(pattern))]
+    roots = [data_dir, *([data_dir / KAGGLE] if (data_dir / KAGGLE).is_dir() else [])]
+    candidates = [path for root in roots for pattern in patterns for path in sorted(root.glob(pattern))]
     usable = [path for path in candidates if path.is_dir() or path.name.endswith((".tar", ".tar.gz"))]
-    return min(usable, key=lambda path: not path.is_dir(), default=None)  # unpacked before packed
+    if usable:
+        return [min(usable, key=lambda path: not path.is_dir())]  # unpacked before packed
+    shards = [(path, match) for path in data_dir.iterdir() if (match := _SHARD.fullmatch(path.name))]
+    return sorted(path for path, match in shards if match[1].startswith(part))
+
+
+def _where(places: Sequence[Path]) -> str:
+    """Name the folder or tar of a part, or the first of its shards."""
+    if len(places) < 2:
+        return "".join(map(str, places))
+    return f"{places[0]} and {len(places) - 1:,} more"
+
+
+def _copied(data_dir: Path | None) -> dict[str, Any]:
+    """Return what a resized copy was made of and how; nothing for an original."""
+    return {} if data_dir is None else provenance_of(data_dir)
 
 
 def _hub(data_dir: Path | None) -> str | None:

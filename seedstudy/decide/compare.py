@@ -32,9 +32,9 @@ from seedstudy.stats.compare import Comparison, Details, compare, compare_summar
 from seedstudy.stats.describe import mean_interval, mean_interval_of
 from seedstudy.stats.many import MaxT, adjust, compact_letters, holm_steps, max_t
 from seedstudy.stats.result import Estimate, bounded_p
-from seedstudy.stats.sample import by_seed, in_pairs
+from seedstudy.stats.sample import by_seed
 from seedstudy.stats.welch import two_sided_p, welch
-from seedstudy.study.group import NOTHING_READ, Group, Readings, Values
+from seedstudy.study.group import NOTHING_READ, Group, Readings
 
 Correction = Literal["bonferroni", "holm", "max-t", "none"]
 CORRECTIONS: tuple[Correction, ...] = ("bonferroni", "holm", "max-t", "none")
@@ -124,9 +124,8 @@ class Answer:
         """What the table leaves out, computed when asked for; None where an arm is a published mean."""
         if self.a.moments is not None or self.b.moments is not None or self.comparison.networks is not None:
             return None
-        paired = self.comparison.paired
-        a, b = _pairs(self.a, self.b) if paired else (self.a.values, self.b.values)
-        return details(a, b, level=self.comparison.level, paired=paired, names=(self.a.label, self.b.label))
+        c = self.comparison
+        return details(self.a.values, self.b.values, level=c.level, paired=c.paired, names=(c.name_a, c.name_b))
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of ``compare --json``."""
@@ -365,6 +364,7 @@ def _are_the_same(first: Sequence[Group], second: Sequence[Group]) -> bool:
 
 
 def _member(a: Group, b: Group, rule: Rule, *, paired: bool, images: OnImages | None, rng_seed: int) -> _Member:
+    a, b = in_pairs(a, b) if paired else (a, b)
     c = None if images is None else images.compare_networks(a, b, level=rule.level, margin=rule.margin)
     if c is None:
         c = compare_groups(a, b, rule, paired=paired, rng_seed=rng_seed)
@@ -554,19 +554,19 @@ def _letters(answers: Sequence[Answer], rule: Rule) -> dict[str, dict[str, str]]
 def compare_groups(
     a: Group, b: Group, rule: Rule, *, paired: bool = False, rng_seed: int = DEFAULT_RNG_SEED
 ) -> Comparison:
-    """Compare B against A in their unit; both must be of one metric, one eval set and one data set."""
+    """Compare B against A in their unit; both must be of one metric, one eval set and one data set.
+
+    `paired`: as :func:`in_pairs` returns them.
+    """
     if (a.metric, a.unit) != (b.metric, b.unit):
         raise StatisticsError(f"{a.label} is {a.metric}, {b.label} is {b.metric}: compare numbers of one metric.")
     if a.data != b.data:
         raise StatisticsError(f"{a.label} is on {a.data}, {b.label} is on {b.data}: compare on one data set.")
     names = (a.label, b.label)
     if a.moments is not None or b.moments is not None:
-        if paired:
-            raise StudyError(f"{names[0]} and {names[1]}: mean and std alone cannot be paired; leave --paired out.")
         return compare_summaries(*moments_of(a), *moments_of(b), level=rule.level, margin=rule.margin, names=names)
-    first, second = _pairs(a, b) if paired else (a.values, b.values)
     rng = np.random.default_rng(rng_seed)
-    comparison = compare(first, second, rng=rng, level=rule.level, margin=rule.margin, paired=paired, names=names)
+    comparison = compare(a.values, b.values, rng=rng, level=rule.level, margin=rule.margin, paired=paired, names=names)
     doubts = [
         doubt if doubt in doubts_of(other) else f"{group.label}: {doubt}"
         for group, other in ((a, b), (b, a))
@@ -575,11 +575,44 @@ def compare_groups(
     return replace(comparison, warnings=tuple(dict.fromkeys((*comparison.warnings, *doubts))))
 
 
-def _pairs(a: Group, b: Group) -> tuple[Values, Values]:
-    """Return both arms aligned by seed; by position where neither knows its seeds."""
+def in_pairs(a: Group, b: Group) -> tuple[Group, Group]:
+    """Return both arms with the seeds that both have, in one order; by position where neither knows its seeds.
+
+    Seeds of one arm alone are left out, with a note. StudyError where nothing can be paired.
+    """
+    if a.moments is not None or b.moments is not None:
+        raise StudyError(f"{a.label} and {b.label}: mean and std alone cannot be paired; leave --paired out.")
     if a.seeds is None and b.seeds is None:
-        return a.values, b.values
+        return a, b
     if a.seeds is None or b.seeds is None:
         blind = a if a.seeds is None else b
         raise StudyError(f'{blind.label}: pairing needs the seed of each value; give the file a column "seed".')
-    return in_pairs(by_seed(a.seeds, a.values, name=a.label), by_seed(b.seeds, b.values, name=b.label))
+    of_a, of_b = by_seed(a.seeds, a.values, name=a.label), by_seed(b.seeds, b.values, name=b.label)
+    shared = [seed for seed in a.seeds if seed in of_b]
+    if len(shared) < 2:
+        which = f"only seed {shared[0]}" if shared else "no seed"
+        raise StudyError(
+            f"{a.label} and {b.label} have {which} in common: a paired comparison needs 2; train the missing ones, or "
+            "leave --paired out."
+        )
+    return _of_seeds(a, shared, of_b), _of_seeds(b, shared, of_a)
+
+
+def _of_seeds(group: Group, seeds: Sequence[int], others: Mapping[int, float]) -> Group:
+    """Return a group with these of its seeds, in this order, and a note on those that the other arm lacks."""
+    assert group.seeds is not None
+    places = [group.seeds.index(seed) for seed in seeds]
+    alone = [str(seed) for seed in group.seeds if seed not in others]
+    notes = group.notes
+    if alone:
+        listed = ", ".join(alone[:5]) + (" …" if len(alone) > 5 else "")
+        plural = "s" if len(alone) > 1 else ""
+        have = "have" if plural else "has"
+        notes += (f"seed{plural} {listed} {have} no partner in the other arm: left out of the pairs",)
+    return replace(
+        group,
+        seeds=tuple(seeds),
+        values=group.values[places],
+        trial_ids=tuple(group.trial_ids[place] for place in places) if group.trial_ids else (),
+        notes=notes,
+    )

@@ -34,16 +34,19 @@ class MoreSeeds:
     """Size of that largest difference."""
 
 
-def more_seeds(c: Comparison, *, alpha: float, power: float) -> MoreSeeds:
+def more_seeds(c: Comparison, *, alpha: float, power: float, n_family: int = 1) -> MoreSeeds:
     """Return the seeds that an inconclusive comparison lacks; nothing where the spread is hardly known.
 
-    The power is the average over the stds that so many seeds may show (`pilot_inflation`).
+    `n_family` comparisons share `alpha`, and the interval that the reader sees is as wide. The power is the average
+    over the stds that so many seeds may show (`pilot_inflation`).
     """
     if c.method in ("permutation", "mcnemar") or max(c.n_a, c.n_b) < FEWEST:
         return MoreSeeds()
+    alpha /= n_family
     if c.margin is not None:
         return MoreSeeds(number=_needed(c, c.margin, alpha, power, margin=c.margin))
-    largest = max(abs(c.difference.low), abs(c.difference.high))
+    shown = c.interval_at(1.0 - (1.0 - c.level) / n_family)
+    largest = max(abs(end) for interval in (c.difference, shown) for end in (interval.low, interval.high))
     fewest = _needed(c, largest, alpha, power)
     if fewest is None:
         return MoreSeeds()

@@ -22,7 +22,7 @@ from seedstudy.decide.given import Arm
 from seedstudy.errors import StudyError, suggest
 from seedstudy.read.counts import N_EXAMPLES
 from seedstudy.read.groups import groups_of_table, read_groups
-from seedstudy.read.metrics import DEFAULT_METRIC
+from seedstudy.read.metrics import DEFAULT_METRIC, is_accuracy, to_points
 from seedstudy.read.numbers import group_of_numbers
 from seedstudy.read.published import group_of_mean_and_std
 from seedstudy.read.request import Request
@@ -30,9 +30,10 @@ from seedstudy.read.selector import parse_selector
 from seedstudy.read.table import Table
 from seedstudy.read.tables import SUFFIXES, parquet_frame, plain_frame
 from seedstudy.stats.sample import mean_of, sd_of
-from seedstudy.store.schema import TRIALS, validate
+from seedstudy.store.schema import SEED_COLUMNS, TRIALS, completed, validate
 from seedstudy.store.store import Scan, Store, open_study
-from seedstudy.study.group import Group, Reading, Readings
+from seedstudy.study.group import Group, Reading, Readings, Values, label_of
+from seedstudy.study.trial import Trial
 
 _DECLARED: Mapping[str, pl.DataType] = {"margin": pl.Float64(), "images": pl.String()}
 """Columns of a TRIALS frame in memory: what its study declared as the smallest difference of interest, and as what a
@@ -77,7 +78,7 @@ class Source(Request):
         """
         store = self._store_of(group)
         if store is None:
-            raise StudyError(f"{group.label}: the predictions are in the study's folder: name the study instead.")
+            raise _elsewhere(group, "the predictions are")
         is_correct = pl.col("labels").list.contains(pl.col("predicted")).alias("is_correct")
         for trial_id in group.trial_ids:
             images = store.predictions(trial_id).filter(pl.col("eval_set") == group.eval_set)
@@ -127,6 +128,20 @@ class Source(Request):
             for (name,), images in frame.group_by("eval_set"):
                 self._images[group.trial_ids[0], str(name)] = images.drop("eval_set").sort("example_id")
         return self._images[key]
+
+    def trained(self, group: Group) -> tuple[Trial, int]:
+        """Return the plan of a group's first trial, and the multiply-adds of its network.
+
+        StudyError where the group's trials are of no study that was read, or were trained elsewhere.
+        """
+        store = self._store_of(group)
+        if store is None:
+            raise _elsewhere(group, "recipe and cost are")
+        n_macs = store.n_macs(group.trial_ids[0])
+        trial = None if n_macs is None else store.read_spec(group.trial_ids[0])
+        if n_macs is None or not isinstance(trial, Trial):
+            raise StudyError(f"{group.label}: trained elsewhere, so its cost is not known: give a table with a cost.")
+        return trial, n_macs
 
     @property
     def studies(self) -> dict[str, Path]:
@@ -434,14 +449,12 @@ def _groups_of_frame(arm: Arm, frame: pl.DataFrame, source: Source) -> list[Grou
         raise StudyError(
             f"this frame of trials has no column {', '.join(missing)}: pass it as load_trials returned it."
         )
-    groups = groups_of_trials(frame, source)
+    groups = groups_of_trials(completed(frame), source)
     return _matching(groups, arm.words, "these trials") if arm.words else groups
 
 
 def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
     """Return the groups of a TRIALS frame; only trials whose provenance agrees are in one group."""
-    if source.metric != DEFAULT_METRIC:
-        raise StudyError(f'metric "{source.metric}": trials hold top1; other metrics come from files.')
     for name in ("model", "data"):
         asked = getattr(source, name)
         if asked is not None:
@@ -449,32 +462,36 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
             trials = trials.filter(pl.col(name) == asked)
             if trials.is_empty():
                 raise StudyError(f'no trial of {name} "{asked}".{suggest(asked, map(str, known))}')
-    finished = trials.filter(pl.col("status") == "ok")
+    finished = trials.filter(pl.col("status") == "ok").with_columns(pl.col("metric").fill_null(DEFAULT_METRIC))
     if finished.is_empty():
         raise StudyError("no trial has finished yet: `seedstudy status` says what is planned or failed.")
     names = _eval_sets(finished, source)
+    finished = _of_metric(finished, source.metric)
     several_data = finished["data"].n_unique() > 1
     keys = ["recipe", "model", "data", "recipe_id", "pool_key"]
     groups = []
     for (recipe, model, data, recipe_id, key), rows in finished.group_by(keys, maintain_order=True):
-        left_out = trials.filter(pl.col("status") != "ok", recipe_id=recipe_id, model=model, data=data)
+        same = [pl.col(name).eq_missing(value) for name, value in (("model", model), ("data", data))]
+        left_out = trials.filter(pl.col("status") != "ok", *same, recipe_id=recipe_id)
         for name in names:
-            of_set = rows.filter(pl.col("eval_set") == name).sort("seed")
+            of_set = rows.filter(pl.col("eval_set").eq_missing(name)).sort("seed", maintain_order=True)
             if of_set.is_empty():
                 continue
+            n_all, of_set = of_set.height, independent(of_set)
+            values, metric, unit = _values(of_set, source)
             groups.append(
                 Group(
-                    label=f"{recipe}@{model}" + (f"@{data}" if several_data else ""),
+                    label=label_of(recipe, model, data if several_data else None),
                     recipe=str(recipe),
-                    model=str(model),
-                    data=str(data),
+                    model=None if model is None else str(model),
+                    data=None if data is None else str(data),
                     eval_set=name,
-                    metric="top1",
-                    unit="pp",
+                    metric=metric,
+                    unit=unit,
                     seeds=None if of_set["seed"].null_count() else tuple(of_set["seed"]),
-                    values=100.0 * of_set["n_correct"].to_numpy() / of_set["n_examples"].to_numpy(),
+                    values=values,
                     n_left_out=left_out["trial_id"].n_unique(),
-                    step=100.0 / of_set["n_examples"][0] if of_set["n_examples"].n_unique() == 1 else None,
+                    step=_step(of_set),
                     pool_key=str(key),
                     recipe_id=str(recipe_id),
                     trial_ids=tuple(of_set["trial_id"]),
@@ -482,10 +499,18 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     device=_the_one(of_set, "device"),
                     declared_margin=_first(of_set, "margin"),
                     declared_images=_first(of_set, "images"),
-                    notes=_incomplete(str(data), name, of_set),
+                    notes=(
+                        *_incomplete(str(data), name, of_set),
+                        *_sharing(n_all, of_set.height),
+                        *_all_equal(of_set, values),
+                    ),
                 )
             )
     return sorted(groups, key=lambda group: (group.data or "", group.model or "", group.recipe, group.pool_key))
+
+
+def _elsewhere(group: Group, what: str) -> StudyError:
+    return StudyError(f"{group.label}: {what} in the study's folder: name the study instead.")
 
 
 def _first(rows: pl.DataFrame, column: str) -> Any:
@@ -493,11 +518,92 @@ def _first(rows: pl.DataFrame, column: str) -> Any:
     return rows[column][0] if column in rows.columns else None
 
 
+def _of_metric(finished: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """Return the rows of one metric per recipe: the one asked for, or else top1, or else the first one of its trials.
+
+    StudyError where no row is of the metric asked for.
+    """
+    known = finished["metric"].unique(maintain_order=True).to_list()
+    if metric == DEFAULT_METRIC:
+        is_top1 = pl.col("metric") == DEFAULT_METRIC
+        over = ["recipe_id", "model", "data", "pool_key"]
+        first = pl.when(is_top1.any().over(over)).then(pl.lit(DEFAULT_METRIC)).otherwise(pl.first("metric").over(over))
+        return finished.filter(pl.col("metric") == first)
+    chosen = finished.filter(pl.col("metric") == metric)
+    if chosen.is_empty():
+        raise StudyError(f'metric "{metric}": these trials hold {", ".join(map(str, known))}.')
+    return chosen
+
+
+def _values(rows: pl.DataFrame, source: Source) -> tuple[Values, str, str | None]:
+    """Return the values of trials of one metric, its name and its unit: points for counts, and for known accuracies."""
+    metric = str(rows["metric"][0])
+    if not rows["n_correct"].null_count():
+        return 100.0 * rows["n_correct"].to_numpy() / rows["n_examples"].to_numpy(), metric, "pp"
+    values = rows["value"].to_numpy().astype(np.float64)
+    if is_accuracy(metric):
+        return values, metric, "pp"
+    if source.unit is None:
+        return values, metric, None
+    return to_points(values, source.unit, where=metric), metric, "pp"
+
+
+def _step(rows: pl.DataFrame) -> float | None:
+    images = rows["n_examples"].unique().to_list()
+    return 100.0 / images[0] if len(images) == 1 and images[0] is not None else None
+
+
+def independent(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of which no two share the seed of a stream that varies: seeds as such, as many as there are.
+
+    Trials of a crossed design share streams, and repetitions of a trial share all: their spread and number are not
+    those of seeds drawn anew. Plain seeds come first. Rows whose streams are unknown stay.
+    """
+    if "vary" not in rows.columns:
+        return rows
+    varies = rows["vary"].str.split(",")
+    streams = [column for purpose, column in SEED_COLUMNS.items() if varies.list.contains(purpose).any()]
+    is_plain = [pl.col(column).eq(pl.col("seed")).fill_null(value=True) for column in streams]
+    rows = rows.with_columns(pl.all_horizontal(pl.col("replicate").eq(0), *is_plain).alias(_PLAIN))
+    ordered = rows.with_row_index(_ROW).sort(_PLAIN, "replicate", descending=[True, False], maintain_order=True)
+    taken, kept = set[tuple[str, int]](), list[int]()
+    for row in ordered.select(_ROW, _PLAIN, *streams).iter_rows(named=True):
+        own = {(stream, row[stream]) for stream in streams if row[stream] is not None}
+        if row[_PLAIN] or not own & taken:
+            taken |= own
+            kept.append(row[_ROW])
+    return rows[sorted(kept)].drop(_PLAIN)
+
+
+_ROW, _PLAIN = "_row", "_plain"
+"""Columns in between: the place of a row, and whether all its streams follow the trial's seed."""
+
+
+def _sharing(n_all: int, n: int) -> tuple[str, ...]:
+    """Say that trials were left out because they share streams with others."""
+    if n_all == n:
+        return ()
+    return (
+        f"{n} of {n_all} trials count: the others share random streams with these, as a design has it; "
+        "`seedstudy variance` reads all",
+    )
+
+
+def _all_equal(rows: pl.DataFrame, values: Values) -> tuple[str, ...]:
+    """Say that every seed of a command has the same result: a command that ignores its seed shows no seed noise."""
+    is_command = "vary" in rows.columns and rows["vary"].fill_null("").eq("").all() and not rows["seed"].null_count()
+    if not is_command or rows["seed"].n_unique() < 2 or (values != values[0]).any():
+        return ()
+    return (
+        f"all {len(values)} seeds have the same result: does the command use its seed? Then there is no noise to see",
+    )
+
+
 def _incomplete(data: str, eval_set: str, rows: pl.DataFrame) -> tuple[str, ...]:
     """Say that trials were evaluated on more or fewer images than a well-known eval set has."""
     whole = N_EXAMPLES.get(data, {}).get(eval_set)
     counts = rows["n_examples"].unique().sort().to_list()
-    if whole is None or counts == [whole]:
+    if whole is None or counts in ([whole], [None]):
         return ()
     some = " or ".join(f"{n:,}" for n in counts)
     return (f"{eval_set}: {some} images, {data} has {whole:,}; numbers on all of them do not compare with these",)
@@ -528,6 +634,6 @@ def _groups_of_files(selector: str, source: Source) -> list[Group]:
         if _is_trials(table):
             # A frame that load_trials returned has more columns: what its study declared.
             schema = {**TRIALS, **{name: kind for name, kind in _DECLARED.items() if name in table.columns}}
-            groups = groups_of_trials(validate(table, schema, where=files), source)
+            groups = groups_of_trials(validate(completed(table), schema, where=files), source)
             return groups if pick is None else _matching(groups, pick, files)
     return read_groups(selector, source)

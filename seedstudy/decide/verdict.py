@@ -117,7 +117,7 @@ def decide(
         word, reasons = case.direction, case.detected()
     else:
         word = "inconclusive"
-        missing = more_seeds(c, alpha=rule.alpha / n_family, power=rule.power)
+        missing = more_seeds(c, alpha=rule.alpha, power=rule.power, n_family=n_family)
         reasons = [*case.inconclusive(), *case.more_seeds(missing)]
     prob = c.prob_b_greater
     return Verdict(
@@ -202,11 +202,19 @@ class _Case:
         family = f", adjusted for {self.n_family} comparisons" if self.n_family > 1 else ""
         reasons = [
             f"{self.c.name_b} and {self.c.name_a} differ by less than the declared {self.margin} "
-            f"({p_equals(p)}{family}, for equivalence)"
+            f"({p_equals(p)}{family}, for equivalence{self._within()})"
         ]
         if self.p < self.rule.alpha:
             reasons.append(f"{self.c.name_b} is detectably {self.direction} by {self.size}, inside the margin")
         return reasons
+
+    def _within(self) -> str:
+        """Return the interval that lies inside the margin: the one shown is wider, and need not."""
+        if self.n_family > 1 or self.is_bound:
+            return ""
+        level, decimals = 1.0 - 2.0 * self.rule.alpha, decimals_of(self.c.difference)
+        inner = self.c.interval_at(level)
+        return f"; {100 * level:.6g}% CI {inner.low:.{decimals}f} to {inner.high:.{decimals}f}"
 
     def detected(self) -> list[str]:
         c, rule, interval = self.c, self.rule, self.c.difference

@@ -158,6 +158,10 @@ class Attempts:
         """Return the first process's value in all processes that train a trial together."""
         return refusal
 
+    def _mark(self, trial_id: str) -> int:
+        """Return a number that changes when a trial gets on."""
+        return self._store.mark(trial_id)
+
     def _claim_or_record(self, trial_id: str, leases: ExitStack) -> int | None:
         """Claim as :meth:`_claim`; a trial at which this trips, be it over a file of another program, has failed."""
         try:
@@ -176,7 +180,7 @@ class Attempts:
             return EXIT_OK
         if not self._store.has_ended(trial_id):
             lease = self._leases[trial_id] = self._lasting(
-                lambda: leases.enter_context(self._store.claim(trial_id)), "lease"
+                lambda: leases.enter_context(self._store.claim(trial_id, mark=self._mark(trial_id))), "lease"
             )
             if lease is None:
                 return EXIT_OK

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seedstudy import data as datasets
-from seedstudy.data.base import DataInfo, Dataset
+from seedstudy.data.base import DataInfo
 from seedstudy.engines import local
 from seedstudy.engines.interrupt import in_order
-from seedstudy.engines.local import LocalEngine
+from seedstudy.engines.local import LocalEngine, Work
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.engines.watch import Cancelled, Engine, Say, StudyProgress, watch
@@ -20,6 +21,8 @@ from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import scale
 from seedstudy.store import upkeep
 from seedstudy.store.store import Scan, State, Store
+from seedstudy.study.code import code_of
+from seedstudy.study.command import AnyTrial, Command, CommandTrial, Handling, plans_of
 from seedstudy.study.placement import Placement, check_layout
 from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
@@ -54,12 +57,14 @@ def run(
         raise StudyError("--detach: only the jobs of --engine slurm keep running without this process.")
     store = Store(results, study.name)
     cancel_mark = store.cancel_mark()
-    resolved = resolve(study, data_dir=data_dir, cache_dir=cache_dir, say=say)
+    resolved = resolve(study, results=results, data_dir=data_dir, cache_dir=cache_dir, say=say)
+    scan = store.scan()
+    note_other_code(resolved, scan, say)
     scan = train(
         store,
         study,
         resolved,
-        store.scan(),
+        scan,
         is_retry=is_retry,
         is_repair=is_repair,
         is_detached=is_detached,
@@ -72,17 +77,20 @@ def run(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResolvedStudy:
-    """A study's trials and the prepared data they train on."""
+    """A study's trials and what the processes that train them need."""
 
-    trials: tuple[Trial, ...]
+    trials: tuple[AnyTrial, ...]
     """Seeds outermost, so that recipes stay balanced while the study grows."""
-    prepared: Path
-    n_classes: int
-    n_train: int
+    work: Work
+    n_classes: int = 0
+    """Of the data set; 0 for a command."""
+    n_train: int = 0
 
 
-def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -> ResolvedStudy:
-    """Read and scale a study's recipes, decode its data and return its trials."""
+def resolve(study: Study, *, results: Path, data_dir: Path | None, cache_dir: Path, say: Say) -> ResolvedStudy:
+    """Read and scale a study's recipes, decode its data and return its trials; of a command, those of its arms."""
+    if study.command is not None:
+        return _resolve_command(study, study.command, results=results)
     info = datasets.info(study.data)
     given = recipes.parse_assignments(study.assignments)  # before the data, which may take minutes
     files = [  # a path is relative to the study file
@@ -94,40 +102,103 @@ def resolve(study: Study, *, data_dir: Path | None, cache_dir: Path, say: Say) -
     prepared = datasets.prepare(study.data, data_dir=data_dir, cache_dir=cache_dir, progress=say)
     data = datasets.load(prepared, train_limit=study.train_limit)
     for name, sentence in data.missing.items():
-        say(f"{study.data}: no {name}: {sentence}")
+        say(f"{data.name}: no {name}: {sentence}")
     for sentence in data.doubts:
-        say(f"{study.data}: {sentence}")
+        say(f"{data.name}: {sentence}")
     for part in ("train", data.watched):
         if part in data.missing:  # other eval sets may be absent, but nothing can be trained or watched without these
-            raise StudyError(f"{study.data}: {data.missing[part]}")
+            raise StudyError(f"{data.name}: {data.missing[part]}")
+    facts = datasets.facts_of(study.data, data)
     networks: list[tuple[str, Recipe]] = []
     for model, file, recipe in complete:
         # A value that fills a gap becomes the recipe's own and is scaled; one that changes a value is final.
         changes = [word for word in study.assignments if word.partition("=")[0].strip() not in file.gaps(model)]
-        scaled = _scaled(recipe, study, changes, replace(info, n_train=len(data.train_labels)))
+        scaled = _scaled(recipe, study, changes, facts)
         check_layout(scaled, study.placement.processes)
         networks.append((model, scaled))
-    for line in dict.fromkeys(_in_words(recipe, data) for _, recipe in networks):
+    for line in dict.fromkeys(_in_words(recipe, facts) for _, recipe in networks):
         say(line)
     trials = [
         Trial(
             recipe=recipe,
             model=model,
-            data=study.data,
+            data=data.name,
             data_fingerprint=data.fingerprint,
             train_limit=study.train_limit,
             vary=study.vary,
             seed=seed,
-            # timm's own pipeline where tensors cannot: policies other than RandAugment, encoded images
-            augment="pil" if recipe.auto_augment is not None or data.stored else study.augment,
+            # timm's own pipeline where tensors cannot: policies other than RandAugment
+            augment="pil" if recipe.auto_augment is not None else study.augment,
         )
         for seed in study.seeds
         for model, recipe in networks
     ]
     distinct = {trial.trial_id: trial for trial in trials}
     return ResolvedStudy(
-        trials=tuple(distinct.values()), prepared=prepared, n_classes=len(data.classes), n_train=len(data.train_labels)
+        trials=tuple(distinct.values()),
+        work=Work(prepared=prepared),
+        n_classes=len(data.classes),
+        n_train=len(data.train_labels),
     )
+
+
+def _resolve_command(study: Study, command: Command, *, results: Path) -> ResolvedStudy:
+    """Return the trials of a command: of every arm, model and seed, each with the code that it runs."""
+    placement = study.placement
+    for option, is_given in (("--processes", placement.processes > 1), ("--stack", placement.stack != 1)):
+        if is_given:
+            raise StudyError(
+                f"{option} means nothing to a command, which starts its own processes (torchrun …): give it its share "
+                "of the machine with --cores and --gpus."
+            )
+    for option, is_given in (
+        ("--deterministic", placement.deterministic),
+        ("--eval-every", placement.eval_every is not None),
+    ):
+        if is_given:
+            raise StudyError(f"{option} means nothing to a command: give it the command's own option for that.")
+    plans = plans_of(command, study.arms, study.models)
+    folder = command.folder.absolute()
+    if not folder.is_dir():
+        raise StudyError(f"{folder}: no such folder, and the command is to run there.")
+    coded = []
+    for plan in plans:
+        words, _ = plan.trial.arguments(results)
+        if placement.engine == "local" and not _is_program(words[0], folder):
+            raise StudyError(f'command: no program "{words[0]}" on this machine; check its name and PATH.')
+        code = code_of(folder, command.code, plan.trial.run, results=results)
+        coded.append((replace(plan.trial, code=code), plan.resume))
+    minutes = (command.time_limit, placement.hang_timeout)
+    time_limit_s, hang_timeout_s = (None if each is None else 60.0 * each for each in minutes)
+    handling = Handling(
+        folder=str(folder),
+        resume={trial.recipe_id: words for trial, words in coded if words is not None},
+        unit=command.unit,
+        keep=command.keep,
+        time_limit_s=time_limit_s,
+        hang_timeout_s=hang_timeout_s,
+        results=str(results.absolute()),
+    )
+    trials = tuple(replace(trial, seed=seed) for seed in study.seeds for trial, _ in coded)
+    return ResolvedStudy(trials=trials, work=Work(handling=handling))
+
+
+def _is_program(word: str, folder: Path) -> bool:
+    return shutil.which(str(folder / word) if "/" in word else word) is not None
+
+
+def note_other_code(resolved: ResolvedStudy, scan: Scan, say: Say) -> None:
+    """Say where a study holds trials of an arm that ran with other code, or another command: they do not pool."""
+    import polars as pl
+
+    planned = {trial.label: trial.recipe_id for trial in resolved.trials if isinstance(trial, CommandTrial)}
+    for (arm, model, _), recipe_id in planned.items():
+        same_arm = pl.col("recipe") == arm, pl.col("model").fill_null("") == model
+        others = scan.trials.filter(*same_arm, pl.col("recipe_id") != recipe_id)["trial_id"].n_unique()
+        if others:
+            trials = "1 earlier trial" if others == 1 else f"{others} earlier trials"
+            why = "of other code, or of another command: not pooled with these"
+            say(f"{arm}: {trials} {why}. --code FILES says which files matter.")
 
 
 def _scaled(recipe: Recipe, study: Study, changes: list[str], data: DataInfo) -> Recipe:
@@ -142,8 +213,8 @@ def _scaled(recipe: Recipe, study: Study, changes: list[str], data: DataInfo) ->
     return scaled
 
 
-def _in_words(recipe: Recipe, data: Dataset) -> str:
-    how = "on" if data.image_size is None else "scaled to"
+def _in_words(recipe: Recipe, data: DataInfo) -> str:
+    how = "on" if data.is_like_imagenet else "scaled to"
     epochs = "1 epoch" if recipe.total_epochs == 1 else f"{recipe.total_epochs} epochs"
     return (
         f"{recipe.name} {how} {data.name}: {epochs}, batch {recipe.batch_size}, "
@@ -178,14 +249,15 @@ def train(
     if len(missing) < len(by_id):
         say(f"study {study.name}: {len(missing)} of {len(by_id)} trials are missing")
     done_rows = scan.rows_of(by_id.keys() - set(missing)).iter_rows(named=True)
-    progress = StudyProgress({trial_id: by_id[trial_id].recipe.total_epochs for trial_id in missing}, done_rows)
+    progress = StudyProgress({trial_id: _n_epochs(by_id[trial_id]) for trial_id in missing}, done_rows)
     engine = _engine(store, study.placement, resolved, n_trials=len(missing), say=progress.note)
     try:
         trials = [by_id[trial_id] for trial_id in missing]
-        if isinstance(engine, LocalEngine):
-            engine.check(trials, resolved.n_classes, resolved.n_train)
-        else:
-            local.check(store, trials, resolved.n_classes, resolved.n_train)
+        networks = [trial for trial in trials if isinstance(trial, Trial)]
+        if isinstance(engine, LocalEngine) and networks:
+            engine.check(networks, resolved.n_classes, resolved.n_train)
+        elif networks:
+            local.check(store, networks, resolved.n_classes, resolved.n_train)
         if store.cancel_mark() != cancel_mark:
             raise Cancelled
         _declare(store, study, say)
@@ -196,7 +268,8 @@ def train(
         else:
             with progress:
                 timeout = study.placement.hang_timeout
-                timeout_s = None if timeout is None else 60 * timeout
+                # What runs a command ends it itself, and knows why.
+                timeout_s = None if timeout is None or not networks else 60 * timeout
                 watch(engine, store, missing, progress, cancel_mark=cancel_mark, hang_timeout_s=timeout_s)
     except (KeyboardInterrupt, Cancelled) as error:
         n_done = sum(store.has_result(trial_id) for trial_id in by_id)
@@ -212,6 +285,11 @@ def train(
     return store.scan()
 
 
+def _n_epochs(trial: AnyTrial) -> int:
+    """Return how many epochs a trial trains; a command's are its own."""
+    return trial.recipe.total_epochs if isinstance(trial, Trial) else 1
+
+
 def _declare(store: Store, study: Study, say: Say) -> None:
     """Put a study's rule in force, and say so where results existed before."""
     if store.root.exists() and store.declare(study) and (words := store.rule().lateness):
@@ -222,12 +300,12 @@ def _engine(store: Store, placement: Placement, resolved: ResolvedStudy, *, n_tr
     """Start the engine that a placement names."""
     match placement.engine:
         case "slurm":
-            return SlurmEngine(store, placement, prepared=resolved.prepared, say=say)
+            return SlurmEngine(store, placement, work=resolved.work, say=say)
         case "ray":
-            return RayEngine(store, placement, prepared=resolved.prepared, say=say)
+            return RayEngine(store, placement, work=resolved.work, say=say)
         case "local":
             n_slots = min(placement.workers or local.default_slots(placement), n_trials)
-            return LocalEngine(store, placement, prepared=resolved.prepared, n_slots=n_slots, say=say)
+            return LocalEngine(store, placement, work=resolved.work, n_slots=n_slots, say=say)
 
 
 def _missing(

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from seedstudy.engines.worker import fair_shares, kind_of
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.store.lease import JOB, Holder
 from seedstudy.store.store import Store
+from seedstudy.study.command import Handling
 from seedstudy.study.placement import LOADERS, Placement
 from seedstudy.study.trial import Trial
 
@@ -31,10 +33,6 @@ _SAID = "seedstudy: "
 
 _MAX_ARGUMENTS = 1000
 """Trials named in one command line, whose length the kernel limits; a further command names the others."""
-
-_OUTER_PREFIXES = ("PMI_", "PMIX_", "OMPI_", "SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
-_OUTER_NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-"""Variables of an outer launcher that would make libraries treat our processes as its ranks."""
 
 _DEV = Path("/dev")
 
@@ -126,7 +124,7 @@ class Worker:
 
 def check(store: Store, trials: Iterable[Trial], n_classes: int, n_train: int) -> None:
     """Check in a process of its own that every model exists and can be trained by its recipe; raises StudyError."""
-    worker = Worker(trial_command(store, (), None, Placement()), dict(os.environ))
+    worker = Worker(trial_command(store, (), Work(), Placement()), dict(os.environ))
     try:
         worker.check(trials, n_classes, n_train, shares={})
     finally:
@@ -136,14 +134,31 @@ def check(store: Store, trials: Iterable[Trial], n_classes: int, n_train: int) -
 # --- the engine -----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """What a worker needs beside the names of its trials: prepared data for networks, how to run a command."""
+
+    prepared: Path | None = None
+    handling: Handling | None = None
+
+    def options(self, placement: Placement) -> list[str]:
+        """Return it as options of `seedstudy trial`."""
+        if self.handling is not None:
+            return ["--command", self.handling.to_json()]
+        options = [] if self.prepared is None else ["--prepared", str(self.prepared.absolute())]
+        options += ["--stack", "auto" if placement.stack is None else str(placement.stack)]
+        options += ["--deterministic"] if placement.deterministic else []
+        return options + (["--eval-every", str(placement.eval_every)] if placement.eval_every is not None else [])
+
+
 class LocalEngine:
     """The slots of this machine; the worker of each slot goes through all trials and trains the free ones."""
 
     outlives_launcher = False
     pause_s = 0.2
 
-    def __init__(self, store: Store, placement: Placement, *, prepared: Path, n_slots: int, say: Say) -> None:
-        self._store, self._placement, self._prepared, self._say = store, placement, prepared, say
+    def __init__(self, store: Store, placement: Placement, *, work: Work, n_slots: int, say: Say) -> None:
+        self._store, self._placement, self._work, self._say = store, placement, work, say
         self._environments = slot_environments(n_slots, placement)
         self._trial_ids: list[str] = []
         self._stack_sizes: dict[str, int] = {}
@@ -151,9 +166,9 @@ class LocalEngine:
         """Slot -> trials that its commands have named, where each command starts several processes."""
         self._n_started = 0
         # A worker of one process starts here, so that it imports torch while others are started; several processes
-        # that train one trial together get its name on their command line.
-        starts_now = placement.processes == 1
-        self._workers = {slot: self._start(slot, ()) for slot in range(n_slots)} if starts_now else {}
+        # that train one trial together get its name on their command line, and so does what runs a command.
+        self._is_asked = placement.processes == 1 and work.handling is None
+        self._workers = {slot: self._start(slot, ()) for slot in range(n_slots)} if self._is_asked else {}
 
     def check(self, trials: Sequence[Trial], n_classes: int, n_train: int) -> None:
         """Check that every model can be trained, and choose how many seeds to stack; raises StudyError."""
@@ -216,7 +231,7 @@ class LocalEngine:
 
     def _assign(self, slot: int) -> None:
         """Have a slot train what is free, in a new process where it has none."""
-        if self._placement.processes > 1:
+        if not self._is_asked:
             first = self._n_named.get(slot, 0)
             self._n_named[slot] = first + _MAX_ARGUMENTS
             self._workers[slot] = self._start(slot, self._trial_ids[first : first + _MAX_ARGUMENTS])
@@ -225,13 +240,13 @@ class LocalEngine:
             self._workers[slot] = self._start(slot, ())
         n_slots = len(self._environments)
         self._workers[slot].ask(
-            train=self._trial_ids, prepared=str(self._prepared), sizes=self._stack_sizes, n_slots=n_slots
+            train=self._trial_ids, prepared=str(self._work.prepared), sizes=self._stack_sizes, n_slots=n_slots
         )
 
     def _start(self, slot: int, trial_ids: Sequence[str]) -> Worker:
         self._n_started += 1
         job = f"local:{machine.host()}:{os.getpid()}.{self._n_started}"
-        command = trial_command(self._store, trial_ids, self._prepared, self._placement)
+        command = trial_command(self._store, trial_ids, self._work, self._placement)
         return Worker(command, {**self._environments[slot], JOB: job})
 
     def _held_by(self, worker: Worker) -> dict[str, Holder]:
@@ -243,14 +258,12 @@ class LocalEngine:
 # --- what every engine runs -----------------------------------------------------------------------------
 
 
-def trial_command(store: Store, trial_ids: Sequence[str], prepared: Path | None, placement: Placement) -> list[str]:
+def trial_command(store: Store, trial_ids: Sequence[str], work: Work, placement: Placement) -> list[str]:
     """Return the command that trains trials, the same under every engine."""
     python = [sys.executable, "-m"]
     if placement.processes > 1:
         python += ["torch.distributed.run", "--standalone", f"--nproc-per-node={placement.processes}", "-m"]
-    options = [] if prepared is None else ["--prepared", str(prepared.absolute())]
-    options += ["--stack", "auto" if placement.stack is None else str(placement.stack)]
-    return [*python, "seedstudy", "trial", str(store.root.absolute()), *trial_ids, *options]
+    return [*python, "seedstudy", "trial", str(store.root.absolute()), *trial_ids, *work.options(placement)]
 
 
 def complaint_in(text: str) -> str | None:
@@ -286,8 +299,8 @@ def default_slots(placement: Placement) -> int:
 
 def slot_environments(n_slots: int, placement: Placement) -> list[dict[str, str]]:
     """Return the environment of each slot's processes: threads on CPUs, GPUs or TPU chip, set before any import."""
-    names = [name for name in os.environ if not name.startswith(_OUTER_PREFIXES) and name not in _OUTER_NAMES]
-    outer = {name: os.environ[name] for name in names}
+    of_others = machine.outer_variables()
+    outer = {name: text for name, text in os.environ.items() if name not in of_others}
     n_training = n_slots * placement.processes
     outer.setdefault(LOADERS, str(max(1, machine.cores() // n_training)))
     if placement.gpus == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
@@ -11,25 +12,34 @@ from typing import Any
 import numpy as np
 
 from seedstudy.data import info
+from seedstudy.decide.compare import is_lower_better
 from seedstudy.decide.race import Race, RaceRule, replay
 from seedstudy.engines.interrupt import in_order
 from seedstudy.engines.launch import ResolvedStudy, resolve, train
 from seedstudy.engines.watch import Say
 from seedstudy.errors import SeedstudyError, StudyError, TrialFailed, suggest
+from seedstudy.read.metrics import is_accuracy
 from seedstudy.stats.race import Plan
 from seedstudy.store.store import Scan, Store
+from seedstudy.study.command import AnyTrial, CommandTrial, plans_of
 from seedstudy.study.group import Values
 from seedstudy.study.study import Study
-from seedstudy.study.trial import Trial
 
 
 def arms_of(names: Sequence[str], study: Study) -> dict[str, Study]:
     """Return the study of each arm by its label, ``RECIPE@MODEL``.
 
     ``names`` are ``RECIPE`` or ``RECIPE@MODEL``; a recipe may be the path of its file. ``study`` is what the arms
-    share; its first model is that of arms that name none.
+    share; its first model is that of arms that name none. The arms of a command are its own.
     """
     arms: dict[str, Study] = {}
+    if study.command is not None:
+        for plan in plans_of(study.command, study.arms, study.models):
+            trial = plan.trial
+            models = (trial.model,) if study.models else ()
+            own = tuple(arm for arm in study.arms if arm.name == trial.arm)
+            arms["@".join(filter(None, (trial.arm, trial.model)))] = replace(study, arms=own, models=models)
+        return arms
     for name in names:
         recipe, _, own_model = name.partition("@")
         model = own_model or (study.models[0] if study.models else info(study.data).default_model)
@@ -68,10 +78,10 @@ def race(
     """
     store = Store(results, next(iter(arms.values())).name)
     cancel_mark = store.cancel_mark()
-    rule = _rule(store, tuple(arms), given, eval_set, target)
+    rule = _rule(store, arms, given, eval_set, target)
     seeds = tuple(range(rule.plan.most))
     resolved = {
-        label: resolve(replace(arm, seeds=seeds), data_dir=data_dir, cache_dir=cache_dir, say=say)
+        label: resolve(replace(arm, seeds=seeds), results=results, data_dir=data_dir, cache_dir=cache_dir, say=say)
         for label, arm in arms.items()
     }
     _declare(store, rule, resolved)
@@ -110,21 +120,33 @@ def race(
 
 
 def _rule(
-    store: Store, arms: tuple[str, ...], given: Mapping[str, Any], eval_set: str, target: float | None
+    store: Store, arms: Mapping[str, Study], given: Mapping[str, Any], eval_set: str, target: float | None
 ) -> RaceRule:
     """Return the declared rule, or a new one; what is given must agree with what was declared."""
     kept = store.race_rule()
+    asked = {"arms": tuple(arms), "eval_set": eval_set, "target": target, **_number_of(next(iter(arms.values())))}
     if kept is None:
-        return RaceRule(arms=arms, plan=Plan(**given), eval_set=eval_set, target=target)
+        return RaceRule(plan=Plan(**given), **asked)
     declared = RaceRule.from_dict(kept, where=str(store.root / "race.json"))
-    wanted = RaceRule(arms=arms, plan=declared.plan, eval_set=eval_set, target=target)
-    for key in ("arms", "eval_set", "target"):
+    wanted = RaceRule(plan=declared.plan, **asked)
+    for key in asked:
         _check_unchanged(store, key, getattr(declared, key), getattr(wanted, key))
     is_extended = declared.plan.method == "anytime" and given.get("most", 0) > declared.plan.most
     for key, value in given.items():
         if not (key == "most" and is_extended):
             _check_unchanged(store, key, getattr(declared.plan, key), value)
     return replace(declared, plan=replace(declared.plan, most=given["most"])) if is_extended else declared
+
+
+def _number_of(study: Study) -> dict[str, Any]:
+    """Return which number of a trial is raced, where a command says so; top-1 otherwise."""
+    if study.command is None:
+        return {}
+    metric, is_lower = study.command.metric, study.command.lower_is_better
+    unit = "pp" if is_accuracy(metric) or study.command.unit is not None else None
+    if is_lower is None:
+        is_lower = is_lower_better(metric, unit)
+    return {"metric": metric, "unit": unit, "lower_is_better": is_lower}
 
 
 def _declare(store: Store, rule: RaceRule, resolved: Mapping[str, ResolvedStudy]) -> None:
@@ -148,7 +170,10 @@ def _declare(store: Store, rule: RaceRule, resolved: Mapping[str, ResolvedStudy]
         store.declare_race(document, is_new_budget=True)
 
 
-def _identity(trial: Trial) -> dict[str, Any]:
+def _identity(trial: AnyTrial) -> dict[str, Any]:
+    if isinstance(trial, CommandTrial):
+        shared = {**trial.to_dict(), "run": shlex.join(trial.run), "recipe_id": trial.recipe_id}
+        return {key: shared[key] for key in ("run", "code", "environment", "metric", "recipe_id")}
     return {
         "recipe_id": trial.recipe.recipe_id,
         "model": trial.model,
@@ -170,13 +195,16 @@ def _check_unchanged(store: Store, key: str, declared: Any, wanted: Any) -> None
 def _results(
     scan: Scan, resolved: Mapping[str, ResolvedStudy], eval_set: str
 ) -> tuple[dict[str, Values], dict[str, list[float]]]:
-    """Return accuracies (in percent) and training seconds per arm, up to the first seed that has no result.
+    """Return results (accuracies in percent) and training seconds per arm, up to the first seed that has none.
 
     A diverged trial is nan.
     """
     seconds = dict(scan.trials.select("trial_id", "train_s").iter_rows())
-    counts = scan.trials.filter(eval_set=eval_set, status="ok").select("trial_id", "n_correct", "n_examples")
-    accuracies = {trial_id: 100.0 * n_correct / n for trial_id, n_correct, n in counts.iter_rows()}
+    rows = scan.trials.filter(eval_set=eval_set, status="ok").select("trial_id", "n_correct", "n_examples", "value")
+    accuracies = {
+        trial_id: value if n_correct is None else 100.0 * n_correct / n
+        for trial_id, n_correct, n, value in rows.iter_rows()
+    }
     values: dict[str, Values] = {}
     costs: dict[str, list[float]] = {}
     for label, arm in resolved.items():

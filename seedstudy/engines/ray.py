@@ -7,19 +7,21 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from seedstudy.engines.attempts import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, MAX_ATTEMPTS
-from seedstudy.engines.local import STOP_WAIT_S, complaint_in, cpu_environment, trial_command
+from seedstudy.engines.local import STOP_WAIT_S, Work, complaint_in, cpu_environment, trial_command
 from seedstudy.engines.watch import Say
 from seedstudy.errors import SeedstudyError, first_line, require_extra
 from seedstudy.store.lease import JOB
 from seedstudy.store.store import Store
 from seedstudy.study.placement import Placement
 
+_PAUSE_S = 0.1
+"""Between two looks at a command that runs."""
 _MOST_WORDS = 10_000
 """Bytes of a command's stderr that come back to the launcher."""
 
@@ -39,11 +41,11 @@ class RayEngine:
     outlives_launcher = False
     pause_s = 1.0
 
-    def __init__(self, store: Store, placement: Placement, *, prepared: Path, say: Say) -> None:
+    def __init__(self, store: Store, placement: Placement, *, work: Work, say: Say) -> None:
         require_extra("ray")
         import ray
 
-        self._ray, self._store, self._placement, self._prepared, self._say = ray, store, placement, prepared, say
+        self._ray, self._store, self._placement, self._work, self._say = ray, store, placement, work, say
         self._tasks: dict[Any, Sequence[str]] = {}
         if not ray.is_initialized():
             with _own_handler(signal.SIGTERM):
@@ -59,7 +61,7 @@ class RayEngine:
         size = placement.trials_per_job
         for start in range(0, len(trial_ids), size):
             ids = trial_ids[start : start + size]
-            command = trial_command(self._store, ids, self._prepared, placement)
+            command = trial_command(self._store, ids, self._work, placement)
             self._tasks[run.remote([*command, "--attended"], cpu_environment(placement.cores))] = ids
 
     def poll(self) -> set[str]:
@@ -99,7 +101,8 @@ class RayEngine:
 def _run(command: Sequence[str], environment: dict[str, str]) -> tuple[int, str]:
     """Run a command on a machine of the cluster; returns its exit status and the end of its stderr.
 
-    If Ray's process dies, the command sees its stdin end and stops.
+    A task that is cancelled, and a process of Ray that dies, close the command's stdin, at which it stops. After a
+    cancelled task it is killed where it does not stop in time.
     """
     import ray
 
@@ -114,12 +117,15 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> tuple[int, str]
         )
         assert process.stdin is not None
         try:
-            code = process.wait()
+            # Not process.wait(): `ray.cancel` only marks this thread, which sees the mark between two calls.
+            while (code := process.poll()) is None:
+                time.sleep(_PAUSE_S)
         finally:
             process.stdin.close()
             try:
                 process.wait(STOP_WAIT_S)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
         log.seek(max(0, log.seek(0, os.SEEK_END) - _MOST_WORDS))
         return code, log.read().decode(errors="replace")

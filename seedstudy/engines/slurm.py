@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from seedstudy.engines.attempts import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE
-from seedstudy.engines.local import complaint_in, cpu_environment, trial_command
+from seedstudy.engines.local import Work, complaint_in, cpu_environment, trial_command
 from seedstudy.engines.watch import Say
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.files import writing
@@ -37,10 +37,10 @@ class SlurmEngine:
     outlives_launcher = True
     pause_s = 5.0
 
-    def __init__(self, store: Store, placement: Placement, *, prepared: Path, say: Say) -> None:
+    def __init__(self, store: Store, placement: Placement, *, work: Work, say: Say) -> None:
         if placement.gpus is not None and placement.gpus % 1:
             raise StudyError(f"--gpus {placement.gpus:g}: Slurm gives whole GPUs; --engine ray or local shares them.")
-        self._store, self._placement, self._prepared, self._say = store, placement, prepared, say
+        self._store, self._placement, self._work, self._say = store, placement, work, say
         self._header = _header(placement.template)
         self._jobs = store.jobs("slurm")
         # Until the queue has answered, it may have all of them: to submit them again would be the mistake.
@@ -149,7 +149,7 @@ class SlurmEngine:
 
     def _script(self, tasks: Sequence[Sequence[str]]) -> str:
         """Return the job's script; trial ids have passed `check_name`, everything else is quoted."""
-        command = trial_command(self._store, (), self._prepared, self._placement)
+        command = trial_command(self._store, (), self._work, self._placement)
         lines = [
             self._header,
             *(f"export {key}={shlex.quote(value)}" for key, value in cpu_environment(self._placement.cores).items()),

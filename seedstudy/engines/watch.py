@@ -18,6 +18,7 @@ from seedstudy.engines.attempts import MAX_ATTEMPTS
 from seedstudy.errors import SeedstudyError, StoreError
 from seedstudy.store.lease import Holder
 from seedstudy.store.store import Store
+from seedstudy.study.group import label_of
 
 Say = Callable[[str], None]
 """Shows one line to the user."""
@@ -221,7 +222,7 @@ class StudyProgress:
         self._epochs = dict(epochs)
         self._running: dict[str, tuple[int, float]] = {}
         self._n_ended, self._epochs_done, self._started_at = 0, 0, time.monotonic()
-        self._accuracy: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self._values: dict[tuple[str, str], list[float]] = defaultdict(list)
         for row in done_rows:
             self._count(row)
         self._console = terminal.console(on_stderr=True)
@@ -265,13 +266,15 @@ class StudyProgress:
 
     def _count(self, row: Mapping[str, Any]) -> None:
         if row["status"] == "ok":
-            accuracy = 100 * row["n_correct"] / row["n_examples"]
-            self._accuracy[f"{row['recipe']}@{row['model']}", row["eval_set"]].append(accuracy)
+            counted = row["n_correct"] is not None
+            value = 100 * row["n_correct"] / row["n_examples"] if counted else row["value"]
+            name = row["eval_set"] if counted else " ".join(filter(None, (row["eval_set"], row["metric"])))
+            self._values[label_of(row["recipe"], row["model"]), name].append(value)
 
     def _means(self) -> list[str]:
         groups: dict[str, list[str]] = defaultdict(list)
         n_seeds: dict[str, int] = {}
-        for (group, eval_set), values in self._accuracy.items():
+        for (group, eval_set), values in self._values.items():
             spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
             groups[group].append(f"{eval_set} {statistics.fmean(values):.2f}{spread}")
             n_seeds[group] = len(values)

@@ -30,8 +30,9 @@ from typing import Any
 from seedstudy import data as datasets
 from seedstudy.data.base import Dataset
 from seedstudy.engines.attempts import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, Attempts, Stop, begin, end
-from seedstudy.errors import SeedstudyError, require_extra
+from seedstudy.errors import SeedstudyError, StudyError, require_extra
 from seedstudy.store.store import Store
+from seedstudy.study.placement import Placement
 from seedstudy.study.trial import EpochReport, Trial, TrialResult
 
 
@@ -42,7 +43,7 @@ def main(
     prepared: Path | None,
     cache_dir: Path,
     is_attended: bool,
-    stack: int | None = None,
+    placement: Placement = Placement(),
 ) -> int:
     """Train and return the exit code.
 
@@ -50,13 +51,15 @@ def main(
     from stdin, one JSON object a line: ``{"check": [specs], "n_classes": n, "n_train": n, "shares": {kind: limit}}``,
     which is answered by one line on stdout, and ``{"train": [trial_ids], "prepared": path, "sizes": {kind: size},
     "n_slots": n}``. Without ``prepared``, the folder of the prepared data, a trial's data set is prepared here.
-    ``stack`` is the most seeds to train side by side; None: as many as timing recommends.
+    Of ``placement`` count the most seeds to train side by side, determinism, and how often val is evaluated.
     """
+    if placement.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as cuBLAS asks for it, before CUDA starts
     require_extra("train")
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints must not get between the answers
     requests, stop = begin(is_attended=is_attended)
-    worker = _Worker(Store(study_dir.parent, study_dir.name), stop, cache_dir, StackSizes(stack))
+    worker = _Worker(Store(study_dir.parent, study_dir.name), stop, cache_dir, StackSizes(placement.stack), placement)
     if trial_ids:
         requests.put({"train": list(trial_ids), "prepared": prepared and str(prepared), "sizes": {}, "n_slots": 1})
         requests.put(None)
@@ -87,12 +90,14 @@ _PULSE_S = 30.0
 
 
 class _Worker(Attempts):
-    def __init__(self, store: Store, stop: Stop, cache_dir: Path, sizes: StackSizes) -> None:
+    def __init__(
+        self, store: Store, stop: Stop, cache_dir: Path, sizes: StackSizes, placement: Placement = Placement()
+    ) -> None:
         super().__init__(store, stop)
-        self._cache_dir, self.sizes = cache_dir, sizes
+        self._cache_dir, self.sizes, self._placement = cache_dir, sizes, placement
         self._progress: dict[str, _Progress] = {}
         """Of the trials that are being trained."""
-        self._spec = cache(store.read_spec)
+        self._spec = cache(self._network)
 
     def check(
         self, specs: Sequence[dict[str, Any]], n_classes: int, n_train: int, shares: Mapping[str, int]
@@ -110,6 +115,12 @@ class _Worker(Attempts):
             return {"wrong": str(error)}
         return {"wrong": None, "sizes": self.sizes.known, "notes": notes}
 
+    def _network(self, trial_id: str) -> Trial:
+        trial = self._store.read_spec(trial_id)
+        if not isinstance(trial, Trial):
+            raise StudyError(f"{trial_id}: it runs a command: `seedstudy run` with the same command resumes it.")
+        return trial
+
     def train(self, trial_ids: Sequence[str], prepared: str | None, n_slots: int) -> int:
         """Train the free trials one after the other, each together with those that are worth stacking with it.
 
@@ -117,7 +128,7 @@ class _Worker(Attempts):
         """
 
         def attempt(trial_id: str, later: Iterable[str], leases: ExitStack) -> int:
-            trial = self._store.read_spec(trial_id)
+            trial = self._network(trial_id)
             data = self._load(trial, prepared)
             others = self._claim_stack(trial, data, later, n_slots, leases)
             return self._train_stacked([trial, *others], data) if others else self._train(trial, data)
@@ -176,7 +187,14 @@ class _Worker(Attempts):
         checkpoints = Checkpoints(self._store.checkpoint(trial_id), trial_id, should_stop=should_stop)
         try:
             on_epoch = partial(self._note_epoch, trial)
-            result = train_trial(trial, data, on_epoch=on_epoch, checkpoints=checkpoints)
+            result = train_trial(
+                trial,
+                data,
+                on_epoch=on_epoch,
+                checkpoints=checkpoints,
+                is_deterministic=self._placement.deterministic,
+                eval_every=self._placement.eval_every,
+            )
             data.check_unchanged()
         except Stopped:
             is_ours = lease is None or not lease.is_overtaken
@@ -214,7 +232,14 @@ class _Worker(Attempts):
 
         print(f"in a stack of {len(trials)}: seeds {', '.join(str(trial.seed) for trial in trials)}", file=sys.stderr)
         try:
-            results = train_stacked(trials, data, on_epoch=self._note_epoch, should_stop=should_stop)
+            results = train_stacked(
+                trials,
+                data,
+                on_epoch=self._note_epoch,
+                should_stop=should_stop,
+                is_deterministic=self._placement.deterministic,
+                eval_every=self._placement.eval_every,
+            )
             data.check_unchanged()
         except Stopped:
             print("stopped on request; a stack starts again from the beginning", file=sys.stderr)

@@ -15,7 +15,7 @@ from seedstudy.errors import StudyError
 from seedstudy.read.groups import read_groups
 from seedstudy.read.metrics import rounding, rounding_note
 from seedstudy.read.request import Request
-from seedstudy.store.schema import TRIALS, validate
+from seedstudy.store.schema import TOP1, TRIALS, validate
 from seedstudy.study.group import Group
 from seedstudy.study.study import check_name, is_name
 
@@ -104,6 +104,8 @@ def _rows(group: Group, head: Mapping[str, str], n: int, file: str) -> Iterator[
             "trial_id": f"imported-{hashlib.sha256(identity.encode()).hexdigest()[:10]}",
             "status": "ok",
             "reason": "",
+            "metric": TOP1,
+            "replicate": 0,
             "n_correct": _n_correct(value, n, file),
             "n_examples": n,
             "device": "imported",

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER
-from seedstudy.errors import StudyError, suggest
+from seedstudy.errors import NotFiniteError, StudyError, suggest
 from seedstudy.read.footers import without_footers
 from seedstudy.read.logs import read_files
 from seedstudy.read.means import groups_of_means, holds_means
@@ -448,9 +448,10 @@ def _values(rows: pl.DataFrame, column: str, where: str) -> Values:
     numbers: Values = cells.cast(pl.Float64).to_numpy()
     bad = np.flatnonzero(~np.isfinite(numbers))
     if bad.size:
-        raise StudyError(
+        raise NotFiniteError(
             f'{where}: column "{column}" is {numbers[bad[0]]:g} in trial {bad[0] + 1} of {rows.height}; a diverged '
-            "trial has no result: drop its row, and say so in the report."
+            "trial has no result: drop its row, and say so in the report.",
+            float(numbers[bad[0]]),
         )
     return numbers
 

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from seedstudy.errors import StatisticsError
+from seedstudy.errors import StatisticsError, UnitError
 from seedstudy.study.group import Values
 
 Direction = Literal["higher", "lower"]
@@ -85,7 +85,7 @@ def to_points(
         worst = largest if largest > 100.0 else smallest
         raise StatisticsError(f"{where}: {worst:g} is not an accuracy: {other_metric}.")
     if unit is None and largest <= 1.0:
-        raise StatisticsError(f"{where}: percent or fraction? No number exceeds 1: use --unit percent or fraction.")
+        raise UnitError(f"{where}: percent or fraction? No number exceeds 1: use --unit percent or fraction.")
     return array
 
 

@@ -42,6 +42,8 @@ class RecipeFile:
     """Key -> where its value comes from."""
     models: Mapping[str, Mapping[str, Value]]
     """timm name -> what differs for that network."""
+    differences: tuple[str, ...] = ()
+    """Where our training is known to differ from the source's, and stays so: a sentence each."""
     models_source: str = field(metadata=HIDDEN)
     where: str = field(metadata=HIDDEN)
     """The file, as errors name it."""
@@ -80,7 +82,10 @@ class RecipeFile:
                 f"recipe {self.name} has no {', '.join(unknown)} {which}: it gives them for {', '.join(self.models)}; "
                 f"choose one of these, or {cure}"
             )
-        reasons = "; ".join(f"no {key} ({self.missing[key]})" for key in lacking)
+        by_reason: dict[str, list[str]] = {}
+        for key in lacking:
+            by_reason.setdefault(self.missing[key], []).append(key)
+        reasons = "; ".join(f"no {', '.join(keys)} ({reason})" for reason, keys in by_reason.items())
         return f"recipe {self.name} cannot be trained as published: {reasons}: {cure}"
 
 
@@ -124,10 +129,12 @@ def _read_file(path: Path, above: tuple[Path, ...] = ()) -> RecipeFile:
     _check_head(document, where)
     values, sources, missing = _parse_values(document.get("values", {}), where)
     models, models_source = _parse_models(document.get("models", {}), where)
+    differences = _parse_differences(document.get("differences", []), where)
     if "base" in document:
         base = _load_base(document["base"], path, (*above, path.resolve()))
         inherited = {model: _without(own, {*values, *missing}) for model, own in base.models.items()}
         models_source = models_source if models else base.models_source
+        differences = differences or base.differences
         models = {model: {**inherited.get(model, {}), **own} for model, own in models.items()} or inherited
         sources = {**_without(base.sources, values), **sources}
         missing = {**_without(base.missing, values), **missing}
@@ -146,6 +153,7 @@ def _read_file(path: Path, above: tuple[Path, ...] = ()) -> RecipeFile:
         sources=sources,
         missing=missing,
         models=models,
+        differences=differences,
         models_source=models_source,
         where=where,
     )
@@ -156,7 +164,7 @@ def _without(values: Mapping[str, T], keys: Container[str]) -> dict[str, T]:
 
 
 def _check_head(document: dict[str, Any], where: str) -> None:
-    known = {"format", "name", "title", "base", "values", "models"}
+    known = {"format", "name", "title", "base", "differences", "values", "models"}
     for key in document:
         if key not in known:
             hint = " Put it under [values]." if key in KEYS else suggest(key, known | set(KEYS))
@@ -212,6 +220,12 @@ def _parse_models(given: object, where: str) -> tuple[dict[str, dict[str, Value]
             _check_key(key, where, f" of {model} in [models]")
         models[model] = {key: checked(key, value, where) for key, value in raw.items()}
     return models, given.get("source", "")
+
+
+def _parse_differences(given: object, where: str) -> tuple[str, ...]:
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise RecipeError(f'{where}: differences must be a list of sentences: differences = ["…"].')
+    return tuple(given)
 
 
 def _load_base(base: object, file: Path, above: tuple[Path, ...]) -> RecipeFile:

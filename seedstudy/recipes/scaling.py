@@ -22,9 +22,16 @@ class DataFacts:
     n_train: int
     """Training images."""
     image_size: int | None
-    """Height and width, pixels; None: each image has its own, and recipes are used as written."""
+    """Height and width, pixels; None: each image has its own, and a recipe's sizes are used as written."""
     epoch_ratio: float = field(metadata=HIDDEN)
     """The epochs of a recipe are multiplied by this (0.04: 300 -> 12)."""
+    smallest_batch: int = field(default=SMALLEST_BATCH, metadata=HIDDEN)
+    """Of an update; less than 128 where that would leave hardly any update in an epoch."""
+
+    @property
+    def is_like_imagenet(self) -> bool:
+        """Whether recipes are used as written: they are made for images of many sizes, and for so many of them."""
+        return self.image_size is None and self.epoch_ratio == 1.0
 
 
 def scale(recipe: Recipe, data: DataFacts, *, epochs: int | None = None) -> Recipe:
@@ -33,14 +40,15 @@ def scale(recipe: Recipe, data: DataFacts, *, epochs: int | None = None) -> Reci
     1. **Epochs** are multiplied by the data set's ``epoch_ratio`` (``epochs`` overrides it).
     2. **Batch**: the recipe's updates per epoch are kept where a batch of at least 128 allows it: the power
        of two nearest to ``batch_size * n_train / 1,281,167``, at least 128, at most ``batch_size``, and never
-       more than the training set holds. It is one micro-batch where it is not larger than the recipe's.
+       more than the training set holds; of fewer than 1,024 images of one's own an eighth is enough. It is one
+       micro-batch where it is not larger than the recipe's.
     3. **Learning rates** (peak, warm-up, minimum) follow the batch by the optimiser's rule: linear for SGD and
        RMSProp (as EfficientNet states its own), the square root for LAMB and AdamW. The steps of these two have a
        length of their own, whatever the gradient's, so a schedule of few updates hardly moves: their rates also grow
        with the square root of the factor by which the updates shrink (the distance a random walk covers stays), up
        to ten times the recipe's.
     4. **Resolution**: tests run at the image's own size, uncropped; training keeps the recipe's ratio of train
-       to test size, rounded to a multiple of 4.
+       to test size, rounded to a multiple of 4. Where each image has a size of its own, the recipe's sizes stay.
     5. **Warm-up** and the epochs of a step schedule keep their share of all epochs, and the schedule moves at every
        update: a staircase of a few epochs would be too coarse.
     6. **The average of the weights** keeps its window, 1 / (1 - decay), and its spacing as shares of all updates: at
@@ -48,16 +56,16 @@ def scale(recipe: Recipe, data: DataFacts, *, epochs: int | None = None) -> Reci
 
     Everything else stays. ``sources`` says of each changed value what it was.
 
-    Images of many sizes (``image_size`` None: ImageNet) are what recipes are written for: only ``epochs`` changes
-    anything there, and with it what rules 5 and 6 tie to the epochs.
+    ImageNet is what recipes are written for: only ``epochs`` changes anything there, and with it what rules 5 and 6 tie
+    to the epochs.
     """
-    if data.image_size is None:
+    if data.is_like_imagenet:
         if epochs is None or epochs == recipe.epochs:
             return recipe
         changes = _stretched(recipe, epochs, epochs / recipe.epochs)
         return with_changes(recipe, changes, how=f"scaled to {epochs} epochs")
     new_epochs = epochs if epochs is not None else max(1, round(recipe.epochs * data.epoch_ratio))
-    batch = _scaled_batch(recipe.batch_size, data.n_train)
+    batch = _scaled_batch(recipe.batch_size, data.n_train, data.smallest_batch)
     share = batch / recipe.batch_size
     old_updates = recipe.epochs * (IMAGENET_N_TRAIN // recipe.batch_size)
     new_updates = new_epochs * max(1, data.n_train // batch)
@@ -72,10 +80,13 @@ def scale(recipe: Recipe, data: DataFacts, *, epochs: int | None = None) -> Reci
         "lr": recipe.lr * factor,
         "warmup_lr": recipe.warmup_lr * factor,
         "min_lr": recipe.min_lr * factor,
-        "test_size": data.image_size,
-        "test_crop": 1.0,
-        "train_size": max(8, 4 * round(data.image_size * ratio / 4)),
     }
+    if data.image_size is not None:
+        changed |= {
+            "test_size": data.image_size,
+            "test_crop": 1.0,
+            "train_size": max(8, 4 * round(data.image_size * ratio / 4)),
+        }
     return with_changes(recipe, changed, how=f"scaled to {data.name}")
 
 
@@ -110,9 +121,9 @@ def _stretched(recipe: Recipe, epochs: int, updates: float) -> dict[str, Value]:
     return values
 
 
-def _scaled_batch(batch_size: int, n_train: int) -> int:
+def _scaled_batch(batch_size: int, n_train: int, smallest: int) -> int:
     wanted: int = 2 ** round(math.log2(batch_size * n_train / IMAGENET_N_TRAIN))
-    batch = min(max(wanted, SMALLEST_BATCH), batch_size)
+    batch = min(max(wanted, smallest), batch_size)
     while batch > n_train:
         batch //= 2
     return max(batch, 1)

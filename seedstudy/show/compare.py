@@ -201,7 +201,10 @@ def _one_seed_of_each(answer: Answer) -> Iterator[str]:
     prob = answer.verdict.prob_b_better
     if answer.comparison.method in ("permutation", "mcnemar"):
         return
-    words = f"One new seed of {answer.b.label} beats one of {answer.a.label} in {_cases(prob.value)} of 100 cases"
+    share = _cases(prob.value)
+    words = f"One new seed of {answer.b.label} beats one of {answer.a.label} in {share} of 100 cases"
+    if answer.comparison.paired:
+        words = f"With one new seed for both, {answer.b.label} beats {answer.a.label} in {share} of 100 cases"
     if prob.has_interval:
         low, high = _cases(prob.low), _cases(prob.high)
         words += f" ({ci_heading(prob.level)} {low if low == high else f'{low} to {high}'})"

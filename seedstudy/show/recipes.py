@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from seedstudy.recipes.recipe import TABLE_2, format_value
 from seedstudy.show.format import UNKNOWN, filled_table, table
 
 if TYPE_CHECKING:
-    from seedstudy.data.base import DataInfo, Finding
+    from seedstudy.data.base import Catalogue, Finding
+    from seedstudy.data.resized import Copy
     from seedstudy.recipes.catalogue import CatalogueEntry, Differences, Network
     from seedstudy.recipes.reader import RecipeFile
 
@@ -31,7 +33,16 @@ def recipe_table(recipe: RecipeFile, *, with_sources: bool) -> RenderableType:
     rows = table(["key", "value", *(["source"] if with_sources else [])])
     for key, value in recipe.values.items():
         rows.add_row(key, format_value(value), *([recipe.sources.get(key, "")] if with_sources else []))
-    return Group(Text(f"{recipe.recipe_id or recipe.name}: {recipe.title}"), rows)
+    parts: list[RenderableType] = [Text(f"{recipe.recipe_id or recipe.name}: {recipe.title}"), rows]
+    if recipe.differences:
+        parts += [Text("Trained here otherwise than by its source:"), *map(_bullet, recipe.differences)]
+    return Group(*parts)
+
+
+def _bullet(sentence: str) -> RenderableType:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row("-", sentence)
+    return grid
 
 
 def recipe_diff(answer: Differences) -> RenderableType:
@@ -65,14 +76,41 @@ def model_list(networks: Sequence[Network]) -> RenderableType:
     )
 
 
-def data_list(infos: Iterable[DataInfo]) -> RenderableType:
-    """Render the data sets."""
-    return filled_table(
+def data_list(data: Catalogue) -> RenderableType:
+    """Render the data sets, and how images of one's own are named."""
+    sets = filled_table(
         ("data", "train images", "px", "classes", "default model", "note"),
-        [(i.name, f"{i.n_train:,}", str(i.image_size), str(i.n_classes), i.default_model, i.note) for i in infos],
+        [
+            (i.name, f"{i.n_train:,}", str(i.image_size or "any"), str(i.n_classes), i.default_model, i.note)
+            for i in data.data
+        ],
     )
+    own = filled_table(("images of your own", "what it reads"), [form.split(": ", 1) for form in data.own.values()])
+    return Group(sets, own)
 
 
 def data_parts(findings: Iterable[Finding]) -> RenderableType:
     """Render which parts of a data set are on disk, and how to get the others."""
     return filled_table(("part", "status", "where", "note"), [(f.part, f.status, f.where, f.note) for f in findings])
+
+
+def data_copy(copy: Copy) -> RenderableType:
+    """Render what a resized copy holds, and how it was made."""
+    share = copy.bytes_after / max(copy.bytes_before, 1)
+    was = "made" if copy.is_new else "there already"
+    return filled_table(
+        ("copy of", copy.data),
+        [
+            ("folder", f"{copy.folder} ({was})"),
+            ("images", f"{copy.images:,}; {copy.resized:,} resized, the others copied as they are"),
+            ("shorter side", f"{copy.short_side} px ({copy.filter} filter)"),
+            ("JPEG quality", str(copy.quality)),
+            ("bytes", f"{copy.bytes_after:,} of {copy.bytes_before:,} ({share:.0%})"),
+            ("train on it", f"-d {_as_named(copy)}"),
+        ],
+    )
+
+
+def _as_named(copy: Copy) -> str:
+    """Return how `run -d` names a copy."""
+    return f"imagenet --data-dir {copy.folder}" if copy.data == "imagenet" else f"folder:{copy.folder}"

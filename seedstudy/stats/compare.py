@@ -402,10 +402,9 @@ def _compare_pairs(
     else:
         prob = effect.prob_greater_normal(t, sd_of(differences), n=n, level=level, method="noncentral-t-pairs")
     typical = math.sqrt((arms.sd_a**2 + arms.sd_b**2) / 2)
-    to_d = t.se / typical if typical > 0.0 else 1.0
     return {
         **test,
-        "hedges_g": effect.standardised(t, to_d, n=n, level=level, method="hedges-g-average-sd"),
+        "hedges_g": effect.hedges_g_of_pairs(t, typical, n, level=level),
         "prob_b_greater": prob,
         "correlation": _correlation(a, b, level),
     }

@@ -27,6 +27,10 @@ _SHAPE_UNSEEN_UNEQUAL = (
     "10 seeds or fewer cannot show a skew: with such unequal numbers of seeds, skewed seeds that vary more in the "
     "smaller arm would make a 95 % interval cover the truth in 81 % of cases"
 )
+_SHAPE_UNSEEN_PAIRS = (
+    "10 pairs or fewer cannot show a skew: if the differences between pairs were skewed, a 95 % interval would cover "
+    "the truth in 89 % of cases"
+)
 
 Claim = Literal["difference", "equivalence"]
 Design = Literal["arms", "paired"]
@@ -88,7 +92,9 @@ def unseen_skew(n: int | tuple[int, int]) -> tuple[str, ...]:
     smallest = min(n) if isinstance(n, tuple) else n
     if not 1 < smallest <= _FEW:
         return ()
-    return (_SHAPE_UNSEEN_UNEQUAL if isinstance(n, tuple) and sizes_differ(*n) else _SHAPE_UNSEEN,)
+    if not isinstance(n, tuple):
+        return (_SHAPE_UNSEEN_PAIRS,)
+    return (_SHAPE_UNSEEN_UNEQUAL if sizes_differ(*n) else _SHAPE_UNSEEN,)
 
 
 def seen_skew(a: Floats, b: Floats, names: tuple[str, str]) -> tuple[str, ...]:

@@ -33,9 +33,14 @@ def hedges_g(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n
     spreads; `docs/calibration.md` has its coverage when they are not.
     """
     t = student(mean_a, sd_a, n_a, mean_b, sd_b, n_b)
-    g = standardised(t, math.sqrt(1 / n_a + 1 / n_b), n=(n_a, n_b), level=level, method="hedges-g")
-    if not g.has_interval:
-        return g
+    n = (n_a, n_b)
+    if t.se == 0.0:
+        return _without_spread(t, n=n, level=level, method="hedges-g")
+    to_d = math.sqrt(1 / n_a + 1 / n_b)
+    # The limits of the true value need no J: they are not biased.
+    ends = [to_d * limit for limit in noncentrality_limits(t.statistic, t.df, level)]
+    value = small_sample_factor(t.df) * to_d * t.difference / t.se
+    g = Estimate.of(value, ends, level=level, n=n, method="hedges-g")
     # Where calibration shows the interval to be too short.
     warnings = []
     if min(n_a, n_b) <= 10:
@@ -51,15 +56,24 @@ def hedges_g(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n
     return replace(g, warnings=tuple(warnings))
 
 
-def standardised(t: TDistance, to_d: float, *, n: int | tuple[int, int], level: float, method: str) -> Estimate:
-    """Return J * to_d * t with the limits of the true to_d * t, which need no J: they are not biased."""
+def hedges_g_of_pairs(t: TDistance, typical_sd: float, n: int, *, level: float) -> Estimate:
+    """Return the standardised mean difference of n pairs, without an interval.
+
+    The unit is the typical standard deviation over seeds of an arm, as for arms that are not paired. How far the
+    estimate may be off depends on the correlation of the pairs, and no interval for it was calibrated.
+    """
+    method = "hedges-g-average-sd"
     if t.se == 0.0:
-        value = 0.0 if t.difference == 0.0 else math.copysign(math.inf, t.difference)
-        warnings = ("no effect size: all seeds of an arm gave the same value",)
-        return Estimate.of(value, None, level=level, n=n, method=method, warnings=warnings)
-    value = small_sample_factor(t.df) * to_d * t.difference / t.se
-    ends = [to_d * limit for limit in noncentrality_limits(t.statistic, t.df, level)]
-    return Estimate.of(value, ends, level=level, n=n, method=method)
+        return _without_spread(t, n=n, level=level, method=method)
+    value = small_sample_factor(t.df) * t.difference / typical_sd
+    warnings = ("g of pairs has no interval: none was shown to hold",)
+    return Estimate.of(value, None, level=level, n=n, method=method, warnings=warnings)
+
+
+def _without_spread(t: TDistance, *, n: int | tuple[int, int], level: float, method: str) -> Estimate:
+    value = 0.0 if t.difference == 0.0 else math.copysign(math.inf, t.difference)
+    warnings = ("no effect size: all seeds of an arm gave the same value",)
+    return Estimate.of(value, None, level=level, n=n, method=method, warnings=warnings)
 
 
 _LARGE = 3000.0
@@ -87,8 +101,8 @@ def noncentrality_limits(statistic: Any, df: Any, level: float) -> tuple[Any, An
 
 FEWEST_FOR_RANKS = 30
 """From this many seeds per arm on P(B > A) is estimated by ranks, which assume no shape."""
-_NORMAL_SEEDS = (
-    "the interval of P(B better) assumes normal seeds, which so few cannot show: with skewed seeds or outliers it "
+_NORMAL = (
+    "the interval of P(B better) assumes normal {what}, which so few cannot show: with skewed {what} or outliers it "
     "misses the truth more often"
 )
 
@@ -104,7 +118,8 @@ def prob_greater_normal(
     """
     value = special.ndtr(t.difference / spread)
     ends = prob_greater_normal_limits(t, spread, level)
-    return Estimate.of(value, ends, level=level, n=n, method=method, warnings=(_NORMAL_SEEDS,))
+    warnings = (_NORMAL.format(what="seeds" if isinstance(n, tuple) else "differences"),)
+    return Estimate.of(value, ends, level=level, n=n, method=method, warnings=warnings)
 
 
 def prob_greater_normal_limits(t: TDistance, spread: Any, level: float) -> tuple[Any, Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seedstudy.errors import StatisticsError
 
+Seed = TypeVar("Seed", bound=Hashable)
 Floats = NDArray[np.float64]
 Sample = NDArray[np.float64]
 """One number per seed, shape (n_seeds,)."""
@@ -73,7 +74,7 @@ def sd_of(sample: Sample) -> float:
     return float(np.std(sample - sample[0], ddof=1))
 
 
-def by_seed(seeds: Sequence[Hashable], values: ArrayLike, *, name: str = "sample") -> dict[Hashable, float]:
+def by_seed(seeds: Sequence[Seed], values: ArrayLike, *, name: str = "sample") -> dict[Seed, float]:
     """Return one number per seed, refusing a seed that was counted twice.
 
     That is an evaluation repeated, or a resumed trial counted as a new one.
@@ -81,7 +82,7 @@ def by_seed(seeds: Sequence[Hashable], values: ArrayLike, *, name: str = "sample
     sample = as_sample(values, name=name)
     if len(seeds) != sample.size:
         raise StatisticsError(f"{name}: {len(seeds)} seeds but {sample.size} values; give one value per seed")
-    result: dict[Hashable, float] = {}
+    result: dict[Seed, float] = {}
     for seed, value in zip(seeds, sample, strict=True):
         if seed in result:
             raise StatisticsError(
@@ -89,14 +90,3 @@ def by_seed(seeds: Sequence[Hashable], values: ArrayLike, *, name: str = "sample
             )
         result[seed] = float(value)
     return result
-
-
-def in_pairs(a: dict[Any, float], b: dict[Any, float]) -> tuple[Sample, Sample]:
-    """Return the two arms aligned by seed, for a comparison declared as paired; refuse arms with other seeds."""
-    if a.keys() != b.keys():
-        odd = sorted(map(str, a.keys() ^ b.keys()))
-        raise StatisticsError(
-            f"paired comparison: seeds in one arm only: {', '.join(odd[:5])}; "
-            "train the missing seeds or compare unpaired"
-        )
-    return np.array([a[seed] for seed in a]), np.array([b[seed] for seed in a])

@@ -31,7 +31,7 @@ _RECORDS = ("spec.json", "trial.json", "failure.json")
 """The files of a trial's folder that its rows depend on, with the tables."""
 
 _SCHEMA: Mapping[str, pl.DataType] = {**TRIALS, "signature": pl.String()}
-ROWS_VERSION = 1
+ROWS_VERSION = 2
 """Version of the code that turns records into rows; raise it whenever equal records would give other rows."""
 _LARGEST = 2**30
 """Bytes of the table; ten million trials have fewer."""

@@ -24,7 +24,9 @@ from seedstudy.store.rows import counts_of, predictions_of
 from seedstudy.store.schema import (
     LARGEST_TABLE,
     PREDICTIONS,
+    TOP1,
     TRIALS,
+    completed,
     table_of,
     to_parquet,
     validate,
@@ -45,7 +47,11 @@ def add(root: Path, rows: pl.DataFrame) -> bool:
     path = root / IMPORTED / f"{hashlib.sha256(content).hexdigest()[:_DIGITS]}.parquet"
     if is_there(path):
         return False
-    _check_seeds(rows, read(root)[0], path.parent)
+    known = read(root)[0]
+    facts = [name for name in TRIALS if name != "study"]  # which a copied folder may have changed
+    if rows.join(known, on=facts, how="anti", nulls_equal=True).is_empty():
+        return False  # added by a version whose frames had fewer columns
+    _check_seeds(rows, known, path.parent)
     with writing(path):
         (root / "trials").mkdir(parents=True, exist_ok=True)  # what makes a folder a study
         _make(path.parent)
@@ -61,7 +67,7 @@ def read(root: Path) -> tuple[pl.DataFrame, dict[str, str]]:
             content = read_bytes(path, limit=LARGEST_TABLE)
             if hashlib.sha256(content).hexdigest()[:_DIGITS] != path.stem:
                 raise damaged(path, "its content is not what was imported", "remove it and import again")
-            parts.append(validate(table_of(content), TRIALS, where=str(path)))
+            parts.append(validate(completed(table_of(content)), TRIALS, where=str(path)))
         except ValueError as error:
             unusable[path.name] = str(damaged(path, f"not a Parquet file: {error}", "remove it and import again"))
         except StoreError as error:
@@ -158,6 +164,8 @@ def add_evaluated(
             "status": "ok",
             "reason": "",
             "eval_set": name,
+            "metric": TOP1,
+            "replicate": 0,
             **counts_of(evaluation),
             "n_params": n_params,
             "device": device,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from seedstudy.data.base import EVAL_SET_ORDER, EvalSet
-from seedstudy.store.schema import CURVES, PREDICTIONS, STATUSES, TRIALS
+from seedstudy.data.base import EvalSet, place_of
+from seedstudy.store.schema import CURVES, PREDICTIONS, SEED_COLUMNS, STATUSES, TOP1, TRIALS
+from seedstudy.study.command import AnyTrial, CommandTrial, ReportedNumber, ReportedResult
 from seedstudy.study.trial import Evaluation, Trial, TrialResult
 
 COUNTS = tuple(field.name for field in fields(Evaluation) if field.name in TRIALS)
@@ -77,8 +79,34 @@ def curves_of(trial: Trial, result: TrialResult) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=dict(CURVES))
 
 
-def head_of(study: str, trial: Trial) -> dict[str, Any]:
+def reported_record_of(trial: CommandTrial, result: ReportedResult, started_at: str) -> dict[str, Any]:
+    """Return the record of a result that a training elsewhere reports."""
+    return {
+        "trial_id": trial.trial_id,
+        "status": result.status,
+        "reason": result.reason,
+        "train_s": result.train_s,
+        "evaluations": {name: asdict(number) for name, number in result.evaluations.items()},
+        "provenance": dict(result.provenance),
+        "started_at": started_at,
+    }
+
+
+def head_of(study: str, trial: AnyTrial) -> dict[str, Any]:
     """Return the columns of TRIALS that are known before training; the rest is null."""
+    if isinstance(trial, CommandTrial):
+        return {
+            **dict.fromkeys(TRIALS),
+            "study": study,
+            "recipe": trial.arm,
+            "recipe_id": trial.recipe_id,
+            "model": trial.model or None,
+            "data": trial.data or None,
+            "seed": trial.seed,
+            "replicate": 0,
+            "metric": trial.metric,
+            "trial_id": trial.trial_id,
+        }
     return {
         **dict.fromkeys(TRIALS),
         "study": study,
@@ -87,16 +115,21 @@ def head_of(study: str, trial: Trial) -> dict[str, Any]:
         "model": trial.model,
         "data": trial.data,
         "seed": trial.seed,
+        **{column: trial.streams.seed_of(purpose) for purpose, column in SEED_COLUMNS.items()},
+        "replicate": trial.replicate,
+        "metric": TOP1,
         "trial_id": trial.trial_id,
         "vary": ",".join(trial.vary),
     }
 
 
-def rows_of(head: dict[str, Any], trial: Trial, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def rows_of(head: dict[str, Any], trial: AnyTrial, record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the TRIALS rows of a trial's record: one per eval set, or one for a trial without counts.
 
     Raises KeyError, TypeError, ValueError, AttributeError or OverflowError where a trial would not write that record.
     """
+    if isinstance(trial, CommandTrial):
+        return _reported_rows_of(head, trial, record)
     provenance = record["provenance"]
     common = head | {
         **{name: record[name] for name in FACTS},
@@ -112,11 +145,31 @@ def rows_of(head: dict[str, Any], trial: Trial, record: Mapping[str, Any]) -> li
     if not record["evaluations"]:
         raise ValueError("evaluations")
     rows = []
-    for name in sorted(record["evaluations"], key=_place):
+    for name in sorted(record["evaluations"], key=place_of):
         counts = {key: record["evaluations"][name][key] for key in COUNTS}
         best = record["best_n_correct"] if name == "val" else None
         rows.append(_checked(common | counts | {"eval_set": name, "best_n_correct": best}))
     return rows
+
+
+def _reported_rows_of(head: dict[str, Any], trial: CommandTrial, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    provenance, evaluations = record["provenance"], record["evaluations"]
+    common = head | {
+        **{name: record[name] for name in ("status", "reason", "train_s")},
+        "device": provenance["device"],
+        "pool_key": _digest([trial.recipe_id, provenance["device_type"]]),
+        "versions": json.dumps(provenance.get("versions", {}), sort_keys=True),
+        "started_at": datetime.fromisoformat(record["started_at"]).astimezone(UTC),
+    }
+    if record["status"] != "ok":
+        return [_checked(common)]
+    if not evaluations:
+        raise ValueError("evaluations")
+    names = [field.name for field in fields(ReportedNumber)]
+    return [
+        _checked(common | {name: evaluations[each][name] for name in names} | {"eval_set": each})
+        for each in sorted(evaluations, key=place_of)
+    ]
 
 
 def _checked(row: dict[str, Any]) -> dict[str, Any]:
@@ -133,18 +186,14 @@ def _checked(row: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(name)
     if row["status"] not in STATUSES:
         raise ValueError("status")
-    if row["status"] == "ok":
+    if row["value"] is not None and not math.isfinite(row["value"]):
+        raise ValueError("value")
+    if row["status"] == "ok" and row["value"] is None:
         for name in ("n_correct", "n_correct_top5", "best_n_correct"):
             count = row[name] if row[name] is not None or name == "best_n_correct" else -1
             if count is not None and not 0 <= count <= row["n_examples"]:
                 raise ValueError(name)
     return row
-
-
-def _place(eval_set: str) -> tuple[int, str]:
-    """Return the sort key that puts val, real and v2 first, in this order."""
-    order = EVAL_SET_ORDER.index(eval_set) if eval_set in EVAL_SET_ORDER else len(EVAL_SET_ORDER)
-    return order, eval_set
 
 
 def pool_key(trial: Trial, provenance: Mapping[str, Any]) -> str:
@@ -159,4 +208,8 @@ def pool_key(trial: Trial, provenance: Mapping[str, Any]) -> str:
         # A patch release does not change numbers on purpose; a minor one may.
         *(".".join(versions[name].split(".")[:2]) for name in ("torch", "timm")),
     ]
+    return _digest(parts)
+
+
+def _digest(parts: list[Any]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]

@@ -10,10 +10,16 @@ from typing import Any
 import polars as pl
 
 from seedstudy.errors import MissingExtraError, StoreError, first_line, require_extra
+from seedstudy.study.seeds import FIXED_SEED, PURPOSES
 
 STATUSES = ("ok", "diverged", "failed", "interrupted")
 
 Schema = Mapping[str, pl.DataType]
+
+SEED_COLUMNS = {purpose: f"seed_{purpose}" for purpose in PURPOSES}
+"""Random stream -> the column of its seed."""
+TOP1 = "top1"
+"""The metric of trials with counts."""
 
 TRIALS: Schema = {
     "study": pl.String(),
@@ -21,11 +27,15 @@ TRIALS: Schema = {
     "recipe_id": pl.String(),  # name and hash of the values as trained
     "model": pl.String(),
     "data": pl.String(),
-    "seed": pl.Int64(),
+    "seed": pl.Int64(),  # of the streams that vary, where a design gives none a seed of its own
+    **dict.fromkeys(SEED_COLUMNS.values(), pl.Int64()),  # of each stream; null where unknown
+    "replicate": pl.Int64(),  # repetitions of one trial share every stream
     "trial_id": pl.String(),
     "status": pl.String(),  # ok, diverged, failed or interrupted
     "reason": pl.String(),  # empty for ok
     "eval_set": pl.String(),  # val, real, v2; null where the trial never got there
+    "metric": pl.String(),  # top1 for trainings made here
+    "value": pl.Float64(),  # of the metric, where it is no share of images that the counts say
     "n_correct": pl.Int64(),  # last epoch; null unless ok
     "n_examples": pl.Int64(),
     "n_correct_top5": pl.Int64(),
@@ -94,9 +104,34 @@ def validate(frame: pl.DataFrame, schema: Schema, *, where: str) -> pl.DataFrame
         unknown = frame.filter(~pl.col("status").is_in(STATUSES))
         if not unknown.is_empty():
             raise StoreError(f'{where}: unknown status "{unknown["status"][0]}".')
-        if frame.filter((pl.col("status") == "ok") & pl.col("n_correct").is_null()).height:
-            raise StoreError(f'{where}: a trial with status "ok" has no counts; the file is damaged.')
+        is_ok, has_value = pl.col("status") == "ok", pl.col("value").is_finite().fill_null(value=False)
+        if frame.filter(is_ok & pl.col("n_correct").is_null() & ~has_value).height:
+            raise StoreError(f'{where}: a trial with status "ok" has no counts and no value; the file is damaged.')
     return frame.select(list(schema))
+
+
+def completed(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a frame of trials with the columns that older versions did not write, filled with what those meant."""
+    known = set(frame.columns)
+    unknown = pl.lit(None, dtype=pl.Int64())
+    seeds = dict.fromkeys(SEED_COLUMNS, unknown)
+    if {"seed", "vary"} <= known and (frame.schema["seed"], frame.schema["vary"]) == (pl.Int64(), pl.String()):
+        follows = pl.col("vary").str.split(",")
+        seeds = {
+            purpose: pl.when(pl.col("vary") == "")
+            .then(unknown)
+            .when(follows.list.contains(purpose))
+            .then(pl.col("seed"))
+            .when(pl.col("vary").is_not_null())
+            .then(pl.lit(FIXED_SEED, dtype=pl.Int64()))
+            for purpose in PURPOSES
+        }
+    added = {SEED_COLUMNS[purpose]: value for purpose, value in seeds.items()} | {
+        "replicate": pl.lit(0, dtype=pl.Int64()),
+        "metric": pl.lit(TOP1),
+        "value": pl.lit(None, dtype=pl.Float64()),
+    }
+    return frame.with_columns(**{name: value for name, value in added.items() if name not in known})
 
 
 def to_parquet(frame: pl.DataFrame) -> bytes:

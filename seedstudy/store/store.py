@@ -67,7 +67,7 @@ from seedstudy.files import (
 from seedstudy.store import correct, index, lease, outside
 from seedstudy.store.correct import Correct
 from seedstudy.store.lease import Lease
-from seedstudy.store.rows import curves_of, head_of, predictions_of, record_of, rows_of
+from seedstudy.store.rows import curves_of, head_of, predictions_of, record_of, reported_record_of, rows_of
 from seedstudy.store.schema import (
     CURVES,
     LARGEST_TABLE,
@@ -78,6 +78,7 @@ from seedstudy.store.schema import (
     to_parquet,
     validate,
 )
+from seedstudy.study.command import COMMAND_SPEC_FORMAT, AnyTrial, CommandTrial, ReportedResult
 from seedstudy.study.declaration import Rule
 from seedstudy.study.study import Study, check_name, is_name
 from seedstudy.study.trial import SPEC_FORMAT, Trial, TrialResult, trial_id_of
@@ -145,7 +146,7 @@ class Store:
 
     # --- planning ---------------------------------------------------------------------------------------
 
-    def plan(self, study: Study, trials: Iterable[Trial]) -> None:
+    def plan(self, study: Study, trials: Iterable[AnyTrial]) -> None:
         """Write what is to be trained; trials that are planned already stay as they are."""
         with writing(self.root):
             self._trials.mkdir(parents=True, exist_ok=True)
@@ -216,15 +217,16 @@ class Store:
         check_folder(self.folder(trial_id))
         return self.folder(trial_id)
 
-    def read_spec(self, trial_id: str) -> Trial:
+    def read_spec(self, trial_id: str) -> AnyTrial:
         """Return what is to be trained; raises where the file is damaged or belongs to another folder."""
         path = self.folder(trial_id) / "spec.json"
         spec = read_json(path, remedy=_TRAIN_AGAIN)
         try:
             is_same = trial_id_of(spec) == trial_id
             if is_same:
-                check_format(path, spec.get("format"), SPEC_FORMAT)
-                return Trial.from_dict(spec, where=str(path))
+                is_command = spec.get("kind") == "command"
+                check_format(path, spec.get("format"), COMMAND_SPEC_FORMAT if is_command else SPEC_FORMAT)
+                return (CommandTrial if is_command else Trial).from_dict(spec, where=str(path))
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             check_format(path, spec.get("format"), SPEC_FORMAT, remedy=_TRAIN_AGAIN)
             raise damaged(path, f"a key is missing or of the wrong type: {error}", _TRAIN_AGAIN) from error
@@ -234,15 +236,23 @@ class Store:
     # --- training ---------------------------------------------------------------------------------------
 
     @contextmanager
-    def claim(self, trial_id: str) -> Iterator[Lease | None]:
-        """Hold a trial's lease while it is trained; yields None where another process holds it."""
-        path, mark = self.to_write(trial_id) / "lock", 0
-        with suppress(OSError):
-            mark = os.lstat(self.checkpoint(trial_id)).st_mtime_ns
+    def claim(self, trial_id: str, *, mark: int | None = None) -> Iterator[Lease | None]:
+        """Hold a trial's lease while it is trained; yields None where another process holds it.
+
+        ``mark`` is a number that changes when the trial gets on; None: by its checkpoint.
+        """
+        path = self.to_write(trial_id) / "lock"
         with ExitStack() as stack:
             with writing(path):  # and not around the training, whose errors are its own
-                held = stack.enter_context(lease.held(path, mark=mark))
+                held = stack.enter_context(lease.held(path, mark=self.mark(trial_id) if mark is None else mark))
             yield held
+
+    def mark(self, trial_id: str) -> int:
+        """Return the time of a trial's checkpoint in ns; 0 for none."""
+        try:
+            return os.lstat(self.checkpoint(trial_id)).st_mtime_ns
+        except OSError:
+            return 0
 
     def is_running(self, trial_id: str) -> bool:
         """Say whether a process holds the trial's lease now."""
@@ -254,6 +264,10 @@ class Store:
 
     def checkpoint(self, trial_id: str) -> Path:
         return self.folder(trial_id) / "checkpoint.pt"
+
+    def out(self, trial_id: str) -> Path:
+        """Return the folder that a user's command writes into."""
+        return self.folder(trial_id) / "out"
 
     def log(self, trial_id: str) -> Path:
         return self.folder(trial_id) / "log.txt"
@@ -334,11 +348,33 @@ class Store:
 
         ``eval_sets`` are the data set's, which give the ids and labels of the images.
         """
-        folder = self.to_write(trial.trial_id)
         frames = {
             "predictions.parquet": (predictions_of(trial.trial_id, result.evaluations, eval_sets), PREDICTIONS),
             "curves.parquet": (curves_of(trial, result), CURVES),
         }
+        return self._publish(trial, frames, record_of(trial, result, started_at))
+
+    def publish_reported(
+        self,
+        trial: CommandTrial,
+        result: ReportedResult,
+        started_at: str,
+        predictions: pl.DataFrame | None = None,
+    ) -> Published:
+        """Write the result of a training elsewhere, as :meth:`publish`."""
+        frames = {
+            "predictions.parquet": (_empty(PREDICTIONS) if predictions is None else predictions, PREDICTIONS),
+            "curves.parquet": (_empty(CURVES), CURVES),
+        }
+        return self._publish(trial, frames, reported_record_of(trial, result, started_at))
+
+    def _publish(
+        self,
+        trial: AnyTrial,
+        frames: Mapping[str, tuple[pl.DataFrame, Schema]],
+        record: Mapping[str, Any],
+    ) -> Published:
+        folder = self.to_write(trial.trial_id)
         tables = {name: to_parquet(validate(frame, schema, where=name)) for name, (frame, schema) in frames.items()}
         digests = {name: hashlib.sha256(content).hexdigest() for name, content in tables.items()}
         is_first = False
@@ -347,8 +383,7 @@ class Store:
                 for name, content in tables.items():
                     write_atomically(folder / own_name(name, digests[name]), content)
                 sync(folder / "spec.json")
-                record = {**record_of(trial, result, started_at), "sha256": digests}
-                is_first = write_record(folder / "trial.json", record, is_first_only=True)
+                is_first = write_record(folder / "trial.json", {**record, "sha256": digests}, is_first_only=True)
             stored = digests if is_first else digests_of(folder / "trial.json")
             settle(folder, stored)
             for name in ("failure.json", "checkpoint.pt", "progress.json"):
@@ -412,7 +447,7 @@ class Store:
                 if seen[trial_id].problem:
                     raise StoreError(seen[trial_id].problem)
                 trial = self.read_spec(trial_id)
-                labels[trial_id] = trial.recipe.name, trial.model, trial.data
+                labels[trial_id] = trial.label
                 states[trial_id], of_trial = self._state_and_rows(trial_id, trial)
             except SeedstudyError as error:
                 states[trial_id] = "damaged" if isinstance(error, DamagedError) else "unreadable"
@@ -476,11 +511,19 @@ class Store:
         folder = self.folder(trial_id)
         return table_path(folder, name, digests_of(folder / "trial.json")[name])
 
+    def n_macs(self, trial_id: str) -> int | None:
+        """Return the multiply-adds of a trained network at its test size; None where no trial here recorded them."""
+        if not self.has_result(trial_id):
+            return None
+        provenance = read_record(self.folder(trial_id) / "trial.json", remedy=_TRAIN_AGAIN).get("provenance", {})
+        counted = provenance.get("cost", {}).get("n_macs") if isinstance(provenance, dict) else None
+        return counted if isinstance(counted, int) else None
+
     def read_trial(self, trial_id: str) -> tuple[State, list[dict[str, Any]]]:
         """Return a trial's state and its TRIALS rows (none unless it was attempted); raises where it is damaged."""
         return self._state_and_rows(trial_id, self.read_spec(trial_id))
 
-    def _state_and_rows(self, trial_id: str, trial: Trial) -> tuple[State, list[dict[str, Any]]]:
+    def _state_and_rows(self, trial_id: str, trial: AnyTrial) -> tuple[State, list[dict[str, Any]]]:
         head = head_of(self.study, trial) | {"trial_id": trial_id}  # a trial of an older format has its old id
         if self.has_result(trial_id):
             folder = self.folder(trial_id)
@@ -566,6 +609,10 @@ def table_path(folder: Path, name: str, digest: str) -> Path:
     if wrong is None:
         raise MissingError(f"{final}: missing; restore it from a copy, or train the trial again with --repair.")
     raise damaged(wrong, "its content is not what the trial wrote", _TRAIN_AGAIN)
+
+
+def _empty(schema: Schema) -> pl.DataFrame:
+    return pl.DataFrame(schema=dict(schema))
 
 
 def _is_finite_number(value: object) -> bool:

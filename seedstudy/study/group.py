@@ -12,6 +12,11 @@ import numpy.typing as npt
 Values = npt.NDArray[np.float64]
 
 
+def label_of(recipe: object, model: object, data: object = None) -> str:
+    """Return the name of a recipe (or a command's arm) on a model and data set, as far as they are known."""
+    return "@".join(str(part) for part in (recipe, model, data) if part)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moments:
     """A published mean and standard deviation, without the seeds behind them."""

@@ -1,10 +1,12 @@
-"""Facts of one network: what it costs, and how well published weights do on one eval set."""
+"""Facts of one network: what its name says, what it costs, and how well published weights do on one eval set."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from seedstudy.document import FLAT
+from seedstudy.errors import StudyError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,3 +57,46 @@ class EvaluatedSet:
     """Percent, as the next two."""
     top5: float
     published_top1: float | None
+
+
+_SIZED = re.compile(r"resnet_d(\d+)_w(\d+)(?:_s(\d))?(_se)?")
+DEEPEST = 1202
+"""Layers of the deepest network of He et al. (2015, Table 6)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """What the name of a CIFAR ResNet says: ``resnet_d14_w2``, ``resnet_d8_w050_s2_se``."""
+
+    depth: int
+    """6n + 2 weighted layers."""
+    width_percent: int
+    """Of the paper's 16 channels."""
+    stem_stride: int
+    has_se: bool
+    """Squeeze-and-Excitation with ResNet-RS's ratio."""
+
+    @property
+    def name(self) -> str:
+        """The one name of this network, which is part of a trial's identity."""
+        percent = self.width_percent
+        width = f"{percent // 100}" if percent % 100 == 0 else f"{percent:03d}"
+        stride = f"_s{self.stem_stride}" if self.stem_stride > 1 else ""
+        return f"resnet_d{self.depth}_w{width}{stride}{'_se' if self.has_se else ''}"
+
+
+def shape_of(name: str) -> Shape | None:
+    """Return what a name of that form says; None for any other, StudyError for impossible values."""
+    if (parts := _SIZED.fullmatch(name)) is None:
+        return None
+    percent = int(parts[2]) if len(parts[2]) >= 3 else 100 * int(parts[2])
+    shape = Shape(depth=int(parts[1]), width_percent=percent, stem_stride=int(parts[3] or 1), has_se=bool(parts[4]))
+    if shape.depth % 6 != 2 or not 8 <= shape.depth <= DEEPEST:
+        raise StudyError(f'model "{name}": a depth is 6n + 2, from 8 to {DEEPEST}: 8, 14, 20, 26, …')
+    if percent * 16 % 100 or not 0 < percent <= 9900:
+        raise StudyError(f'model "{name}": a width is w1 to w99, or a percentage of 16 channels: w025, w050, w150, …')
+    if shape.stem_stride not in (1, 2, 4, 8):
+        raise StudyError(f'model "{name}": the stride of a stem is s2, s4 or s8.')
+    if shape.name != name:
+        raise StudyError(f'model "{name}": write {shape.name}.')
+    return shape

@@ -33,6 +33,11 @@ class Placement:
     """Trials that one job of a queue trains one after the other, to pay its start-up once."""
     stack: int | None = 1
     """Seeds of one recipe and model that a process trains side by side, at most; None: as many as a timing says pay."""
+    deterministic: bool = False
+    """Whether kernels must add in a fixed order, so that the same GPU gives the same bits again. CPUs do so anyway."""
+    eval_every: int | None = None
+    """Epochs from one evaluation of the watched set to the next; None: as many as leave no more test than training
+    images. The last epoch, which is the result, is evaluated in any case."""
     hang_timeout: float | None = None
     """Minutes; a trial that shows no progress for as long is ended and trained again. None: it is only named."""
     template: Path | None = None

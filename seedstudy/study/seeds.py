@@ -32,12 +32,18 @@ class Streams:
     seed: int
     vary: tuple[str, ...] = PURPOSES
     """Purposes that follow the seed."""
+    own: tuple[tuple[str, int], ...] = ()
+    """Purposes that vary with a seed of their own, and that seed."""
     rank: int = 0
+
+    def seed_of(self, purpose: str) -> int:
+        """Return the seed that a purpose follows, on every process and in every epoch."""
+        return dict(self.own).get(purpose, self.seed) if purpose in self.vary else FIXED_SEED
 
     def of(self, purpose: str, epoch: int = 0) -> int:
         """Return the 63-bit seed of a stream. Each epoch has a stream of its own, so a resumed trial needs no state."""
         assert purpose in PURPOSES, purpose
-        seed = self.seed if purpose in self.vary else FIXED_SEED
+        seed = self.seed_of(purpose)
         # Networks start equal on every process: initialisation ignores the rank.
         rank = 0 if purpose == "init" else self.rank
         digest = hashlib.sha256(f"seedstudy/1|{seed}|{purpose}|{rank}|{epoch}".encode()).digest()

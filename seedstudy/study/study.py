@@ -11,6 +11,7 @@ from typing import Any, Literal, get_type_hints
 from seedstudy.arguments import public
 from seedstudy.errors import StudyError, suggest
 from seedstudy.files import read_toml
+from seedstudy.study.command import KEYS, Command, CommandArm, arms_of_tables, command_of
 from seedstudy.study.placement import Placement, field_value, placed
 from seedstudy.study.seeds import PURPOSES, parse_seeds, parse_vary
 from seedstudy.study.trial import Augmentation
@@ -64,6 +65,9 @@ class Study:
     folder: Path = field(default_factory=Path)
     """Where paths in ``recipes`` start."""
     placement: Placement = field(default_factory=Placement)
+    command: Command | None = None
+    """What runs a trial in place of a recipe: then `arms`, `models` and `seeds` are the grid."""
+    arms: tuple[CommandArm, ...] = ()
 
 
 _HINTS = get_type_hints(Study)
@@ -72,6 +76,7 @@ _HINTS = get_type_hints(Study)
 _TABLES = {
     "grid": ("recipes", "models", "data", "seeds", "vary", "epochs", "train_limit", "set", "augment"),
     "rule": ("margin", "baseline", "images"),
+    "command": KEYS,
     "engine": ("name", "workers", "processes", "cores", "gpus", "trials_per_job", "stack"),
 }
 """Table of a study file -> its keys."""
@@ -82,18 +87,22 @@ def load_study(path: str | Path) -> Study:
     """Read a study file; StudyError with the file and the key where it cannot be used."""
     path = Path(path)
     document = read_toml(path, what="study file", error=StudyError)
-    _check_keys(path, "", document, ("format", "name", "question", *_TABLES))
+    _check_keys(path, "", document, ("format", "name", "question", "arms", *_TABLES))
     if document.get("format") != FORMAT:
         raise StudyError(f"{path}: format is {document.get('format', 'none')}, this version reads format = {FORMAT}.")
+    if not isinstance(document.setdefault("arms", {}), dict):
+        raise StudyError(f"{path}: arms must be tables: [arms.NAME].")
     for name, keys in _TABLES.items():
         if not isinstance(document.setdefault(name, {}), dict):
-            raise StudyError(f"{path}: grid, rule and engine must be tables: [grid], [rule] and [engine].")
+            raise StudyError(f"{path}: {name} must be a table: [{name}].")
         _check_keys(path, f"[{name}] ", document[name], keys)
     grid, engine = document["grid"], document["engine"]
     for key in ("recipes", "models", "vary", "set"):
         words = grid.get(key, [])
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise StudyError(f'{path}: {key} must be a list of texts, for example {key} = ["a2", "a3"].')
+    if isinstance(grid.get("data"), str):
+        grid["data"] = _data_of(path.parent, grid["data"])
     given = {"name": path.parent.name or "main", **grid, **document["rule"]}
     given |= {key: document[key] for key in ("name", "question") if key in document}
     given["assignments"] = given.pop("set", ())
@@ -101,8 +110,37 @@ def load_study(path: str | Path) -> Study:
         given.pop("vary", None)
     study = _changed(Study(recipes=(), folder=path.parent), given, where=f"{path}: ")
     _check_inside(path, study.recipes)
+    if document["command"]:
+        _check_grid(path, grid)
+        command = command_of(document["command"], folder=path.parent, where=f"{path}: [command] ")
+        study = replace(study, command=command, arms=_named(arms_of_tables(document["arms"], where=f"{path}: ")))
+    elif document["arms"]:
+        raise StudyError(f"{path}: [arms] belong to a [command], and there is none.")
     machine = {"engine" if key == "name" else key: value for key, value in engine.items()}
     return replace(study, placement=placed(Placement(), machine, where=f"{path}: [engine] "))
+
+
+_OF_COMMANDS = ("models", "seeds")
+
+
+def _check_grid(path: Path, grid: Mapping[str, Any]) -> None:
+    """Refuse what decides how networks are trained here where a command does."""
+    for key in grid:
+        if key not in _OF_COMMANDS:
+            raise StudyError(f"{path}: [grid] {key} means nothing to a [command]: write it into the command.")
+
+
+def _named(arms: Sequence[CommandArm]) -> tuple[CommandArm, ...]:
+    for arm in arms:
+        check_name(arm.name, "arm")
+    return tuple(arms)
+
+
+def _data_of(folder: Path, data: str) -> str:
+    """Return what a study file names as data; the path of images of one's own starts at the file's folder."""
+    kind, colon, place = data.partition(":")
+    is_path = colon and (kind in ("folder", "csv") or (kind == "hub" and place.startswith(".")))
+    return f"{kind}:{folder / place}" if is_path and not place.startswith("~") else data
 
 
 def _check_inside(path: Path, recipes: Iterable[str]) -> None:
@@ -142,15 +180,24 @@ def adjusted(
     margin: float | None = None,
     baseline: str | None = None,
     placement: Mapping[str, object] | None = None,
+    command: str | Mapping[str, object] | None = None,
+    arms: str | Sequence[str] | Mapping[str, Mapping[str, object]] | None = None,
 ) -> Study:
     """Return a study with the given values in place of its own; None is not given.
 
     Lists may also be one text with commas: ``"a2,a3"``. Paths of recipe files start at the current folder. Seeds are as
     in :func:`~seedstudy.study.seeds.parse_seeds`; assignments are added to the study's own; ``placement`` has fields of
     :class:`~seedstudy.study.placement.Placement`. StudyError where a value is impossible, or there is no recipe.
+
+    ``command`` is what to run in place of recipes, as text or with the keys of the table ``[command]`` of a study file;
+    ``arms`` are its arms, by name, or names with the values of their placeholders.
     """
-    given = {key: value for key, value in locals().items() if value is not None and key not in ("study", "placement")}
+    apart = ("study", "placement", "command", "arms")
+    given = {key: value for key, value in locals().items() if value is not None and key not in (*apart, "apart")}
     study = study or Study(recipes=())
+    study = _with_command(study, {"run": command} if isinstance(command, str) else command, arms)
+    if study.command is not None:
+        return replace(_of_command(study, given), placement=placed(study.placement, placement or {}))
     if assignments is not None:
         given["assignments"] = (*study.assignments, *assignments)
     changed = _changed(study, given)
@@ -159,6 +206,40 @@ def adjusted(
     if not changed.recipes:
         raise StudyError('nothing to train: name a recipe (--recipe a2), or write recipes = ["a2"] in a study file.')
     return replace(changed, placement=placed(study.placement, placement or {}))
+
+
+def _with_command(
+    study: Study,
+    command: Mapping[str, object] | None,
+    arms: str | Sequence[str] | Mapping[str, Mapping[str, object]] | None,
+) -> Study:
+    """Return a study with the given command and arms in place of its own."""
+    known = {key: value for key, value in (command or {}).items() if value is not None}
+    if known:
+        study = replace(study, command=command_of(known, study.command, folder=Path()))
+    if arms is None:
+        return study
+    if study.command is None:
+        raise StudyError('--arms are those of a command: --command "python train.py --config {arm}.yaml …".')
+    if isinstance(arms, Mapping):
+        return replace(study, arms=_named(arms_of_tables({name: dict(each) for name, each in arms.items()}, where="")))
+    declared = {arm.name: arm for arm in study.arms}
+    names = _words(arms)
+    for name in names:
+        if declared and name not in declared:
+            raise StudyError(f'unknown arm "{name}".{suggest(name, declared)} A new one is a table [arms.{name}].')
+    return replace(study, arms=_named([declared.get(name, CommandArm(name=name)) for name in names]))
+
+
+def _of_command(study: Study, given: Mapping[str, Any]) -> Study:
+    """Return the study of a command with the given values; what only networks trained here have is refused."""
+    for key in given:
+        if (key in _TABLES["grid"] or key == "assignments") and key not in _OF_COMMANDS:
+            name = {"assignments": "--set", "recipes": "--recipe"}.get(key, f"--{key.replace('_', '-')}")
+            raise StudyError(f"{name} means nothing to a command: write it into the command.")
+    if study.recipes:
+        raise StudyError("a study trains recipes or runs a command, not both: leave out one of them.")
+    return _changed(study, given)
 
 
 def _changed(study: Study, given: Mapping[str, Any], *, where: str = "") -> Study:

@@ -6,19 +6,23 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from seedstudy.document import fields_of
 from seedstudy.errors import StudyError
 from seedstudy.recipes.recipe import Recipe, build, upgraded
+from seedstudy.study.seeds import MAX_SEED, PURPOSES, Streams
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-SPEC_FORMAT = 2
-"""Of spec.json. 2: recipes have more keys. 1: still read."""
+SPEC_FORMAT = 3
+"""Of spec.json. 2: recipes have more keys. 3: of trials that are part of a design, `stream_seeds` or `replicate`; the
+others are still written as format 2, so that their ids stay. All are read."""
+
+_FORMAT_OF_PLAIN_SEEDS = 2
 
 TRAINING_VERSION = 3
 """Raised whenever a change of the training code changes its numbers; trials of two versions do not pool.
@@ -47,13 +51,25 @@ class Trial:
     vary: tuple[str, ...]
     """Random streams that follow the seed."""
     seed: int
+    """Of the streams that vary, but for those in `stream_seeds`."""
+    stream_seeds: tuple[tuple[str, int], ...] = ()
+    """Streams whose seed is another one, in the order of :data:`~seedstudy.study.seeds.PURPOSES`; see :meth:`at`."""
+    replicate: int = 0
+    """Number of the repetition. Repetitions share every stream: what differs between them is the hardware's doing."""
     augment: Augmentation = "batched"
     training_version: int = TRAINING_VERSION
     """Version of the training code it was planned for."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of spec.json."""
-        return {"format": SPEC_FORMAT, "recipe_id": self.recipe.recipe_id, **fields_of(self)}
+        spec = {"format": SPEC_FORMAT, "recipe_id": self.recipe.recipe_id, **fields_of(self)}
+        spec["stream_seeds"] = dict(self.stream_seeds)
+        for key in ("stream_seeds", "replicate"):
+            if not spec[key]:
+                del spec[key]
+        if not (self.stream_seeds or self.replicate):
+            spec["format"] = _FORMAT_OF_PLAIN_SEEDS
+        return spec
 
     @classmethod
     def from_dict(cls, spec: Mapping[str, Any], *, where: str) -> Trial:
@@ -72,20 +88,57 @@ class Trial:
             recipe=build(recipe["name"], recipe["title"], values, sources={}, where=where),
             vary=tuple(spec["vary"]),
             augment=spec.get("augment", "pil"),  # the only way before training version 2
+            stream_seeds=_stream_seeds(spec),
+            replicate=_whole(spec.get("replicate", 0)),
             **{key: spec[key] for key in unchanged},
         )
+
+    @property
+    def streams(self) -> Streams:
+        """The random streams of the trial's first process."""
+        return Streams(seed=self.seed, vary=self.vary, own=self.stream_seeds)
+
+    def at(self, seeds: Mapping[str, int], *, replicate: int = 0) -> Trial:
+        """Return the trial whose streams have these seeds; the others stay fixed.
+
+        Where all have one seed, that is the plain trial of that seed: a design finds what was trained before.
+        """
+        vary = tuple(purpose for purpose in PURPOSES if purpose in seeds)
+        seed = seeds[vary[0]]
+        own = tuple((purpose, seeds[purpose]) for purpose in vary if seeds[purpose] != seed)
+        return replace(self, vary=vary, seed=seed, stream_seeds=own, replicate=replicate)
 
     @property
     def trial_id(self) -> str:
         """A readable folder name that equal trials, and only they, share."""
         return trial_id_of(self.to_dict())
 
+    @property
+    def label(self) -> tuple[str, str, str]:
+        """What a table calls it: recipe, model and data."""
+        return self.recipe.name, self.model, self.data
+
+
+def _stream_seeds(spec: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """Return the streams that have a seed of their own; ValueError where no trial would say so."""
+    seeds = spec.get("stream_seeds", {})
+    if not set(seeds) <= set(spec["vary"]):
+        raise ValueError("stream_seeds")
+    return tuple((purpose, _whole(seeds[purpose])) for purpose in PURPOSES if purpose in seeds)
+
+
+def _whole(number: object) -> int:
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MAX_SEED:
+        raise ValueError(f"{number!r} is no seed")
+    return number
+
 
 def trial_id_of(spec: Mapping[str, Any]) -> str:
     """Return the id of a spec exactly as its file has it, whichever version wrote it."""
     canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:10]
-    slug = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{spec['recipe']['name']}-{spec['model']}-{spec['data']}")
+    name = spec["arm"] if "arm" in spec else spec["recipe"]["name"]  # a command's arm, or a recipe
+    slug = re.sub(r"[^A-Za-z0-9_.]+", "_", "-".join(filter(None, (name, spec["model"], spec["data"]))))
     return f"{slug[:_LONGEST_SLUG]}-s{spec['seed']}-{digest}"
 
 

@@ -58,15 +58,21 @@ def parse_randaugment(text: str) -> RandAugment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Draws:
-    """The random choices for ``n`` images, on the CPU."""
+class Crops:
+    """Where ``n`` images of one size are cropped, and how; on the CPU."""
 
     box: Tensor
-    """(n, 4) int64: top, left, height, width of the crop, in pixels of the image."""
+    """(n, 4) int64: top, left, height, width, in pixels of the image."""
     is_bicubic: Tensor
     """(n,) bool: how the crop is resized; otherwise bilinear."""
     is_flipped: Tensor
     """(n,) bool"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draws:
+    """The random choices for ``n`` cropped images, on the CPU."""
+
     op: Tensor
     """(n, n_layers) int64: index into :data:`OPS`, or :data:`NO_OP`."""
     argument: Tensor
@@ -142,12 +148,18 @@ class BatchedAugmenter:
             (1, partial(self._rotate, is_bicubic=True)),
         )
 
-    def draw(self, chance: Chance, height: int, width: int) -> Draws:
-        """Draw for images of ``height`` x ``width`` pixels."""
+    def draw_crops(self, chance: Chance, height: int, width: int) -> Crops:
+        """Draw the crops of images of ``height`` x ``width`` pixels."""
+        recipe = self._recipe
+        return Crops(
+            box=_draw_boxes(chance, height, width, recipe.crop_scale, recipe.crop_ratio),
+            is_bicubic=self._draw_interpolation(chance),
+            is_flipped=chance.is_below(recipe.hflip),
+        )
+
+    def draw(self, chance: Chance) -> Draws:
+        """Draw what is done to cropped images."""
         recipe, size = self._recipe, self._recipe.train_size
-        box = _draw_boxes(chance, height, width, recipe.crop_scale, recipe.crop_ratio)
-        is_bicubic = self._draw_interpolation(chance)
-        is_flipped = chance.is_below(recipe.hflip)
         op, argument = self._draw_ops(chance)
         op_is_bicubic = self._draw_interpolation(chance, op.shape[1])
         if recipe.random_erasing:
@@ -158,16 +170,7 @@ class BatchedAugmenter:
             noise = chance.noise(is_erased, *shape) if is_noise else torch.zeros(int(is_erased.sum()), *shape)
         else:
             erased, noise = torch.zeros(chance.n, 4, dtype=torch.long), torch.zeros(0, 3, size, size)
-        return Draws(
-            box=box,
-            is_bicubic=is_bicubic,
-            is_flipped=is_flipped,
-            op=op,
-            argument=argument,
-            op_is_bicubic=op_is_bicubic,
-            erased=erased,
-            noise=noise,
-        )
+        return Draws(op=op, argument=argument, op_is_bicubic=op_is_bicubic, erased=erased, noise=noise)
 
     def _draw_interpolation(self, chance: Chance, *shape: int) -> Tensor:
         chosen = self._recipe.train_interpolation
@@ -183,12 +186,13 @@ class BatchedAugmenter:
         return torch.zeros(chance.n, 0, dtype=torch.long), torch.zeros(chance.n, 0)
 
     def apply(self, images: Tensor, draws: Draws) -> Tensor:
-        """Map uint8 images (n, 3, h, w) to floats (n, 3, train_size, train_size); does not wait for the device."""
-        normal = self._normalised(self._apply_ops(self._cropped(images, draws), draws))
+        """Map uint8 crops (n, 3, train_size, train_size) to floats of that shape; does not wait for the device."""
+        normal = self._normalised(self._apply_ops(images, draws))
         return self._erase(normal, draws) if len(draws.noise) else normal
 
-    def _cropped(self, images: Tensor, draws: Draws) -> Tensor:
-        drawn = [self._sent(part) for part in (draws.box, draws.is_bicubic, draws.is_flipped)]
+    def crop(self, images: Tensor, crops: Crops) -> Tensor:
+        """Map uint8 images (n, 3, h, w) to uint8 crops (n, 3, train_size, train_size), flipped where they are."""
+        drawn = [self._sent(part) for part in (crops.box, crops.is_bicubic, crops.is_flipped)]
         parts = zip(*(each.split(self._at_once(images)) for each in (images, *drawn)), strict=True)
         size = self._recipe.train_size
         return torch.cat([image_ops.resized_crop(*part, size=size) for part in parts])

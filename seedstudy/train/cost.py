@@ -20,7 +20,7 @@ from seedstudy.errors import StudyError, first_line
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.network import Cost, Size, Speed
 from seedstudy.train.devices import name_of, peak_mem_bytes
-from seedstudy.train.models import build_model, check_name
+from seedstudy.train.models import build_model, check_name, is_own
 
 _aten = torch.ops.aten
 _MATMULS = (_aten.convolution, _aten.addmm, _aten.mm, _aten.bmm, _aten.baddbmm)
@@ -94,7 +94,7 @@ def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int)
     check_name(name)
     architecture = name.split(".")[0]
     config = timm.get_pretrained_cfg(name if timm.is_model_pretrained(name) else architecture)
-    own_side = 224 if config is None else config.input_size[-1]
+    own_side = config.input_size[-1] if config is not None else 32 if is_own(architecture) else 224
     side = image_size or own_side
 
     def create() -> nn.Module:

@@ -59,6 +59,15 @@ def _autocast_of(recipe: Recipe) -> Literal["no", "bf16", "fp16"]:
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
+def set_determinism(is_deterministic: bool) -> None:
+    """Let torch take kernels that add in a fixed order, or the fastest; the former raise RuntimeError where none is.
+
+    cuBLAS needs CUBLAS_WORKSPACE_CONFIG beside it, before CUDA starts.
+    """
+    torch.use_deterministic_algorithms(is_deterministic)
+    torch.backends.cudnn.benchmark = False  # which would choose kernels by timing
+
+
 def arithmetic_of(accelerator: Accelerator) -> dict[str, str]:
     """Return the number formats that an accelerator computes in, for the record of a trial."""
     names = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}

@@ -23,7 +23,7 @@ from seedstudy.train.devices import run_recorded
 from seedstudy.train.models import CifarResNet
 from seedstudy.train.preprocessing import Normaliser, Preprocessing
 from seedstudy.train.processes import Shard, gather
-from seedstudy.train.streaming import eval_stream
+from seedstudy.train.streaming import Loader
 
 Probability = Literal["softmax", "sigmoid"]
 """How a network's logits become probabilities: sigmoid where it was trained with BCE."""
@@ -54,8 +54,41 @@ class Outputs:
     """Classes by falling logit, shape (n, 5), or (n, n_classes) where there are fewer; the first is the prediction."""
     confidence: npt.NDArray[np.float32]
     """Probability of the prediction, shape (n,)."""
-    log_probs: npt.NDArray[np.float32]
-    """Log-softmax of the logits, shape (n, n_classes)."""
+    label_log_probs: npt.NDArray[np.float32]
+    """Log-softmax at each of the asked labels, shape (n_labels,); at every class it would be 200 MB for ImageNet."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labels:
+    """Labels of the images of one array, whose probabilities are asked: those of every eval set that shares it."""
+
+    rows: npt.NDArray[np.int64]
+    """Of the images, rising, shape (n_labels,)."""
+    values: npt.NDArray[np.int64]
+    """Classes, shape (n_labels,)."""
+
+    @classmethod
+    def of(cls, eval_sets: Iterable[EvalSet]) -> Labels:
+        """Return each label of each image once, by row, then class."""
+        pairs = np.concatenate([np.stack([_rows_of_labels(each), each.label_values], axis=1) for each in eval_sets])
+        rows, values = np.unique(pairs, axis=0).T
+        return cls(rows=rows, values=values)
+
+    def between(self, first: int, end: int) -> Labels:
+        """Return those of the images from ``first`` to before ``end``, whose rows then count from 0."""
+        where = slice(*np.searchsorted(self.rows, (first, end)))
+        return Labels(rows=self.rows[where] - first, values=self.values[where])
+
+    def places(self, eval_set: EvalSet) -> npt.NDArray[np.int64]:
+        """Return where each label of an eval set is among these, in its order."""
+        n_classes = int(self.values.max()) + 1
+        keys = self.rows * n_classes + self.values
+        return np.searchsorted(keys, _rows_of_labels(eval_set) * n_classes + eval_set.label_values)
+
+
+def _rows_of_labels(eval_set: EvalSet) -> npt.NDArray[np.int64]:
+    """Return the image of each of an eval set's labels, shape (n_labels,)."""
+    return np.repeat(eval_set.rows, np.diff(eval_set.label_offsets))
 
 
 def folded(model: nn.Module) -> nn.Module:
@@ -80,11 +113,13 @@ def folded(model: nn.Module) -> nn.Module:
     return copied.to(memory_format=torch.channels_last)
 
 
-def predict(model: nn.Module, batches: Iterable[Tensor], device: torch.device, probability: Probability) -> Outputs:
-    """Run the network over batches of preprocessed images."""
+def predict(
+    model: nn.Module, batches: Iterable[Tensor], device: torch.device, probability: Probability, labels: Labels
+) -> Outputs:
+    """Run the network over batches of preprocessed images; ``labels`` are those of the images, from the first on."""
     model.eval()
     parts: list[list[Tensor]] = []
-    is_xla, n_batch = device.type == "xla", 0
+    is_xla, n_batch, n_done = device.type == "xla", 0, 0
     with torch.no_grad() if is_xla else torch.inference_mode():  # XLA's linear layer fails in inference mode
         for batch in batches:
             n_images = len(batch)
@@ -96,19 +131,22 @@ def predict(model: nn.Module, batches: Iterable[Tensor], device: torch.device, p
             probabilities = logits.sigmoid() if probability == "sigmoid" else logits.softmax(1)
             part = [top, probabilities.gather(1, top[:, :1])[:, 0], logits.log_softmax(1)]
             run_recorded(device)
-            if is_xla:  # the padding is cut off on the CPU, where that compiles nothing
+            if is_xla:  # what depends on the number of images is done on the CPU, where that compiles nothing
                 part = [each.cpu() for each in part]
-            parts.append([each[:n_images] for each in part])
-    top5, confidence, log_probs = (torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True))
-    return Outputs(top5=top5.astype(np.int32), confidence=confidence, log_probs=log_probs)
+            top, confidence, log_probs = (each[:n_images] for each in part)
+            asked = labels.between(n_done, n_done + n_images)
+            rows, values = (torch.from_numpy(each).to(log_probs.device) for each in (asked.rows, asked.values))
+            parts.append([top, confidence, log_probs[rows, values]])
+            n_done += n_images
+    top5, confidences, label_log_probs = (torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True))
+    return Outputs(top5=top5.astype(np.int32), confidence=confidences, label_log_probs=label_log_probs)
 
 
-def _counted(outputs: Outputs, eval_set: EvalSet) -> Evaluation:
-    """Compare the outputs with an eval set's label sets."""
+def _counted(outputs: Outputs, labels: Labels, eval_set: EvalSet) -> Evaluation:
+    """Compare the outputs for ``labels`` with an eval set's label sets."""
     top5 = outputs.top5[eval_set.rows]
     is_correct = eval_set.is_correct(top5)
-    rows = np.repeat(eval_set.rows, np.diff(eval_set.label_offsets))  # one for each label
-    label_probs = np.exp(outputs.log_probs[rows, eval_set.label_values].astype(np.float64))
+    label_probs = np.exp(outputs.label_log_probs[labels.places(eval_set)].astype(np.float64))
     set_probs = np.add.reduceat(label_probs, eval_set.label_offsets[:-1])
     return Evaluation(
         n_examples=len(eval_set),
@@ -130,28 +168,32 @@ def evaluate(
     *,
     probability: Probability = "softmax",
     shard: Shard = Shard(),
+    loader: Loader | None = None,
 ) -> dict[str, Evaluation]:
     """Evaluate a network on the named sets; sets that share images (val and real) share one pass over them.
 
-    Several processes take equal shares of the images, one image more or less: no image is padded, none counts twice.
+    Images that are stored come from ``loader``, or else from one of their own. Several processes take equal shares of
+    the images, one image more or less: no image is padded, none counts twice.
     """
     if names and device.type != "xla":  # XLA would compile each new copy
         model = folded(model)
-    outputs: dict[str, Outputs] = {}
-    result = {}
-    for name in names:
-        eval_set = data.eval_sets[name]
-        key = eval_set.images
-        if key not in outputs:
-            n_images = len(data.stored[key]) if data.stored else len(data.images[key])
-            rows = np.array_split(np.arange(n_images), shard.n_processes)[shard.rank]
-            if data.stored:
-                batches = eval_stream(data.stored[key], rows, preprocessing, device)
-            else:
-                batches = eval_images(data.images[key][rows[0] : rows[-1] + 1], preprocessing)
-            outputs[key] = _of_all_processes(predict(model, batches, device, probability), shard)
-        result[name] = _counted(outputs[key], eval_set)
-    return result
+    if names and data.stored and loader is None:
+        loader = Loader.of_tests(data, preprocessing, device)
+    result: dict[str, Evaluation] = {}
+    for key in dict.fromkeys(data.eval_sets[name].images for name in names):
+        eval_sets = {name: data.eval_sets[name] for name in names if data.eval_sets[name].images == key}
+        labels = Labels.of(eval_sets.values())
+        n_images = len(data.stored[key]) if data.stored else len(data.images[key])
+        rows = np.array_split(np.arange(n_images), shard.n_processes)[shard.rank]
+        first, end = int(rows[0]), int(rows[-1]) + 1
+        if loader is not None:
+            batches = loader.load_tests(key, rows, preprocessing)
+        else:
+            batches = eval_images(data.images[key][first:end], preprocessing)
+        part = predict(model, batches, device, probability, labels.between(first, end))
+        outputs = _of_all_processes(part, shard)
+        result |= {name: _counted(outputs, labels, eval_set) for name, eval_set in eval_sets.items()}
+    return {name: result[name] for name in names}
 
 
 def evaluate_by_recipe(
@@ -161,11 +203,12 @@ def evaluate_by_recipe(
     recipe: Recipe,
     device: torch.device,
     shard: Shard = Shard(),
+    loader: Loader | None = None,
 ) -> dict[str, Evaluation]:
     """Evaluate a network that was trained by a recipe as the recipe tests it."""
     preprocessing = Preprocessing.from_recipe(recipe, mean=data.mean, std=data.std)
     probability: Probability = "sigmoid" if recipe.loss == "bce" else "softmax"
-    return evaluate(model, data, names, preprocessing, device, probability=probability, shard=shard)
+    return evaluate(model, data, names, preprocessing, device, probability=probability, shard=shard, loader=loader)
 
 
 def _of_all_processes(part: Outputs, shard: Shard) -> Outputs:

@@ -106,16 +106,18 @@ class TensorAugmenter:
             images = torch.from_numpy(self._images[rows])
         else:
             images = self._on_device[torch.from_numpy(rows).to(self._device, non_blocking=True)]
-        chance = Chance([(len(batch.rows), _generator(batch)) for batch in batches])
-        draws = self._augment.draw(chance, *self._images.shape[1:3])
-        return self._augment.apply(images.permute(0, 3, 1, 2), draws).split(sizes)
+        chance = Chance([(len(batch.rows), generator_of(batch.stream, batch.position)) for batch in batches])
+        crops = self._augment.draw_crops(chance, *self._images.shape[1:3])
+        draws = self._augment.draw(chance)
+        return self._augment.apply(self._augment.crop(images.permute(0, 3, 1, 2), crops), draws).split(sizes)
 
 
 Augmenter = PilAugmenter | TensorAugmenter
 
 
-def _generator(batch: MicroBatch) -> torch.Generator:
-    seed = np.random.SeedSequence((batch.stream.seed, *batch.position)).generate_state(1, np.uint64)[0]
+def generator_of(stream: RandomStream, position: tuple[int, int]) -> torch.Generator:
+    """Return the generator of one micro-batch: ``position`` is the update of the epoch, and its place in that."""
+    seed = np.random.SeedSequence((stream.seed, *position)).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(seed))
 
 

@@ -1,8 +1,9 @@
-"""Networks: any timm model, with the stem small images need, and the CIFAR ResNets of He et al. (2015)."""
+"""Networks: any timm model, with the stem small images need, and the CIFAR ResNets of He et al. (2015) by name."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from seedstudy.errors import StudyError, first_line, suggest
 from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.network import shape_of
 
 SMALL_IMAGE = 64
 """Up to this side a ResNet gets a 3x3 stride-1 stem and no max-pool: timm's 7x7 stride-2 stem and pool leave a
@@ -27,7 +29,8 @@ class CifarResNet(nn.Module):
     A stem of ``width`` channels (the paper: 16), three stages of ``blocks`` basic blocks with once, twice and four
     times as many, global average pooling and one linear layer: 6 * blocks + 2 weighted layers. Shortcuts that change
     shape are 1x1 projections (option B of the paper; timm's blocks have no option A). A stem of stride s > 1 (the
-    paper: 1, 3x3) looks at s + 1 pixels each way, so that neighbours overlap.
+    paper: 1, 3x3) looks at s + 1 pixels each way, so that neighbours overlap. ``is_d`` makes it a ResNet-D: a stem of
+    three convolutions, the first two half as wide, and averaged shortcuts; ``attention`` goes into every block.
     """
 
     def __init__(
@@ -40,14 +43,26 @@ class CifarResNet(nn.Module):
         zero_init_last: bool = True,
         width: int = 16,
         stem_stride: int = 1,
+        is_d: bool = False,
+        attention: Callable[..., nn.Module] | None = None,
     ) -> None:
         super().__init__()
-        self.num_classes = num_classes
-        self.conv1 = nn.Conv2d(in_chans, width, max(3, stem_stride + 1), stride=stem_stride, padding=1, bias=False)
+        self.num_classes, self.n_blocks_per_stage = num_classes, blocks
+        half = max(1, width // 2)
+        first = nn.Conv2d(
+            in_chans, half if is_d else width, max(3, stem_stride + 1), stride=stem_stride, padding=1, bias=False
+        )
+        self.conv1 = first if not is_d else nn.Sequential(first, *_normed(half, half), *_normed(half, width))
         self.bn1 = nn.BatchNorm2d(width)
         self.act1 = nn.ReLU(inplace=True)
         stages, _ = make_blocks(
-            (BasicBlock,) * 3, (width, 2 * width, 4 * width), (blocks,) * 3, width, drop_path_rate=drop_path_rate
+            (BasicBlock,) * 3,
+            (width, 2 * width, 4 * width),
+            (blocks,) * 3,
+            width,
+            avg_down=is_d,
+            drop_path_rate=drop_path_rate,
+            attn_layer=attention,
         )
         layers = [block for _, stage in stages for block in stage]
         self.blocks = nn.Sequential(*layers)
@@ -67,6 +82,12 @@ class CifarResNet(nn.Module):
         return logits
 
 
+def _normed(channels: int, n_outputs: int) -> tuple[nn.Module, ...]:
+    """Return norm, activation and the next 3x3 convolution of a deep stem."""
+    following = nn.Conv2d(channels, n_outputs, 3, padding=1, bias=False)
+    return nn.BatchNorm2d(channels), nn.ReLU(inplace=True), following
+
+
 def _register(name: str, blocks: int, **shape: Any) -> None:
     """Make :class:`CifarResNet` of one size known to timm."""
 
@@ -75,7 +96,7 @@ def _register(name: str, blocks: int, **shape: Any) -> None:
             raise RuntimeError(f"{name} has no published weights")
         for key in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):  # timm passes them to every entry point
             kwargs.pop(key, None)
-        return CifarResNet(blocks, **shape, **kwargs)
+        return CifarResNet(blocks, **shape | kwargs)
 
     build.__name__ = name
     register_model(build)
@@ -91,8 +112,44 @@ _register("resnet20", 3)
 _register("resnet56", 9)
 
 
+def register_sized(name: str) -> None:
+    """Make ``resnet_d14_w2`` and the like known to timm: a CIFAR ResNet of any depth and width.
+
+    ``d`` is the depth, 6n + 2 weighted layers; ``w`` how many times as wide as the paper's 16 channels, or in three
+    digits its percentage, as in timm's names (``w050`` is half); ``s`` the stride of the stem (default 1); ``se`` adds
+    Squeeze-and-Excitation. Other names are left alone; StudyError where a name of this form has impossible values.
+    """
+    shape = shape_of(name)
+    if shape is None or timm.is_model(name):
+        return
+    arguments: dict[str, Any] = {"width": 16 * shape.width_percent // 100, "stem_stride": shape.stem_stride}
+    if shape.has_se:
+        arguments["attention"] = _excitation(0.25)
+    _register(name, (shape.depth - 2) // 6, **arguments)
+
+
+def _excitation(ratio: float) -> Callable[..., nn.Module]:
+    """Return what builds Squeeze-and-Excitation whose inner layer has this share of the channels."""
+    return partial(get_attn("se"), rd_ratio=ratio)
+
+
+def is_own(name: str) -> bool:
+    """Say whether a model that timm knows is one of the CIFAR ResNets made here."""
+    return bool(timm.is_model(name)) and timm.model_entrypoint(name).__module__ == __name__
+
+
+def is_known(name: str) -> bool:
+    """Say whether a text names a model, whatever its weights (``name.tag``)."""
+    try:
+        register_sized(name)
+    except StudyError:
+        return False
+    return bool(timm.is_model(name))
+
+
 def check_name(name: str) -> None:
     """Raise StudyError where timm does not know the model, whatever its weights (``name.tag``)."""
+    register_sized(name)
     if not timm.is_model(name):
         raise StudyError(f'unknown model "{name}".{suggest(name, timm.list_models())}')
 
@@ -119,6 +176,7 @@ def build_model(name: str, recipe: Recipe, n_classes: int, *, seed: int) -> nn.M
 
     Raises StudyError where the recipe changes the architecture in a way that this network does not support.
     """
+    register_sized(name)
     kwargs = {**_size_arguments(name, recipe), **_resnet_arguments(name, recipe)}
     # Only what the recipe sets: not every timm model accepts every argument.
     if recipe.drop_path:
@@ -159,30 +217,38 @@ def _resnet_arguments(name: str, recipe: Recipe) -> dict[str, Any]:
     """Return the arguments that give a plain ResNet Squeeze-and-Excitation and ResNet-D, as timm's resnetrs* have them.
 
     ResNet-D here is the ResNet-RS kind (Bello et al. 2021): 32-channel deep stem, averaged shortcuts, and a strided
-    3x3 convolution instead of the max-pool.
+    3x3 convolution instead of the max-pool, which CIFAR ResNets do not have.
     """
     if recipe.se_ratio is None and not recipe.resnet_d:
         return {}
-    is_resnet = re.fullmatch(r"resnet\d+", name) and timm.is_model(name)
-    if not is_resnet or timm.model_entrypoint(name).__module__ == __name__:
+    attention = None if recipe.se_ratio is None else _excitation(recipe.se_ratio)
+    if is_own(name) and (attention is None or not name.endswith("_se")):
+        return {"is_d": recipe.resnet_d} | ({} if attention is None else {"attention": attention})
+    if not re.fullmatch(r"resnet\d+", name) or not timm.is_model(name):
         raise StudyError(
             f'recipe {recipe.name} adds se_ratio or resnet_d, which model "{name}" does not support: '
-            "choose a plain ResNet of timm, such as resnet50 or resnet200."
+            "choose a plain ResNet, such as resnet50, resnet200, resnet20 or resnet_d14_w2."
         )
-    kwargs: dict[str, Any] = {}
-    if recipe.se_ratio is not None:
-        kwargs["block_args"] = {"attn_layer": partial(get_attn("se"), rd_ratio=recipe.se_ratio)}
+    kwargs: dict[str, Any] = {} if attention is None else {"block_args": {"attn_layer": attention}}
     if recipe.resnet_d:
         kwargs |= {"stem_width": 32, "stem_type": "deep", "replace_stem_pool": True, "avg_down": True}
     return kwargs
 
 
 def _drop_by_stage(model: nn.Module, name: str, rate: float) -> None:
-    if not isinstance(model, ResNet):
+    """Give all blocks of a stage one rate: of four stages 2/5, 3/5, 4/5 and all of it, of three 2/4, 3/4 and all."""
+    if isinstance(model, ResNet):
+        stages: list[Any] = [model.layer1, model.layer2, model.layer3, model.layer4]
+    elif isinstance(model, CifarResNet):
+        stages = [
+            model.blocks[i : i + model.n_blocks_per_stage]
+            for i in range(0, len(model.blocks), model.n_blocks_per_stage)
+        ]
+    else:
         raise StudyError(f'drop_path_rule = "stage" is a rule for ResNets, which model "{name}" is not: use "block".')
-    for group, stage in enumerate((model.layer1, model.layer2, model.layer3, model.layer4), start=2):
+    for group, stage in enumerate(stages, start=2):
         for block in stage:
-            block.drop_path = DropPath(rate * group / 5)
+            block.drop_path = DropPath(rate * group / (len(stages) + 1))
 
 
 def adapt_stem(model: nn.Module, size: int) -> None:

@@ -20,16 +20,17 @@ from seedstudy.train import devices
 from seedstudy.train.cost import cost_of_trial
 from seedstudy.train.evaluate import evaluate_by_recipe
 from seedstudy.train.processes import Shard
+from seedstudy.train.streaming import Loader
 
 
-def eval_sets_after(epoch: int, recipe: Recipe, data: Dataset) -> tuple[str, ...]:
+def eval_sets_after(epoch: int, recipe: Recipe, data: Dataset, every: int | None = None) -> tuple[str, ...]:
     """Return the eval sets to evaluate after an epoch, counted from 0: all of them after the last one.
 
-    Before, the watched set alone, in as many epochs as leave no more test than training images.
+    Before, the watched set alone, once in ``every`` epochs; None: as many as leave no more test than training images.
     """
     if epoch + 1 == recipe.total_epochs:
         return tuple(data.eval_sets)
-    every = max(1, math.ceil(len(data.eval_sets[data.watched]) / len(data.train_labels)))
+    every = every or max(1, math.ceil(len(data.eval_sets[data.watched]) / len(data.train_labels)))
     return () if (epoch + 1) % every else (data.watched,)
 
 
@@ -43,6 +44,9 @@ class Outcome:
     """The one that is evaluated."""
     accelerator: Accelerator
     shard: Shard
+    loader: Loader | None = None
+    """Of images that are stored."""
+    eval_every: int | None = None
     reports: list[EpochReport] = field(default_factory=list)
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     """After the latest epoch."""
@@ -59,8 +63,8 @@ class Outcome:
             self.reason = f"the loss was not finite at update {update} (epoch {epoch + 1})"
             return None
         recipe, device = self.trial.recipe, self.accelerator.device
-        names = eval_sets_after(epoch, recipe, self.data)
-        self.evaluations = evaluate_by_recipe(self.network, self.data, names, recipe, device, self.shard)
+        names = eval_sets_after(epoch, recipe, self.data, self.eval_every)
+        self.evaluations = evaluate_by_recipe(self.network, self.data, names, recipe, device, self.shard, self.loader)
         watched = self.evaluations.get(self.data.watched)
         report = EpochReport(
             epoch=epoch + 1,
@@ -113,6 +117,7 @@ def _provenance(accelerator: Accelerator, trial: Trial, data: Dataset, n_stacked
         **devices.arithmetic_of(accelerator),
         "augment": trial.augment,
         "stack": n_stacked,
+        **({"deterministic": True} if torch.are_deterministic_algorithms_enabled() else {}),
         "peak_mem_bytes": devices.peak_mem_bytes(device),
         "versions": {"python": platform.python_version(), **_versions(device.type)},
         # Part -> its images, and those of the complete one.

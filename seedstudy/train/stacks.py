@@ -29,7 +29,7 @@ from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
 from seedstudy.study.trial import EpochReport, Trial, TrialResult
 from seedstudy.train.checkpoint import Stopped
-from seedstudy.train.devices import accelerator_of
+from seedstudy.train.devices import accelerator_of, set_determinism
 from seedstudy.train.feed import ArrayFeed, Batch, mixed
 from seedstudy.train.models import build_model
 from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule
@@ -268,6 +268,8 @@ def train_stacked(
     *,
     on_epoch: Callable[[Trial, EpochReport], None] = lambda trial, report: None,
     should_stop: Callable[[], bool] = lambda: False,
+    is_deterministic: bool = False,
+    eval_every: int | None = None,
 ) -> list[TrialResult]:
     """Train trials that differ in nothing but their seeds, side by side; returns their results in order.
 
@@ -275,21 +277,23 @@ def train_stacked(
     place in memory: their results are, bit for bit, what they are beside any other seed. Each seed's training time is
     the stack's divided by its size. Stacks are for trainings of minutes, of models that :func:`why_not_stackable`
     allows: they keep no checkpoints. Raises Stopped, keeping nothing, where ``should_stop`` is true after an update.
+    The other options are those of :func:`~seedstudy.train.trial.train_trial`.
     """
     started = time.perf_counter()
     first, recipe = trials[0], trials[0].recipe
     assert len({(one.recipe, one.model, one.data_fingerprint, one.vary, one.augment) for one in trials}) == 1
 
     # Networks, optimiser, and what the seeds share.
+    set_determinism(is_deterministic)
     accelerator = accelerator_of(recipe)
     assert accelerator.num_processes == 1, "a stack is one process"
     device, shard = accelerator.device, Shard.of_update(recipe)
     n_classes, n_updates = len(data.classes), len(data.train_labels) // recipe.batch_size
-    streams = [Streams(seed=trial.seed, vary=trial.vary) for trial in trials]
+    streams = [trial.streams for trial in trials]
     networks = [build_model(first.model, recipe, n_classes, seed=each.of("init")) for each in streams]
     networks = [network.to(device).to(memory_format=torch.channels_last) for network in networks]
     outcomes = [
-        Outcome(trial=trial, data=data, network=network, accelerator=accelerator, shard=shard)
+        Outcome(trial=trial, data=data, network=network, accelerator=accelerator, shard=shard, eval_every=eval_every)
         for trial, network in zip(trials, networks, strict=True)
     ]
     stack = Stack(networks, recipe, accelerator, n_updates)

@@ -6,24 +6,33 @@ on how many there are.
 
 from __future__ import annotations
 
+import io
 import os
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import ExifTags, Image
+from timm.data.transforms import RandomResizedCropAndInterpolation
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader
+from torchvision.io import ImageReadMode, decode_jpeg
 
 from seedstudy import machine
 from seedstudy.data.base import Dataset
-from seedstudy.data.encoded import EncodedImages
+from seedstudy.data.encoded import LARGEST_AREA, EncodedImages
 from seedstudy.errors import DataError
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.placement import LOADERS
 from seedstudy.study.seeds import Streams
-from seedstudy.train.feed import Batch, build_erasing, epoch_order, image_transform
+from seedstudy.study.trial import Augmentation
+from seedstudy.train.augment import BatchedAugmenter, Chance
+from seedstudy.train.feed import Batch, build_erasing, epoch_order, generator_of, image_transform
 from seedstudy.train.preprocessing import Normaliser, Preprocessing
 from seedstudy.train.processes import Shard
 from seedstudy.train.random_state import RandomStream, micro_batch_streams, stream_name
@@ -31,34 +40,127 @@ from seedstudy.train.random_state import RandomStream, micro_batch_streams, stre
 CHUNK = 64
 """Images that a worker process returns at a time: few enough for an early start, enough to be worth the transfer."""
 
-Item = tuple[int, int, int]
-"""(row, seed, position in the epoch): an image and the seed of its augmentation, -1 for a test image."""
+TRAIN = "train"
+
+Item = tuple[str, int, int, int]
+"""(part, row, seed, position in the epoch): an image and the seed of its augmentation; a test image has neither."""
 
 
 def n_loaders() -> int:
     return int(os.environ.get(LOADERS, machine.cores()))
 
 
+# --- one image, in a worker process ---------------------------------------------------------------------
+
+
+class Show(Protocol):
+    """How the images of a part are shown: row, seed and position -> uint8 (3, size, size)."""
+
+    def __call__(self, images: EncodedImages, row: int, seed: int, position: int) -> Tensor: ...
+
+
+class AsTested:
+    """A recipe's, or published weights', resizing and cropping."""
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self._transform = preprocessing.transform()
+
+    def __call__(self, images: EncodedImages, row: int, seed: int, position: int) -> Tensor:
+        return torch.from_numpy(np.asarray(self._transform(images.open(row))))
+
+
+class ByPillow:
+    """timm's whole training pipeline, image by image."""
+
+    def __init__(self, recipe: Recipe, data: Dataset) -> None:
+        self._transform = image_transform(recipe, data)
+
+    def __call__(self, images: EncodedImages, row: int, seed: int, position: int) -> Tensor:
+        with RandomStream(_own_seed(seed, position) >> 1).active():
+            return torch.from_numpy(np.asarray(self._transform(images.open(row))))
+
+
+class Cropped:
+    """timm's random crop and flip; the rest of the augmentation follows in batches, on the device.
+
+    The box is timm's own draw. It is cut out and resized in tensors, which takes half as long as in Pillow and differs
+    from it by one grey level in a few percent of the values, and by more at saturated edges (bounds:
+    tests/train/test_streaming.py).
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._scale, self._ratio, self._hflip = recipe.crop_scale, recipe.crop_ratio, recipe.hflip
+        self._size, self._interpolation = (recipe.train_size, recipe.train_size), recipe.train_interpolation
+
+    def __call__(self, images: EncodedImages, row: int, seed: int, position: int) -> Tensor:
+        image = decoded(images, row)
+        with _drawing_from(_own_seed(seed, position)):
+            box = RandomResizedCropAndInterpolation.get_params(image, self._scale, self._ratio)
+            is_bicubic = self._interpolation == "bicubic"
+            if self._interpolation == "random":
+                is_bicubic = random.random() < 0.5
+            is_flipped = random.random() < self._hflip
+        top, left, height, width = box
+        cut = image[None, :, top : top + height, left : left + width]
+        mode = "bicubic" if is_bicubic else "bilinear"
+        (crop,) = functional.interpolate(cut, self._size, mode=mode, antialias=True)
+        return crop.flip(2) if is_flipped else crop
+
+
+def decoded(images: EncodedImages, row: int) -> Tensor:
+    """Return an image in RGB, uint8 (3, h, w): a JPEG by torchvision, whatever else there is by Pillow.
+
+    Both use libjpeg-turbo and give the same pixels; torchvision does it in four fifths of the time. What it refuses,
+    Pillow is asked for, whose error then names the image.
+    """
+    content = images.read(row)
+    try:
+        with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:  # reads the head alone
+            is_turned = images.as_shown and image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+            is_plain = image.mode in ("RGB", "L") and not is_turned and image.width * image.height <= LARGEST_AREA
+        if is_plain:
+            # A writable copy, because torch would warn of bytes.
+            pixels: Tensor = decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB)
+            return pixels
+    except Exception:  # Pillow's readers raise whatever their parsing of damaged bytes runs into
+        pass
+    return torch.from_numpy(np.array(images.open(row))).permute(2, 0, 1)
+
+
+def _own_seed(seed: int, position: int) -> int:
+    return int(np.random.SeedSequence((seed, position)).generate_state(1, np.uint64)[0])
+
+
+@contextmanager
+def _drawing_from(seed: int) -> Iterator[None]:
+    """Seed Python's generator, from which timm draws boxes, inside the block: a RandomStream costs ten times that."""
+    outer = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(outer)
+
+
 class _Decoder:
     """A worker process's task: items -> uint8 images (n, 3, size, size), or the error that stopped it."""
 
-    def __init__(self, images: EncodedImages, transform: Any) -> None:
-        self._images, self._transform = images, transform
+    def __init__(self, parts: Mapping[str, tuple[EncodedImages, Show]]) -> None:
+        self._parts = parts
 
     def __getitems__(self, items: Sequence[Item]) -> Tensor | DataError:
         # An error is returned as a value: DataLoader would wrap its one line in a traceback.
         try:
-            return torch.stack([self._decoded(*item) for item in items])
+            return torch.stack([self._shown(*item) for item in items])
         except DataError as error:
             return error
 
-    def _decoded(self, row: int, seed: int, position: int) -> Tensor:
-        image = self._images.open(row)
-        if seed < 0:
-            return torch.from_numpy(np.asarray(self._transform(image)))
-        state = np.random.SeedSequence((seed, position)).generate_state(1, np.uint64)
-        with RandomStream(int(state[0] >> 1)).active():
-            return torch.from_numpy(np.asarray(self._transform(image)))
+    def _shown(self, part: str, row: int, seed: int, position: int) -> Tensor:
+        images, show = self._parts[part]
+        return show(images, row, seed, position)
+
+
+# --- many, in the process that trains -------------------------------------------------------------------
 
 
 def _as_it_is(chunk: Any) -> Any:
@@ -66,15 +168,19 @@ def _as_it_is(chunk: Any) -> Any:
     return chunk
 
 
-class _Loader:
-    """Chunks of items in, decoded chunks on the device out, in order."""
+class Loader:
+    """Rows in, decoded images on the device out, in order.
 
-    def __init__(self, images: EncodedImages, transform: Any, device: torch.device) -> None:
+    Its worker processes are started once and serve training and evaluation alike, one after the other.
+    """
+
+    def __init__(self, parts: Mapping[str, tuple[EncodedImages, Show]], device: torch.device) -> None:
+        """Take each part's images and how they are shown; the sizes shown may differ from part to part."""
         self._device = device
         self._chunks: Iterable[list[Item]] = ()
         n_workers = n_loaders()
         self._loader: DataLoader[Any] = DataLoader(
-            _Decoder(images, transform),  # type: ignore[arg-type]  # DataLoader calls __getitems__ alone
+            _Decoder(parts),  # type: ignore[arg-type]  # DataLoader calls __getitems__ alone
             batch_sampler=self,
             num_workers=n_workers,
             collate_fn=_as_it_is,
@@ -82,6 +188,20 @@ class _Loader:
             persistent_workers=n_workers > 0,
             prefetch_factor=4 if n_workers else None,
         )
+
+    @classmethod
+    def of_trial(cls, data: Dataset, recipe: Recipe, augmentation: Augmentation, device: torch.device) -> Loader:
+        """Return the loader of a training, and of its evaluations."""
+        train = ByPillow(recipe, data) if augmentation == "pil" else Cropped(recipe)
+        test = AsTested(Preprocessing.from_recipe(recipe, mean=data.mean, std=data.std))
+        parts = {key: (images, train if key == TRAIN else test) for key, images in data.stored.items()}
+        return cls(parts, device)
+
+    @classmethod
+    def of_tests(cls, data: Dataset, preprocessing: Preprocessing, device: torch.device) -> Loader:
+        """Return the loader of an evaluation alone."""
+        test = AsTested(preprocessing)
+        return cls({key: (images, test) for key, images in data.stored.items()}, device)
 
     def __iter__(self) -> Iterator[list[Item]]:
         return iter(self._chunks)
@@ -94,15 +214,30 @@ class _Loader:
                 raise chunk
             yield chunk.to(self._device, non_blocking=True)
 
+    def load_tests(self, part: str, rows: npt.NDArray[np.int64], preprocessing: Preprocessing) -> Iterator[Tensor]:
+        """Yield some test images in order, preprocessed for a network, in batches."""
+        normalise = Normaliser(preprocessing.mean, preprocessing.std, self._device).in_two_steps
+        chunks = [[(part, int(row), 0, 0) for row in rows[at : at + CHUNK]] for at in range(0, len(rows), CHUNK)]
+        for chunk in self.load(chunks):
+            yield normalise(chunk)
+
 
 class StreamFeed:
     """The training images of a stored data set, epoch by epoch."""
 
-    def __init__(self, data: Dataset, recipe: Recipe, shard: Shard, device: torch.device) -> None:
-        self._data, self._recipe, self._shard = data, recipe, shard
-        self._loader = _Loader(data.stored["train"], image_transform(recipe, data), device)
-        self._normalise = Normaliser(data.mean, data.std, device).in_two_steps
-        self._erase = build_erasing(recipe, device)
+    def __init__(
+        self,
+        data: Dataset,
+        recipe: Recipe,
+        shard: Shard,
+        device: torch.device,
+        augmentation: Augmentation,
+        loader: Loader,
+    ) -> None:
+        self._labels, self._recipe, self._shard, self._loader = data.train_labels, recipe, shard, loader
+        self._finish: FinishPillows | FinishCrops = (
+            FinishPillows(recipe, data, device) if augmentation == "pil" else FinishCrops(recipe, data, device)
+        )
 
     def epoch(
         self, streams: Streams, epoch: int, random: Mapping[str, RandomStream], *, first_update: int = 0
@@ -111,13 +246,13 @@ class StreamFeed:
 
         They are made one at a time: all of an update's must be used before the next update is asked for.
         """
-        labels = torch.tensor(np.asarray(self._data.train_labels))
+        labels = torch.tensor(np.asarray(self._labels))
         order = epoch_order(len(labels), self._recipe, seed=streams.of("order", epoch))
         micro_batches, size = self._shard.micro_batches, self._recipe.micro_batch
         seeds = {n: micro_batch_streams(streams, n).of("augment", epoch) for n in micro_batches}
         chunks = (
             [
-                (int(row), seeds[n], update * size + position)
+                (TRAIN, int(row), seeds[n], update * size + position)
                 for position, row in enumerate(order[update, n, start : start + CHUNK], start=start)
             ]
             for update in range(first_update, len(order))
@@ -125,23 +260,45 @@ class StreamFeed:
             for start in range(0, size, CHUNK)
         )
         loaded = self._loader.load(chunks)
-        for rows in order[first_update:]:
-            yield (self._batch(loaded, labels[rows[n]], random[stream_name("augment", n)]) for n in micro_batches)
+        n_chunks = -(-size // CHUNK)
+        for update in range(first_update, len(order)):
+            yield (
+                (
+                    self._finish(
+                        torch.cat([next(loaded) for _ in range(n_chunks)]),
+                        random[stream_name("augment", n)],
+                        (update, n),
+                    ),
+                    labels[order[update, n]],
+                )
+                for n in micro_batches
+            )
 
-    def _batch(self, loaded: Iterator[Tensor], labels: Tensor, stream: RandomStream) -> Batch:
-        n_chunks = -(-len(labels) // CHUNK)
-        images = self._normalise(torch.cat([next(loaded) for _ in range(n_chunks)]))
-        if self._erase is not None:
-            with stream.active():
-                images = self._erase(images)
-        return images, labels
+
+class FinishPillows:
+    """What is left to do with images that Pillow augmented: normalise, erase."""
+
+    def __init__(self, recipe: Recipe, data: Dataset, device: torch.device) -> None:
+        self._normalise = Normaliser(data.mean, data.std, device).in_two_steps
+        self._erase = build_erasing(recipe, device)
+
+    def __call__(self, images: Tensor, stream: RandomStream, position: tuple[int, int]) -> Tensor:
+        normal = self._normalise(images)
+        if self._erase is None:
+            return normal
+        with stream.active():
+            erased: Tensor = self._erase(normal)
+            return erased
 
 
-def eval_stream(
-    images: EncodedImages, rows: npt.NDArray[np.int64], preprocessing: Preprocessing, device: torch.device
-) -> Iterator[Tensor]:
-    """Yield some images of a stored eval set in order, preprocessed for a network, in batches."""
-    normalise = Normaliser(preprocessing.mean, preprocessing.std, device).in_two_steps
-    chunks = [[(int(row), -1, 0) for row in rows[at : at + CHUNK]] for at in range(0, len(rows), CHUNK)]
-    for chunk in _Loader(images, preprocessing.transform(), device).load(chunks):
-        yield normalise(chunk)
+class FinishCrops:
+    """What is left to do with crops: RandAugment or jitter, normalise, erase; as arrays have it, in whole batches."""
+
+    def __init__(self, recipe: Recipe, data: Dataset, device: torch.device) -> None:
+        # A TPU compiles every shape anew, and here shapes depend on the draws.
+        self._device = torch.device("cpu") if device.type == "xla" else device
+        self._augment = BatchedAugmenter(recipe, data.mean, data.std, self._device)
+
+    def __call__(self, images: Tensor, stream: RandomStream, position: tuple[int, int]) -> Tensor:
+        draws = self._augment.draw(Chance([(len(images), generator_of(stream, position))]))
+        return self._augment.apply(images.to(self._device), draws)

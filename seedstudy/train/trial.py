@@ -9,7 +9,6 @@ from contextlib import nullcontext
 import torch
 
 from seedstudy.data.base import Dataset
-from seedstudy.study.seeds import Streams
 from seedstudy.study.trial import EpochReport, Trial, TrialResult
 from seedstudy.train import devices
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
@@ -19,7 +18,7 @@ from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build
 from seedstudy.train.processes import RunningStatistics, Shard, mean_over_processes
 from seedstudy.train.random_state import epoch_streams, micro_batch_streams, stream_name
 from seedstudy.train.result import Outcome
-from seedstudy.train.streaming import StreamFeed
+from seedstudy.train.streaming import Loader, StreamFeed
 
 
 def train_trial(
@@ -28,18 +27,22 @@ def train_trial(
     *,
     on_epoch: Callable[[EpochReport], None] = lambda report: None,
     checkpoints: Checkpoints | None = None,
+    is_deterministic: bool = False,
+    eval_every: int | None = None,
 ) -> TrialResult:
     """Train ``trial`` on ``data`` and evaluate the last epoch on every eval set.
 
     Two calls with equal arguments on the same machine, device and thread count give identical results on CPU.
     A loss that is not finite ends the trial as ``diverged``; it never becomes an accuracy. With ``checkpoints`` the
     trial resumes where an earlier attempt stopped, and ends as if there had been one attempt; asked to stop, they
-    write the state and raise Stopped.
+    write the state and raise Stopped. ``is_deterministic`` gives identical results on the same GPU too (RuntimeError
+    where a layer has no such kernel); the watched set is evaluated every ``eval_every`` epochs.
     """
-    recipe, streams = trial.recipe, Streams(seed=trial.seed, vary=trial.vary)
+    recipe, streams = trial.recipe, trial.streams
     started = time.perf_counter()
 
     # --- device and network ---------------------------------------------------------------------------
+    devices.set_determinism(is_deterministic)
     accelerator = devices.accelerator_of(recipe)
     device = accelerator.device
     shard = Shard.of_update(recipe, rank=accelerator.process_index, n_processes=accelerator.num_processes)
@@ -58,7 +61,16 @@ def train_trial(
     network = accelerator.unwrap_model(model)  # without DistributedDataParallel around it
     ema = WeightAverage(network, recipe, n_updates) if recipe.ema_decay is not None else None
     evaluated = ema.module if ema is not None else network
-    outcome = Outcome(trial=trial, data=data, network=evaluated, accelerator=accelerator, shard=shard)
+    loader = Loader.of_trial(data, recipe, trial.augment, device) if data.stored else None
+    outcome = Outcome(
+        trial=trial,
+        data=data,
+        network=evaluated,
+        accelerator=accelerator,
+        shard=shard,
+        loader=loader,
+        eval_every=eval_every,
+    )
     state = TrainingState(
         outcome=outcome,
         model=model,
@@ -73,8 +85,8 @@ def train_trial(
 
     # --- train ------------------------------------------------------------------------------------------
     feed: ArrayFeed | StreamFeed
-    if data.stored:
-        feed = StreamFeed(data, recipe, shard, device)
+    if loader is not None:
+        feed = StreamFeed(data, recipe, shard, device, trial.augment, loader)
     else:
         feed = ArrayFeed(data, recipe, shard, device, trial.augment)
     for epoch in range(state.epoch, recipe.total_epochs):

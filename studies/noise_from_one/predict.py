@@ -1,6 +1,6 @@
 """Which figure of one training predicts the std over seeds? Reads sweeps, writes sweeps.csv, prints the errors.
 
-python studies/noise_from_one/predict.py RESULTS STUDY... (folders of results, names of studies; README.md has the rule)
+python -m studies.noise_from_one.predict RESULTS STUDY... (folders of results, names of studies; README.md has the rule)
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 import seedstudy as ss
-from seedstudy.stats.one_training import curve_noise, predictions_of_std
+from studies.noise_from_one.one_training import curve_noise, predictions_of_std
 
 HERE = Path(__file__).parent
 CANDIDATES = ("probabilities", "recalibrated", "error", "curve")

@@ -433,8 +433,8 @@ def test_a_gap_is_noted_and_costs_no_other_arm_its_value(cli: Cli) -> None:
     notes = answer["read"]["notes"]
     assert len(notes) == 2
     assert all("1 run without a number" in note for note in notes)
-    with pytest.raises(SeedstudyError, match="seeds in one arm only: 13"):
-        ss.compare("augmentations.csv", paired=True)
+    answer = ss.compare("augmentations.csv", paired=True)[0]
+    assert any("seed 13 has no partner in the other arm" in warning for warning in answer.warnings)
 
 
 MODELS = "model,top1,params\nr50_s0,76.2,25.6\nr50_s1,76.4,25.6\nvit_s0,77.1,22.1\nvit_s1,77.4,22.1\n"

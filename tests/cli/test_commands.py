@@ -217,7 +217,7 @@ def test_wrong_input_is_one_line_and_exit_2(arguments: list[str], expected: str,
         (["compare", "a3", "a2", "--fail-on", "bad"], '--fail-on "bad" is no verdict'),
         (["compare", "a3", "a2", "--save", "x.doc"], "name ends in .png, .pdf or .svg"),
         (["compare", "a3", "other:a2"], 'no study "other"'),
-        (["summary", "--metric", "loss"], 'metric "loss": trials hold top1'),
+        (["summary", "--metric", "loss"], 'metric "loss": these trials hold top1'),
     ],
     ids=str,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import tarfile
 from pathlib import Path
@@ -218,6 +220,87 @@ def test_a_recipe_is_not_called_scaled_where_nothing_is(tree: Path, tmp_path: Pa
     lines: list[str] = []
     resolve(study, data_dir=tree, cache_dir=tmp_path / "cache", say=lines.append)
     assert lines[-1].startswith("a2 on imagenet: 300 epochs, batch 4")
+
+
+# --- other layouts ----------------------------------------------------------------------------------------
+
+
+def identity(data: Dataset) -> list[object]:
+    ids = {name: each.example_ids.tolist() for name, each in data.eval_sets.items()}
+    return [data.fingerprint, ids, everything(data)]
+
+
+def test_kaggles_archive_with_its_flat_val(tree: Path, tmp_path: Path) -> None:
+    plain = identity(loaded(tree, tmp_path / "cache"))
+    root = tmp_path / "kaggle"
+    inside = root / imagenet.KAGGLE
+    inside.mkdir(parents=True)
+    rows = ["ImageId,PredictionString"]
+    for path in sorted((tree / "val").rglob("*.JPEG")):
+        write(inside / "val" / path.name, path.read_bytes())
+        rows.append(f"{path.stem},{path.parent.name} 1 2 30 40 {path.parent.name} 5 6 7 8 ")
+    (tree / "train").rename(inside / "train")
+    write(inside / "test" / "ILSVRC2012_test_00000001.JPEG", jpeg())
+    (root / "LOC_val_solution.csv").write_text("\n".join(rows) + "\n")
+    (tree / "imagenetv2-matched-frequency-format-val").rename(root / "imagenetv2-matched-frequency-format-val")
+    (tree / "classes.txt").rename(root / "classes.txt")
+    kaggle = loaded(root, tmp_path / "cache")
+    assert identity(kaggle) == plain
+    assert kaggle.doubts == ()
+    (root / "classes.txt").rename(inside / "classes.txt")  # the inner folder will do too
+    assert loaded(inside, tmp_path / "cache").eval_sets["val"].label_values.tolist() == np.repeat(LABELS, 2).tolist()
+    (root / "LOC_val_solution.csv").write_text("ImageId,PredictionString\nILSVRC2012_val_1\n")
+    fails(inside, tmp_path / "other", "LOC_val_solution.csv: not Kaggle's table of the val classes")
+
+
+def test_webdataset_shards_as_timm_has_them(tree: Path, tmp_path: Path) -> None:
+    """Keys are numbers, labels in KEY.cls, and the original's name in KEY.json."""
+    plain = identity(loaded(tree, tmp_path / "cache"))
+    root = tmp_path / "wds"
+    root.mkdir()
+    for part, pattern in (("train", "imagenet1k-train-{:04d}.tar"), ("val", "imagenet1k-validation-{:02d}.tar")):
+        paths = sorted((tree / part).rglob("*.JPEG"), key=lambda path: path.name[::-1])
+        for shard in range(3):
+            with tarfile.open(root / pattern.format(shard), "w") as tar:
+                for key, path in enumerate(paths[shard::3]):
+                    label = imagenet.synsets().index(path.parent.name)
+                    name = json.dumps({"label": label, "filename": f"{path.parent.name}/{path.name}"})
+                    contents = {"cls": str(label).encode(), "jpg": path.read_bytes(), "json": name.encode()}
+                    for suffix, content in contents.items():
+                        member = tarfile.TarInfo(f"{shard}{key:05d}.{suffix}")
+                        member.size = len(content)
+                        tar.addfile(member, io.BytesIO(content))
+    (tree / "imagenetv2-matched-frequency-format-val").rename(root / "imagenetv2-matched-frequency-format-val")
+    (tree / "classes.txt").rename(root / "classes.txt")
+    shards = loaded(root, tmp_path / "cache")
+    assert identity(shards) == plain
+    assert shards.doubts == ()
+    findings = {finding.part: finding for finding in check("imagenet", root, is_thorough=True).parts}
+    assert findings["train"].where == f"{root / 'imagenet1k-train-0000.tar'} and 2 more"
+    assert "20 decoded" in findings["train"].note
+    with tarfile.open(root / "imagenet1k-train-0003.tar", "w") as tar:
+        tar.add(tree / "val" / CLASSES[0], arcname=".")
+    fails(root, tmp_path / "other", r"imagenet1k-train-0003\.tar \(ILSVRC2012_val_\d+\.JPEG\): .*no class number")
+
+
+def test_folders_named_like_the_tars_images_below_a_class_and_a_mark_in_classes_txt(tree: Path, tmp_path: Path) -> None:
+    plain = identity(loaded(tree, tmp_path / "cache"))
+    for synset in CLASSES:
+        (tree / "train" / synset).rename(tree / "moved")
+        (tree / "train" / synset).mkdir()
+        (tree / "moved").rename(tree / "train" / synset / "images")
+        (tree / "train" / synset / f"{synset}_boxes.txt").write_text("x")
+    (tree / "train").rename(tree / "ILSVRC2012_img_train")
+    (tree / "val").rename(tree / "ILSVRC2012_img_val")
+    (tree / "classes.txt").write_bytes(b"\xef\xbb\xbf" + (tree / "classes.txt").read_bytes())
+    data = loaded(tree, tmp_path / "cache")
+    assert identity(data) == plain
+    (only,) = data.doubts
+    assert only.startswith("train: 5 files are not used: 5 .txt")
+    with tarfile.open(tree / "train.tar", "w") as tar:
+        tar.add(tree / "ILSVRC2012_img_train", arcname="train")
+    remove(tree / "ILSVRC2012_img_train")
+    assert identity(loaded(tree, tmp_path / "cache")) == plain
 
 
 # --- minival ------------------------------------------------------------------------------------------------

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import seedstudy as ss
+from seedstudy.decide import compare as judgement
 from seedstudy.decide.compare import Correction
 from seedstudy.decide.verdict import Rule, decide, overall
-from seedstudy.errors import StatisticsError, StudyError
+from seedstudy.errors import StudyError
+from seedstudy.read.numbers import group_of_numbers
+from seedstudy.read.request import Request
 from seedstudy.store.store import Store
 
 MakeStore = Callable[..., Store]
@@ -181,8 +184,39 @@ def test_paired_by_seed_whatever_the_order(make_store: MakeStore) -> None:
     assert entry["correlation"] == pytest.approx(np.corrcoef(top1["a3"], top1["a2"])[0, 1])
     assert entry["correlation_ci"] is not None
     few = trials.filter((trials["recipe"] == "a3") | (trials["seed"] < 4))
-    with pytest.raises(StatisticsError, match="seeds in one arm only: 4, 5"):
-        ss.compare(few, "a3", "a2", paired=True)
+    pairs = ss.compare(few, "a3", "a2", paired=True)[0]  # seeds 4 and 5 of a3 have no partner
+    of_four = stats.ttest_rel(top1["a2"][:4], top1["a3"][:4])
+    assert (pairs.comparison.n_a, pairs.comparison.n_b) == (4, 4)
+    assert pairs.comparison.p_value == pytest.approx(float(of_four.pvalue))
+    assert pairs.means[0].value == pytest.approx(top1["a3"][:4].mean())
+    assert len(pairs.a.trial_ids) == 4
+    assert any("seeds 4, 5 have no partner in the other arm" in warning for warning in pairs.warnings)
+    with pytest.raises(StudyError, match="have only seed 0 in common: a paired comparison needs 2"):
+        ss.compare(trials.filter((trials["recipe"] == "a3") | (trials["seed"] < 1)), "a3", "a2", paired=True)
+
+
+@given(
+    st.dictionaries(st.integers(0, 9), st.floats(0, 100), min_size=1),
+    st.dictionaries(st.integers(0, 9), st.floats(0, 100), min_size=1),
+)
+def test_pairs_are_of_equal_seeds_and_none_is_lost_without_a_word(
+    of_a: dict[int, float], of_b: dict[int, float]
+) -> None:
+    arms = []
+    for label, values in (("a", of_a), ("b", of_b)):
+        group = group_of_numbers(list(values.values()), label, Request(unit="percent"))
+        arms.append(replace(group, seeds=tuple(values)))
+    shared = of_a.keys() & of_b.keys()
+    if len(shared) < 2:
+        with pytest.raises(StudyError, match="in common"):
+            judgement.in_pairs(*arms)
+        return
+    a, b = judgement.in_pairs(*arms)
+    assert a.seeds == b.seeds
+    assert set(a.seeds or ()) == shared
+    assert a.values.tolist() == [of_a[seed] for seed in a.seeds or ()]
+    assert b.values.tolist() == [of_b[seed] for seed in b.seeds or ()]
+    assert (bool(a.notes), bool(b.notes)) == (of_a.keys() > shared, of_b.keys() > shared)
 
 
 def test_published_means_are_compared_with_their_n() -> None:

@@ -69,9 +69,9 @@ class Local:
     arguments: Sequence[str] = ("--workers", "1")
 
     def __init__(self, cache: Path) -> None:
-        self._fault = cache / "fault"
-        self._fault.mkdir(exist_ok=True)
-        path = os.pathsep.join([str(self._fault), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+        self.folder_of_faults = cache / "fault"
+        self.folder_of_faults.mkdir(exist_ok=True)
+        path = os.pathsep.join([str(self.folder_of_faults), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
         self.environment = {**os.environ, "SEEDSTUDY_CACHE": str(cache), "PYTHONPATH": path}
         self.launchers: list[subprocess.Popen[str]] = []
 
@@ -87,7 +87,7 @@ class Local:
             f"        {how}\n"
             "sys.addaudithook(hook)\n"
         )
-        (self._fault / "sitecustomize.py").write_text("" if how is None else code)
+        (self.folder_of_faults / "sitecustomize.py").write_text("" if how is None else code)
 
     def start(self, folder: Path, *more: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(

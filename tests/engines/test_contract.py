@@ -158,7 +158,7 @@ def test_python_that_raises_is_no_failed_trial(place: Local, tmp_path: Path, und
 
 
 def test_a_training_that_hangs_is_ended_and_trained_again(place: Local, tmp_path: Path, undisturbed: Results) -> None:
-    launcher = place.start(tmp_path, "--hang-timeout", "0.5")
+    launcher = place.start(tmp_path, "--hang-timeout", "1")
     wait_for(lambda: in_flight(tmp_path), "a trial in flight")
     trial_id, holder = in_flight(tmp_path) or pytest.fail("nothing in flight")
     os.kill(holder.pid, signal.SIGSTOP)
@@ -166,7 +166,7 @@ def test_a_training_that_hangs_is_ended_and_trained_again(place: Local, tmp_path
         wait_for(lambda: place.now() or launcher.poll() is not None, "the requeued job to end")
     _, err = launcher.communicate(timeout=WAIT_S)
     assert launcher.returncode == 0, err
-    assert f"{trial_id}: no progress for 0.5 min (--hang-timeout); its process is ended" in err
+    assert f"{trial_id}: no progress for 1 min (--hang-timeout); its process is ended" in err
     assert results(tmp_path) == undisturbed
     assert "resumed at epoch" in log(tmp_path, trial_id)
 

@@ -12,6 +12,7 @@ import pytest
 from seedstudy.api import studies
 from seedstudy.engines import launch
 from seedstudy.engines.launch import ResolvedStudy
+from seedstudy.engines.local import Work
 from seedstudy.errors import StudyError
 from seedstudy.files import sha256
 from seedstudy.store import index
@@ -72,7 +73,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 def run(tmp_path: Path, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     """Return a function that runs the study of recipe a2 with two seeds."""
     trials = tuple(make_trial(seed, name="a2") for seed in range(2))
-    resolved = ResolvedStudy(trials=trials, prepared=tmp_path, n_classes=4, n_train=64)
+    resolved = ResolvedStudy(trials=trials, work=Work(prepared=tmp_path), n_classes=4, n_train=64)
     monkeypatch.setattr(launch, "resolve", lambda *_, **__: resolved)
 
     def run(**how: Any) -> Outcome:
@@ -152,6 +153,35 @@ def test_a_study_of_which_a_trial_was_removed_is_not_complete(
     engine.train = lambda trial_id: shutil.rmtree(store.folder(trial_id))
     assert run()[0][removed] == "planned"
     assert not studies.run(STUDY, results=store.root.parent, say=lambda line: None).is_complete
+
+
+@pytest.mark.parametrize("moment", ["resolve", "check"])
+def test_cancelled_while_it_prepares_it_trains_nothing(
+    moment: str,
+    engine: Engine,
+    run: Callable[..., Outcome],
+    make_store: MakeStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = make_store(n_seeds=1, a2=0.8)
+    place = launch if moment == "resolve" else launch.local
+    before = getattr(place, moment)
+
+    def prepare(*what: Any, **how: Any) -> Any:
+        store.mark_cancelled()
+        return before(*what, **how)
+
+    lines: list[str] = []
+    monkeypatch.setattr(place, moment, prepare)
+    with pytest.raises(KeyboardInterrupt):
+        run(say=lines.append)
+    monkeypatch.setattr(place, moment, before)
+    assert lines[-1] == "cancelled: 1 of 2 trials are finished and safe; the same command resumes."
+    assert engine.submitted == []
+    assert len(store.trial_ids()) == 1  # nothing more was planned
+    engine.train = failing(store, "RuntimeError: boom")
+    run()  # the next one is not cancelled
+    assert len(engine.submitted) == 1
 
 
 def test_only_jobs_of_a_queue_are_left_alone(run: Callable[..., Outcome]) -> None:

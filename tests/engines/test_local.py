@@ -202,6 +202,32 @@ def test_a_removed_trial_is_not_made_again(place: Local, tmp_path: Path, undistu
 
 
 @pytest.mark.slow
+def test_cancelled_while_it_prepares_it_trains_nothing(place: Local, tmp_path: Path) -> None:
+    assert place.finish(tmp_path, "--seeds", "1", "--epochs", "1")[0] == 0
+    wait = "open('checks', 'w'), [time.sleep(0.05) for _ in iter(lambda: os.path.exists('go on'), True)]"
+    (place.folder_of_faults / "sitecustomize.py").write_text(
+        "import os, sys, time\n"
+        "def hook(event, arguments):\n"
+        "    if event == 'import' and arguments[0] == 'seedstudy.train.models':\n"
+        f"        {wait}\n"
+        "sys.addaudithook(hook)\n"
+    )
+    launcher = place.start(tmp_path, "--epochs", "1")
+    wait_for(lambda: (tmp_path / "checks").exists(), "the worker to check the model")
+    done = place.call(tmp_path, "cancel")
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "go on").touch()
+    _, err = launcher.communicate(timeout=WAIT_S)
+    assert launcher.returncode == 130, err
+    assert "cancelled: 1 of 2 trials are finished and safe; the same command resumes." in err
+    assert len(store(tmp_path).trial_ids()) == 1
+    place.break_trainings(None)
+    code, _, err = place.finish(tmp_path, "--epochs", "1")
+    assert code == 0, err
+    assert len(results(tmp_path)) == 2
+
+
+@pytest.mark.slow
 def test_a_renamed_study_is_not_made_again(place: Local, tmp_path: Path, undisturbed: Results) -> None:
     launcher = place.start(tmp_path)
     wait_for(lambda: in_flight(tmp_path), "a trial in flight")

@@ -13,6 +13,7 @@ from seedstudy.data import Dataset
 from seedstudy.decide.race import Race, replay
 from seedstudy.engines import race as live
 from seedstudy.engines.launch import ResolvedStudy
+from seedstudy.engines.local import Work
 from seedstudy.errors import StudyError, TrialFailed
 from seedstudy.store import upkeep
 from seedstudy.store.store import Scan, Store
@@ -37,7 +38,7 @@ class Training:
 
     def resolve(self, study: Study, **_: Any) -> ResolvedStudy:
         trials = tuple(self.make_trial(seed, name=study.recipes[0]) for seed in study.seeds)
-        return ResolvedStudy(trials=trials, prepared=Path("prepared"), n_classes=4, n_train=64)
+        return ResolvedStudy(trials=trials, work=Work(prepared=Path("prepared")), n_classes=4, n_train=64)
 
     def train(self, store: Store, study: Study, resolved: ResolvedStudy, scan: Scan, **_: Any) -> Scan:
         if self.error is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from seedstudy.engines import slurm
+from seedstudy.engines.local import Work
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.errors import SeedstudyError, StoreError, StudyError
 from seedstudy.files import write_record
@@ -60,7 +61,7 @@ def make(tmp_path: Path, queue: Queue) -> Callable[..., SlurmEngine]:
         store = Store(tmp_path / folder, "main")
         store.root.mkdir(parents=True, exist_ok=True)
         placement = Placement(engine="slurm", **values)  # type: ignore[arg-type]
-        return SlurmEngine(store, placement, prepared=tmp_path / "da ta", say=lambda text: None)
+        return SlurmEngine(store, placement, work=Work(prepared=tmp_path / "da ta"), say=lambda text: None)
 
     return make
 

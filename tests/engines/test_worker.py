@@ -7,15 +7,18 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from seedstudy.data.base import Dataset
+from seedstudy.engines import local, worker
 from seedstudy.engines.attempts import EXIT_FAILED
 from seedstudy.engines.worker import StackSizes, _Worker, fair_shares, kind_of
 from seedstudy.errors import StoreError
 from seedstudy.files import writing
 from seedstudy.store.store import Store
+from seedstudy.study.placement import Placement, placed
 from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
 from seedstudy.train import stacks
@@ -152,3 +155,15 @@ def test_each_seed_of_a_stack_is_a_trial_of_its_own(place: Local, tmp_path: Path
     assert len({record["sha256"]["predictions.parquet"] for record in records.values()}) == 5
     first = next(trial_id for trial_id in store(tmp_path).trial_ids() if "-s0-" in trial_id)
     assert "in a stack of 3: seeds 0, 1, 2" in log(tmp_path, first)
+
+
+def test_determinism_and_the_pace_of_evaluation_reach_every_worker(
+    tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = placed(Placement(), {"deterministic": True, "eval_every": 3, "stack": "auto"})
+    command = local.trial_command(Store(tmp_path, "main"), ["a"], local.Work(), wanted)
+    got: list[Placement] = []
+    monkeypatch.setattr(worker, "main", lambda *_, placement, **__: got.append(placement) or 0)
+    code, _, error = cli(*command[command.index("trial") :])
+    assert code == 0, error
+    assert got == [wanted]

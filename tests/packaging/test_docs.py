@@ -17,6 +17,7 @@ from seedstudy.store.store import Store
 from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
 from tests.conftest import drawn_result, make_dataset
+from tests.imagenet_tree import jpeg, write
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -25,6 +26,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 
 NOT_RUN = {
     r"seedstudy run .*-d cifar10": "needs CIFAR-10 on disk",
+    r"seedstudy run .*-d folder:photos": "trains for minutes; tests/train/test_own_images.py runs the whole page",
     r"seedstudy .*imagenet --data-dir": "needs ImageNet on disk",
     r"seedstudy evaluate .*(IMAGENET|/data/imagenet)": "needs ImageNet on disk",
     r"seedstudy (run|status|cancel) .*(slurm|my-study)": "needs Slurm; tests/engines/test_slurm.py",
@@ -152,6 +154,10 @@ def prepared(tmp_path: Path, make_trial: Callable[..., Trial], request: pytest.F
             folder = tmp_path / "runs" / recipe / f"seed{seed}"
             folder.mkdir(parents=True)
             (folder / "summary.csv").write_text(f"epoch,train_loss,eval_top1\n0,2.0,50.0\n1,1.5,{70 + seed / 10}\n")
+    for name, level in (("cat", 20), ("dog", 90)):
+        for n in range(5):
+            for folder in ("photos", "photos100") if "check" in request.node.name else ("photos",):
+                write(tmp_path / folder / name / f"{n}.jpg", jpeg(level + n, size=(160, 120)))
     (tmp_path / "runs.csv").write_text("recipe,seed,top1\na2,0,79.6\na2,1,79.7\n")
     (tmp_path / "table.csv").write_text("model,top1\na,79.1\nb,79.9\nc,80.4\n")
     for page in PAGES:

@@ -12,7 +12,7 @@ from seedstudy.decide.more_seeds import MoreSeeds
 from seedstudy.decide.verdict import Rule, decide
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.compare import compare, compare_summaries, details
-from seedstudy.stats.sample import by_seed, in_pairs
+from seedstudy.stats.sample import by_seed
 
 quick = settings(max_examples=25, deadline=None)
 value = st.integers(-640, 640).map(lambda k: k / 64)
@@ -273,10 +273,3 @@ def test_a_seed_counted_twice_is_refused(seeds):
             by_seed(seeds, values)
     else:
         assert list(by_seed(seeds, values).values()) == values
-
-
-def test_pairing_needs_the_same_seeds():
-    a, b = in_pairs({0: 1.0, 1: 2.0}, {1: 5.0, 0: 4.0})
-    assert (a.tolist(), b.tolist()) == ([1.0, 2.0], [4.0, 5.0])
-    with pytest.raises(StatisticsError, match="in one arm only: 2"):
-        in_pairs({0: 1.0}, {0: 1.0, 2: 5.0})

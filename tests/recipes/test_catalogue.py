@@ -29,7 +29,7 @@ def test_catalogue_says_what_keeps_a_recipe_from_being_trained() -> None:
 
 def test_a_complete_recipe_is_described_with_its_id_and_one_with_gaps_without() -> None:
     answer = document(describe("a2"))
-    assert list(answer) == ["name", "title", "values", "missing", "recipe_id", "sources", "models"]
+    assert list(answer) == ["name", "title", "values", "missing", "recipe_id", "sources", "models", "differences"]
     assert answer["recipe_id"] == load_recipe("a2").recipe_id
     assert answer["values"]["betas"] == [0.9, 0.999]
     assert answer["sources"]["epochs"] == load_recipe("a2").sources["epochs"]

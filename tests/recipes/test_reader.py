@@ -38,6 +38,20 @@ def test_base_gives_what_is_not_given_and_keeps_its_sources(parse: Parse) -> Non
     assert mine.sources["epochs"] == load_recipe("a2").sources["epochs"]
 
 
+def test_differences_from_a_source_are_the_bases_or_its_own(parse: Parse) -> None:
+    assert parse(HEAD).differences == read_recipe("a2").differences != ()
+    assert parse(HEAD + 'differences = ["It is ours."]\n').differences == ("It is ours.",)
+    with pytest.raises(RecipeError, match=r"mine\.toml: differences must be a list of sentences"):
+        parse(HEAD + 'differences = "no list"\n')
+
+
+def test_keys_missing_for_one_reason_share_a_sentence() -> None:
+    with pytest.raises(RecipeError) as caught:
+        read_recipe("rsb_d").for_model("resnet50")
+    assert str(caught.value).count("in RSB's appendix") == 1
+    assert "--set lr=… --set weight_decay=…" in str(caught.value)
+
+
 def test_a_base_may_have_a_base_but_not_in_a_circle(tmp_path: Path) -> None:
     (tmp_path / "first.toml").write_text(HEAD.replace("mine", "first") + "[values]\nepochs = 7\n")
     (tmp_path / "second.toml").write_text(HEAD.replace("mine", "second").replace("a2", "first") + "[values]\nlr = 1.0")

@@ -68,3 +68,19 @@ def test_a_skew_that_is_seen_is_named_whatever_the_sizes():
         assert warning.startswith("A" if a is far else "B")
     assert doubt.seen_skew(calm, calm[:20], ("A", "B")) == ()
     assert doubt.seen_skew(far, calm[:10], ("A", "B")) == ()  # ten seeds have the caveat anyhow
+
+
+def test_the_note_on_few_pairs_gives_the_coverage_of_the_worst_shape():
+    from studies.calibration.designs import lognormal, mirrored
+
+    rng, n = np.random.default_rng(5), 5
+    covered = 0
+    for _ in range(10):
+        differences = lognormal(rng, (2000, n)) / 3 - mirrored(lognormal)(rng, (2000, n))
+        half = 2.7764451 * differences.std(axis=1, ddof=1) / np.sqrt(n)  # t(0.975, 4)
+        covered += int(np.sum(np.abs(differences.mean(axis=1)) <= half))
+    assert covered / 20_000 == pytest.approx(0.886, abs=0.007)  # three Monte-Carlo errors
+    assert "89 % of cases" in doubt.unseen_skew(n)[0]
+    assert "pairs" in doubt.unseen_skew(n)[0]
+    assert "pairs" not in doubt.unseen_skew((n, n))[0]
+    assert doubt.unseen_skew(11) == ()

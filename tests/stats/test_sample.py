@@ -3,7 +3,7 @@ import pytest
 
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.result import SMALLEST_P, Estimate, bounded_p
-from seedstudy.stats.sample import as_sample, by_seed, in_pairs, mean_of, sd_of
+from seedstudy.stats.sample import as_sample, by_seed, mean_of, sd_of
 
 
 def test_one_value_per_seed_in_the_order_given():
@@ -12,12 +12,6 @@ def test_one_value_per_seed_in_the_order_given():
         by_seed([1], ["x"], name="a2")
     with pytest.raises(StatisticsError, match="sample: seed 1 occurs twice"):
         by_seed([1, 1], [0.1, 0.1])
-
-
-def test_pairs_follow_the_seeds_and_not_the_order():
-    a, b = in_pairs({7: 1.0, 8: 2.0, 9: 3.0}, {9: 30.0, 7: 10.0, 8: 20.0})
-    assert a.tolist() == [1.0, 2.0, 3.0]
-    assert b.tolist() == [10.0, 20.0, 30.0]
 
 
 def test_samples_are_float_vectors():

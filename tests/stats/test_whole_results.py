@@ -20,7 +20,7 @@ from seedstudy.stats.describe import describe, describe_details, rank_of
 from seedstudy.stats.fit import density, fit
 from seedstudy.stats.grid import two_way
 from seedstudy.stats.images import split_variance
-from seedstudy.stats.sample import as_sample, by_seed, in_pairs
+from seedstudy.stats.sample import as_sample, by_seed
 
 FOLDER = Path(__file__).parent / "whole"
 A3 = [78.01, 78.10, 78.19, 78.07, 78.15]
@@ -124,7 +124,6 @@ REFUSED = (
     lambda: as_sample([1.0], name="a2", at_least=2),
     lambda: by_seed([1, 2, 1], [1.0, 2.0, 3.0], name="a2"),
     lambda: by_seed([1, 2], [1.0], name="a2"),
-    lambda: in_pairs({1: 1.0, 2: 2.0, 9: 3.0}, {1: 1.0, 3: 2.0, 9: 3.0}),
     lambda: describe(A2, level=95),
     lambda: describe([math.inf]),
     lambda: rank_of(1.0, A2),

@@ -12,6 +12,7 @@ import pytest
 
 import seedstudy as ss
 from seedstudy.engines.launch import ResolvedStudy, train
+from seedstudy.engines.local import Work
 from seedstudy.errors import StoreError
 from seedstudy.files import read_record, write_record
 from seedstudy.store.store import Store
@@ -128,7 +129,7 @@ def test_a_rule_edited_after_the_last_trial_is_taken_and_said(
     """Nothing is left to train, so nothing else of the plan is written."""
     store, lines = make_store(n_seeds=2, a2=0.8), list[str]()
     trials = tuple(make_trial(seed, name="a2") for seed in range(2))
-    resolved = ResolvedStudy(trials=trials, prepared=Path(), n_classes=4, n_train=64)
+    resolved = ResolvedStudy(trials=trials, work=Work(), n_classes=4, n_train=64)
     for study in (NOTHING, A, A):
         train(store, study, resolved, store.scan(), is_retry=False, say=lines.append)
     assert store.rule().margin == 0.5

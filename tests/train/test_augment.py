@@ -19,7 +19,7 @@ from seedstudy.errors import RecipeError
 from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.train import augment
-from seedstudy.train.augment import NO_OP, OPS, BatchedAugmenter, Chance, Draws, parse_randaugment
+from seedstudy.train.augment import NO_OP, OPS, BatchedAugmenter, Chance, Crops, Draws, parse_randaugment
 from seedstudy.train.feed import MicroBatch, PilAugmenter, TensorAugmenter
 from seedstudy.train.random_state import RandomStream
 
@@ -45,12 +45,19 @@ def augmenter(**changes: object) -> BatchedAugmenter:
 
 
 def augmented(whole: BatchedAugmenter, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    return whole.apply(images, whole.draw(Chance([(len(images), generator)]), *images.shape[2:]))
+    chance = Chance([(len(images), generator)])
+    crops = whole.crop(images, whole.draw_crops(chance, *images.shape[2:]))
+    return whole.apply(crops, whole.draw(chance))
 
 
 @pytest.fixture(scope="module")
 def a2_draws() -> Draws:
-    return augmenter().draw(Chance([(N, generator())]), 32, 32)
+    return augmenter().draw(Chance([(N, generator())]))
+
+
+@pytest.fixture(scope="module")
+def a2_crops() -> Crops:
+    return augmenter().draw_crops(Chance([(N, generator())]), 32, 32)
 
 
 # --- RandAugment ----------------------------------------------------------------------------------------
@@ -106,20 +113,20 @@ def test_magnitudes_are_gaussian_about_the_recipes(a2_draws: Draws) -> None:
 
 
 def test_magnitudes_are_clipped_and_uniform_where_the_string_says_so() -> None:
-    wild = augmenter(randaugment="rand-m9-mstd5-inc1").draw(Chance([(N, generator())]), 32, 32)
+    wild = augmenter(randaugment="rand-m9-mstd5-inc1").draw(Chance([(N, generator())]))
     levels = wild.argument[wild.op == OPS.index("Rotate")].abs() / 3
     assert float(levels.max()) == pytest.approx(10)
     assert stats.binomtest(int((levels > 9.999).sum()), len(levels), stats.norm(9, 5).sf(10)).pvalue > 1e-3
-    even = augmenter(randaugment="rand-m8-mstd101-inc1").draw(Chance([(N, generator())]), 32, 32)
+    even = augmenter(randaugment="rand-m8-mstd101-inc1").draw(Chance([(N, generator())]))
     levels = even.argument[even.op == OPS.index("Rotate")].abs() / 3
     assert stats.kstest(levels.numpy(), stats.uniform(0, 8).cdf).pvalue > 1e-3
 
 
-def test_interpolation_follows_the_recipe(a2_draws: Draws) -> None:
-    for drawn in (a2_draws.is_bicubic, a2_draws.op_is_bicubic):
+def test_interpolation_follows_the_recipe(a2_crops: Crops, a2_draws: Draws) -> None:
+    for drawn in (a2_crops.is_bicubic, a2_draws.op_is_bicubic):
         assert stats.binomtest(int(drawn.sum()), drawn.numel(), 0.5).pvalue > 1e-3
-    assert augmenter(train_interpolation="bicubic").draw(Chance([(50, generator())]), 32, 32).is_bicubic.all()
-    assert not augmenter(train_interpolation="bilinear").draw(Chance([(50, generator())]), 32, 32).op_is_bicubic.any()
+    assert augmenter(train_interpolation="bicubic").draw_crops(Chance([(50, generator())]), 32, 32).is_bicubic.all()
+    assert not augmenter(train_interpolation="bilinear").draw(Chance([(50, generator())])).op_is_bicubic.any()
 
 
 # --- crop, flip, jitter, erasing ------------------------------------------------------------------------
@@ -139,7 +146,8 @@ def test_crops_are_distributed_as_timms(
     random.seed(0)
     image = Image.new("RGB", (width, height))
     theirs = np.array([RandomResizedCropAndInterpolation.get_params(image, scale, ratio) for _ in range(N)])
-    ours = augmenter(crop_scale=scale, crop_ratio=ratio).draw(Chance([(N, generator())]), height, width).box.numpy()
+    drawn = augmenter(crop_scale=scale, crop_ratio=ratio).draw_crops(Chance([(N, generator())]), height, width)
+    ours = drawn.box.numpy()
     for axis, name in enumerate(("top", "left", "height", "width")):
         values = np.union1d(ours[:, axis], theirs[:, axis])
         table = np.array([[(drawn[:, axis] == value).sum() for value in values] for drawn in (ours, theirs)])
@@ -150,9 +158,9 @@ def test_crops_are_distributed_as_timms(
     assert (ours[:, :2] + ours[:, 2:] <= (height, width)).all()
 
 
-def test_flips_are_as_likely_as_the_recipe_says(a2_draws: Draws) -> None:
-    assert stats.binomtest(int(a2_draws.is_flipped.sum()), N, 0.5).pvalue > 1e-3
-    assert not augmenter(hflip=0.0).draw(Chance([(50, generator())]), 32, 32).is_flipped.any()
+def test_flips_are_as_likely_as_the_recipe_says(a2_crops: Crops) -> None:
+    assert stats.binomtest(int(a2_crops.is_flipped.sum()), N, 0.5).pvalue > 1e-3
+    assert not augmenter(hflip=0.0).draw_crops(Chance([(50, generator())]), 32, 32).is_flipped.any()
 
 
 @pytest.mark.slow
@@ -161,7 +169,7 @@ def test_rectangles_are_erased_as_timm_erases_them() -> None:
     erase = RandomErasing(0.3, mode="pixel", device="cpu")
     theirs = torch.stack([erase(torch.zeros(3, 32, 32)) for _ in range(N // 4)])
     drawn = augmenter(randaugment=None, random_erasing=0.3)
-    draws = drawn.draw(Chance([(N, generator())]), 32, 32)
+    draws = drawn.draw(Chance([(N, generator())]))
     assert stats.binomtest(int((draws.erased[:, 2] > 0).sum()), N, 0.3).pvalue > 1e-3
     of_timm = (theirs != 0).any(1)
     for axis, sides in ((2, of_timm.any(2).sum(1)), (3, of_timm.any(1).sum(1))):
@@ -169,7 +177,7 @@ def test_rectangles_are_erased_as_timm_erases_them() -> None:
         assert stats.ks_2samp(ours.numpy(), sides[sides > 0].numpy()).pvalue > 1e-3
     # What is put there is noise of mean 0 and standard deviation 1, and nothing else is touched.
     grey = torch.full((N // 10, 3, 32, 32), 100, dtype=torch.uint8)
-    some = drawn.draw(Chance([(len(grey), generator())]), 32, 32)
+    some = drawn.draw(Chance([(len(grey), generator())]))
     output = drawn.apply(grey, some)
     untouched = drawn.apply(grey, replace(some, erased=torch.zeros_like(some.erased), noise=some.noise[:0]))
     changed = (output != untouched).any(1)
@@ -180,13 +188,13 @@ def test_rectangles_are_erased_as_timm_erases_them() -> None:
 
 
 def test_jitter_is_torchvisions_and_only_without_randaugment() -> None:
-    draws = augmenter(randaugment=None, color_jitter=0.4).draw(Chance([(N, generator())]), 32, 32)
+    draws = augmenter(randaugment=None, color_jitter=0.4).draw(Chance([(N, generator())]))
     assert sorted(OPS[op] for op in draws.op[0]) == ["Brightness", "Color", "Contrast"]
     first = torch.bincount(draws.op[:, 0])
     assert stats.chisquare(first[first > 0].numpy()).pvalue > 1e-3  # in random order
     assert stats.kstest(draws.argument.flatten().numpy(), stats.uniform(0.6, 0.8).cdf).pvalue > 1e-3
-    assert augmenter(color_jitter=0.4).draw(Chance([(5, generator())]), 32, 32).op.shape == (5, 2)  # RandAugment's
-    assert augmenter(randaugment=None).draw(Chance([(5, generator())]), 32, 32).op.shape == (5, 0)
+    assert augmenter(color_jitter=0.4).draw(Chance([(5, generator())])).op.shape == (5, 2)  # RandAugment's
+    assert augmenter(randaugment=None).draw(Chance([(5, generator())])).op.shape == (5, 0)
 
 
 # --- whole pipeline -------------------------------------------------------------------------------------
@@ -197,13 +205,15 @@ def test_each_operation_reaches_just_the_images_that_drew_it() -> None:
     """Augmenting together equals augmenting one by one."""
     batch = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (100, 3, 32, 32), dtype=np.uint8))
     whole = augmenter(random_erasing=0.5)
-    draws = whole.draw(Chance([(1, generator(row)) for row in range(len(batch))]), 32, 32)
-    together = whole.apply(batch, draws)
+    chance = Chance([(1, generator(row)) for row in range(len(batch))])
+    crops = whole.crop(batch, whole.draw_crops(chance, 32, 32))
+    draws = whole.draw(chance)
+    together = whole.apply(crops, draws)
     assert set(draws.op.flatten().tolist()) == set(range(NO_OP + 1))
     for row in range(len(batch)):
-        part = whole.draw(Chance([(1, generator(row))]), 32, 32)
+        alone = augmented(whole, batch[row : row + 1], generator(row))[0]
         # Sums of another batch size may round differently: at most one grey level.
-        assert (whole.apply(batch[row : row + 1], part)[0] - together[row]).abs().max() <= 1.01 / 255 / 0.25
+        assert (alone - together[row]).abs().max() <= 1.01 / 255 / 0.25
 
 
 @pytest.mark.slow

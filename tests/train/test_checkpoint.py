@@ -79,6 +79,22 @@ def test_stopped_after_any_update_and_resumed_is_bit_equal(
     assert notes == [f"resumed at epoch {updates // 4 + (updates % 4 > 0)}, update {(updates - 1) % 4 + 2}"]
 
 
+def test_determinism_is_recorded_and_ends_with_its_trial(
+    tmp_path: Path, data: Dataset, make_trial: MakeTrial, tiny_recipe: Recipe
+) -> None:
+    trial = make_trial(1, recipe=with_values(tiny_recipe, LIVELY))
+    path = tmp_path / "checkpoint.pt"
+    whole = train_trial(trial, data, is_deterministic=True)
+    assert whole.provenance["deterministic"] is True
+    with pytest.raises(Stopped):
+        train_trial(trial, data, checkpoints=stopping_after(path, trial, 3), is_deterministic=True)
+    resumed = train_trial(trial, data, checkpoints=Checkpoints(path, trial.trial_id), is_deterministic=True)
+    assert outcome(resumed) == outcome(whole)
+    usual = train_trial(trial, data)
+    assert "deterministic" not in usual.provenance
+    assert outcome(usual) == outcome(whole)  # on a CPU sums are added in one order anyway
+
+
 @pytest.mark.slow
 def test_killed_at_an_epoch_end_it_goes_on_there(
     tmp_path: Path, data: Dataset, make_trial: MakeTrial, tiny_recipe: Recipe

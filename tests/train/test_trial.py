@@ -161,6 +161,7 @@ def test_evaluation_never_costs_more_images_than_training(
     n_val: int, evaluated: list[int], tiny_recipe: Recipe
 ) -> None:
     data, recipe = make_dataset(n_train=64, n_val=n_val), replace(tiny_recipe, epochs=4)
+    assert [len(eval_sets_after(epoch, recipe, data, 3)) for epoch in range(4)] == [0, 0, 1, len(data.eval_sets)]
     names = [eval_sets_after(epoch, recipe, data) for epoch in range(4)]
     assert [epoch for epoch in range(4) if names[epoch]] == evaluated
     assert set(names[:-1]) <= {("val",), ()}
