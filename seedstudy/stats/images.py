@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -308,13 +309,22 @@ def bootstrap_both(a: ArrayLike, b: ArrayLike, *, rng: np.random.Generator, n_re
 
 
 def hadamard(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the Walsh-Hadamard transform of 2^k values: the products with all rows of the matrix, of +1 and -1."""
-    found, width = values, 1
-    while width < len(values):
-        pairs = found.reshape(-1, 2, width)
-        found = np.stack([pairs[:, 0] + pairs[:, 1], pairs[:, 0] - pairs[:, 1]], axis=1)
-        width *= 2
-    return found.reshape(-1)
+    """Return the Walsh-Hadamard transform of 2^k values: the products with all rows of the matrix, of +1 and -1.
+
+    The matrix is the Kronecker product of two of about its root's size: two matrix products do, exact in whole numbers.
+    """
+    k = len(values).bit_length() - 1
+    left, right = _hadamard_matrix(k // 2), _hadamard_matrix(k - k // 2)
+    return np.asarray(left @ values.reshape(len(left), -1) @ right, dtype=np.float32).reshape(-1)
+
+
+@cache
+def _hadamard_matrix(k: int) -> npt.NDArray[np.float32]:
+    """Return Sylvester's matrix of 2^k rows."""
+    matrix = np.ones((1, 1), dtype=np.float32)
+    for _ in range(k):
+        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
+    return matrix
 
 
 def _double_or_nothing(rng: np.random.Generator, n: int, n_replicates: int) -> Floats:

@@ -12,6 +12,7 @@ from seedstudy.stats.images import (
     calibration_error,
     difference_on_new_images,
     ensemble_accuracies,
+    hadamard,
     mean_on_new_images,
     paired_networks,
     split_variance,
@@ -116,6 +117,15 @@ def test_the_bootstrap_has_the_variance_of_its_formula():
     replicates = bootstrap_both(a, b, rng=np.random.default_rng(0), n_replicates=n)
     assert replicates.var() == pytest.approx(expected, rel=4 * math.sqrt(2 / n) + 2 / 1500 + 0.02)
     assert replicates.mean() == pytest.approx(result.estimate.value, abs=4 * math.sqrt(expected / n))
+
+
+@pytest.mark.parametrize("k", [0, 1, 2, 5])
+def test_the_transform_is_the_product_with_orthogonal_signs(k):
+    values = np.random.default_rng(0).integers(-3, 4, 1 << k).astype(np.float32)
+    rows = np.stack([hadamard(unit) for unit in np.eye(1 << k, dtype=np.float32)])
+    assert np.array_equal(np.abs(rows), np.ones_like(rows))
+    assert np.array_equal(rows @ rows.T, (1 << k) * np.eye(1 << k))
+    assert np.array_equal(hadamard(values), rows @ values)
 
 
 def test_clusters_of_one_image_are_images_and_clustered_images_count_for_less():
