@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 FAST := "not slow and not gpu and not cluster"
 
-.PHONY: help install demo check lint types fast-core fast-train core dist coverage test slow slow-fuzz slow-soak slow-lowest slow-tpu slow-orders clean
+.PHONY: help install demo check lint types fast-core fast-train core dist studies coverage test slow slow-fuzz slow-soak slow-lowest slow-tpu slow-orders clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make slow   hours: a throw-away Slurm or Ray (docs/cluster.md), fuzzing, faults, XLA, oldest versions"
 	@echo "make check  format, lint, types, import contracts, fast tests"
 	@echo "make core   the package without its extras, from a wheel: its size, and the fast tests that need no torch"
+	@echo "make studies CIFAR10=FOLDER  hours: train every study again and write docs/findings.md"
 	@echo "make clean  remove what make installed and cached (results stay)"
 
 install: .venv/.installed
@@ -75,6 +76,22 @@ constraints.txt: pyproject.toml
 	$(PYTHON) -c 'import tomllib; \
 		lines = tomllib.load(open("pyproject.toml", "rb"))["tool"]["uv"]["constraint-dependencies"]; \
 		open("constraints.txt", "w").write("".join(line + "\n" for line in lines))'
+
+# About four hours on two cores; resumable. CIFAR10 is the folder of the data set.
+studies: install
+	$(BIN)/seedstudy run studies/a2_100_seeds/study.toml
+	$(BIN)/seedstudy run studies/a2_against_a3/study.toml
+	$(BIN)/seedstudy run studies/rsb_seeds/study.toml --data-dir $(CIFAR10)
+	$(BIN)/seedstudy run studies/resnet_rs_ladder/study.toml --data-dir $(CIFAR10)
+	$(BIN)/seedstudy run studies/rsb_recipes/study.toml --data-dir $(CIFAR10)
+	for epochs in 1 3 10 30; do $(BIN)/seedstudy run studies/short_and_long/study.toml --data-dir $(CIFAR10) \
+		--epochs $$epochs --study short_and_long_$$epochs || exit 1; done
+	$(BIN)/python -m studies.frames results/a2_100_seeds
+	$(BIN)/python -m studies.frames results/rsb_seeds
+	$(BIN)/python -m studies.frames results/resnet_rs_ladder
+	$(BIN)/python -m studies.frames results/rsb_recipes
+	$(BIN)/python -m studies.frames $(foreach epochs,1 3 10 30,results/short_and_long_$(epochs))
+	$(BIN)/python -m studies.findings
 
 coverage: install
 	$(BIN)/pytest -m $(FAST) -n 2 --cov=seedstudy --cov-branch --cov-report=term:skip-covered

@@ -34,6 +34,7 @@ import timm
 import torch
 import torchvision
 from PIL import Image
+from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
 from seedstudy import data as datasets
@@ -407,6 +408,27 @@ def flips(bench: Bench) -> Report:
     return {"share_flipped": flipped, "n": len(test), "accuracy_float32": right[0], "accuracy_bfloat16": right[1]}
 
 
+def optimizer(bench: Bench) -> Report:
+    """Compare timm's multi-tensor LAMB, which it takes on GPUs, with its loop over tensors: weights and time."""
+    model, _, n = bench.sizes.big[0]
+    recipe = with_values(read_recipe("a2").for_model(None), [f"batch_size={n}", f"micro_batch={n}"])
+    device, weights, ms = bench.device.torch, [], {}
+    for name, is_multi_tensor in (("loop", False), ("multi_tensor", True)):
+        network = build_model(model, recipe, N_CLASSES, seed=0).to(device)
+        lamb = build_optimizer(network, recipe)
+        generator = torch.Generator(device).manual_seed(0)
+        for group in lamb.param_groups:
+            group["foreach"] = is_multi_tensor
+        for parameter in network.parameters():
+            parameter.grad = 0.01 * torch.randn(parameter.shape, generator=generator, device=device)
+        for _ in range(bench.sizes.updates):
+            lamb.step()
+        weights.append([parameter.detach().clone() for parameter in network.parameters()])
+        ms[name] = 1e3 * bench.seconds_per_call(lamb.step)
+    apart = [float((a - b).norm() / a.norm().clamp(min=1e-12)) for a, b in zip(*weights, strict=True)]
+    return {"worst_relative": max(apart), "ok": max(apart) < 1e-4, "ms": ms}
+
+
 # --- steps: how fast is it? -----------------------------------------------------------------------------
 
 
@@ -532,10 +554,10 @@ def big_network(bench: Bench) -> Report:
         recipe = with_values(read_recipe("a2").for_model(None), [f"batch_size={n}", f"micro_batch={n}",
                                                                  f"train_size={size}"])  # fmt: skip
         n_macs = measure(model, image_size=size, batch_size=2, n_timed=0).size.n_macs
-        for way in ("eager", "float16", "benchmark", "graph", "compile"):
+        for way in ("eager", "float16", "benchmark", "graph", "compile blocks", "compile"):
             bench.device.forget()
             row: Report = {"model": model, "px": size, "batch": n, "way": way}
-            torch.backends.cudnn.benchmark = way in ("benchmark", "graph", "compile")
+            torch.backends.cudnn.benchmark = way not in ("eager", "float16")
             try:
                 seconds = bench.seconds_per_call(step_of(bench, model, recipe, way), warm_up=4)
                 row |= {"images_per_s": n / seconds, "mfu": bench.mfu(n_macs, n / seconds)}
@@ -551,6 +573,10 @@ def step_of(bench: Bench, model: str, recipe: Recipe, way: str) -> Callable[[], 
     training = Training(model, recipe, n_micro=1, precision="float16" if way == "float16" else "")
     if way == "compile":
         training.model.compile()
+    if way == "compile blocks":  # one graph for all blocks of a shape: less to compile
+        for module in training.model.modules():
+            if isinstance(module, BasicBlock | Bottleneck):
+                module.compile()
     batches = training.resident()
     if way != "graph":
         return lambda: training.update(next(batches))
@@ -668,6 +694,7 @@ STEPS: dict[str, tuple[Callable[[Bench], Report], float]] = {
     "losses": (losses, 60),
     "resume": (resume, 30),
     "flips": (flips, 5),
+    "optimizer": (optimizer, 10),
     "stacks": (stacks, 120),
     "table_3": (table_3, 120),
     "big_network": (big_network, 150),

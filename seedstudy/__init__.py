@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from seedstudy.api.choices import check_data, data_sets, resize_data
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
     from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, scaling, summary, variance
+    from seedstudy.api.kept import evaluate_trials
     from seedstudy.api.planning import audit, power
+    from seedstudy.api.pseudolabel import pseudolabel
     from seedstudy.api.studies import load_predictions, load_trials, run, status
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.recipes.reader import load_recipe
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from seedstudy.show.plots.power import plot_power
     from seedstudy.show.plots.race import plot_race
     from seedstudy.show.plots.scaling import plot_scaling
+    from seedstudy.show.plots.sizes import plot_test_sizes
     from seedstudy.stats.audit import best_of
     from seedstudy.study.study import Study, load_study
 
@@ -39,6 +42,7 @@ __all__ = [
     "cost",
     "data_sets",
     "evaluate",
+    "evaluate_trials",
     "fit",
     "gate",
     "grid",
@@ -55,7 +59,9 @@ __all__ = [
     "plot_power",
     "plot_race",
     "plot_scaling",
+    "plot_test_sizes",
     "power",
+    "pseudolabel",
     "race",
     "resize_data",
     "run",
@@ -118,8 +124,10 @@ _HOMES = {
     "Recipe": "recipes.recipe",
     "Study": "study.study",
     "best_of": "stats.audit",
+    "evaluate_trials": "api.kept",
     "load_recipe": "recipes.reader",
     "load_study": "study.study",
+    "pseudolabel": "api.pseudolabel",
     "plot_audit": "show.plots.audit",
     "plot_distributions": "show.plots.distributions",
     "plot_estimation": "show.plots.estimation",
@@ -127,6 +135,7 @@ _HOMES = {
     "plot_power": "show.plots.power",
     "plot_race": "show.plots.race",
     "plot_scaling": "show.plots.scaling",
+    "plot_test_sizes": "show.plots.sizes",
     "save_picture": "show.plots.canvas",
 }
 """Public name -> its module. None of them is also the name of a room: an imported room would hide it."""

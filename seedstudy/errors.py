@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 EXTRAS = {
-    "train": ("torch", "torchvision", "timm", "accelerate", "datasets", "sklearn", "pyarrow"),
+    "train": ("torch", "torchvision", "timm", "accelerate", "datasets", "safetensors", "sklearn", "pyarrow"),
     "parquet": ("pyarrow",),
     "excel": ("fastexcel",),
     "ray": ("ray",),

@@ -194,7 +194,10 @@ def read_json(path: Path, *, remedy: str = "") -> dict[str, Any]:
 
     ``remedy`` is what the user can do about a damaged file, the end of the error's sentence.
     """
-    content = read_bytes(path, limit=LARGEST_RECORD)
+    return _parsed(read_bytes(path, limit=LARGEST_RECORD), path, remedy)
+
+
+def _parsed(content: bytes, path: Path, remedy: str) -> dict[str, Any]:
     try:
         document = json.loads(content.decode())
         json.dumps(document)  # what is nested too deep for it has no seal
@@ -242,7 +245,12 @@ def read_record(path: Path, *, remedy: str = "") -> dict[str, Any]:
     Raises StoreError where the file cannot be read, DamagedError where it is damaged, and TooNewError where its format
     is newer. The seal is checked first and alike in every format, so that a flipped bit in the number is damage.
     """
-    record = read_json(path, remedy=remedy)
+    return read_sealed(read_bytes(path, limit=LARGEST_RECORD), path, remedy=remedy)
+
+
+def read_sealed(content: bytes, path: Path, *, remedy: str = "") -> dict[str, Any]:
+    """Return the record whose bytes were read from a file, as :func:`read_record` does."""
+    record = _parsed(content, path, remedy)
     written, seal = record.get("format"), record.pop("seal", None)
     if seal is None:
         check_format(path, written, FORMAT, remedy=remedy)

@@ -123,7 +123,7 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     ],
 }
 """Command -> its arguments, and the same question in Python."""
-TRAINS = {"run", "evaluate", "cost", "cancel", "clean"}
+TRAINS = {"run", "evaluate", "pseudolabel", "cost", "cancel", "clean"}
 """Need the extra ``train`` (tests/train/test_commands.py), or answer with a line instead of a document."""
 CASES = [
     pytest.param(name, arguments, ask, id=f"{name} {arguments}")

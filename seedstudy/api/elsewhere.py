@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,20 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from seedstudy import data as datasets
 from seedstudy import machine, terminal
-from seedstudy.api.shared import path_of, source_of, summaries_of
+from seedstudy.api.shared import arms_of_call, path_of, source_of, summaries_of
 from seedstudy.arguments import public
 from seedstudy.decide.answers import Answers
 from seedstudy.document import FLAT, HIDDEN, fields_of, shown_as
 from seedstudy.errors import StudyError, require_extra
 from seedstudy.recipes.reader import load_recipe
-from seedstudy.study.network import Cost, EvaluatedSet
+from seedstudy.study.network import Cost, EvaluatedSet, OnFront
 from seedstudy.study.study import check_name
 
 if TYPE_CHECKING:
     from seedstudy.data.base import Dataset
+    from seedstudy.decide.given import Given
     from seedstudy.decide.images import ImageReading
+    from seedstudy.decide.select import Source
     from seedstudy.decide.summary import Summaries
     from seedstudy.engines.watch import Say
+    from seedstudy.read.cells import Row
     from seedstudy.read.inspect import Inspection
     from seedstudy.study.group import Readings
     from seedstudy.train.preprocessing import Preprocessing
@@ -277,9 +281,13 @@ def _warn_of_wrong_folders(judged: Judged, data: Dataset, say: Say) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Costs(Answers[Cost]):
-    """Size and, where it was timed, speed of networks."""
+    """Size and, where it was timed, speed of networks; with accuracies also which of them are worth their cost."""
 
     answers: tuple[Cost, ...] = field(metadata=shown_as("costs"))
+    pareto: tuple[OnFront, ...] = ()
+    """One row per network whose accuracy was given, in the order of ``answers``."""
+    noise_sd: float | None = None
+    """Std over seeds by which networks were told apart; None: every difference counted."""
 
 
 @public
@@ -289,31 +297,119 @@ def cost(
     batch: int = 32,
     repeats: int = 10,
     counts_only: bool = False,
+    pareto: Given | None = None,
+    sd: float | None = None,
+    results: str | Path = "results",
+    study: str = "main",
+    metric: str = "top1",
+    unit: str | None = None,
     say: Say = terminal.say,
 ) -> Costs:
     """Count and time networks without training them: parameters, multiply-adds, activations, latency, memory.
 
     Parameters
     ----------
+    models
+        timm names; with `pareto` only these of its networks, none for all.
     size
-        Side of the images in pixels; None: the model's own.
+        Side of the images in pixels; None: the model's own, with `pareto` the one that it was tested at.
     batch
         Images at a time, where more than one is timed.
     repeats
         Passes that are timed; the median is given.
     counts_only
         Time nothing.
+    pareto
+        Accuracies to join: a table with timm's names, sizes and results (timm's own results tables are such), or
+        recipes of a study.
+    sd
+        Standard deviation over seeds of these accuracies; None: pooled over networks with several seeds.
+    results, study, metric, unit
+        Of `pareto`, as in :func:`~seedstudy.api.judging.scaling`.
 
     """
-    if not models:
+    if not models and pareto is None:
         raise StudyError("cost needs a model, for example `seedstudy cost resnet50`.")
     require_extra("train")
     from seedstudy.train import cost as costs
 
     if batch < 2 or repeats < 1:
         raise StudyError("--batch must be at least 2 (batch norm needs two images) and --repeats at least 1.")
-    rows = []
-    for name in models:
+    rows = [] if pareto is None else _accuracies(pareto, models, source_of(locals()), metric, unit, say)
+    wanted = [(name, size) for name in models] if pareto is None else [(row.model or "", _side_of(row)) for row in rows]
+    measured = []
+    for name, own_size in wanted:
         say(f"{name}: counting" if counts_only else f"{name}: counting and timing")
-        rows.append(costs.measure(name, image_size=size, batch_size=batch, n_timed=0 if counts_only else repeats))
-    return Costs(answers=tuple(rows))
+        side = size or own_size
+        measured.append(costs.measure(name, image_size=side, batch_size=batch, n_timed=0 if counts_only else repeats))
+    if pareto is None:
+        return Costs(answers=tuple(measured))
+    return _with_fronts(measured, rows, sd)
+
+
+def _accuracies(
+    pareto: Given, models: Sequence[str], source: Source, metric: str, unit: str | None, say: Say
+) -> list[Row]:
+    """Return the networks whose accuracy is given: those asked for, by their names with or without weights."""
+    from seedstudy.api import cells
+
+    found = cells.cells_of(
+        arms_of_call([pareto], {}, cost, source),
+        source,
+        cost=None,
+        by=None,
+        metric=metric,
+        unit=unit,
+        say=lambda _: None,
+    )
+    named = [row for row in found.rows if row.model is not None]
+    if models:
+        named = [row for row in named if row.model in models or str(row.model).split(".")[0] in models]
+    if not named:
+        known = ", ".join(sorted({str(row.model) for row in found.rows if row.model})[:5])
+        raise StudyError(
+            f"--pareto {pareto}: no result of a network asked for; it has {known or 'no names of networks'}."
+        )
+    return named
+
+
+def _side_of(row: Row) -> int | None:
+    """Return the side of the images that a network was tested at; None where it is not known."""
+    return int(row.coordinates["size"]) if "size" in row.coordinates else None
+
+
+def _with_fronts(measured: Sequence[Cost], rows: Sequence[Row], sd: float | None) -> Costs:
+    import numpy as np
+
+    from seedstudy.stats.sample import mean_of
+    from seedstudy.stats.scaling import Noise, fronts, pooled_noise
+
+    noise = pooled_noise([row.errors for row in rows]) if sd is None else Noise(sd=sd, df=math.inf)
+    means = np.array([mean_of(row.errors) for row in rows])
+    n_seeds = np.array([row.errors.size for row in rows])
+
+    def of(spent: Sequence[float]) -> list[str]:
+        return fronts(np.array(spent, dtype=np.float64), means, n_seeds, noise, alpha=0.05)
+
+    by_macs = of([each.size.n_macs for each in measured])
+    by_params = of([each.size.n_params for each in measured])
+    timed = [each.speed.latency_s for each in measured if each.speed is not None]
+    by_latency: Sequence[str | None] = of(timed) if len(timed) == len(measured) else [None] * len(measured)
+    return Costs(
+        answers=tuple(measured),
+        pareto=tuple(
+            OnFront(
+                model=each.model,
+                image_size=each.image_size,
+                error=float(mean),
+                n=int(n),
+                front_macs=macs,
+                front_params=params,
+                front_latency=latency,
+            )
+            for each, mean, n, macs, params, latency in zip(
+                measured, means, n_seeds, by_macs, by_params, by_latency, strict=True
+            )
+        ),
+        noise_sd=None if noise is None else noise.sd,
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedstudy.arguments import options_of
+from seedstudy.data import name_of
 from seedstudy.errors import StudyError
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def source_of(given: Mapping[str, Any]) -> Source:
     for name in ("eval_sets", "by", "ignore"):
         if isinstance(asked.get(name), str):
             asked[name] = (asked[name],)
+    if isinstance(asked.get("data"), str):
+        asked["data"] = name_of(asked["data"])
     lists = {name: tuple(value) for name, value in asked.items() if name in ("eval_sets", "by", "ignore")}
     return Source(**{**asked, **lists, "results": Path(given["results"])})
 

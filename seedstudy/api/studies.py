@@ -128,11 +128,14 @@ def cancel(study: str = "main", *, results: str | Path = "results") -> Cancellat
 
 
 @public
-def leftovers(study: str = "main", *, results: str | Path = "results") -> dict[Path, int]:
-    """Return the files, with their sizes in bytes, that `clean` removes; none of them holds a result."""
+def leftovers(study: str = "main", *, results: str | Path = "results", weights: bool = False) -> dict[Path, int]:
+    """Return the files, with their sizes in bytes, that `clean` removes; none of them holds a result.
+
+    `weights`: the kept weights too.
+    """
     from seedstudy.store import upkeep
 
-    return upkeep.leftovers(store_of(results, study))
+    return upkeep.leftovers(store_of(results, study), with_weights=weights)
 
 
 @public

@@ -16,6 +16,7 @@ from seedstudy.cli.import_files import import_files
 from seedstudy.cli.networks import cost, evaluate
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
 from seedstudy.cli.power import power
+from seedstudy.cli.pseudolabel import pseudolabel
 from seedstudy.cli.race import race
 from seedstudy.cli.recipes import data_app, recipes_app
 from seedstudy.cli.run import run, trial
@@ -34,7 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 JUDGING = (summary, fit, variance, compare, race, scaling, power, audit)
-for command in (run, status, cancel, clean, restore, *JUDGING, evaluate, cost):
+for command in (run, status, cancel, clean, restore, *JUDGING, evaluate, pseudolabel, cost):
     app.command()(command)
 app.command("import")(import_files)
 app.command(hidden=True)(trial)

@@ -9,14 +9,23 @@ import typer
 
 import seedstudy as ss
 from seedstudy.cli import options
+from seedstudy.errors import StudyError
 
 
 def cost(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="timm names, e.g. resnet50.")],
+    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="timm names, e.g. resnet50.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the images in pixels (default: the model's own).")] = None,
     batch: Annotated[int, typer.Option(help="Images at a time, where more than one is timed.")] = 32,
     repeats: Annotated[int, typer.Option(help="Passes that are timed; the median is shown.")] = 10,
     counts_only: Annotated[bool, typer.Option("--counts-only", help="Count, but time nothing.")] = False,
+    pareto: Annotated[
+        str | None, typer.Option(help="Join accuracies: a table with timm's names, or recipes of a study.")
+    ] = None,
+    sd: Annotated[float | None, typer.Option(help="Std over seeds of these accuracies.")] = None,
+    results: options.Results = Path("results"),
+    study: options.StudyName = "main",
+    metric: options.Metric = "top1",
+    unit: options.Unit = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Show what networks cost, without training them.
@@ -25,48 +34,82 @@ def cost(
     """
     from seedstudy.show.networks import cost_table
 
-    answer = ss.cost(*models, size=size, batch=batch, repeats=repeats, counts_only=counts_only, say=options.tell)
-    options.print_answer(answer, lambda: cost_table(answer, repeats=repeats), as_json=as_json)
+    answer = ss.cost(
+        *models or (),
+        size=size,
+        batch=batch,
+        repeats=repeats,
+        counts_only=counts_only,
+        pareto=pareto,
+        sd=sd,
+        results=results,
+        study=study,
+        metric=metric,
+        unit=unit,
+        say=options.tell,
+    )
+    options.print_answer(answer, lambda: cost_table(answer, answer.pareto, repeats=repeats), as_json=as_json)
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="timm model with weights: resnet50.a1_in1k, or hf-hub:user/name.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT", help="Trials with kept weights (STUDY:RECIPE), or a timm model: resnet50.a1_in1k, hf-hub:…"
+        ),
+    ],
     weights: Annotated[Path | None, typer.Option(help="A weights file (.safetensors, .pth) instead of timm's.")] = None,
-    data: Annotated[str, typer.Option("-d", "--data", help="Data set.")] = "imagenet",
+    data: Annotated[
+        str | None, typer.Option("-d", "--data", help="Data set (default: the trials' own; of a timm model imagenet).")
+    ] = None,
     data_dir: options.DataDir = None,
     eval_sets: options.EvalSets = None,
     recipe: Annotated[
         str | None, typer.Option("-r", "--recipe", help="Preprocess as this recipe tests; default: as the weights say.")
     ] = None,
-    size: Annotated[int | None, typer.Option(help="Test at this side in pixels instead.")] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Test at this side in pixels instead; of trials several: 128,160,192.")
+    ] = None,
     crop: Annotated[float | None, typer.Option(help="Share that the centre crop keeps, instead.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed these weights were trained with, where it is known.")] = None,
     published: Annotated[
         Path | None, typer.Option(help="timm's folder results: compare with the figures published there.")
     ] = None,
     results: options.Results = Path("results"),
-    study: Annotated[str, typer.Option("--study", help="Study the result is added to.")] = "evaluated",
+    study: Annotated[
+        str | None, typer.Option("--study", help="Study that a timm model's result is added to (default: evaluated).")
+    ] = None,
+    save: options.Save = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Evaluate published or own weights on val, ReaL and V2.
+    """Evaluate kept weights of trials, published or own weights.
 
-    The result is kept beside trained trials.
+    Of trials: eval sets and test sizes that were not there on the day of training are added to the same trials.
     """
     from seedstudy.show.networks import evaluation_table
 
+    sizes = _sizes(size)
+    if ":" in what and not what.startswith(("hf-hub:", "hf_hub:")):
+        given = {"--weights": weights, "-r": recipe, "--seed": seed, "--published": published}
+        if wrong := [name for name, value in {**given, "--study": study}.items() if value is not None]:
+            raise StudyError(f"{', '.join(wrong)}: for a timm model alone; trials know it themselves.")
+        _evaluate_trials(what, data, data_dir, eval_sets, sizes, crop, results, save, as_json)
+        return
+    if len(sizes) > 1 or save is not None:
+        raise StudyError("several test sizes, and --save, are for trials with kept weights: STUDY:RECIPE.")
     answer = ss.evaluate(
-        model,
+        what,
         weights=weights,
-        data=data,
+        data=data or "imagenet",
         data_dir=data_dir,
-        eval_sets=options.eval_names(eval_sets, is_known=":" not in data),
+        eval_sets=options.eval_names(eval_sets, is_known=":" not in (data or "")),
         recipe=recipe,
-        size=size,
+        size=sizes[0] if sizes else None,
         crop=crop,
         seed=seed,
         published=published,
         results=results,
-        study=study,
+        study=study or "evaluated",
         say=options.tell,
     )
     preprocessing = str(answer.preprocessing)
@@ -76,3 +119,39 @@ def evaluate(
         as_json=as_json,
     )
     options.tell(f"{answer.recipe}@{answer.model}: {'added to' if answer.is_new else 'already in'} {answer.folder}")
+
+
+def _sizes(text: str | None) -> tuple[int, ...]:
+    words = options.words(text or "")
+    if not all(word.isdecimal() and len(word) < 6 for word in words):
+        raise StudyError(f"--size {text}: expected pixels, such as 192, or several with commas.")
+    return tuple(map(int, words))
+
+
+def _evaluate_trials(
+    what: str,
+    data: str | None,
+    data_dir: Path | None,
+    eval_sets: str | None,
+    sizes: tuple[int, ...],
+    crop: float | None,
+    results: Path,
+    save: Path | None,
+    as_json: bool,
+) -> None:
+    from seedstudy.show.networks import sizes_table
+
+    answer = ss.evaluate_trials(
+        what,
+        data=data,
+        data_dir=data_dir,
+        eval_sets=options.eval_names(eval_sets),
+        sizes=sizes,
+        crop=crop,
+        results=results,
+        say=options.tell,
+    )
+    options.print_answer(answer, lambda: sizes_table(answer), as_json=as_json)
+    options.save_plot(save, lambda: ss.plot_test_sizes(answer))
+    options.tell(f"study {answer.study}: {answer.added} results added to {answer.trials} trials")
+    options.name_left_out(answer.left_out)

@@ -156,6 +156,13 @@ class Placement:
     hang_timeout: Annotated[
         float | None, typer.Option(help="End and train again what shows no progress for so many minutes.")
     ] = None
+    keep_weights: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-weights/--no-keep-weights",
+            help="Keep the weights of finished trials (default: unless the data set is an embedded one).",
+        ),
+    ] = None
     template: Annotated[
         Path | None, typer.Option(help="Slurm: a script that begins each job (#SBATCH lines, modules).")
     ] = None

@@ -84,6 +84,7 @@ def trial(
     trial_ids: Annotated[list[str] | None, typer.Argument(metavar="TRIAL_ID…", help="Names of their folders.")] = None,
     prepared: Annotated[Path | None, typer.Option(help="Folder of the prepared data in the cache.")] = None,
     stack: Annotated[str, typer.Option(help="Seeds of a small model side by side: a number, or auto (timed).")] = "1",
+    keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep the weights of finished trials.")] = False,
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Kernels that add in a fixed order.")] = False,
     eval_every: Annotated[int | None, typer.Option(help="Epochs between evaluations of val.")] = None,
     command: Annotated[str | None, typer.Option("--command", help="How commands are run, by a launcher.")] = None,
@@ -110,7 +111,9 @@ def trial(
         cache_dir=machine.cache_dir(),
         is_attended=attended,
         placement=placed(
-            Placement(), {"stack": stack, "deterministic": deterministic, "eval_every": eval_every}, where="--"
+            Placement(),
+            {"stack": stack, "deterministic": deterministic, "eval_every": eval_every, "keep_weights": keep_weights},
+            where="--",
         ),
     )
     raise typer.Exit(code)

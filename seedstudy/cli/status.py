@@ -70,6 +70,9 @@ def cancel(study: options.StudyArgument = "main", results: options.Results = Pat
 def clean(
     study: options.StudyArgument = "main",
     results: options.Results = Path("results"),
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Also the kept weights; nothing more can be evaluated then.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Remove what finished trials left behind; results stay.
@@ -78,7 +81,7 @@ def clean(
     """
     from seedstudy.api import studies
 
-    files = studies.leftovers(study, results=results)
+    files = studies.leftovers(study, results=results, weights=weights)
     if not files:
         options.tell(f"study {study}: nothing to remove.")
         return

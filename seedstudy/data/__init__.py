@@ -65,7 +65,7 @@ def facts_of(name: str, data: Dataset) -> DataInfo:
 
 
 def name_of(text: str) -> str:
-    """Return the name that studies and tables give to what ``-d`` names: `folder:photos` for `folder:/data/photos`."""
+    """Return the name that studies and tables give to what ``-d`` names: `folder-photos` for `folder:/data/photos`."""
     source = Source.parse(text)
     return text if source is None else source.name
 
@@ -124,7 +124,11 @@ def _builder(name: str) -> DatasetBuilder:
 
         return OwnImages(source)
     if name not in _BUILDERS:
-        hint = " A folder of your own is folder:PATH." if Path(name).is_dir() else suggest(name, names())
+        hint = suggest(name, names())
+        if Path(name).is_dir():
+            hint = f" A folder of your own is folder:{name}."
+        elif name.partition("-")[0] in FORMS:
+            hint = " It is a name in tables; say where the images are, folder:PATH, or name the --prepared folder."
         raise DataError(f'unknown data set "{name}".{hint}')
     module, _, builder = _BUILDERS[name].partition(".")
     made: DatasetBuilder = getattr(import_module(f"seedstudy.data.{module}"), builder)()

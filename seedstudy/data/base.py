@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from seedstudy.document import HIDDEN
 from seedstudy.recipes.scaling import DataFacts
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ Progress = Callable[[str], None]
 
 EVAL_SET_ORDER = ("val", "real", "v2", "v2_threshold", "v2_top", "minival")
 """The canonical order of eval sets wherever they are listed; ``v2`` is ImageNet-V2's matched-frequency variant."""
+
+
+OTHER_SIZE = "@"
+"""Between an eval set and the test size in pixels, where that is not the recipe's: ``val@192``."""
 
 
 def place_of(eval_set: str) -> tuple[int, str]:
@@ -141,6 +146,10 @@ class Dataset:
     """Part that has all classes and is not complete -> its images, and those of the complete one."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Part -> what lay among its images and is not used, or what is doubtful about them, in words."""
+    n_pseudo: int = 0
+    """Training images, the last ones, whose labels a network gave."""
+    targets: NDArray[np.float32] | None = None
+    """(n_train, n_classes) shares of the classes, where a network gave soft labels; None: `train_labels` say it all."""
     marks: Marks = field(default_factory=dict)
     """Of the files that the arrays are mapped from, noted when their content was checked."""
 
@@ -174,6 +183,8 @@ class DataInfo(DataFacts):
     default_model: str
     note: str
     """One sentence: what it is and where it comes from."""
+    is_embedded: bool = field(default=False, metadata=HIDDEN)
+    """Whether it comes with the package: a training takes seconds there, so its weights are kept only when asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

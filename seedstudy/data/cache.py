@@ -84,7 +84,7 @@ def load(prepared: Path, *, train_limit: int | None = None) -> Dataset:
     train_images: Images = found["train_images"]
     train_labels: NDArray[np.int64] = np.asarray(found["train_labels"])
     if train_limit is not None:
-        rows = _first_rows(train_labels, train_limit, name=meta.name)
+        rows = first_rows(train_labels, train_limit, name=meta.name)
         if len(rows) < len(train_labels):
             train_labels = train_labels[rows]
             if stored:
@@ -113,7 +113,7 @@ def load(prepared: Path, *, train_limit: int | None = None) -> Dataset:
 # --- the training subset -----------------------------------------------------------------------------
 
 
-def _first_rows(labels: NDArray[np.int64], limit: int, *, name: str) -> NDArray[np.int64]:
+def first_rows(labels: NDArray[np.int64], limit: int, *, name: str) -> NDArray[np.int64]:
     """Return the rows of the first `limit` images taken class by class in turn, in original order."""
     n_classes = len(np.unique(labels))
     if not n_classes <= limit <= len(labels):

@@ -36,6 +36,7 @@ class Digits:
         epoch_ratio=0.1,
         default_model="resnet8_patch",
         note="Scanned handwritten digits that come with scikit-learn, 8 px enlarged to 32 px; val only.",
+        is_embedded=True,
     )
 
     def source_key(self, data_dir: Path | None) -> str:

@@ -483,6 +483,7 @@ class Shapes:
         epoch_ratio=1 / 25,
         default_model="resnet8_patch",
         note="Embedded: ten shapes rendered from a fixed seed; a measuring instrument, not a benchmark.",
+        is_embedded=True,
     )
 
     def source_key(self, data_dir: Path | None) -> str:

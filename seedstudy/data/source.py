@@ -26,6 +26,7 @@ _OPTIONS = {
     "hub": ("val", "split_seed", "size", "image", "label", "config"),
 }
 _OPTION = re.compile(r"[a-z_]+=[^/]*")
+_UNSAFE = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,10 +63,13 @@ class Source:
 
     @property
     def name(self) -> str:
-        """Its name in studies and tables: not the path, so that a folder may be moved."""
+        """Its name in studies and tables: not the path, so that a folder may be moved, and no colon, so that it may
+        stand in a selector: `folder-photos`.
+        """
         is_id = self.kind == "hub" and not self.path.exists()
-        base = self.place if is_id else self.path.name
-        return f"{self.kind}:{base.removesuffix('.csv') or 'images'}"
+        base = self.place if is_id else self.path.name.removesuffix(".csv")
+        safe = _UNSAFE.sub("_", base).strip("_")
+        return f"{self.kind}-{safe or 'images'}"
 
     def number(self, key: str, low: float, high: float) -> float | None:
         """Return an option as a number between two others; None where it was not given."""

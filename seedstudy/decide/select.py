@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from seedstudy.data.base import EVAL_SET_ORDER
+from seedstudy.data.base import EVAL_SET_ORDER, OTHER_SIZE
 from seedstudy.decide.given import Arm
 from seedstudy.errors import StudyError, suggest
 from seedstudy.read.counts import N_EXAMPLES
@@ -619,7 +619,7 @@ def _eval_sets(finished: pl.DataFrame, source: Source) -> list[str]:
     there = set(finished["eval_set"].unique())
     known = [name for name in EVAL_SET_ORDER if name in there] + sorted(there - set(EVAL_SET_ORDER))
     if source.eval_sets is None:
-        return known
+        return [name for name in known if OTHER_SIZE not in name] or known  # val@192 answers when it is asked for
     for name in source.eval_sets:
         if name not in known:
             raise StudyError(f'no trial was evaluated on "{name}".{suggest(name, known)}')

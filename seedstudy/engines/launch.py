@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seedstudy import data as datasets
@@ -14,6 +14,7 @@ from seedstudy.engines.interrupt import in_order
 from seedstudy.engines.local import LocalEngine, Work
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
+from seedstudy.engines.starts import Starts, with_pseudo_labels, with_starts
 from seedstudy.engines.watch import Cancelled, Engine, Say, StudyProgress, watch
 from seedstudy.errors import DamagedError, MissingError, StoreError, StudyError, require_extra
 from seedstudy.recipes import reader as recipes
@@ -85,6 +86,10 @@ class ResolvedStudy:
     n_classes: int = 0
     """Of the data set; 0 for a command."""
     n_train: int = 0
+    keeps_weights: bool = False
+    """Whether the weights of finished trials stay in their folders."""
+    starts: Starts = field(default_factory=dict)
+    """Digest -> the weights or pseudo-labels that trials start from."""
 
 
 def resolve(study: Study, *, results: Path, data_dir: Path | None, cache_dir: Path, say: Say) -> ResolvedStudy:
@@ -133,12 +138,17 @@ def resolve(study: Study, *, results: Path, data_dir: Path | None, cache_dir: Pa
         for seed in study.seeds
         for model, recipe in networks
     ]
+    trials, starts = with_starts(trials, results=results, folder=study.folder, classes=data.classes)
+    trials, labels = with_pseudo_labels(trials, folder=study.folder, data=data, full=lambda: datasets.load(prepared))
     distinct = {trial.trial_id: trial for trial in trials}
+    wished = study.placement.keep_weights
     return ResolvedStudy(
         trials=tuple(distinct.values()),
         work=Work(prepared=prepared),
         n_classes=len(data.classes),
         n_train=len(data.train_labels),
+        starts={**starts, **labels},
+        keeps_weights=not info.is_embedded if wished is None else wished,
     )
 
 
@@ -205,7 +215,7 @@ def _scaled(recipe: Recipe, study: Study, changes: list[str], data: DataInfo) ->
     scaled = scale(recipe, data, epochs=study.epochs)
     if changes:
         scaled = recipes.with_values(scaled, changes)
-    if scaled.batch_size > data.n_train:
+    if scaled.n_labelled > data.n_train:
         raise StudyError(
             f"recipe {recipe.name}: batch_size = {scaled.batch_size} is more than the {data.n_train} training images: "
             "lower it with --set batch_size=… --set micro_batch=…"
@@ -243,6 +253,10 @@ def train(
     cancel_mark = store.cancel_mark() if cancel_mark is None else cancel_mark
     by_id = {trial.trial_id: trial for trial in resolved.trials}
     missing = _missing(store, list(by_id), scan, is_retry=is_retry, is_repair=is_repair, say=say)
+    if study.placement.keep_weights:
+        bare = [trial_id for trial_id in by_id if scan.states.get(trial_id) == "ok" and not store.has_weights(trial_id)]
+        if bare:
+            say(f"study {study.name}: {len(bare)} finished trials have no weights, and are not trained again for them")
     if not missing:
         _declare(store, study, say)
         return scan
@@ -250,7 +264,8 @@ def train(
         say(f"study {study.name}: {len(missing)} of {len(by_id)} trials are missing")
     done_rows = scan.rows_of(by_id.keys() - set(missing)).iter_rows(named=True)
     progress = StudyProgress({trial_id: _n_epochs(by_id[trial_id]) for trial_id in missing}, done_rows)
-    engine = _engine(store, study.placement, resolved, n_trials=len(missing), say=progress.note)
+    placement = replace(study.placement, keep_weights=resolved.keeps_weights)
+    engine = _engine(store, placement, resolved, n_trials=len(missing), say=progress.note)
     try:
         trials = [by_id[trial_id] for trial_id in missing]
         networks = [trial for trial in trials if isinstance(trial, Trial)]
@@ -261,7 +276,7 @@ def train(
         if store.cancel_mark() != cancel_mark:
             raise Cancelled
         _declare(store, study, say)
-        store.plan(study, resolved.trials)
+        store.plan(study, resolved.trials, resolved.starts)
         if is_detached:
             held = engine.poll()
             engine.submit([trial_id for trial_id in missing if trial_id not in held])

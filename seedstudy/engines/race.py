@@ -95,7 +95,8 @@ def race(
             return current
         needed = [trial for label, n_seeds in current.needs.items() for trial in resolved[label].trials[:n_seeds]]
         needed.sort(key=lambda trial: trial.seed)  # recipes in turn
-        round_ = replace(resolved[rule.arms[0]], trials=tuple(needed))
+        starts = {digest: load for each in resolved.values() for digest, load in each.starts.items()}
+        round_ = replace(resolved[rule.arms[0]], trials=tuple(needed), starts=starts)
         try:
             scan = train(
                 store,

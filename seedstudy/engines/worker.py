@@ -28,10 +28,11 @@ from pathlib import Path
 from typing import Any
 
 from seedstudy import data as datasets
+from seedstudy.data import pseudo
 from seedstudy.data.base import Dataset
 from seedstudy.engines.attempts import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, Attempts, Stop, begin, end
-from seedstudy.errors import SeedstudyError, StudyError, require_extra
-from seedstudy.store.store import Store
+from seedstudy.errors import SeedstudyError, StoreError, StudyError, require_extra
+from seedstudy.store.store import Published, Store
 from seedstudy.study.placement import Placement
 from seedstudy.study.trial import EpochReport, Trial, TrialResult
 
@@ -192,6 +193,8 @@ class _Worker(Attempts):
                 data,
                 on_epoch=on_epoch,
                 checkpoints=checkpoints,
+                start=None if trial.start is None else self._store.start(trial.start.digest),
+                keeps_weights=bool(self._placement.keep_weights),
                 is_deterministic=self._placement.deterministic,
                 eval_every=self._placement.eval_every,
             )
@@ -212,9 +215,23 @@ class _Worker(Attempts):
         if not self._store.is_planned(trial.trial_id):  # no folder is made again
             print(f"{trial.trial_id}: removed, or its study renamed, while it was trained; no result", file=sys.stderr)
             return
-        published = self._lasting(lambda: self._store.publish(trial, result, data.eval_sets, started_at), "result")
+        published = self._written(trial, result, data, started_at)
         if published != "first":
             print(f"another process published this trial first, with {published} predictions", file=sys.stderr)
+
+    def _written(self, trial: Trial, result: TrialResult, data: Dataset, started_at: str) -> Published:
+        """Publish a result; without its weights where there is no room for them: the numbers come first."""
+
+        def publish(result: TrialResult) -> Published:
+            return self._lasting(lambda: self._store.publish(trial, result, data.eval_sets, started_at), "result")
+
+        if result.weights is None:
+            return publish(result)
+        try:
+            return publish(result)
+        except StoreError as error:
+            print(f"the weights are not kept: {error}", file=sys.stderr)
+            return publish(replace(result, weights=None))
 
     def _train_stacked(self, trials: Sequence[Trial], data: Dataset) -> int:
         """Train several seeds side by side and publish each; after an exception, train them one at a time."""
@@ -237,6 +254,7 @@ class _Worker(Attempts):
                 data,
                 on_epoch=self._note_epoch,
                 should_stop=should_stop,
+                keeps_weights=bool(self._placement.keep_weights),
                 is_deterministic=self._placement.deterministic,
                 eval_every=self._placement.eval_every,
             )
@@ -276,6 +294,9 @@ class _Worker(Attempts):
                 f"{folder}: not the data that {trial.trial_id} was planned for (fingerprint {data.fingerprint}, "
                 f"planned {trial.data_fingerprint}): name the folder of the same data with --prepared."
             )
+        if trial.pseudo_labels is not None:
+            content = self._store.start(trial.pseudo_labels)
+            return pseudo.joined(data, pseudo.read(content, trial.trial_id), trial.recipe, datasets.load(folder))
         return data
 
 
@@ -325,7 +346,7 @@ LARGEST_STACK = 16
 
 def kind_of(trial: Trial) -> str:
     """Return as text what the seeds of a stack share: everything but the seed."""
-    return replace(trial, seed=0).trial_id
+    return replace(trial, seed=0, start=None).trial_id
 
 
 def fair_shares(trials: Iterable[Trial], n_slots: int) -> dict[str, int]:

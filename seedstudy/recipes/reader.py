@@ -18,11 +18,12 @@ from seedstudy.arguments import public
 from seedstudy.document import HIDDEN
 from seedstudy.errors import RecipeError, suggest
 from seedstudy.files import parse_toml, read_toml
-from seedstudy.recipes.recipe import KEYS, Recipe, Value, build, checked, with_changes
+from seedstudy.recipes.recipe import KEYS, OPTIONAL, Recipe, Value, build, checked, with_changes
 
 T = TypeVar("T")
 
 FORMAT = 1
+_NOT_USED = "default: the recipe does not mention it"
 _PACKAGED = Path(__file__).with_name("packaged")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,39}")
 
@@ -139,6 +140,9 @@ def _read_file(path: Path, above: tuple[Path, ...] = ()) -> RecipeFile:
         sources = {**_without(base.sources, values), **sources}
         missing = {**_without(base.missing, values), **missing}
         values = {**_without(base.values, missing), **values}
+    for key, default in OPTIONAL.items():
+        if key not in {*values, *missing}.union(*models.values()):
+            values[key], sources[key] = default, _NOT_USED
     nowhere = [key for key in KEYS if key not in {*values, *missing}.union(*models.values())]
     if nowhere:
         more = f" and {len(nowhere) - 3} more" if len(nowhere) > 3 else ""

@@ -236,6 +236,51 @@ class Recipe:
         before=False,
     )
 
+    # start
+    init: str | None = key(
+        "Weights that training starts from: `timm:NAME` (timm's own), `trial:STUDY:RECIPE` (the kept weights of the "
+        "trial of the same seed; with `#0` behind it of seed 0 for all) or a file (safetensors, or .pth without "
+        "pickled objects); none trains from scratch.",
+        form=r"timm:\S+|trial:[^:#]+:[^:#]+(#\d+)?|(?!timm:|trial:)\S.*",
+        example='"timm:resnet50.a1_in1k", "trial:main:a2" or "weights.safetensors"',
+        since=3,
+        before=None,
+    )
+    init_head: Literal["new", "kept"] = key(
+        "Whether the head is drawn anew, by the stream `init`, or starts from the weights too, whose classes must be "
+        "those of the data then.",
+        since=3,
+        before="new",
+    )
+    frozen_stages: int = key(
+        "Stages, counted from the input, that are not trained and whose batch norm keeps its statistics: 1 is the "
+        "stem (timm's coarse groups).",
+        _NOT_NEGATIVE,
+        since=3,
+        before=0,
+    )
+    head_only: bool = key("Train the head alone; everything before it is frozen.", since=3, before=False)
+    layer_decay: float = key(
+        "Learning rate of each layer as a share of that of the next one, from the head down (timm's groups).",
+        (0.01, 1.0),
+        since=3,
+        before=1.0,
+    )
+    pseudo_labels: str | None = key(
+        "File of `seedstudy pseudolabel`, whose images are trained on beside the labelled ones.",
+        form=r"\S.*",
+        example='"labels.json"',
+        since=3,
+        before=None,
+    )
+    pseudo_ratio: float = key(
+        "Pseudo-labelled images for each labelled one, in every update; an epoch is one pass over the labelled images.",
+        _POSITIVE,
+        since=3,
+        before=1.0,
+    )
+    head_lr_ratio: float = key("Learning rate of the head as a multiple of `lr`.", _POSITIVE, since=3, before=1.0)
+
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, hash=False)
     """Key -> where its value comes from; says nothing about training, so it is not part of the id."""
 
@@ -243,10 +288,26 @@ class Recipe:
         """Return every value that decides how a network is trained, in the order of :data:`KEYS`."""
         return {key: getattr(self, key) for key in KEYS}
 
+    def spelled_out(self) -> dict[str, Value]:
+        """Return the values that a record holds: a key of :data:`OPTIONAL` only where it is not at its default."""
+        return {key: value for key, value in self.values().items() if key not in OPTIONAL or value != OPTIONAL[key]}
+
+    @property
+    def is_fine_tuning(self) -> bool:
+        """Whether training starts from weights, or treats layers differently."""
+        return self.spelled_out().keys() & OPTIONAL.keys() != set()
+
+    @property
+    def n_labelled(self) -> int:
+        """Images of an update that have labels of their own; the others are pseudo-labelled."""
+        if self.pseudo_labels is None:
+            return self.batch_size
+        return round(self.batch_size / (1.0 + self.pseudo_ratio))
+
     @property
     def recipe_id(self) -> str:
         """Name and a hash of the values: ``a2-1f3c9d2e``."""
-        canonical = json.dumps(self.values(), sort_keys=True, separators=(",", ":"))
+        canonical = json.dumps(self.spelled_out(), sort_keys=True, separators=(",", ":"))
         return f"{self.name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
 
     @property
@@ -255,7 +316,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Return name, title and values, ready for JSON."""
-        return {"name": self.name, "title": self.title, "values": self.values()}
+        return {"name": self.name, "title": self.title, "values": self.spelled_out()}
 
 
 _HINTS = typing.get_type_hints(Recipe)
@@ -266,6 +327,11 @@ KEYS: Mapping[str, Key] = {
     if "key" in field.metadata
 }
 """Name -> key, in the order of the class."""
+
+OPTIONAL: Mapping[str, Value] = {name: key.before for name, key in KEYS.items() if key.since > 2}
+"""Keys that no file and no record needs to have -> the default, by which recipes were trained before there was the key.
+
+A recipe that does not use such a key has the id that it had before."""
 
 _ROWS = [(*key.table_2, name) for name, key in KEYS.items() if key.table_2] + [(4, "# of forward pass", "updates")]
 TABLE_2: Mapping[str, str] = {name: row for _, row, name in sorted(_ROWS)}
@@ -400,6 +466,17 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
         yield f"micro_batch = {micro_batch} is odd: mixing pairs images, so it must be even."
     if recipe.loss == "ce" and (recipe.bce_target_threshold is not None or recipe.bce_sum):
         yield 'loss = "ce" takes neither bce_target_threshold nor bce_sum.'
+    if recipe.head_only and (recipe.frozen_stages or recipe.layer_decay != 1.0):
+        yield "head_only freezes every stage: leave out frozen_stages and layer_decay."
+    if recipe.pseudo_labels is not None:
+        if not 0 < recipe.n_labelled < batch:
+            yield f"pseudo_ratio = {recipe.pseudo_ratio:g} leaves one kind of images out of batches of {batch}."
+        if recipe.repeated_augmentation > 1:
+            yield "pseudo_labels and repeated_augmentation exclude each other: set repeated_augmentation to 1."
+    if recipe.init is None:
+        for key in ("frozen_stages", "head_only"):
+            if getattr(recipe, key):
+                yield f"{key} would freeze layers at random weights: give init, the weights to start from."
     if recipe.randaugment is not None and recipe.auto_augment is not None:
         yield 'randaugment and auto_augment exclude each other: set one of them to "none".'
 

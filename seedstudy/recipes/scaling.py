@@ -54,11 +54,18 @@ def scale(recipe: Recipe, data: DataFacts, *, epochs: int | None = None) -> Reci
     6. **The average of the weights** keeps its window, 1 / (1 - decay), and its spacing as shares of all updates: at
        the recipe's own decay a short training would evaluate its initial weights.
 
+    7. **A recipe that starts from weights** (``init``) keeps its batch, and its updates shrink as those of
+       BiT-HyperRule do (Kolesnikov et al. 2020; google-research/big_transfer 140de6e, bit_hyperrule.py: 20,000, below
+       500,000 training images 10,000, below 20,000 images 500), whatever the size of the images. This takes the place
+       of rules 1 to 3; its batch is halved until the training set holds it, and the learning rates follow it.
+
     Everything else stays. ``sources`` says of each changed value what it was.
 
     ImageNet is what recipes are written for: only ``epochs`` changes anything there, and with it what rules 5 and 6 tie
     to the epochs.
     """
+    if recipe.init is not None:
+        return _scaled_start(recipe, data, epochs)
     if data.is_like_imagenet:
         if epochs is None or epochs == recipe.epochs:
             return recipe
@@ -69,9 +76,8 @@ def scale(recipe: Recipe, data: DataFacts, *, epochs: int | None = None) -> Reci
     share = batch / recipe.batch_size
     old_updates = recipe.epochs * (IMAGENET_N_TRAIN // recipe.batch_size)
     new_updates = new_epochs * max(1, data.n_train // batch)
-    is_adaptive = recipe.optimizer in ("lamb", "adamw")
+    is_adaptive = _is_adaptive(recipe)
     factor = min(MAX_LR_FACTOR, math.sqrt(share * old_updates / new_updates)) if is_adaptive else share
-    ratio = recipe.train_size / recipe.test_size
     changed: dict[str, Value] = {
         **_stretched(recipe, new_epochs, new_updates / old_updates),
         "schedule_per": "update",
@@ -82,11 +88,47 @@ def scale(recipe: Recipe, data: DataFacts, *, epochs: int | None = None) -> Reci
         "min_lr": recipe.min_lr * factor,
     }
     if data.image_size is not None:
-        changed |= {
-            "test_size": data.image_size,
-            "test_crop": 1.0,
-            "train_size": max(8, 4 * round(data.image_size * ratio / 4)),
-        }
+        changed |= _sizes(recipe, data.image_size)
+    return with_changes(recipe, changed, how=f"scaled to {data.name}")
+
+
+def _is_adaptive(recipe: Recipe) -> bool:
+    return recipe.optimizer in ("lamb", "adamw")
+
+
+def _sizes(recipe: Recipe, image_size: int) -> dict[str, Value]:
+    """Return the sizes of rule 4."""
+    ratio = recipe.train_size / recipe.test_size
+    return {"test_size": image_size, "test_crop": 1.0, "train_size": max(8, 4 * round(image_size * ratio / 4))}
+
+
+BIT_UPDATES = ((500_000, 1.0), (20_000, 0.5), (0, 0.025))
+"""Training images, at least -> the updates of BiT-HyperRule, as a share of those of a large data set."""
+
+
+def _scaled_start(recipe: Recipe, data: DataFacts, epochs: int | None) -> Recipe:
+    """Return a recipe that starts from weights, by rule 7."""
+    batch = recipe.batch_size
+    while batch > data.n_train and batch > 1:
+        batch //= 2
+    share = next(share for least, share in BIT_UPDATES if data.n_train >= least)
+    old_updates = recipe.epochs * (IMAGENET_N_TRAIN // recipe.batch_size)
+    per_epoch = max(1, data.n_train // batch)
+    if epochs is None:
+        is_large = data.n_train >= BIT_UPDATES[0][0]
+        epochs = recipe.epochs if is_large else max(1, math.ceil(share * old_updates / per_epoch))
+    new_batch = batch / recipe.batch_size
+    factor = math.sqrt(new_batch) if _is_adaptive(recipe) else new_batch
+    rates = ("lr", "warmup_lr", "min_lr")
+    changed: dict[str, Value] = {
+        **_stretched(recipe, epochs, epochs * per_epoch / old_updates),
+        "batch_size": batch,
+        "micro_batch": min(recipe.micro_batch, batch),
+        **{name: getattr(recipe, name) * factor for name in rates},
+        **({} if data.image_size is None else _sizes(recipe, data.image_size)),
+    }
+    if epochs != recipe.epochs:
+        changed["schedule_per"] = "update"
     return with_changes(recipe, changed, how=f"scaled to {data.name}")
 
 

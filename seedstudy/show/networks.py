@@ -8,16 +8,52 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from seedstudy.show.format import UNKNOWN, ci_heading, filled_table, small_print, table, with_interval
+from seedstudy.show.format import (
+    UNKNOWN,
+    ci_heading,
+    filled_table,
+    grouped_table,
+    notes,
+    small_print,
+    table,
+    with_interval,
+)
 from seedstudy.stats.result import decimals_of, format_p
 
 if TYPE_CHECKING:
     from seedstudy.decide.images import ImageReading
-    from seedstudy.study.network import Cost, EvaluatedSet
+    from seedstudy.decide.sizes import Evaluated
+    from seedstudy.study.network import Cost, EvaluatedSet, OnFront, PseudoLabelled
 
 
-def cost_table(costs: Sequence[Cost], *, repeats: int) -> RenderableType:
-    """Render size, and where it was timed speed and memory, one row per network."""
+def cost_table(costs: Sequence[Cost], pareto: Sequence[OnFront] = (), *, repeats: int) -> RenderableType:
+    """Render which networks are worth their cost, where accuracies are known; then size, speed and memory of each."""
+    table = _cost_table(costs, repeats=repeats)
+    return Group(_fronts(pareto), Text(), table) if pareto else table
+
+
+def _fronts(pareto: Sequence[OnFront]) -> RenderableType:
+    words = {"on": "yes", "off": "·", "?": "?", None: UNKNOWN}
+    rows = [
+        [
+            each.model,
+            str(each.image_size),
+            str(each.n),
+            f"{each.error:.2f}",
+            *(words[front] for front in (each.front_macs, each.front_params, each.front_latency)),
+        ]
+        for each in sorted(pareto, key=lambda each: each.error)
+    ]
+    return Group(
+        filled_table(("model", "px", "n", "error", "by MACs", "by params", "by latency"), rows),
+        small_print(
+            "by: on the Pareto front, that is no network of at most its cost has a smaller error; ? where the spread "
+            "over seeds leaves it open"
+        ),
+    )
+
+
+def _cost_table(costs: Sequence[Cost], *, repeats: int) -> RenderableType:
     heads = ["model", "px", "params M", "GMACs", "act. M"]
     speed = costs[0].speed
     if speed is None:
@@ -82,3 +118,47 @@ def _evaluation_cells(each: EvaluatedSet) -> list[str]:
     published = each.published_top1
     beside = [UNKNOWN] * 2 if published is None else [f"{published:.3f}", f"{each.top1 - published:+.3f}"]
     return [each.eval_set, f"{each.n_examples:,}", f"{each.top1:.3f}", f"{each.top5:.3f}", *beside]
+
+
+def sizes_table(evaluated: Evaluated) -> RenderableType:
+    """Render the accuracy of each recipe by eval set and test size."""
+    groups: dict[str, list[list[str]]] = {}
+    for point in evaluated.points:
+        d = point.summary.description
+        decimals = decimals_of(d.mean)
+        size = f"{point.test_size}{'' if point.is_own else ' *'}"
+        cells = [point.name, size, f"{point.crop:g}", str(d.n), with_interval(d.mean, decimals)]
+        groups.setdefault(point.summary.group.label, []).append([*cells, with_interval(d.std, decimals)])
+    ci = ci_heading(evaluated.points[0].summary.level)
+    heads = ["px", "crop", "n", f"mean [{ci}]", f"std [{ci}]"]
+    return Group(
+        *grouped_table([""], heads, groups),
+        small_print("top-1 in %, last epoch, from the kept weights; *: not the test size of the recipe"),
+        *(small_print(line) for line in _about_repeated(evaluated)),
+        *notes((point.summary.group.label, point.summary.warnings) for point in evaluated.points),
+    )
+
+
+def _about_repeated(evaluated: Evaluated) -> Iterator[str]:
+    """Say whether what the trials had before came out again."""
+    same = [name for name, n_different in evaluated.repeated.items() if not n_different]
+    if same:
+        yield f"{', '.join(same)}: every prediction is the one that the trials had"
+    for name, n_different in evaluated.repeated.items():
+        if n_different:
+            yield f"{name}: {n_different:,} predictions differ from those that the trials had; theirs stay"
+    if n := evaluated.without_weights:
+        yield f"{n} more trials have no weights"
+
+
+def pseudo_label_table(answer: PseudoLabelled) -> RenderableType:
+    """Render how many images of each class a teacher labelled."""
+    rows = [[name, f"{n:,}"] for name, n in answer.by_class.items()]
+    kind = "soft" if answer.is_soft else "hard"
+    parts: list[RenderableType] = [
+        filled_table(("class", "images"), rows),
+        small_print(f"{answer.n_labelled:,} {kind} labels of {answer.n_images:,} images in {answer.file}"),
+    ]
+    if answer.agreement is not None:
+        parts.append(small_print(f"{100 * answer.agreement:.2f} % of them are the data set's own labels (not used)"))
+    return Group(*parts)

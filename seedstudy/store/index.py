@@ -24,11 +24,12 @@ import polars as pl
 
 from seedstudy.errors import StoreError
 from seedstudy.files import read_bytes, read_record, write_atomically, write_record
+from seedstudy.store import later
 from seedstudy.store.schema import TRIALS, from_parquet, to_parquet
 
 TABLE, RECORD = "trials.parquet", "index.json"
 _RECORDS = ("spec.json", "trial.json", "failure.json")
-"""The files of a trial's folder that its rows depend on, with the tables."""
+"""The files of a trial's folder that its rows depend on, with the tables and what was evaluated later."""
 
 _SCHEMA: Mapping[str, pl.DataType] = {**TRIALS, "signature": pl.String()}
 ROWS_VERSION = 2
@@ -85,7 +86,7 @@ def _look_into(folder: str, latest: int) -> Seen | None:
     has_ended, is_planned, is_settled, names = False, False, True, []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name not in _RECORDS and not entry.name.endswith(".parquet"):
+            if entry.name not in _RECORDS and not entry.name.endswith(".parquet") and not later.is_record(entry.name):
                 continue
             has_ended |= entry.name in ("trial.json", "failure.json")
             is_planned |= entry.name == "spec.json"

@@ -141,14 +141,14 @@ def rows_of(head: dict[str, Any], trial: AnyTrial, record: Mapping[str, Any]) ->
         "started_at": datetime.fromisoformat(record["started_at"]).astimezone(UTC),
     }
     if record["status"] != "ok":
-        return [_checked(common)]
+        return [checked(common)]
     if not record["evaluations"]:
         raise ValueError("evaluations")
     rows = []
     for name in sorted(record["evaluations"], key=place_of):
         counts = {key: record["evaluations"][name][key] for key in COUNTS}
         best = record["best_n_correct"] if name == "val" else None
-        rows.append(_checked(common | counts | {"eval_set": name, "best_n_correct": best}))
+        rows.append(checked(common | counts | {"eval_set": name, "best_n_correct": best}))
     return rows
 
 
@@ -162,17 +162,17 @@ def _reported_rows_of(head: dict[str, Any], trial: CommandTrial, record: Mapping
         "started_at": datetime.fromisoformat(record["started_at"]).astimezone(UTC),
     }
     if record["status"] != "ok":
-        return [_checked(common)]
+        return [checked(common)]
     if not evaluations:
         raise ValueError("evaluations")
     names = [field.name for field in fields(ReportedNumber)]
     return [
-        _checked(common | {name: evaluations[each][name] for name in names} | {"eval_set": each})
+        checked(common | {name: evaluations[each][name] for name in names} | {"eval_set": each})
         for each in sorted(evaluations, key=place_of)
     ]
 
 
-def _checked(row: dict[str, Any]) -> dict[str, Any]:
+def checked(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row whose values are of the columns' types; one bad trial must not spoil the frame of all."""
     for name, kinds in _ROW_TYPES.items():
         value = row[name]
@@ -205,6 +205,8 @@ def pool_key(trial: Trial, provenance: Mapping[str, Any]) -> str:
         trial.data_fingerprint,
         list(trial.vary),
         *(provenance[key] for key in _POOL_KEYS),
+        *([] if trial.start is None else [trial.start.pool]),
+        *([] if trial.pseudo_labels is None else [trial.pseudo_labels]),
         # A patch release does not change numbers on purpose; a minor one may.
         *(".".join(versions[name].split(".")[:2]) for name in ("torch", "timm")),
     ]

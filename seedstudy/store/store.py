@@ -10,9 +10,12 @@ A study is a folder, and so is each of its trials under ``trials/``. These files
         checkpoint.pt     the state of an unfinished training (seedstudy.train.checkpoint)
         progress.json     the epoch it has reached; log.txt: what it printed
         predictions.parquet, curves.parquet
-        trial.json        the result, with the digests of the two tables; written last, once
+        weights.safetensors  the network, where it is kept; `seedstudy clean --weights` removes it
+        trial.json        the result, with the digests of the tables and of the weights; written last, once
+        evaluated-*       the network on further eval sets and test sizes (seedstudy.store.later)
         failure.json      an exception, instead of a result
         damaged-<time>/   files of a damaged result, before the trial was trained again (seedstudy.store.upkeep)
+    starts/<digest>       weights and pseudo-labels that trials start from
     jobs/<job>.json       what a cluster's queue was given and still has
     cancelled             touched by `seedstudy cancel`
     imported/, evaluated/ trials that were trained or evaluated elsewhere (seedstudy.store.outside)
@@ -38,7 +41,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,7 +67,7 @@ from seedstudy.files import (
     write_record,
     writing,
 )
-from seedstudy.store import correct, index, lease, outside
+from seedstudy.store import correct, index, later, lease, outside
 from seedstudy.store.correct import Correct
 from seedstudy.store.lease import Lease
 from seedstudy.store.rows import curves_of, head_of, predictions_of, record_of, reported_record_of, rows_of
@@ -81,7 +84,7 @@ from seedstudy.store.schema import (
 from seedstudy.study.command import COMMAND_SPEC_FORMAT, AnyTrial, CommandTrial, ReportedResult
 from seedstudy.study.declaration import Rule
 from seedstudy.study.study import Study, check_name, is_name
-from seedstudy.study.trial import SPEC_FORMAT, Trial, TrialResult, trial_id_of
+from seedstudy.study.trial import SPEC_FORMAT, Evaluation, Trial, TrialResult, trial_id_of
 
 State = Literal["planned", "running", "ok", "diverged", "failed", "interrupted", "damaged", "unreadable"]
 """Of a planned trial, by the files in its folder:
@@ -101,6 +104,10 @@ _ROWS_AT_ONCE = 10_000
 _DELETE_JOB = "delete it once this job has left the queue"
 _TRAIN_AGAIN = "the same `seedstudy run` command trains this trial again"
 TABLES = ("predictions.parquet", "curves.parquet")
+WEIGHTS = "weights.safetensors"
+"""Not a table: a result is whole without it."""
+LARGEST_WEIGHTS = 2**36
+"""Bytes; the largest networks of timm have 2^33."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 Published = Literal["first", "equal", "different"]
@@ -143,15 +150,26 @@ class Store:
         self.root = results / study
         self._trials = self.root / "trials"
         self._race = self.root / "race.json"
+        self._starts = self.root / "starts"
 
     # --- planning ---------------------------------------------------------------------------------------
 
-    def plan(self, study: Study, trials: Iterable[AnyTrial]) -> None:
-        """Write what is to be trained; trials that are planned already stay as they are."""
+    def plan(
+        self, study: Study, trials: Iterable[AnyTrial], starts: Mapping[str, Callable[[], bytes]] | None = None
+    ) -> None:
+        """Write what is to be trained; trials that are planned already stay as they are.
+
+        ``starts``: digest -> the weights or pseudo-labels that trials start from; a study has its own copy of them.
+        """
         with writing(self.root):
             self._trials.mkdir(parents=True, exist_ok=True)
             check_folder(self._trials)
             self.declare(study)
+            for digest, content in (starts or {}).items():
+                self._starts.mkdir(exist_ok=True)
+                check_folder(self._starts)
+                if not is_there(path := self._start(digest)):
+                    write_atomically(path, content())
             for trial in trials:
                 if not self.is_planned(trial.trial_id):
                     folder = self.folder(trial.trial_id)
@@ -207,6 +225,18 @@ class Store:
             self._race.unlink(missing_ok=True)
             with suppress(OSError):
                 self.root.rmdir()
+
+    def start(self, digest: str) -> bytes:
+        """Return weights, or pseudo-labels, that trials start from; raises MissingError and DamagedError."""
+        path, remedy = self._start(digest), "remove it; the same `seedstudy run` command gets it again"
+        content = read_bytes(path, limit=LARGEST_WEIGHTS)
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise damaged(path, "its content is not what its name says", remedy)
+        return content
+
+    def _start(self, digest: str) -> Path:
+        assert _DIGEST.fullmatch(digest), digest
+        return self._starts / digest
 
     def folder(self, trial_id: str) -> Path:
         return self._trials / check_name(trial_id, "trial")
@@ -352,7 +382,7 @@ class Store:
             "predictions.parquet": (predictions_of(trial.trial_id, result.evaluations, eval_sets), PREDICTIONS),
             "curves.parquet": (curves_of(trial, result), CURVES),
         }
-        return self._publish(trial, frames, record_of(trial, result, started_at))
+        return self._publish(trial, frames, record_of(trial, result, started_at), weights=result.weights)
 
     def publish_reported(
         self,
@@ -373,19 +403,25 @@ class Store:
         trial: AnyTrial,
         frames: Mapping[str, tuple[pl.DataFrame, Schema]],
         record: Mapping[str, Any],
+        *,
+        weights: bytes | None = None,
     ) -> Published:
         folder = self.to_write(trial.trial_id)
         tables = {name: to_parquet(validate(frame, schema, where=name)) for name, (frame, schema) in frames.items()}
         digests = {name: hashlib.sha256(content).hexdigest() for name, content in tables.items()}
+        kept = {} if weights is None else {WEIGHTS: hashlib.sha256(weights).hexdigest()}
         is_first = False
         with writing(folder):
             if not self.has_result(trial.trial_id):
                 for name, content in tables.items():
                     write_atomically(folder / own_name(name, digests[name]), content)
+                if weights is not None:
+                    write_atomically(folder / own_name(WEIGHTS, kept[WEIGHTS]), weights)
                 sync(folder / "spec.json")
-                is_first = write_record(folder / "trial.json", {**record, "sha256": digests}, is_first_only=True)
+                record = {**record, "sha256": digests | kept}
+                is_first = write_record(folder / "trial.json", record, is_first_only=True)
             stored = digests if is_first else digests_of(folder / "trial.json")
-            settle(folder, stored)
+            settle(folder, stored | kept if is_first else stored)
             for name in ("failure.json", "checkpoint.pt", "progress.json"):
                 (folder / name).unlink(missing_ok=True)
         if is_first:
@@ -395,6 +431,36 @@ class Store:
         # Curves hold measured speeds, which differ between equal trainings.
         is_equal = stored["predictions.parquet"] == digests["predictions.parquet"]
         return "first" if is_first else "equal" if is_equal else "different"
+
+    def weights(self, trial_id: str) -> bytes | None:
+        """Return the kept weights of a trial, a safetensors file; None where they were not kept, or were removed.
+
+        Raises DamagedError where they are not what the trial wrote.
+        """
+        folder = self.folder(trial_id)
+        digest = weights_digest(folder / "trial.json")
+        if digest is None:
+            return None
+        for path in (folder / WEIGHTS, folder / own_name(WEIGHTS, digest), folder / WEIGHTS):  # renamed at this moment?
+            with suppress(MissingError):
+                content = read_bytes(path, limit=LARGEST_WEIGHTS)
+                if hashlib.sha256(content).hexdigest() == digest:
+                    return content
+                raise damaged(path, "its content is not what the trial wrote", "restore it from a copy, or remove it")
+        return None
+
+    def provenance(self, trial_id: str) -> Mapping[str, Any]:
+        """Return what a trial's result says of the machine and the versions that made it."""
+        path = self.folder(trial_id) / "trial.json"
+        provenance = read_record(path, remedy=_TRAIN_AGAIN).get("provenance")
+        if not isinstance(provenance, dict):
+            raise damaged(path, "it has no provenance", _TRAIN_AGAIN)
+        return provenance
+
+    def has_weights(self, trial_id: str) -> bool:
+        """Say whether a trial has a result and its weights are there; their content is not looked at."""
+        folder = self.folder(trial_id)
+        return self.has_result(trial_id) and is_there(folder / WEIGHTS)
 
     def record_failure(self, trial_id: str, reason: str, traceback: str, **where: Any) -> None:
         """Write why a trial failed and where (epoch, update, host, …); it is trained again only when asked for."""
@@ -441,7 +507,7 @@ class Store:
         labels: dict[str, Label] = dict.fromkeys(seen, _UNKNOWN)
         for trial_id, status, *label in kept.select("trial_id", "status", *_LABEL).unique().iter_rows():
             states[trial_id], labels[trial_id] = status, (label[0], label[1], label[2])
-        parts, rows = [kept], list[dict[str, Any]]()
+        parts, rows, spoilt = [kept], list[dict[str, Any]](), set[str]()
         for trial_id in [trial_id for trial_id in seen if trial_id not in states]:
             try:
                 if seen[trial_id].problem:
@@ -449,6 +515,11 @@ class Store:
                 trial = self.read_spec(trial_id)
                 labels[trial_id] = trial.label
                 states[trial_id], of_trial = self._state_and_rows(trial_id, trial)
+                more, unusable = self._later_rows(trial_id, of_trial)
+                of_trial += more
+                if unusable:
+                    spoilt.add(trial_id)
+                    problems |= unusable
             except SeedstudyError as error:
                 states[trial_id] = "damaged" if isinstance(error, DamagedError) else "unreadable"
                 problems[trial_id] = str(error)
@@ -459,7 +530,7 @@ class Store:
                 rows = []
         parts.append(pl.DataFrame(rows, schema=known.schema, orient="row"))
         frame = pl.concat(parts).sort("trial_id", maintain_order=True)
-        lasting = [trial_id for trial_id, each in seen.items() if each.is_lasting]
+        lasting = [trial_id for trial_id, each in seen.items() if each.is_lasting and trial_id not in spoilt]
         to_keep = frame.filter(pl.col("trial_id").is_in(lasting))
         if not to_keep.equals(known):
             index.write(self.root, to_keep)
@@ -474,7 +545,25 @@ class Store:
     def predictions(self, trial_id: str) -> pl.DataFrame:
         """Return a trial's PREDICTIONS; a table that differs from its digest is an error."""
         evaluated = outside.predictions(self.root, trial_id)
-        return self._table(trial_id, "predictions.parquet", PREDICTIONS) if evaluated is None else evaluated
+        if evaluated is not None:
+            return evaluated
+        own = self._table(trial_id, "predictions.parquet", PREDICTIONS)
+        return pl.concat([own, *later.predictions(self.folder(trial_id), self._weights_digest(trial_id))])
+
+    def _weights_digest(self, trial_id: str) -> str | None:
+        return weights_digest(self.folder(trial_id) / "trial.json")
+
+    def add_evaluation(self, trial_id: str, name: str, evaluation: Evaluation, images: EvalSet, **facts: Any) -> bool:
+        """Add what the kept weights of a trial give on an eval set; returns False where it was added before.
+
+        ``name`` is that of the result: an eval set's, or ``val@192`` for another test size. ``facts`` are kept with it.
+        """
+        digest = self._weights_digest(trial_id)
+        assert digest is not None, "its weights were read"
+        predictions = predictions_of(trial_id, {name: evaluation}, {name: images})
+        folder = self.to_write(trial_id)
+        with writing(folder):
+            return later.add(folder, trial_id, digest, name, evaluation, predictions, {**facts, "at": _now()})
 
     def has_predictions(self, trial_id: str) -> bool:
         """Say whether a trial was trained or evaluated here, and not imported."""
@@ -484,14 +573,19 @@ class Store:
         """Return eval set -> which images a trial has right; of imported trials, which have no predictions, nothing."""
         if not self.has_predictions(trial_id):
             return {}
-        digest = (
-            outside.digest(self.root, trial_id)
-            or digests_of(self.folder(trial_id) / "trial.json")["predictions.parquet"]
-        )
+        digest = outside.digest(self.root, trial_id)
+        is_evaluated = digest is not None
+        if digest is None:
+            digest = digests_of(self.folder(trial_id) / "trial.json")["predictions.parquet"]
         known = correct.read(self.root, digest)
         if known is None:
-            known = correct.of_predictions(self.predictions(trial_id))
+            evaluated = outside.predictions(self.root, trial_id)
+            own = self._table(trial_id, "predictions.parquet", PREDICTIONS) if evaluated is None else evaluated
+            known = correct.of_predictions(own)
             correct.keep(self.root, digest, known)
+        if not is_evaluated:
+            for frame in later.predictions(self.folder(trial_id), self._weights_digest(trial_id)):
+                known |= correct.of_predictions(frame)
         return known
 
     def curves(self, trial_id: str) -> pl.DataFrame:
@@ -522,6 +616,16 @@ class Store:
     def read_trial(self, trial_id: str) -> tuple[State, list[dict[str, Any]]]:
         """Return a trial's state and its TRIALS rows (none unless it was attempted); raises where it is damaged."""
         return self._state_and_rows(trial_id, self.read_spec(trial_id))
+
+    def _later_rows(
+        self, trial_id: str, rows: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        """Return the rows of what was evaluated later, and what of it cannot be used: it is no damage of the trial."""
+        if not rows or rows[0]["status"] != "ok":
+            return [], {}
+        known = {row["eval_set"] for row in rows}
+        found, unusable = later.rows(self.folder(trial_id), trial_id, self._weights_digest(trial_id), rows[0])
+        return [row for row in found if row["eval_set"] not in known], unusable
 
     def _state_and_rows(self, trial_id: str, trial: AnyTrial) -> tuple[State, list[dict[str, Any]]]:
         head = head_of(self.study, trial) | {"trial_id": trial_id}  # a trial of an older format has its old id
@@ -581,9 +685,18 @@ def digests_of(path: Path) -> dict[str, str]:
     return {name: digests[name] for name in TABLES}
 
 
-def own_name(table: str, digest: str) -> str:
-    """Return the name under which a process writes a table, before its result is known to be the first."""
-    return f"{Path(table).stem}-{digest[:16]}.parquet"
+def weights_digest(path: Path) -> str | None:
+    """Return the digest of the weights that a result's record names; None where it names none."""
+    digests = read_record(path, remedy=_TRAIN_AGAIN).get("sha256")
+    digest = digests.get(WEIGHTS) if isinstance(digests, dict) else None
+    if digest is not None and not _DIGEST.fullmatch(str(digest)):
+        raise damaged(path, "it names no digest of the weights", _TRAIN_AGAIN)
+    return digest
+
+
+def own_name(name: str, digest: str) -> str:
+    """Return the name under which a process writes a file, before its result is known to be the first."""
+    return f"{Path(name).stem}-{digest[:16]}{Path(name).suffix}"
 
 
 def settle(folder: Path, digests: Mapping[str, str]) -> None:

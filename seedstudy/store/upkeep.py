@@ -17,7 +17,7 @@ from pathlib import Path
 from seedstudy.document import fields_of
 from seedstudy.errors import DamagedError, MissingError, SeedstudyError, StoreError
 from seedstudy.files import TEMPORARY, check_folder, is_there, sync, writing
-from seedstudy.store.store import TABLES, Store, digests_of, own_name, settle, table_path
+from seedstudy.store.store import TABLES, WEIGHTS, Store, digests_of, own_name, settle, table_path, weights_digest
 
 _ABANDONED_S = 3600.0
 """A temporary file outside of the trials' folders, which no lease protects, is a killed process's after this time."""
@@ -28,34 +28,39 @@ _RECORDS = ("trial.json", "failure.json", "spec.json")
 # --- what is left over ----------------------------------------------------------------------------------
 
 
-def leftovers(store: Store) -> dict[Path, int]:
+def leftovers(store: Store, *, with_weights: bool = False) -> dict[Path, int]:
     """Return the files that may be removed, with their sizes in bytes; none of them holds a result.
 
     Checkpoints, progress and leases of trials that ended; leases of trials that nobody holds and that have no
-    checkpoint; tables and temporary files of killed processes.
+    checkpoint; tables and temporary files of killed processes. ``with_weights``: also the kept weights, without which
+    nothing more can be evaluated.
     """
     found: list[Path] = []
     for trial_id in store.trial_ids():
         with suppress(StoreError):  # what cannot be read now is left alone
             if not store.is_running(trial_id):
-                found += _leftovers_of(store, trial_id)
+                found += _leftovers_of(store, trial_id, with_weights=with_weights)
     for folder in (store.root, *(store.root / name for name in ("jobs", "imported", "evaluated", "images"))):
         if folder == store.root or not folder.is_symlink():
             found += [path for path in folder.glob(TEMPORARY) if time.time() - os.lstat(path).st_mtime > _ABANDONED_S]
     return {path: os.lstat(path).st_size for path in found if is_there(path)}
 
 
-def _leftovers_of(store: Store, trial_id: str) -> list[Path]:
+def _leftovers_of(store: Store, trial_id: str, *, with_weights: bool) -> list[Path]:
     folder = store.folder(trial_id)
     found = list(folder.glob(TEMPORARY))
     if store.has_result(trial_id):
+        kept = weights_digest(folder / "trial.json")
+        own = None if kept is None else folder / own_name(WEIGHTS, kept)
+        found += [path for path in folder.glob(own_name(WEIGHTS, "?" * 16)) if with_weights or path != own]
+        found += [folder / WEIGHTS] if with_weights else []
         digests = digests_of(folder / "trial.json")
         found += [store.checkpoint(trial_id), folder / "progress.json", folder / "lock"]
         for name in TABLES:
             found += {*folder.glob(own_name(name, "?" * 16))} - {folder / own_name(name, digests[name])}
     elif not store.has_ended(trial_id) and not is_there(store.checkpoint(trial_id)):
         found += [folder / "progress.json", folder / "lock"]
-        found += [path for name in TABLES for path in folder.glob(own_name(name, "?" * 16))]
+        found += [path for name in (*TABLES, WEIGHTS) for path in folder.glob(own_name(name, "?" * 16))]
     return [path for path in found if is_there(path)]
 
 
@@ -72,7 +77,8 @@ def clean(store: Store, paths: Iterable[Path]) -> list[Path]:
         with _holding(store, trial_id) as is_held:
             if not is_held:
                 continue
-            present = [path for path in _leftovers_of(store, trial_id) if path in wanted or path.name == "lock"]
+            there = _leftovers_of(store, trial_id, with_weights=True)
+            present = [path for path in there if path in wanted or path.name == "lock"]
             for path in sorted(present, key=lambda path: path.name == "lock"):  # last: without it, nothing is held
                 path.unlink(missing_ok=True)
             removed += [path for path in present if path in wanted]
@@ -130,7 +136,7 @@ def set_aside(store: Store, trial_id: str, *, kinds: tuple[type[StoreError], ...
             pass  # the next plan writes it again
         aside = folder / f"damaged-{time.time_ns()}"
         aside.mkdir()
-        for name in TABLES:  # they keep their names, too, until the next result replaces them
+        for name in (*TABLES, WEIGHTS):  # they keep their names, too, until the next result replaces them
             _link(folder / name, aside / name)
         sync(aside)
         for name, identity in seen.items():
@@ -186,6 +192,7 @@ def _put_back(store: Store, trial_id: str, aside: Path) -> str:
     digests = digests_of(aside / "trial.json")
     folder = store.to_write(trial_id)
     found = {name: _table_of(name, digests[name], (aside, folder)) for name in TABLES}
+    kept = weights_digest(aside / "trial.json")
     with _holding(store, trial_id) as is_held:
         if not is_held:
             return f"{trial_id} is being trained."
@@ -193,14 +200,16 @@ def _put_back(store: Store, trial_id: str, aside: Path) -> str:
         if not store.has_result(trial_id):
             for name, path in found.items():
                 _link(path, folder / own_name(name, digests[name]))
+            if kept is not None:
+                _link(aside / WEIGHTS, folder / own_name(WEIGHTS, kept))
             sync(folder)
             _link(aside / "trial.json", result)  # the one step that makes it the result
         elif not os.path.samestat(os.lstat(result), os.lstat(aside / "trial.json")):
             is_equal = digests_of(result)["predictions.parquet"] == digests["predictions.parquet"]
             return f"{trial_id} was trained again, with {'equal' if is_equal else 'other'} predictions."
-        settle(folder, digests)
+        settle(folder, digests if kept is None else {**digests, WEIGHTS: kept})
         (folder / "failure.json").unlink(missing_ok=True)
-        for path in (*(aside / name for name in TABLES), aside / "trial.json"):
+        for path in (*(aside / name for name in (*TABLES, WEIGHTS)), aside / "trial.json"):
             path.unlink(missing_ok=True)
         with suppress(OSError):  # other files of the damaged trial stay
             aside.rmdir()

@@ -1,9 +1,11 @@
-"""Facts of one network: what its name says, what it costs, and how well published weights do on one eval set."""
+"""Facts of networks: what a name says, what one costs, how well published weights do, what a teacher labelled."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from seedstudy.document import FLAT
 from seedstudy.errors import StudyError
@@ -48,6 +50,22 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OnFront:
+    """One network's accuracy beside what it costs; fronts say ``on``, ``off``, or ``?`` where seeds leave it open."""
+
+    model: str
+    image_size: int
+    error: float
+    """Mean over seeds: 100 minus top-1 in percent, or the metric itself."""
+    n: int
+    front_macs: str
+    """Whether no network of at most its multiply-adds has a smaller error."""
+    front_params: str
+    front_latency: str | None
+    """None where nothing was timed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluatedSet:
     """One network on one eval set."""
 
@@ -57,6 +75,23 @@ class EvaluatedSet:
     """Percent, as the next two."""
     top5: float
     published_top1: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PseudoLabelled:
+    """What a teacher labelled."""
+
+    file: Path
+    teacher: tuple[str, ...]
+    """Trials whose probabilities were averaged."""
+    n_images: int
+    """Without labels."""
+    n_labelled: int
+    """In the file; an image that balance repeats counts as often."""
+    by_class: Mapping[str, int]
+    is_soft: bool
+    agreement: float | None
+    """Share of the file's labels that are the true ones, where the data set has them; used for nothing else."""
 
 
 _SIZED = re.compile(r"resnet_d(\d+)_w(\d+)(?:_s(\d))?(_se)?")

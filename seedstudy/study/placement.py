@@ -40,6 +40,8 @@ class Placement:
     images. The last epoch, which is the result, is evaluated in any case."""
     hang_timeout: float | None = None
     """Minutes; a trial that shows no progress for as long is ended and trained again. None: it is only named."""
+    keep_weights: bool | None = None
+    """Whether the weights of finished trials stay in their folders. None: unless the data set is an embedded one."""
     template: Path | None = None
     """Script to put at the top of every Slurm job; never from a study file, because it is code."""
 
@@ -84,7 +86,7 @@ def field_value(hint: Any, key: str, value: object, *, where: str) -> Any:
         converted = typed(hint, value)
     except ValueError as error:
         raise StudyError(f"{where}{key} = {value!r} is wrong: {error}.") from None
-    if isinstance(converted, int) and converted < 1:
+    if isinstance(converted, int) and not isinstance(converted, bool) and converted < 1:
         raise StudyError(f"{where}{key} = {value}: must be at least 1.")
     return converted
 

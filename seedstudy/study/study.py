@@ -77,7 +77,7 @@ _TABLES = {
     "grid": ("recipes", "models", "data", "seeds", "vary", "epochs", "train_limit", "set", "augment"),
     "rule": ("margin", "baseline", "images"),
     "command": KEYS,
-    "engine": ("name", "workers", "processes", "cores", "gpus", "trials_per_job", "stack"),
+    "engine": ("name", "workers", "processes", "cores", "gpus", "trials_per_job", "stack", "keep_weights"),
 }
 """Table of a study file -> its keys."""
 

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 SPEC_FORMAT = 3
-"""Of spec.json. 2: recipes have more keys. 3: of trials that are part of a design, `stream_seeds` or `replicate`; the
-others are still written as format 2, so that their ids stay. All are read."""
+"""Of spec.json. 2: recipes have more keys. 3: of trials that are part of a design, `stream_seeds` or `replicate`, and
+of those that start from weights or use another of the keys that recipes have since; the others are still written as
+format 2, so that their ids stay. All are read."""
 
-_FORMAT_OF_PLAIN_SEEDS = 2
+_PLAIN_FORMAT = 2
 
 TRAINING_VERSION = 3
 """Raised whenever a change of the training code changes its numbers; trials of two versions do not pool.
@@ -35,6 +36,44 @@ _LONGEST_SLUG = 160
 
 Augmentation = Literal["batched", "pil"]
 """Where images are augmented: as tensors on the device, or image by image in timm's own pipeline."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """The weights that a trial starts from, known by their content."""
+
+    digest: str
+    """SHA-256 of the tensors, whatever file they came in."""
+    pool: str
+    """Equal for trials that pool: the digest where all seeds start alike, else what the sources have in common."""
+    mean: tuple[float, float, float] | None
+    """By which the images were normalised when the weights were trained; None: as the data set has it."""
+    std: tuple[float, float, float] | None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Start:
+        """Read what a spec holds; KeyError, TypeError or ValueError where no trial would say so."""
+        if not isinstance(values["pool"], str):
+            raise ValueError("start")
+        return cls(
+            digest=_digest(values["digest"]),
+            pool=values["pool"],
+            mean=_channels(values["mean"]),
+            std=_channels(values["std"]),
+        )
+
+
+def _digest(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ValueError(f"{text!r} is no digest")
+    return text
+
+
+def _channels(values: Any) -> tuple[float, float, float] | None:
+    if values is None:
+        return None
+    red, green, blue = map(float, values)
+    return red, green, blue
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +93,10 @@ class Trial:
     """Of the streams that vary, but for those in `stream_seeds`."""
     stream_seeds: tuple[tuple[str, int], ...] = ()
     """Streams whose seed is another one, in the order of :data:`~seedstudy.study.seeds.PURPOSES`; see :meth:`at`."""
+    start: Start | None = None
+    """The weights that it starts from; None: those that its stream `init` draws."""
+    pseudo_labels: str | None = None
+    """Digest of the file of pseudo-labels; None where the recipe names none."""
     replicate: int = 0
     """Number of the repetition. Repetitions share every stream: what differs between them is the hardware's doing."""
     augment: Augmentation = "batched"
@@ -64,11 +107,12 @@ class Trial:
         """Return the content of spec.json."""
         spec = {"format": SPEC_FORMAT, "recipe_id": self.recipe.recipe_id, **fields_of(self)}
         spec["stream_seeds"] = dict(self.stream_seeds)
-        for key in ("stream_seeds", "replicate"):
+        added = ("stream_seeds", "replicate", "start", "pseudo_labels")
+        for key in added:
             if not spec[key]:
                 del spec[key]
-        if not (self.stream_seeds or self.replicate):
-            spec["format"] = _FORMAT_OF_PLAIN_SEEDS
+        if spec.keys().isdisjoint(added) and not self.recipe.is_fine_tuning:
+            spec["format"] = _PLAIN_FORMAT
         return spec
 
     @classmethod
@@ -90,6 +134,8 @@ class Trial:
             augment=spec.get("augment", "pil"),  # the only way before training version 2
             stream_seeds=_stream_seeds(spec),
             replicate=_whole(spec.get("replicate", 0)),
+            pseudo_labels=_digest(spec["pseudo_labels"]) if "pseudo_labels" in spec else None,
+            start=None if "start" not in spec else Start.from_dict(spec["start"]),
             **{key: spec[key] for key in unchanged},
         )
 
@@ -200,3 +246,5 @@ class TrialResult:
     n_params: int
     provenance: dict[str, Any]
     """What else the numbers depend on: versions, device, precision, threads."""
+    weights: bytes | None = None
+    """The network that was evaluated, as a safetensors file; None where it is not kept."""

@@ -65,7 +65,7 @@ def set_determinism(is_deterministic: bool) -> None:
     cuBLAS needs CUBLAS_WORKSPACE_CONFIG beside it, before CUDA starts.
     """
     torch.use_deterministic_algorithms(is_deterministic)
-    torch.backends.cudnn.benchmark = False  # which would choose kernels by timing
+    torch.backends.cudnn.benchmark = not is_deterministic  # kernels chosen by timing, as in timm's script
 
 
 def arithmetic_of(accelerator: Accelerator) -> dict[str, str]:

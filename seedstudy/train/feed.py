@@ -47,6 +47,27 @@ def epoch_order(n_train: int, recipe: Recipe, *, seed: int) -> npt.NDArray[np.in
     return drawn.reshape(n_updates, recipe.micro_batch, n_micro).transpose(0, 2, 1)
 
 
+def n_updates_of(data: Dataset, recipe: Recipe) -> int:
+    """Return the updates of an epoch: one pass over the labelled images."""
+    return (len(data.train_labels) - data.n_pseudo) // recipe.n_labelled
+
+
+def mixed_order(data: Dataset, recipe: Recipe, *, seed: int) -> npt.NDArray[np.int64]:
+    """Return the image rows of one epoch, as :func:`epoch_order`, with pseudo-labelled images in every update.
+
+    They are drawn in passes of their own, each in a new order, that go on from update to update.
+    """
+    n_labelled, n_updates = len(data.train_labels) - data.n_pseudo, n_updates_of(data, recipe)
+    rng = np.random.default_rng(seed)
+    labelled = rng.permutation(n_labelled)[: n_updates * recipe.n_labelled].reshape(n_updates, -1)
+    n_wanted = n_updates * (recipe.batch_size - recipe.n_labelled)
+    passes = [rng.permutation(data.n_pseudo) for _ in range(-(-n_wanted // data.n_pseudo))]
+    pseudo = n_labelled + np.concatenate(passes)[:n_wanted].reshape(n_updates, -1)
+    rows = rng.permuted(np.concatenate([labelled, pseudo], axis=1), axis=1)  # micro-batches get both kinds
+    n_micro = recipe.batch_size // recipe.micro_batch
+    return rows.reshape(n_updates, recipe.micro_batch, n_micro).transpose(0, 2, 1)
+
+
 # --- augmentation ---------------------------------------------------------------------------------------
 
 
@@ -174,7 +195,8 @@ class ArrayFeed:
     def __init__(
         self, data: Dataset, recipe: Recipe, shard: Shard, device: torch.device, augmentation: Augmentation
     ) -> None:
-        self._labels, self._recipe, self._shard = data.train_labels, recipe, shard
+        self._data, self._recipe, self._shard = data, recipe, shard
+        self._targets: npt.NDArray[Any] = data.train_labels if data.targets is None else data.targets
         self._augment: Augmenter = (
             PilAugmenter(recipe, data) if augmentation == "pil" else TensorAugmenter(recipe, data, device)
         )
@@ -186,7 +208,11 @@ class ArrayFeed:
 
         ``random`` are the epoch's streams (:func:`~seedstudy.train.random_state.epoch_streams`).
         """
-        order = epoch_order(len(self._labels), self._recipe, seed=streams.of("order", epoch))
+        seed = streams.of("order", epoch)
+        if self._data.n_pseudo:
+            order = mixed_order(self._data, self._recipe, seed=seed)
+        else:
+            order = epoch_order(len(self._data.train_labels), self._recipe, seed=seed)
         ahead, n_micro = self._augment.updates_ahead, len(self._shard.micro_batches)
         for start in range(first_update, len(order), ahead):
             batches = [
@@ -194,7 +220,7 @@ class ArrayFeed:
                 for update in range(start, min(start + ahead, len(order)))
                 for n in self._shard.micro_batches
             ]
-            labels = [torch.from_numpy(self._labels[batch.rows]) for batch in batches]
+            labels = [torch.from_numpy(self._targets[batch.rows]) for batch in batches]
             made = list(zip(self._augment(batches), labels, strict=True))
             for first in range(0, len(made), n_micro):
                 yield made[first : first + n_micro]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from seedstudy.errors import StudyError, first_line, suggest
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.network import shape_of
+from seedstudy.train import layers
 
 SMALL_IMAGE = 64
 """Up to this side a ResNet gets a 3x3 stride-1 stem and no max-pool: timm's 7x7 stride-2 stem and pool leave a
@@ -74,6 +75,18 @@ class CifarResNet(nn.Module):
         if zero_init_last:
             for layer in layers:
                 layer.zero_init_last()
+
+    def get_classifier(self) -> nn.Module:
+        """Return the head, as timm's networks do."""
+        return self.fc
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Return which parameters form a layer (a block) or, coarse, a stage: timm's rule for groups."""
+        n = len(self.blocks) // 3
+        stages = [
+            (f"^blocks\\.(?:{'|'.join(str(stage * n + k) for k in range(n))})\\.", (stage,)) for stage in range(3)
+        ]
+        return {"stem": r"^conv1|^bn1", "blocks": stages if coarse else r"^blocks\.(\d+)"}
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (n, 3, h, w) to logits (n, num_classes)."""
@@ -159,6 +172,7 @@ def check_model(name: str, recipe: Recipe, n_classes: int) -> None:
     check_name(name)
     try:
         model = build_model(name, recipe, n_classes, seed=0).eval()
+        layers.freeze(model, recipe, name)
         with torch.inference_mode():
             for size in (recipe.train_size, recipe.test_size):
                 shape = tuple(model(torch.zeros(2, 3, size, size)).shape)
@@ -171,9 +185,12 @@ def check_model(name: str, recipe: Recipe, n_classes: int) -> None:
         ) from error
 
 
-def build_model(name: str, recipe: Recipe, n_classes: int, *, seed: int) -> nn.Module:
+def build_model(
+    name: str, recipe: Recipe, n_classes: int, *, seed: int, like: Mapping[str, Tensor] | None = None
+) -> nn.Module:
     """Return a freshly initialised network; only ``seed`` decides its weights.
 
+    ``like`` are weights that are to be loaded: the network has their stem, the one for small images or timm's own.
     Raises StudyError where the recipe changes the architecture in a way that this network does not support.
     """
     register_sized(name)
@@ -188,7 +205,7 @@ def build_model(name: str, recipe: Recipe, n_classes: int, *, seed: int) -> nn.M
     with torch.random.fork_rng(devices=[]):  # constructors take no generator: they draw from the global one
         torch.manual_seed(seed)
         model: nn.Module = timm.create_model(name, num_classes=n_classes, **kwargs)
-        adapt_stem(model, max(recipe.train_size, recipe.test_size))
+        adapt_stem(model, max(recipe.train_size, recipe.test_size), like=like)
     patch = getattr(getattr(model, "patch_embed", None), "patch_size", None) or (1, 1)
     for size in (recipe.train_size, recipe.test_size):
         if size % patch[0] or size % patch[1]:  # timm would silently ignore the rest of the image
@@ -251,12 +268,22 @@ def _drop_by_stage(model: nn.Module, name: str, rate: float) -> None:
             block.drop_path = DropPath(rate * group / (len(stages) + 1))
 
 
-def adapt_stem(model: nn.Module, size: int) -> None:
-    """Give timm's ResNets the small-image stem in place; other models, and large images, keep theirs."""
-    if size > SMALL_IMAGE or not isinstance(model, ResNet):
+def adapt_stem(model: nn.Module, size: int, *, like: Mapping[str, Tensor] | None = None) -> None:
+    """Give timm's ResNets the small-image stem in place; other models, and large images, keep theirs.
+
+    Where there are weights to be loaded (``like``), their stem decides instead of the size.
+    """
+    if not isinstance(model, ResNet):
         return
     name = "conv1.0" if isinstance(model.conv1, nn.Sequential) else "conv1"
     first: Any = model.get_submodule(name)
+    of_weights = None if like is None else like.get(f"{name}.weight")
+    if of_weights is None:
+        is_small = size <= SMALL_IMAGE
+    else:
+        is_small = of_weights.shape != first.weight.shape and of_weights.shape[-2:] == (3, 3)
+    if not is_small:
+        return
     stem = nn.Conv2d(first.in_channels, first.out_channels, kernel_size=3, stride=1, padding=1, bias=False)
     nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
     model.set_submodule(name, stem)

@@ -14,6 +14,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from seedstudy.recipes.recipe import Recipe
+from seedstudy.train import layers
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -34,7 +35,9 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def weight_decay_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Return the parameters without weight decay and those with it, as two groups.
+    """Return the parameters without weight decay and those with it, as two groups; frozen ones are in none.
+
+    Where layers have learning rates of their own, each group is one for each of these.
 
     ``decay_norm`` decides for all parameters of normalisation layers, ``decay_bias`` for every other bias and 1-D
     parameter. Where neither decays, the parameters that the network itself exempts (``no_weight_decay``: position
@@ -49,17 +52,32 @@ def weight_decay_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]
     }
     no_weight_decay: Any = getattr(model, "no_weight_decay", set)
     exempt = set() if recipe.decay_norm or recipe.decay_bias else set(no_weight_decay())
-    groups: dict[bool, list[Tensor]] = {False: [], True: []}
+    scales = layers.lr_scales(model, recipe)
+    groups: dict[tuple[bool, float], list[Tensor]] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         if id(parameter) in norm_parameters:
             decays = recipe.decay_norm
         elif parameter.ndim <= 1 or name.endswith(".bias"):
             decays = recipe.decay_bias
         else:
             decays = name not in exempt
-        groups[decays and recipe.weight_decay > 0].append(parameter)
-    decay = {False: 0.0, True: recipe.weight_decay}
-    return [{"params": group, "weight_decay": decay[key]} for key, group in groups.items() if group]
+        groups.setdefault((decays and recipe.weight_decay > 0, scales.get(name, 1.0)), []).append(parameter)
+    return [
+        {
+            "params": groups[decays, scale],
+            "weight_decay": recipe.weight_decay if decays else 0.0,
+            **({"lr_scale": scale} if scales else {}),  # timm's schedules multiply by it
+        }
+        for decays, scale in sorted(groups)
+    ]
+
+
+def lr_of(optimizer: torch.optim.Optimizer) -> float:
+    """Return the learning rate before it is scaled layer by layer."""
+    group = optimizer.param_groups[0]
+    return float(group["lr"]) / float(group.get("lr_scale", 1.0))
 
 
 def build_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, n_updates: int) -> Scheduler:

@@ -95,7 +95,7 @@ class RunningStatistics:
             vector_to_parameters(flat, self._sums)
         torch._foreach_copy_(self._buffers(), self._sums)
         for norm in self._norms:
-            if norm.num_batches_tracked is not None:
+            if norm.num_batches_tracked is not None and norm.training:  # a frozen one counts nothing
                 norm.num_batches_tracked -= n_micro - 1  # one update counts as one batch
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from seedstudy.data.base import Dataset
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import TRAINING_VERSION, EpochReport, Evaluation, Trial, TrialResult
-from seedstudy.train import devices
+from seedstudy.train import devices, weights
 from seedstudy.train.cost import cost_of_trial
 from seedstudy.train.evaluate import evaluate_by_recipe
 from seedstudy.train.processes import Shard
@@ -77,8 +77,10 @@ class Outcome:
         self.reports.append(report)
         return report
 
-    def result(self, *, train_s: float, images_per_s: float, n_stacked: int = 1) -> TrialResult:
-        """Return the trial's result; one that diverged has reports, but no evaluations and no best epoch."""
+    def result(
+        self, *, train_s: float, images_per_s: float, n_stacked: int = 1, keeps_weights: bool = False
+    ) -> TrialResult:
+        """Return the trial's result; one that diverged has reports, but no evaluations, best epoch or weights."""
         result = TrialResult(
             status="diverged" if self.reason else "ok",
             reason=self.reason,
@@ -101,6 +103,17 @@ class Outcome:
             best_epoch=best_epoch,
             best_n_correct=watched[best_epoch],
             provenance={**result.provenance, "cost": cost},
+            weights=weights.to_bytes(self.network, self._about_weights()) if keeps_weights else None,
+        )
+
+    def _about_weights(self) -> weights.About:
+        """Return what must be known to use the weights without their trial."""
+        return weights.About(
+            model=self.trial.model,
+            classes=self.data.classes,
+            mean=self.data.mean,
+            std=self.data.std,
+            origin=self.trial.trial_id,
         )
 
 

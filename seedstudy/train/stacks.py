@@ -268,6 +268,7 @@ def train_stacked(
     *,
     on_epoch: Callable[[Trial, EpochReport], None] = lambda trial, report: None,
     should_stop: Callable[[], bool] = lambda: False,
+    keeps_weights: bool = False,
     is_deterministic: bool = False,
     eval_every: int | None = None,
 ) -> list[TrialResult]:
@@ -329,7 +330,8 @@ def train_stacked(
             break
     train_s = (time.perf_counter() - started) / len(trials)
     images_per_s = (epoch + 1) * n_images / updates_s
-    return [outcome.result(train_s=train_s, images_per_s=images_per_s, n_stacked=len(trials)) for outcome in outcomes]
+    facts: dict[str, Any] = {"train_s": train_s, "images_per_s": images_per_s, "n_stacked": len(trials)}
+    return [outcome.result(**facts, keeps_weights=keeps_weights) for outcome in outcomes]
 
 
 # --- can a model be stacked? ----------------------------------------------------------------------------
@@ -395,6 +397,8 @@ def choose_size(
     """
     if min(limit, wish or limit) == 1:
         return 1, ""
+    if recipe.is_fine_tuning:
+        return 1, "" if wish is None else f"{model}: one seed at a time: recipe {recipe.name} starts from weights"
     if wish is None:
         accelerator = accelerator_of(recipe)
         if accelerator.device.type == "xla":  # each new shape is compiled: timing a few steps says nothing

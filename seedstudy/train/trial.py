@@ -10,11 +10,10 @@ import torch
 
 from seedstudy.data.base import Dataset
 from seedstudy.study.trial import EpochReport, Trial, TrialResult
-from seedstudy.train import devices
+from seedstudy.train import devices, layers, starts
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
-from seedstudy.train.feed import ArrayFeed, mixed
-from seedstudy.train.models import build_model
-from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule
+from seedstudy.train.feed import ArrayFeed, mixed, n_updates_of
+from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule, lr_of
 from seedstudy.train.processes import RunningStatistics, Shard, mean_over_processes
 from seedstudy.train.random_state import epoch_streams, micro_batch_streams, stream_name
 from seedstudy.train.result import Outcome
@@ -27,6 +26,8 @@ def train_trial(
     *,
     on_epoch: Callable[[EpochReport], None] = lambda report: None,
     checkpoints: Checkpoints | None = None,
+    start: bytes | None = None,
+    keeps_weights: bool = False,
     is_deterministic: bool = False,
     eval_every: int | None = None,
 ) -> TrialResult:
@@ -35,7 +36,9 @@ def train_trial(
     Two calls with equal arguments on the same machine, device and thread count give identical results on CPU.
     A loss that is not finite ends the trial as ``diverged``; it never becomes an accuracy. With ``checkpoints`` the
     trial resumes where an earlier attempt stopped, and ends as if there had been one attempt; asked to stop, they
-    write the state and raise Stopped. ``is_deterministic`` gives identical results on the same GPU too (RuntimeError
+    write the state and raise Stopped. ``start`` is the content of the weights that the trial starts from;
+    ``keeps_weights`` puts those that were evaluated into the result.
+    ``is_deterministic`` gives identical results on the same GPU too (RuntimeError
     where a layer has no such kernel); the watched set is evaluated every ``eval_every`` epochs.
     """
     recipe, streams = trial.recipe, trial.streams
@@ -46,16 +49,17 @@ def train_trial(
     accelerator = devices.accelerator_of(recipe)
     device = accelerator.device
     shard = Shard.of_update(recipe, rank=accelerator.process_index, n_processes=accelerator.num_processes)
-    model = build_model(trial.model, recipe, len(data.classes), seed=streams.of("init"))
+    model, data = starts.network_of(trial, data, start)
+    layers.freeze(model, recipe, trial.model)
     model = model.to(device).to(memory_format=torch.channels_last)
 
     # --- optimiser, schedule, loss: timm's own ----------------------------------------------------------
-    n_updates = len(data.train_labels) // recipe.batch_size
+    n_updates = n_updates_of(data, recipe)
     n_images = n_updates * recipe.batch_size  # of an epoch
     optimizer = build_optimizer(model, recipe)
     schedule = build_schedule(optimizer, recipe, n_updates)
     mix = build_mixing(recipe, len(data.classes))
-    loss_of = build_loss(recipe, is_mixed=mix is not None)
+    loss_of = build_loss(recipe, is_mixed=mix is not None or data.targets is not None)
     statistics = RunningStatistics(model, recipe, shard)
     model, optimizer = accelerator.prepare(model, optimizer)
     network = accelerator.unwrap_model(model)  # without DistributedDataParallel around it
@@ -91,6 +95,7 @@ def train_trial(
         feed = ArrayFeed(data, recipe, shard, device, trial.augment)
     for epoch in range(state.epoch, recipe.total_epochs):
         model.train()
+        layers.hold_frozen(network, recipe)
         devices.seed_xla(device, micro_batch_streams(streams, shard.micro_batches[0]).of("drop", epoch))
         random = epoch_streams(streams, epoch, shard.micro_batches, device)
         state.begin_epoch(random)
@@ -111,7 +116,7 @@ def train_trial(
             if ema is not None:
                 ema.after_update(network, epoch=epoch, step=step)
             devices.run_recorded(device)
-            state.lr = float(optimizer.param_groups[0]["lr"])
+            state.lr = lr_of(optimizer)
             schedule.step_update(epoch * n_updates + step + 1)
             state.step = step + 1
             if checkpoints is not None:
@@ -132,4 +137,5 @@ def train_trial(
         on_epoch(report)
 
     # --- result -----------------------------------------------------------------------------------------
-    return outcome.result(train_s=state.seconds(), images_per_s=(epoch + 1) * n_images / state.train_s)
+    images_per_s = (epoch + 1) * n_images / state.train_s
+    return outcome.result(train_s=state.seconds(), images_per_s=images_per_s, keeps_weights=keeps_weights)

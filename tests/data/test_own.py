@@ -66,7 +66,7 @@ def ids(data: Dataset, part: str) -> list[str]:
 def test_train_val_and_test_folders(tree: Tree, tmp_path: Path) -> None:
     root = tree({"train": {"cat": 3, "dog": 4}, "val": {"cat": 1, "dog": 2}, "test": {"cat": 2, "dog": 1}})
     data = loaded(f"folder:{root}", tmp_path)
-    assert (data.name, data.classes, data.image_size) == ("folder:photos", ("cat", "dog"), None)
+    assert (data.name, data.classes, data.image_size) == ("folder-photos", ("cat", "dog"), None)
     assert data.train_labels.tolist() == [0] * 3 + [1] * 4
     assert list(data.eval_sets) == ["val", "test"]
     assert ids(data, "val") == ["val/cat/00.jpg", "val/dog/00.jpg", "val/dog/01.jpg"]
@@ -184,7 +184,7 @@ def test_a_list_with_a_column_of_parts(tree: Tree, tmp_path: Path) -> None:
     ]
     path = listed(root / "all.csv", [("file", "label", "split", "note"), *rows], mark="\ufeff")
     data = loaded(f"csv:{path}", tmp_path)
-    assert (data.name, data.classes) == ("csv:all", ("blue", "red"))
+    assert (data.name, data.classes) == ("csv-all", ("blue", "red"))
     assert (len(data.train_labels), len(data.eval_sets["val"]), len(data.eval_sets["test"])) == (4, 4, 4)
     (root / "a" / "00.jpg").write_bytes(jpeg(500, size=(140, 100)))
     assert loaded(f"csv:{path}", tmp_path).fingerprint != data.fingerprint
@@ -272,7 +272,7 @@ def test_parquet_with_a_class_label(hf: Path, tmp_path: Path) -> None:
     label = datasets.ClassLabel(names=["zebra", "ant", "never", "bee"])
     splits: dict[str, list[object]] = {"train": [0, 1, 3, 0, 1, 3], "validation": [3, 1, 0], "test": [-1, -1]}
     data = loaded(f"hub:{repository(hf, label, splits, columns=('picture', 'what'))}", tmp_path)
-    assert (data.name, data.classes) == ("hub:repository", ("zebra", "ant", "bee"))
+    assert (data.name, data.classes) == ("hub-repository", ("zebra", "ant", "bee"))
     assert sorted(data.train_labels.tolist()) == [0, 0, 1, 1, 2, 2]
     assert data.doubts == ("test: its rows have no labels, so it is not used",)
     first = data.eval_sets["val"].label_values.tolist().index(0)
@@ -402,7 +402,7 @@ def test_the_content_decides_and_not_the_place(tree: Tree, tmp_path: Path) -> No
     first = loaded(f"folder:{root}", tmp_path)
     root.rename(tmp_path / "moved")
     moved = loaded(f"folder:{tmp_path / 'moved'}", tmp_path)
-    assert (moved.name, moved.fingerprint) == ("folder:moved", first.fingerprint)
+    assert (moved.name, moved.fingerprint) == ("folder-moved", first.fingerprint)
     path = tmp_path / "moved" / "cat" / "00.jpg"
     content = bytearray(path.read_bytes())
     content[-200] ^= 1  # the same size
@@ -416,8 +416,8 @@ def test_a_study_file_names_a_folder_beside_it(tree: Tree, tmp_path: Path, monke
     monkeypatch.chdir("/")
     study = load_study(tmp_path / "study.toml")
     resolved = resolve(study, data_dir=None, cache_dir=tmp_path / "cache", say=lambda line: None)
-    assert (resolved.trials[0].data, resolved.n_train) == ("folder:photos", 18)
-    assert name_of(study.data) == "folder:photos"
+    assert (resolved.trials[0].data, resolved.n_train) == ("folder-photos", 18)
+    assert name_of(study.data) == "folder-photos"
 
 
 def test_recipes_keep_their_sizes_and_scale_epochs_and_batch(tree: Tree, tmp_path: Path) -> None:
@@ -427,7 +427,7 @@ def test_recipes_keep_their_sizes_and_scale_epochs_and_batch(tree: Tree, tmp_pat
     (trial,) = resolve(study, data_dir=None, cache_dir=tmp_path / "cache", say=lines.append).trials
     recipe = trial.recipe
     assert (recipe.epochs, recipe.batch_size, recipe.train_size, recipe.test_size) == (10, 8, 160, 224)
-    assert lines[-1].startswith("a3 scaled to folder:photos: 10 epochs, batch 8")
+    assert lines[-1].startswith("a3 scaled to folder-photos: 10 epochs, batch 8")
     facts = facts_of(f"folder:{root}", loaded(f"folder:{root}", tmp_path))
     assert (facts.n_train, facts.n_classes, facts.smallest_batch) == (64, 2, 8)
 
@@ -486,8 +486,10 @@ def test_a_folder_has_a_place_of_its_own(tree: Tree, tmp_path: Path) -> None:
     root = tree({"": {"cat": 5, "dog": 5}})
     with pytest.raises(DataError, match="names its place itself"):
         prepare(f"folder:{root}", data_dir=root, cache_dir=tmp_path / "cache")
-    with pytest.raises(DataError, match=r"unknown data set .* A folder of your own is folder:PATH"):
+    with pytest.raises(DataError, match=r"unknown data set .* A folder of your own is folder:/"):
         prepare(str(root), cache_dir=tmp_path / "cache")
+    with pytest.raises(DataError, match=r'unknown data set "folder-photos". It is a name in tables'):
+        prepare("folder-photos", cache_dir=tmp_path / "cache")
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "bomb"])

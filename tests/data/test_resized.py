@@ -71,7 +71,7 @@ def test_a_copy_never_has_the_fingerprint_of_its_original(photos: Path, tmp_path
     copied(original, tmp_path / "another", short_side=400)
     assert loaded(f"folder:{tmp_path / 'another'}", tmp_path / "cache").fingerprint != whole.fingerprint
     said = {part.part: part.note for part in check(f"folder:{tmp_path / 'copy'}").parts}
-    assert said["copy"].startswith(f"a copy of folder:photos ({original.fingerprint}): shorter side 500 px by bicubic")
+    assert said["copy"].startswith(f"a copy of folder-photos ({original.fingerprint}): shorter side 500 px by bicubic")
 
 
 def test_what_was_interrupted_is_resumed(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_what_was_interrupted_is_resumed(photos: Path, tmp_path: Path, monkeypat
     lines: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         resized.resized_copy(original, tmp_path / "copy", short_side=64, quality=90, progress=lines.append)
-    assert lines[-1] == "folder:photos: interrupted; what is done is kept, and the same command resumes"
+    assert lines[-1] == "folder-photos: interrupted; what is done is kept, and the same command resumes"
     assert not (tmp_path / "copy").exists()
     partial = tmp_path / ".copy.partial"
     done = sorted(partial.rglob("*.jpg"))
@@ -168,4 +168,4 @@ def test_small_images_need_no_copy(tmp_path: Path) -> None:
 def test_the_command_says_how_the_copy_was_made(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEEDSTUDY_CACHE", str(tmp_path / "cache"))
     copy = ss.resize_data(f"folder:{photos}", tmp_path / "copy", short_side=64)
-    assert (copy.short_side, copy.filter, copy.quality, copy.data) == (64, "bicubic", 95, "folder:photos")
+    assert (copy.short_side, copy.filter, copy.quality, copy.data) == (64, "bicubic", 95, "folder-photos")

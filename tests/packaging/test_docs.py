@@ -35,6 +35,7 @@ NOT_RUN = {
     r"seedstudy run -r a2,a3 --seeds 20$": "trains for minutes",
     r"seedstudy trial results/main TRIAL_ID": "TRIAL_ID is a placeholder; tests/engines",
     r"seedstudy race a3 a2 .*--max-seeds": "trains until it is decided; tests/test_racing.py",
+    r"--study (pre|tuned|few)\b|\b(pre|few):a3|clean pre": "run in order by the test of the page on fine-tuning",
 }
 """Pattern of a command -> why only its options are checked."""
 
@@ -213,6 +214,20 @@ def test_commands_that_train_run(command: Command, cli: Cli, tmp_path: Path) -> 
     code, out, _ = cli("summary")
     assert code == 0
     assert "a2" in out or "a3" in out
+
+
+@pytest.mark.slow
+@pytest.mark.train
+def test_the_page_on_fine_tuning_runs_in_order(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEDSTUDY_CACHE", str(tmp_path / "cache"))
+    commands = [command for command in OURS if command.page == "docs/finetuning.md"]
+    assert len(commands) == 10
+    for command in commands:
+        code, _, err = cli(*command.arguments)
+        is_refused = command.output[:1] and command.output[0].startswith("seedstudy: ")
+        assert code == (2 if is_refused else 0), f"{command}: {err}"
+        assert not is_refused or command.output[0] in err
+    assert (tmp_path / "sizes.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(("page", "code"), SNIPPETS, ids=[page for page, _ in SNIPPETS])

@@ -21,6 +21,8 @@ REGISTER = ("command", "callback", "register_model")
 """Decorators by which Typer and timm learn of a function that nobody calls by name."""
 
 KEPT = {
+    "seedstudy.decide.sizes:SIZES": "the columns of to_frame",
+    "seedstudy.decide.sizes:Evaluated.to_frame": "for users in Python: accuracy against test size as a frame",
     "seedstudy.decide.summary:SUMMARY": "the columns of to_frame",
     "seedstudy.decide.summary:Summaries.to_frame": "for users in Python: the summary as a frame",
 }

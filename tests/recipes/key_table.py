@@ -18,7 +18,7 @@ def table() -> str:
         bounds = range_in_words(key.range)
         value = ", ".join(filter(None, [value, bounds])) + (", or `none`" if key.is_optional else "")
         meaning = key.meaning + (f' RSB Table 2: "{TABLE_2[name]}".' if name in TABLE_2 else "")
-        since = f"2; before: `{format_value(key.before)}`" if key.since > 1 else "1"
+        since = f"{key.since}; before: `{format_value(key.before)}`" if key.since > 1 else "1"
         lines.append(f"| `{name}` | {value} | {meaning} | {since} |")
     return "\n".join(lines) + "\n"
 

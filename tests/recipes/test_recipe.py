@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 from seedstudy.recipes.reader import load_recipe, with_values
-from seedstudy.recipes.recipe import KEYS, TABLE_2, upgraded
+from seedstudy.recipes.recipe import KEYS, OPTIONAL, TABLE_2, upgraded
 from tests.recipes import key_table
 
 
@@ -23,7 +23,7 @@ def test_every_key_says_what_it_means_and_a_later_one_what_was_before() -> None:
     values = load_recipe("a2").values()
     assert all(key.meaning.endswith(".") for key in KEYS.values())
     later = [name for name, key in KEYS.items() if key.since > 1]
-    assert len(later) == 14
+    assert len(later) == 14 + len(OPTIONAL)
     old = {name: value for name, value in values.items() if name not in {*later, "decay_norm", "decay_bias"}}
     assert upgraded({**old, "decay_bias_and_norm": True}).keys() == values.keys()
     assert upgraded({**old, "decay_bias_and_norm": True})["decay_norm"] is True

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from seedstudy.recipes.reader import RecipeFile, packaged_names, parse_assignments, read_recipe
-from seedstudy.recipes.recipe import KEYS
+from seedstudy.recipes.recipe import KEYS, OPTIONAL
 from seedstudy.recipes.scaling import imagenet_updates
 from tests.recipes.changes import changes
 
@@ -41,6 +41,7 @@ def test_the_facts_cover_every_key_of_rsb() -> None:
     """What RSB says nothing about is listed here, so that a new key must take a side."""
     not_in_rsb = {"momentum", "rms_decay", "batch_norm_momentum", "batch_norm_eps", "random_erasing_fill"}
     not_in_rsb |= {"ema_every", "ema_start_epochs", "ema_warmup", "se_ratio", "resnet_d"}
+    not_in_rsb |= OPTIONAL.keys()
     with_fact = {row["key"] for row in FACTS if row["a2"]}
     assert with_fact - {"updates"} == set(KEYS) - not_in_rsb
 

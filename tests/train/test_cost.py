@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import timm
 import torch
 from torch import nn
 
+import seedstudy as ss
 from seedstudy.data.base import Dataset
 from seedstudy.document import document
 from seedstudy.errors import StudyError
@@ -127,3 +129,40 @@ def test_a_trial_tells_what_its_network_costs(data: Dataset, make_trial: Callabl
     assert cost["n_params"] == result.n_params  # of the network as built for the data: its stem, its classes
     assert 0 < cost["latency_s"] < 10
     assert cost["n_activations"] < cost["n_macs"]
+
+
+def test_accuracies_are_joined_with_cost_and_the_front_is_named(tmp_path: Path) -> None:
+    table = tmp_path / "results.csv"
+    rows = [("resnet8_nano", 60), ("resnet8_patch", 55), ("resnet8", 70), ("resnet20", 70.1)]
+    lines = [f"{model},32,{seed},{top1 + seed / 10}" for model, top1 in rows for seed in range(3)]
+    table.write_text("model,img_size,seed,top1\n" + "\n".join(lines) + "\n")
+    answer = ss.cost(pareto=table, counts_only=True)
+    assert [each.model for each in answer] == [model for model, _ in rows]
+    assert [each.image_size for each in answer] == [32] * 4
+    found = {each.model: each for each in answer.pareto}
+    assert answer.noise_sd == pytest.approx(0.1)
+    assert found["resnet8"].error == pytest.approx(29.9)
+    fronts = {name: (each.front_macs, each.front_params) for name, each in found.items()}
+    assert fronts == {
+        "resnet8_nano": ("on", "on"),
+        "resnet8_patch": ("off", "off"),
+        "resnet8": ("on", "on"),
+        "resnet20": ("?", "?"),
+    }
+    assert found["resnet8"].front_latency is None
+    assert [each.model for each in ss.cost("resnet20", pareto=table, counts_only=True).pareto] == ["resnet20"]
+    with pytest.raises(StudyError, match="no result of a network asked for; it has resnet20"):
+        ss.cost("resnet50", pareto=table, counts_only=True)
+
+
+def test_single_published_numbers_are_joined_with_what_is_timed_here(
+    tmp_path: Path, cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    table = tmp_path / "results.csv"
+    table.write_text("model,size,top1,params\nresnet_d8_w1,16,60.0,1\nresnet_d8_w050,16,62.0,1\n")
+    code, out, err = cli("cost", "--pareto", str(table), "--repeats", "1", "--batch", "2", "--sd", "0.5")
+    assert code == 0, err
+    lines = [line.split() for line in out.splitlines() if line.startswith("resnet_d8")]
+    assert lines[0][:6] == ["resnet_d8_w050", "16", "1", "38.00", "yes", "yes"]
+    assert lines[1][:6] == ["resnet_d8_w1", "16", "1", "40.00", "·", "·"]
+    assert max(map(len, out.splitlines())) <= 80

@@ -36,7 +36,7 @@ def test_every_step_runs_and_nothing_is_wrong(tmp_path: Path) -> None:
     assert code == 0, output
     assert [name for name, found in report.items() if "error" in found or "skipped" in found] == []
     assert "error" not in json.dumps(report)
-    assert len(report) == 11
+    assert len(report) == 12
     assert "nothing is wrong" in output
 
 

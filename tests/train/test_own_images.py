@@ -62,7 +62,7 @@ def test_every_command_of_the_page(photos: Path, cli: Cli, monkeypatch: pytest.M
             assert re.search(r"a2@resnet8 +5 ", out)
     trials = ss.load_trials("results/main")
     assert trials.height == 10
-    assert trials["data"].unique().to_list() == ["folder:photos"]
+    assert trials["data"].unique().to_list() == ["folder-photos"]
 
 
 def test_photographs_stay_as_they_are_and_a_copy_does_not_pool(photos: Path, cli: Cli) -> None:

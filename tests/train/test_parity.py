@@ -222,6 +222,23 @@ def test_lamb_weights_after_20_steps(scale: float) -> None:
         assert np.abs(ours).max() > 1e-3
 
 
+def test_multi_tensor_lamb_of_gpus_gives_the_weights_of_cpus() -> None:
+    """Timm takes its multi-tensor LAMB on CUDA, and the loop over tensors elsewhere; 20 updates in float32 agree."""
+    recipe, nets = load_recipe("a2"), (small_net().float(), small_net().float())
+    steps = [[gradient.float() for gradient in step] for step in gradients(nets[0], 20, scale=0.1)]
+    for net, is_multi_tensor in zip(nets, (False, True), strict=True):
+        optimizer = build_optimizer(net, recipe)
+        for group in optimizer.param_groups:
+            assert group["foreach"] is None  # by device
+            group["foreach"] = is_multi_tensor
+        for step in steps:
+            for parameter, gradient in zip(net.parameters(), step, strict=True):
+                parameter.grad = gradient.clone()
+            optimizer.step()
+    for one, other in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
+        assert float((one - other).detach().norm() / one.detach().norm()) < 1e-5
+
+
 @pytest.mark.parametrize(("name", "timms"), [("a1", "lamb"), ("a2", "lamb"), ("a3", "lamb"), ("deit", "adamw")])
 def test_weights_after_20_steps_are_those_of_timms_script(name: str, timms: str) -> None:
     recipe = load_recipe(name)

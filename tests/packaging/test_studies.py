@@ -1,0 +1,78 @@
+"""Studies keep their promise: question, rule, frames that commands read, and pages with the frames' numbers."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import seedstudy as ss
+from studies import findings
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = sorted(
+    path for path in (ROOT / "studies").iterdir() if path.is_dir() and path.name not in ("calibration", "__pycache__")
+)
+FRAMES = sorted((ROOT / "studies").glob("*/trials.csv"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+def test_a_folder_has_a_question_a_page_and_a_study_that_loads(folder: Path) -> None:
+    assert (folder / "README.md").stat().st_size > 200
+    files = sorted(folder.glob("*.toml"))
+    assert files
+    assert all(ss.load_study(file).question for file in files)
+
+
+@pytest.mark.parametrize("frame", FRAMES, ids=lambda path: path.parent.name)
+def test_a_frame_of_counts_is_read_by_the_commands(frame: Path) -> None:
+    answers = ss.summary(frame)
+    assert {answer.to_dict()["eval_set"] for answer in answers} >= {"val"}
+    assert sum(answer.to_dict()["n"] for answer in answers) > 10
+
+
+def test_the_equivalence_study_is_compared_from_its_frame() -> None:
+    frame = ROOT / "studies" / "fast_path_equivalence" / "results.csv"
+    page = (frame.parent / "README.md").read_text()
+    (answer,) = ss.compare(f"{frame}:recipe=pil", f"{frame}:recipe=stacked", eval_sets="val", margin=0.5)
+    d = answer.to_dict()
+    assert d["verdict"] == "equivalent"
+    assert f"| {d['difference']:.2f} | [{d['ci'][0]:.2f}, {d['ci'][1]:.2f}]" in page
+
+
+def test_the_page_of_findings_is_what_the_frames_say() -> None:
+    assert (ROOT / "docs" / "findings.md").read_text(encoding="utf-8") == findings.page()
+
+
+def test_readmes_have_the_numbers_of_the_frames() -> None:
+    rows = findings.seed_table("a2_100_seeds")
+    page = (ROOT / "studies" / "a2_100_seeds" / "README.md").read_text(encoding="utf-8")
+    assert len(rows) == 3
+    assert all(row in page for row in rows)
+    of_sets = [findings.accuracies("a2_100_seeds")[name] for name in ("val", "real", "v2")]
+    means = ", ".join(f"{n} {x.mean():.2f}" for n, x in zip(("val", "real", "v2"), of_sets, strict=True))
+    stds = ", ".join(f"{values.std(ddof=1):.2f}" for values in of_sets)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " ")
+    assert f"100 seeds: {means}; std over seeds {stds}" in readme
+
+
+def test_a_changed_frame_changes_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [finding.result for finding in findings.spread("a2_100_seeds", "A2")], findings.seed_table("a2_100_seeds")
+    shutil.copytree(ROOT / "studies" / "a2_100_seeds", tmp_path / "a2_100_seeds")
+    frame = tmp_path / "a2_100_seeds" / "trials.csv"
+    text = frame.read_text()
+    assert "val,4206,5000" in text
+    frame.write_text(text.replace("val,4206,5000", "val,4506,5000", 1))
+    monkeypatch.setattr(findings, "HERE", tmp_path)
+    findings.clear()
+    try:
+        after = (
+            [finding.result for finding in findings.spread("a2_100_seeds", "A2")],
+            findings.seed_table("a2_100_seeds"),
+        )
+    finally:
+        findings.clear()
+    assert before[0][:4] != after[0][:4]
+    assert before[1][0] != after[1][0]
+    assert before[1][1:] == after[1][1:]
