@@ -218,7 +218,7 @@ def test_train_limit_takes_the_first_of_each_class(tree: Path, tmp_path: Path) -
 def test_a_recipe_is_not_called_scaled_where_nothing_is(tree: Path, tmp_path: Path) -> None:
     study = Study(recipes=("a2",), data="imagenet", seeds=(0,), assignments=("batch_size=4", "micro_batch=4"))
     lines: list[str] = []
-    resolve(study, data_dir=tree, cache_dir=tmp_path / "cache", say=lines.append)
+    resolve(study, results=tmp_path, data_dir=tree, cache_dir=tmp_path / "cache", say=lines.append)
     assert lines[-1].startswith("a2 on imagenet: 300 epochs, batch 4")
 
 
@@ -460,7 +460,7 @@ def test_what_is_not_used_is_said_by_check_and_run(tree: Path, tmp_path: Path) -
         assignments=("batch_size=16", "micro_batch=16"),
     )
     lines: list[str] = []
-    resolved = resolve(study, data_dir=tree, cache_dir=tmp_path / "cache", say=lines.append)
+    resolved = resolve(study, results=tmp_path, data_dir=tree, cache_dir=tmp_path / "cache", say=lines.append)
     assert f"imagenet: data folder: {unused}" in lines
     assert sum("2 files are not used" in line for line in lines) == 1
     assert load(resolved.prepared).fingerprint == whole  # the images are the same, and so are the trials

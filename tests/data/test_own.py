@@ -415,7 +415,7 @@ def test_a_study_file_names_a_folder_beside_it(tree: Tree, tmp_path: Path, monke
     (tmp_path / "study.toml").write_text('format = 1\n[grid]\nrecipes = ["a3"]\ndata = "folder:photos,val=0.25"\n')
     monkeypatch.chdir("/")
     study = load_study(tmp_path / "study.toml")
-    resolved = resolve(study, data_dir=None, cache_dir=tmp_path / "cache", say=lambda line: None)
+    resolved = resolve(study, results=tmp_path, data_dir=None, cache_dir=tmp_path / "cache", say=lambda line: None)
     assert (resolved.trials[0].data, resolved.n_train) == ("folder-photos", 18)
     assert name_of(study.data) == "folder-photos"
 
@@ -424,7 +424,7 @@ def test_recipes_keep_their_sizes_and_scale_epochs_and_batch(tree: Tree, tmp_pat
     root = tree({"": {"cat": 40, "dog": 40}})
     lines: list[str] = []
     study = Study(recipes=("a3",), models=("resnet18",), data=f"folder:{root}", seeds=(0,))
-    (trial,) = resolve(study, data_dir=None, cache_dir=tmp_path / "cache", say=lines.append).trials
+    (trial,) = resolve(study, results=tmp_path, data_dir=None, cache_dir=tmp_path / "cache", say=lines.append).trials
     recipe = trial.recipe
     assert (recipe.epochs, recipe.batch_size, recipe.train_size, recipe.test_size) == (10, 8, 160, 224)
     assert lines[-1].startswith("a3 scaled to folder-photos: 10 epochs, batch 8")
