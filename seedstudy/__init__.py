@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from seedstudy.api.choices import check_data, data_sets, resize_data
+    from seedstudy.api.choices import check_data, data_sets, explain, resize_data
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
     from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, scaling, summary, variance
     from seedstudy.api.kept import evaluate_trials
     from seedstudy.api.planning import audit, power
     from seedstudy.api.pseudolabel import pseudolabel
+    from seedstudy.api.reporting import report, save_report
     from seedstudy.api.studies import load_predictions, load_trials, run, status
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.recipes.reader import load_recipe
@@ -43,6 +44,7 @@ __all__ = [
     "data_sets",
     "evaluate",
     "evaluate_trials",
+    "explain",
     "fit",
     "gate",
     "grid",
@@ -63,9 +65,11 @@ __all__ = [
     "power",
     "pseudolabel",
     "race",
+    "report",
     "resize_data",
     "run",
     "save_picture",
+    "save_report",
     "scaling",
     "status",
     "summary",
@@ -76,6 +80,7 @@ _HOMES = {
         (
             "check_data",
             "data_sets",
+            "explain",
             "resize_data",
         ),
         "api.choices",
@@ -109,6 +114,13 @@ _HOMES = {
             "power",
         ),
         "api.planning",
+    ),
+    **dict.fromkeys(
+        (
+            "report",
+            "save_report",
+        ),
+        "api.reporting",
     ),
     **dict.fromkeys(
         (
@@ -148,3 +160,8 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"seedstudy.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names: what tab completion offers."""
+    return sorted(__all__)

@@ -145,3 +145,13 @@ def try_lock(descriptor: int, *, is_shared: bool = False) -> bool | None:
     except OSError:
         return None
     return True
+
+
+def version() -> str:
+    """Return the version of this package as it is installed; empty where it is run without being installed."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("seedstudy")
+    except metadata.PackageNotFoundError:
+        return ""

@@ -79,8 +79,14 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
             lambda: ss.race("losses_b.csv", replay=True, target=1.2, metric="val_loss"),
         ),
     ],
+    "report": [
+        ("a3 a2 -o r.md", lambda: ss.report("a3", "a2")),
+        ("-o r.tex --margin 1", lambda: ss.report(margin=1.0)),
+        ("a.txt b.txt -o r.typ --title Question", lambda: ss.report("a.txt", "b.txt", title="Question")),
+    ],
     "power": [
         ("--difference 0.2 --sd 0.1", lambda: ss.power(0.1, difference=0.2)),
+        ("--difference 0.2 --sd 0.1 --paired 0.5", lambda: ss.power(0.1, difference=0.2, paired=0.5)),
         ("--n 5 --sd rsb-val", lambda: ss.power("rsb-val", n=5)),
         ("--difference 5 --pilot a2", lambda: ss.power(pilots=["a2"], difference=5.0)),
         ("--difference 5 --from-one a2", lambda: ss.power(from_one="a2", difference=5.0)),
@@ -123,7 +129,7 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     ],
 }
 """Command -> its arguments, and the same question in Python."""
-TRAINS = {"run", "evaluate", "pseudolabel", "cost", "cancel", "clean"}
+TRAINS = {"run", "evaluate", "pseudolabel", "cost", "cancel", "clean", "explain"}
 """Need the extra ``train`` (tests/train/test_commands.py), or answer with a line instead of a document."""
 CASES = [
     pytest.param(name, arguments, ask, id=f"{name} {arguments}")

@@ -45,6 +45,14 @@ def recipe_models(*names: str) -> catalogue.Networks:
 
 
 @public
+def explain(*about: str) -> tuple[str, ...]:
+    """Return the ideas behind the answers in plain words, one text per topic; without a topic, their list."""
+    from seedstudy.show.topics import TOPICS, topic
+
+    return tuple(map(topic, about)) if about else ("Topics: " + ", ".join(TOPICS) + ".",)
+
+
+@public
 def data_sets() -> Catalogue:
     """Return the data sets that can be trained on."""
     return datasets.catalogue()

@@ -78,17 +78,27 @@ def variance(
 ) -> Variances:
     """Say where the spread over seeds comes from, by each image's prediction: seeds as such, or the test images.
 
+    Of a design (:mod:`seedstudy.study.design`) also what each random stream adds, alone and combined with others.
     `what`: recipes of a study, as for :func:`summary`; nothing: the whole study. Later recipes are also read as
     differences from the first: on these images, and on new images like them (`clusters`: with classes drawn as a
     whole); with `replicates` also by the multi-bootstrap.
     """
     source = source_of(locals())
+    from seedstudy.decide.components import designs_of
     from seedstudy.decide.select import select, with_distinct_labels
-    from seedstudy.decide.variance import variances_of
+    from seedstudy.decide.streams import shared_streams
+    from seedstudy.decide.variance import Variances, variances_of
 
     check_level(level)
     groups = with_distinct_labels(select(arms_of_call(what, arms, variance, source), source))
-    return variances_of(groups, source, level=level, clusters=clusters, replicates=replicates, rng_seed=rng_seed)
+    designs = designs_of(flat(groups), level=level)
+    try:
+        answer = variances_of(groups, source, level=level, clusters=clusters, replicates=replicates, rng_seed=rng_seed)
+    except StudyError as error:
+        if not designs.is_any:
+            raise
+        answer = Variances(answers=(), without_images=str(error), left_out=source.left_out)
+    return replace(answer, designs=designs.crossed, subsets=designs.subsets, shared=shared_streams(groups, level=level))
 
 
 @public

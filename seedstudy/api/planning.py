@@ -28,6 +28,7 @@ def power(
     power: float = 0.8,
     alpha: float = 0.05,
     margin: float | None = None,
+    paired: float | None = None,
     cost: float | str | None = None,
     results: str | Path = "results",
     study: str = "main",
@@ -60,6 +61,8 @@ def power(
         Seeds per arm. With `difference` missing the smallest detectable one is computed; with both, the power.
     margin
         Plan to show equivalence within it, instead of a difference.
+    paired
+        Plan pairs of trials with the same seed, whose results correlate by this; None: seeds as such.
     cost
         GPU-hours per seed, or ``"MODEL@RECIPE"`` of RSB's Table 3; None: as measured in the pilots' studies.
 
@@ -81,7 +84,9 @@ def power(
     of_seed = plan.cost_of(cost, groups)
     shown_unit = groups[0].unit if groups else "pp" if is_accuracy(metric) and unit != "fraction" else None
     rates = {"power": power, "alpha": alpha}
-    answer = plan.plan_seeds(spread, difference=difference, n=n, margin=margin, cost=of_seed, unit=shown_unit, **rates)
+    answer = plan.plan_seeds(
+        spread, difference=difference, n=n, margin=margin, paired=paired, cost=of_seed, unit=shown_unit, **rates
+    )
     return replace(answer, left_out=source.left_out, read=what_was_read(groups))
 
 

@@ -12,6 +12,7 @@ import typer
 from seedstudy import __version__, terminal
 from seedstudy.cli.audit import audit
 from seedstudy.cli.compare import compare
+from seedstudy.cli.explain import explain
 from seedstudy.cli.import_files import import_files
 from seedstudy.cli.networks import cost, evaluate
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
@@ -19,6 +20,7 @@ from seedstudy.cli.power import power
 from seedstudy.cli.pseudolabel import pseudolabel
 from seedstudy.cli.race import race
 from seedstudy.cli.recipes import data_app, recipes_app
+from seedstudy.cli.report import report
 from seedstudy.cli.run import run, trial
 from seedstudy.cli.scaling import scaling
 from seedstudy.cli.status import cancel, clean, restore, status
@@ -35,7 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 JUDGING = (summary, fit, variance, compare, race, scaling, power, audit)
-for command in (run, status, cancel, clean, restore, *JUDGING, evaluate, pseudolabel, cost):
+for command in (run, status, cancel, clean, restore, *JUDGING, report, explain, evaluate, pseudolabel, cost):
     app.command()(command)
 app.command("import")(import_files)
 app.command(hidden=True)(trial)

@@ -29,6 +29,9 @@ def power(
     ] = 0.8,
     alpha: Annotated[float, typer.Option(help="Error rate of the claim.")] = 0.05,
     margin: Annotated[float | None, typer.Option(help="Plan to show equivalence within it.")] = None,
+    paired: Annotated[
+        float | None, typer.Option(help="Plan pairs of the same seed whose results correlate by this (see variance).")
+    ] = None,
     cost: Annotated[
         str | None, typer.Option(help="GPU-hours per seed: a number, or MODEL@RECIPE of RSB Table 3 (resnet50@a2).")
     ] = None,
@@ -53,6 +56,7 @@ def power(
         power=power,
         alpha=alpha,
         margin=margin,
+        paired=paired,
         cost=cost,
         **options.values(where),
         eval_set=options.one_eval_set(eval_set),

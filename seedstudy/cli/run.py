@@ -19,6 +19,13 @@ def run(
     model: Annotated[str | None, typer.Option("-m", "--model", help="Any timm model, resnet8, resnet20, …")] = None,
     seeds: Annotated[str | None, typer.Option(help="100 (seeds 0 to 99), 0-9 or 3,5,8.")] = None,
     *,
+    design: Annotated[
+        str | None, typer.Option(help="How streams vary: together (default), one-at-a-time or crossed.")
+    ] = None,
+    levels: Annotated[
+        str | None, typer.Option(help="Sources of a design and their seeds: init=5,order=0-4,augment+mix=5.")
+    ] = None,
+    replicates: Annotated[int | None, typer.Option(help="Trials with the same seed in every stream.")] = None,
     data: options.TrainedData = None,
     training: options.Training,
     command: options.Commands,
@@ -46,6 +53,9 @@ def run(
         models=model,
         data=data,
         seeds=seeds,
+        design=design,
+        levels=levels,
+        replicates=replicates,
         name=study,
         **options.values(training),
         command={**options.values(command), "metric": metric, "unit": unit, "lower_is_better": lower_is_better},

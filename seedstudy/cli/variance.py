@@ -28,9 +28,10 @@ def variance(
 ) -> None:
     """Show where the spread over seeds comes from.
 
-    Seeds as such, the test images that happen to be tested, and what a vote of seeds gains; from each image's
-    prediction.
+    Of a design, what each random stream adds (run --design). From each image's prediction: seeds as such, the test
+    images that happen to be tested, and what a vote of seeds gains.
     """
+    from seedstudy.show.components import source_tables
     from seedstudy.show.variance import variance_tables
 
     names = options.eval_names(eval_sets)
@@ -44,5 +45,7 @@ def variance(
         "clusters": clusters,
     }
     answer = ss.variance(*what or (), **asked, replicates=bootstrap, rng_seed=rng_seed)
-    options.print_answer(answer, lambda: variance_tables(answer, answer.differences), as_json=as_json)
+    options.print_answer(
+        answer, lambda: source_tables(answer, variance_tables(answer, answer.differences)), as_json=as_json
+    )
     options.name_left_out(answer.left_out)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from seedstudy.decide.answers import Shown
 from seedstudy.decide.compare import Answer, Comparisons, judge_pairs
 from seedstudy.decide.select import by_eval_set, moments_of
 from seedstudy.decide.summary import DEFAULT_RNG_SEED
@@ -61,8 +62,8 @@ class RankedAnswer:
     """Recipe to its mean rank; 1 is best. In the direction of the metric, unlike those of `ranking`."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AcrossData:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class AcrossData(Shown):
     """Recipes on several data sets: the answers one by one, and what they say together."""
 
     comparisons: Comparisons = field(metadata=FLAT)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from seedstudy.data.base import EVAL_SET_ORDER
+from seedstudy.decide.answers import Shown
 from seedstudy.decide.select import by_eval_set, moments_of
 from seedstudy.document import fields_of, finite
 from seedstudy.errors import StatisticsError, StudyError, suggest
@@ -56,8 +57,8 @@ class ColumnAudit:
     best: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Audit:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Audit(Shown):
     """The answer; every count of decided pairs is at error rate `alpha`, adjusted by Holm in its family."""
 
     table: Table

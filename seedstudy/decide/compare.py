@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seedstudy.data.base import EVAL_SET_ORDER
-from seedstudy.decide.answers import Answers
+from seedstudy.decide.answers import Answers, Shown
 from seedstudy.decide.images import ImageReading, Images, OnImages
 from seedstudy.decide.looks import Looks
 from seedstudy.decide.more_seeds import MoreSeeds
@@ -64,8 +64,8 @@ class Design:
     together; "holm" finds more, and its intervals have the level of their step."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Answer(Shown):
     """B against A on one eval set: the groups, the statistics and the verdict."""
 
     a: Group = field(metadata=HIDDEN)
@@ -168,7 +168,7 @@ def _mean(group: Group, level: float) -> Estimate:
     return mean_interval_of(*moments_of(group), level=level)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Comparisons(Answers[Answer]):
     """Answers per pair and eval set, in the order asked for."""
 

@@ -75,7 +75,7 @@ class GridAnswer:
         }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Grids(Answers[GridAnswer]):
     """One table per eval set."""
 

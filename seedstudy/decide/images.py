@@ -35,7 +35,6 @@ Images = Literal["these", "new"]
 """What a verdict is about: the test images as they are, or images like them."""
 Clusters = Literal["class"]
 """What is drawn when images are: whole classes. None: each image by itself."""
-IMAGES: tuple[Images, ...] = ("these", "new")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

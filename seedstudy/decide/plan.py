@@ -10,12 +10,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from seedstudy.decide.answers import Shown
 from seedstudy.decide.select import moments_of
 from seedstudy.document import FLAT, HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StatisticsError, StudyError
 from seedstudy.read.published import gpu_hours, reference_stds
 from seedstudy.stats.power import MOST_SEEDS as MOST_SEEDS
 from seedstudy.stats.power import (
+    arms_or_pairs,
     detectable_difference,
     difference_power,
     equivalence_power,
@@ -25,7 +27,6 @@ from seedstudy.stats.power import (
 )
 from seedstudy.stats.sample import check_margin
 from seedstudy.stats.variance import sd_factors
-from seedstudy.stats.welch import welch
 from seedstudy.study.group import NOTHING_READ, Group, Readings
 
 BAND = 0.6
@@ -71,8 +72,8 @@ class Cost:
     """Product name of the device on which that was measured; None for GPU-hours that were given."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PowerPlan:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class PowerPlan(Shown):
     """An answer about a two-arm comparison by Welch's test, or by two one-sided ones for a margin."""
 
     question: str
@@ -89,6 +90,8 @@ class PowerPlan:
     """The answer at the lower and the upper limit of the std; None for a given std."""
     cost: Cost | None = field(metadata=HIDDEN)
     warnings: tuple[str, ...]
+    paired: float | None = None
+    """Correlation of the results of two arms with the same seed, where pairs are planned; None: seeds as such."""
     unit: str | None = None
     """``pp`` where std, difference and margin are percentage points; None: the metric's own, or not known."""
     left_out: tuple[str, ...] = ()
@@ -103,12 +106,18 @@ class PowerPlan:
             return None
         return self.n_per_arm * sum(self.cost.hours_per_seed)
 
+    @property
+    def method(self) -> str:
+        """The test that is planned."""
+        test = "welch" if self.paired is None else "paired t"
+        return test if self.margin is None else f"two one-sided {test} tests"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``power --json``."""
         spread = self.spread
         return {
             **fields_of(self),
-            "method": "welch" if self.margin is None else "two one-sided welch tests",
+            "method": self.method,
             "sd_n": None if spread.n_a is None else [spread.n_a, spread.n_b],
             "sd_band": document(spread.band),
             "gpu_hours": self.hours if self.cost is not None and self.cost.device is None else None,
@@ -222,6 +231,7 @@ def plan_seeds(
     margin: float | None = None,
     cost: Cost | None = None,
     unit: str | None = None,
+    paired: float | None = None,
 ) -> PowerPlan:
     """Plan a comparison of two recipes; the parameters are those of :func:`seedstudy.power`.
 
@@ -244,6 +254,8 @@ def plan_seeds(
     for name, rate in (("alpha", alpha), ("power", power)):
         if not 0.0 < rate < 1.0:
             raise StatisticsError(f"{name} {rate:g}: must lie between 0 and 1; write 0.05 for 5 %")
+    if paired is not None and not -1.0 < paired < 1.0:
+        raise StatisticsError(f"paired {paired:g}: a correlation of pairs lies between -1 and 1")
     if n is not None and not 2 <= n <= MOST_SEEDS:
         raise StatisticsError(f"{n} seeds per arm: a plan needs 2 to {MOST_SEEDS:,}")
     if margin is not None and difference is None:
@@ -253,15 +265,17 @@ def plan_seeds(
     if difference is not None and (not math.isfinite(difference) or (difference == 0.0 and margin is None)):
         raise StatisticsError(f"difference {difference:g}: no number of seeds detects it; give one above 0")
 
+    rates: dict[str, Any] = {"alpha": alpha, "power": power, "correlation": paired}
+
     def solve(sd_a: float, sd_b: float) -> float | None:
         if difference is None:
             assert n is not None
-            return detectable_difference(n, sd_a, sd_b, alpha=alpha, power=power)
+            return detectable_difference(n, sd_a, sd_b, **rates)
         if n is not None:
-            return _power_at(n, sd_a, sd_b, difference, margin, alpha)
+            return _power_at(n, sd_a, sd_b, difference, margin, alpha, paired)
         if margin is not None:
-            return seeds_for_equivalence(margin, sd_a, sd_b, difference=difference, alpha=alpha, power=power)
-        return seeds_per_arm(difference, sd_a, sd_b, alpha=alpha, power=power)
+            return seeds_for_equivalence(margin, sd_a, sd_b, difference=difference, **rates)
+        return seeds_per_arm(difference, sd_a, sd_b, **rates)
 
     answer = solve(*sds)
     n_found, size = n, abs(difference or 0.0)
@@ -274,7 +288,7 @@ def plan_seeds(
         question, n_found = "seeds", None if answer is None else int(answer)
     reached = power
     if difference is not None and n_found is not None:
-        reached = _power_at(n_found, *sds, difference, margin, alpha)
+        reached = _power_at(n_found, *sds, difference, margin, alpha, paired)
     return PowerPlan(
         question=question,
         n_per_arm=n_found,
@@ -286,7 +300,8 @@ def plan_seeds(
         band=None if spread.band is None else (solve(*spread.ends(0)), solve(*spread.ends(1))),
         cost=cost,
         unit=unit,
-        warnings=tuple(_warnings(size, n_found, spread, margin, alpha)),
+        warnings=tuple(_warnings(size, n_found, spread, margin, alpha, paired)),
+        paired=paired,
     )
 
 
@@ -297,21 +312,27 @@ def curve(plan: PowerPlan) -> dict[str, npt.NDArray[np.float64]]:
     spread = plan.spread
     lines = {"power": (spread.sd_a, spread.sd_b), "low": spread.ends(1), "high": spread.ends(0)}
     powers = {
-        name: np.array([_power_at(int(n), *sds, plan.difference, plan.margin, plan.alpha) for n in counts])
+        name: np.array([_power_at(int(n), *sds, plan.difference, plan.margin, plan.alpha, plan.paired) for n in counts])
         for name, sds in lines.items()
     }
     return {"n": counts.astype(np.float64), **powers}
 
 
-def _power_at(n: int, sd_a: float, sd_b: float, difference: float, margin: float | None, alpha: float) -> float:
-    t = welch(0.0, sd_a, n, difference, sd_b, n)
+def _power_at(
+    n: int, sd_a: float, sd_b: float, difference: float, margin: float | None, alpha: float, paired: float | None
+) -> float:
+    t = arms_or_pairs(difference, sd_a, sd_b, n, paired)
     return difference_power(t, alpha) if margin is None else equivalence_power(t, margin, alpha)
 
 
-def _warnings(difference: float, n: int | None, spread: Spread, margin: float | None, alpha: float) -> Iterator[str]:
-    if n is not None and n < _FEW and margin is None:
+def _warnings(
+    difference: float, n: int | None, spread: Spread, margin: float | None, alpha: float, paired: float | None
+) -> Iterator[str]:
+    if n is not None and n < _FEW and margin is None and paired is None:
         real = estimated_df_power(difference, spread.sd_a, spread.sd_b, n, alpha=alpha)
         yield f"Welch's test estimates its degrees of freedom: with {n} seeds it has power {real:.2f}"
+    if paired is not None:
+        yield "the correlation counts as known: `seedstudy variance A B` gives that of a pilot, with its interval"
     if margin is not None and difference >= margin:
         yield "the true difference is not inside the margin: equivalence cannot be shown"
     if spread.known is not None:

@@ -14,6 +14,8 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
+from seedstudy.cautions import Caution
+from seedstudy.decide.answers import Shown
 from seedstudy.decide.images import ImageReading, OnImages
 from seedstudy.decide.summary import DEFAULT_RNG_SEED
 from seedstudy.decide.verdict import Word
@@ -175,8 +177,8 @@ class Arm:
     """Seconds of training, where known."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Race:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Race(Shown):
     """Where a race stands."""
 
     rule: RaceRule
@@ -472,7 +474,9 @@ def _doubts(rule: RaceRule, last: Look | None, outcome: int) -> tuple[str, ...]:
     )
     if rule.plan.alpha > CAREFUL:
         caveat += f"; a race from the start with --alpha {CAREFUL:g} in up to {100 * careful:.2g}, for more seeds"
-    return (caveat,)
+    alpha = f"{100 * rule.plan.alpha:.2g} %"
+    short = f"{last.round} seeds: for skewed arms the error is up to {100 * error:.2g} %, not {alpha}"
+    return (Caution(caveat, short=short, topic="few-seeds"),)
 
 
 def _reason(course: _Course, names: _Names, last: Look | None, outcome: int) -> str:

@@ -32,7 +32,8 @@ from seedstudy.read.tables import SUFFIXES, parquet_frame, plain_frame
 from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.store.schema import SEED_COLUMNS, TRIALS, completed, validate
 from seedstudy.store.store import Scan, Store, open_study
-from seedstudy.study.group import Group, Reading, Readings, Values, label_of
+from seedstudy.study.group import Cells, Group, Reading, Readings, Values, label_of
+from seedstudy.study.seeds import PURPOSES
 from seedstudy.study.trial import Trial
 
 _DECLARED: Mapping[str, pl.DataType] = {"margin": pl.Float64(), "images": pl.String()}
@@ -147,6 +148,13 @@ class Source(Request):
     def studies(self) -> dict[str, Path]:
         """Every study that was read, by the name that its groups have as their origin, and its folder."""
         return {_name_of(folder, self): folder for folder in self.scans}
+
+    @property
+    def declared_baseline(self) -> str | None:
+        """The baseline that the studies declared; None where there is none, or several."""
+        rules = [open_study(folder.parent, folder.name).rule() for folder in self.scans]
+        found = {rule.declared[-1].baseline for rule in rules if rule.declared} - {None}
+        return found.pop() if len(found) == 1 else None
 
     @property
     def late_rules(self) -> tuple[str, ...]:
@@ -421,6 +429,8 @@ def _not_recognised(words: str, source: Source) -> StudyError:
 
 def _matching(groups: Sequence[Group], selector: str, where: str) -> list[Group]:
     """Return the groups of ``RECIPE``, ``RECIPE@MODEL`` or ``RECIPE@MODEL@DATA``; a recipe_id is a recipe too."""
+    if exact := [group for group in groups if group.label == selector]:
+        return exact
     recipe, _, place = selector.partition("@")
     model, _, data = place.partition("@")
     chosen = [group for group in groups if recipe in (group.recipe, group.recipe_id)]
@@ -468,6 +478,14 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
     names = _eval_sets(finished, source)
     finished = _of_metric(finished, source.metric)
     several_data = finished["data"].n_unique() > 1
+    varied = defaultdict[str, set[str]](set)
+    for recipe_id, words in finished.select("recipe_id", "vary").iter_rows() if "vary" in finished.columns else ():
+        varied[recipe_id].add(words)
+
+    def only_some(recipe_id: object, vary: tuple[str, ...]) -> bool:
+        """Say whether a name must tell which streams vary: others do in other trials of the recipe."""
+        return len(varied[str(recipe_id)]) > 1 and vary != PURPOSES
+
     keys = ["recipe", "model", "data", "recipe_id", "pool_key"]
     groups = []
     for (recipe, model, data, recipe_id, key), rows in finished.group_by(keys, maintain_order=True):
@@ -477,11 +495,13 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
             of_set = rows.filter(pl.col("eval_set").eq_missing(name)).sort("seed", maintain_order=True)
             if of_set.is_empty():
                 continue
-            n_all, of_set = of_set.height, independent(of_set)
+            everything, of_set = of_set, independent(of_set)
             values, metric, unit = _values(of_set, source)
+            vary = _streams(of_set)
+            which = f" ({'+'.join(vary)})" if only_some(recipe_id, vary) else ""
             groups.append(
                 Group(
-                    label=label_of(recipe, model, data if several_data else None),
+                    label=label_of(recipe, model, data if several_data else None) + which,
                     recipe=str(recipe),
                     model=None if model is None else str(model),
                     data=None if data is None else str(data),
@@ -501,9 +521,11 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     declared_images=_first(of_set, "images"),
                     notes=(
                         *_incomplete(str(data), name, of_set),
-                        *_sharing(n_all, of_set.height),
+                        *_sharing(everything.height, of_set.height),
                         *_all_equal(of_set, values),
                     ),
+                    vary=vary,
+                    cells=None if everything.height == of_set.height else _cells(everything, vary, source),
                 )
             )
     return sorted(groups, key=lambda group: (group.data or "", group.model or "", group.recipe, group.pool_key))
@@ -546,6 +568,20 @@ def _values(rows: pl.DataFrame, source: Source) -> tuple[Values, str, str | None
     if source.unit is None:
         return values, metric, None
     return to_points(values, source.unit, where=metric), metric, "pp"
+
+
+def _streams(rows: pl.DataFrame) -> tuple[str, ...]:
+    """Return the streams that vary in trials of one pool; none where that is not known."""
+    words = (_the_one(rows, "vary") or "").split(",")
+    return tuple(purpose for purpose in PURPOSES if purpose in words)
+
+
+def _cells(rows: pl.DataFrame, vary: tuple[str, ...], source: Source) -> Cells:
+    return Cells(
+        seeds={purpose: rows[SEED_COLUMNS[purpose]].to_numpy() for purpose in vary},
+        replicates=rows["replicate"].to_numpy(),
+        values=_values(rows, source)[0],
+    )
 
 
 def _step(rows: pl.DataFrame) -> float | None:

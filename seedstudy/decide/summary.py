@@ -14,7 +14,16 @@ from seedstudy.decide.images import MeanReading
 from seedstudy.document import FLAT, HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.read.metrics import direction_of
-from seedstudy.stats.describe import Description, DescriptionDetails, Rank, describe, describe_details, rank_of
+from seedstudy.stats.describe import (
+    Description,
+    DescriptionDetails,
+    Rank,
+    describe,
+    describe_details,
+    mean_interval,
+    rank_of,
+)
+from seedstudy.stats.doubt import FEWEST_TO_JUDGE as FEWEST_TO_JUDGE
 from seedstudy.stats.fit import FEWEST_FOR_SHAPE, Fit, FittedFamily, density, fit
 from seedstudy.study.group import NOTHING_READ, Group, Readings, Values
 
@@ -70,7 +79,7 @@ class Summary:
         return fields_of(self) | more
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Summaries(Answers[Summary]):
     """One row per recipe and eval set, and the same facts as a frame or a document."""
 
@@ -140,7 +149,7 @@ class FittedGroup:
         return entry
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Fits(Answers[FittedGroup]):
     """The fits of one recipe, one per eval set."""
 
@@ -198,3 +207,16 @@ def doubts_of(group: Group) -> tuple[str, ...]:
         return group.notes
     trials = "1 trial" if group.n_left_out == 1 else f"{group.n_left_out} trials"
     return (f"{trials} without a result (diverged, failed or interrupted) left out", *group.notes)
+
+
+def running_means(summary: Summary) -> tuple[Values, Values, Values, Values]:
+    """Return numbers of seeds from 2 on, and the mean and the ends of its t interval over the first so many.
+
+    In the order of the seeds where they are known, each of shape (n_seeds - 1,).
+    """
+    group = summary.group
+    values = group.values if group.seeds is None else group.values[np.argsort(group.seeds, kind="stable")]
+    numbers = np.arange(2, len(values) + 1)
+    each = [mean_interval(values[:n], level=summary.level) for n in numbers]
+    mean, low, high = (np.array([getattr(e, name) for e in each]) for name in ("value", "low", "high"))
+    return numbers.astype(float), mean, low, high

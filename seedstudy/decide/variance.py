@@ -13,8 +13,10 @@ import numpy.typing as npt
 from scipy import special
 
 from seedstudy.decide.answers import Answers
+from seedstudy.decide.components import DesignVariance, SubsetVariance
 from seedstudy.decide.images import Clusters, ImageReading, OnImages
 from seedstudy.decide.select import Source
+from seedstudy.decide.streams import SharedStreams
 from seedstudy.document import FLAT, fields_of, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.stats.images import (
@@ -94,13 +96,21 @@ class VarianceOf:
         return fields_of(self) | {"churn": self.churn}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Variances(Answers[VarianceOf]):
     """One answer per recipe and eval set."""
 
     answers: tuple[VarianceOf, ...] = field(metadata=shown_as("groups"))
     differences: tuple[ImageReading, ...] = ()
     """Of each later arm from the first, where several were named, on the eval sets that both have."""
+    designs: tuple[DesignVariance, ...] = ()
+    """Of each recipe whose trials share random streams: what each stream adds."""
+    subsets: tuple[SubsetVariance, ...] = ()
+    """Of each recipe and each choice of streams that vary while the others stay fixed."""
+    shared: tuple[SharedStreams, ...] = ()
+    """Of each later arm and the first: whether the same seed in both narrows their difference."""
+    without_images: str = ""
+    """Why nothing is said about single images; empty where something is."""
     left_out: tuple[str, ...] = ()
     """One sentence per damaged trial, which no answer includes."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from seedstudy.cautions import Caution
 from seedstudy.decide.more_seeds import FEWEST, MOST_SEEDS, MoreSeeds, more_seeds
 from seedstudy.document import FLAT, shown_as
 from seedstudy.errors import StatisticsError
@@ -282,9 +283,14 @@ class _Case:
             return ()
         found = [self._no_spread_in_one(word), self._shape(word)]
         if word in ("better", "worse") and self.is_below_floor:
+            floor = f"no two-sided p below {self.c.permutation_floor:.2g}"
             found.append(
-                f"relabelling {_counts(self.c)} seeds gives no two-sided p below {self.c.permutation_floor:.2g}: that "
-                "test, which assumes no shape, cannot confirm the difference"
+                Caution(
+                    f"relabelling {_counts(self.c)} seeds gives {floor}: that test, which assumes no shape, cannot "
+                    "confirm the difference",
+                    short=f"relabelling {_counts(self.c)} seeds gives {floor}",
+                    topic="few-seeds",
+                )
             )
         return tuple(each for each in found if each)
 
@@ -306,9 +312,11 @@ class _Case:
         shapes = "seeds are skewed against each other, or spread differently"
         shapes = "the differences between pairs are skewed" if c.paired else shapes
         holds = f"only p < {safe:.2g} would hold even then" if safe > 0.0 else "no p would be small enough then"
-        return (
+        return Caution(
             BORDERLINE + f"{_counts(c)} seeds cannot show whether {shapes}; {holds}, and here {p_equals(p)}: "
-            "train more seeds before relying on it"
+            "train more seeds before relying on it",
+            short=f"{BORDERLINE}{p_equals(p)}; for skewed seeds {f'only p < {safe:.2g}' if safe else 'no p'} would do",
+            topic="borderline",
         )
 
     def _no_spread_in_one(self, word: Word) -> str:
@@ -331,8 +339,12 @@ class _Case:
         if n == 1:
             said = f"one run of {one} shows no spread, and that of {other} was assumed"
             if is_claim:
-                return BORDERLINE + f"{said}; were it three times as large, {p_if(3.0)}: train 2 more seeds of it first"
-            return said
+                return Caution(
+                    BORDERLINE + f"{said}; were it three times as large, {p_if(3.0)}: train 2 more seeds of it first",
+                    short=f"{BORDERLINE}one run of {one} has no spread; if three times the other's, {p_if(3.0)}",
+                    topic="one-run",
+                )
+            return Caution(said, short=f"one run of {one}: the spread of {other} was assumed", topic="one-run")
         said = f"all {n} seeds of {one} gave one value: perhaps the seed did not reach its training"
         return BORDERLINE + f"{said}; as one run they give {p_if(1.0)}" if is_claim else said
 

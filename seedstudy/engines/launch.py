@@ -24,6 +24,7 @@ from seedstudy.store import upkeep
 from seedstudy.store.store import Scan, State, Store
 from seedstudy.study.code import code_of
 from seedstudy.study.command import AnyTrial, Command, CommandTrial, Handling, plans_of
+from seedstudy.study.design import in_words
 from seedstudy.study.placement import Placement, check_layout
 from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
@@ -98,6 +99,7 @@ def resolve(study: Study, *, results: Path, data_dir: Path | None, cache_dir: Pa
         return _resolve_command(study, study.command, results=results)
     info = datasets.info(study.data)
     given = recipes.parse_assignments(study.assignments)  # before the data, which may take minutes
+    cells = list(study.cells())  # same
     files = [  # a path is relative to the study file
         recipes.read_recipe(str(study.folder / name) if name.endswith(".toml") else name) for name in study.recipes
     ]
@@ -123,6 +125,8 @@ def resolve(study: Study, *, results: Path, data_dir: Path | None, cache_dir: Pa
         networks.append((model, scaled))
     for line in dict.fromkeys(_in_words(recipe, facts) for _, recipe in networks):
         say(line)
+    if design := in_words(study.design, study.levels, study.vary, study.replicates):
+        say(f"{design}; {len(cells) * len(networks):,} trials")
     trials = [
         Trial(
             recipe=recipe,
@@ -131,11 +135,11 @@ def resolve(study: Study, *, results: Path, data_dir: Path | None, cache_dir: Pa
             data_fingerprint=data.fingerprint,
             train_limit=study.train_limit,
             vary=study.vary,
-            seed=seed,
+            seed=0,
             # timm's own pipeline where tensors cannot: policies other than RandAugment
             augment="pil" if recipe.auto_augment is not None else study.augment,
-        )
-        for seed in study.seeds
+        ).at(seeds, replicate=replicate)
+        for seeds, replicate in cells
         for model, recipe in networks
     ]
     trials, starts = with_starts(trials, results=results, folder=study.folder, classes=data.classes)

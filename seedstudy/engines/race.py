@@ -78,6 +78,8 @@ def race(
     """
     store = Store(results, next(iter(arms.values())).name)
     cancel_mark = store.cancel_mark()
+    if any(arm.design != "together" or arm.replicates > 1 for arm in arms.values()):
+        raise StudyError("a race needs seeds as such: remove the table [design] of the study file.")
     rule = _rule(store, arms, given, eval_set, target)
     seeds = tuple(range(rule.plan.most))
     resolved = {

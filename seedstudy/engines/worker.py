@@ -345,8 +345,8 @@ LARGEST_STACK = 16
 
 
 def kind_of(trial: Trial) -> str:
-    """Return as text what the seeds of a stack share: everything but the seed."""
-    return replace(trial, seed=0, start=None).trial_id
+    """Return as text what the seeds of a stack share: everything but the seeds."""
+    return replace(trial, seed=0, stream_seeds=(), replicate=0, start=None).trial_id
 
 
 def fair_shares(trials: Iterable[Trial], n_slots: int) -> dict[str, int]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from seedstudy.decide.select import moments_of
 from seedstudy.decide.verdict import BORDERLINE
+from seedstudy.show.comparison import comparison_view
 from seedstudy.show.format import (
-    COLOURS,
     UNKNOWN,
+    cases,
     ci_heading,
     filled_table,
-    grouped_table,
     interval,
     mean_and_std,
     notes,
@@ -39,34 +39,34 @@ if TYPE_CHECKING:
 
 # --- B against A ----------------------------------------------------------------------------------------
 
-_MOST_IN_WORDS = 6
-"""So many answers have their reasons printed; of more, a table shows the verdicts."""
-
 
 def comparison_tables(comparisons: Comparisons, *, with_details: bool = False) -> RenderableType:
-    """Render the verdicts in words, and below them the numbers."""
+    """Render the verdict in a sentence and the numbers; with details also reasons, tests and every caution in full."""
+    view = comparison_view(comparisons)
+    if not with_details:
+        return view
     answers = comparisons.answers
-    is_short = len(answers) > _MOST_IN_WORDS and not with_details
     return Group(
+        replace(view, next_steps=(), command=None, sentences=(), method="", cautions=()),
+        Text(),
         *_overall_in_words(comparisons),
-        *(() if is_short else _verdicts_in_words(comparisons)),
-        *(_all_pairs(comparisons) if comparisons.letters else _against_baseline(comparisons)),
-        *([small_print("The reasons of each verdict: --details, or --json.")] if is_short else []),
-        *_on_images(comparisons, with_details=with_details),
+        *_verdicts_in_words(comparisons),
+        Text(),
+        *_readings(comparisons),
         *_how_it_was_compared(answers),
         *_look_again(comparisons),
-        *(_details(answers) if with_details else ()),
-        *notes((_about(answer, comparisons), _notes(answer, is_short=is_short)) for answer in answers),
+        *_details(answers),
+        *notes((_about(answer, comparisons), _notes(answer)) for answer in answers),
     )
 
 
-def _notes(answer: Answer, *, is_short: bool) -> list[str]:
+def _notes(answer: Answer) -> list[str]:
     """Return what is not said with the verdict."""
     found = [*answer.warnings, *answer.doubts]
     if answer.p_value_if_standard_error is not None:
         p = p_equals(answer.p_value_if_standard_error)
         found.append(f"a published ± is taken as the std over seeds; as a standard error it would give {p}")
-    return [text for text in found if is_short or not text.startswith(BORDERLINE)]
+    return [text for text in found if not text.startswith(BORDERLINE)]
 
 
 def _pair(answer: Answer) -> str:
@@ -137,40 +137,11 @@ def _look_again(comparisons: Comparisons) -> Iterator[Text]:
     yield Text("  " + comparisons.race, no_wrap=True, overflow="ignore")
 
 
-def _on_images(comparisons: Comparisons, *, with_details: bool) -> Iterator[RenderableType]:
-    """Say what the verdicts are about, and what they would be for new images; nothing without predictions."""
+def _readings(comparisons: Comparisons) -> Iterator[RenderableType]:
+    """Render each difference three ways, unadjusted; nothing without predictions."""
     answers = [x for x in comparisons.answers if x.reading is not None and x.comparison.networks is None]
     if not answers:
         return
-    is_new = any(answer.verdict_on == "new images" for answer in answers)
-    level = percent(answers[0].comparison.level)
-    line = f"Verdicts are about new seeds on {'new images like these' if is_new else 'these images'}."
-    if with_details:
-        yield small_print(line)
-        yield from _readings(comparisons, answers)
-        return
-    if len(answers) > _MOST_IN_WORDS:
-        yield small_print(f"{line} The other reading: --details.")
-        return
-    shown = [f"{_about(answer, comparisons)} {_other_reading(answer, is_new=is_new)}" for answer in answers]
-    changes = [
-        f"{answer.reading.eval_set} - {answer.reading.beside} {with_interval(change, decimals_of(change), sign='+')}"
-        for answer in answers
-        if answer.reading is not None and (change := answer.reading.change) is not None
-    ]
-    other = f"On {'these' if is_new else 'new ones'}, each at {level}: {', '.join(shown)}"
-    yield small_print(f"{line} {'; '.join([other, *changes])}.")
-
-
-def _other_reading(answer: Answer, *, is_new: bool) -> str:
-    """Return the interval that does not decide."""
-    assert answer.reading is not None
-    other = answer.reading.on_these_images if is_new else answer.reading.on_new_images
-    return UNKNOWN if other is None else interval(other, decimals_of(other))
-
-
-def _readings(comparisons: Comparisons, answers: Sequence[Answer]) -> Iterator[RenderableType]:
-    """Render each difference three ways, unadjusted."""
     ci = ci_heading(answers[0].comparison.level)
     rows = table(
         ["B - A"], [f"these images [{ci}]", f"new images [{ci}]", "p", "se seeds", "se images"], is_compact=True
@@ -201,91 +172,19 @@ def _one_seed_of_each(answer: Answer) -> Iterator[str]:
     prob = answer.verdict.prob_b_better
     if answer.comparison.method in ("permutation", "mcnemar"):
         return
-    share = _cases(prob.value)
+    share = cases(prob.value)
     words = f"One new seed of {answer.b.label} beats one of {answer.a.label} in {share} of 100 cases"
     if answer.comparison.paired:
         words = f"With one new seed for both, {answer.b.label} beats {answer.a.label} in {share} of 100 cases"
     if prob.has_interval:
-        low, high = _cases(prob.low), _cases(prob.high)
+        low, high = cases(prob.low), cases(prob.high)
         words += f" ({ci_heading(prob.level)} {low if low == high else f'{low} to {high}'})"
     yield words
-
-
-def _cases(share: float) -> str:
-    """Return a probability as cases of 100: never on the wrong side of 50, and never a certainty."""
-    if share < 0.005:
-        return "less than 1"
-    if share >= 0.995:
-        return "more than 99"
-    number = 100.0 * share
-    return f"{number:.1f}" if round(number) == 50 and abs(number - 50.0) > 0.05 else f"{number:.0f}"
 
 
 def _overall_in_words(comparisons: Comparisons) -> Iterator[Text]:
     for (a, b), overall in comparisons.overall().items():
         yield verdict_line(f"{b} against {a}, all eval sets", overall.word, "; ".join(overall.reasons) + ".")
-
-
-def _against_baseline(comparisons: Comparisons) -> Iterator[RenderableType]:
-    """Render one row per arm: the baseline, and every other one with its difference from it."""
-    answers = comparisons.answers
-    is_one = len(answers) == 1
-    groups: dict[str, list[list[str | Text]]] = {}
-    for answer in answers:
-        c = answer.comparison
-        decimals = decimals_of(c.difference)
-        place = f"{answer.a.eval_set}, {answer.a.data}" if _is_by_data(comparisons) else answer.a.eval_set
-        mean_a, mean_b = mean_and_std(c.mean_a, c.sd_a, decimals), mean_and_std(c.mean_b, c.sd_b, decimals)
-        empty = [""] * (2 if is_one else 3)
-        rows = groups.setdefault(place, [[c.name_a, str(c.n_a), mean_a, *empty]])
-        rows.append([c.name_b, str(c.n_b), mean_b, *_difference(answer), *([] if is_one else [_word(answer)])])
-    heads = ["n", "mean ± std", *_difference_headings(answers), *([] if is_one else ["verdict"])]
-    yield Text()
-    if len(groups) > 1:
-        yield from grouped_table([""], heads, groups)
-    else:
-        yield from grouped_table([*groups], heads, {"": next(iter(groups.values()))})
-    yield Text()
-
-
-def _all_pairs(comparisons: Comparisons) -> Iterator[RenderableType]:
-    """Render per eval set the arms, best first, with their letters; and one row per pair."""
-    answers = comparisons.answers
-    for eval_set, letters in comparisons.letters.items():
-        of_set = [answer for answer in answers if answer.a.eval_set == eval_set]
-        groups = {group.label: group for answer in of_set for group in (answer.a, answer.b)}
-        decimals = decimals_of(of_set[0].comparison.difference)
-        arms = table([f"{eval_set}, best first", ""], ["n", "mean ± std"], is_compact=True)
-        for label, letter in letters.items():
-            mean, std, n = moments_of(groups[label])
-            arms.add_row(label, letter, str(n), mean_and_std(mean, std, decimals))
-        yield Text()
-        yield arms
-        yield Text()
-        pairs = table([f"{eval_set}: B against A"], _difference_headings(answers), is_compact=True)
-        pairs.add_column("verdict")
-        for answer in of_set:
-            pairs.add_row(_pair(answer), *_difference(answer), _word(answer))
-        yield pairs
-    yield Text()
-    yield small_print("No difference was shown between recipes that share a letter.")
-
-
-def _difference_headings(answers: Sequence[Answer]) -> tuple[str, str]:
-    is_family = any(answer.n_family > 1 for answer in answers)
-    return f"B - A [{ci_heading(answers[0].comparison.level)}]", "p adj." if is_family else "p"
-
-
-def _difference(answer: Answer) -> tuple[str, str]:
-    """Return the difference with the interval that its p-value agrees with, and that p-value."""
-    decimals = decimals_of(answer.comparison.difference)
-    is_tested = answer.comparison.method != "permutation"  # without any spread no p means what it says
-    p = format_p(answer.p_adjusted) if is_tested else UNKNOWN
-    return with_interval(answer.interval_adjusted, decimals, sign="+"), p
-
-
-def _word(answer: Answer) -> Text:
-    return Text(answer.verdict.word, style=COLOURS[answer.verdict.word])
 
 
 def _how_it_was_compared(answers: Sequence[Answer]) -> Iterator[Text]:

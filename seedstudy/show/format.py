@@ -75,6 +75,16 @@ def seeds_of(n_a: int, n_b: int) -> str:
     return str(n_a) if n_a == n_b else f"{n_a} | {n_b}"
 
 
+def cases(share: float) -> str:
+    """Return a probability as cases of 100: never on the wrong side of 50, and never a certainty."""
+    if share < 0.005:
+        return "under 1"
+    if share >= 0.995:
+        return "over 99"
+    number = 100.0 * share
+    return f"{number:.1f}" if round(number) == 50 and abs(number - 50.0) > 0.05 else f"{number:.0f}"
+
+
 def percent(level: float) -> str:
     return f"{100 * level:.6g}%"
 

@@ -22,7 +22,7 @@ def power_lines(plan: PowerPlan) -> RenderableType:
 
 def _lines(plan: PowerPlan) -> Iterator[RenderableType]:
     spread = plan.spread
-    yield Text(_answer(plan))
+    yield Text(answer_in_words(plan))
     if spread.known is not None:
         yield Text(f"From one training the std lies between {_ends(spread, plan.unit)}: {_at_the_ends(plan)}.")
     elif plan.band is not None and spread.band is not None:
@@ -38,12 +38,16 @@ def _lines(plan: PowerPlan) -> Iterator[RenderableType]:
         of_what = "GPU-hours" if device is None else f"hours, one trial after the other as measured on {device},"
         yield Text(f"Cost: {_hours(plan.hours)} {of_what} for both arms ({each} per seed).")
     test = "Welch t, two-sided" if plan.margin is None else "two one-sided Welch tests"
+    if plan.paired is not None:
+        kind = "paired t, two-sided" if plan.margin is None else "two one-sided paired tests"
+        test = f"{kind}, correlation {plan.paired:g}"
     sds = " and ".join(dict.fromkeys(_number(sd, plan.unit) for sd in (spread.sd_a, spread.sd_b)))
     yield small_print(f"{test}, alpha {plan.alpha:g}; std over seeds {sds} ({spread.source}).")
     yield from (small_print(f"note: {warning}") for warning in plan.warnings)
 
 
-def _answer(plan: PowerPlan) -> str:
+def answer_in_words(plan: PowerPlan) -> str:
+    """Return the answer in one sentence."""
     what = f"detect a difference of {_number(plan.difference, plan.unit)}"
     if plan.question != "difference" and plan.margin is not None:
         true = "0" if plan.difference == 0.0 else _number(plan.difference, plan.unit)

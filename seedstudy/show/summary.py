@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from seedstudy.decide.summary import FEWEST_TO_JUDGE
 from seedstudy.show.format import (
     UNKNOWN,
     ci_heading,
@@ -19,40 +23,126 @@ from seedstudy.show.format import (
     table,
     with_interval,
 )
+from seedstudy.show.sheet import Column, Sheet, aligned_intervals
+from seedstudy.show.view import View, short_cautions, short_names
 from seedstudy.stats.result import decimals_of, format_p, p_equals
 
 if TYPE_CHECKING:
     from seedstudy.decide.summary import FittedGroup, Summary
+    from seedstudy.stats.result import Estimate
+    from seedstudy.study.group import Values
 
 
 def summary_tables(summaries: Sequence[Summary], *, with_details: bool = False) -> RenderableType:
-    """Render the RSB table: per recipe one row for each eval set, each number with its interval."""
-    ci = ci_heading(summaries[0].description.mean.level)
-    groups: dict[str, list[list[str]]] = {}
-    for summary in summaries:
-        d, g = summary.description, summary.group
-        decimals = decimals_of(d.mean)
-        seed0 = UNKNOWN if g.seed0 is None else f"{g.seed0:.{decimals}f}"
-        numbers = [str(d.n), with_interval(d.mean, decimals), with_interval(d.std, decimals)]
-        ends = [f"{d.min:.{decimals}f}", f"{d.max:.{decimals}f}"]
-        groups.setdefault(g.label, []).append([g.eval_set, *numbers, *ends, seed0])
-    unit = "top-1 in %" if summaries[0].group.unit == "pp" else summaries[0].group.metric
+    """Render the RSB table: per recipe one row for each eval set; with details more intervals and cautions in full."""
+    view = summary_view(summaries)
+    if not with_details:
+        return view
     return Group(
-        *grouped_table([""], ["n", f"mean [{ci}]", f"std [{ci}]", "min", "max", "seed 0"], groups),
-        small_print(f"{unit}, last epoch; std over seeds (n - 1); CI of the mean by t, of the std by chi-square"),
-        *_on_images(summaries, with_details=with_details),
-        *(_details(summaries) if with_details else ()),
+        replace(view, cautions=()),
+        *_on_images(summaries),
+        *_details(summaries),
         *notes((summary.group.label, summary.warnings) for summary in summaries),
     )
 
 
-def _on_images(summaries: Sequence[Summary], *, with_details: bool) -> Iterator[RenderableType]:
-    """Say that means are about these images, and what they are for new ones; nothing without predictions."""
+def summary_view(summaries: Sequence[Summary]) -> View:
+    """Return the RSB table, and how far its stds are known."""
+    names, common = short_names([summary.group for summary in summaries])
+    counts = {summary.description.n for summary in summaries}
+    n = [f"{max(counts)} seed{'' if counts == {1} else 's'} each"] if len(counts) == 1 else []
+    group = summaries[0].group
+    unit = f"{'top-1' if group.metric == 'top1' else group.metric} in %" if group.unit == "pp" else group.metric
+    return View(
+        sheets=(
+            Sheet(
+                caption=" · ".join([*common, *n, f"{unit}, last epoch", "std over seeds"]),
+                columns=_columns(percent(summaries[0].level), has_n=not n),
+                rows=tuple(_rows(summaries, names, has_n=not n)),
+            ),
+        ),
+        sentences=(*_spread_in_words(summaries), *_about_images(summaries)),
+        cautions=short_cautions((names[summary.group.label], summary.warnings) for summary in summaries),
+    )
+
+
+def _columns(level: str, *, has_n: bool) -> tuple[Column, ...]:
+    return (
+        Column(name="recipe", kind="name"),
+        Column(name="set", kind="text"),
+        *([Column(name="n")] if has_n else []),
+        Column(name="mean"),
+        Column(name=f"{level} interval"),
+        Column(name="std"),
+        Column(name=f"{level} of std", drop=8),
+        Column(name="min", drop=5),
+        Column(name="spread", kind="picture", drop=7),
+        Column(name="max", drop=5),
+        Column(name="seed 0", drop=6),
+    )
+
+
+def _rows(summaries: Sequence[Summary], names: Mapping[str, str], *, has_n: bool) -> Iterator[tuple[str, ...]]:
+    each = [decimals_of(summary.description.mean) for summary in summaries]
+    decimals = min(max(each), min(each) + 1)
+
+    def column(of: Callable[[Summary], Estimate]) -> list[str]:
+        found = [of(summary) for summary in summaries]
+        pairs = [(each.low, each.high) if each.has_interval else None for each in found]
+        return aligned_intervals(pairs, decimals, unknown=UNKNOWN)
+
+    of_mean, of_std = column(lambda summary: summary.description.mean), column(lambda summary: summary.description.std)
+    for summary, mean, std in zip(summaries, of_mean, of_std, strict=True):
+        d, g = summary.description, summary.group
+        yield (
+            names[g.label],
+            g.eval_set,
+            *([str(d.n)] if has_n else []),
+            f"{d.mean.value:.{decimals}f}",
+            mean,
+            f"{d.std.value:.{decimals}f}" if math.isfinite(d.std.value) else UNKNOWN,
+            std,
+            f"{d.min:.{decimals}f}",
+            spread(g.values),
+            f"{d.max:.{decimals}f}",
+            UNKNOWN if g.seed0 is None else f"{g.seed0:.{decimals}f}",
+        )
+
+
+_CELLS, _DOTS, _BARS = 9, " .:⁝", " ▁▂▃▄▅▆▇█"
+
+
+def spread(values: Values) -> str:
+    """Return the seeds from the lowest to the highest as a row of dots, or of bars where they are many."""
+    low, high = float(values.min()), float(values.max())
+    if not high > low:
+        return ""
+    places = np.minimum(((values - low) / (high - low) * _CELLS).astype(int), _CELLS - 1)
+    counts = np.bincount(places, minlength=_CELLS)
+    most = int(counts.max())
+    if most < len(_DOTS):
+        return "".join(_DOTS[count] for count in counts)
+    return "".join(_BARS[math.ceil(count / most * (len(_BARS) - 1))] for count in counts)
+
+
+def _spread_in_words(summaries: Sequence[Summary]) -> Iterator[str]:
+    """Say once per number of seeds how far a std is known, where no caution does."""
+    shown = {s.description.n: s.description.std for s in summaries if s.description.std.has_interval}
+    for n, std in sorted(shown.items()):
+        if n >= FEWEST_TO_JUDGE:
+            times = f"{std.low / std.value:.2g} to {std.high / std.value:.2g} times the one shown"
+            yield f"With {n} seeds the true std may be {times} ({percent(std.level)})."
+
+
+def _about_images(summaries: Sequence[Summary]) -> Iterator[str]:
+    if any(summary.on_new_images is not None for summary in summaries):
+        yield "Means are about new seeds on these images; for new images too: --details."
+
+
+def _on_images(summaries: Sequence[Summary]) -> Iterator[RenderableType]:
+    """Render means for new images too; nothing without predictions."""
     known = [summary for summary in summaries if summary.on_new_images is not None]
     if not known:
-        return
-    if not with_details:
-        yield small_print("means are about new seeds on these images; for new images too: --details")
         return
     groups: dict[str, list[list[str]]] = {}
     beside: str | None = None
@@ -76,30 +166,43 @@ def _on_images(summaries: Sequence[Summary], *, with_details: bool) -> Iterator[
 
 def _details(summaries: Sequence[Summary]) -> Iterator[RenderableType]:
     """Render the median, where one new seed may land, an interval of the std for any shape, and seed 0's rank."""
-    level = summaries[0].level
-    groups: dict[str, list[list[str]]] = {}
+    level = percent(summaries[0].level)
+    names, _ = short_names([summary.group for summary in summaries])
+    places: list[tuple[str, ...]] = []
+    spreads: list[tuple[str, ...]] = []
     doubts = []
     for summary in summaries:
         decimals, details, place = decimals_of(summary.description.mean), summary.details, summary.seed0_place
-        label, eval_set = summary.group.label, summary.group.eval_set
-        groups.setdefault(label, []).append(
-            [
-                eval_set,
-                with_interval(details.median, decimals),
-                interval(details.new_seed, decimals),
-                interval(details.std_robust, decimals),
-                UNKNOWN if place is None else f"#{place}",
-            ]
-        )
-        doubts.append((f"{label}, {eval_set}", (*details.median.warnings, *details.std_robust.warnings)))
-    yield Text()
-    yield from grouped_table([""], ["median", f"new seed, {percent(level)}", "std, robust CI", "seed 0"], groups)
+        who = names[summary.group.label], summary.group.eval_set
+        median, std = with_interval(details.median, decimals), summary.description.std
+        places.append((*who, median, interval(details.new_seed, decimals), UNKNOWN if place is None else f"#{place}"))
+        spreads.append((*who, interval(std, decimals), interval(details.std_robust, decimals)))
+        doubts.append((", ".join(who), (*details.median.warnings, *details.std_robust.warnings)))
+    who_columns = Column(name="recipe", kind="name"), Column(name="set", kind="text")
     first = "lowest" if summaries[0].is_lower_better else "highest"
-    yield small_print(
-        "median: CI by order statistics; new seed: where one more may land, for normal seeds; robust: CI of the std "
-        f"that follows the kurtosis (Bonett); #: rank of seed 0, from the {first} down"
+    yield Text()
+    yield Sheet(
+        columns=(*who_columns, *map(_number, (f"median, {level} interval", f"one new seed, {level}", "seed 0"))),
+        rows=tuple(places),
+        notes=(
+            "Median: interval by order statistics. New seed: where one more may land, for normal seeds. #: rank of "
+            f"seed 0, from the {first} down.",
+        ),
+    )
+    yield Text()
+    yield Sheet(
+        columns=(*who_columns, *map(_number, (f"{level} of std", "std, robust"))),
+        rows=tuple(spreads),
+        notes=(
+            "Intervals of the std: by chi-square, for normal seeds; robust: follows the kurtosis (Bonett). Interval of "
+            "the mean: Student's t.",
+        ),
     )
     yield from notes(doubts)
+
+
+def _number(name: str) -> Column:
+    return Column(name=name)
 
 
 def fit_table(groups: Sequence[FittedGroup]) -> RenderableType:

@@ -406,7 +406,7 @@ def _compare_pairs(
         **test,
         "hedges_g": effect.hedges_g_of_pairs(t, typical, n, level=level),
         "prob_b_greater": prob,
-        "correlation": _correlation(a, b, level),
+        "correlation": correlation(a, b, level),
     }
 
 
@@ -450,7 +450,7 @@ def _spreadless_test(
     }
 
 
-def _correlation(a: Sample, b: Sample, level: float) -> Estimate:
+def correlation(a: Sample, b: Sample, level: float) -> Estimate:
     """Return Pearson's r of the pairs with Fisher's z interval (from 4 pairs on)."""
     n = a.size
     is_flat = np.ptp(a) == 0.0 or np.ptp(b) == 0.0

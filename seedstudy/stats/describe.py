@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from seedstudy.cautions import Caution
 from seedstudy.errors import StatisticsError
 from seedstudy.stats import doubt
 from seedstudy.stats.result import Estimate, bounded_p
@@ -191,15 +192,24 @@ def _warnings(sample: Sample, level: float) -> tuple[str, ...]:
         warnings.append(unsure_spread(n, level))
     if n < _FEWEST_TO_SEE_SKEW:
         warnings.append(
-            f"n = {n} seeds cannot show whether seeds are normally distributed, "
-            "which all intervals but the median's assume"
+            Caution(
+                f"n = {n} seeds cannot show whether seeds are normally distributed, "
+                "which all intervals but the median's assume",
+                short=doubt.UNSEEN_SKEW,
+                topic="few-seeds",
+            )
         )
     rows = sample[None, :]
     if doubt.has_another_shape(rows)[0]:
         warnings.append(
-            "the seeds look skewed or have outliers: intervals of std and new seeds are too short, "
-            "the robust std interval less so"
+            Caution(
+                "the seeds look skewed or have outliers: intervals of std and new seeds are too short, "
+                "the robust std interval less so",
+                short="the seeds look skewed or have outliers; the std's interval is too short",
+                topic="skew",
+            )
         )
     if doubt.is_skewed(rows)[0]:
-        warnings.append("the seeds look skewed: the interval of the mean is too short")
+        text = "the seeds look skewed: the interval of the mean is too short"
+        warnings.append(Caution(text, short=text, topic="skew"))
     return tuple(warnings)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from seedstudy.cautions import Caution
 from seedstudy.stats.sample import Floats, Rows
 
 FEWEST_TO_JUDGE = 5
@@ -19,17 +20,25 @@ _SURPRISING = 1.5
 
 _FEW = 10
 """Up to this many seeds in an arm no skew can be seen."""
-_SHAPE_UNSEEN = (
+UNSEEN_SKEW = "10 seeds or fewer cannot show a skew"
+UNSEEN_SKEW_OF_PAIRS = "10 pairs or fewer cannot show a skew"
+_SHAPE_UNSEEN = Caution(
     "10 seeds or fewer cannot show a skew: if both recipes' seeds were skewed, in opposite directions, a 95 % interval "
-    "would cover the truth in 87 % of cases"
+    "would cover the truth in 87 % of cases",
+    short=UNSEEN_SKEW,
+    topic="few-seeds",
 )
-_SHAPE_UNSEEN_UNEQUAL = (
+_SHAPE_UNSEEN_UNEQUAL = Caution(
     "10 seeds or fewer cannot show a skew: with such unequal numbers of seeds, skewed seeds that vary more in the "
-    "smaller arm would make a 95 % interval cover the truth in 81 % of cases"
+    "smaller arm would make a 95 % interval cover the truth in 81 % of cases",
+    short=UNSEEN_SKEW,
+    topic="few-seeds",
 )
-_SHAPE_UNSEEN_PAIRS = (
+_SHAPE_UNSEEN_PAIRS = Caution(
     "10 pairs or fewer cannot show a skew: if the differences between pairs were skewed, a 95 % interval would cover "
-    "the truth in 89 % of cases"
+    "the truth in 89 % of cases",
+    short=UNSEEN_SKEW_OF_PAIRS,
+    topic="few-seeds",
 )
 
 Claim = Literal["difference", "equivalence"]
@@ -103,7 +112,11 @@ def seen_skew(a: Floats, b: Floats, names: tuple[str, str]) -> tuple[str, ...]:
         return ()
     skewed = [name for arm, name in ((a, names[0]), (b, names[1])) if is_skewed(arm[None, :])[0]]
     return tuple(
-        f"{name}: its seeds look skewed: a 95 % interval of the difference may cover the truth in 91 % of cases"
+        Caution(
+            f"{name}: its seeds look skewed: a 95 % interval of the difference may cover the truth in 91 % of cases",
+            short=f"{name}: its seeds look skewed; the interval may be too short",
+            topic="skew",
+        )
         for name in skewed
     )
 

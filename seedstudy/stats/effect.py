@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from seedstudy.stats.doubt import has_long_tails, sizes_differ
+from seedstudy.cautions import Caution
+from seedstudy.stats.doubt import UNSEEN_SKEW, UNSEEN_SKEW_OF_PAIRS, has_long_tails, sizes_differ
 from seedstudy.stats.result import Estimate
 from seedstudy.stats.sample import Sample
 from seedstudy.stats.welch import TDistance, student
@@ -118,7 +119,8 @@ def prob_greater_normal(
     """
     value = special.ndtr(t.difference / spread)
     ends = prob_greater_normal_limits(t, spread, level)
-    warnings = (_NORMAL.format(what="seeds" if isinstance(n, tuple) else "differences"),)
+    what, short = ("seeds", UNSEEN_SKEW) if isinstance(n, tuple) else ("differences", UNSEEN_SKEW_OF_PAIRS)
+    warnings = (Caution(_NORMAL.format(what=what), short=short, topic="few-seeds"),)
     return Estimate.of(value, ends, level=level, n=n, method=method, warnings=warnings)
 
 

@@ -47,17 +47,45 @@ def equivalence_power(t: TDistance, margin: float, alpha: float) -> float:
     return _over_spread(given, float(t.df))
 
 
+def arms_or_pairs(difference: float, sd_a: float, sd_b: float, n: int, correlation: float | None = None) -> TDistance:
+    """Return what a test of n seeds per arm sees: Welch's, or with a correlation that of n pairs of seeds."""
+    if correlation is None:
+        return welch(0.0, sd_a, n, difference, sd_b, n)
+    of_pairs = math.sqrt(max(sd_a**2 + sd_b**2 - 2 * correlation * sd_a * sd_b, 0.0))
+    return TDistance(difference=difference, se=of_pairs / math.sqrt(n), df=n - 1)
+
+
 def seeds_per_arm(
-    difference: float, sd_a: float, sd_b: float, *, alpha: float = 0.05, power: float = 0.8
+    difference: float,
+    sd_a: float,
+    sd_b: float,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    correlation: float | None = None,
 ) -> int | None:
-    """Return the smallest n per arm (at least 2) with which Welch's test detects the difference with this power."""
+    """Return the smallest n per arm (at least 2) with which Welch's test detects the difference with this power.
+
+    With a correlation: the smallest number of pairs for the paired t test.
+    """
     if difference == 0.0:
         return None
-    return smallest(lambda n: difference_power(welch(0.0, sd_a, n, difference, sd_b, n), alpha) >= power, at_least=2)
+
+    def is_enough(n: int) -> bool:
+        return difference_power(arms_or_pairs(difference, sd_a, sd_b, n, correlation), alpha) >= power
+
+    return smallest(is_enough, at_least=2)
 
 
 def seeds_for_equivalence(
-    margin: float, sd_a: float, sd_b: float, *, difference: float = 0.0, alpha: float = 0.05, power: float = 0.8
+    margin: float,
+    sd_a: float,
+    sd_b: float,
+    *,
+    difference: float = 0.0,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    correlation: float | None = None,
 ) -> int | None:
     """Return the smallest n per arm with which two one-sided Welch tests show |difference| < margin with this power.
 
@@ -67,19 +95,21 @@ def seeds_for_equivalence(
         return None
 
     def is_enough(n: int) -> bool:
-        return equivalence_power(welch(0.0, sd_a, n, difference, sd_b, n), margin, alpha) >= power
+        return equivalence_power(arms_or_pairs(difference, sd_a, sd_b, n, correlation), margin, alpha) >= power
 
     return smallest(is_enough, at_least=2)
 
 
-def detectable_difference(n: int, sd_a: float, sd_b: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
+def detectable_difference(
+    n: int, sd_a: float, sd_b: float, *, alpha: float = 0.05, power: float = 0.8, correlation: float | None = None
+) -> float:
     """Return the difference that n seeds per arm detect with this power."""
     from scipy import optimize  # a tenth of a second that a comparison does not need
 
-    se = math.hypot(sd_a, sd_b) / math.sqrt(n)
+    se = float(arms_or_pairs(0.0, sd_a, sd_b, n, correlation).se)
 
     def excess(difference: float) -> float:
-        return difference_power(welch(0.0, sd_a, n, difference, sd_b, n), alpha) - power
+        return difference_power(arms_or_pairs(difference, sd_a, sd_b, n, correlation), alpha) - power
 
     high = se
     while excess(high) < 0.0:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from scipy import special
 
+from seedstudy.cautions import Caution
 from seedstudy.stats.result import Estimate, bounded_p
 from seedstudy.stats.sample import Rows, Sample, mean_of, sd_of
 from seedstudy.stats.welch import student, two_sided_p
@@ -32,7 +33,8 @@ def sd_factors(df: float, level: float) -> tuple[float, float]:
 def unsure_spread(n: int, level: float) -> str:
     """Return the warning that few seeds hardly show their standard deviation."""
     low, high = sd_factors(n - 1, level)
-    return f"n = {n} seeds hardly show the spread: the true std may be {low:.2g} to {high:.2g} times the printed one"
+    times = f"the true std may be {low:.2g} to {high:.2g} times the printed one"
+    return Caution(f"n = {n} seeds hardly show the spread: {times}", short=f"n = {n}: {times}", topic="few-seeds")
 
 
 def chi2_quantile(p: float, df: float) -> float:

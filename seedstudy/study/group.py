@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from typing import Any, Literal
@@ -100,6 +101,18 @@ NOTHING_READ = Readings()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Cells:
+    """Every trial of a design in which some share random streams; seeds as such are a part of them."""
+
+    seeds: Mapping[str, npt.NDArray[np.int64]]
+    """Stream that varies -> its seed in each trial, (n_trials,)."""
+    replicates: npt.NDArray[np.int64]
+    """(n_trials,) number of the repetition."""
+    values: Values
+    """(n_trials,), in the group's unit."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
     """The seeds of one recipe on one model and data set, by one eval set."""
 
@@ -141,6 +154,10 @@ class Group:
     """All that is known where `values` is empty: a published mean and std."""
     read: Reading | None = None
     """How it was read from a file; None for studies and plain numbers."""
+    vary: tuple[str, ...] = ()
+    """Random streams that differ between its trials; empty where unknown."""
+    cells: Cells | None = None
+    """All trials, where some were left out of `values` because they share streams; None where none does."""
 
     @property
     def n(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -12,6 +12,7 @@ from seedstudy.arguments import public
 from seedstudy.errors import StudyError, suggest
 from seedstudy.files import read_toml
 from seedstudy.study.command import KEYS, Command, CommandArm, arms_of_tables, command_of
+from seedstudy.study.design import Cell, DesignName, Source, cells, parse_levels
 from seedstudy.study.placement import Placement, field_value, placed
 from seedstudy.study.seeds import PURPOSES, parse_seeds, parse_vary
 from seedstudy.study.trial import Augmentation
@@ -48,6 +49,12 @@ class Study:
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     vary: tuple[str, ...] = PURPOSES
     """Random streams that follow the seed."""
+    design: DesignName = "together"
+    """How streams are varied: all by one seed, one source at a time, or crossed."""
+    levels: tuple[Source, ...] = ()
+    """The sources of a design, and their seeds."""
+    replicates: int = 1
+    """Trials with the same seed in every stream."""
     epochs: int | None = None
     """None: those of the recipe, scaled to the data set."""
     train_limit: int | None = None
@@ -69,12 +76,19 @@ class Study:
     """What runs a trial in place of a recipe: then `arms`, `models` and `seeds` are the grid."""
     arms: tuple[CommandArm, ...] = ()
 
+    def cells(self) -> Iterator[tuple[Cell, int]]:
+        """Yield the seed of each stream that varies and the number of the repetition, for each trial of a network."""
+        for replicate in range(self.replicates):
+            for cell in cells(self.design, seeds=self.seeds, vary=self.vary, levels=self.levels):
+                yield cell, replicate
+
 
 _HINTS = get_type_hints(Study)
 
 
 _TABLES = {
     "grid": ("recipes", "models", "data", "seeds", "vary", "epochs", "train_limit", "set", "augment"),
+    "design": ("kind", "levels", "replicates"),
     "rule": ("margin", "baseline", "images"),
     "command": KEYS,
     "engine": ("name", "workers", "processes", "cores", "gpus", "trials_per_job", "stack", "keep_weights"),
@@ -103,7 +117,8 @@ def load_study(path: str | Path) -> Study:
             raise StudyError(f'{path}: {key} must be a list of texts, for example {key} = ["a2", "a3"].')
     if isinstance(grid.get("data"), str):
         grid["data"] = _data_of(path.parent, grid["data"])
-    given = {"name": path.parent.name or "main", **grid, **document["rule"]}
+    design = {"design" if key == "kind" else key: value for key, value in document["design"].items()}
+    given = {"name": path.parent.name or "main", **grid, **design, **document["rule"]}
     given |= {key: document[key] for key in ("name", "question") if key in document}
     given["assignments"] = given.pop("set", ())
     if not given.get("vary"):
@@ -171,6 +186,9 @@ def adjusted(
     data: str | None = None,
     seeds: str | int | Iterable[int] | None = None,
     vary: str | Sequence[str] | None = None,
+    design: str | None = None,
+    levels: str | Sequence[str] | Mapping[str, object] | None = None,
+    replicates: int | None = None,
     epochs: int | None = None,
     train_limit: int | None = None,
     assignments: Sequence[str] | None = None,
@@ -186,7 +204,8 @@ def adjusted(
     """Return a study with the given values in place of its own; None is not given.
 
     Lists may also be one text with commas: ``"a2,a3"``. Paths of recipe files start at the current folder. Seeds are as
-    in :func:`~seedstudy.study.seeds.parse_seeds`; assignments are added to the study's own; ``placement`` has fields of
+    in :func:`~seedstudy.study.seeds.parse_seeds`, levels as in :func:`~seedstudy.study.design.parse_levels`;
+    assignments are added to the study's own; ``placement`` has fields of
     :class:`~seedstudy.study.placement.Placement`. StudyError where a value is impossible, or there is no recipe.
 
     ``command`` is what to run in place of recipes, as text or with the keys of the table ``[command]`` of a study file;
@@ -239,7 +258,10 @@ def _of_command(study: Study, given: Mapping[str, Any]) -> Study:
             raise StudyError(f"{name} means nothing to a command: write it into the command.")
     if study.recipes:
         raise StudyError("a study trains recipes or runs a command, not both: leave out one of them.")
-    return _changed(study, given)
+    changed = _changed(study, given)
+    if changed.levels or (changed.design, changed.replicates) != ("together", 1):
+        raise StudyError("a command has one seed and no streams to vary one by one: leave out the design.")
+    return changed
 
 
 def _changed(study: Study, given: Mapping[str, Any], *, where: str = "") -> Study:
@@ -252,6 +274,8 @@ def _changed(study: Study, given: Mapping[str, Any], *, where: str = "") -> Stud
             values[key] = parse_seeds(value, where=where)
         elif key == "vary":
             values[key] = parse_vary(_words(value), where=where)
+        elif key == "levels":
+            values[key] = parse_levels(value, where=where)
         else:
             values[key] = field_value(_HINTS[key], key, value, where=where)
     if "name" in values:

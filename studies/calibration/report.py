@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from studies.calibration.components import MOST
 from studies.calibration.designs import (
     ALPHA,
     LEVEL,
@@ -144,6 +145,17 @@ def tables(result: Calibration) -> dict[str, str]:
         )
         for row in result.across
     ]
+    narrow = LEVEL - 3 * math.sqrt(LEVEL * (1 - LEVEL) / min(MOST, result.replicates))
+    components: list[tuple[str, ...]] = [
+        (
+            row.truth,
+            str(row.n_levels),
+            f"{row.largest_bias:.1f}",
+            *(_cell(value, too_low=narrow) for value in (row.alone, row.pairs, row.whole, row.total, row.absent)),
+            "yes" if row.is_warned else "no",
+        )
+        for row in result.components
+    ]
     return {
         "sizes": _table(
             (
@@ -233,6 +245,20 @@ def tables(result: Calibration) -> dict[str, str]:
                 "new data set",
             ),
             across,
+        ),
+        "components": _table(
+            (
+                "what is there",
+                "levels",
+                "largest bias / se",
+                "sources alone",
+                "pairs",
+                "all three",
+                "sum",
+                "absent ones",
+                "warned",
+            ),
+            components,
         ),
     }
 

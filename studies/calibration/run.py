@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from studies.calibration import data_sets, two_arms
+from studies.calibration.components import LEVELS, SOURCES, Parts, parts_of
 from studies.calibration.data_sets import Across, across_of
 from studies.calibration.designs import SHAPES, SIZES, Design, designs
 from studies.calibration.one_recipe import OneArm, one_arm
@@ -46,9 +47,21 @@ class Calibration:
     caveats: tuple[Caveats, ...]
     borderline: tuple[Borderline, ...]
     across: tuple[Across, ...]
+    components: tuple[Parts, ...]
 
 
-PARTS = ("sizes", "coverages", "one arm", "families", "powers", "claims", "caveats", "borderline", "across")
+PARTS = (
+    "sizes",
+    "coverages",
+    "one arm",
+    "families",
+    "powers",
+    "claims",
+    "caveats",
+    "borderline",
+    "across",
+    "components",
+)
 """Names of the tables."""
 
 
@@ -124,6 +137,11 @@ def calibrate(
         for tau in data_sets.TAUS
         for spreads in data_sets.SPREADS
     )
+    measures["components"] = lambda: (
+        parts_of(truth, n, replicates=replicates, rng=stream("components", truth, n))
+        for truth in SOURCES
+        for n in LEVELS
+    )
     measured = {name: tuple(measure()) if name in parts else () for name, measure in measures.items()}
     return Calibration(
         replicates=replicates,
@@ -137,6 +155,7 @@ def calibrate(
         caveats=measured["caveats"],
         borderline=measured["borderline"],
         across=measured["across"],
+        components=measured["components"],
     )
 
 

@@ -32,8 +32,8 @@ def test_summary_prints_the_table_and_json(cli: Cli, make_store: MakeStore) -> N
     make_store(n_seeds=5, a2=0.8)
     code, out, _ = cli("summary", "a2")
     assert code == 0
-    assert "a2@resnet8_nano" in out
-    assert "95% CI" in out
+    assert out.startswith("resnet8_nano on tiny · 5 seeds each · top-1 in %")
+    assert "95% interval" in out
     code, out, _ = cli("summary", "--json")
     groups = json.loads(out)["groups"]
     assert [group["eval_set"] for group in groups] == ["val", "real"]

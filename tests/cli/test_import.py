@@ -34,7 +34,7 @@ def test_imported_trials_are_selected_like_trained_ones(cli: Cli, tmp_path: Path
     code, out, err = cli("import", "rsb.csv", *IMAGENET)
     assert code == 0, err
     assert "6 trials imported into study main" in err
-    assert "a2@resnet50" in out
+    assert "resnet50 on imagenet · 3 seeds each" in out
     trials = ss.load_trials("results/main")
     row = trials.filter((trials["recipe"] == "a2") & (trials["seed"] == 0) & (trials["eval_set"] == "val")).row(
         0, named=True
@@ -100,7 +100,7 @@ def test_a_damaged_import_is_named_and_the_rest_is_read(cli: Cli, make_store: Ca
     code, out, err = cli("summary")
     assert code == 2
     assert "damaged (its content is not what was imported)" in err
-    assert "a2@resnet8_nano" in out
+    assert "resnet8_nano on tiny · 2 seeds each" in out
 
 
 def test_names_that_no_folder_could_have_are_stored_with_a_note(cli: Cli) -> None:

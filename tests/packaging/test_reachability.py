@@ -155,6 +155,10 @@ def _roots(graph: Graph) -> set[Node]:
     """Return the entry points: command line, pytest's plugin, and the public names with their classes' methods."""
     roots = {("seedstudy.cli", "main"), ("seedstudy.__main__", "")}
     roots |= {("seedstudy.testing", "assert_not_worse"), ("seedstudy.pytest_plugin", "_assert_not_worse")}
+    # What a notebook calls of an answer, and what the answer looks up by name.
+    roots |= {("seedstudy.decide.answers", f"Shown.{name}") for name in ("_repr_html_", "plot", "to_frame")}
+    roots |= {("seedstudy.decide.answers", "Answers.to_frame")}
+    roots |= {("seedstudy.show.notebook", name) for name in ("in_short", "as_html", "picture")}
     roots |= {("seedstudy", name) for name in ("__getattr__", "__dir__", "__all__")}
     for name, home in seedstudy._HOMES.items():
         node = (f"seedstudy.{home}", name)

@@ -67,8 +67,8 @@ def test_a_verdict_names_its_data_set_where_there_are_several(
     arms = [[drawn_group(name, 5, data=data) for data in ("cifar10", "shapes")] for name in ("a3", "a22")]
     if has_two_data_sets:
         text = rendered(across_data_tables(across_data(arms, Rule())), 200)
-        assert "val, cifar10: inconclusive" in text
-        assert "val, shapes: inconclusive" in text
+        assert "INCONCLUSIVE on val, cifar10: " in text
+        assert "INCONCLUSIVE on val, shapes: " in text
     else:
         text = rendered(comparison_tables(judge([[arms[0][:1], arms[1][:1]]], Rule())), 200)
-        assert text.startswith("val: inconclusive")
+        assert text.startswith("INCONCLUSIVE on val: ")

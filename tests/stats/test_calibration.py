@@ -12,6 +12,7 @@ from seedstudy.stats.race import Plan
 from studies.calibration import __main__ as command
 from studies.calibration import designs, race, report, run
 from studies.calibration.__main__ import main
+from studies.calibration.components import Parts, parts_of
 from studies.calibration.data_sets import Across, across_of
 from studies.calibration.designs import SHAPES, Design
 from studies.calibration.one_recipe import OneArm, one_arm
@@ -67,6 +68,8 @@ def test_every_other_figure_agrees_too():
     borderline("paired", 4, 1.0, replicates=12, rng=rng())
     borderline("arms", 3, 1.5, replicates=12, rng=rng())
     across_of(4, 3, 1.0, 10.0, replicates=12, rng=rng())
+    parts = parts_of("one source", 3, replicates=12, rng=rng())
+    assert (parts.n_levels, parts.is_warned, math.isnan(parts.pairs)) == (3, True, True)
     family_error(3, 3, True, replicates=4, rng=rng())
     one = one_arm("normal", 4, replicates=12, rng=rng())
     assert (one.median_level, one.warned) == (0.875, 1.0)
@@ -255,6 +258,19 @@ def a_calibration():
             ),
         ),
         across=(Across(k=3, n=5, tau=0.0, spreads=10.0, size=0.05, tau_shown=0.06, new_data_set=0.9),),
+        components=(
+            Parts(
+                truth="one source",
+                n_levels=3,
+                largest_bias=1.2,
+                alone=0.9,
+                pairs=math.nan,
+                whole=0.951,
+                total=0.96,
+                absent=0.975,
+                is_warned=True,
+            ),
+        ),
     )
 
 
@@ -270,6 +286,7 @@ def test_tables_mark_what_misses_its_promise():
         "caveats": "| 10 | 5 | 1.000 | .100 |",
         "borderline": "| arms | 7 | 1.5 | 0.1000 | 0.2000 | skewed | 0.3000 | 0.0000 |",
         "across": "| 3 | 5 | 0 | 1 : 10 | .050 | **.060** | **.900** |",
+        "components": "| one source | 3 | 1.2 | **.900** | · | .951 | .960 | .975 | yes |",
     }
     for table in report.tables(a_calibration()).values():
         header, rule, row = table.splitlines()
@@ -309,6 +326,7 @@ def test_every_figure_has_a_random_stream_of_its_own(monkeypatch):
         "caveats",
         "borderline",
         "across_of",
+        "parts_of",
     ):
         monkeypatch.setattr(run, name, record(name))
     lines = []
@@ -323,6 +341,7 @@ def test_every_figure_has_a_random_stream_of_its_own(monkeypatch):
         "caveats": result.caveats,
         "borderline": result.borderline,
         "across": result.across,
+        "components": result.components,
     }
     assert (result.replicates, result.rng_seed) == (7, 1)
     assert tuple(parts) == run.PARTS
@@ -337,6 +356,7 @@ def test_every_figure_has_a_random_stream_of_its_own(monkeypatch):
         "caveats": 4 * 5,
         "borderline": 5 * 5 + 4,
         "across": 4 * 2 * 4 * 2,
+        "components": 3 * 4,
     }
     drawn = [row[-1] for rows in parts.values() for row in rows]
     assert len(set(drawn)) == len(drawn) == len(lines) == len(set(lines))

@@ -5,6 +5,8 @@ import pytest
 from scipy import stats
 
 from seedstudy.stats.power import (
+    arms_or_pairs,
+    detectable_difference,
     difference_power,
     equivalence_power,
     pilot_inflation,
@@ -86,3 +88,18 @@ def test_the_size_of_the_test_behind_it():
     planned = difference_power(welch(0, 1, 6, 0, 1, 6), 0.05)
     assert planned == pytest.approx(0.05)
     assert planned - 0.01 < np.mean(two_sided_p(t) < 0.05) < planned + 0.003
+
+
+def test_pairs_of_seeds_are_planned_as_one_sample() -> None:
+    """Statsmodels' one-sample t test of the differences, whose std is sqrt(2 (1 - r)) of that of a seed."""
+    from statsmodels.stats.power import TTestPower
+
+    for r in (-0.4, 0.0, 0.5, 0.8):
+        sd = math.sqrt(2 * (1 - r))
+        for n in (4, 12):
+            t = arms_or_pairs(0.7, 1.0, 1.0, n, r)
+            assert difference_power(t, 0.05) == pytest.approx(TTestPower().power(0.7 / sd, n, 0.05), abs=1e-6)
+        found = seeds_per_arm(0.7, 1.0, 1.0, correlation=r)
+        assert found == math.ceil(TTestPower().solve_power(0.7 / sd, power=0.8, alpha=0.05))
+        reached = detectable_difference(20, 1.0, 1.0, correlation=r)
+        assert TTestPower().power(reached / sd, 20, 0.05) == pytest.approx(0.8, abs=1e-6)

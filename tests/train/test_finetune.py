@@ -91,6 +91,7 @@ def test_fine_tuning_steps_are_those_of_timms_script(frozen: int, data: Dataset)
         "schedule_per=update",
         "lr=0.01",
         "warmup_epochs=1",
+        "drop_path=0",
     ]
     recipe = tuned(load_recipe("deit"), *changes, f"frozen_stages={frozen}", "train_size=32", "test_size=32")
     source = timm.create_model("test_resnet", num_classes=7)

@@ -90,6 +90,27 @@ def test_each_stream_alone_changes_the_result(
     assert outcome(other) != outcome(base)
 
 
+def test_repetitions_share_every_stream_and_are_equal(data: Dataset, make_trial: MakeTrial, lively: Recipe) -> None:
+    """Eight networks, trained one after the other: on a CPU nothing is left that could make them differ."""
+    base = make_trial(recipe=lively).at({"init": 1, "order": 2, "augment": 3, "mix": 4, "drop": 5})
+    trials = [replace(base, replicate=number) for number in range(8)]
+    results = [train_trial(trial, data) for trial in trials]
+    assert len({trial.trial_id for trial in trials}) == 8
+    assert {outcome(result) for result in results} == {outcome(results[0])}
+    assert len({pool_key(*each) for each in zip(trials, (r.provenance for r in results), strict=True)}) == 1
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_a_stream_with_a_seed_of_its_own_is_that_of_a_plain_seed(
+    purpose: str, data: Dataset, make_trial: MakeTrial, lively: Recipe
+) -> None:
+    """All streams at seed 0 but one at 1: what `--vary` of that stream trains as seed 1."""
+    mixed = make_trial(recipe=lively).at({**dict.fromkeys(PURPOSES, 0), purpose: 1})
+    assert outcome(train_trial(mixed, data)) == outcome(
+        train_trial(make_trial(1, recipe=lively, vary=(purpose,)), data)
+    )
+
+
 def test_with_all_streams_fixed_the_seed_changes_nothing(data: Dataset, make_trial: MakeTrial, lively: Recipe) -> None:
     fixed = [train_trial(make_trial(seed, recipe=lively, vary=()), data) for seed in (0, 1)]
     assert outcome(fixed[0]) == outcome(fixed[1])

@@ -1,0 +1,20 @@
+"""`explain`: the ideas behind the answers, in plain words."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def explain(
+    topics: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="None: the list of topics.")] = None,
+) -> None:
+    """Explain a word of the answers in plain English."""
+    from rich.text import Text
+
+    import seedstudy as ss
+    from seedstudy.show.format import show
+
+    for i, text in enumerate(ss.explain(*topics or ())):
+        show(*([Text()] if i else []), Text(text))

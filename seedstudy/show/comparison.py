@@ -1,0 +1,366 @@
+"""What `compare` shows first: the verdict in a sentence, one table, the next step, cautions in one line each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from seedstudy.decide.select import moments_of
+from seedstudy.decide.verdict import BORDERLINE
+from seedstudy.show.format import UNKNOWN, cases, ends, mean_and_std, percent
+from seedstudy.show.sheet import Column, Sheet, aligned_intervals
+from seedstudy.show.view import Headline, View, short_cautions, short_names
+from seedstudy.stats.result import decimals_of, format_p, p_equals
+
+if TYPE_CHECKING:
+    from seedstudy.decide.compare import Answer, Comparisons
+    from seedstudy.decide.verdict import Word
+    from seedstudy.study.group import Group
+
+MARKS: Mapping[Word, str] = {"better": "+", "worse": "-", "equivalent": "=", "inconclusive": "?"}
+_MOST_HEADLINES = 4
+"""So many pairs have a sentence of their own; of more, one sentence counts."""
+_MOST_READINGS = 6
+"""So many differences have their interval for the other images in the sentence; more have it in the details."""
+_LONGEST_HEAD = 14
+"""Characters of a recipe's name as the heading of a column; longer ones are named in the caption."""
+
+
+def comparison_view(comparisons: Comparisons) -> View:
+    """Return the verdict, the table and what to do next."""
+    shown = _Shown(comparisons)
+    return View(
+        headlines=tuple(shown.headlines()),
+        sheets=tuple(shown.sheets()),
+        next_steps=tuple(shown.next_steps()),
+        command=comparisons.race,
+        sentences=tuple(shown.sentences()),
+        method=shown.method(),
+        cautions=short_cautions((shown.about(answer), shown.warnings(answer)) for answer in comparisons.answers),
+    )
+
+
+class _Shown:
+    """A family of comparisons with the names and decimals in which it is shown."""
+
+    def __init__(self, comparisons: Comparisons) -> None:
+        self.comparisons = comparisons
+        self.answers = comparisons.answers
+        groups = [group for answer in self.answers for group in (answer.a, answer.b)]
+        self.names, common = short_names(groups)
+        self.common = [*common, *_seeds_in_common(self.answers)]
+        self.is_by_data = len({answer.a.data for answer in self.answers}) > 1
+        self.decisive = [answer for answer in self.answers if answer.is_primary]
+        self.unit = " points" if self.answers[0].a.unit == "pp" else ""
+
+    # --- sentences
+
+    def about(self, answer: Answer) -> str:
+        """Return what distinguishes an answer from the others: its pair, eval set and data set."""
+        pair = (
+            [f"{self.names[answer.b.label]} - {self.names[answer.a.label]}"] if len(self.comparisons.pairs) > 1 else []
+        )
+        return ", ".join([*pair, self.place(answer)])
+
+    def place(self, answer: Answer) -> str:
+        """Return where it was measured: the eval set, and the data set where there are several."""
+        return f"{answer.a.eval_set}, {answer.a.data}" if self.is_by_data else answer.a.eval_set
+
+    def headlines(self) -> Iterator[Headline]:
+        """Yield one sentence for each pair on the eval set that decides, or one that counts many pairs."""
+        if len(self.decisive) <= _MOST_HEADLINES:
+            for answer in self.decisive:
+                yield Headline(text=self._verdict(answer), word=answer.verdict.word)
+            return
+        words = [answer.verdict.word for answer in self.decisive]
+        counts = ", ".join(f"{words.count(word)} {word}" for word in MARKS if word in words)
+        yield Headline(text=f"{len(words)} comparisons on {self.decisive[0].a.eval_set}: {counts}.")
+
+    def _verdict(self, answer: Answer) -> str:
+        a, b, place = self.names[answer.a.label], self.names[answer.b.label], self.place(answer)
+        difference, decimals = answer.interval_adjusted, decimals_of(answer.interval_adjusted)
+        size = f"{difference.value:+.{decimals}f}{self.unit} {ends(difference.low, difference.high, decimals)}"
+        is_bound = answer.rounding is not None and answer.rounding.decides
+        p = p_equals(answer.p_adjusted).replace("p = ", "p up to " if is_bound else "p = ")
+        match answer.verdict.word:
+            case "better" | "worse" as word:
+                return f"{b} is {word.upper()} than {a} on {place}: {size}, {p}."
+            case "equivalent":
+                p = p_equals(math.nan if answer.equivalence_p_adjusted is None else answer.equivalence_p_adjusted)
+                margin = f"{answer.rule.margin:g}{self.unit}"
+                return f"{b} is EQUIVALENT to {a} on {place}: within {margin}, {p}; {size}."
+            case _:
+                if answer.comparison.method == "permutation":
+                    return f"INCONCLUSIVE on {place}: {'. '.join(answer.verdict.reasons)}."
+                return f"INCONCLUSIVE on {place}: {b} - {a} = {size}, {p}."
+
+    def sentences(self) -> Iterator[str]:
+        """Yield what the other eval sets say, what one seed of each would show, and what earlier looks do."""
+        overall = self.comparisons.overall()
+        if overall and len(self.decisive) == 1:
+            yield f"{'; '.join(next(iter(overall.values())).reasons)}."
+        if len(self.decisive) == 1:
+            yield from _one_seed_of_each(self.decisive[0], self.names)
+        yield from self._on_images()
+        for answer in self.answers:
+            if answer.looks is not None:
+                again = f"{self.about(answer)}: look {len(answer.looks.n) + 1} at this question"
+                error = f"so many looks at p < {answer.rule.alpha:g} err in {100 * answer.looks.error:.2g} of 100 cases"
+                yield f"{again}; {error} (--details has an interval that allows for it)."
+
+    def _on_images(self) -> Iterator[str]:
+        """Say what the verdicts are about, and the interval of the other reading; nothing without predictions."""
+        known = [(x, x.reading) for x in self.answers if x.reading is not None and x.comparison.networks is None]
+        if not known:
+            return
+        is_new = any(answer.verdict_on == "new images" for answer, _ in known)
+        about = f"About new seeds on {'new images like these' if is_new else 'these images'}"
+        if len(known) > _MOST_READINGS:
+            yield f"{about}; the other reading: --details."
+            return
+        shown, changes = [], []
+        for answer, reading in known:
+            other = reading.on_these_images if is_new else reading.on_new_images
+            interval = UNKNOWN if other is None else ends(other.low, other.high, decimals_of(other))
+            shown.append(f"{self.about(answer)} {interval}")
+            if (change := reading.change) is not None:
+                decimals = decimals_of(change)
+                size = f"{change.value:+.{decimals}f} {ends(change.low, change.high, decimals)}"
+                changes.append(f"{reading.eval_set} - {reading.beside} {size}")
+        level = percent(known[0][0].comparison.level)
+        other_images = "these" if is_new else "new ones"
+        readings = "; ".join([", ".join(shown), *changes])
+        yield f"{about}. On {other_images}, each at {level}: {readings}."
+
+    def method(self) -> str:
+        """Return the test, the rule, and for how many comparisons p and intervals allow."""
+        first = self.answers[0]
+        rule = first.rule
+        level = (
+            "" if math.isclose(rule.level, 1.0 - rule.alpha) else f"; intervals at {percent(rule.level)} decide nothing"
+        )
+        margin = "no margin" if rule.margin is None else f"margin ±{rule.margin:g}{self.unit}"
+        c = first.comparison
+        test = f"{'Paired' if c.paired else 'Welch'} t" + ("" if c.image_error is None else " over seeds and images")
+        test = test if c.networks is None else "McNemar's mid-p, interval by Tango"
+        parts = [f"{test}, alpha {rule.alpha:.2g}, {margin}{level}"]
+        for is_primary in (True, False):
+            family = [answer for answer in self.answers if answer.is_primary == is_primary]
+            if family and family[0].n_family > 1:
+                sets = " and ".join(dict.fromkeys(answer.a.eval_set for answer in family))
+                parts.append(f"p on {sets} allow for {family[0].n_family} comparisons ({family[0].correction})")
+        return "; ".join(parts) + "."
+
+    def next_steps(self) -> Iterator[str]:
+        """Yield what to do where nothing is settled."""
+        unsettled = [answer for answer in self.decisive if answer.verdict.word == "inconclusive"]
+        steps: dict[str, list[Answer]] = {}
+        for answer in unsettled:
+            missing = answer.verdict.missing
+            if answer.rounding is not None and answer.rounding.decides and len(answer.verdict.reasons) > 1:
+                steps.setdefault(_lower(answer.verdict.reasons[1]), []).append(answer)
+            elif answer.comparison.method == "permutation" or (missing.number is None and missing.between is None):
+                steps.setdefault(_lower(answer.verdict.reasons[-1]), []).append(answer)
+            elif missing.number is not None:
+                settle = f"{_more(missing.number)} per arm should settle it ({answer.rule.power:.0%} power)"
+                steps.setdefault(settle + self._hours(answer, missing.number), []).append(answer)
+            elif missing.between is not None:
+                few, many = missing.between
+                span = _more(few) if few == many else f"{few} to {_more(many)}" if many else f"{_more(few)} or many"
+                power = (
+                    f"{answer.rule.power:.0%} power for a difference of {missing.largest:.2g}{self.unit} or half of it"
+                )
+                steps.setdefault(f"{span} per arm: {power}{self._hours(answer, few)}", []).append(answer)
+        for text, answers in steps.items():
+            if answers[0].comparison.method == "permutation":
+                continue  # the headline says it
+            about = f" ({', '.join(map(self.about, answers))})" if len(self.decisive) > 1 else ""
+            yield f"Next{about}: {text}."
+        if unsettled and unsettled[0].rule.margin is None and unsettled[0].comparison.method != "permutation":
+            yield "Without a margin nothing is called equivalent: --margin (seedstudy explain margin)."
+        if self.comparisons.race is not None:
+            yield "Looking again spends alpha; this command allows for every look, now and later:"
+
+    @staticmethod
+    def _hours(answer: Answer, n: int) -> str:
+        """Return how long so many more seeds of both arms take, where a seed's time was measured."""
+        times = [group.train_s for group in (answer.a, answer.b)]
+        if None in times:
+            return ""
+        seconds = n * sum(each for each in times if each is not None)
+        hours = seconds / 3600
+        span = f"{hours:.2g} h" if hours >= 1 else f"{max(1, round(seconds / 60))} min"
+        return f", about {span} one after the other" + (f" on {answer.a.device}" if answer.a.device else "")
+
+    def warnings(self, answer: Answer) -> list[str]:
+        """Return what a reader must know of one answer."""
+        found = [*answer.warnings, *answer.doubts]
+        if answer.p_value_if_standard_error is not None:
+            p = p_equals(answer.p_value_if_standard_error)
+            found.append(f"a published ± is taken as the std over seeds; as a standard error it would give {p}")
+        return sorted(found, key=lambda text: not text.startswith(BORDERLINE))
+
+    # --- tables
+
+    def sheets(self) -> Iterator[Sheet]:
+        """Yield the table: a row per eval set for one pair, a row per recipe for several."""
+        if len(self.comparisons.pairs) == 1:
+            yield self._one_pair()
+        elif self.comparisons.letters:
+            yield from self._ranked()
+            yield self._several(self._pair_names)
+        else:
+            yield self._several(self._arm_names, with_means=True)
+
+    def _caption(self, *more: str) -> str:
+        unit = "in points, " if self.unit else ""
+        return " · ".join([*more, *self.common, f"{unit}± std over seeds"])
+
+    def _difference_columns(self) -> list[Column]:
+        is_family = any(answer.n_family > 1 for answer in self.answers)
+        level = percent(self.answers[0].comparison.level)
+        return [
+            Column(name="B - A"),
+            Column(name=f"{level} interval"),
+            Column(name="p adj." if is_family else "p"),
+            # Of one row the headline has it, too.
+            Column(name="verdict", kind="verdict", drop=9 if len(self.answers) == 1 else 0),
+        ]
+
+    def _differences(self, answers: Sequence[Answer]) -> list[list[str]]:
+        """Return difference, interval, p and verdict of each answer, with equal decimals in each column."""
+        decimals = _decimals(answers)
+        known = [
+            None if math.isnan(each.low) and math.isnan(each.high) else (each.low, each.high)
+            for each in (answer.interval_adjusted for answer in answers)
+        ]
+        intervals = aligned_intervals(known, decimals, unknown=UNKNOWN)
+        return [
+            [
+                f"{answer.interval_adjusted.value:+.{decimals}f}",
+                interval,
+                UNKNOWN if answer.comparison.method == "permutation" else format_p(answer.p_adjusted),
+                answer.verdict.word,
+            ]
+            for answer, interval in zip(answers, intervals, strict=True)
+        ]
+
+    def _one_pair(self) -> Sheet:
+        a, b = (self.names[label] for label in self.comparisons.pairs[0])
+        is_long = max(len(a), len(b)) > _LONGEST_HEAD
+        heads, more = (("A", "B"), (f"A: {a} · B: {b}",)) if is_long else ((a, b), ())
+        decimals = _decimals(self.answers)
+        has_n = not _seeds_in_common(self.answers)
+        rows = []
+        for answer, difference in zip(self.answers, self._differences(self.answers), strict=True):
+            c = answer.comparison
+            means = mean_and_std(c.mean_a, c.sd_a, decimals), mean_and_std(c.mean_b, c.sd_b, decimals)
+            counts = [str(c.n_a), str(c.n_b)] if has_n else []
+            cells = [counts[0], means[0], counts[1], means[1]] if has_n else [*means]
+            rows.append((self.place(answer), *cells, *difference))
+        of_arm: Callable[[str], list[Column]] = lambda name: [  # noqa: E731
+            *([Column(name="n", drop=1)] if has_n else []),
+            Column(name=name, drop=2),
+        ]
+        columns = (Column(name="set", kind="name"), *of_arm(heads[0]), *of_arm(heads[1]), *self._difference_columns())
+        return Sheet(caption=self._caption(*more), columns=columns, rows=tuple(rows))
+
+    def _several(self, names: Callable[[Answer], tuple[str, ...]], *, with_means: bool = False) -> Sheet:
+        """Return one row per pair on the eval set that decides; the verdicts of the others are marks."""
+        answers = self.decisive
+        others = list(dict.fromkeys(answer.a.eval_set for answer in self.answers if not answer.is_primary))
+        marks = {
+            (answer.a.label, answer.b.label, answer.a.data, answer.a.eval_set): MARKS[answer.verdict.word]
+            for answer in self.answers
+        }
+        decimals = _decimals(answers)
+        has_n = with_means and not _seeds_in_common(answers)
+        rows = []
+        for answer, difference in zip(answers, self._differences(answers), strict=True):
+            c = answer.comparison
+            mean = [*([str(c.n_b)] if has_n else []), mean_and_std(c.mean_b, c.sd_b, decimals)] if with_means else []
+            of_others = [marks.get((answer.a.label, answer.b.label, answer.a.data, name), "") for name in others]
+            data = [str(answer.a.data)] if self.is_by_data else []
+            rows.append((*names(answer), *data, *mean, *difference, *of_others))
+        heads = ["B", "A"] if not with_means else ["B"]
+        baseline: tuple[str, ...] = ()
+        if with_means:
+            c = answers[0].comparison
+            n = f" (n {c.n_a})" if has_n else ""
+            is_one = len({(answer.a.label, answer.a.data) for answer in answers}) == 1
+            of_a = f" {mean_and_std(c.mean_a, c.sd_a, decimals)}{n}" if is_one else ""
+            baseline = (f"A: {', '.join(dict.fromkeys(self.names[x.a.label] for x in answers))}{of_a}",)
+        columns = (
+            *(Column(name=head, kind="name") for head in heads),
+            *([Column(name="data", kind="text")] if self.is_by_data else []),
+            *([Column(name="n")] if has_n else []),
+            *([Column(name="mean ± std", drop=2)] if with_means else []),
+            *self._difference_columns(),
+            *(Column(name=name, kind="text", drop=3 + i) for i, name in enumerate(others)),
+        )
+        key = ("other sets: + better, - worse, = equivalent, ? inconclusive",) if others else ()
+        return Sheet(
+            caption=self._caption(*baseline, answers[0].a.eval_set), columns=columns, rows=tuple(rows), notes=key
+        )
+
+    def _arm_names(self, answer: Answer) -> tuple[str, ...]:
+        return (self.names[answer.b.label],)
+
+    def _pair_names(self, answer: Answer) -> tuple[str, ...]:
+        return self.names[answer.b.label], self.names[answer.a.label]
+
+    def _ranked(self) -> Iterator[Sheet]:
+        """Yield the recipes on the eval set that decides, best first, with their letters."""
+        eval_set = self.decisive[0].a.eval_set
+        letters = self.comparisons.letters.get(eval_set, {})
+        groups: dict[str, Group] = {g.label: g for answer in self.decisive for g in (answer.a, answer.b)}
+        decimals = _decimals(self.decisive)
+        rows = []
+        for label, letter in letters.items():
+            mean, std, n = moments_of(groups[label])
+            rows.append((self.names[label], letter, str(n), mean_and_std(mean, std, decimals)))
+        heads = Column(name="best first", kind="name"), Column(name="", kind="text")
+        yield Sheet(
+            columns=(*heads, Column(name="n"), Column(name="mean ± std")),
+            rows=tuple(rows),
+            notes=("No difference was shown between recipes that share a letter.",),
+        )
+
+
+def _decimals(answers: Sequence[Answer]) -> int:
+    """Return the decimals of a column: what its most precise number supports, and at most one more than its least."""
+    each = [decimals_of(answer.comparison.difference) for answer in answers]
+    return min(max(each), min(each) + 1)
+
+
+def _seeds_in_common(answers: Sequence[Answer]) -> list[str]:
+    """Return how many seeds every recipe has; nothing where they differ."""
+    counts = {n for answer in answers for n in (answer.comparison.n_a, answer.comparison.n_b)}
+    if len(counts) > 1:
+        return []
+    n = counts.pop()
+    return ["1 seed each" if n == 1 else f"{n} {'pairs of seeds' if answers[0].comparison.paired else 'seeds each'}"]
+
+
+def _one_seed_of_each(answer: Answer, names: Mapping[str, str]) -> Iterator[str]:
+    """Say how often one new seed of B beats one of A; nothing where no seed differs from another."""
+    prob = answer.verdict.prob_b_better
+    if answer.comparison.method in ("permutation", "mcnemar"):
+        return
+    a, b = names[answer.a.label], names[answer.b.label]
+    words = f"A new seed of {b} beats one of {a} in {cases(prob.value)} of 100 cases"
+    if answer.comparison.paired:
+        words = f"With one new seed for both, {b} beats {a} in {cases(prob.value)} of 100 cases"
+    if prob.has_interval:
+        low, high = cases(prob.low), cases(prob.high)
+        words += f" ({low if low == high else f'{low} to {high}'})"
+    yield words + "."
+
+
+def _more(n: int) -> str:
+    return "1 more seed" if n == 1 else f"{n} more seeds"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

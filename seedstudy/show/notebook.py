@@ -1,0 +1,116 @@
+"""How an answer shows itself where nobody prints it: in a notebook, in a debugger, as a picture."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from seedstudy.errors import StudyError
+from seedstudy.show.format import ends
+from seedstudy.show.view import View, view_html
+from seedstudy.stats.result import decimals_of, p_equals
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import RenderableType
+
+    from seedstudy.decide.compare import Answer
+
+
+def _drawn(answer: Any) -> RenderableType:
+    """Return what the answer's command prints, or its view."""
+    from seedstudy.show import audit, compare, comparison, plan, race, summary, variance
+
+    ways: dict[str, Callable[[], RenderableType]] = {
+        "Comparisons": lambda: comparison.comparison_view(answer),
+        "Summaries": lambda: summary.summary_view(answer.answers),
+        "Fits": lambda: summary.fit_table(answer.answers),
+        "Grids": lambda: compare.grid_tables(answer),
+        "AcrossData": lambda: compare.across_data_tables(answer),
+        "Variances": lambda: variance.variance_tables(answer.answers, answer.differences),
+        "Race": lambda: race.race_tables(answer),
+        "PowerPlan": lambda: plan.power_lines(answer),
+        "Audit": lambda: audit.audit_tables(answer),
+    }
+    return ways[type(answer).__name__]()
+
+
+def as_html(answer: Any) -> str:
+    """Return HTML with the verdict in its colour and the table; every text is escaped."""
+    if type(answer).__name__ == "Answer":
+        from seedstudy.decide.compare import Comparisons
+
+        answer = Comparisons(answers=(answer,))
+    drawn = _drawn(answer)
+    read = "".join(f"<p><small>{html.escape(each.line())}</small></p>" for each in getattr(answer, "read", ()))
+    return read + (view_html(drawn) if isinstance(drawn, View) else _preformatted(drawn))
+
+
+def _preformatted(drawn: RenderableType) -> str:
+    """Return what a terminal of 100 columns would show."""
+    from rich.console import Console
+
+    console = Console(record=True, width=100, file=io.StringIO(), markup=False, emoji=False, highlight=False)
+    console.print(drawn, crop=False)
+    style = "font-family:monospace;line-height:1.3;white-space:pre;overflow-x:auto"
+    return console.export_html(inline_styles=True, code_format=f'<pre style="{style}">{{code}}</pre>')
+
+
+def in_short(answer: Any) -> str:
+    """Return the answer in a line, or in one line for each of its parts."""
+    name = type(answer).__name__
+    if name == "Answer":
+        return _one_comparison(answer)
+    if name == "Comparisons":
+        return "\n".join(map(_one_comparison, answer))
+    if name == "Summaries":
+        return "\n".join(_one_summary(each) for each in answer)
+    if name == "Race":
+        return "\n".join(f"<{pair.verdict}: {pair.b} - {pair.a}, {pair.reason}>" for pair in answer.pairs)
+    if name == "PowerPlan":
+        from seedstudy.show.plan import answer_in_words
+
+        return f"<{answer_in_words(answer)}>"
+    return f"<{name}: {len(answer)} answers>" if hasattr(answer, "__len__") else f"<{name}>"
+
+
+def _one_comparison(answer: Answer) -> str:
+    c, difference = answer.comparison, answer.interval_adjusted
+    decimals = decimals_of(difference)
+    size = f"{difference.value:+.{decimals}f} {ends(difference.low, difference.high, decimals)}"
+    where = f"{answer.b.label} - {answer.a.label} on {answer.a.eval_set}"
+    return f"<{answer.verdict.word}: {where} = {size}, {p_equals(answer.p_adjusted)}, n {c.n_a}+{c.n_b}>"
+
+
+def _one_summary(summary: Any) -> str:
+    mean, std, group = summary.description.mean, summary.description.std, summary.group
+    decimals = decimals_of(mean)
+    interval = ends(mean.low, mean.high, decimals)
+    return (
+        f"<{group.label} on {group.eval_set}: {mean.value:.{decimals}f} {interval}, std {std.value:.3g}, n {group.n}>"
+    )
+
+
+def picture(answer: Any) -> Figure:
+    """Return the figure of an answer; StudyError where it has none."""
+    from seedstudy.show.plots import audit, distributions, estimation, power, race
+
+    match type(answer).__name__:
+        case "Comparisons":
+            return estimation.plot_estimation(answer.answers)
+        case "Answer":
+            return estimation.plot_estimation([answer])
+        case "Summaries":
+            return distributions.plot_distributions(answer.answers)
+        case "Fits":
+            return distributions.plot_fits(answer.answers)
+        case "Race":
+            return race.plot_race(answer)
+        case "PowerPlan":
+            return power.plot_power(answer)
+        case "Audit":
+            return audit.plot_audit(answer)
+        case name:
+            raise StudyError(f"{name} has no picture of its own; compare, summary, fit, race, power and audit have.")

@@ -1,0 +1,1 @@
+"""A report: one page, or the same as Markdown, LaTeX or Typst."""

@@ -1,0 +1,36 @@
+"""A report as text: Markdown, LaTeX or Typst."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seedstudy.show.cite import checklist, cite
+from seedstudy.show.comparison import comparison_view
+from seedstudy.show.report.page import recipe_sheets, trial_sheet
+from seedstudy.show.sheet import FORMATS
+from seedstudy.show.summary import summary_view
+
+if TYPE_CHECKING:
+    from seedstudy.decide.report import Report
+
+_KINDS = {".md": "md", ".tex": "tex", ".typ": "typst"}
+
+
+def report_text(report: Report, suffix: str) -> str:
+    """Return the report's verdicts, tables and notes in the language of a suffix (.md, .tex or .typ)."""
+    draw = FORMATS[_KINDS[suffix]]
+    summary = summary_view(report.summaries.answers)
+    sheets = [*summary.sheets, *recipe_sheets(report), trial_sheet(report)]
+    lines = [f"# {report.title}"]
+    if report.comparisons is not None:
+        view = comparison_view(report.comparisons)
+        lines += [headline.text for headline in view.headlines]
+        lines += [*view.next_steps, *([f"`{view.command}`"] if view.command else []), *view.sentences, view.method]
+        lines += view.caution_lines()
+        lines.append(cite(report.comparisons))
+        sheets = [*view.sheets, *sheets]
+    lines += [checklist(report.summaries, report.comparisons), f"`{report.command}`"]
+    if suffix == ".md":
+        return "\n\n".join([*lines, *map(draw, sheets)])
+    comment = {".tex": "% ", ".typ": "// "}[suffix]
+    return "\n".join([*(comment + " ".join(line.split()) for line in lines), "", *map(draw, sheets)])
