@@ -9,6 +9,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from seedstudy.api.choices import check_data, data_sets, explain, resize_data
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
+    from seedstudy.api.in_script import TrialReport, trial
     from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, scaling, summary, variance
     from seedstudy.api.kept import evaluate_trials
     from seedstudy.api.planning import audit, power
@@ -34,6 +35,7 @@ __all__ = [
     "Comparisons",
     "Recipe",
     "Study",
+    "TrialReport",
     "__version__",
     "across_data",
     "audit",
@@ -73,6 +75,7 @@ __all__ = [
     "scaling",
     "status",
     "summary",
+    "trial",
     "variance",
 ]
 _HOMES = {
@@ -130,6 +133,13 @@ _HOMES = {
             "status",
         ),
         "api.studies",
+    ),
+    **dict.fromkeys(
+        (
+            "TrialReport",
+            "trial",
+        ),
+        "api.in_script",
     ),
     "Answer": "decide.compare",
     "Comparisons": "decide.compare",

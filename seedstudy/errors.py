@@ -13,6 +13,11 @@ EXTRAS = {
     "ray": ("ray",),
     "tensorboard": ("tensorboard",),
     "inspect": ("zstandard",),
+    "lightning": ("lightning",),
+    "transformers": ("transformers",),
+    "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
+    "trackio": ("trackio",),
 }
 """The optional dependencies of pyproject.toml: extra -> the modules that it installs."""
 

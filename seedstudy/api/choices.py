@@ -9,6 +9,7 @@ from seedstudy import data as datasets
 from seedstudy import machine, terminal
 from seedstudy.api.shared import path_of
 from seedstudy.arguments import public
+from seedstudy.errors import DataError
 from seedstudy.recipes import catalogue
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ def resize_data(
     """
     from seedstudy.data.resized import resized_copy
 
+    if datasets.info(name).image_size is not None:
+        raise DataError(f"{name}: its images are small and kept decoded; there is nothing to resize")
     prepared = datasets.prepare(name, data_dir=path_of(data_dir), cache_dir=machine.cache_dir(), progress=say)
     loaded = datasets.load(prepared)
     return resized_copy(loaded, Path(folder), short_side=short_side, quality=quality, progress=say)

@@ -156,6 +156,9 @@ class Placement:
     hang_timeout: Annotated[
         float | None, typer.Option(help="End and train again what shows no progress for so many minutes.")
     ] = None
+    log_to: Annotated[
+        str | None, typer.Option("--log-to", help="Log finished trials to wandb, mlflow, tensorboard or trackio.")
+    ] = None
     keep_weights: Annotated[
         bool | None,
         typer.Option(

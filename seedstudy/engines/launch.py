@@ -15,6 +15,7 @@ from seedstudy.engines.local import LocalEngine, Work
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.engines.starts import Starts, with_pseudo_labels, with_starts
+from seedstudy.engines.trackers import Trackers
 from seedstudy.engines.watch import Cancelled, Engine, Say, StudyProgress, watch
 from seedstudy.errors import DamagedError, MissingError, StoreError, StudyError, require_extra
 from seedstudy.recipes import reader as recipes
@@ -267,7 +268,11 @@ def train(
     if len(missing) < len(by_id):
         say(f"study {study.name}: {len(missing)} of {len(by_id)} trials are missing")
     done_rows = scan.rows_of(by_id.keys() - set(missing)).iter_rows(named=True)
-    progress = StudyProgress({trial_id: _n_epochs(by_id[trial_id]) for trial_id in missing}, done_rows)
+    progress = StudyProgress(
+        {trial_id: _n_epochs(by_id[trial_id]) for trial_id in missing},
+        done_rows,
+        log=Trackers(study.placement.log_to, store).log,
+    )
     placement = replace(study.placement, keep_weights=resolved.keeps_weights)
     engine = _engine(store, placement, resolved, n_trials=len(missing), say=progress.note)
     try:

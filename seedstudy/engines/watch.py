@@ -217,8 +217,18 @@ class StudyProgress:
     Trials, epochs, images/s, time left, and the running mean ± std of each eval set.
     """
 
-    def __init__(self, epochs: Mapping[str, int], done_rows: Iterable[Mapping[str, Any]]) -> None:
-        """``epochs``: trial id -> epochs to train, of the missing trials; ``done_rows``: TRIALS rows of the others."""
+    def __init__(
+        self,
+        epochs: Mapping[str, int],
+        done_rows: Iterable[Mapping[str, Any]],
+        *,
+        log: Callable[[str, Sequence[Mapping[str, Any]], Say], None] | None = None,
+    ) -> None:
+        """``epochs``: trial id -> epochs to train, of the missing trials; ``done_rows``: TRIALS rows of the others.
+
+        ``log`` receives each trial that ends with a result, its rows, and how to say a line.
+        """
+        self._log = log
         self._epochs = dict(epochs)
         self._running: dict[str, tuple[int, float]] = {}
         self._n_ended, self._epochs_done, self._started_at = 0, 0, time.monotonic()
@@ -252,9 +262,12 @@ class StudyProgress:
         reached, _ = self._running.pop(trial_id, (0, 0.0))
         self._epochs_done += self._epochs[trial_id] - reached
         self._n_ended += 1
+        rows = list(rows)
         for row in rows:
             self._count(row)
         self._refresh()
+        if self._log is not None and rows:
+            self._log(trial_id, rows, self.note)
         if not self._console.is_terminal or state != "ok":
             means = "; ".join(self._means())
             line = f"[{self._n_ended}/{len(self._epochs)}] {trial_id}: {state}, {self._time_left()}"

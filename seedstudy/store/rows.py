@@ -167,13 +167,16 @@ def _reported_rows_of(head: dict[str, Any], trial: CommandTrial, record: Mapping
         raise ValueError("evaluations")
     names = [field.name for field in fields(ReportedNumber)]
     return [
-        checked(common | {name: evaluations[each][name] for name in names} | {"eval_set": each})
+        checked(common | {name: evaluations[each][name] for name in names} | {"eval_set": each}, needed=("n_correct",))
         for each in sorted(evaluations, key=place_of)
     ]
 
 
-def checked(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row whose values are of the columns' types; one bad trial must not spoil the frame of all."""
+def checked(row: dict[str, Any], *, needed: tuple[str, ...] = ("n_correct", "n_correct_top5")) -> dict[str, Any]:
+    """Return a row whose values are of the columns' types; one bad trial must not spoil the frame of all.
+
+    ``needed`` are the counts of a result that has no value.
+    """
     for name, kinds in _ROW_TYPES.items():
         value = row[name]
         if value is None:
@@ -190,7 +193,7 @@ def checked(row: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("value")
     if row["status"] == "ok" and row["value"] is None:
         for name in ("n_correct", "n_correct_top5", "best_n_correct"):
-            count = row[name] if row[name] is not None or name == "best_n_correct" else -1
+            count = row[name] if row[name] is not None or name not in needed else -1
             if count is not None and not 0 <= count <= row["n_examples"]:
                 raise ValueError(name)
     return row

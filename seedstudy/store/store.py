@@ -472,6 +472,12 @@ class Store:
         """Return what :meth:`record_failure` wrote."""
         return read_record(self.folder(trial_id) / "failure.json", remedy=_TRAIN_AGAIN)
 
+    def clear_failure(self, trial_id: str) -> None:
+        """Forget the failure of a trial whose lease this process holds, and which it trains again."""
+        path = self.to_write(trial_id) / "failure.json"
+        with writing(path):
+            path.unlink(missing_ok=True)
+
     def clear_failures(self, trial_ids: Iterable[str]) -> None:
         """Let failed trials be trained again."""
         with writing(self._trials):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-from seedstudy.errors import StudyError, suggest
+from seedstudy.errors import StudyError, require_extra, suggest
 from seedstudy.recipes.recipe import Recipe, typed
 
 EngineName = Literal["local", "slurm", "ray"]
@@ -40,6 +40,8 @@ class Placement:
     images. The last epoch, which is the result, is evaluated in any case."""
     hang_timeout: float | None = None
     """Minutes; a trial that shows no progress for as long is ended and trained again. None: it is only named."""
+    log_to: tuple[str, ...] = ()
+    """Trackers that each finished trial is logged to."""
     keep_weights: bool | None = None
     """Whether the weights of finished trials stay in their folders. None: unless the data set is an embedded one."""
     template: Path | None = None
@@ -65,7 +67,9 @@ def placed(placement: Placement, given: Mapping[str, object], *, where: str = ""
             if value != "auto" and not value.isdecimal():
                 raise StudyError(f"{where}{key} = {value}: expected a whole number of at least 1, or auto.")
             value = None if value == "auto" else int(value)
-        if key == "template" and isinstance(value, str | Path):
+        if key == "log_to":
+            values[key] = _trackers(value, where)
+        elif key == "template" and isinstance(value, str | Path):
             values[key] = Path(value)
         else:
             values[key] = None if value is None else field_value(_HINTS[key], key, value, where=where)
@@ -78,6 +82,21 @@ def placed(placement: Placement, given: Mapping[str, object], *, where: str = ""
         if 0 < gpus < 1 and changed.processes > 1:
             raise StudyError(f"{where}gpus = {gpus:g}: the processes of one trial need a whole GPU each.")
     return changed
+
+
+TRACKERS = ("mlflow", "tensorboard", "trackio", "wandb")
+
+
+def _trackers(value: object, where: str) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise StudyError(f"{where}log_to must be a list of names: {', '.join(TRACKERS)}.")
+    names = tuple(name.strip() for name in names if name.strip())
+    for name in names:
+        if name not in TRACKERS:
+            raise StudyError(f'{where}log_to: unknown tracker "{name}".{suggest(name, TRACKERS)}')
+        require_extra(name)
+    return names
 
 
 def field_value(hint: Any, key: str, value: object, *, where: str) -> Any:

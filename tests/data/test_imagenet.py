@@ -463,7 +463,7 @@ def test_what_is_not_used_is_said_by_check_and_run(tree: Path, tmp_path: Path) -
     resolved = resolve(study, results=tmp_path, data_dir=tree, cache_dir=tmp_path / "cache", say=lines.append)
     assert f"imagenet: data folder: {unused}" in lines
     assert sum("2 files are not used" in line for line in lines) == 1
-    assert load(resolved.prepared).fingerprint == whole  # the images are the same, and so are the trials
+    assert [trial.data_fingerprint for trial in resolved.trials] == [whole]  # the images are the same
 
 
 def test_a_thorough_check_decodes_every_image_and_names_the_broken_ones(tree: Path, tmp_path: Path) -> None:

@@ -163,6 +163,8 @@ def test_two_processes_do_not_make_one_copy(photos: Path, tmp_path: Path) -> Non
 def test_small_images_need_no_copy(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="its images are small and kept decoded"):
         copied(loaded("digits", tmp_path / "cache"), tmp_path / "copy")
+    with pytest.raises(DataError, match="its images are small and kept decoded"):
+        ss.resize_data("shapes", tmp_path / "copy")  # and nothing is rendered for it
 
 
 def test_the_command_says_how_the_copy_was_made(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

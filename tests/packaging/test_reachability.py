@@ -154,6 +154,12 @@ def _graph() -> Graph:
 def _roots(graph: Graph) -> set[Node]:
     """Return the entry points: command line, pytest's plugin, and the public names with their classes' methods."""
     roots = {("seedstudy.cli", "main"), ("seedstudy.__main__", "")}
+    libraries = {
+        "lightning": "SeedstudyCallback",
+        "transformers": "SeedstudyCallback",
+        "accelerate": "SeedstudyTracker",
+    }
+    roots |= {(f"seedstudy.callbacks.{library}", name) for library, name in libraries.items()}
     roots |= {("seedstudy.testing", "assert_not_worse"), ("seedstudy.pytest_plugin", "_assert_not_worse")}
     # What a notebook calls of an answer, and what the answer looks up by name.
     roots |= {("seedstudy.decide.answers", f"Shown.{name}") for name in ("_repr_html_", "plot", "to_frame")}

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from seedstudy.engines.launch import ResolvedStudy, train
+from seedstudy.engines.local import Work
 from seedstudy.errors import StoreError
 from seedstudy.store import index
 from seedstudy.store.store import Store
@@ -91,7 +92,7 @@ def test_an_ended_study_is_read_without_opening_its_trials(store: Store, opened:
 
 def test_a_finished_run_reads_its_study_once(store: Store, make_trial: MakeTrial, opened: list[str]) -> None:
     trials = tuple(make_trial(seed, name="a2") for seed in range(4))
-    resolved = ResolvedStudy(trials=trials, prepared=Path("nowhere"), n_classes=4, n_train=64)
+    resolved = ResolvedStudy(trials=trials, work=Work(prepared=Path("nowhere")), n_classes=4, n_train=64)
     lines: list[str] = []
     scan = store.scan()
     after = train(store, Study(recipes=("a2",)), resolved, scan, is_retry=False, say=lines.append)

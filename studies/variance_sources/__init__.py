@@ -1,0 +1,1 @@
+"""Where the spread over seeds comes from: a crossed design over random streams."""
