@@ -157,10 +157,11 @@ def test_each_seed_of_a_stack_is_a_trial_of_its_own(place: Local, tmp_path: Path
     assert "in a stack of 3: seeds 0, 1, 2" in log(tmp_path, first)
 
 
+@pytest.mark.parametrize("given", [{}, {"deterministic": True, "eval_every": 3, "stack": "auto"}])
 def test_determinism_and_the_pace_of_evaluation_reach_every_worker(
-    tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    given: dict[str, object], tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = placed(Placement(), {"deterministic": True, "eval_every": 3, "stack": "auto"})
+    wanted = placed(Placement(), given)
     command = local.trial_command(Store(tmp_path, "main"), ["a"], local.Work(), wanted)
     got: list[Placement] = []
     monkeypatch.setattr(worker, "main", lambda *_, placement, **__: got.append(placement) or 0)

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 NOT_RUN = {
+    r"seedstudy (run|race) .*--command": "needs a train.py; tests/commands",
     r"seedstudy run .*-d cifar10": "needs CIFAR-10 on disk",
     r"seedstudy run .*-d folder:photos": "trains for minutes; tests/train/test_own_images.py runs the whole page",
     r"seedstudy .*imagenet --data-dir": "needs ImageNet on disk",
