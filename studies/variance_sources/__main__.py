@@ -1,6 +1,6 @@
-"""``python -m studies.variance_sources --data-dir DIR`` trains the study; without a folder it reads `trials.csv`.
+"""``python -m studies.variance_sources --data-dir DIR`` trains the study; without a folder it reads `cells.csv`.
 
-Writes `trials.csv`, `sources.png` and the answer in README.md, from what has been trained so far.
+Writes `cells.csv`, `sources.png` and the answer in README.md, from what has been trained so far.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def main() -> None:
             ss.run(HERE / f"{name}.toml", results=results, data_dir=options.data_dir, placement={"stack": 8})
     if options.data_dir is not None or options.results is not None:
         trials = ss.load_trials(results / STUDY).select(COLUMNS).sort("eval_set", "vary", *SEED_COLUMNS.values())
-        trials.write_csv(HERE / "trials.csv")
-    trials = pl.read_csv(HERE / "trials.csv")
+        trials.write_csv(HERE / "cells.csv")
+    trials = pl.read_csv(HERE / "cells.csv")
     answer = ss.variance(trials, "a3", eval_sets=EVAL_SET)
     (design,) = (each for each in answer.designs if each.total is not None)
     groups = {each.group.vary: each.group for each in ss.summary(trials, "a3", eval_sets=EVAL_SET)}
