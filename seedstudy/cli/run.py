@@ -122,7 +122,12 @@ def trial(
         is_attended=attended,
         placement=placed(
             Placement(),
-            {"stack": stack, "deterministic": deterministic, "eval_every": eval_every, "keep_weights": keep_weights},
+            {
+                "stack": stack,
+                "deterministic": deterministic,
+                "eval_every": eval_every,
+                "keep_weights": keep_weights or None,  # None is not given
+            },
             where="--",
         ),
     )

@@ -68,8 +68,8 @@ def test_every_packaged_recipe_is_whole_for_each_of_its_models(name: str) -> Non
             assert {"lr", "batch_size"} & set(file.gaps(model)) or name == "fams"
             assert set(file.gaps(model)) <= set(file.missing)
         else:
-            assert file.gaps(model) in ((), ("micro_batch",))
-            file.for_model(model, given={"micro_batch": 256})  # its values fit together
+            assert file.gaps(model) in ((), ("micro_batch",), ("init",))  # which weights to start from is the user's
+            file.for_model(model, given={"micro_batch": 256, "init": "x.pth"})  # its values fit together
 
 
 IN_NO_FILE = ("rsb_b", "rsb_c", "rsb_d", "fams", "efficientnet_rs")
