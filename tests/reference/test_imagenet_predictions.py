@@ -188,7 +188,6 @@ def test_the_command_says_what_it_is_about(study: Path, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit):
         main(["compare", "tv_in1k@resnet101", "tv_in1k@resnet152", "--results", str(study), "--study", "evaluated"])
     out = " ".join(capsys.readouterr().out.split())
-    assert "the luck of the test images alone would show" in out
     assert "McNemar's mid-p, interval by Tango" in out
     assert out.count("nothing about seeds") == 1
-    assert "One new seed" not in out
+    assert "new seed" not in out
