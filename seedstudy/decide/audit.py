@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from typing import Any
@@ -115,11 +115,15 @@ class Audit(Shown):
         return sorted(decided, key=lambda pair: (-pair.p_adjusted, abs(pair.difference)))[:most]
 
     def counts(self, pairs: Sequence[CellPair]) -> dict[str, int]:
-        """Return how many pairs there are, how many are decided, and how many would be if none were adjusted."""
+        """Return how many pairs there are and how many are decided.
+
+        And how many would be if none were adjusted, and if rounding had widened every difference as far as it can.
+        """
         return {
             "n_pairs": len(pairs),
             "n_decided": sum(self.is_decided(pair) for pair in pairs),
             "n_decided_unadjusted": sum(pair.p_value < self.alpha for pair in pairs),
+            "n_decided_at_worst": sum(pair.p_adjusted_at_worst < self.alpha for pair in pairs),
         }
 
     def best_first(self, column: ColumnAudit) -> list[int]:
@@ -254,13 +258,38 @@ def audit(
         across=across,
         sensitivity=tuple(sensitivity),
         disagreements=_disagreements(columns, alpha) if is_of_eval_sets and not is_ladder else (),
-        warnings=tuple(
-            f"{column}: rounded to {step:g}, which alone may shift a difference by up to {step:g} "
-            f"({step / noise.sd[column]:.2g} std)"
-            for column, step in zip(table.columns, table.steps, strict=True)
-            if step >= noise.sd[column] / 2
-        ),
+        warnings=tuple(_about_rounding(table, columns, across, noise, alpha)),
     )
+
+
+def _about_rounding(
+    table: Table,
+    columns: Sequence[ColumnAudit],
+    across: Sequence[tuple[str, CellPair]],
+    noise: Noise,
+    alpha: float,
+) -> Iterator[str]:
+    """Yield for each family what the printed digits leave open, where that is not little."""
+    for column in columns:
+        step = _step_of(table, column.column)
+        yield from _left_open(column.column, column.pairs, step, noise.sd[column.column], alpha)
+    if across:
+        step, name = max(zip(table.steps, table.columns, strict=True))
+        yield from _left_open("columns within rows", [pair for _, pair in across], step, noise.sd[name], alpha)
+
+
+def _left_open(what: str, pairs: Sequence[CellPair], step: float, sd: float, alpha: float) -> Iterator[str]:
+    decided = sum(pair.p_adjusted < alpha for pair in pairs)
+    at_worst = sum(pair.p_adjusted_at_worst < alpha for pair in pairs)
+    if decided == at_worst and step < sd / 2:
+        return
+    kept = "all" if at_worst == decided else str(at_worst)
+    exceed = (
+        f"{kept} of the {decided} pairs that exceed seed noise do so all the same"
+        if decided
+        else "no pair exceeds seed noise"
+    )
+    yield f"{what}: rounded to {step:g}, which alone may change a difference by so much ({step / sd:.2g} std): {exceed}"
 
 
 _Rows = tuple[tuple[str, ...], Floats, tuple[CellPair, ...]]
@@ -273,8 +302,13 @@ def _compare_rows(table: Table, column: str, noise: Noise, cells: Cells, *, is_l
     if not known.size:
         raise StatisticsError(f'{table.name}: column "{column}" holds no number')
     wanted = list(pairwise(range(known.size)) if is_ladder else combinations(range(known.size), 2))
-    pairs = compare_pairs(values[known], wanted, np.full(known.size, noise.sd[column]), cells=cells, df=noise.df)
+    sds, steps = (np.full(known.size, x) for x in (noise.sd[column], _step_of(table, column)))
+    pairs = compare_pairs(values[known], wanted, sds, steps=steps, cells=cells, df=noise.df)
     return tuple(table.rows[i] for i in known), values[known], pairs
+
+
+def _step_of(table: Table, column: str) -> float:
+    return table.steps[table.columns.index(column)]
 
 
 def _compare_columns(table: Table, noise: Noise, cells: Cells) -> tuple[tuple[str, CellPair], ...]:
@@ -288,7 +322,8 @@ def _compare_columns(table: Table, noise: Noise, cells: Cells) -> tuple[tuple[st
     ]
     flat = [(row * n_columns + a, row * n_columns + b) for row, a, b in places]
     sds = np.tile([noise.sd[name] for name in table.columns], len(table.rows))
-    found = compare_pairs(table.values.ravel(), flat, sds, cells=cells, df=noise.df)
+    steps = np.tile(table.steps, len(table.rows))
+    found = compare_pairs(table.values.ravel(), flat, sds, steps=steps, cells=cells, df=noise.df)
     return tuple((table.rows[row], replace(pair, a=a, b=b)) for (row, a, b), pair in zip(places, found, strict=True))
 
 

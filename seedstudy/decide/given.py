@@ -187,7 +187,8 @@ def _frame(columns: Iterator[tuple[str, list[Any]]]) -> pl.DataFrame:
     for name, cells in columns:
         known = [cell for cell in cells if cell is not None]
         if not all(_is_number(cell) for cell in known):
-            cells = [None if cell is None else str(cell) for cell in cells]
+            # pandas has nan for an empty cell, among text too
+            cells = [None if cell is None or cell != cell else str(cell) for cell in cells]
         series.append(pl.Series(name, cells, strict=False))
     repeated = [one.name for one in series if [other.name for other in series].count(one.name) > 1]
     if repeated:

@@ -127,23 +127,28 @@ def _looks(answer: Answer, look: Mapping[str, Any], known: Sequence[Mapping[str,
 # --- how to look again ----------------------------------------------------------------------------------
 
 
+def may_look_again(answer: Answer) -> bool:
+    """Say whether more seeds may settle an answer: not where digits are missing, or where no seed can be added."""
+    if answer.verdict.word != "inconclusive" or answer.comparison.method == "permutation":
+        return False
+    if answer.a.moments is not None or answer.b.moments is not None:
+        return False
+    rounding = answer.rounding
+    return rounding is None or not rounding.decides or answer.n_family * rounding.p_values[0] >= answer.rule.alpha
+
+
 def race_command(comparisons: Comparisons, words: Sequence[str], source: Source) -> str | None:
     """Return the command that looks at these and further seeds with error control over all looks.
 
     None where nothing is inconclusive, or where an arm is not words of a command (numbers in memory, published means).
     `words` are those of the two arms.
     """
-    unsettled = [x for x in comparisons.answers if x.is_primary and x.verdict.word == "inconclusive"]
+    unsettled = [x for x in comparisons.answers if x.is_primary and may_look_again(x)]
     if not unsettled or len(words) != 2 or not all(words):
         return None
     answer = unsettled[0]
     c, rule, missing = answer.comparison, answer.rule, answer.verdict.missing
-    if (
-        answer.a.moments is not None
-        or answer.b.moments is not None
-        or c.paired
-        or c.method not in ("welch", "single-run")
-    ):
+    if c.paired or c.networks is not None or c.image_error is not None:
         return None
     n = max(c.n_a, c.n_b)
     more = missing.number or (missing.between[1] or missing.between[0] if missing.between else n)

@@ -32,7 +32,7 @@ from seedstudy.read.metrics import (
 )
 from seedstudy.read.names import COUNTS, STATUSES, TRAINING
 from seedstudy.read.numbers import is_share_of
-from seedstudy.read.pooling import check_counts_once, not_seeds, of_means, seeds_of
+from seedstudy.read.pooling import check_counts_once, check_no_curve, not_seeds, of_means, seeds_of
 from seedstudy.read.request import Request
 from seedstudy.read.roles import AS_ASKED, AS_DECLARED, Columns, find_roles, names_of
 from seedstudy.read.runs import Runs, runs_of
@@ -183,6 +183,7 @@ class _Reader:
                 raise StudyError(f"{self.where}: the name {name!r} holds control characters; rename it.")
         finished, n_left_out = _finished(rows, self.columns, self.chosen.columns, self.where)
         finished, gone = self._without_gaps(finished, measure)
+        _check_numbers(finished[measure], self.where)
         seeds = seeds_of(finished, self.columns, self.request, self.where)
         self.seeds_by.append(seeds.by)
         picks = self.chosen.columns if self.is_picked else ()
@@ -202,6 +203,8 @@ class _Reader:
         if self.request.metric == DEFAULT_METRIC:
             metric = measure if is_default(measure) else DEFAULT_METRIC if plain(measure) in EVAL_SET_ORDER else metric
         is_share = is_share_of(metric, self.request) or is_share_of(measure, self.request)
+        if seeds.by is None and runs.clock is None and not self.request.pool:
+            check_no_curve(values, measure, finished, self.columns, self.where, is_share=is_share)
         check_size(values, self.where)
         if is_share:
             unit = self.units.get(measure) or self.unit or unit_of_name(measure)
@@ -395,8 +398,9 @@ def _measures(frame: pl.DataFrame, columns: Columns, request: Request, files: st
             per_set[eval_set] = matches[0]
     if per_set:
         return per_set
-    if VALUE in names and (len(names) == 1 or (metric == DEFAULT_METRIC and not any(map(is_default, names)))):
-        return {default_set: VALUE}
+    of_values = [name for name in names if plain(name) == VALUE]  # "Value" beside "Wall time" is TensorBoard's
+    if len(of_values) == 1 and (len(names) == 1 or (metric == DEFAULT_METRIC and not any(map(is_default, names)))):
+        return {default_set: of_values[0]}
     if metric == DEFAULT_METRIC:
         matches = [name for name in names if is_default(name) and not _is_training_twin(name, names)]
         of_set = [name for name in matches if request.eval_sets and plain(name).split("_")[0] in request.eval_sets]
@@ -433,15 +437,22 @@ def _finished(rows: pl.DataFrame, columns: Columns, picks: Sequence[str], where:
     return kept, rows.height - kept.height
 
 
+def _check_numbers(cells: pl.Series, where: str) -> None:
+    """Refuse a measure of words."""
+    if cells.dtype.is_numeric() or cells.is_empty():
+        return
+    words = cells.cast(pl.String).drop_nulls()
+    odd = words.filter(words.cast(pl.Float64, strict=False).is_null())
+    shown = f'"{odd[0][:30]}"' if odd.len() else "no number"
+    is_mean = odd.len() > 0 and re.fullmatch(r"[\d.,]+ ?%? ?\([\d.,]+\)", odd[0]) is not None
+    how = ": a mean and its spread? Write it like 79.5±0.1 n=5" if is_mean else "; every row needs a number"
+    raise StudyError(f'{where}: column "{cells.name}" holds {shown}{how}.')
+
+
 def _values(rows: pl.DataFrame, column: str, where: str) -> Values:
     cells = rows[column]
     if cells.is_empty():
         raise StudyError(f'{where}: column "{column}" holds no result of a finished trial.')
-    if not cells.dtype.is_numeric():
-        words = cells.cast(pl.String).drop_nulls()
-        odd = words.filter(words.cast(pl.Float64, strict=False).is_null())
-        shown = f'"{odd[0][:30]}"' if odd.len() else "no number"
-        raise StudyError(f'{where}: column "{column}" holds {shown}; every row needs a number.')
     if cells.null_count():
         row = cells.is_null().arg_true()[0] + 1
         raise StudyError(f'{where}: column "{column}" is empty in trial {row} of {rows.height}; fill or drop the row.')

@@ -70,6 +70,10 @@ NOISE = _words("""
     gpu gpus cuda device devices hardware accelerator cluster mem memory vram notes note comment comments description
     desc msg message commit sha git url link throughput speed fps eta tags
 """)
+REMARKS = _words("note notes comment comments description desc msg message")
+"""Words that a person wrote about a run: they may say what no other column does."""
+SAVED = _words("checkpoint ckpt snapshot")
+"""Numbers of these count points of one run, unless a seed is beside them."""
 """Times, machines and comments: nothing about a recipe."""
 
 SETTING = _words("""

@@ -7,16 +7,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from seedstudy.errors import StudyError
 from seedstudy.read.metrics import plain
-from seedstudy.read.names import MEANS, N_OF_RUNS, SPREADS, words_of
+from seedstudy.read.names import MEANS, N_OF_RUNS, REMARKS, SAVED, SPREADS, is_clock_name, words_of
 from seedstudy.read.request import Request
 from seedstudy.read.roles import AS_DECLARED, AUTO_NAME, CODE, NUMBERED_FOLDER, TIME, UNEXPLAINED, Columns, names_of
 from seedstudy.read.table import FILE, Role, quoted_column
+from seedstudy.study.group import Values
 
 _COUNTERS = ("run", "trial", "rep", "repeat", "replicate", "replica", "repetition", "try", "attempt")
+_REACH_OF_CURVE, _TREND_OF_CURVE = 0.1, 0.9
+"""Reach, as a share of the largest number, and rank correlation with their place, from which rows look like a curve."""
 _SEED_WORD = re.compile(r"[a-z]*[ _=:-]*(\d{1,18})(\.0+)?", re.IGNORECASE)
 
 
@@ -146,6 +150,7 @@ def not_seeds(
     if rows.height < 2:
         return []
     skip = {*arms, *picks, *measures}
+    remarks = [] if picks else _remarks(rows, columns)
     differ = [name for name in _differing(rows, columns, seeds) if name not in skip]
     is_chosen = bool(picks or request.by)
     counting = [name for name in differ if _may_count(rows[name], columns[name].why, is_chosen=is_chosen)]
@@ -158,13 +163,41 @@ def not_seeds(
     if is_chosen:
         differ = [name for name in differ if columns[name].role is not Role.IDENTITY]
     if not differ:
-        return []
+        return remarks
     listed = ", ".join(f"`{name}`" for name in differ[:4]) + (" and more" if len(differ) > 4 else "")
     if request.pool:
-        return [f"pooled as you say: the rows differ in {listed}"]
+        return [f"pooled as you say: the rows differ in {listed}", *remarks]
     if is_chosen:
-        return [f"the rows of one arm differ in {listed}"]
+        return [f"the rows of one arm differ in {listed}", *remarks]
     raise StudyError(_which_are_seeds(rows, columns, differ, files, seeds))
+
+
+def _remarks(rows: pl.DataFrame, columns: Columns) -> list[str]:
+    """Return a note on remarks about the runs, which may say what no other column does."""
+    return [
+        f"the remarks in `{name}` differ ({_listed(rows[name])}): pick rows by them if they tell recipes apart"
+        for name in names_of(columns, Role.NOISE)
+        if set(words_of(name)) & REMARKS and name in rows.columns and rows[name].drop_nulls().n_unique() > 1
+    ]
+
+
+def check_no_curve(
+    values: Values, column: str, rows: pl.DataFrame, columns: Columns, where: str, *, is_share: bool
+) -> None:
+    """Refuse rows without seeds or names whose numbers rise, or fall, far and steadily, as over epochs of one run.
+
+    Seeds may be in order, by luck or because they were sorted; they are not so far apart as well. Few numbers are in
+    order by luck too often where seeds may differ that far: other metrics than accuracies need five.
+    """
+    named = [name for name in names_of(columns, Role.IDENTITY) if name in rows.columns and rows[name].n_unique() > 1]
+    if named or len(values) < (3 if is_share else 5) or np.ptp(values) < _REACH_OF_CURVE * np.abs(values).max():
+        return
+    ranks, places = values.argsort().argsort(), np.arange(len(values))
+    if abs(np.corrcoef(places, ranks)[0, 1]) > _TREND_OF_CURVE:
+        raise StudyError(
+            f'{where}: "{column}" runs from {values[0]:.4g} to {values[-1]:.4g} along the rows: points of one run? Add '
+            "a column that counts them (epoch), or use --pool if each row is a run."
+        )
 
 
 def _may_count(cells: pl.Series, why: str, *, is_chosen: bool) -> bool:
@@ -224,8 +257,9 @@ def _differing(rows: pl.DataFrame, columns: Columns, seeds: Seeds) -> list[str]:
         cells = rows[name]
         is_text = cells.dtype == pl.String
         if column.role is Role.IDENTITY:
-            of_names = _files_name_methods if name == FILE else _names_methods
-            tells = is_text and seeds.by is None and column.why not in _OPAQUE and of_names(cells)
+            of_names = _files_name_methods if name == FILE or column.why == "holds paths" else _names_methods
+            is_known = is_text and seeds.by is None and column.why != AS_DECLARED
+            tells = is_known and ((column.why != "holds ids" and of_names(cells)) or _number_points(cells))
         elif column.role in (Role.CONFIGURATION, Role.RECIPE, Role.MODEL, Role.DATA):
             if is_text and has_seeds and _is_numbered_by_seed(cells, seeds):
                 continue
@@ -241,8 +275,14 @@ def _differing(rows: pl.DataFrame, columns: Columns, seeds: Seeds) -> list[str]:
     )
 
 
-_OPAQUE = ("holds ids", "holds paths", AS_DECLARED)
-"""Names of runs that no person chose to say how a run was trained."""
+def _number_points(cells: pl.Series) -> bool:
+    """Say whether names differ in what counts within a run alone: ``run/checkpoint-1000``, ``run/checkpoint-2000``."""
+    names = [str(cell).lower() for cell in cells.drop_nulls().to_list()]
+    if len({re.sub(r"\d+", "0", name) for name in names}) > 1:
+        return False
+    numbered = zip(*[re.findall(r"([a-z]*)[-_= ]?(\d+)", name) for name in names], strict=True)
+    differing = [each[0][0] for each in numbered if len({number for _, number in each}) > 1]
+    return bool(differing) and all(word in SAVED or is_clock_name(word) for word in differing)
 
 
 def _names_methods(cells: pl.Series) -> bool:

@@ -24,6 +24,7 @@ from seedstudy.read.names import (
     PARAMETERS,
     PLURAL_CLOCK,
     RESULT,
+    SAVED,
     SETTING,
     SPREADS,
     STATUSES,
@@ -53,6 +54,7 @@ NUMBERED_FOLDER = re.compile(r"(.*[^a-z])?(seed|s|run|rep|repeat|trial|try|job|v
 """The folder of a run: ``version_3``, ``run7``, ``12``."""
 AUTO_NAME = re.compile(r"[a-z]+(-[a-z]+){1,2}-\d+")
 """``dutiful-sun-12``: what Weights & Biases names a run that nobody named."""
+_NO_NAME = re.compile(r"column 1|Unnamed: 0")
 _BLOB = re.compile(r"\s*[\[{(].*", re.DOTALL)
 _LONG = 100
 _MANY_POINTS = 10
@@ -86,6 +88,10 @@ def find_roles(table: Table, request: Request) -> Columns:
     asked = _asked(frame.columns, request)
     kept = [name for name in frame.columns if name not in request.ignore]
     columns = _one_each({name: _column(frame[name], asked.get(name), table.roles.get(name)) for name in kept})
+    for name in kept:
+        # pandas writes what numbers the rows, or names them, without a name above it.
+        if _NO_NAME.fullmatch(name) and frame[name].dtype != pl.String and len(kept) > 1 and name not in asked:
+            columns[name] = Column(name=name, role=Role.NOISE, why="numbers the rows")
     if request.clock is None:
         columns = _with_clocks(frame, columns, request)
     return columns
@@ -158,7 +164,7 @@ def _text_role(cells: pl.Series) -> tuple[Role, str]:
     if is_identity_name(words):
         has_digits = all(any(map(str.isdigit, word)) for word in low)
         return Role.IDENTITY, "holds ids" if has_digits and words[-1] in ("id", "ids", "uid", "uuid") else _BY_NAME
-    if set(words) & NOISE:
+    if set(words) & NOISE and words not in (["tags"], ["tag"]):
         return Role.NOISE, _BY_NAME
     if all(_NUMBERED.fullmatch(word) for word in low):
         return Role.IDENTITY, "numbers the runs"
@@ -200,7 +206,7 @@ def _number_role(cells: pl.Series) -> tuple[Role, str]:
         return Role.CONFIGURATION, "a setting, by its name"
     if set(words) & RESULT:
         return Role.MEASURE, _BY_NAME
-    if is_identity_name(words):
+    if is_identity_name(words) and not set(words) & SAVED:
         return Role.IDENTITY, _BY_NAME
     return Role.CONFIGURATION, UNEXPLAINED
 
@@ -243,10 +249,11 @@ def _with_clocks(frame: pl.DataFrame, columns: dict[str, Column], request: Reque
             continue
         step, shortest = rises
         how = f"rises by {step:g} within each run"
+        named = "; a setting, by its name" if "setting" in columns[name].why else ""
         if shortest >= _MANY_POINTS and set(runs) & set(keys):
             columns[name] = Column(name=name, role=Role.CLOCK, why=how)
         elif not request.pool and request.seeds_by is None:
-            columns[name] = Column(name=name, role=Role.CONFIGURATION, why=how)
+            columns[name] = Column(name=name, role=Role.CONFIGURATION, why=how + named)
     return columns
 
 

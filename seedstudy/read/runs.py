@@ -191,6 +191,12 @@ def _restart(
     `is_in_order`: the format says that its lines are in the order in which they were logged.
     """
     name, quoted = clocks[0], quoted_column(clocks[0])
+    if (again := _starts_again(rows, clocks)) is not None:
+        own, before, after = again
+        raise StudyError(
+            f'{where}: column "{own}" starts again (at {after:g} after {before:g}) while another one counts on: a '
+            f"second run? Keep the lines of one run, or use --ignore {quoted_column(own)} if it is one run."
+        )
     points = [tuple(-np.inf if x is None else x for x in point) for point in rows.select(clocks).iter_rows()]
     if len(set(points)) == len(points):
         return []
@@ -218,6 +224,26 @@ def _restart(
         f'{where}: column "{name}" {what}: a second run? Keep the lines of one run, {way}, or use --ignore {quoted} if '
         "each row is a run."
     )
+
+
+def _starts_again(rows: pl.DataFrame, clocks: Sequence[str]) -> tuple[str, float, float] | None:
+    """Return a clock that starts again while another one counts on from row to row, and from where to where it goes.
+
+    A count within epochs starts again wherever one begins: with the epochs beside it, or again and again.
+    """
+    known = {name: rows[name].cast(pl.Float64) for name in clocks if not rows[name].null_count()}
+    through = next((cells for cells in known.values() if cells.n_unique() == rows.height), None)
+    if through is None:
+        return None
+    in_order = {name: cells.gather(through.arg_sort()).to_numpy() for name, cells in known.items()}
+    for name, points in in_order.items():
+        again = np.flatnonzero((np.diff(points) < 0) & (points[1:] == points.min())) + 1
+        is_within = len(again) > 1 and not {"epoch", "epochs"} & set(words_of(name))
+        rises = [np.diff(other) > 0 for other in in_order.values()]
+        is_explained = any(rise[again - 1].all() and not rise.all() for rise in rises)
+        if len(again) and not is_within and not is_explained:
+            return name, float(points[again[0] - 1]), float(points[again[0]])
+    return None
 
 
 def _measured_twice(rows: pl.DataFrame, clocks: Sequence[str], measures: Sequence[str]) -> list[float]:

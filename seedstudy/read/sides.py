@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -30,7 +31,7 @@ from seedstudy.read.names import (
     words_of,
 )
 from seedstudy.read.request import Request
-from seedstudy.read.table import VALUE, Role, Table
+from seedstudy.read.table import VALUE, Role, Table, quoted_column
 
 SIDE = "columns"
 """Column that is added: the arm, or the seed, that a column of the file was."""
@@ -47,6 +48,11 @@ _SEED_COLUMN = re.compile(
 _BARE = re.compile(r"#?(?P<seed>\d{1,9})")
 _TREND = 0.8
 """Rank correlation with their place from which numbers in bare columns look like epochs."""
+_BASELINES = frozenset(
+    ("baseline", "base", "control", "reference", "ref", "vanilla", "plain", "default", "ours", "old", "new")
+)
+_DATA_SETS = ("cifar", "imagenet", "mnist", "fashion_mnist", "svhn", "stl10", "food101", "places365", "inat")
+"""How the names of data sets begin: columns that are all named so are no arms of one comparison."""
 _RATIO = 4.0
 """Columns whose medians differ by more are not the same measure of several arms."""
 
@@ -63,7 +69,7 @@ def one_row_per_run(table: Table, pick: str | None, request: Request, where: str
         table = _of_seeds(table, seeds, request, where)
         if "" in seeds:
             return table, pick
-    arms = None if request.by else _arm_columns(table, request, where)
+    arms = None if request.by else _arm_columns(table, pick, request, where)
     if arms is None:
         return table, pick
     label_of = dict(zip(arms.names, arms.labels, strict=True))
@@ -75,7 +81,8 @@ def one_row_per_run(table: Table, pick: str | None, request: Request, where: str
 
 def _seed_columns(frame: pl.DataFrame) -> dict[str, dict[int, str]]:
     """Return measure -> seed -> column; "" is a measure without a name. Empty where rows are the seeds."""
-    if any(is_seed_name(words_of(name)) and not _SEED_COLUMN.fullmatch(name) for name in frame.columns):
+    named = [name for name in frame.columns if is_seed_name(words_of(name)) and not _SEED_COLUMN.fullmatch(name)]
+    if any(not _names_rows(frame[name]) for name in named):
         return {}
     has_clock = any(is_clock_name(name) for name in frame.columns)
     found: dict[str, dict[int, str]] = {}
@@ -88,6 +95,11 @@ def _seed_columns(frame: pl.DataFrame) -> dict[str, dict[int, str]]:
         measure = " ".join(word for part in parts if (word := part.strip(" _-./:()")))
         found.setdefault(measure, {})[int(match["seed"])] = name
     return {measure: columns for measure, columns in found.items() if len(columns) > 1}
+
+
+def _names_rows(cells: pl.Series) -> bool:
+    """Say whether a column holds names, and its head is a word for the others: ``seed,0,1,2`` above ``baseline``."""
+    return cells.dtype == pl.String and not any(re.search(r"\d", cell) for cell in cells.drop_nulls().to_list())
 
 
 def _of_seeds(table: Table, measures: Mapping[str, Mapping[int, str]], request: Request, where: str) -> Table:
@@ -149,10 +161,11 @@ def _refuse_epochs(frame: pl.DataFrame, names: Sequence[str], where: str) -> Non
 # --- an arm in each column ------------------------------------------------------------------------------
 
 
-def _arm_columns(table: Table, request: Request, where: str) -> _Arms | None:
+def _arm_columns(table: Table, pick: str | None, request: Request, where: str) -> _Arms | None:
     """Return the columns that are arms; None where columns are measures or settings.
 
-    Raises StudyError where a column of numbers holds a word.
+    Raises StudyError where a column of numbers holds a word, and where the columns may be metrics of one arm:
+    ``clean_acc, robust_acc`` are as likely that as ``old_acc, new_acc`` are arms.
     """
     frame = table.frame
     names = [name for name in frame.columns if _may_be_arm(frame[name], table.roles.get(name), request)]
@@ -167,11 +180,19 @@ def _arm_columns(table: Table, request: Request, where: str) -> _Arms | None:
         return None
     if any(is_default(label) or direction_of(label) for label in arms.labels):
         return None
+    if all(plain(label).startswith(_DATA_SETS) for label in arms.labels):
+        return None
     if any(each & SPREADS or each <= EVAL_SETS | RESULT for each in words):
         return None
     numbers = [name for name in names if frame[name].dtype.is_numeric()]
     if not numbers or not _are_alike(frame.select(numbers), is_accuracy(arms.measure) or request.unit is not None):
         return None
+    if pick not in names and arms.is_of_measure and not any(map(_names_an_arm, arms.labels)):
+        listed, file = " and ".join(f"`{name}`" for name in names[:3]), Path(where).name
+        raise StudyError(
+            f"{where}: are {listed} arms, or several metrics of the same runs? Arms are {file}:{names[0]} and "
+            f"{file}:{names[1]}; a metric is --metric {quoted_column(names[0])}."
+        )
     for name in names:
         if name not in numbers:
             odd = next(cell for cell in frame[name].drop_nulls().to_list() if not _is_number(cell))
@@ -212,6 +233,8 @@ class _Arms:
     sets: Sequence[str | None]
     """The eval set of each, where the names say so."""
     measure: str
+    is_of_measure: bool = False
+    """Whether the names are a word and the metric, as names of metrics are too."""
     apart: Sequence[str] = ()
     """Columns of the same arms by other metrics."""
 
@@ -254,7 +277,19 @@ def _named(names: Sequence[str], metric: str) -> _Arms:
                 measure=measure if is_measure else metric,
             )
     labels = ["_".join(each) for each in words] if is_measure else list(names)
-    return _Arms(names=names, labels=labels, sets=[None] * len(names), measure=measure if is_measure else metric)
+    return _Arms(
+        names=names,
+        labels=labels,
+        sets=[None] * len(names),
+        measure=measure if is_measure else metric,
+        is_of_measure=bool(is_measure),
+    )
+
+
+def _names_an_arm(label: str) -> bool:
+    """Say whether a word before the metric can be that of an arm alone: a setting, a letter or number, a baseline."""
+    words = set(words_of(label))
+    return bool(words & (SETTING | _BASELINES)) or len(label) == 1 or re.search(r"\d", label) is not None
 
 
 def _shared(lists: Sequence[list[str]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -23,6 +24,8 @@ _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "--", "#n/a")
 """Words of an empty cell among numbers, in lower case."""
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_RULE = re.compile(r"^[ \t]*\|?[ \t]*:?-+:?[ \t]*\|[-:| \t]*$", re.MULTILINE)
+"""The line below the head of a Markdown table."""
 _DEPTH = 4
 """Levels of nested records that become columns such as ``config/lr``."""
 
@@ -77,9 +80,11 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def text_of(path: Path) -> str:
-    """Return the text of a file without a byte-order mark; StudyError where it is not UTF-8."""
+    """Return the text of a file without a byte-order mark; StudyError where it is not UTF-8, nor marked as UTF-16."""
+    with path.open("rb") as file:
+        mark = file.read(2)
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise StudyError(f"{path}: cannot be read (not UTF-8 text at byte {error.start}).") from error
 
@@ -192,10 +197,7 @@ def _table_of_text(path: Path, text: str) -> Table:
             raise StudyError(f'{path}: two columns are named "{own}"; rename one.')
         columns[own] = written
     frame = pl.DataFrame([pl.Series(name, column, dtype=pl.String) for name, column in columns.items()])
-    roles = {name: Role.NOISE for name in columns if re.fullmatch(r"column 1|Unnamed: 0", name)}
-    if roles and frame.width == 1:
-        roles = {}
-    return Table(frame=frame, roles=roles, units=units, notes=tuple(notes))
+    return Table(frame=frame, units=units, notes=tuple(notes))
 
 
 def _lines(path: Path, text: str) -> tuple[list[tuple[int, list[str]]], dict[int, str]]:
@@ -203,9 +205,12 @@ def _lines(path: Path, text: str) -> tuple[list[tuple[int, list[str]]], dict[int
     separator = _separator(path, text)
     lines, comments, last = list[tuple[int, list[str]]](), dict[int, str](), 0
     has_blanks = re.search(r"[ \t\v\f\xa0]", text) is not None
+    is_markdown = separator == "|" and _RULE.search(text) is not None
     for row, end in _rows(path, text, separator):
         cells = [cell.strip() for cell in row] if has_blanks else row
         start, last = last + 1, end
+        if is_markdown:
+            cells = _of_markdown(cells)
         if not any(cells):
             continue
         is_name = not lines and cells[0] == "#" and len(cells) > 1 and separator != " "
@@ -214,6 +219,12 @@ def _lines(path: Path, text: str) -> tuple[list[tuple[int, list[str]]], dict[int
         else:
             lines.append((start, cells))
     return lines, comments
+
+
+def _of_markdown(cells: Sequence[str]) -> list[str]:
+    """Return the cells of a line of a Markdown table: no edges, no stars of bold print, nothing of the rule."""
+    inner = [cell.strip("*_` ") for cell in cells[cells[0] == "" : len(cells) - (cells[-1] == "")]]
+    return [] if all(re.fullmatch(r":?-+:?", cell) for cell in inner) else inner
 
 
 def _rows(path: Path, text: str, separator: str) -> list[tuple[list[str], int]]:
@@ -232,13 +243,26 @@ def _rows(path: Path, text: str, separator: str) -> list[tuple[list[str], int]]:
 
 
 def _separator(path: Path, text: str) -> str:
-    head = next((line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    head = lines[0] if lines else ""
     if path.suffix.lower() == ".tsv":
         return "\t"
     found = max(",;\t|", key=head.count)
-    if head.count(found) == 0 and path.suffix.lower() == ".txt":
+    if head.count(found) == 0 and (path.suffix.lower() == ".txt" or _are_words_in_columns(lines)):
         return " "
     return found
+
+
+def _are_words_in_columns(lines: Sequence[str]) -> bool:
+    """Say whether every line has as many words as the first, several, and numbers stand below its words."""
+    words = [line.split() for line in lines]
+    if len(words) < 2 or len(words[0]) < 2 or {len(each) for each in words} != {len(words[0])}:
+        return False
+    return not any(map(_is_written_number, words[0])) and any(map(_is_written_number, words[1]))
+
+
+def _is_written_number(word: str) -> bool:
+    return _number(word) is not None
 
 
 def _head_in_comment(comments: Mapping[int, str], first: int, width: int) -> list[str] | None:

@@ -13,13 +13,16 @@ from collections.abc import Sequence
 from statistics import median
 
 from seedstudy.read.metrics import direction_of, is_default
+from seedstudy.read.names import is_clock_name
 
 ROWS = "first column"
 """Column that is added: the words with which the lines begin."""
 _VALUE = "value"
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s?%?")
 _MISSING = re.compile(r"na|n/a|nan|null|none|-|--", re.IGNORECASE)
-_NUMBERED = re.compile(r"[A-Za-z]+[ _=#-]*(?P<number>\d{1,18})")
+_NUMBERED = re.compile(r"(?P<word>[A-Za-z]+)[ _=#-]*(?P<number>\d{1,18})")
+_RUNS = frozenset(["seed", "s", "run", "trial", "rep", "repeat", "replicate", "repetition", "fold", "init", "rng"])
+"""Words before the number of a run. ``resnet18`` and ``A1`` are names of arms."""
 _RATIO = 1.5
 """Lines whose medians differ by more do not hold one measure: the first is a line of column names."""
 
@@ -82,11 +85,12 @@ def _of_named_lines(rows: Sequence[Sequence[str]]) -> str | None:
         width = max(map(len, rows)) - 1
         head = [ROWS, *(f"run {number}" for number in range(1, width + 1))]
         return _csv([head, *([row[0], *row[1:], *[""] * (width + 1 - len(row))] for row in rows)])
-    seeds = [_NUMBERED.fullmatch(name) for name in names]
-    if all(seeds):
-        numbered = [[match["number"], row[1]] for match, row in zip(seeds, rows, strict=True) if match]
-        return _csv([["seed", _VALUE], *numbered])
-    return _csv([[ROWS, _VALUE], *rows]) if len(set(names)) < len(names) else None
+    numbered = [match for name in names if (match := _NUMBERED.fullmatch(name))]
+    words = {match["word"].lower() for match in numbered}
+    if len(numbered) == len(names) and (words <= _RUNS or (len(words) == 1 and all(map(is_clock_name, words)))):
+        title = "seed" if words <= _RUNS else words.pop()
+        return _csv([[title, _VALUE], *([match["number"], row[1]] for match, row in zip(numbered, rows, strict=True))])
+    return _csv([[ROWS, _VALUE], *rows])
 
 
 def _of_titled_numbers(lines: Sequence[str]) -> str | None:

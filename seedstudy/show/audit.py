@@ -54,7 +54,7 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
 
 
 def _how_many(column: ColumnAudit, audit: Audit) -> str:
-    n_pairs, decided, alone = audit.counts(column.pairs).values()
+    n_pairs, decided, alone, _ = audit.counts(column.pairs).values()
     what = "steps" if column.is_ladder else "pairs of rows"
     exceed = "exceeds" if decided == n_pairs == 1 else "exceed"
     one_by_one = "" if alone == decided else f" ({alone} if each were the only one)"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from seedstudy.decide.looks import may_look_again
 from seedstudy.decide.verdict import BORDERLINE
 from seedstudy.show.comparison import comparison_view
 from seedstudy.show.format import (
@@ -122,8 +123,7 @@ def _looks_in_words(answer: Answer, looks: Looks) -> str:
 
 def _look_again(comparisons: Comparisons) -> Iterator[Text]:
     """Say what looking again costs where something is inconclusive, and give the command that does it rightly."""
-    unsettled = [answer for answer in comparisons.answers if answer.verdict.word == "inconclusive"]
-    if not any(answer.comparison.method != "permutation" for answer in unsettled):
+    if not any(map(may_look_again, comparisons.answers)):
         return
     words = (
         "Looking again after more seeds spends alpha: repeated until something shows, tests at 0.05 found a difference "

@@ -37,9 +37,9 @@ def _lines(plan: PowerPlan) -> Iterator[RenderableType]:
         device = plan.cost.device
         of_what = "GPU-hours" if device is None else f"hours, one trial after the other as measured on {device},"
         yield Text(f"Cost: {_hours(plan.hours)} {of_what} for both arms ({each} per seed).")
-    test = "Welch t, two-sided" if plan.margin is None else "two one-sided Welch tests"
+    test = "Welch t, two-sided" if plan.margin is None else "Two one-sided Welch tests"
     if plan.paired is not None:
-        kind = "paired t, two-sided" if plan.margin is None else "two one-sided paired tests"
+        kind = "Paired t, two-sided" if plan.margin is None else "Two one-sided paired tests"
         test = f"{kind}, correlation {plan.paired:g}"
     sds = " and ".join(dict.fromkeys(_number(sd, plan.unit) for sd in (spread.sd_a, spread.sd_b)))
     yield small_print(f"{test}, alpha {plan.alpha:g}; std over seeds {sds} ({spread.source}).")

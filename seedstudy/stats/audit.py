@@ -68,6 +68,8 @@ class CellPair:
     p_value: float
     p_adjusted: float
     """By Holm, over the family the pair was given in."""
+    p_adjusted_at_worst: float
+    """The same, were every difference the smallest that rounds to the one printed."""
 
 
 def pair_p(difference: float, sd: float, *, cells: Cells = Cells(), df: float = math.inf) -> float:
@@ -80,15 +82,29 @@ def pair_p(difference: float, sd: float, *, cells: Cells = Cells(), df: float = 
 
 
 def compare_pairs(
-    values: Floats, pairs: list[tuple[int, int]], sd: Floats, *, cells: Cells = Cells(), df: float = math.inf
+    values: Floats,
+    pairs: list[tuple[int, int]],
+    sd: Floats,
+    *,
+    steps: Floats | None = None,
+    cells: Cells = Cells(),
+    df: float = math.inf,
 ) -> tuple[CellPair, ...]:
-    """Compare pairs of numbers as one family; `sd` has the standard deviation of a single run of each recipe."""
+    """Compare pairs of numbers as one family; `sd` has the standard deviation of a single run of each recipe.
+
+    `steps`: what each number is rounded to; None where all are exact.
+    """
     differences = [float(values[b] - values[a]) for a, b in pairs]
     sds = [math.sqrt((sd[a] ** 2 + sd[b] ** 2) / 2) for a, b in pairs]
     p_values = [pair_p(d, sd, cells=cells, df=df) for d, sd in zip(differences, sds, strict=True)]
+    adjusted = at_worst = adjust(p_values)
+    if steps is not None and steps.any():
+        open_by = [(steps[a] + steps[b]) / 2 for a, b in pairs]
+        least = [max(0.0, abs(d) - step) for d, step in zip(differences, open_by, strict=True)]
+        at_worst = adjust([pair_p(d, sd, cells=cells, df=df) for d, sd in zip(least, sds, strict=True)])
     return tuple(
-        CellPair(a=a, b=b, difference=d, p_value=p, p_adjusted=p_adjusted)
-        for (a, b), d, p, p_adjusted in zip(pairs, differences, p_values, adjust(p_values), strict=True)
+        CellPair(a=a, b=b, difference=d, p_value=p, p_adjusted=p_adjusted, p_adjusted_at_worst=p_at_worst)
+        for (a, b), d, p, p_adjusted, p_at_worst in zip(pairs, differences, p_values, adjusted, at_worst, strict=True)
     )
 
 

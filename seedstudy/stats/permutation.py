@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seedstudy.stats.sample import Floats, Sample, mean_of
 
 EXACT_UP_TO = 200_000
 """Number of relabellings up to which all of them are tried."""
+_TIMES_AS_MANY = 4
+"""Random labellings drawn for each that is kept."""
 _CELLS_AT_ONCE = 40_000
 """Labels in memory at a time: few enough to stay in the cache of a core."""
 
@@ -92,7 +95,7 @@ def label_arms(
         return Labelled(
             observed=observed, blocks=iter((images(_all_sums(free, n_b)),)), n_counted_extra=0, n_total=total
         )
-    random = (images(labels @ columns) for labels in random_labellings(n_a, n_b, resamples, rng))
+    random = iter((images(_random_sums(columns, n_a, n_b, resamples, rng)),))
     return Labelled(observed=observed, blocks=random, n_counted_extra=1, n_total=resamples + 1)
 
 
@@ -218,30 +221,57 @@ def _sums_by_count(columns: Floats) -> dict[int, Floats]:
     return sums
 
 
-def random_labellings(n_a: int, n_b: int, resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
-    """Yield random labellings in blocks, shape (n_labellings, n_seeds): 1.0 where a seed goes to arm B.
+def random_bits(n_a: int, n_b: int, resamples: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return random labellings, a bit for each seed, shape (n_labellings, n_bytes): 1 where a seed goes to arm B.
+
+    ``np.unpackbits`` with ``count=n_a + n_b`` gives the labels; the bits behind them are 0.
 
     Every seed goes to arm B by an independent draw; then seeds of the arm that got too many, drawn at random, change
     sides. No seed is preferred at any step, so all labellings are equally likely; partitioning random keys takes three
-    times as long.
+    times as long. Where the arms are nearly equal, more labellings are drawn than are needed, and those kept that have
+    least to change: of each number of seeds in arm B all labellings are still equally likely.
     """
     n = n_a + n_b
-    if n_a == n_b:
-        packed = np.frombuffer(rng.bytes(resamples * -(-n // 8)), dtype=np.uint8)
-        labels = np.unpackbits(packed.reshape(resamples, -1), axis=1, count=n)
+    if (n_a - n_b) ** 2 <= n:
+        width = 8 * -(-n // 64)  # whole words of 64 seeds, which are counted at once
+        words = np.frombuffer(bytearray(rng.bytes(_TIMES_AS_MANY * resamples * width)), dtype=np.uint64)
+        words = words.reshape(-1, width // 8)
+        words &= np.packbits(np.arange(8 * width) < n).view(np.uint64)
+        excess = np.bitwise_count(words).sum(axis=1, dtype=np.int64) - n_b
+        kept = np.sort(np.argpartition(np.abs(excess), resamples - 1)[:resamples])
+        bits, excess = words[kept].view(np.uint8), excess[kept]
     else:
         drawn = np.frombuffer(rng.bytes(resamples * n), dtype=np.uint8)
-        labels = (drawn < round(256 * n_b / n)).view(np.uint8).reshape(resamples, n)
-    excess = labels.sum(axis=1, dtype=np.int64) - n_b
+        bits = np.packbits((drawn < round(256 * n_b / n)).reshape(resamples, n), axis=1)
+        excess = np.bitwise_count(bits).sum(axis=1, dtype=np.int64) - n_b
+    flat, width = bits.reshape(-1), bits.shape[1]
     rows = np.flatnonzero(excess)
     while rows.size:
         seeds = rng.integers(0, n, rows.size)
-        changes = labels[rows, seeds] == (excess[rows] > 0)
+        places, masks = rows * width + (seeds >> 3), _MASKS[seeds & 7]
+        changes = ((flat[places] & masks) > 0) == (excess[rows] > 0)
         changing = rows[changes]
-        labels[changing, seeds[changes]] ^= 1
+        flat[places[changes]] ^= masks[changes]
         excess[changing] -= np.sign(excess[changing])
         rows = rows[excess[rows] != 0]
-    start = 0
-    for size in _blocks(resamples, n):
-        yield labels[start : start + size].astype(np.float64)
-        start += size
+    return bits
+
+
+_MASKS = np.array([128 >> bit for bit in range(8)], dtype=np.uint8)
+
+
+def _random_sums(columns: Floats, n_a: int, n_b: int, resamples: int, rng: np.random.Generator) -> Floats:
+    """Return the sums over arm B of random labellings, shape (n_labellings, n_columns).
+
+    Of eight seeds at a time there are 256 sums, which are looked up.
+    """
+    bits = np.ascontiguousarray(random_bits(n_a, n_b, resamples, rng).T)
+    padded = np.vstack([columns, np.zeros((-len(columns) % 8, columns.shape[1]))])
+    sums = np.zeros((resamples, columns.shape[1]))
+    for byte, eight in zip(bits, padded.reshape(-1, 8, columns.shape[1]), strict=False):  # the last bytes may be empty
+        sums += (_EIGHT @ eight)[byte]
+    return sums
+
+
+_EIGHT = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float64)
+"""The seeds of every byte, shape (256, 8)."""

@@ -13,7 +13,7 @@ from scipy import special, stats
 
 import seedstudy as ss
 from seedstudy.stats import doubt, effect, rank, variance, welch
-from seedstudy.stats.permutation import Labelled, bounded_image, floor_paired, floor_two_sample, random_labellings
+from seedstudy.stats.permutation import Labelled, bounded_image, floor_paired, floor_two_sample, random_bits
 from seedstudy.stats.welch import TDistance
 from studies.calibration.designs import ALPHA, LEVEL, Rows
 
@@ -34,7 +34,8 @@ def _every_labelling(n_a: int, n_b: int) -> NDArray[np.float64]:
 
 
 def _some_labellings(n_a: int, n_b: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    return np.concatenate(list(random_labellings(n_a, n_b, _RANDOM_LABELLINGS, rng)))
+    bits = random_bits(n_a, n_b, _RANDOM_LABELLINGS, rng)
+    return np.unpackbits(bits, axis=1, count=n_a + n_b).astype(np.float64)
 
 
 class Deviation(Exception):

@@ -1,8 +1,11 @@
 """What must hold for every question that has an answer in words: swapped, reordered, in another unit, turned round."""
 
 import itertools
+import tempfile
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -181,3 +184,130 @@ def test_a_gate_turned_round_and_in_another_unit(new, sweep, lower_is_better):
     verdict = passes(new, sweep, lower_is_better=lower_is_better)
     assert passes(negative(new), negative(sweep), lower_is_better=not lower_is_better) == verdict
     assert passes(times(new, 4.0), times(sweep, 4.0), lower_is_better=lower_is_better, margin=2.0) == verdict
+
+
+# --- a grid, a fit, a table -----------------------------------------------------------------------------
+
+cell = st.lists(value, min_size=2, max_size=3)
+grids = st.lists(cell, min_size=4, max_size=4)
+PLACES = [("m1", "r1"), ("m1", "r2"), ("m2", "r1"), ("m2", "r2")]
+
+
+def grid_of(cells, order=None, factor=1.0):
+    rows = [
+        {"model": model, "recipe": recipe, "seed": seed, "value": factor * x}
+        for (model, recipe), seeds in zip(PLACES, cells, strict=True)
+        for seed, x in enumerate(seeds)
+    ]
+    (answer,) = ss.grid(pl.DataFrame([rows[i] for i in order] if order else rows), metric="value")
+    return answer.grid
+
+
+def p_values(grid):
+    return {
+        **{source.name: source.p_value for source in grid.sources},
+        **{(d.factor, *sorted((d.a, d.b))): d.p_value for d in grid.differences},
+    }
+
+
+def signed(grid):
+    return {(d.factor, *sorted((d.a, d.b))): d.difference.value * (1 if d.a < d.b else -1) for d in grid.differences}
+
+
+@quick
+@given(grids, st.randoms(use_true_random=False), st.sampled_from([-1.0, 0.25, 1024.0]))
+def test_a_grid_in_another_order_and_unit_and_turned_round(cells, random, factor):
+    assume(sum(np.ptp(seeds) > 0 for seeds in cells) == 4)
+    n = sum(map(len, cells))
+    before, shuffled, scaled = grid_of(cells), grid_of(cells, random.sample(range(n), n)), grid_of(cells, factor=factor)
+    for other in (shuffled, scaled):
+        assert p_values(other) == pytest.approx(p_values(before), rel=1e-6, abs=1e-12)
+    assert signed(shuffled) == pytest.approx(signed(before), abs=1e-9)
+    assert signed(scaled) == pytest.approx({key: factor * d for key, d in signed(before).items()}, rel=1e-9, abs=1e-9)
+    assert scaled.seed_noise.value == pytest.approx(abs(factor) * before.seed_noise.value)
+
+
+@quick
+@given(cell, cell)
+def test_in_a_grid_a_recipe_does_not_differ_from_itself(one, other):
+    assume(np.ptp(one) > 0 and np.ptp(other) > 0)
+    grid = grid_of([one, one, other, other])
+    (recipes,) = [d for d in grid.differences if d.factor == "recipe"]
+    assert recipes.difference.value == pytest.approx(0.0, abs=1e-12)
+    assert recipes.p_value == pytest.approx(1.0)
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    st.lists(value, min_size=4, max_size=8, unique=True),
+    st.randoms(use_true_random=False),
+    st.sampled_from([0.25, 1024.0]),
+)
+def test_a_fit_in_another_order_and_unit_and_turned_round(values, random, factor):
+    def fitted(values):
+        (answer,) = ss.fit(values, metric="value")
+        return answer.fit
+
+    before, shuffled, scaled, turned = map(
+        fitted, (values, random.sample(values, len(values)), times(values, factor), negative(values))
+    )
+    weights = {family.name: family.weight for family in before.families}
+    assert {family.name: family.weight for family in shuffled.families} == pytest.approx(weights, abs=1e-4)
+    assert {family.name: family.weight for family in scaled.families} == pytest.approx(weights, abs=1e-4)
+    mirror = {"gumbel-min": "gumbel-max", "gumbel-max": "gumbel-min"}
+    found = {mirror.get(family.name, family.name): family.weight for family in turned.families}
+    assert found == pytest.approx(weights, abs=1e-4)
+    assert turned.skewness.value == pytest.approx(-before.skewness.value, abs=1e-9)
+    for other in (shuffled, scaled, turned):
+        assert other.excess_kurtosis.value == pytest.approx(before.excess_kurtosis.value, abs=1e-9)
+        statistics = [test.statistic for test in before.normality]
+        assert [test.statistic for test in other.normality] == pytest.approx(statistics, abs=1e-6)
+
+
+def audited(rows, *, sd=0.1, lower_is_better=False):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.csv"
+        path.write_text("model,x\n" + "".join(f"{name},{text}\n" for name, text in rows))
+        return ss.audit(path, sd=sd, unit="none", lower_is_better=lower_is_better)
+
+
+def of_pairs(audit):
+    (column,) = audit.columns
+    return {
+        frozenset((column.rows[pair.a], column.rows[pair.b])): (pair.p_value, pair.p_adjusted, pair.p_adjusted_at_worst)
+        for pair in column.pairs
+    }
+
+
+def ranks_of(audit):
+    (column,) = audit.columns
+    return dict(zip(column.rows, zip(column.ranks, np.round(column.prob_best, 9), strict=True), strict=True))
+
+
+@quick
+@given(
+    st.lists(st.integers(-30, 30), min_size=3, max_size=6),
+    st.randoms(use_true_random=False),
+)
+def test_a_table_in_another_order_and_unit_and_turned_round(tenths, random):
+    names = [f"m{i}" for i in range(len(tenths))]
+    rows = [(name, f"{k / 10:.1f}") for name, k in zip(names, tenths, strict=True)]
+    before = audited(rows)
+    shuffled = audited(random.sample(rows, len(rows)))
+    scaled = audited([(name, f"{k}") for name, k in zip(names, tenths, strict=True)], sd=1.0)
+    turned = audited([(name, f"{-k / 10:.1f}") for name, k in zip(names, tenths, strict=True)], lower_is_better=True)
+    for other in (shuffled, scaled, turned):
+        found, expected = of_pairs(other), of_pairs(before)
+        assert found.keys() == expected.keys()
+        assert all(found[pair] == pytest.approx(expected[pair], rel=1e-6) for pair in expected)
+        assert ranks_of(other).keys() == ranks_of(before).keys()
+        for name, (rank, best) in ranks_of(before).items():
+            assert ranks_of(other)[name][0] == rank
+            assert ranks_of(other)[name][1] == pytest.approx(best, abs=1e-6)
+    for p, adjusted, at_worst in of_pairs(before).values():
+        assert p <= adjusted <= at_worst  # rounding never makes a difference surer
+
+
+def test_equal_numbers_of_a_table_never_exceed_seed_noise():
+    audit = audited([("a", "79.5"), ("b", "79.5"), ("c", "79.5")])
+    assert not any(map(audit.is_decided, audit.columns[0].pairs))

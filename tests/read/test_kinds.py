@@ -418,6 +418,140 @@ KINDS: dict[str, list[Case]] = {
             expected='column "name" holds base, new',
         ),
     ],
+    "points of one run without a clock": [
+        Case(
+            text='{"loss": [2.3, 1.9, 1.5], "val_acc": [31.0, 49.9, 58.1]}',
+            name="h.json",
+            expected="points of one run?",
+        ),
+        Case(text='{"acc": 70.1}\n{"acc": 75.2}\n{"acc": 78.9}\n', name="log.jsonl", expected="runs from 70.1 to 78.9"),
+        Case(text=table(",train_loss,val_acc", "0,2.3,30", "1,1.9,50", "2,1.5,60"), expected="points of one run?"),
+        Case(text="30.1\n50.2\n60.3\n65.1\n", name="a.txt", expected="--pool if each row is a run"),
+        Case(text="30.1\n50.2\n60.3\n", name="a.txt", asked={"pool": True}, expected=[30.1, 50.2, 60.3]),
+        Case(text="78.1\n78.2\n78.3\n78.4\n78.9\n", name="a.txt", expected=[78.1, 78.2, 78.3, 78.4, 78.9]),
+        Case(text=table("baseline,cutmix", "30,31", "50,52", "60,61", "65,66"), expected="points of one run?"),
+        Case(text=table("run,acc", "1,70", "2,75", "3,78"), expected=[70.0, 75.0, 78.0]),
+        Case(text=table("loss", "3.1", "2.4", "1.9"), asked={"metric": "loss"}, expected=[3.1, 2.4, 1.9]),
+        Case(
+            text=table("loss", "3.1", "2.4", "1.9", "1.6", "1.5"),
+            asked={"metric": "loss"},
+            expected='"loss" runs from 3.1 to 1.5',
+        ),
+    ],
+    "numbers of checkpoints": [
+        Case(
+            text=table("ckpt,acc", "1000,70.1", "2000,70.2", "3000,70.3"), expected="points of one run (--clock ckpt)"
+        ),
+        Case(
+            text=table("checkpoint,acc", *[f"out/run/checkpoint-{n}/model.bin,70.{n}" for n in (1000, 2000)]),
+            expected='column "checkpoint" holds out/run/checkpoint-1000',
+        ),
+        Case(text=table("checkpoint,acc", "step_1000,70.1", "step_2000,70.3"), expected='column "checkpoint"'),
+        Case(
+            text=table("checkpoint,seed,acc", "out/a/checkpoint-90/m.bin,0,70.1", "out/b/checkpoint-88/m.bin,1,70.3"),
+            expected=[70.1, 70.3],
+        ),
+    ],
+    "a name before each number": [
+        Case(
+            text="resnet18: 69.7\nresnet34: 73.3\nresnet50: 76.1\n", name="r.txt", expected="holds resnet18, resnet34"
+        ),
+        Case(text="A1 80.4\nA2 79.8\nA3 78.1\n", name="r.txt", expected="holds A1, A2, A3"),
+        Case(text="resnet18,69.7\nresnet34,73.3\nresnet50,76.1\n", expected="holds resnet18, resnet34"),
+        Case(text="baseline: 78.1\ncutmix: 79.3\n", name="r.txt", expected="holds baseline, cutmix"),
+        Case(text="epoch 1: 70.1\nepoch 2: 75.2\nepoch 3: 78.1\n", name="r.txt", expected=[78.1]),
+        Case(text="step 100: 3.2\nstep 200: 3.0\n", name="r.txt", asked={"metric": "loss"}, expected=[3.0]),
+        Case(text="fold 1: 78.1\nfold 2: 78.3\n", name="r.txt", expected=[78.1, 78.3]),
+        Case(text="Seed 1: 78.1\nSeed 2: 78.3\n", name="r.txt", expected=[78.1, 78.3]),
+    ],
+    "names of rows without a head": [
+        Case(text=table(",acc", "baseline,79.1", "cutmix,79.7"), expected='column "column 1" holds baseline, cutmix'),
+        Case(text=table("Unnamed: 0,acc", "baseline,79.1", "cutmix,79.7"), expected="holds baseline, cutmix"),
+        Case(text=table(",acc,loss", "r18,79.1,1", "r34,79.7,1", "r50,79.9,1"), expected="holds r18, r34, r50"),
+        Case(text=table(",acc", "0,79.1", "1,79.7"), expected=[79.1, 79.7]),
+        Case(text=table(",acc", "run_0,79.1", "run_1,79.7"), expected=[79.1, 79.7]),
+    ],
+    "a head above the names of rows": [
+        Case(
+            text=table("seed,0,1,2", "baseline,78.2,78.6,78.3", "cutmix,79.4,79.1,79.6"),
+            expected={"baseline": [78.2, 78.6, 78.3], "cutmix": [79.4, 79.1, 79.6]},
+        ),
+        Case(
+            text=table("random_state,7,42", "sgd,78.2,78.6", "adam,79.4,79.1"),
+            expected={"sgd": [78.2, 78.6], "adam": [79.4, 79.1]},
+        ),
+        Case(text=table("Seed;11;12", "alt;78,2;78,6", "neu;79,4;79,1"), pick="neu", expected=[79.4, 79.1]),
+    ],
+    "metrics that may be arms": [
+        Case(
+            text=table("seed,clean_acc,robust_acc", "0,85.1,50.2", "1,85.4,50.9"),
+            expected="are `clean_acc` and `robust_acc` arms, or several metrics of the same runs?",
+        ),
+        Case(
+            text=table("seed,clean_acc,robust_acc", "0,85.1,50.2", "1,85.4,50.9"),
+            asked={"metric": "robust_acc"},
+            expected=[50.2, 50.9],
+        ),
+        Case(
+            text=table("seed,teacher_acc,student_acc", "0,85.1,80.2", "1,85.4,80.9"),
+            pick="student_acc",
+            expected=[80.2, 80.9],
+        ),
+        Case(text=table("seed,acc_clean,acc_corrupted", "0,85.1,50.2", "1,85.4,50.9"), expected="or several metrics"),
+        Case(
+            text=table("seed,baseline_acc,cutmix_acc", "0,78.1,79.2", "1,78.4,79.9"),
+            expected={"baseline": [78.1, 78.4], "cutmix": [79.2, 79.9]},
+        ),
+        Case(text=table("seed,cifar10,cifar100", "0,94.1,76.2", "1,94.4,76.9"), expected='no column "top1"'),
+    ],
+    "a second run behind a count that continues": [
+        Case(
+            text=table("step,epoch,acc", "1,1,70", "2,2,75", "3,1,71", "4,2,76"),
+            expected='"epoch" starts again (at 1 after 2) while another one counts on',
+        ),
+        Case(
+            text=table("step,epoch,acc", "4,2,76", "2,2,75", "1,1,70", "3,1,71"),  # in any order of the lines
+            expected='"epoch" starts again (at 1 after 2)',
+        ),
+        Case(text=table("epoch,iter,step,acc", "1,1,1,70", "1,2,2,71", "2,1,3,72", "2,2,4,73"), expected=[73.0]),
+        Case(text=table("iter,step,acc", *[f"{i % 2 + 1},{i},7{i}" for i in range(6)]), expected=[75.0]),
+        Case(
+            text=table("seed,epoch,step,acc", "0,1,10,70", "0,2,20,75", "1,1,30,71", "1,2,40,76"), expected=[75.0, 76.0]
+        ),
+    ],
+    "what people wrote about runs": [
+        Case(
+            text=table("seed,comment,acc", "0,baseline,69.7", "1,cutmix,69.9"),
+            expected=[69.7, 69.9],
+            note="the remarks in `comment` differ (baseline, cutmix)",
+        ),
+        Case(
+            text=table("Name,Tags,acc", "a-sun-1,old,69.7", "b-sea-2,new,69.9"), expected='column "Tags" holds old, new'
+        ),
+        Case(
+            text=table("id,Notes,acc", "1,tuned lr,69.7", "2,,69.9", "3,first try,69.8"),
+            expected=[69.7, 69.9, 69.8],
+            note="the remarks in `Notes` differ",
+        ),
+        Case(text=table("output_dir,acc", "runs/baseline/0,69.7", "runs/cutmix/0,70.1"), expected="runs/baseline/0"),
+        Case(text=table("output_dir,acc", "runs/baseline/0,69.7", "runs/baseline/1,70.1"), expected=[69.7, 70.1]),
+        Case(
+            text=table("seed,warmup_epochs,acc", "0,5,69.7", "1,10,70.1"), expected='column "warmup_epochs" holds 5, 10'
+        ),
+    ],
+    "tables of other programs": [
+        Case(
+            text="| method | seed | acc |\n|---|---:|---|\n| a | 0 | **78.1** |\n| a | 1 | 78.2 |\n",
+            expected=[78.1, 78.2],
+        ),
+        Case(text="seed acc\n0 78.1\n1 78.2\n", expected=[78.1, 78.2]),
+        Case(
+            text=table("Wall time,Step,Value", "1.7e9,0,0.5", "1.8e9,1,0.6"),
+            asked={"unit": "fraction"},
+            expected=[60.0],
+        ),
+        Case(text=table("method,acc", "a,78.1 (0.1)", "b,79.1 (0.2)"), expected="a mean and its spread?"),
+    ],
     "tables of runs with a column of steps": [
         Case(
             text=table(

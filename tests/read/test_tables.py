@@ -102,3 +102,9 @@ def test_parquet_without_nested_values_and_with_categories_as_text() -> None:
     ).write_parquet("x.parquet")
     assert read_table(Path("x.parquet")).frame.schema == {"method": pl.String, "top1": pl.Float64}
     assert 'column "method" holds a, b' in refused("x.parquet")
+
+
+def test_a_file_that_says_it_is_utf_16_is_read() -> None:
+    write("excel.txt", "")
+    Path("excel.txt").write_bytes("seed\tacc\n0\t78.1\n1\t78.2\n".encode("utf-16"))
+    assert only("excel.txt").values.tolist() == [78.1, 78.2]
