@@ -41,6 +41,7 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     ],
     "variance": [
         ("", ss.variance),
+        ("a3 a2 --clusters class", lambda: ss.variance("a3", "a2", clusters="class")),
         ("a2 --eval val --level 0.9", lambda: ss.variance("a2", eval_sets=["val"], level=0.9)),
     ],
     "compare": [
@@ -52,6 +53,8 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
         ("long.csv:method=c* long.csv:base*", lambda: ss.compare("long.csv:method=c*", "long.csv:base*")),
         ("columns.csv", lambda: ss.compare("columns.csv")),
         ("columns.csv:new columns.csv:old", lambda: ss.compare("columns.csv:new", "columns.csv:old")),
+        ("a3 a2 --images new", lambda: ss.compare("a3", "a2", images="new")),
+        ("a3 a2 --clusters class", lambda: ss.compare("a3", "a2", clusters="class")),
         ("a3 a2 --paired --margin 1", lambda: ss.compare("a3", "a2", paired=True, margin=1.0)),
         ("a3 a2 other:a2 --all-pairs", lambda: ss.compare("a3", "a2", "other:a2", all_pairs=True)),
         ("a.txt b.txt", lambda: ss.compare("a.txt", "b.txt")),
@@ -86,6 +89,7 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
         ("--difference 0.2 --sd 0.1 --paired 0.5", lambda: ss.power(0.1, difference=0.2, paired=0.5)),
         ("--n 5 --sd rsb-val", lambda: ss.power("rsb-val", n=5)),
         ("--difference 5 --pilot a2", lambda: ss.power(pilots=["a2"], difference=5.0)),
+        ("--difference 5 --from-one a2", lambda: ss.power(from_one="a2", difference=5.0)),
     ],
     "audit": [
         ("table.csv --reference long.csv:cutmix", lambda: ss.audit("table.csv", reference="long.csv:cutmix")),

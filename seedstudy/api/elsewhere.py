@@ -22,6 +22,7 @@ from seedstudy.study.study import check_name
 if TYPE_CHECKING:
     from seedstudy.data.base import Dataset
     from seedstudy.decide.given import Given
+    from seedstudy.decide.images import ImageReading
     from seedstudy.decide.select import Source
     from seedstudy.decide.summary import Summaries
     from seedstudy.engines.watch import Say
@@ -145,6 +146,8 @@ class EvaluateAnswer:
     recipe: str
     preprocessing: Preprocessing
     evaluations: tuple[EvaluatedSet, ...]
+    beside: tuple[ImageReading, ...]
+    """What differs from each other network that the study holds, image by image; says nothing about seeds."""
     is_new: bool = field(metadata=HIDDEN)
     """Whether the study did not hold these evaluations yet."""
     folder: Path = field(metadata=HIDDEN)
@@ -234,9 +237,27 @@ def evaluate(
             )
             for name, each in judged.evaluations.items()
         ),
+        beside=_beside(Path(results), study, f"{tag} ({shown})", base, data),
         is_new=is_new,
         folder=Path(results) / study,
     )
+
+
+def _beside(results: Path, study: str, recipe_id: str, model: str, data: str) -> tuple[ImageReading, ...]:
+    """Read the difference of one network from every other single one of a study."""
+    from seedstudy.decide.images import OnImages
+    from seedstudy.decide.select import Source, select
+
+    source = Source(results=results, study=study, data=data)
+    groups = [group for group in select([], source)[0] if group.n == 1]
+    own = {group.eval_set: group for group in groups if (group.recipe_id, group.model) == (recipe_id, model)}
+    on_images = OnImages(source)
+    readings = [
+        on_images.reading(group, own[group.eval_set], level=0.95)
+        for group in groups
+        if group.eval_set in own and group is not own[group.eval_set]
+    ]
+    return tuple(reading for reading in readings if reading is not None)
 
 
 def _available(data: Dataset, eval_sets: str | Sequence[str] | None, say: Say) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from seedstudy import machine, terminal
 from seedstudy.api.shared import (
@@ -71,6 +71,7 @@ def variance(
     data: str | None = None,
     eval_sets: str | Sequence[str] | None = None,
     level: float = 0.95,
+    clusters: Literal["class"] | None = None,
     replicates: int = 0,
     rng_seed: int = 0,
     **arms: Given,
@@ -79,8 +80,8 @@ def variance(
 
     Of a design (:mod:`seedstudy.study.design`) also what each random stream adds, alone and combined with others.
     `what`: recipes of a study, as for :func:`summary`; nothing: the whole study. Later recipes are also read as
-    differences from the first: on these images, and on new images like them; with `replicates` also by the
-    multi-bootstrap.
+    differences from the first: on these images, and on new images like them (`clusters`: with classes drawn as a
+    whole); with `replicates` also by the multi-bootstrap.
     """
     source = source_of(locals())
     from seedstudy.decide.components import designs_of
@@ -92,7 +93,7 @@ def variance(
     groups = with_distinct_labels(select(arms_of_call(what, arms, variance, source), source))
     designs = designs_of(flat(groups), level=level)
     try:
-        answer = variances_of(groups, source, level=level, replicates=replicates, rng_seed=rng_seed)
+        answer = variances_of(groups, source, level=level, clusters=clusters, replicates=replicates, rng_seed=rng_seed)
     except StudyError as error:
         if not designs.is_any:
             raise
@@ -168,6 +169,8 @@ def compare(
     paired: bool = False,
     primary: str | None = None,
     correction: Correction = "bonferroni",
+    images: Literal["these", "new"] | None = None,
+    clusters: Literal["class"] | None = None,
     rng_seed: int = 0,
     **arms: Given,
 ) -> Comparisons:
@@ -198,9 +201,15 @@ def compare(
         None: as the metric's name says (``val_loss``: lower), or an error where it does not.
     all_pairs, paired, primary, correction
         See :class:`~seedstudy.decide.compare.Design`.
+    images
+        What the verdicts are about, beside new seeds: ``these`` test images, or ``new`` ones like them, which needs
+        trials whose predictions are stored. None: as the study declared, else these. Either way both are in the answer.
+    clusters
+        ``class``: new images come with new classes (Miller 2024); None: each image is drawn by itself.
 
     """
     from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
+    from seedstudy.decide.images import OnImages
     from seedstudy.decide.looks import race_command, with_looks
     from seedstudy.decide.select import may_be_several, select_by_data
 
@@ -211,11 +220,14 @@ def compare(
     by_data = select_by_data(asked, source) if may_be_several(asked) else [[]]
     if len(by_data[0]) < 2:
         raise StudyError(needs_two("compare", by_data[0]))
-    rule = rule_for(flat(flat(by_data)), margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
+    groups = flat(flat(by_data))
+    rule = rule_for(groups, margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better, images=images)
+    on_images = OnImages(source, clusters=clusters, is_needed=rule.images == "new")
     design = Design(all_pairs=all_pairs, paired=paired, primary=primary, correction=correction)
-    answer = with_looks(judge(by_data, rule, design=design, rng_seed=rng_seed), source.studies)
+    answer = judge(by_data, rule, design=design, images=on_images, rng_seed=rng_seed)
+    answer = with_looks(answer, source.studies)
     answer = replace(answer, race=race_command(answer, [arm.words for arm in asked], source))
-    return with_sources(answer, source, flat(flat(by_data)), margin=margin)
+    return with_sources(answer, source, groups, margin=margin)
 
 
 @public
@@ -444,8 +456,9 @@ def race(
 
     """
     from seedstudy.decide.compare import rule_for
-    from seedstudy.decide.race import replay_groups
-    from seedstudy.decide.select import on_one_eval_set, select_arms, what_was_read
+    from seedstudy.decide.images import OnImages
+    from seedstudy.decide.race import replay_groups, with_images
+    from seedstudy.decide.select import on_one_eval_set, select, select_arms, what_was_read
     from seedstudy.stats.race import Plan
 
     given = {key: value for key, value in (plan or {}).items() if value is not None}
@@ -460,6 +473,7 @@ def race(
         answer = replay_groups(
             groups, given, margin=rule.margin, lower_is_better=rule.lower_is_better, target=target, rng_seed=rng_seed
         )
+        answer = with_images(answer, groups, OnImages(source))
         return replace(answer, left_out=source.left_out, read=what_was_read(groups))
     start = None if study_file is None else load_study(study_file)
     is_command = is_given(command) or (start is not None and start.command is not None)
@@ -484,7 +498,7 @@ def race(
     plan_of_all = adjusted(start, name=study, **shared)
     if margin is None:
         margin = plan_of_all.margin
-    return live.race(
+    answer = live.race(
         live.arms_of(recipes, plan_of_all),
         given if margin is None else {**given, "margin": margin},
         results=Path(results),
@@ -497,3 +511,6 @@ def race(
         say=say,
         on_look=on_look or (lambda race: None),
     )
+    source = replace(source, eval_sets=(answer.rule.eval_set,))
+    trained = [group for group in select([], source)[0] if group.label in answer.rule.arms]
+    return with_images(answer, trained, OnImages(source))

@@ -22,6 +22,7 @@ def power(
     sd: float | tuple[float, float] | str | None = None,
     *,
     pilots: Given | Sequence[Given] = (),
+    from_one: Given | None = None,
     difference: float | None = None,
     n: int | None = None,
     power: float = 0.8,
@@ -50,6 +51,9 @@ def power(
         Standard deviation over seeds, of both arms or of each; or the name of a published one (``"rsb-val"``).
     pilots
         Instead of `sd`: one selector for both arms, or one for each.
+    from_one
+        Instead of `sd`: a recipe of which one training (the first seed) is all there is. It gives limits of the std, a
+        factor of 17 apart; the upper one is planned with.
     difference
         True difference to plan for. With `n` missing the seeds per arm are computed; a `margin`
         makes it 0 by default.
@@ -72,7 +76,11 @@ def power(
     is_several = isinstance(pilots, list | tuple) and not any(isinstance(each, int | float) for each in pilots)
     asked = arms_of(pilots if is_several else (pilots,), of="power")
     groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
-    spread = plan.spread_of(sd, groups)
+    if from_one is not None:
+        if sd is not None or groups:
+            raise StudyError("--from-one: one training in place of --sd and --pilot; give one of them.")
+        groups = [on_one_eval_set(arm, source) for arm in select_arms(arms_of((from_one,), of="power"), source)]
+    spread = plan.spread_of(sd, groups) if from_one is None else plan.spread_from_one(groups[0])
     of_seed = plan.cost_of(cost, groups)
     shown_unit = groups[0].unit if groups else "pp" if is_accuracy(metric) and unit != "fraction" else None
     rates = {"power": power, "alpha": alpha}

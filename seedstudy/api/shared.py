@@ -63,12 +63,17 @@ def path_of(path: str | Path | None) -> Path | None:
 
 
 def summaries_of(arms: Sequence[Arm], source: Source, *, level: float) -> Summaries:
+    from seedstudy.decide.images import OnImages
     from seedstudy.decide.select import select, what_was_read, with_distinct_labels
     from seedstudy.decide.summary import Summaries, summarise
 
     check_level(level)
     groups = flat(with_distinct_labels(select(arms, source)))
-    answers = tuple(summarise(group, level=level) for group in groups)
+    on_images = OnImages(source)
+    answers = tuple(
+        replace(summarise(group, level=level), on_new_images=on_images.mean(group, groups, level=level))
+        for group in groups
+    )
     return Summaries(
         answers=answers, left_out=source.left_out, late_rules=source.late_rules, read=what_was_read(groups)
     )

@@ -41,6 +41,10 @@ def compare(
     correction: Annotated[
         str, typer.Option("--correction", help="For several comparisons: bonferroni, holm, max-t or none.")
     ] = "bonferroni",
+    images: Annotated[
+        str | None, typer.Option("--images", help="Verdicts about these test images (default), or new ones like them.")
+    ] = None,
+    clusters: options.Clusters = None,
     rng_seed: options.RngSeed = 0,
     fail_on: Annotated[
         str | None, typer.Option("--fail-on", help="Exit 3 at this verdict on the eval set that decides: worse…")
@@ -66,7 +70,7 @@ def compare(
 
     asked: dict[str, Any] = {**options.values(where), "eval_sets": options.eval_names(eval_sets), "level": level}
     if grid:
-        if gates or save is not None or all_pairs or paired or across_data:
+        if gates or save is not None or all_pairs or paired or across_data or images or clusters:
             raise StudyError("--grid is a table of its own: leave --fail-on, --save and the other options out.")
         table = ss.grid(*what or (), **asked)
         options.print_answer(table, lambda: grid_tables(table), as_json=as_json)
@@ -74,13 +78,17 @@ def compare(
         return
     asked |= {"margin": margin, "alpha": alpha, "lower_is_better": lower_is_better, "rng_seed": rng_seed}
     if across_data:
-        if all_pairs or paired:
-            raise StudyError("--across-data compares with A, unpaired: leave --all-pairs and --paired out.")
+        if all_pairs or paired or images or clusters:
+            raise StudyError(
+                "--across-data compares with A, unpaired, on these images: leave --all-pairs, --paired, --images and "
+                "--clusters out."
+            )
         pooled = ss.across_data(*what or (), **asked)
         options.print_answer(pooled, lambda: across_data_tables(pooled), as_json=as_json)
         _end(pooled.comparisons, gates, save)
         return
     asked |= {"all_pairs": all_pairs, "paired": paired, "primary": primary, "correction": correction}
+    asked |= {"images": images, "clusters": clusters}
     answer = ss.compare(*what or (), **asked)
     options.print_answer(answer, lambda: comparison_tables(answer, with_details=details), as_json=as_json)
     _end(answer, gates, save)

@@ -112,8 +112,11 @@ def evaluate(
         study=study or "evaluated",
         say=options.tell,
     )
+    preprocessing = str(answer.preprocessing)
     options.print_answer(
-        answer, lambda: evaluation_table(answer.evaluations, preprocessing=str(answer.preprocessing)), as_json=as_json
+        answer,
+        lambda: evaluation_table(answer.evaluations, answer.beside, preprocessing=preprocessing),
+        as_json=as_json,
     )
     options.tell(f"{answer.recipe}@{answer.model}: {'added to' if answer.is_new else 'already in'} {answer.folder}")
 

@@ -21,6 +21,9 @@ def power(
     pilot: Annotated[
         list[str] | None, typer.Option("--pilot", help="RECIPE, STUDY:RECIPE or a file: std from there (up to twice).")
     ] = None,
+    from_one: Annotated[
+        str | None, typer.Option("--from-one", help="RECIPE of which one training is all there is: limits of the std.")
+    ] = None,
     power: Annotated[
         float, typer.Option("--power", help="Probability with which the question is to be settled.")
     ] = 0.8,
@@ -47,6 +50,7 @@ def power(
     answer = ss.power(
         sd,
         pilots=pilot or (),
+        from_one=from_one,
         difference=difference,
         n=n,
         power=power,

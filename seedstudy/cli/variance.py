@@ -19,6 +19,7 @@ def variance(
     data: Annotated[str | None, typer.Option("-d", "--data", help="Only results on this data set.")] = None,
     eval_sets: options.EvalSets = None,
     level: options.Level = 0.95,
+    clusters: options.Clusters = None,
     bootstrap: Annotated[
         int, typer.Option(min=0, help="Replicates of a bootstrap over seeds and images, as a check (e.g. 10000).")
     ] = 0,
@@ -41,6 +42,7 @@ def variance(
         "data": data,
         "eval_sets": names,
         "level": level,
+        "clusters": clusters,
     }
     answer = ss.variance(*what or (), **asked, replicates=bootstrap, rng_seed=rng_seed)
     options.print_answer(

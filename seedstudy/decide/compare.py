@@ -18,6 +18,7 @@ import numpy as np
 
 from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.decide.answers import Answers, Shown
+from seedstudy.decide.images import ImageReading, Images, OnImages
 from seedstudy.decide.looks import Looks
 from seedstudy.decide.more_seeds import MoreSeeds
 from seedstudy.decide.rounding import Rounding, rounding_of
@@ -88,6 +89,8 @@ class Answer(Shown):
     """p-value if published ± were standard errors; None where all seeds are known."""
     looks: Looks | None = field(default=None, metadata=HIDDEN)
     """What was seen of this pair before, with fewer seeds; None where nothing is remembered."""
+    reading: ImageReading | None = field(default=None, metadata=HIDDEN)
+    """The difference on these images, on new ones, and beside the primary eval set; None without predictions."""
 
     @property
     def means(self) -> tuple[Estimate, Estimate]:
@@ -111,9 +114,15 @@ class Answer(Shown):
         return _interval_at(self.comparison, self.rounding, round(1.0 - 2.0 * self.rule.alpha, 12))
 
     @property
+    def verdict_on(self) -> str:
+        """What the verdict is about: "these images", "new images" (both: new seeds), or "two networks"."""
+        c = self.comparison
+        return "two networks" if c.networks is not None else "these images" if c.image_error is None else "new images"
+
+    @property
     def details(self) -> Details | None:
         """What the table leaves out, computed when asked for; None where an arm is a published mean."""
-        if self.a.moments is not None or self.b.moments is not None:
+        if self.a.moments is not None or self.b.moments is not None or self.comparison.networks is not None:
             return None
         c = self.comparison
         return details(self.a.values, self.b.values, level=c.level, paired=c.paired, names=(c.name_a, c.name_b))
@@ -139,10 +148,18 @@ class Answer(Shown):
             "paired": c.paired,
             "prob_b_better_ci": None,  # where there is no such estimate
             **fields_of(self),
+            "verdict_on": self.verdict_on,
+            "images": None if self.reading is None else _without_names(self.reading),
             **({} if self.looks is None else self.looks.to_dict()),
             "details": document(self.details),
             "warnings": list(dict.fromkeys((*self.warnings, *self.doubts, *c.hedges_g.warnings))),
         }
+
+
+def _without_names(reading: ImageReading) -> dict[str, Any]:
+    """Return a reading without what its answer says already."""
+    known = ("a", "b", "eval_set", "n_a", "n_b", "difference")
+    return {key: value for key, value in fields_of(reading).items() if key not in known}
 
 
 def _mean(group: Group, level: float) -> Estimate:
@@ -197,16 +214,31 @@ class Comparisons(Answers[Answer]):
 
 
 def rule_for(
-    groups: Sequence[Group], *, margin: float | None, alpha: float, level: float, lower_is_better: bool | None
+    groups: Sequence[Group],
+    *,
+    margin: float | None,
+    alpha: float,
+    level: float,
+    lower_is_better: bool | None,
+    images: Images | None = "these",
 ) -> Rule:
     """Return the rule by which groups are judged: as given, or as the studies declared and the metric's name says.
+
+    `images`: None for as declared, and else these.
 
     Raises
     ------
     StudyError
-        Studies that declare different margins, or a metric whose direction nobody knows.
+        Studies that declare different margins or images, or a metric whose direction nobody knows.
 
     """
+    if images is None:
+        wanted = {group.declared_images for group in groups if group.declared_images is not None}
+        if len(wanted) > 1:
+            raise StudyError(
+                "these studies declare verdicts about these and about new images: say which with --images."
+            )
+        images = wanted.pop() if wanted else "these"
     if margin is None:
         declared = sorted({group.declared_margin for group in groups if group.declared_margin is not None})
         if len(declared) > 1:
@@ -215,7 +247,7 @@ def rule_for(
         margin = declared[0] if declared else None
     if lower_is_better is None:
         lower_is_better = is_lower_better(groups[0].metric, groups[0].unit)
-    return Rule(margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
+    return Rule(margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better, images=images)
 
 
 def is_lower_better(metric: str, unit: str | None) -> bool:
@@ -238,6 +270,7 @@ class _Member:
     printed_p: float
     """p-value of the numbers as they are printed."""
     rounding: Rounding | None
+    reading: ImageReading | None = None
 
 
 def _interval_at(c: Comparison, rounding: Rounding | None, level: float) -> Estimate:
@@ -253,6 +286,7 @@ def judge(
     rule: Rule,
     *,
     design: Design = Design(),
+    images: OnImages | None = None,
     rng_seed: int = DEFAULT_RNG_SEED,
 ) -> Comparisons:
     """Compare arms on every data set and eval set they share, and decide by the declared rule.
@@ -261,6 +295,8 @@ def judge(
     ----------
     by_data
         Per data set the arms, per arm its groups, one per eval set; the first arm is the baseline.
+    images
+        What is known image by image; None: nothing.
     rng_seed
         Of permutations and bootstrap.
 
@@ -276,7 +312,7 @@ def judge(
             if _are_the_same(first, second):
                 raise StudyError(f"{second[0].label}: the same trials are given twice; compare two different recipes.")
         pairs += itertools.combinations(arms, 2) if design.all_pairs else ((arms[0], other) for other in arms[1:])
-    return judge_pairs(pairs, rule, design=design, rng_seed=rng_seed)
+    return judge_pairs(pairs, rule, design=design, images=images, rng_seed=rng_seed)
 
 
 def judge_pairs(
@@ -284,15 +320,21 @@ def judge_pairs(
     rule: Rule,
     *,
     design: Design = Design(),
+    images: OnImages | None = None,
     rng_seed: int = DEFAULT_RNG_SEED,
 ) -> Comparisons:
     """Compare the second of each pair with the first, all pairs being read together; see :func:`judge`."""
-    matched = [
-        _member(a, b, rule, paired=design.paired, rng_seed=rng_seed)
+    if rule.images == "new" and design.correction == "max-t":
+        raise StudyError("--correction max-t relabels seeds alone: with --images new use bonferroni or holm.")
+    of_pairs = [
+        [
+            _member(a, b, rule, paired=design.paired, images=images, rng_seed=rng_seed)
+            for a, b in _on_shared_eval_sets(first, second)
+        ]
         for first, second in pairs
-        for a, b in _on_shared_eval_sets(first, second)
     ]
-    primary = _primary(design, list(dict.fromkeys(each.a.eval_set for each in matched)))
+    primary = _primary(design, list(dict.fromkeys(each.a.eval_set for of_pair in of_pairs for each in of_pair)))
+    matched = [each for of_pair in of_pairs for each in _beside_primary(of_pair, primary, rule, images)]
     families = {
         is_primary: iter(
             _family(
@@ -321,12 +363,31 @@ def _are_the_same(first: Sequence[Group], second: Sequence[Group]) -> bool:
     return is_known and list(map(identity, first)) == list(map(identity, second))
 
 
-def _member(a: Group, b: Group, rule: Rule, *, paired: bool, rng_seed: int) -> _Member:
+def _member(a: Group, b: Group, rule: Rule, *, paired: bool, images: OnImages | None, rng_seed: int) -> _Member:
     a, b = in_pairs(a, b) if paired else (a, b)
-    c = compare_groups(a, b, rule, paired=paired, rng_seed=rng_seed)
+    c = None if images is None else images.compare_networks(a, b, level=rule.level, margin=rule.margin)
+    if c is None:
+        c = compare_groups(a, b, rule, paired=paired, rng_seed=rng_seed)
+    reading = None if images is None else images.reading(a, b, level=rule.level, paired=paired)
+    if rule.images == "new" and images is not None and reading is not None and c.networks is None:
+        c = images.compare_on_new_images(c, a, b)
     rounding = rounding_of(a, b, c)
     least = c if rounding is None else rounding.applied(c)
-    return _Member(a=a, b=b, c=least, printed_p=c.p_value, rounding=rounding)
+    return _Member(a=a, b=b, c=least, printed_p=c.p_value, rounding=rounding, reading=reading)
+
+
+def _beside_primary(members: Sequence[_Member], primary: str, rule: Rule, images: OnImages | None) -> list[_Member]:
+    """Return the members of one pair, each reading beside that on the eval set which decides."""
+    decisive = next((each for each in members if each.a.eval_set == primary and each.reading is not None), None)
+    if images is None or decisive is None:
+        return list(members)
+    there = (decisive.a, decisive.b)
+    return [
+        each
+        if each is decisive or each.reading is None
+        else replace(each, reading=images.beside(each.reading, (each.a, each.b), there, level=rule.level))
+        for each in members
+    ]
 
 
 def _on_shared_eval_sets(first: Sequence[Group], second: Sequence[Group]) -> list[tuple[Group, Group]]:
@@ -406,6 +467,7 @@ def _answer(
         correction=correction,
         rounding=x.rounding,
         p_value_if_standard_error=_p_if_standard_error(x.a, x.b),
+        reading=x.reading,
     )
 
 

@@ -148,7 +148,7 @@ def race_command(comparisons: Comparisons, words: Sequence[str], source: Source)
         return None
     answer = unsettled[0]
     c, rule, missing = answer.comparison, answer.rule, answer.verdict.missing
-    if c.paired:
+    if c.paired or c.networks is not None or c.image_error is not None:
         return None
     n = max(c.n_a, c.n_b)
     more = missing.number or (missing.between[1] or missing.between[0] if missing.between else n)

@@ -40,7 +40,7 @@ def more_seeds(c: Comparison, *, alpha: float, power: float, n_family: int = 1) 
     `n_family` comparisons share `alpha`, and the interval that the reader sees is as wide. The power is the average
     over the stds that so many seeds may show (`pilot_inflation`).
     """
-    if c.method == "permutation" or max(c.n_a, c.n_b) < FEWEST:
+    if c.method in ("permutation", "mcnemar") or max(c.n_a, c.n_b) < FEWEST:
         return MoreSeeds()
     alpha /= n_family
     if c.margin is not None:
@@ -73,8 +73,14 @@ def _needed(c: Comparison, difference: float, alpha: float, power: float, *, mar
 def _with_more(c: Comparison, extra: int) -> TDistance:
     """Return no difference, with the error and the degrees of freedom of so many more seeds per arm."""
     n_a, n_b = c.n_a + extra, c.n_b + extra
-    if c.method == "paired-t":
-        return TDistance(0.0, c.se * math.sqrt(c.n_a / n_a), n_a - 1.0)
-    sd_a = c.sd_a if c.n_a > 1 else c.sd_b
-    sd_b = c.sd_b if c.n_b > 1 else c.sd_a
-    return welch(0.0, sd_a, n_a, 0.0, sd_b, n_b)
+    images = c.image_error or 0.0
+    if c.paired:
+        of_seeds = math.sqrt(max(c.se**2 - images**2, 0.0))
+        t = TDistance(0.0, of_seeds * math.sqrt(c.n_a / n_a), n_a - 1.0)
+    else:
+        sd_a = c.sd_a if c.n_a > 1 else c.sd_b
+        sd_b = c.sd_b if c.n_b > 1 else c.sd_a
+        t = welch(0.0, sd_a, n_a, 0.0, sd_b, n_b)
+    # The images stay as they are, and are far more than the seeds: their part has endless degrees of freedom.
+    share = t.se**2 / (t.se**2 + images**2) if images else 1.0
+    return TDistance(0.0, math.hypot(t.se, images), t.df / share**2)

@@ -44,10 +44,14 @@ class Spread:
     """Seeds behind it; None where the number was given without."""
     n_b: int | None = field(default=None, metadata=HIDDEN)
     source: str = field(default="given", metadata=shown_as("sd_source"))
+    known: tuple[float, float] | None = field(default=None, metadata=HIDDEN)
+    """Limits of the std where one training is all there is; `sd_a` and `sd_b` are the upper one."""
 
     @property
     def band(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
-        """The limits (low, high) of both arms at level `BAND`; None for a given number."""
+        """The limits (low, high) of both arms at level `BAND`, or as `known`; None for a given number."""
+        if self.known is not None:
+            return self.known, self.known
         if self.n_a is None or self.n_b is None:
             return None
         a, b = sd_factors(self.n_a - 1, BAND), sd_factors(self.n_b - 1, BAND)
@@ -164,6 +168,32 @@ def spread_of(sd: float | Sequence[float] | str | None, pilots: Sequence[Group] 
     if len(numbers) not in (1, 2):
         raise StudyError(f'--sd "{sd}": expected one number for both arms, or two.')
     return Spread(sd_a=numbers[0], sd_b=numbers[-1])
+
+
+FROM_ONE = (0.60, 10.3)
+"""Lowest and highest std over seeds of real sweeps, as multiples of sqrt(error / (2 images)) of one of their trainings:
+599 runs of MLPerf's ResNet-50 on ImageNet, and resnet8_nano after three epochs (studies/noise_from_one)."""
+
+
+def spread_from_one(group: Group) -> Spread:
+    """Return what one training says about the std over seeds of its recipe: limits, no more.
+
+    On images that are classified independently a calibrated network's accuracy has the std sqrt(error / (2 N)) (Jordan
+    2023, arXiv 2304.01910). Real sweeps were `FROM_ONE` times that, so the upper limit is the one to plan with.
+    """
+    if group.unit != "pp" or group.step is None or group.moments is not None:
+        raise StudyError(
+            f"--from-one {group.label}: needs an accuracy and its number of images: name a trial of a study."
+        )
+    accuracy = float(group.values[0])
+    calibrated = math.sqrt((100.0 - accuracy) * group.step / 2.0)
+    if not calibrated:
+        raise StudyError(f"--from-one {group.label}: no image is wrong, which says nothing about the spread.")
+    low, high = (factor * calibrated for factor in FROM_ONE)
+    seed = "" if group.seeds is None else f", seed {group.seeds[0]}"
+    return Spread(
+        sd_a=high, sd_b=high, known=(low, high), source=f"one training: {group.label}, {group.eval_set}{seed}"
+    )
 
 
 def gpu_hours_of(cost: float | str) -> float:
@@ -305,5 +335,11 @@ def _warnings(
         yield "the correlation counts as known: `seedstudy variance A B` gives that of a pilot, with its interval"
     if margin is not None and difference >= margin:
         yield "the true difference is not inside the margin: equivalence cannot be shown"
+    if spread.known is not None:
+        low, high = FROM_ONE
+        yield (
+            f"one training does not show the spread: real sweeps had {low:g} to {high:g} times sqrt(error / (2 "
+            "images)), and the upper end is planned with; train 3 seeds and use --pilot"
+        )
     if spread.n_a is not None and min(spread.n_a, spread.n_b or spread.n_a) < _FEW:
         yield "few seeds say little about a std: plan with the upper end of the band"

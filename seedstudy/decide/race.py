@@ -16,6 +16,7 @@ import numpy as np
 
 from seedstudy.cautions import Caution
 from seedstudy.decide.answers import Shown
+from seedstudy.decide.images import ImageReading, OnImages
 from seedstudy.decide.summary import DEFAULT_RNG_SEED
 from seedstudy.decide.verdict import Word
 from seedstudy.document import HIDDEN, fields_of, shown_as
@@ -144,6 +145,9 @@ class Pair:
     looks: tuple[Look, ...]
     warnings: tuple[str, ...]
     """What the claim at the stop rests on, where that may fail."""
+    reading: ImageReading | None = field(default=None, metadata=shown_as("images"))
+    """The difference at the last look for new images too; None before the end, without predictions, against a target.
+    It decides nothing, and does not allow for several looks."""
 
     @property
     def last(self) -> Look | None:
@@ -406,6 +410,28 @@ def replay_groups(
         for group in groups
     }
     return replay(values, rule, rng_seed=rng_seed)
+
+
+def with_images(race: Race, groups: Sequence[Group], on_images: OnImages) -> Race:
+    """Return a race that is over with what its last looks show on new images; `groups`: of the arms, by label."""
+    if not race.is_over or race.rule.target is not None:
+        return race
+    labels = [group.label for group in groups]
+    by_label = {group.label: group for group in groups if labels.count(group.label) == 1}
+    pairs = []
+    for pair in race.pairs:
+        a, b, last = by_label.get(pair.a), by_label.get(pair.b), pair.last
+        if a is not None and b is not None and last is not None and min(last.n_a, last.n_b) > 1:
+            seen = _first_seeds(a, last.n_a), _first_seeds(b, last.n_b)
+            pair = replace(pair, reading=on_images.reading(*seen, level=pair.confidence))
+        pairs.append(pair)
+    return replace(race, pairs=tuple(pairs))
+
+
+def _first_seeds(group: Group, n: int) -> Group:
+    """Return the first n seeds of a group, whose trials are in the order of their seeds."""
+    seeds = None if group.seeds is None else group.seeds[:n]
+    return replace(group, values=group.values[:n], seeds=seeds, trial_ids=group.trial_ids[:n])
 
 
 # --- words --------------------------------------------------------------------------------------------

@@ -6,13 +6,15 @@ Accuracy becomes percentage points ("pp") here: everything a reader sees is in p
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from seedstudy.data.base import EVAL_SET_ORDER, OTHER_SIZE
@@ -34,8 +36,9 @@ from seedstudy.study.group import Cells, Group, Reading, Readings, Values, label
 from seedstudy.study.seeds import PURPOSES
 from seedstudy.study.trial import Trial
 
-_MARGIN = "margin"
-"""Column of a TRIALS frame in memory: what its study declared as the smallest difference of interest."""
+_DECLARED: Mapping[str, pl.DataType] = {"margin": pl.Float64(), "images": pl.String()}
+"""Columns of a TRIALS frame in memory: what its study declared as the smallest difference of interest, and as what a
+verdict is about (these images or new ones)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +54,8 @@ class Source(Request):
     """Folder of a study -> what was read of it; grows as studies are asked for."""
     _trials: dict[Path, pl.DataFrame] = field(default_factory=dict, init=False, repr=False)
     _late_rules: dict[Path, str] = field(default_factory=dict, init=False, repr=False)
+    _images: dict[tuple[str, str], pl.DataFrame] = field(default_factory=dict, init=False, repr=False)
+    """Trial and eval set -> its images."""
 
     def trials(self, folder: Path | None = None) -> pl.DataFrame:
         """Return a study's TRIALS frame, and what it declared as its margin; None: the study of this source."""
@@ -60,10 +65,10 @@ class Source(Request):
             rule = store.rule()
             if rule.lateness:
                 self._late_rules[folder] = f"study {store.study}: {rule.lateness}"
-            margin = pl.lit(rule.margin, dtype=pl.Float64).alias(_MARGIN)
+            declared = [pl.lit(getattr(rule, name), dtype=kind).alias(name) for name, kind in _DECLARED.items()]
             if folder not in self.scans:
                 self.scans[folder] = store.scan()
-            self._trials[folder] = self.scans[folder].trials.with_columns(margin)
+            self._trials[folder] = self.scans[folder].trials.with_columns(declared)
         return self._trials[folder]
 
     def predictions(self, group: Group) -> Iterator[pl.DataFrame]:
@@ -72,30 +77,72 @@ class Source(Request):
         One row per image of the group's eval set, by ``example_id``. StudyError where the group's trials are of no
         study that was read.
         """
-        store = self._store_of(group, "the predictions are")
+        store = self._store_of(group)
+        if store is None:
+            raise _elsewhere(group, "the predictions are")
         is_correct = pl.col("labels").list.contains(pl.col("predicted")).alias("is_correct")
         for trial_id in group.trial_ids:
             images = store.predictions(trial_id).filter(pl.col("eval_set") == group.eval_set)
             yield images.select("example_id", is_correct, "predicted", "confidence").sort("example_id")
+
+    def _store_of(self, group: Group) -> Store | None:
+        """Return the study that holds a group's trials: one that was read, or for a frame the study of this source."""
+        if not group.trial_ids:
+            return None
+        folders = [folder for folder, trials in self._trials.items() if group.trial_ids[0] in trials["trial_id"]]
+        here = Store(self.results, self.study)
+        if not folders and here.has_predictions(group.trial_ids[0]):
+            return here
+        return Store(folders[0].parent, folders[0].name) if folders else None
+
+    def correct(self, group: Group) -> tuple[npt.NDArray[np.bool_], str] | None:
+        """Return which images each trial of a group has right, (n_seeds, n_images), and the digest of the images.
+
+        None where that is not known: of files, of imported trials, of trials that were tested on different images, and
+        where the predictions are not those that the group's accuracies were counted from.
+        """
+        store = self._store_of(group)
+        if store is None:
+            return None
+        parts = [store.correct(trial_id).get(group.eval_set) for trial_id in group.trial_ids]
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts) or len({(part.images, len(part.is_correct)) for part in known}) > 1:
+            return None
+        matrix = np.stack([part.is_correct for part in known])
+        is_counted = np.allclose(100.0 * matrix.mean(axis=1), group.values, rtol=0.0, atol=1e-6)
+        return (matrix, known[0].images) if is_counted else None
+
+    def images_of(self, group: Group) -> str | None:
+        """Return the digest of the images that a group was tested on; None where it is not known."""
+        store = self._store_of(group)
+        first = None if store is None else store.correct(group.trial_ids[0]).get(group.eval_set)
+        return None if first is None else first.images
+
+    def images(self, group: Group) -> pl.DataFrame:
+        """Return ``example_id`` and (the first) ``label`` of a group's images, in the order of :meth:`correct`."""
+        key = (group.trial_ids[0], group.eval_set)
+        if key not in self._images:
+            store = self._store_of(group)
+            assert store is not None
+            label = pl.col("labels").list.first().alias("label")
+            frame = store.predictions(group.trial_ids[0]).select("eval_set", "example_id", label)
+            for (name,), images in frame.group_by("eval_set"):
+                self._images[group.trial_ids[0], str(name)] = images.drop("eval_set").sort("example_id")
+        return self._images[key]
 
     def trained(self, group: Group) -> tuple[Trial, int]:
         """Return the plan of a group's first trial, and the multiply-adds of its network.
 
         StudyError where the group's trials are of no study that was read, or were trained elsewhere.
         """
-        store = self._store_of(group, "recipe and cost are")
+        store = self._store_of(group)
+        if store is None:
+            raise _elsewhere(group, "recipe and cost are")
         n_macs = store.n_macs(group.trial_ids[0])
         trial = None if n_macs is None else store.read_spec(group.trial_ids[0])
         if n_macs is None or not isinstance(trial, Trial):
             raise StudyError(f"{group.label}: trained elsewhere, so its cost is not known: give a table with a cost.")
         return trial, n_macs
-
-    def _store_of(self, group: Group, what: str) -> Store:
-        """Return the study that holds a group's trials."""
-        for folder, trials in self._trials.items():
-            if group.trial_ids and group.trial_ids[0] in trials["trial_id"]:
-                return open_study(folder.parent, folder.name)
-        raise StudyError(f"{group.label}: {what} in the study's folder: name the study instead.")
 
     @property
     def studies(self) -> dict[str, Path]:
@@ -431,7 +478,6 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
     names = _eval_sets(finished, source)
     finished = _of_metric(finished, source.metric)
     several_data = finished["data"].n_unique() > 1
-    declared = _MARGIN in trials.columns
     varied = defaultdict[str, set[str]](set)
     for recipe_id, words in finished.select("recipe_id", "vary").iter_rows() if "vary" in finished.columns else ():
         varied[recipe_id].add(words)
@@ -471,7 +517,8 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     trial_ids=tuple(of_set["trial_id"]),
                     train_s=None if of_set["train_s"].null_count() else float(of_set["train_s"].to_numpy().mean()),
                     device=_the_one(of_set, "device"),
-                    declared_margin=of_set[_MARGIN][0] if declared else None,
+                    declared_margin=_first(of_set, "margin"),
+                    declared_images=_first(of_set, "images"),
                     notes=(
                         *_incomplete(str(data), name, of_set),
                         *_sharing(everything.height, of_set.height),
@@ -482,6 +529,15 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                 )
             )
     return sorted(groups, key=lambda group: (group.data or "", group.model or "", group.recipe, group.pool_key))
+
+
+def _elsewhere(group: Group, what: str) -> StudyError:
+    return StudyError(f"{group.label}: {what} in the study's folder: name the study instead.")
+
+
+def _first(rows: pl.DataFrame, column: str) -> Any:
+    """Return what the study of these rows declared; None where a frame does not say."""
+    return rows[column][0] if column in rows.columns else None
 
 
 def _of_metric(finished: pl.DataFrame, metric: str) -> pl.DataFrame:
@@ -612,8 +668,8 @@ def _groups_of_files(selector: str, source: Source) -> list[Group]:
     if Path(files).suffix == ".parquet":
         table = parquet_frame(Path(files))
         if _is_trials(table):
-            # A frame that load_trials returned has one column more: the margin that its study declared.
-            schema = {**TRIALS, _MARGIN: pl.Float64()} if _MARGIN in table.columns else TRIALS
+            # A frame that load_trials returned has more columns: what its study declared.
+            schema = {**TRIALS, **{name: kind for name, kind in _DECLARED.items() if name in table.columns}}
             groups = groups_of_trials(validate(completed(table), schema, where=files), source)
             return groups if pick is None else _matching(groups, pick, files)
     return read_groups(selector, source)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from seedstudy.decide.answers import Answers
+from seedstudy.decide.images import MeanReading
 from seedstudy.document import FLAT, HIDDEN, document, fields_of, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.read.metrics import direction_of
@@ -48,6 +49,8 @@ class Summary:
     seed0_rank: Rank | None = field(metadata=HIDDEN)
     """Rank of seed 0 among all seeds; None without a seed 0, or without another seed."""
     warnings: tuple[str, ...]
+    on_new_images: MeanReading | None = field(default=None, metadata=shown_as("images"))
+    """The mean for new seeds and new images; None without predictions."""
 
     @property
     def level(self) -> float:

@@ -14,6 +14,7 @@ from scipy import special
 
 from seedstudy.decide.answers import Answers
 from seedstudy.decide.components import DesignVariance, SubsetVariance
+from seedstudy.decide.images import Clusters, ImageReading, OnImages
 from seedstudy.decide.select import Source
 from seedstudy.decide.streams import SharedStreams
 from seedstudy.document import FLAT, fields_of, shown_as
@@ -23,15 +24,11 @@ from seedstudy.stats.images import (
     agreement,
     bootstrap_both,
     calibration_error,
-    difference_on_new_images,
     ensemble_accuracies,
-    paired_networks,
     split_variance,
 )
-from seedstudy.stats.result import Estimate, bounded_p
-from seedstudy.stats.sample import mean_of, sd_of
+from seedstudy.stats.result import Estimate
 from seedstudy.stats.variance import std_interval
-from seedstudy.stats.welch import interval, two_sided_p, welch
 from seedstudy.study.group import Group
 
 FEWEST_SEEDS = 5
@@ -97,32 +94,6 @@ class VarianceOf:
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of ``variance --json``."""
         return fields_of(self) | {"churn": self.churn}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImageReading:
-    """One difference, B minus A, read as one of these images and as one of new images; percentage points."""
-
-    a: str
-    b: str
-    eval_set: str
-    n_a: int
-    n_b: int
-    n_images: int
-    difference: float
-    on_these_images: Estimate | None
-    """Welch's interval over seeds; None where an arm has one seed."""
-    on_these_images_p: float | None
-    on_new_images: Estimate
-    """Over seeds and images, paired by image; over images alone where both arms have one seed."""
-    on_new_images_p: float
-    error_of_seeds: float | None
-    """Standard error of the difference due to seeds; None where an arm has one seed."""
-    error_of_images: float | None
-    """Standard error due to images; not below 0. None where an arm has one seed."""
-    bootstrap: Estimate | None
-    """Percentile interval of the multi-bootstrap over seeds and images, where it was asked for."""
-    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -207,56 +178,6 @@ def predictions_of(group: Group, source: Source) -> Predictions:
     return Predictions(correct=correct, predicted=predicted, confidence=confidence, images=tuple(images))
 
 
-def read_on_images(
-    arms: tuple[Group, Group], found: tuple[Predictions, Predictions], *, level: float, replicates: int, rng_seed: int
-) -> ImageReading:
-    """Read the difference of two arms that were tested on the same images."""
-    (a, b), (first, second) = arms, (each.correct for each in found)
-    if found[0].images != found[1].images:
-        raise StudyError(f"{a.label} and {b.label} were tested on different images of {a.eval_set}.")
-    n_a, n_b = len(first), len(second)
-    facts: dict[str, Any] = {"a": a.label, "b": b.label, "eval_set": a.eval_set, "n_a": n_a, "n_b": n_b}
-    if min(n_a, n_b) < 2:
-        if max(n_a, n_b) > 1:
-            raise StudyError(f'"{(a if n_a < 2 else b).label}" has one seed on {a.eval_set}: give both arms more.')
-        pair = paired_networks(first[0], second[0], level=level)
-        return ImageReading(
-            **facts,
-            n_images=pair.n_images,
-            difference=100.0 * pair.difference.value,
-            on_these_images=None,
-            on_these_images_p=None,
-            on_new_images=_in_points(pair.difference),
-            on_new_images_p=pair.p_value,
-            error_of_seeds=None,
-            error_of_images=None,
-            bootstrap=None,
-            warnings=("one network each: this says nothing of seeds",),
-        )
-    reading = difference_on_new_images(first, second, level=level)
-    moments = [(mean_of(group.values), sd_of(group.values), group.n) for group in arms]
-    welchs = None if moments[0][1] == moments[1][1] == 0.0 else welch(*moments[0], *moments[1])
-    ends = None if welchs is None else interval(welchs, level)
-    difference = 100.0 * reading.difference.value
-    return ImageReading(
-        **facts,
-        n_images=reading.n_images,
-        difference=difference,
-        on_these_images=Estimate.of(difference, ends, level=level, n=(n_a, n_b), method="welch"),
-        on_these_images_p=None if welchs is None else bounded_p(float(two_sided_p(welchs))),
-        on_new_images=_in_points(reading.difference),
-        on_new_images_p=reading.p_value,
-        error_of_seeds=100.0 * math.sqrt(reading.variance_seeds),
-        error_of_images=100.0 * math.sqrt(reading.variance_images),
-        bootstrap=_bootstrapped(first, second, level, replicates, rng_seed) if replicates else None,
-        warnings=(),
-    )
-
-
-def _in_points(estimate: Estimate) -> Estimate:
-    return replace(estimate, value=100 * estimate.value, low=100 * estimate.low, high=100 * estimate.high)
-
-
 def _bootstrapped(first: Correct, second: Correct, level: float, replicates: int, rng_seed: int) -> Estimate:
     drawn = 100.0 * bootstrap_both(first, second, rng=np.random.default_rng(rng_seed), n_replicates=replicates)
     ends = np.quantile(drawn, ((1 - level) / 2, (1 + level) / 2))
@@ -265,7 +186,13 @@ def _bootstrapped(first: Correct, second: Correct, level: float, replicates: int
 
 
 def variances_of(
-    arms: Sequence[Sequence[Group]], source: Source, *, level: float, replicates: int, rng_seed: int
+    arms: Sequence[Sequence[Group]],
+    source: Source,
+    *,
+    level: float,
+    replicates: int,
+    rng_seed: int,
+    clusters: Clusters | None = None,
 ) -> Variances:
     """Return the variance of each group, and how later arms differ from the first one.
 
@@ -276,11 +203,16 @@ def variances_of(
         group = arms[0][0]
         raise StudyError(f'"{group.label}" has one seed on {group.eval_set}: a spread needs two or more.')
     answers = [variance_of(group, found[id(group)], level=level) for group in chain.from_iterable(arms) if group.n > 1]
-    pairs = [
-        (a, b) for other in arms[1:] for a in arms[0] for b in other if (a.eval_set, a.data) == (b.eval_set, b.data)
-    ]
-    differences = [
-        read_on_images((a, b), (found[id(a)], found[id(b)]), level=level, replicates=replicates, rng_seed=rng_seed)
-        for a, b in pairs
-    ]
+    on_images, differences = OnImages(source, clusters=clusters, is_needed=True), []
+    for other in arms[1:]:
+        pairs = [(a, b) for a in arms[0] for b in other if (a.eval_set, a.data) == (b.eval_set, b.data)]
+        for a, b in pairs:
+            reading = on_images.reading(a, b, level=level)
+            assert reading is not None
+            if pairs[0][0] is not a and min(a.n, b.n) > 1:
+                reading = on_images.beside(reading, (a, b), pairs[0], level=level)
+            if replicates and min(a.n, b.n) > 1:
+                both = found[id(a)].correct, found[id(b)].correct
+                reading = replace(reading, bootstrap=_bootstrapped(*both, level, replicates, rng_seed))
+            differences.append(reading)
     return Variances(answers=tuple(answers), differences=tuple(differences), left_out=source.left_out)

@@ -35,6 +35,8 @@ class Rule:
     lower_is_better: bool = False
     power: float = 0.8
     """Power at which `more_seeds` is counted."""
+    images: Literal["these", "new"] = "these"
+    """What a verdict is about, beside new seeds: these test images, or new ones like them."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that are not rates or a margin."""
@@ -218,8 +220,8 @@ class _Case:
     def detected(self) -> list[str]:
         c, rule, interval = self.c, self.rule, self.c.difference
         reasons = [
-            f"{c.name_b} is {self.direction} than {c.name_a} by {self.size}. Were they equally good, the luck of the "
-            f"seeds alone would show so large a difference {self._how_often()} ({self._p})"
+            f"{c.name_b} is {self.direction} than {c.name_a} by {self.size}. Were they equally good, {self._luck} "
+            f"would show so large a difference {self._how_often()} ({self._p})"
         ]
         if rule.margin is not None:
             is_beyond = interval.has_interval and (interval.low > rule.margin or interval.high < -rule.margin)
@@ -229,10 +231,9 @@ class _Case:
         return reasons
 
     def inconclusive(self) -> list[str]:
-        apart = f"these seeds cannot tell {self.c.name_b} and {self.c.name_a} apart"
         first = (
-            f"{apart}. Were they equally good, the luck of the seeds alone would show a difference of {self.size} or "
-            f"more {self._how_often()} ({self._p})"
+            f"these {self._samples} cannot tell {self.c.name_b} and {self.c.name_a} apart. Were they equally good, "
+            f"{self._luck} would show a difference of {self.size} or more {self._how_often()} ({self._p})"
         )
         if self.rule.margin is None:
             return [first, "No margin was declared (--margin), so equivalence cannot be shown either"]
@@ -253,18 +254,22 @@ class _Case:
 
     def more_seeds(self, missing: MoreSeeds) -> list[str]:
         rule, unit = self.rule, self.unit
+        if self.c.networks is not None:
+            return ["A claim about the recipes needs several seeds of each"]
         if max(self.c.n_a, self.c.n_b) < FEWEST:
             return [f"{FEWEST} seeds per arm are the fewest from which to say how many would settle it"]
         most, power = f"{MOST_SEEDS:,} seeds per arm", f"at least {rule.power:.0%} power"
         if rule.margin is not None:
             if missing.number is None:
-                return [f"Beside this spread the {self.margin} is too small for {most} to settle it"]
+                return [f"Beside this spread the {self.margin} is too small for {most} to settle it{self._of_images}"]
             return [
                 f"About {_seeds(missing.number)} per arm would show a difference as large as the margin, or "
                 f"equivalence if there is none, with {power}"
             ]
         if missing.between is None or missing.largest is None:
-            return [f"Even the largest difference that the interval allows would need more than {most}"]
+            return [
+                f"Even the largest difference that the interval allows would need more than {most}{self._of_images}"
+            ]
         few, many = missing.between
         half = f", and {many} would show one" if many else f", and more than {most} would be needed for one"
         return [
@@ -299,7 +304,7 @@ class _Case:
         c = self.c
         claim: Claim = "equivalence" if word == "equivalent" else "difference"
         p = self.equivalence_p if word == "equivalent" else self.p
-        if c.method == "single-run" or word == "inconclusive" or p is None:
+        if c.method in ("single-run", "mcnemar") or word == "inconclusive" or p is None:
             return ""
         safe = safe_p(c.n_a, c.n_b, alpha=self.rule.alpha, claim=claim, paired=c.paired)
         if p < safe:
@@ -318,7 +323,7 @@ class _Case:
         """Return what is assumed of a single run, or of an arm whose seeds all gave one value."""
         c = self.c
         is_a = c.n_a == 1 or c.sd_a == 0.0
-        if c.paired or not (is_a or c.n_b == 1 or c.sd_b == 0.0):
+        if c.paired or c.networks is not None or not (is_a or c.n_b == 1 or c.sd_b == 0.0):
             return ""
         one, n, other = (c.name_a, c.n_a, c.name_b) if is_a else (c.name_b, c.n_b, c.name_a)
         sd, n_other = (c.sd_b, c.n_b) if is_a else (c.sd_a, c.n_a)
@@ -343,10 +348,32 @@ class _Case:
         said = f"all {n} seeds of {one} gave one value: perhaps the seed did not reach its training"
         return BORDERLINE + f"{said}; as one run they give {p_if(1.0)}" if is_claim else said
 
+    @property
+    def _samples(self) -> str:
+        """Return what was drawn at random."""
+        if self.c.networks is not None:
+            return "test images"
+        return "seeds" if self.c.image_error is None else "seeds and test images"
+
+    @property
+    def _luck(self) -> str:
+        return (
+            f"the luck of {self._samples}"
+            if self.c.image_error is not None
+            else f"the luck of the {self._samples} alone"
+        )
+
+    @property
+    def _of_images(self) -> str:
+        """Say what more seeds do not change."""
+        if not self.c.image_error:
+            return ""
+        return f": the draw of the images alone leaves a standard error of {self.c.image_error:.2g}{self.unit}"
+
     def _how_often(self) -> str:
         """Return the p-value as a reader counts it; never more digits than the shape of few seeds supports."""
         p = self.c.p_value
-        rarest = 1e-3 if min(self.c.n_a, self.c.n_b) <= FEW else 1e-6
+        rarest = 1e-3 if min(self.c.n_a, self.c.n_b) <= FEW and self.c.networks is None else 1e-6
         about = "up to" if self.is_bound else "about"
         if p >= 0.995:
             return "in almost every try"

@@ -53,6 +53,7 @@ def comparison_tables(comparisons: Comparisons, *, with_details: bool = False) -
         *_overall_in_words(comparisons),
         *_verdicts_in_words(comparisons),
         Text(),
+        *_readings(comparisons),
         *_how_it_was_compared(answers),
         *_look_again(comparisons),
         *_details(answers),
@@ -136,10 +137,40 @@ def _look_again(comparisons: Comparisons) -> Iterator[Text]:
     yield Text("  " + comparisons.race, no_wrap=True, overflow="ignore")
 
 
+def _readings(comparisons: Comparisons) -> Iterator[RenderableType]:
+    """Render each difference three ways, unadjusted; nothing without predictions."""
+    answers = [x for x in comparisons.answers if x.reading is not None and x.comparison.networks is None]
+    if not answers:
+        return
+    ci = ci_heading(answers[0].comparison.level)
+    rows = table(
+        ["B - A"], [f"these images [{ci}]", f"new images [{ci}]", "p", "se seeds", "se images"], is_compact=True
+    )
+    changes = []
+    for answer in answers:
+        reading = answer.reading
+        assert reading is not None
+        decimals, about = decimals_of(reading.on_new_images), _about(answer, comparisons)
+        these = UNKNOWN if reading.on_these_images is None else interval(reading.on_these_images, decimals)
+        errors = [
+            UNKNOWN if error is None else f"{error:.{decimals}f}"
+            for error in (reading.error_of_seeds, reading.error_of_images)
+        ]
+        new = interval(reading.on_new_images, decimals)
+        rows.add_row(about, these, new, format_p(reading.on_new_images_p), *errors)
+        if reading.change is not None and reading.change_p is not None:
+            changed = with_interval(reading.change, decimals_of(reading.change), sign="+")
+            changes.append(f"{about} beside {reading.beside}: {changed}, {p_equals(reading.change_p)}.")
+    yield Text()
+    yield rows
+    yield from map(Text, changes)
+    yield Text()
+
+
 def _one_seed_of_each(answer: Answer) -> Iterator[str]:
     """Say how often one new seed of B beats one of A; nothing where no seed differs from another."""
     prob = answer.verdict.prob_b_better
-    if answer.comparison.method == "permutation":
+    if answer.comparison.method in ("permutation", "mcnemar"):
         return
     share = cases(prob.value)
     words = f"One new seed of {answer.b.label} beats one of {answer.a.label} in {share} of 100 cases"
@@ -162,8 +193,12 @@ def _how_it_was_compared(answers: Sequence[Answer]) -> Iterator[Text]:
     margin = "no margin declared (--margin): nothing can be called equivalent"
     if rule.margin is not None:
         margin = f"margin ±{rule.margin:g}{' points' if unit == 'pp' else ''}"
-    test = "Paired t" if answers[0].comparison.paired else "Welch t"
+    c = answers[0].comparison
+    test = "Paired t" if c.paired else "Welch t"
+    test = test if c.image_error is None else f"{test} over seeds and images"
     line = f"{test}, alpha {rule.alpha:.2g}, {margin}; ± is the std over seeds (n - 1)"
+    if c.networks is not None:
+        line = f"McNemar's mid-p, interval by Tango, alpha {rule.alpha:.2g}, {margin}"
     if not math.isclose(rule.level, 1.0 - rule.alpha):
         line += f"; intervals at {percent(rule.level)} decide nothing"
     yield small_print(line + ".")

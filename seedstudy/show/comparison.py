@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MARKS: Mapping[Word, str] = {"better": "+", "worse": "-", "equivalent": "=", "inconclusive": "?"}
 _MOST_HEADLINES = 4
 """So many pairs have a sentence of their own; of more, one sentence counts."""
+_MOST_READINGS = 6
+"""So many differences have their interval for the other images in the sentence; more have it in the details."""
 _LONGEST_HEAD = 14
 """Characters of a recipe's name as the heading of a column; longer ones are named in the caption."""
 
@@ -100,11 +102,36 @@ class _Shown:
             yield f"{'; '.join(next(iter(overall.values())).reasons)}."
         if len(self.decisive) == 1:
             yield from _one_seed_of_each(self.decisive[0], self.names)
+        yield from self._on_images()
         for answer in self.answers:
             if answer.looks is not None:
                 again = f"{self.about(answer)}: look {len(answer.looks.n) + 1} at this question"
                 error = f"so many looks at p < {answer.rule.alpha:g} err in {100 * answer.looks.error:.2g} of 100 cases"
                 yield f"{again}; {error} (--details has an interval that allows for it)."
+
+    def _on_images(self) -> Iterator[str]:
+        """Say what the verdicts are about, and the interval of the other reading; nothing without predictions."""
+        known = [(x, x.reading) for x in self.answers if x.reading is not None and x.comparison.networks is None]
+        if not known:
+            return
+        is_new = any(answer.verdict_on == "new images" for answer, _ in known)
+        about = f"About new seeds on {'new images like these' if is_new else 'these images'}"
+        if len(known) > _MOST_READINGS:
+            yield f"{about}; the other reading: --details."
+            return
+        shown, changes = [], []
+        for answer, reading in known:
+            other = reading.on_these_images if is_new else reading.on_new_images
+            interval = UNKNOWN if other is None else ends(other.low, other.high, decimals_of(other))
+            shown.append(f"{self.about(answer)} {interval}")
+            if (change := reading.change) is not None:
+                decimals = decimals_of(change)
+                size = f"{change.value:+.{decimals}f} {ends(change.low, change.high, decimals)}"
+                changes.append(f"{reading.eval_set} - {reading.beside} {size}")
+        level = percent(known[0][0].comparison.level)
+        other_images = "these" if is_new else "new ones"
+        readings = "; ".join([", ".join(shown), *changes])
+        yield f"{about}. On {other_images}, each at {level}: {readings}."
 
     def method(self) -> str:
         """Return the test, the rule, and for how many comparisons p and intervals allow."""
@@ -114,7 +141,10 @@ class _Shown:
             "" if math.isclose(rule.level, 1.0 - rule.alpha) else f"; intervals at {percent(rule.level)} decide nothing"
         )
         margin = "no margin" if rule.margin is None else f"margin ±{rule.margin:g}{self.unit}"
-        parts = [f"{'Paired' if first.comparison.paired else 'Welch'} t, alpha {rule.alpha:.2g}, {margin}{level}"]
+        c = first.comparison
+        test = f"{'Paired' if c.paired else 'Welch'} t" + ("" if c.image_error is None else " over seeds and images")
+        test = test if c.networks is None else "McNemar's mid-p, interval by Tango"
+        parts = [f"{test}, alpha {rule.alpha:.2g}, {margin}{level}"]
         for is_primary in (True, False):
             family = [answer for answer in self.answers if answer.is_primary == is_primary]
             if family and family[0].n_family > 1:
@@ -316,7 +346,7 @@ def _seeds_in_common(answers: Sequence[Answer]) -> list[str]:
 def _one_seed_of_each(answer: Answer, names: Mapping[str, str]) -> Iterator[str]:
     """Say how often one new seed of B beats one of A; nothing where no seed differs from another."""
     prob = answer.verdict.prob_b_better
-    if answer.comparison.method == "permutation":
+    if answer.comparison.method in ("permutation", "mcnemar"):
         return
     a, b = names[answer.a.label], names[answer.b.label]
     words = f"A new seed of {b} beats one of {a} in {cases(prob.value)} of 100 cases"

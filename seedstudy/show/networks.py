@@ -15,11 +15,13 @@ from seedstudy.show.format import (
     grouped_table,
     notes,
     small_print,
+    table,
     with_interval,
 )
-from seedstudy.stats.result import decimals_of
+from seedstudy.stats.result import decimals_of, format_p
 
 if TYPE_CHECKING:
+    from seedstudy.decide.images import ImageReading
     from seedstudy.decide.sizes import Evaluated
     from seedstudy.study.network import Cost, EvaluatedSet, OnFront, PseudoLabelled
 
@@ -80,11 +82,36 @@ def _cost_cells(cost: Cost) -> list[str]:
     return cells
 
 
-def evaluation_table(evaluations: Sequence[EvaluatedSet], *, preprocessing: str) -> RenderableType:
-    """Render top-1 and top-5 per eval set, and the published top-1 beside them where it is known."""
+_MOST_BESIDE = 12
+"""Rows of differences from other networks; the rest is in the document."""
+
+
+def evaluation_table(
+    evaluations: Sequence[EvaluatedSet], beside: Sequence[ImageReading], *, preprocessing: str
+) -> RenderableType:
+    """Render top-1 and top-5 per eval set, with the published top-1 where it is known; then other networks."""
     heads = ("eval set", "n", "top-1", "top-5", "published top-1", "difference")
     rows = [_evaluation_cells(each) for each in evaluations]
-    return Group(filled_table(heads, rows), small_print(f"tested at {preprocessing}"))
+    parts: list[RenderableType] = [filled_table(heads, rows), small_print(f"tested at {preprocessing}")]
+    return Group(*parts, *(_beside(beside) if beside else ()))
+
+
+def _beside(readings: Sequence[ImageReading]) -> Iterator[RenderableType]:
+    """Render by how much a network is better than others, image by image."""
+    ci = ci_heading(readings[0].on_new_images.level)
+    rows = table(["better than", "on"], [f"by points [{ci}]", "p"], is_compact=True)
+    for reading in readings[:_MOST_BESIDE]:
+        new = reading.on_new_images
+        by = with_interval(new, decimals_of(new), sign="+")
+        rows.add_row(reading.a, reading.eval_set, by, format_p(reading.on_new_images_p))
+    yield Text()
+    yield rows
+    left = len(readings) - _MOST_BESIDE
+    more = f"; {left} more with --json" if left > 0 else ""
+    yield small_print(
+        "two networks on the same images: McNemar's mid-p, interval by Tango, not adjusted; says nothing about seeds"
+        + more
+    )
 
 
 def _evaluation_cells(each: EvaluatedSet) -> list[str]:

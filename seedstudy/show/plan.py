@@ -23,7 +23,9 @@ def power_lines(plan: PowerPlan) -> RenderableType:
 def _lines(plan: PowerPlan) -> Iterator[RenderableType]:
     spread = plan.spread
     yield Text(answer_in_words(plan))
-    if plan.band is not None and spread.band is not None:
+    if spread.known is not None:
+        yield Text(f"From one training the std lies between {_ends(spread, plan.unit)}: {_at_the_ends(plan)}.")
+    elif plan.band is not None and spread.band is not None:
         known_from = f"{spread.n_a}" if spread.n_a == spread.n_b else f"{spread.n_a} and {spread.n_b}"
         known_from += " seeds" if min(spread.n_a or 0, spread.n_b or 0) >= 30 else " seeds only"
         yield Text(

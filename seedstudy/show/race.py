@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from seedstudy.show.format import UNKNOWN, ci_heading, duration, ends, notes, seeds_of, small_print, table, verdict_line
-from seedstudy.stats.result import decimals_for, format_p, p_equals
+from seedstudy.show.format import (
+    UNKNOWN,
+    ci_heading,
+    duration,
+    ends,
+    interval,
+    notes,
+    seeds_of,
+    small_print,
+    table,
+    verdict_line,
+)
+from seedstudy.stats.result import decimals_for, decimals_of, format_p, p_equals
 
 if TYPE_CHECKING:
     from seedstudy.decide.race import Look, Pair, Race
@@ -35,6 +46,7 @@ def race_tables(race: Race) -> RenderableType:
     """Render every comparison's looks, the verdicts in words, and what the race cost."""
     return Group(
         *(_verdict(pair, race) for pair in race.pairs),
+        *(line for pair in race.pairs for line in _on_images(pair, race)),
         Text(_cost(race)),
         *(part for pair in race.pairs if len(race.pairs) == 1 or pair.looks for part in _looks(pair, race)),
         Text(),
@@ -86,6 +98,16 @@ def _verdict(pair: Pair, race: Race) -> Text:
             f"{pair.adjusted_difference:+.3g} adjusted for stopping"
         )
     return verdict_line(f"{pair.b} against {pair.a}, {decider}", pair.verdict, words + ".")
+
+
+def _on_images(pair: Pair, race: Race) -> Iterator[Text]:
+    """Say what the verdict is about, and what the last look shows for new images too."""
+    if pair.reading is None:
+        return
+    new = pair.reading.on_new_images
+    about = f"{pair.b} - {pair.a} for " if len(race.pairs) > 1 else "For "
+    shown = f"{interval(new, decimals_of(new))} ({ci_heading(new.level)})"
+    yield small_print(f"About new seeds on these images. {about}new images too, at this look alone: {shown}.")
 
 
 def _cost(race: Race) -> str:

@@ -15,6 +15,7 @@ from seedstudy.decide.summary import FEWEST_TO_JUDGE
 from seedstudy.show.format import (
     UNKNOWN,
     ci_heading,
+    grouped_table,
     interval,
     notes,
     percent,
@@ -39,6 +40,7 @@ def summary_tables(summaries: Sequence[Summary], *, with_details: bool = False) 
         return view
     return Group(
         replace(view, cautions=()),
+        *_on_images(summaries),
         *_details(summaries),
         *notes((summary.group.label, summary.warnings) for summary in summaries),
     )
@@ -59,7 +61,7 @@ def summary_view(summaries: Sequence[Summary]) -> View:
                 rows=tuple(_rows(summaries, names, has_n=not n)),
             ),
         ),
-        sentences=tuple(_spread_in_words(summaries)),
+        sentences=(*_spread_in_words(summaries), *_about_images(summaries)),
         cautions=short_cautions((names[summary.group.label], summary.warnings) for summary in summaries),
     )
 
@@ -130,6 +132,36 @@ def _spread_in_words(summaries: Sequence[Summary]) -> Iterator[str]:
         if n >= FEWEST_TO_JUDGE:
             times = f"{std.low / std.value:.2g} to {std.high / std.value:.2g} times the one shown"
             yield f"With {n} seeds the true std may be {times} ({percent(std.level)})."
+
+
+def _about_images(summaries: Sequence[Summary]) -> Iterator[str]:
+    if any(summary.on_new_images is not None for summary in summaries):
+        yield "Means are about new seeds on these images; for new images too: --details."
+
+
+def _on_images(summaries: Sequence[Summary]) -> Iterator[RenderableType]:
+    """Render means for new images too; nothing without predictions."""
+    known = [summary for summary in summaries if summary.on_new_images is not None]
+    if not known:
+        return
+    groups: dict[str, list[list[str]]] = {}
+    beside: str | None = None
+    for summary in known:
+        reading = summary.on_new_images
+        assert reading is not None
+        decimals = decimals_of(reading.on_new_images)
+        errors = [f"{error:.{decimals}f}" for error in (reading.error_of_seeds, reading.error_of_images)]
+        change = UNKNOWN if reading.change is None else with_interval(reading.change, decimals, sign="+")
+        beside = beside or reading.beside
+        row = [summary.group.eval_set, interval(reading.on_new_images, decimals), *errors, change]
+        groups.setdefault(summary.group.label, []).append(row)
+    ci = ci_heading(known[0].level)
+    yield Text()
+    yield from grouped_table([""], [f"mean, new images [{ci}]", "se seeds", "se images", f"beside {beside}"], groups)
+    yield small_print(
+        "new images: the mean for new seeds and new images like these; se: its standard error due to seeds, and to the "
+        "draw of the images; beside: this mean minus that one"
+    )
 
 
 def _details(summaries: Sequence[Summary]) -> Iterator[RenderableType]:

@@ -12,7 +12,8 @@ from seedstudy.show.format import ci_heading, grouped_table, interval, notes, pe
 from seedstudy.stats.result import decimals_of, p_equals
 
 if TYPE_CHECKING:
-    from seedstudy.decide.variance import ImageReading, VarianceOf
+    from seedstudy.decide.images import ImageReading
+    from seedstudy.decide.variance import VarianceOf
 
 
 def variance_tables(answers: Sequence[VarianceOf], differences: Sequence[ImageReading]) -> RenderableType:

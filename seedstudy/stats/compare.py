@@ -13,12 +13,13 @@ from scipy import special
 from seedstudy.errors import StatisticsError
 from seedstudy.stats import doubt, effect, welch
 from seedstudy.stats.describe import median_interval, prediction_interval
+from seedstudy.stats.images import OnNewImages, PairedNetworks, tango_limits, tango_score
 from seedstudy.stats.permutation import Permutation, permute, sign_flips, studentised
 from seedstudy.stats.result import Estimate, bounded_p
 from seedstudy.stats.sample import Sample, as_sample, check_level, check_margin, mean_of, sd_of
 from seedstudy.stats.variance import brown_forsythe_p, sd_ratio, unsure_spread
 
-Method = Literal["welch", "paired-t", "single-run", "permutation"]
+Method = Literal["welch", "paired-t", "single-run", "permutation", "welch-images", "paired-t-images", "mcnemar"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,26 @@ class Arms:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TwoNetworks:
+    """Two single networks on the same images, by how often one alone is right."""
+
+    only_a: int
+    only_b: int
+    n_images: int
+    unit: float
+    """What all images right are in the unit of the comparison: 100 for percentage points."""
+
+    def limits(self, level: float) -> tuple[float, float]:
+        """Return Tango's score interval of the difference."""
+        low, high = tango_limits(self.only_b, self.only_a, self.n_images, level)
+        return self.unit * low, self.unit * high
+
+    def p_above(self, bound: float) -> float:
+        """Return the one-sided p-value that supports "the difference lies above the bound", by the score test."""
+        return float(special.ndtr(-tango_score(self.only_b, self.only_a, self.n_images, bound / self.unit)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison(Arms):
     """B against A, direction-agnostic: every difference is B minus A in the unit of the input."""
 
@@ -54,7 +75,8 @@ class Comparison(Arms):
     """Mean of B minus mean of A, with the interval of `method`."""
     method: Method
     """The test behind `p_value`. "welch"; "paired-t" when declared; "single-run" when an arm has one seed (the spread
-    of the other is assumed); "permutation" when no arm shows any spread."""
+    of the other is assumed); "permutation" when no arm shows any spread. With "-images" the test images are a sample
+    too. "mcnemar": two single networks, image by image."""
     df: float
     se: float
     """Standard error of the difference; 0 where there is no spread."""
@@ -75,6 +97,10 @@ class Comparison(Arms):
     """One-sided p-value that supports "B is not higher than A by the margin" (non-inferiority if lower is better)."""
     correlation: Estimate | None = None
     """Pearson correlation of the pairs; None when unpaired."""
+    image_error: float | None = None
+    """The part of `se` that is due to the images, which more seeds do not reduce; None where images are no sample."""
+    networks: TwoNetworks | None = None
+    """What is known of two single networks; None where seeds are compared."""
     warnings: tuple[str, ...] = ()
     """What a reader must know before believing the numbers above."""
 
@@ -109,7 +135,10 @@ class Comparison(Arms):
     def interval_at(self, level: float) -> Estimate:
         """Return the difference with its interval at another level."""
         t = welch.TDistance(self.difference.value, self.se, self.df)
-        low, high = welch.interval(t, level) if self.difference.has_interval else (math.nan, math.nan)
+        if self.networks is not None:
+            low, high = self.networks.limits(level)
+        else:
+            low, high = welch.interval(t, level) if self.difference.has_interval else (math.nan, math.nan)
         return replace(self.difference, low=float(low), high=float(high), level=level)
 
 
@@ -278,6 +307,56 @@ def compare_summaries(
         hedges_g=effect.hedges_g(*arms.moments, level=level),
         warnings=(*_design_warnings(arms, level), unchecked),
     )
+
+
+def compare_on_new_images(c: Comparison, found: OnNewImages, *, unit: float) -> Comparison:
+    """Return a comparison of seeds with the test images as one more sample: its error, interval and p-values.
+
+    `found` is in fractions, of which `unit` makes the comparison's unit. What only seeds say (permutation, effect size,
+    one new seed) stays. Without any spread between seeds nothing is changed: there is no t.
+    """
+    if c.method == "permutation":
+        return c
+    t = welch.TDistance(c.difference.value, unit * math.sqrt(found.variance_seeds + found.variance_images), found.df)
+    method: Method = "paired-t-images" if c.paired else "welch-images"
+    test = _t_test(t, method, c.difference.n, c.level, c.margin)
+    test["difference"] = replace(test["difference"], warnings=c.difference.warnings)
+    return replace(c, **test, image_error=unit * math.sqrt(found.variance_images))
+
+
+def compare_networks(
+    pair: PairedNetworks,
+    accuracies: tuple[float, float],
+    *,
+    unit: float,
+    level: float,
+    margin: float | None,
+    names: tuple[str, str],
+) -> Comparison:
+    """Compare two single networks by the images on which they differ; accuracies and differences in units of `unit`."""
+    check_level(level)
+    check_margin(margin)
+    counts = TwoNetworks(only_a=pair.only_a, only_b=pair.only_b, n_images=pair.n_images, unit=unit)
+    difference = replace(pair.difference, **{k: unit * getattr(pair.difference, k) for k in ("value", "low", "high")})
+    m, d = pair.only_a + pair.only_b, pair.only_b - pair.only_a
+    unknown = Estimate.of(math.nan, None, level=level, n=(1, 1), method="one seed of each")
+    return Comparison(
+        *names, 1, 1, *accuracies, math.nan, math.nan,
+        difference=difference,
+        method="mcnemar",
+        df=math.nan,
+        se=unit * math.sqrt(max(m - d**2 / pair.n_images, 0.0)) / pair.n_images,
+        p_value=pair.p_value,
+        permutation_p=None,
+        permutation_floor=None,
+        hedges_g=unknown,
+        prob_b_greater=unknown,
+        margin=margin,
+        p_above_minus_margin=None if margin is None else bounded_p(counts.p_above(-margin)),
+        p_below_plus_margin=None if margin is None else bounded_p(1.0 - counts.p_above(margin)),
+        networks=counts,
+        warnings=("one network each: this says nothing about seeds",),
+    )  # fmt: skip
 
 
 def _compare_arms(

@@ -80,6 +80,17 @@ def _make(folder: Path) -> None:
     check_folder(folder)
 
 
+def is_evaluated(root: Path, trial_id: str) -> bool:
+    """Say whether a trial is weights that were trained elsewhere and evaluated here."""
+    return is_there(root / EVALUATED / f"{trial_id}.parquet")
+
+
+def digest(root: Path, trial_id: str) -> str | None:
+    """Return the digest of the predictions of weights that were evaluated here; None where the trial is no such one."""
+    path = root / EVALUATED / f"{trial_id}.parquet"
+    return hashlib.sha256(read_bytes(path, limit=LARGEST_TABLE)).hexdigest() if is_there(path) else None
+
+
 def predictions(root: Path, trial_id: str) -> pl.DataFrame | None:
     """Return the PREDICTIONS of weights that were evaluated here; None where the trial is no such one."""
     path = root / EVALUATED / f"{trial_id}.parquet"

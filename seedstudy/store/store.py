@@ -20,6 +20,7 @@ A study is a folder, and so is each of its trials under ``trials/``. These files
     cancelled             touched by `seedstudy cancel`
     imported/, evaluated/ trials that were trained or evaluated elsewhere (seedstudy.store.outside)
     looks/                comparisons that somebody looked at (seedstudy.store.looks)
+    images/               derived: which images each network has right (seedstudy.store.correct)
     trials.parquet, index.json  derived (seedstudy.store.index): may be deleted at any time
 
 A trial has a result exactly when ``trial.json`` exists. Where two processes train one trial, the first one to link
@@ -66,7 +67,8 @@ from seedstudy.files import (
     write_record,
     writing,
 )
-from seedstudy.store import index, later, lease, outside
+from seedstudy.store import correct, index, later, lease, outside
+from seedstudy.store.correct import Correct
 from seedstudy.store.lease import Lease
 from seedstudy.store.rows import curves_of, head_of, predictions_of, record_of, reported_record_of, rows_of
 from seedstudy.store.schema import (
@@ -422,6 +424,10 @@ class Store:
             settle(folder, stored | kept if is_first else stored)
             for name in ("failure.json", "checkpoint.pt", "progress.json"):
                 (folder / name).unlink(missing_ok=True)
+        if is_first:
+            correct.keep(
+                self.root, digests["predictions.parquet"], correct.of_predictions(frames["predictions.parquet"][0])
+            )
         # Curves hold measured speeds, which differ between equal trainings.
         is_equal = stored["predictions.parquet"] == digests["predictions.parquet"]
         return "first" if is_first else "equal" if is_equal else "different"
@@ -564,6 +570,29 @@ class Store:
         folder = self.to_write(trial_id)
         with writing(folder):
             return later.add(folder, trial_id, digest, name, evaluation, predictions, {**facts, "at": _now()})
+
+    def has_predictions(self, trial_id: str) -> bool:
+        """Say whether a trial was trained or evaluated here, and not imported."""
+        return is_name(trial_id, "trial") and (self.has_result(trial_id) or outside.is_evaluated(self.root, trial_id))
+
+    def correct(self, trial_id: str) -> dict[str, Correct]:
+        """Return eval set -> which images a trial has right; of imported trials, which have no predictions, nothing."""
+        if not self.has_predictions(trial_id):
+            return {}
+        digest = outside.digest(self.root, trial_id)
+        is_evaluated = digest is not None
+        if digest is None:
+            digest = digests_of(self.folder(trial_id) / "trial.json")["predictions.parquet"]
+        known = correct.read(self.root, digest)
+        if known is None:
+            evaluated = outside.predictions(self.root, trial_id)
+            own = self._table(trial_id, "predictions.parquet", PREDICTIONS) if evaluated is None else evaluated
+            known = correct.of_predictions(own)
+            correct.keep(self.root, digest, known)
+        if not is_evaluated:
+            for frame in later.predictions(self.folder(trial_id), self._weights_digest(trial_id)):
+                known |= correct.of_predictions(frame)
+        return known
 
     def curves(self, trial_id: str) -> pl.DataFrame:
         """Return a trial's CURVES, checked in the same way."""

@@ -40,7 +40,7 @@ def leftovers(store: Store, *, with_weights: bool = False) -> dict[Path, int]:
         with suppress(StoreError):  # what cannot be read now is left alone
             if not store.is_running(trial_id):
                 found += _leftovers_of(store, trial_id, with_weights=with_weights)
-    for folder in (store.root, *(store.root / name for name in ("jobs", "imported", "evaluated"))):
+    for folder in (store.root, *(store.root / name for name in ("jobs", "imported", "evaluated", "images"))):
         if folder == store.root or not folder.is_symlink():
             found += [path for path in folder.glob(TEMPORARY) if time.time() - os.lstat(path).st_mtime > _ABANDONED_S]
     return {path: os.lstat(path).st_size for path in found if is_there(path)}

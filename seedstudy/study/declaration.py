@@ -18,6 +18,8 @@ class Declaration:
     margin: float | None = None
     """Smallest difference of interest, in percentage points."""
     baseline: str | None = None
+    images: str | None = None
+    """What a verdict is about: "these" test images or "new" ones; None: nothing was declared."""
     at: str | None = None
     """Time in UTC; None: by a version of seedstudy that did not note it."""
     n_results: int | None = None
@@ -25,11 +27,12 @@ class Declaration:
 
     def __str__(self) -> str:
         margin = "no margin" if self.margin is None else f"margin {self.margin:g}"
-        return margin if self.baseline is None else f"{margin}, baseline {self.baseline}"
+        baseline = "" if self.baseline is None else f", baseline {self.baseline}"
+        return f"{margin}{baseline}" + ("" if self.images is None else f", {self.images} images")
 
     def decides_as(self, other: Declaration) -> bool:
         """Return whether two declarations differ in words or time only."""
-        return (self.margin, self.baseline) == (other.margin, other.baseline)
+        return (self.margin, self.baseline, self.images) == (other.margin, other.baseline, other.images)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,12 +46,22 @@ class Rule:
         """Of the rule in force."""
         return self.declared[-1].margin if self.declared else None
 
+    @property
+    def images(self) -> str | None:
+        """Of the rule in force."""
+        return self.declared[-1].images if self.declared else None
+
     def with_study(self, study: Study, *, at: str, n_results: int) -> Rule:
         """Return the rule after a plan: the same object where the plan declares nothing new."""
         new = Declaration(
-            question=study.question, margin=study.margin, baseline=study.baseline, at=at, n_results=n_results
+            question=study.question,
+            margin=study.margin,
+            baseline=study.baseline,
+            images=study.images,
+            at=at,
+            n_results=n_results,
         )
-        says_nothing = (new.question, new.margin, new.baseline) == ("", None, None)
+        says_nothing = (new.question, new.margin, new.baseline, new.images) == ("", None, None, None)
         if self.declared:
             last = self.declared[-1]
             if says_nothing or (new.question == last.question and new.decides_as(last)):

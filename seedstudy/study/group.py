@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -142,6 +142,8 @@ class Group:
     """Distance between possible values, in ``unit``: one image; None where the number of images is not known."""
     declared_margin: float | None = None
     """Smallest difference of interest that the study declared, in ``unit``; None for files."""
+    declared_images: Literal["these", "new"] | None = None
+    """What the study declared its verdicts to be about; None where it declared nothing, and for files."""
     trial_ids: tuple[str, ...] = ()
     """The trial of each value; empty for files."""
     train_s: float | None = None

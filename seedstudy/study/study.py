@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from seedstudy.arguments import public
 from seedstudy.errors import StudyError, suggest
@@ -67,6 +67,8 @@ class Study:
     margin: float | None = None
     """Smallest difference of interest, in percentage points; part of the rule."""
     baseline: str | None = None
+    images: Literal["these", "new"] | None = None
+    """What a verdict is about, beside new seeds: these test images (None too) or new ones; part of the rule."""
     folder: Path = field(default_factory=Path)
     """Where paths in ``recipes`` start."""
     placement: Placement = field(default_factory=Placement)
@@ -87,7 +89,7 @@ _HINTS = get_type_hints(Study)
 _TABLES = {
     "grid": ("recipes", "models", "data", "seeds", "vary", "epochs", "train_limit", "set", "augment"),
     "design": ("kind", "levels", "replicates"),
-    "rule": ("margin", "baseline"),
+    "rule": ("margin", "baseline", "images"),
     "command": KEYS,
     "engine": ("name", "workers", "processes", "cores", "gpus", "trials_per_job", "stack", "keep_weights", "log_to"),
 }

@@ -4,13 +4,15 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 
 import seedstudy as ss
-from seedstudy.decide.plan import Spread, curve, plan_seeds
+from seedstudy.decide.plan import FROM_ONE, Spread, curve, plan_seeds
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.audit import (
     Cells,
@@ -288,3 +290,22 @@ def test_power_is_said_in_whole_seeds_and_in_units(cli: Cli, arguments: str, tex
     assert code == 0, err
     assert text in " ".join(out.split())
     assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_one_training_gives_limits_and_the_upper_one_is_planned_with(
+    make_store: Callable[..., Any], cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    make_store(n_seeds=1, a2=0.8)
+    trials = ss.load_trials("results/main").filter(pl.col("eval_set") == "val")
+    n_correct, n = trials.row(0, named=True)["n_correct"], trials["n_examples"][0]
+    base = 100 * math.sqrt((1 - n_correct / n) / (2 * n))
+    plan = ss.power(from_one="a2", difference=200.0)
+    assert plan.spread.sd_a == pytest.approx(FROM_ONE[1] * base)
+    document = plan.to_dict()
+    assert document["sd_band"][0] == pytest.approx([factor * base for factor in FROM_ONE])
+    assert document["band"][0] <= document["band"][1] == document["n_per_arm"]
+    code, out, err = cli("power", "--from-one", "a2", "--difference", "200")
+    assert code == 0, err
+    assert "one training does not show the spread" in " ".join(out.split())
+    for wrong in (("--from-one", "a2", "--sd", "0.1"), ("--from-one", "79.5±0.1 n=3")):
+        assert cli("power", *wrong, "--difference", "1")[0] == 2

@@ -68,8 +68,9 @@ def test_what_has_no_predictions_is_refused_in_one_line(make_store: MakeStore, c
         code, out, err = cli("variance", *what)
         assert (code, out) == (2, "")
         assert message in err.splitlines()[-1]
+    trials = ss.load_trials(tmp_path / "results" / "main")
     with pytest.raises(StudyError, match="name the study instead"):
-        ss.variance(ss.load_trials(tmp_path / "results" / "main"), "a2")
+        ss.variance(trials, "a2", results=tmp_path / "elsewhere")
 
 
 def test_single_networks_are_compared_image_by_image(make_store: MakeStore, cli: Cli) -> None:
@@ -82,7 +83,7 @@ def test_single_networks_are_compared_image_by_image(make_store: MakeStore, cli:
     a, b = (correct_by_hand(store, recipe, "val")[0] for recipe in ("a3", "a2"))
     assert reading["difference"] == pytest.approx(100 * (int((b & ~a).sum()) - int((a & ~b).sum())) / len(a))
     assert reading["on_these_images"] is None
-    assert reading["warnings"] == ["one network each: this says nothing of seeds"]
+    assert reading["warnings"] == ["one network each: this says nothing about seeds"]
     make_store(n_seeds=3, a1=0.6)
     code, _, err = cli("variance", "a1", "a2", "--eval", "val")
     assert code == 2

@@ -35,6 +35,6 @@ def test_cost_shows_size_and_speed_where_it_was_timed(rendered: Callable[..., st
 def test_evaluation_shows_what_was_published_where_it_is_known(rendered: Callable[..., str]) -> None:
     val = EvaluatedSet(eval_set="val", n_examples=50_000, top1=80.374, top5=95.0, published_top1=80.382)
     v2 = EvaluatedSet(eval_set="v2", n_examples=10_000, top1=68.5, top5=88.0, published_top1=None)
-    text = rendered(evaluation_table([val, v2], preprocessing="224 px, crop 0.95, bicubic"))
+    text = rendered(evaluation_table([val, v2], [], preprocessing="224 px, crop 0.95, bicubic"))
     assert cells(text, 0) == ["val", "50,000", "80.374", "95.000", "80.382", "-0.008"]
     assert cells(text, 1) == ["v2", "10,000", "68.500", "88.000", "–", "–"]

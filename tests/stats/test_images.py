@@ -7,10 +7,13 @@ from scipy import stats
 from seedstudy.errors import StatisticsError
 from seedstudy.stats.images import (
     agreement,
+    arm_on_images,
     bootstrap_both,
     calibration_error,
     difference_on_new_images,
     ensemble_accuracies,
+    hadamard,
+    mean_on_new_images,
     paired_networks,
     split_variance,
 )
@@ -25,6 +28,10 @@ def world(rng, n_a, n_b, n_images, *, own=0.3, skill=0.1):
         return rng.random((n, n_images)) < 1 / (1 + np.exp(-logits))
 
     return arm(n_a, -1), arm(n_b, 1)
+
+
+def difference(a, b, *, clusters=None):
+    return difference_on_new_images(arm_on_images(a, clusters=clusters), arm_on_images(b, clusters=clusters))
 
 
 # --- one recipe -----------------------------------------------------------------------------------------
@@ -83,12 +90,12 @@ def test_other_matrices_are_refused(bad):
 @pytest.mark.parametrize(("n_a", "n_b", "n_images"), [(3, 3, 500), (4, 9, 800)])
 def test_the_variance_is_unbiased_and_the_interval_covers(n_a, n_b, n_images):
     rng, n_worlds = np.random.default_rng(4), 1200
-    found = [difference_on_new_images(*world(rng, n_a, n_b, n_images)) for _ in range(n_worlds)]
-    differences = np.array([each.difference.value for each in found])
+    found = [difference(*world(rng, n_a, n_b, n_images)) for _ in range(n_worlds)]
+    differences = np.array([each.estimate.value for each in found])
     estimates = np.array([each.variance_seeds + each.variance_images_raw for each in found])
     se = math.hypot(estimates.std() / math.sqrt(n_worlds), differences.var() * math.sqrt(2 / n_worlds))
     assert abs(estimates.mean() - differences.var()) < 3 * se
-    covered = np.mean([each.difference.low <= 0 <= each.difference.high for each in found])
+    covered = np.mean([each.estimate.low <= 0 <= each.estimate.high for each in found])
     assert abs(covered - 0.95) < 3 * math.sqrt(0.95 * 0.05 / n_worlds)
 
 
@@ -96,51 +103,91 @@ def test_both_forms_of_the_variance_agree():
     a, b = world(np.random.default_rng(5), 4, 7, 300)
     split, d = [split_variance(each) for each in (a, b)], b.mean(axis=0) - a.mean(axis=0)
     jordans = split[0].distribution_wise_raw / 4 + split[1].distribution_wise_raw / 7 + d.var(ddof=1) / 300
-    result = difference_on_new_images(a, b)
+    result = difference(a, b)
     assert result.variance_seeds + result.variance_images_raw == pytest.approx(jordans, rel=1e-9)
 
 
 def test_the_bootstrap_has_the_variance_of_its_formula():
     """A pigeonhole bootstrap counts the seed-by-image part three times, the closed form once (Owen 2007)."""
     a, b = world(np.random.default_rng(6), 6, 9, 1500)
-    result, split = difference_on_new_images(a, b), [split_variance(each) for each in (a, b)]
+    result, split = difference(a, b), [split_variance(each) for each in (a, b)]
     seeds_by_image = sum(each.if_independent / each.n_seeds for each in split)
     expected = result.variance_seeds + result.variance_images_raw + 2 * seeds_by_image
     n = 20_000
     replicates = bootstrap_both(a, b, rng=np.random.default_rng(0), n_replicates=n)
     assert replicates.var() == pytest.approx(expected, rel=4 * math.sqrt(2 / n) + 2 / 1500 + 0.02)
-    assert replicates.mean() == pytest.approx(result.difference.value, abs=4 * math.sqrt(expected / n))
+    assert replicates.mean() == pytest.approx(result.estimate.value, abs=4 * math.sqrt(expected / n))
+
+
+@pytest.mark.parametrize("k", [0, 1, 2, 5])
+def test_the_transform_is_the_product_with_orthogonal_signs(k):
+    values = np.random.default_rng(0).integers(-3, 4, 1 << k).astype(np.float32)
+    rows = np.stack([hadamard(unit) for unit in np.eye(1 << k, dtype=np.float32)])
+    assert np.array_equal(np.abs(rows), np.ones_like(rows))
+    assert np.array_equal(rows @ rows.T, (1 << k) * np.eye(1 << k))
+    assert np.array_equal(hadamard(values), rows @ values)
 
 
 def test_clusters_of_one_image_are_images_and_clustered_images_count_for_less():
     rng = np.random.default_rng(7)
     a, b = world(rng, 4, 4, 600)
-    alone = difference_on_new_images(a, b)
-    assert difference_on_new_images(a, b, clusters=np.arange(600)).p_value == pytest.approx(alone.p_value, rel=1e-9)
-    copied = difference_on_new_images(
-        np.repeat(a, 5, axis=1), np.repeat(b, 5, axis=1), clusters=np.repeat(np.arange(600), 5)
-    )
-    assert copied.difference.high == pytest.approx(alone.difference.high, rel=1e-9)
+    alone = difference(a, b)
+    assert difference(a, b, clusters=np.arange(600)).p_value == pytest.approx(alone.p_value, rel=1e-9)
+    copied = difference(np.repeat(a, 5, axis=1), np.repeat(b, 5, axis=1), clusters=np.repeat(np.arange(600), 5))
+    assert copied.estimate.high == pytest.approx(alone.estimate.high, rel=1e-9)
     assert copied.n_clusters == 600
 
 
 def test_arms_that_swap_give_the_mirrored_answer():
     a, b = world(np.random.default_rng(8), 3, 5, 200)
-    one, other = difference_on_new_images(a, b), difference_on_new_images(b, a)
-    assert (one.difference.low, one.p_value) == pytest.approx((-other.difference.high, other.p_value))
+    one, other = difference(a, b), difference(b, a)
+    assert (one.estimate.low, one.p_value) == pytest.approx((-other.estimate.high, other.p_value))
 
 
 def test_no_spread_has_no_interval_and_other_images_are_refused():
     same = np.ones((3, 10))
-    result = difference_on_new_images(same, same)
-    assert not result.difference.has_interval
+    result = difference(same, same)
+    assert not result.estimate.has_interval
     assert math.isnan(result.p_value)
     with pytest.raises(StatisticsError, match="10 and 9 images"):
-        difference_on_new_images(same, same[:, :9])
+        difference(same, same[:, :9])
     with pytest.raises(StatisticsError, match="one per image"):
-        difference_on_new_images(same, same, clusters=[1, 2])
+        difference(same, same, clusters=[1, 2])
     with pytest.raises(StatisticsError, match="one cluster"):
-        difference_on_new_images(same, same, clusters=[1] * 10)
+        difference(same, same, clusters=[1] * 10)
+
+
+def test_jordans_toy():
+    """Five runs on four images: the published figures, and the mean covariance of two images, to 1e-12."""
+    rows = np.array([[1, 1, 0, 1], [1, 0, 0, 1], [1, 1, 1, 0], [1, 1, 0, 0], [0, 1, 1, 1]])
+    split = split_variance(rows)
+    assert split.on_test_set == pytest.approx(0.01875, abs=1e-12)
+    assert 16 * split.if_independent == pytest.approx(1.0, abs=1e-12)
+    assert split.distribution_wise_raw == pytest.approx(-7 / 120, abs=1e-12)
+    covariances = np.cov(rows, rowvar=False)
+    assert split.distribution_wise_raw == pytest.approx(covariances[~np.eye(4, dtype=bool)].mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize("n_seeds", [3, 12])
+def test_a_mean_is_the_difference_from_an_arm_without_any_spread(n_seeds):
+    a, _ = world(np.random.default_rng(12), n_seeds, 3, 400)
+    alone = mean_on_new_images(arm_on_images(a))
+    beside_nothing = difference(np.zeros((2, 400)), a)
+    assert alone.estimate.low == pytest.approx(beside_nothing.estimate.low, abs=1e-12)
+    assert alone.variance_images == pytest.approx(a.mean(axis=0).var(ddof=1) / 400 - arm_on_images(a).within / n_seeds)
+
+
+def test_pairs_that_share_their_seed_are_one_arm_of_differences():
+    rng = np.random.default_rng(13)
+    a, b = world(rng, 6, 6, 500)
+    together = (rng.random((6, 1)) < 0.5) & np.ones((1, 500), dtype=bool)  # what seed moves, it moves in both arms
+    a, b = a | together, b | together
+    paired = mean_on_new_images(arm_on_images(b.astype(np.int8) - a.astype(np.int8)))
+    apart = difference(a, b)
+    assert paired.estimate.value == pytest.approx(apart.estimate.value)
+    d = (b.mean(axis=1) - a.mean(axis=1)).var(ddof=1) / 6
+    assert paired.variance_seeds == pytest.approx(d)
+    assert paired.variance_seeds < apart.variance_seeds / 10
 
 
 # --- two networks ---------------------------------------------------------------------------------------
