@@ -11,7 +11,7 @@ import seedstudy as ss
 from seedstudy.cli import options
 
 recipes_app = typer.Typer(help="The recipes as data: list, show, diff, models.", no_args_is_help=True)
-data_app = typer.Typer(help="Data sets: what is on disk, what is missing and how to get it.", no_args_is_help=True)
+data_app = typer.Typer(help="Data sets: list, check, prepare a smaller copy.", no_args_is_help=True)
 
 ForModel = Annotated[str | None, typer.Option("-m", "--model", help="With what the recipe says of this model.")]
 ForData = Annotated[str | None, typer.Option("-d", "--data", help="Show it scaled to this data set.")]

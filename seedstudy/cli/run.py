@@ -43,7 +43,7 @@ def run(
     eval_sets: options.EvalSets = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train recipes across seeds, or run a command of yours; the same command resumes.
+    """Train recipes, or run your own command, across seeds.
 
     Finished trials are left alone. Repeat the command after an interruption.
     """

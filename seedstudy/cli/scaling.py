@@ -34,9 +34,10 @@ def scaling(
     save: options.Save = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show how the error falls with cost, and which strategy is better at equal cost.
+    """Show how the error falls with cost.
 
-    Fits error = a + b cost^c with a bootstrap over seeds, and says of each claim whether it is supported.
+    Fits error = a + b cost^c with a bootstrap over seeds, compares strategies at equal cost, and says of each claim
+    whether it is supported.
     """
     from seedstudy.show.scaling import scaling_tables
 

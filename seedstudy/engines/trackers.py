@@ -54,13 +54,14 @@ def _metrics(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, float]]:
 def _wandb(root: Path, study: str, trial_id: str, parameters: Facts, metrics: Mapping[str, float]) -> None:
     import wandb
 
+    mode: Any = os.environ.get("WANDB_MODE", "offline")
     run = wandb.init(
         project=os.environ.get("WANDB_PROJECT", f"seedstudy-{study}"),
         name=trial_id,
         group=label_of(parameters["recipe"], parameters.get("model")),
         config=dict(parameters),
         dir=str(root),
-        mode=os.environ.get("WANDB_MODE", "offline"),
+        mode=mode,
         settings=wandb.Settings(silent=True),
         reinit="create_new",
     )

@@ -52,7 +52,7 @@ def test_summary_prints_the_table_and_json(cli: Cli, make_store: MakeStore) -> N
         "min",
         "max",
     }
-    assert set(groups[0]) == keys | {"seed0", "level", "details", "warnings"}
+    assert set(groups[0]) == keys | {"seed0", "level", "details", "images", "warnings"}
 
 
 def test_compare_prints_the_verdict_and_gates(cli: Cli, make_store: MakeStore) -> None:
@@ -187,7 +187,7 @@ WRONG = [
     (["compare", "one.csv", "one.csv", "--metric", "acc"], 'no column "acc"'),
     (["compare", "twice.csv", "twice.csv"], "a seed counts once"),
     (["recipes", "show", "a9"], 'unknown recipe "a9"'),
-    (["data", "check", "imagenette"], 'unknown data set "imagenette"'),
+    (["data", "check", "imagenetty"], 'unknown data set "imagenetty"'),
 ]
 
 
