@@ -26,7 +26,7 @@ def test_constraints_for_pip_are_those_of_uv(pyproject: dict[str, Any]) -> None:
 
 
 def test_every_direct_dependency_has_a_constraint(pyproject: dict[str, Any]) -> None:
-    """Torch apart: `tpu` needs another version of it, so the development group names the one that is tested."""
+    """Torch and Pillow apart: `tpu` and `trackio` need other versions, so the development group names the one that is tested."""
     project = pyproject["project"]
     wanted = [
         *project["dependencies"],
@@ -35,7 +35,7 @@ def test_every_direct_dependency_has_a_constraint(pyproject: dict[str, Any]) -> 
     ]
     names = {re.split(r"[=<>\[]", requirement)[0] for requirement in wanted}
     constrained = {name.partition("==")[0] for name in pyproject["tool"]["uv"]["constraint-dependencies"]}
-    assert names - constrained == {"torch", "torchvision", "seedstudy", "pandas-stubs"}
+    assert names - constrained == {"torch", "torchvision", "seedstudy", "pandas-stubs", "pillow"}
 
 
 def test_extras_that_errors_name_are_those_of_the_project(pyproject: dict[str, Any]) -> None:
@@ -43,7 +43,7 @@ def test_extras_that_errors_name_are_those_of_the_project(pyproject: dict[str, A
 
     extras = pyproject["project"]["optional-dependencies"]
     assert set(EXTRAS) <= set(extras)
-    distribution = {"sklearn": "scikit-learn"}
+    distribution = {"sklearn": "scikit-learn", "mlflow": "mlflow-skinny"}
     for extra, modules in EXTRAS.items():
         installed = {re.split(r"[=<>\[]", requirement)[0] for requirement in extras[extra]}
         assert {distribution.get(module, module) for module in modules} <= installed

@@ -17,7 +17,7 @@ from seedstudy.data.base import Dataset
 from seedstudy.recipes.reader import with_values
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import Trial, TrialResult
-from seedstudy.train import models, stacks, trial
+from seedstudy.train import models, stacks, starts, trial
 from seedstudy.train.checkpoint import Stopped
 from seedstudy.train.stacks import choose_size, train_stacked, why_not_stackable
 from seedstudy.train.trial import train_trial
@@ -59,7 +59,7 @@ class Builder:
 @pytest.fixture
 def builder(monkeypatch: pytest.MonkeyPatch) -> Builder:
     builder = Builder()
-    monkeypatch.setattr(trial, "build_model", builder)
+    monkeypatch.setattr(starts, "build_model", builder)
     monkeypatch.setattr(stacks, "build_model", builder)
     return builder
 
