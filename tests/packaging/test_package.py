@@ -26,7 +26,7 @@ def test_constraints_for_pip_are_those_of_uv(pyproject: dict[str, Any]) -> None:
 
 
 def test_every_direct_dependency_has_a_constraint(pyproject: dict[str, Any]) -> None:
-    """Torch and Pillow apart: `tpu` and `trackio` need other versions, so the development group names the one that is tested."""
+    """Torch and Pillow apart: `tpu` and `trackio` need others, so the development group names those that are tested."""
     project = pyproject["project"]
     wanted = [
         *project["dependencies"],
