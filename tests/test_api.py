@@ -129,7 +129,7 @@ def test_summary_gives_the_rsb_table(make_store: MakeStore) -> None:
     frame = rows.to_frame()
     assert frame["eval_set"].to_list() == ["val", "real"]
     assert frame.row(0, named=True) == {
-        **{key: value for key, value in row.items() if key not in ("mean_ci", "std_ci", "details")},
+        **{key: value for key, value in row.items() if key not in ("mean_ci", "std_ci", "details", "images")},
         **{f"{name}_{end}": row[f"{name}_ci"][i] for name in ("mean", "std") for i, end in enumerate(("low", "high"))},
     }
     one = ss.summary(ss.load_trials(make_store(n_seeds=1, a3=0.8).root)).to_frame().filter(recipe="a3")

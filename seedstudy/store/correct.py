@@ -1,7 +1,7 @@
 """images/: which images each network has right, one bit each, so that predictions need not be read for every answer.
 
-One file per table of predictions, named by the table's digest. Derived, and never more than a copy: anyone may delete
-the folder, and a file that is damaged or cannot be written is done without.
+One file per network, named after the place of its record on the disk, or by the digest of its predictions. Derived, and
+never more than a copy: anyone may delete the folder, and a file that is damaged or cannot be written is done without.
 """
 
 from __future__ import annotations
@@ -49,10 +49,20 @@ def of_predictions(predictions: pl.DataFrame) -> dict[str, Correct]:
     return found
 
 
-def read(study: Path, digest: str) -> dict[str, Correct] | None:
-    """Return what :func:`keep` wrote for the predictions of this digest; None where there is nothing to be used."""
+def key_of(record: Path) -> str:
+    """Return a name for a record, which is written once, without opening it: its trial, size and inode.
+
+    Who uses the bits compares their number with the counts of the record.
+    """
+    seen = record.stat()
+    where = (record.parent.name, seen.st_size, seen.st_ino)
+    return hashlib.sha256(repr(where).encode()).hexdigest()
+
+
+def read(study: Path, key: str) -> dict[str, Correct] | None:
+    """Return what :func:`keep` wrote under this key; None where there is nothing to be used."""
     with suppress(SeedstudyError, OSError, KeyError, TypeError, ValueError):
-        head, _, bits = read_bytes(_path(study, digest), limit=_LARGEST).partition(b"\n")
+        head, _, bits = read_bytes(_path(study, key), limit=_LARGEST).partition(b"\n")
         facts = json.loads(head)
         if facts["version"] != _VERSION or facts["sha256"] != hashlib.sha256(bits).hexdigest():
             return None
@@ -65,7 +75,7 @@ def read(study: Path, digest: str) -> dict[str, Correct] | None:
     return None
 
 
-def keep(study: Path, digest: str, correct: Mapping[str, Correct]) -> None:
+def keep(study: Path, key: str, correct: Mapping[str, Correct]) -> None:
     """Keep what :func:`read` returns; where that is impossible (a full disk, another user's folder), do without."""
     bits = b"".join(np.packbits(each.is_correct).tobytes() for each in correct.values())
     facts: dict[str, Any] = {
@@ -73,7 +83,7 @@ def keep(study: Path, digest: str, correct: Mapping[str, Correct]) -> None:
         "sha256": hashlib.sha256(bits).hexdigest(),
         "sets": [[name, each.images, len(each.is_correct)] for name, each in correct.items()],
     }
-    path = _path(study, digest)
+    path = _path(study, key)
     with suppress(SeedstudyError, OSError):
         check_folder(study)
         path.parent.mkdir(exist_ok=True)
@@ -81,5 +91,5 @@ def keep(study: Path, digest: str, correct: Mapping[str, Correct]) -> None:
         write_atomically(path, json.dumps(facts).encode() + b"\n" + bits, is_durable=False)
 
 
-def _path(study: Path, digest: str) -> Path:
-    return study / FOLDER / f"{digest[:32]}.bits"
+def _path(study: Path, key: str) -> Path:
+    return study / FOLDER / f"{key[:32]}.bits"

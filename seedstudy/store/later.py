@@ -94,6 +94,11 @@ def predictions(folder: Path, weights: str | None) -> Iterator[pl.DataFrame]:
         yield validate(frame, PREDICTIONS, where=str(path))
 
 
+def has_some(folder: Path) -> bool:
+    """Say whether a trial has any, without opening one."""
+    return any(is_record(path.name) for path in folder.glob("evaluated-*.json"))
+
+
 def _records(folder: Path, weights: str | None) -> list[Path]:
     if weights is None:
         return []

@@ -425,9 +425,8 @@ class Store:
             for name in ("failure.json", "checkpoint.pt", "progress.json"):
                 (folder / name).unlink(missing_ok=True)
         if is_first:
-            correct.keep(
-                self.root, digests["predictions.parquet"], correct.of_predictions(frames["predictions.parquet"][0])
-            )
+            known = correct.of_predictions(frames["predictions.parquet"][0])
+            correct.keep(self.root, correct.key_of(folder / "trial.json"), known)
         # Curves hold measured speeds, which differ between equal trainings.
         is_equal = stored["predictions.parquet"] == digests["predictions.parquet"]
         return "first" if is_first else "equal" if is_equal else "different"
@@ -581,15 +580,15 @@ class Store:
             return {}
         digest = outside.digest(self.root, trial_id)
         is_evaluated = digest is not None
-        if digest is None:
-            digest = digests_of(self.folder(trial_id) / "trial.json")["predictions.parquet"]
-        known = correct.read(self.root, digest)
+        # A record is written once: while its place on the disk is the same, so is what it says.
+        key = correct.key_of(self.folder(trial_id) / "trial.json") if digest is None else digest
+        known = correct.read(self.root, key)
         if known is None:
             evaluated = outside.predictions(self.root, trial_id)
             own = self._table(trial_id, "predictions.parquet", PREDICTIONS) if evaluated is None else evaluated
             known = correct.of_predictions(own)
-            correct.keep(self.root, digest, known)
-        if not is_evaluated:
+            correct.keep(self.root, key, known)
+        if not is_evaluated and later.has_some(self.folder(trial_id)):
             for frame in later.predictions(self.folder(trial_id), self._weights_digest(trial_id)):
                 known |= correct.of_predictions(frame)
         return known

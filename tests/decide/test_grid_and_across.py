@@ -127,11 +127,11 @@ def test_one_recipe_of_two_studies_is_called_by_its_study(cli: Cli) -> None:
     (entry,) = json.loads(out)["comparisons"]
     assert (entry["a"], entry["b"]) == ("old:a2@net", "new:a2@net")
     assert entry["difference"] == pytest.approx(2.0, abs=0.3)
-    assert "new:a2@net is better than old:a2@net" in cli("compare", "old:a2", "new:a2")[1]
+    assert "new:a2 is BETTER than old:a2 on val: " in cli("compare", "old:a2", "new:a2")[1]
     # One study alone needs no such name.
     Path("g.csv").write_text(study({"net": 0.7}, {"a3": 0.0}))
     assert cli("import", "g.csv", "--study", "old")[0] == 0
-    assert "tell a3@net and a2@net apart" in cli("compare", "old:a2", "old:a3")[1]
+    assert "INCONCLUSIVE on val: a3 - a2 = " in cli("compare", "old:a2", "old:a3")[1]
 
 
 def test_status_of_imported_trials_says_where_they_are(cli: Cli) -> None:

@@ -65,8 +65,10 @@ def test_the_second_look_is_shown(cli: Cli) -> None:
     write_seeds(4)
     assert "look 2" not in cli("compare", "a3", "a2")[1]
     write_seeds(9)
-    out = " ".join(cli("compare", "a3", "a2")[1].split())
+    short = " ".join(cli("compare", "a3", "a2")[1].split())
+    out = " ".join(cli("compare", "a3", "a2", "--details")[1].split())
     error = error_of_looks(((4, 4), (9, 9)), 0.05)
+    assert f"val: look 2 at this question; so many looks at p < 0.05 err in {100 * error:.2g} of 100 cases" in short
     assert "val: look 2, after 4 seeds (inconclusive, 20" in out
     assert f"would show a difference in {100 * error:.2g} of 100 cases, not 5" in out
     assert "95% CI that holds at every look: [" in out

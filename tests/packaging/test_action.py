@@ -47,7 +47,7 @@ def test_a_worse_recipe_fails_the_job_and_the_summary_says_why(files: Path) -> N
     assert code == 3
     assert "worse" in out
     assert summary.startswith("### seedstudy compare\n```\n")
-    assert "worse is worse than old by 1" in summary.replace("\n", " ")
+    assert "worse is WORSE than old on val: -1" in summary.replace("\n", " ")
 
 
 def test_an_equal_recipe_passes_and_options_are_words(files: Path) -> None:
