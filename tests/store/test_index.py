@@ -116,7 +116,7 @@ def test_a_command_reads_its_study_once(
     assert code == 0, err
     assert (opened.count(index.RECORD), opened.count(index.TABLE)) == (1, 1)
     assert not set(opened) & {"spec.json", "failure.json", "curves.parquet"}
-    # Whether two eval sets share images is read from one trial of a recipe, however many seeds it has: here two recipes.
+    # Whether two eval sets share images is read from one trial per recipe; there are two.
     assert opened.count("trial.json") <= 2 * 2
     assert opened.count("predictions.parquet") <= 2
 
