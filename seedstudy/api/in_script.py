@@ -139,7 +139,7 @@ class TrialReport:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End, and let an exception go on."""
+        """End, and let an exception propagate."""
         if error is None:
             self.finish()
         elif isinstance(error, Exception):
@@ -168,7 +168,8 @@ def trial(
             accuracy = train(seed)
             t.result(val=accuracy, n=50_000)
 
-    An exception becomes a failed row with its reason and goes on; so does a block that ends without a result. Of the
+    An exception is recorded as a failed row with its reason and raised again. A block that ends without a result
+    is a failed row, too. Of the
     processes of one training (torchrun) the first one writes.
 
     When the script is run again with the same arm, seed, settings and code, a result that is there stays, whatever the

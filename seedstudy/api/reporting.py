@@ -63,10 +63,14 @@ def report(
         rule = rule_for(groups, margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
         comparisons = with_sources(judge(by_data, rule), source, groups, margin=margin)
     words = [arm.words for arm in asked]
-    options = ["--study", study] if study != "main" else []
-    options += ["--results", str(results)] if str(results) != "results" else []
-    options += [] if margin is None else ["--margin", f"{margin:g}"]
-    command = shlex.join(["seedstudy", "report", *words, *options, "-o", "report.html"])
+    options = [*source.options(), *(["--pool"] if pool else [])]
+    options += ["--eval", ",".join(source.eval_sets)] if source.eval_sets else []
+    for option, value, usual in (("--margin", margin, None), ("--alpha", alpha, 0.05), ("--level", level, 0.95)):
+        options += [] if value is None or value == usual else [option, f"{value:g}"]
+    options += [] if lower_is_better is None else ["--lower-is-better" if lower_is_better else "--higher-is-better"]
+    options += [] if title is None else ["--title", title]
+    # Numbers in memory have no words on a command line.
+    command = shlex.join(["seedstudy", "report", *words, *options, "-o", "report.html"]) if all(words) else ""
     name = title or " against ".join(reversed([str(arm) for arm in asked])) or f"Study {study}"
     return report_of(summaries, comparisons, source, title=name, command=command)
 

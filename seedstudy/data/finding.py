@@ -149,12 +149,24 @@ def _in_folder(path: Path, progress: Progress, left_out: LeftOut) -> list[Entry]
             places.append(child)
         else:
             images += _of_file("", child.name, str(child), child.stat(), left_out)
+    return images + _indexed(places, _in_class, f"folders of {path.name}", progress, left_out)
+
+
+def _indexed(
+    places: Sequence[Path],
+    index: Callable[[Path], tuple[list[Entry], LeftOut]],
+    what: str,
+    progress: Progress,
+    left_out: LeftOut,
+) -> list[Entry]:
+    """Return the images of all places in their order, several being read at a time."""
+    images = list[Entry]()
     with ThreadPoolExecutor(_THREADS) as pool:
-        for n_done, (of_class, others) in enumerate(pool.map(_in_class, places), start=1):
-            images += of_class
+        for n_done, (found, others) in enumerate(pool.map(index, places), start=1):
+            images += found
             left_out.update(others)
             if n_done % 100 == 0:
-                progress(f"{n_done:,} of {len(places):,} folders of {path.name} indexed")
+                progress(f"{n_done:,} of {len(places):,} {what} indexed")
     return images
 
 
@@ -295,14 +307,7 @@ def shard_entries(shards: Sequence[Path], progress: Progress, left_out: LeftOut)
     The class is the number in `KEY.cls`, as text. The name is that of the original file where `KEY.json` gives it under
     `filename`, and KEY where it does not.
     """
-    images = list[Entry]()
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for n_done, (found, others) in enumerate(pool.map(_in_shard, shards), start=1):
-            images += found
-            left_out.update(others)
-            if n_done % 100 == 0:
-                progress(f"{n_done:,} of {len(shards):,} shards indexed")
-    return images
+    return _indexed(shards, _in_shard, "shards", progress, left_out)
 
 
 def _in_shard(path: Path) -> tuple[list[Entry], LeftOut]:

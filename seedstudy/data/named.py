@@ -375,7 +375,7 @@ class Imagenette(_Named):
 
 
 class Cifar100(_Named):
-    """100 classes of 32 x 32 px, kept decoded; judged by the 100 fine labels."""
+    """100 classes of 32 x 32 px, kept decoded, with the 100 fine labels."""
 
     _name = "cifar100"
 

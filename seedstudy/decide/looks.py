@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seedstudy.document import ends
-from seedstudy.read.metrics import DEFAULT_METRIC, direction_of
+from seedstudy.read.metrics import direction_of
 from seedstudy.stats.looks import error_of_looks
 from seedstudy.stats.race import sequence_reach
 from seedstudy.stats.result import Estimate
@@ -153,22 +153,12 @@ def race_command(comparisons: Comparisons, words: Sequence[str], source: Source)
     n = max(c.n_a, c.n_b)
     more = missing.number or (missing.between[1] or missing.between[0] if missing.between else n)
     options: list[tuple[str, object, object]] = [
-        ("--results", source.results, Path("results")),
-        ("--study", source.study, "main"),
-        ("--metric", source.metric, DEFAULT_METRIC),
-        ("--unit", source.unit, None),
-        ("--model", source.model, None),
-        ("--data", source.data, None),
-        *(("--by", each, None) for each in source.by),
-        *(("--ignore", each, None) for each in source.ignore),
-        ("--clock", source.clock, None),
-        ("--seeds-by", source.seeds_by, None),
         ("--eval", answer.a.eval_set, "val"),
         ("--margin", rule.margin, None),
         ("--alpha", rule.alpha, 0.05),
         ("--max-seeds", n + more, None),
     ]
-    command = ["seedstudy", "race", "--replay", *words]
+    command = ["seedstudy", "race", "--replay", *words, *source.options()]
     for option, value, default in options:
         if value is not None and value != default:
             command += [option, f"{value:g}" if isinstance(value, float) else str(value)]

@@ -69,7 +69,7 @@ class Report:
     curves: pl.DataFrame = field(metadata=HIDDEN)
     """Columns label, seed, epoch, accuracy (on val, in points; null where it was not evaluated) and train_loss."""
     command: str
-    """What makes the same report again."""
+    """What makes the same report again; empty where an arm is numbers in memory."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``report --json``."""

@@ -149,6 +149,23 @@ class Source(Request):
         """Every study that was read, by the name that its groups have as their origin, and its folder."""
         return {_name_of(folder, self): folder for folder in self.scans}
 
+    def options(self) -> list[str]:
+        """Return the words of a command that make this source, where it is not the default."""
+        single = {
+            "--results": (self.results, Path("results")),
+            "--study": (self.study, "main"),
+            "--metric": (self.metric, DEFAULT_METRIC),
+            "--unit": (self.unit, None),
+            "--model": (self.model, None),
+            "--data": (self.data, None),
+        }
+        words = [each for option, (value, usual) in single.items() if value != usual for each in (option, str(value))]
+        for option, values in (("--by", self.by), ("--ignore", self.ignore)):
+            words += [each for value in values for each in (option, value)]
+        for option, value in (("--clock", self.clock), ("--seeds-by", self.seeds_by)):
+            words += [] if value is None else [option, value]
+        return words
+
     @property
     def declared_baseline(self) -> str | None:
         """The baseline that the studies declared; None where there is none, or several."""
@@ -590,7 +607,7 @@ def _step(rows: pl.DataFrame) -> float | None:
 
 
 def independent(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of which no two share the seed of a stream that varies: seeds as such, as many as there are.
+    """Return as many rows as possible such that no two share the seed of a stream that varies.
 
     Trials of a crossed design share streams, and repetitions of a trial share all: their spread and number are not
     those of seeds drawn anew. Plain seeds come first. Rows whose streams are unknown stay.

@@ -190,7 +190,7 @@ class Attempts:
             return EXIT_FAILED
         lease = self._leases.get(trial_id)
         if lease is not None and lease.holder.n_lost >= MAX_ATTEMPTS:
-            reason = f"its process died {MAX_ATTEMPTS} times in a row without getting on"
+            reason = f"its process died {MAX_ATTEMPTS} times in a row without progress"
             self._lasting(
                 lambda: self._store.record_failure(trial_id, reason, traceback="", host=machine.host()), "failure"
             )

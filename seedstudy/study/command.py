@@ -28,7 +28,7 @@ DEFAULT_ARM = "command"
 """Name of the only arm of a command that does not say ``{arm}``."""
 
 SAME = "same"
-"""``resume = "same"``: the command itself goes on where its output folder has a checkpoint."""
+"""``resume = "same"``: the command resumes by itself from a checkpoint in its output folder."""
 
 _PART = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}|[{}]")
 _OWN = ("arm", "seed", "out", "model")

@@ -76,6 +76,15 @@ def test_names_and_reasons_stay_text(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert Page(text).scripts == 1
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert" in text
+    assert "Made in Python from numbers in memory." in text
+
+
+def test_the_command_repeats_the_report(study: Path) -> None:
+    answer = ss.report("a3", "a2", eval_sets="val", margin=0.5, alpha=0.01, model="resnet8_nano", title="Is it?")
+    assert answer.command == (
+        "seedstudy report a3 a2 --model resnet8_nano --eval val --margin 0.5 --alpha 0.01 --title 'Is it?' "
+        "-o report.html"
+    )
 
 
 def test_a_study_alone_takes_its_declared_baseline(study: Path) -> None:

@@ -29,7 +29,10 @@ def report_text(report: Report, suffix: str) -> str:
         lines += view.caution_lines()
         lines.append(cite(report.comparisons))
         sheets = [*view.sheets, *sheets]
-    lines += [checklist(report.summaries, report.comparisons), f"`{report.command}`"]
+    lines += [
+        checklist(report.summaries, report.comparisons),
+        f"`{report.command}`" if report.command else "Made in Python from numbers in memory.",
+    ]
     if suffix == ".md":
         return "\n\n".join([*lines, *map(draw, sheets)])
     comment = {".tex": "% ", ".typ": "// "}[suffix]
