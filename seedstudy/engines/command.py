@@ -1,9 +1,9 @@
 """The process that runs a user's command: `seedstudy trial STUDY_DIR TRIAL_ID… --command HOW`.
 
 A command runs in a process group of its own, with its output in the trial's log.txt. It is ended, with all that it has
-started, on a signal to this process, when its time is up, when it shows no sign of progress, and also when this process
-dies itself. What it leaves below ``out/`` stays for the next attempt, which either continues from it (by the command that
-resumes) or begins in an empty folder. A result is read once the command has ended with 0; everything else
+started, on a signal to this process, when its time is up, when it shows no sign of progress, and when this process
+dies itself. What it leaves below ``out/`` stays for the next attempt, which either continues from it (by the command
+that resumes) or begins in an empty folder. A result is read once the command has ended with 0; everything else
 is a row with a reason.
 """
 
