@@ -260,11 +260,19 @@ class LocalEngine:
 
 
 def trial_command(store: Store, trial_ids: Sequence[str], work: Work, placement: Placement) -> list[str]:
-    """Return the command that trains trials, the same under every engine."""
+    """Return the command that trains trials, the same under every engine, and on each of a trial's machines.
+
+    Several machines meet where :data:`MEETING` says.
+    """
     python = [sys.executable, "-m"]
-    if placement.processes > 1:
-        python += ["torch.distributed.run", "--standalone", f"--nproc-per-node={placement.processes}", "-m"]
+    if placement.n_processes > 1:
+        meeting = ["--standalone"] if placement.nodes == 1 else [f"--nnodes={placement.nodes}", "--rdzv-backend=c10d"]
+        python += ["torch.distributed.run", *meeting, f"--nproc-per-node={placement.processes}", "-m"]
     return [*python, "seedstudy", "trial", str(store.root.absolute()), *trial_ids, *work.options(placement)]
+
+
+MEETING, MEETING_ID = "PET_RDZV_ENDPOINT", "PET_RDZV_ID"
+"""Environment variables by which the torchruns of a trial's machines find each other: host:port of one, and a name."""
 
 
 def complaint_in(text: str) -> str | None:
