@@ -271,8 +271,9 @@ def trial_command(store: Store, trial_ids: Sequence[str], work: Work, placement:
     return [*python, "seedstudy", "trial", str(store.root.absolute()), *trial_ids, *work.options(placement)]
 
 
-MEETING, MEETING_ID = "PET_RDZV_ENDPOINT", "PET_RDZV_ID"
-"""Environment variables by which the torchruns of a trial's machines find each other: host:port of one, and a name."""
+MEETING, MEETING_ID, MEETING_FROM = "PET_RDZV_ENDPOINT", "PET_RDZV_ID", "PET_LOCAL_ADDR"
+"""torchrun's environment variables, by which those of a trial's machines find each other: host:port of one, a name of
+the meeting, and the machine's own address (its host name where there is none)."""
 
 
 def complaint_in(text: str) -> str | None:

@@ -17,6 +17,7 @@ from typing import Any
 from seedstudy.engines.attempts import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, MAX_ATTEMPTS
 from seedstudy.engines.local import (
     MEETING,
+    MEETING_FROM,
     MEETING_ID,
     STOP_WAIT_S,
     Work,
@@ -189,7 +190,8 @@ def _run(command: Sequence[str], environment: dict[str, str], meeting: str | Non
 
     job = f"ray:{ray.get_runtime_context().get_task_id()}"
     if meeting is not None:
-        environment = {**environment, MEETING: meeting, MEETING_ID: meeting}
+        own = ray.util.get_node_ip_address()  # names of machines need not be known to each other
+        environment = {**environment, MEETING: meeting, MEETING_ID: meeting, MEETING_FROM: own}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command,

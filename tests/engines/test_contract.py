@@ -230,6 +230,30 @@ def test_a_worker_of_ray_that_is_killed_alone_takes_its_training_along(
     assert "stopped on request" in log(tmp_path, trial_id)
 
 
+@pytest.mark.cluster
+@pytest.mark.skipif(not RAY, reason="needs Ray and root: SEEDSTUDY_TEST_RAY=1")
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_trial_on_two_machines_of_ray_gives_the_numbers_of_two_processes_on_one(
+    cache: Path, ray_cluster: RayCluster, tmp_path: Path, is_killed: bool
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+    halves = ("--seeds", "1", "--set", "micro_batch=64")
+    code, _, err = Local(cache).finish(one, "--processes", "2", *halves)
+    assert code == 0, err
+    place = Ray(cache, ray_cluster)
+    launcher = place.start(two, "--nodes", "2", *halves)
+    wait_for(lambda: in_flight(two), "a trial in flight")
+    if is_killed:
+        _, holder = in_flight(two) or pytest.fail("nothing in flight")
+        kill(holder.pid)
+    _, err = launcher.communicate(timeout=WAIT_S)
+    place.close()
+    assert launcher.returncode == 0, err
+    assert results(two) == results(one)
+
+
 # --- Slurm alone ------------------------------------------------------------------------------------------
 
 
