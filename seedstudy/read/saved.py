@@ -39,9 +39,7 @@ def saved_trials(files: str) -> pl.DataFrame | None:
         return None
     if len(found) < len(frames):
         other = next(path for path, frame in frames.items() if frame is None)
-        raise StudyError(
-            f"{files}: {other} holds no trials of seedstudy, other files of the pattern do: name one kind."
-        )
+        raise StudyError(f"{files}: {other} is no table of trials, other files of the pattern are: name one kind.")
     return pl.concat(found, how="diagonal").unique(maintain_order=True)
 
 
@@ -67,7 +65,7 @@ def _trials_of(path: Path) -> pl.DataFrame | None:
 
 def _typed(text: str, separator: str, path: Path) -> pl.DataFrame:
     """Return a table of text with the types of TRIALS; an empty cell is a missing number, or an empty text."""
-    columns = []
+    name = "trial_id"
     try:
         frame = pl.read_csv(io.BytesIO(text.encode()), separator=separator, infer_schema=False)
         for name, kind in {**TRIALS, **DECLARED}.items():
@@ -75,14 +73,16 @@ def _typed(text: str, separator: str, path: Path) -> pl.DataFrame:
                 continue
             cells = pl.col(name)
             if isinstance(kind, pl.Datetime):
-                columns.append(cells.str.to_datetime(time_zone="UTC"))
+                cells = cells.str.to_datetime(time_zone="UTC")
             elif kind == pl.String():
-                columns.append(cells if name in _NULLABLE else cells.fill_null(""))
+                cells = cells if name in _NULLABLE else cells.fill_null("")
             else:
-                columns.append(cells.cast(kind))
-        return frame.with_columns(columns)
+                cells = cells.cast(kind)
+            frame = frame.with_columns(cells)
     except pl.exceptions.PolarsError as error:
-        raise StudyError(f"{path}: not the table that load_trials returned ({first_line(error)[:120]}).") from error
+        why = first_line(error)[:120]
+        raise StudyError(f"{path}: column {name} is not as load_trials returned it ({why}).") from error
+    return frame
 
 
 _NULLABLE = {"eval_set", "images"}

@@ -29,7 +29,7 @@ def trials(make_store: Callable[..., Store]) -> pl.DataFrame:
 def test_a_saved_frame_is_the_study(kind: str, trials: pl.DataFrame, tmp_path: Path) -> None:
     WRITERS[kind](trials, tmp_path / f"trials.{kind}")
     saved = ss.compare(f"{tmp_path}/trials.{kind}:a3", f"{tmp_path}/trials.{kind}:a2")
-    assert saved.to_frame().equals(ss.compare((trials, "a3"), (trials, "a2")).to_frame())
+    assert saved.to_frame().equals(ss.compare(trials, "a3", "a2").to_frame())
 
 
 @pytest.mark.train
@@ -37,7 +37,7 @@ def test_a_saved_frame_is_the_study(kind: str, trials: pl.DataFrame, tmp_path: P
 def test_parts_of_a_frame_by_a_pattern(kind: str, trials: pl.DataFrame, tmp_path: Path) -> None:
     for name in ("a2", "a3"):
         WRITERS[kind](trials.filter(pl.col("recipe") == name), tmp_path / f"part_{name}.{kind}")
-    whole = ss.compare((trials, "a3"), (trials, "a2")).to_frame()
+    whole = ss.compare(trials, "a3", "a2").to_frame()
     assert ss.compare(f"{tmp_path}/part_*.{kind}:a3", f"{tmp_path}/part_*.{kind}:a2").to_frame().equals(whole)
     # The same file twice, under two names, counts once.
     WRITERS[kind](trials.filter(pl.col("recipe") == "a2"), tmp_path / f"part_again.{kind}")
