@@ -154,7 +154,7 @@ def test_python_that_raises_is_no_failed_trial(place: Local, tmp_path: Path, und
     _, err = launcher.communicate(timeout=WAIT_S)
     assert launcher.returncode == 1, err
     assert "exit status 1" in err
-    assert store(tmp_path).failure(trial_id)["reason"] == "its process died 3 times in a row without getting on"
+    assert store(tmp_path).failure(trial_id)["reason"] == "its process died 3 times in a row without progress"
 
 
 def test_a_training_that_hangs_is_ended_and_trained_again(place: Local, tmp_path: Path, undisturbed: Results) -> None:

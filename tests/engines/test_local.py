@@ -104,7 +104,7 @@ def test_a_trial_whose_process_dies_without_getting_on_is_given_up(place: Local,
     assert code == 1
     assert err.count("its worker died (exit status -9") == 3
     (trial_id,) = store(tmp_path).trial_ids()
-    assert store(tmp_path).failure(trial_id)["reason"] == "its process died 3 times in a row without getting on"
+    assert store(tmp_path).failure(trial_id)["reason"] == "its process died 3 times in a row without progress"
 
 
 @pytest.mark.slow
