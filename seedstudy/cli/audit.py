@@ -11,6 +11,7 @@ import seedstudy as ss
 from seedstudy.cli import options
 
 
+@options.grouped
 def audit(
     table: Annotated[
         Path, typer.Argument(metavar="TABLE.csv", help="A row per model, a column per recipe or eval set.")
@@ -39,7 +40,7 @@ def audit(
     ] = None,
     lower_is_better: options.LowerIsBetter = None,
     save: options.Save = None,
-    as_json: options.AsJson = False,
+    output: options.Output,
 ) -> None:
     """Say which published differences exceed seed noise.
 
@@ -65,6 +66,6 @@ def audit(
         unit=unit,
         lower_is_better=lower_is_better,
     )
-    options.print_answer(answer, lambda: audit_tables(answer), as_json=as_json)
+    options.print_answer(answer, lambda: audit_tables(answer), output=output)
     options.save_plot(save, lambda: ss.plot_audit(answer))
     options.name_left_out(answer.left_out)

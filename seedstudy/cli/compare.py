@@ -51,7 +51,7 @@ def compare(
     ] = None,
     details: options.Details = False,
     save: options.Save = None,
-    as_json: options.AsJson = False,
+    output: options.Cited,
 ) -> None:
     """Give the verdict on B (C…) against A.
 
@@ -73,7 +73,7 @@ def compare(
         if gates or save is not None or all_pairs or paired or across_data or images or clusters:
             raise StudyError("--grid is a table of its own: leave --fail-on, --save and the other options out.")
         table = ss.grid(*what or (), **asked)
-        options.print_answer(table, lambda: grid_tables(table), as_json=as_json)
+        options.print_answer(table, lambda: grid_tables(table), output=output)
         options.name_left_out(table.left_out)
         return
     asked |= {"margin": margin, "alpha": alpha, "lower_is_better": lower_is_better, "rng_seed": rng_seed}
@@ -84,13 +84,13 @@ def compare(
                 "--clusters out."
             )
         pooled = ss.across_data(*what or (), **asked)
-        options.print_answer(pooled, lambda: across_data_tables(pooled), as_json=as_json)
+        options.print_answer(pooled, lambda: across_data_tables(pooled), output=output)
         _end(pooled.comparisons, gates, save)
         return
     asked |= {"all_pairs": all_pairs, "paired": paired, "primary": primary, "correction": correction}
     asked |= {"images": images, "clusters": clusters}
     answer = ss.compare(*what or (), **asked)
-    options.print_answer(answer, lambda: comparison_tables(answer, with_details=details), as_json=as_json)
+    options.print_answer(answer, lambda: comparison_tables(answer, with_details=details), output=output)
     _end(answer, gates, save)
 
 

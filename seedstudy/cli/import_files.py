@@ -25,7 +25,7 @@ def import_files(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show the role of every column and the runs that are found.")
     ] = False,
-    as_json: options.AsJson = False,
+    output: options.Output,
 ) -> None:
     """Put trials trained elsewhere into a study.
 
@@ -41,7 +41,7 @@ def import_files(
     if dry_run:
         asked = {name: value for name, value in options.values(where).items() if name not in ("results", "study")}
         seen = ss.inspect_files(*files, **asked, eval_sets=names)
-        options.print_answer(seen, lambda: inspection_tables(seen), as_json=as_json)
+        options.print_answer(seen, lambda: inspection_tables(seen), output=output)
         for inspection in seen:
             if inspection.error is not None:
                 raise inspection.error
@@ -60,5 +60,5 @@ def import_files(
     options.tell(f"{n} trials imported into {place}" if n else f"imported before into {place}: nothing to do")
     for note in answer.notes:
         options.tell(f"note: {note}")
-    options.print_answer(answer, lambda: summary_tables(answer.summaries), as_json=as_json)
+    options.print_answer(answer, lambda: summary_tables(answer.summaries), output=output)
     options.name_left_out(answer.summaries.left_out)

@@ -12,6 +12,7 @@ from seedstudy.cli import options
 from seedstudy.errors import StudyError
 
 
+@options.grouped
 def cost(
     models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="timm names, e.g. resnet50.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the images in pixels (default: the model's own).")] = None,
@@ -26,7 +27,8 @@ def cost(
     study: options.StudyName = "main",
     metric: options.Metric = "top1",
     unit: options.Unit = None,
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """Show what networks cost, without training them.
 
@@ -48,9 +50,10 @@ def cost(
         unit=unit,
         say=options.tell,
     )
-    options.print_answer(answer, lambda: cost_table(answer, answer.pareto, repeats=repeats), as_json=as_json)
+    options.print_answer(answer, lambda: cost_table(answer, answer.pareto, repeats=repeats), output=output)
 
 
+@options.grouped
 def evaluate(
     what: Annotated[
         str,
@@ -80,7 +83,8 @@ def evaluate(
         str | None, typer.Option("--study", help="Study that a timm model's result is added to (default: evaluated).")
     ] = None,
     save: options.Save = None,
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """Evaluate kept weights of trials, published or own weights.
 
@@ -93,7 +97,7 @@ def evaluate(
         given = {"--weights": weights, "-r": recipe, "--seed": seed, "--published": published}
         if wrong := [name for name, value in {**given, "--study": study}.items() if value is not None]:
             raise StudyError(f"{', '.join(wrong)}: for a timm model alone; trials know it themselves.")
-        _evaluate_trials(what, data, data_dir, eval_sets, sizes, crop, results, save, as_json)
+        _evaluate_trials(what, data, data_dir, eval_sets, sizes, crop, results, save, output)
         return
     if len(sizes) > 1 or save is not None:
         raise StudyError("several test sizes, and --save, are for trials with kept weights: STUDY:RECIPE.")
@@ -116,7 +120,7 @@ def evaluate(
     options.print_answer(
         answer,
         lambda: evaluation_table(answer.evaluations, answer.beside, preprocessing=preprocessing),
-        as_json=as_json,
+        output=output,
     )
     options.tell(f"{answer.recipe}@{answer.model}: {'added to' if answer.is_new else 'already in'} {answer.folder}")
 
@@ -137,7 +141,7 @@ def _evaluate_trials(
     crop: float | None,
     results: Path,
     save: Path | None,
-    as_json: bool,
+    output: options.Output,
 ) -> None:
     from seedstudy.show.networks import sizes_table
 
@@ -151,7 +155,7 @@ def _evaluate_trials(
         results=results,
         say=options.tell,
     )
-    options.print_answer(answer, lambda: sizes_table(answer), as_json=as_json)
+    options.print_answer(answer, lambda: sizes_table(answer), output=output)
     options.save_plot(save, lambda: ss.plot_test_sizes(answer))
     options.tell(f"study {answer.study}: {answer.added} results added to {answer.trials} trials")
     options.name_left_out(answer.left_out)

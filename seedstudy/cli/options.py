@@ -91,6 +91,43 @@ class Judged(Files):
     data: Annotated[str | None, typer.Option("-d", "--data", help="Only results on this data set.")] = None
 
 
+def _form(form: str | None) -> str | None:
+    from seedstudy.show.sheet import FORMATS
+
+    known = (*FORMATS, "json")
+    if form is not None and form not in known:
+        raise StudyError(f'--format "{form}": expected {", ".join(known)}.{suggest(form, known)}')
+    return form
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How an answer is printed."""
+
+    as_json: AsJson = False
+    format: Annotated[
+        str | None,
+        typer.Option("--format", callback=_form, help="Only the tables, as csv, md, tex, typst or html; or json."),
+    ] = None
+
+    @property
+    def form(self) -> str | None:
+        """What is printed in place of what people read; None: that."""
+        return "json" if self.as_json else self.format
+
+
+@dataclass(frozen=True, slots=True)
+class Cited(Output):
+    """How an answer is printed that a paper may cite."""
+
+    cite: Annotated[bool, typer.Option("--cite", help="Only a sentence for a paper.")] = False
+
+    @property
+    def form(self) -> str | None:
+        """What is printed in place of what people read; None: that."""
+        return "cite" if self.cite else "json" if self.as_json else self.format
+
+
 @dataclass(frozen=True, slots=True)
 class Training:
     """What is trained, beside recipes, models, data and seeds."""
@@ -236,18 +273,36 @@ def one_eval_set(text: str | None) -> str | None:
 # --- how a command ends ----------------------------------------------------------------------------------
 
 
-def print_answer(answer: Any, render: Callable[[], Any], *, as_json: bool) -> None:
-    """Print an answer to stdout: as a document for machines, or as tables below what was read from files."""
-    if as_json:
-        from seedstudy.document import document
-
-        print(json.dumps(document(answer), indent=1, allow_nan=False))
+def print_answer(answer: Any, render: Callable[[], Any], *, output: Output) -> None:
+    """Print an answer to stdout: what people read, or what was asked for in its place."""
+    if output.form == "json":
+        print_document(answer)
         return
-    from seedstudy.show.format import show, small_print
-
     about = getattr(answer, "comparisons", None) or getattr(answer, "summaries", None) or answer
-    late_rules = [small_print(f"note: {sentence}") for sentence in getattr(about, "late_rules", ())]
-    show(*[reading.line() for reading in getattr(answer, "read", ())], render(), *late_rules)
+    late_rules = [f"note: {sentence}" for sentence in getattr(about, "late_rules", ())]
+    read = [reading.line() for reading in getattr(answer, "read", ())]
+    if output.form is None:
+        from seedstudy.show.format import show, small_print
+
+        show(*read, render(), *map(small_print, late_rules))
+        return
+    for line in (*read, *late_rules):
+        tell(line)
+    if output.form == "cite":
+        from seedstudy.show.cite import cite
+
+        print(cite(answer))
+        return
+    from seedstudy.show.view import exported
+
+    print(exported(render(), output.form), end="")
+
+
+def print_document(answer: Any) -> None:
+    """Print an answer for machines."""
+    from seedstudy.document import document
+
+    print(json.dumps(document(answer), indent=1, allow_nan=False))
 
 
 def save_plot(path: Path | None, draw: Callable[[], Any]) -> None:

@@ -11,6 +11,7 @@ import seedstudy as ss
 from seedstudy.cli import options
 
 
+@options.grouped
 def pseudolabel(
     teacher: Annotated[
         str, typer.Argument(metavar="TEACHER", help="Trials with kept weights: STUDY:RECIPE, or …#SEED.")
@@ -32,7 +33,8 @@ def pseudolabel(
     ] = None,
     model: Annotated[str | None, typer.Option("-m", "--model", help="Only trials of this model.")] = None,
     results: options.Results = Path("results"),
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """Label images without labels by trained networks.
 
@@ -54,4 +56,4 @@ def pseudolabel(
         results=results,
         say=options.tell,
     )
-    options.print_answer(answer, lambda: pseudo_label_table(answer), as_json=as_json)
+    options.print_answer(answer, lambda: pseudo_label_table(answer), output=output)

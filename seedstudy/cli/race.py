@@ -50,7 +50,7 @@ def race(
     eval_set: options.EvalSet = None,
     lower_is_better: options.LowerIsBetter = None,
     save: options.Save = None,
-    as_json: options.AsJson = False,
+    output: options.Cited,
 ) -> None:
     """Add seeds, round by round, until the question is decided.
 
@@ -82,6 +82,6 @@ def race(
         on_look=say_look,
         say=options.tell,
     )
-    options.print_answer(answer, lambda: race_tables(answer), as_json=as_json)
+    options.print_answer(answer, lambda: race_tables(answer), output=output)
     options.save_plot(save, lambda: ss.plot_race(answer))
     options.name_left_out(answer.left_out)

@@ -18,22 +18,25 @@ ForData = Annotated[str | None, typer.Option("-d", "--data", help="Show it scale
 
 
 @recipes_app.command("list")
-def recipes_list(as_json: options.AsJson = False) -> None:
+@options.grouped
+def recipes_list(*, output: options.Output) -> None:
     """List the recipes that come with seedstudy, and what they lack."""
     from seedstudy.api import choices
     from seedstudy.show.recipes import recipe_list
 
     answer = choices.recipes()
-    options.print_answer(answer, lambda: recipe_list(answer.recipes), as_json=as_json)
+    options.print_answer(answer, lambda: recipe_list(answer.recipes), output=output)
 
 
 @recipes_app.command("show")
+@options.grouped
 def recipes_show(
     name: Annotated[str, typer.Argument(metavar="RECIPE", help="A name, or the path of a recipe file.")],
     model: ForModel = None,
     data: ForData = None,
     sources: Annotated[bool, typer.Option("--sources", help="Say where each value comes from.")] = False,
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """Show every value of a recipe, and what it lacks."""
     from seedstudy.api import choices
@@ -41,71 +44,80 @@ def recipes_show(
 
     answer = choices.recipe(name, model=model, data=data)
     with_sources = sources or data is not None
-    options.print_answer(answer, lambda: recipe_table(answer, with_sources=with_sources), as_json=as_json)
+    options.print_answer(answer, lambda: recipe_table(answer, with_sources=with_sources), output=output)
 
 
 @recipes_app.command("diff")
+@options.grouped
 def recipes_diff(
     names: Annotated[list[str], typer.Argument(metavar="RECIPE…", help="Names, or paths of recipe files.")],
     model: ForModel = None,
     data: ForData = None,
     everything: Annotated[bool, typer.Option("--all", help="Also show where they agree.")] = False,
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """Show side by side in which values recipes differ, in the rows and order of RSB's Table 2."""
     from seedstudy.api import choices
     from seedstudy.show.recipes import recipe_diff
 
     answer = choices.recipe_differences(*names, model=model, data=data, everything=everything)
-    options.print_answer(answer, lambda: recipe_diff(answer), as_json=as_json)
+    options.print_answer(answer, lambda: recipe_diff(answer), output=output)
 
 
 @recipes_app.command("models")
+@options.grouped
 def recipes_models(
     names: Annotated[list[str] | None, typer.Argument(metavar="[RECIPE…]", help="Only these (default: all).")] = None,
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """List the networks whose training the recipes' sources report, with their sizes."""
     from seedstudy.api import choices
     from seedstudy.show.recipes import model_list
 
     answer = choices.recipe_models(*names or ())
-    options.print_answer(answer, lambda: model_list(answer.models), as_json=as_json)
+    options.print_answer(answer, lambda: model_list(answer.models), output=output)
 
 
 @data_app.command("list")
-def data_list(as_json: options.AsJson = False) -> None:
+@options.grouped
+def data_list(*, output: options.Output) -> None:
     """List the data sets."""
     from seedstudy.show.recipes import data_list
 
     answer = ss.data_sets()
-    options.print_answer(answer, lambda: data_list(answer), as_json=as_json)
+    options.print_answer(answer, lambda: data_list(answer), output=output)
 
 
 @data_app.command("check")
+@options.grouped
 def data_check(
     name: Annotated[str, typer.Argument(metavar="D", help="A data set, as run -d takes it.")],
     data_dir: options.DataDir = None,
     everything: Annotated[bool, typer.Option("--all", help="Decode every image, not a sample.")] = False,
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """Say which parts of a data set are on disk, what is missing and how to get it."""
     from seedstudy.show.recipes import data_parts
 
     answer = ss.check_data(name, data_dir=data_dir, everything=everything, say=options.tell)
-    options.print_answer(answer, lambda: data_parts(answer.parts), as_json=as_json)
+    options.print_answer(answer, lambda: data_parts(answer.parts), output=output)
     if answer.is_damaged:
         raise typer.Exit(options.EXIT_FAILED)
 
 
 @data_app.command("prepare")
+@options.grouped
 def data_prepare(
     name: Annotated[str, typer.Argument(metavar="D", help="A data set, as run -d takes it.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the copy, which does not exist yet.")],
     short_side: Annotated[int, typer.Option("--short-side", help="Shorter side of every image in pixels.")] = 320,
     quality: Annotated[int, typer.Option("--quality", help="Of the JPEG files, 1 to 95.")] = 95,
     data_dir: options.DataDir = None,
-    as_json: options.AsJson = False,
+    *,
+    how: options.Output,
 ) -> None:
     """Make a smaller copy of a data set, which is faster to read; the same command resumes.
 
@@ -114,4 +126,4 @@ def data_prepare(
     from seedstudy.show.recipes import data_copy
 
     answer = ss.resize_data(name, output, short_side=short_side, quality=quality, data_dir=data_dir, say=options.tell)
-    options.print_answer(answer, lambda: data_copy(answer), as_json=as_json)
+    options.print_answer(answer, lambda: data_copy(answer), output=how)

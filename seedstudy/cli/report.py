@@ -48,7 +48,7 @@ def report(
     )
     ss.save_report(answer, output)
     if as_json:
-        options.print_answer(answer, lambda: None, as_json=True)
+        options.print_document(answer)
     else:
         options.tell(f"{output}: written; open it in a browser." if output.suffix == ".html" else f"{output}: written.")
     options.name_left_out(answer.summaries.left_out)

@@ -76,10 +76,12 @@ def run(
     if detach:
         options.tell(f"{about}: submitted; `seedstudy status {answer.study}` shows the state of its trials.")
         return
-    if as_json or summaries:
+    if as_json:
+        options.print_document(answer)
+    elif summaries:
         from seedstudy.show.summary import summary_tables
 
-        options.print_answer(answer, lambda: summary_tables(summaries or ()), as_json=as_json)
+        options.print_answer(answer, lambda: summary_tables(summaries), output=options.Output())
     if not as_json:
         ended = ", ".join(f"{count} {state}" for state, count in answer.counts.items() if count)
         options.tell(f"{about}: {len(answer.states)} trials: {ended}; results in {answer.folder}")

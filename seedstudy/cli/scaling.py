@@ -11,6 +11,7 @@ import seedstudy as ss
 from seedstudy.cli import options
 
 
+@options.grouped
 def scaling(
     what: Annotated[
         list[str] | None, typer.Argument(metavar="[WHAT]...", help="RECIPE, STUDY:RECIPE, or a table of results.")
@@ -32,7 +33,8 @@ def scaling(
     level: options.Level = 0.95,
     rng_seed: options.RngSeed = 0,
     save: options.Save = None,
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """Show how the error falls with cost.
 
@@ -59,6 +61,6 @@ def scaling(
         rng_seed=rng_seed,
         say=options.tell,
     )
-    options.print_answer(answer, lambda: scaling_tables(answer), as_json=as_json)
+    options.print_answer(answer, lambda: scaling_tables(answer), output=output)
     options.save_plot(save, lambda: ss.plot_scaling(answer))
     options.name_left_out(answer.left_out)

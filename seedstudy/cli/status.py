@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 _WATCH_PAUSE_S = 2.0
 
 
+@options.grouped
 def status(
     study: options.StudyArgument = "main",
     results: options.Results = Path("results"),
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """Show the state of every trial of a study.
 
     Queued, running (where, since when, time left), ok, failed (why), diverged, interrupted, lost or damaged.
     """
-    if not watch or as_json:
-        _print(ss.status(study, results=results), as_json=as_json)
+    if not watch or output.form is not None:
+        _print(ss.status(study, results=results), output=output)
         return
     from seedstudy import terminal
 
@@ -38,15 +40,15 @@ def status(
     while True:
         answer = ss.status(study, results=results)
         console.clear()
-        _print(answer, as_json=False)
+        _print(answer, output=output)
         time.sleep(_WATCH_PAUSE_S)
 
 
-def _print(answer: StudyStatus, *, as_json: bool) -> None:
+def _print(answer: StudyStatus, *, output: options.Output) -> None:
     from seedstudy.show.status import status_tables
 
-    options.print_answer(answer, lambda: status_tables(answer), as_json=as_json)
-    if not as_json:
+    options.print_answer(answer, lambda: status_tables(answer), output=output)
+    if output.form is None:
         for sentence in answer.damaged.values():
             options.tell(f"left out: {sentence}")
 
@@ -106,7 +108,7 @@ def restore(
 
     answer = studies.restore(study, results=results)
     if as_json:
-        options.print_answer(answer, lambda: None, as_json=True)
+        options.print_document(answer)
         return
     for folder, why in answer.left.items():
         options.tell(f"{folder}: left there: {why}")

@@ -19,7 +19,7 @@ def summary(
     level: options.Level = 0.95,
     details: options.Details = False,
     save: options.Save = None,
-    as_json: options.AsJson = False,
+    output: options.Cited,
 ) -> None:
     """Show n, mean, std, min, max and seed 0, with intervals.
 
@@ -28,7 +28,7 @@ def summary(
     from seedstudy.show.summary import summary_tables
 
     answer = ss.summary(*what or (), **options.values(where), eval_sets=options.eval_names(eval_sets), level=level)
-    options.print_answer(answer, lambda: summary_tables(answer, with_details=details), as_json=as_json)
+    options.print_answer(answer, lambda: summary_tables(answer, with_details=details), output=output)
     options.save_plot(save, lambda: ss.plot_distributions(answer))
     options.name_left_out(answer.left_out)
 
@@ -45,7 +45,7 @@ def fit(
     ] = None,
     rng_seed: options.RngSeed = 0,
     save: options.Save = None,
-    as_json: options.AsJson = False,
+    output: options.Output,
 ) -> None:
     """Describe the distribution over seeds.
 
@@ -56,6 +56,6 @@ def fit(
     names = options.eval_names(eval_sets)
     asked = {**options.values(where), "eval_sets": names, "n_examples": n_examples}
     answer = ss.fit(what, **asked, level=level, rng_seed=rng_seed)
-    options.print_answer(answer, lambda: fit_table(answer), as_json=as_json)
+    options.print_answer(answer, lambda: fit_table(answer), output=output)
     options.save_plot(save, lambda: ss.plot_fits(answer))
     options.name_left_out(answer.left_out)

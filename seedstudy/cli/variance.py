@@ -11,6 +11,7 @@ import seedstudy as ss
 from seedstudy.cli import options
 
 
+@options.grouped
 def variance(
     what: Annotated[list[str] | None, typer.Argument(metavar="[WHAT]...", help="RECIPE, RECIPE@MODEL, FOLDER…")] = None,
     results: options.Results = Path("results"),
@@ -24,15 +25,15 @@ def variance(
         int, typer.Option(min=0, help="Replicates of a bootstrap over seeds and images, as a check (e.g. 10000).")
     ] = 0,
     rng_seed: options.RngSeed = 0,
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """Show where the spread over seeds comes from.
 
     Of a design, what each random stream adds (run --design). From each image's prediction: seeds as such, the test
     images that happen to be tested, and what a vote of seeds gains.
     """
-    from seedstudy.show.components import source_tables
-    from seedstudy.show.variance import variance_tables
+    from seedstudy.show.variance import variance_view
 
     names = options.eval_names(eval_sets)
     asked: dict[str, Any] = {
@@ -45,7 +46,5 @@ def variance(
         "clusters": clusters,
     }
     answer = ss.variance(*what or (), **asked, replicates=bootstrap, rng_seed=rng_seed)
-    options.print_answer(
-        answer, lambda: source_tables(answer, variance_tables(answer, answer.differences)), as_json=as_json
-    )
+    options.print_answer(answer, lambda: variance_view(answer), output=output)
     options.name_left_out(answer.left_out)
