@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seedstudy import data as datasets
 from seedstudy import machine, terminal
 from seedstudy.api.shared import path_of
 from seedstudy.arguments import public
-from seedstudy.errors import DataError
+from seedstudy.errors import DataError, StudyError, suggest
 from seedstudy.recipes import catalogue
 
 if TYPE_CHECKING:
@@ -17,6 +18,25 @@ if TYPE_CHECKING:
     from seedstudy.data.resized import Copy
     from seedstudy.engines.watch import Say
     from seedstudy.recipes.reader import RecipeFile
+
+
+@public
+def about() -> tuple[str, ...]:
+    """Return the versions of seedstudy and of what it trains with, where that is installed, and the device."""
+    import platform
+    from importlib import metadata
+
+    import seedstudy
+
+    lines = [f"seedstudy {seedstudy.__version__} (Python {platform.python_version()})"]
+    found = []
+    for name in ("torch", "timm"):
+        with suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    if not found:
+        return (*lines, 'nothing to train with: pip install "seedstudy[train]"')
+    device = machine.accelerator() or f"no GPU; {machine.cores()} CPU cores"
+    return (*lines, ", ".join(found), f"device: {device}")
 
 
 @public
@@ -43,6 +63,24 @@ def recipe_differences(
 def recipe_models(*names: str) -> catalogue.Networks:
     """Return the networks whose training the recipes' sources report; of all packaged recipes by default."""
     return catalogue.networks(names)
+
+
+@public
+def recipe_keys() -> catalogue.Keys:
+    """Return every key of a recipe, what it may be and what it means."""
+    return catalogue.keys()
+
+
+@public
+def schema(of: str) -> dict[str, Any]:
+    """Return the JSON schema of a ``study`` file or a ``recipe`` file, for editors that complete and check."""
+    from seedstudy.recipes.schema import recipe_schema
+    from seedstudy.study.keys import study_schema
+
+    schemas = {"study": study_schema, "recipe": recipe_schema}
+    if of not in schemas:
+        raise StudyError(f'no schema of "{of}": study or recipe.{suggest(of, schemas)}')
+    return schemas[of]()
 
 
 @public

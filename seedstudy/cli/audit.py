@@ -9,6 +9,7 @@ import typer
 
 import seedstudy as ss
 from seedstudy.cli import options
+from seedstudy.cli.help import RARE
 
 
 @options.grouped
@@ -31,12 +32,20 @@ def audit(
     *,
     results: options.Results = Path("results"),
     study: options.StudyName = "main",
-    model: Annotated[str | None, typer.Option("-m", "--model", help="Model of the --reference.")] = None,
-    data: Annotated[str | None, typer.Option("-d", "--data", help="Data set of the --reference.")] = None,
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="Model of the --reference.", rich_help_panel=RARE)
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("-d", "--data", help="Data set of the --reference.", rich_help_panel=RARE)
+    ] = None,
     metric: options.Metric = "top1",
     unit: Annotated[
         str | None,
-        typer.Option("--unit", help="percent or fraction, where the numbers leave it open; none: no accuracies."),
+        typer.Option(
+            "--unit",
+            help="percent or fraction, where the numbers leave it open; none: no accuracies.",
+            rich_help_panel=RARE,
+        ),
     ] = None,
     lower_is_better: options.LowerIsBetter = None,
     save: options.Save = None,
@@ -45,6 +54,10 @@ def audit(
     """Say which published differences exceed seed noise.
 
     For a table of single runs and the std over seeds that they probably have.
+
+    For example:
+    seedstudy audit table.csv --sd rsb
+    seedstudy audit ladder.csv --sd 0.1 --ladder
     """
     from seedstudy.show.audit import audit_tables
 

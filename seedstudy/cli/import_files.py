@@ -8,11 +8,12 @@ import typer
 
 import seedstudy as ss
 from seedstudy.cli import options
+from seedstudy.cli.help import OUTPUT
 
 
 @options.grouped
 def import_files(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Tables, logs, folders, patterns in quotes.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Tables, logs, folders, patterns in quotes.")],
     *,
     where: options.Files,
     recipe: Annotated[str | None, typer.Option("-r", "--recipe", help="Recipe, where the file does not say.")] = None,
@@ -23,7 +24,10 @@ def import_files(
     ] = None,
     eval_sets: options.EvalSets = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show the role of every column and the runs that are found.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Only show the role of every column and the runs that are found.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     output: options.Output,
 ) -> None:
@@ -33,6 +37,10 @@ def import_files(
 
     Reads CSV, Parquet, JSON, plain numbers, timm's summary.csv, Lightning's metrics.csv, Hugging Face's
     all_results.json and trainer_state.json, exports of Weights & Biases, and TensorBoard event files.
+
+    For example:
+    seedstudy import runs.csv --dry-run
+    seedstudy import "runs/*/summary.csv" -r a2 -m resnet50 -d imagenet --study runs
     """
     from seedstudy.show.inspection import inspection_tables
     from seedstudy.show.summary import summary_tables

@@ -14,7 +14,7 @@ from seedstudy.errors import StudyError
 
 @options.grouped
 def cost(
-    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="timm names, e.g. resnet50.")] = None,
+    models: Annotated[list[str] | None, typer.Argument(metavar="MODEL", help="timm names, e.g. resnet50.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the images in pixels (default: the model's own).")] = None,
     batch: Annotated[int, typer.Option(help="Images at a time, where more than one is timed.")] = 32,
     repeats: Annotated[int, typer.Option(help="Passes that are timed; the median is shown.")] = 10,
@@ -33,6 +33,10 @@ def cost(
     """Show what networks cost, without training them.
 
     Parameters, multiply-adds, activations, latency, throughput, memory.
+
+    For example:
+    seedstudy cost resnet50 resnet18 --counts-only
+    seedstudy cost resnet50 --size 160
     """
     from seedstudy.show.networks import cost_table
 
@@ -89,6 +93,10 @@ def evaluate(
     """Evaluate kept weights of trials, published or own weights.
 
     Of trials: eval sets and test sizes that were not there on the day of training are added to the same trials.
+
+    For example:
+    seedstudy evaluate resnet50.a1_in1k --data-dir ~/imagenet
+    seedstudy evaluate main:a2 --size 128,160,192
     """
     from seedstudy.show.networks import evaluation_table
 

@@ -44,6 +44,11 @@ def power(
     """Plan the seeds per arm, or the difference that they show.
 
     Seeds for a difference, smallest detectable difference for n seeds, power for both, and what they cost.
+
+    For example:
+    seedstudy power --difference 0.2 --sd rsb-val
+    seedstudy power --n 5 --sd 0.1
+    seedstudy power --difference 0.2 --pilot main:a2
     """
     from seedstudy.show.plan import power_lines
 

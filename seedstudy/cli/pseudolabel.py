@@ -39,6 +39,10 @@ def pseudolabel(
     """Label images without labels by trained networks.
 
     A recipe names the file as `pseudo_labels`, and mixes its images with labelled ones.
+
+    For example:
+    seedstudy pseudolabel main:a2 -o labels.json
+    seedstudy pseudolabel main:a2 -o labels.json --images photos --threshold 0.8
     """
     from seedstudy.show.networks import pseudo_label_table
 

@@ -30,6 +30,10 @@ def status(
     """Show the state of every trial of a study.
 
     Queued, running (where, since when, time left), ok, failed (why), diverged, interrupted, lost or damaged.
+
+    For example:
+    seedstudy status
+    seedstudy status my-study --watch
     """
     if not watch or output.form is not None:
         _print(ss.status(study, results=results), output=output)
@@ -57,6 +61,9 @@ def cancel(study: options.StudyArgument = "main", results: options.Results = Pat
     """Stop a study's trials, wherever they run.
 
     Each keeps its state, and `seedstudy run` resumes it.
+
+    For example:
+    seedstudy cancel my-study
     """
     from seedstudy.api import studies
 
@@ -80,6 +87,9 @@ def clean(
     """Remove what finished trials left behind; results stay.
 
     Checkpoints, leases that nobody holds, temporary files.
+
+    For example:
+    seedstudy clean my-study
     """
     from seedstudy.api import studies
 
@@ -103,6 +113,9 @@ def restore(
 
     Those that are good, where a disk, a copy or an older version was at fault. A trial that was trained again keeps
     its new result.
+
+    For example:
+    seedstudy restore my-study
     """
     from seedstudy.api import studies
 

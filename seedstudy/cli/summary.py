@@ -12,7 +12,7 @@ from seedstudy.cli import options
 
 @options.grouped
 def summary(
-    what: Annotated[list[str] | None, typer.Argument(metavar="[WHAT]...", help="RECIPE, RECIPE@MODEL, a file…")] = None,
+    what: Annotated[list[str] | None, typer.Argument(metavar="WHAT", help="RECIPE, RECIPE@MODEL, a file…")] = None,
     *,
     where: options.Judged,
     eval_sets: options.EvalSets = None,
@@ -24,6 +24,11 @@ def summary(
     """Show n, mean, std, min, max and seed 0, with intervals.
 
     One row per recipe and eval set: the table of "ResNet strikes back".
+
+    For example:
+    seedstudy summary
+    seedstudy summary a2 --details
+    seedstudy summary runs.csv --by recipe --format md
     """
     from seedstudy.show.summary import summary_tables
 
@@ -50,6 +55,10 @@ def fit(
     """Describe the distribution over seeds.
 
     Families of distributions, goodness of fit, and with --save the histogram with its Gaussian fit (RSB Figure 2).
+
+    For example:
+    seedstudy fit a2 --eval val --save a2.png
+    seedstudy fit accuracies.txt
     """
     from seedstudy.show.summary import fit_table
 

@@ -9,15 +9,20 @@ import typer
 
 import seedstudy as ss
 from seedstudy.cli import options
+from seedstudy.cli.help import READ
 
 
 @options.grouped
 def variance(
-    what: Annotated[list[str] | None, typer.Argument(metavar="[WHAT]...", help="RECIPE, RECIPE@MODEL, FOLDER…")] = None,
+    what: Annotated[list[str] | None, typer.Argument(metavar="WHAT", help="RECIPE, RECIPE@MODEL, FOLDER…")] = None,
     results: options.Results = Path("results"),
     study: options.StudyName = "main",
-    model: Annotated[str | None, typer.Option("-m", "--model", help="Only results of this model.")] = None,
-    data: Annotated[str | None, typer.Option("-d", "--data", help="Only results on this data set.")] = None,
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="Only results of this model.", rich_help_panel=READ)
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("-d", "--data", help="Only results on this data set.", rich_help_panel=READ)
+    ] = None,
     eval_sets: options.EvalSets = None,
     level: options.Level = 0.95,
     clusters: options.Clusters = None,
@@ -32,6 +37,10 @@ def variance(
 
     Of a design, what each random stream adds (run --design). From each image's prediction: seeds as such, the test
     images that happen to be tested, and what a vote of seeds gains.
+
+    For example:
+    seedstudy variance a2
+    seedstudy variance a3 a2 --eval val
     """
     from seedstudy.show.variance import variance_view
 

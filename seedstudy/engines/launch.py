@@ -79,6 +79,78 @@ def run(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ForecastOf:
+    """What would be trained of one recipe, model and data set."""
+
+    recipe: str
+    model: str
+    data: str
+    trials: int
+    """All that were asked for."""
+    done: int
+    """Those with a result."""
+    missing: int
+    """Those that would be trained."""
+    epochs: int | None
+    """None for a command."""
+    seconds: float | None
+    """Mean training time of the finished trials of the same kind in this study; None where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forecast:
+    """What a run would train, and how long."""
+
+    study: str
+    folder: Path
+    groups: tuple[ForecastOf, ...]
+    workers: int | None
+    """Trials at a time; None where a queue decides."""
+    seconds: float | None
+    """Of the whole run with so many at a time; None where a kind of trial was never timed here, or a queue decides."""
+
+
+def forecast(
+    study: Study, *, results: Path, data_dir: Path | None, cache_dir: Path, is_retry: bool, say: Say
+) -> Forecast:
+    """Return what :func:`run` would train; nothing is written into the results folder."""
+    resolved = resolve(study, results=results, data_dir=data_dir, cache_dir=cache_dir, say=say)
+    store = Store(results, study.name)
+    scan = store.scan()
+    times = dict(scan.trials.select("trial_id", "train_s").drop_nulls().unique("trial_id").iter_rows())
+    ended = ("ok", "diverged") if is_retry else ("ok", "diverged", "failed")
+    kinds: dict[tuple[str, str, str], list[AnyTrial]] = {}
+    for trial in resolved.trials:
+        kinds.setdefault(trial.label, []).append(trial)
+    groups = []
+    for (recipe, model, data), trials in kinds.items():
+        states = [scan.states.get(trial.trial_id) for trial in trials]
+        known = [times[trial.trial_id] for trial in trials if trial.trial_id in times]
+        first = trials[0]
+        groups.append(
+            ForecastOf(
+                recipe=recipe,
+                model=model,
+                data=data,
+                trials=len(trials),
+                done=sum(state in ("ok", "diverged") for state in states),
+                missing=sum(state not in ended for state in states),
+                epochs=first.recipe.total_epochs if isinstance(first, Trial) else None,
+                seconds=sum(known) / len(known) if known else None,
+            )
+        )
+    n_missing = sum(group.missing for group in groups)
+    workers = None
+    if study.placement.engine == "local":
+        workers = max(1, min(study.placement.workers or local.default_slots(study.placement), n_missing))
+    open_groups = [group for group in groups if group.missing]
+    total = None
+    if workers is not None and all(group.seconds is not None for group in open_groups):
+        total = sum(group.missing * (group.seconds or 0.0) for group in open_groups) / workers
+    return Forecast(study=study.name, folder=store.root, groups=tuple(groups), workers=workers, seconds=total)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ResolvedStudy:
     """A study's trials and what the processes that train them need."""
 

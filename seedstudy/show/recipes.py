@@ -13,7 +13,7 @@ from seedstudy.show.view import Headline, View
 if TYPE_CHECKING:
     from seedstudy.data.base import Catalogue, Finding
     from seedstudy.data.resized import Copy
-    from seedstudy.recipes.catalogue import CatalogueEntry, Differences, Network
+    from seedstudy.recipes.catalogue import CatalogueEntry, Differences, KeyEntry, Network
     from seedstudy.recipes.reader import RecipeFile
 
 
@@ -74,6 +74,12 @@ def recipe_diff(answer: Differences) -> View:
         *(Column(name=name, kind="text") for name in answer.recipes),
     )
     return View(sheets=(Sheet(columns=columns, rows=tuple(cells)),))
+
+
+def key_list(entries: Iterable[KeyEntry]) -> View:
+    """Return every key with what it may be and what it means."""
+    rows = [(entry.key, entry.values, entry.meaning) for entry in entries]
+    return View(sheets=(sheet(("key", "value", "meaning"), (), rows),))
 
 
 def model_list(networks: Sequence[Network]) -> View:

@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from seedstudy.show.format import duration
+from seedstudy.show.format import UNKNOWN, duration
 from seedstudy.show.sheet import Sheet, sheet
-from seedstudy.show.view import View
+from seedstudy.show.view import Headline, View
 
 if TYPE_CHECKING:
+    from seedstudy.engines.launch import Forecast
     from seedstudy.engines.status import GroupStatus, StudyStatus, TrialStatus
 
 
@@ -22,6 +23,46 @@ def status_tables(status: StudyStatus) -> View:
         lines=(*_imported(status.n_imported), *(f"{trial_id}: {line}" for trial_id, line in lines if line)),
         sentences=() if status.time_left_s is None else (f"time left: about {duration(status.time_left_s)}",),
     )
+
+
+def forecast_view(forecast: Forecast, command: str) -> View:
+    """Return what a run would train, and for how long; `command`: the run for a first trial of what was never timed."""
+    rows = [
+        (
+            group.recipe,
+            group.model,
+            group.data,
+            str(group.trials),
+            str(group.done),
+            str(group.missing),
+            UNKNOWN if group.epochs is None else str(group.epochs),
+            UNKNOWN if group.seconds is None else duration(group.seconds),
+        )
+        for group in forecast.groups
+    ]
+    missing = sum(group.missing for group in forecast.groups)
+    at_a_time = "" if forecast.workers is None else f", {forecast.workers} at a time"
+    steps: tuple[str, ...] = ()
+    if not missing:
+        words = f"Nothing to train: every trial of study {forecast.study} has ended."
+    elif forecast.seconds is not None:
+        words = f"{_trials(missing)} to train{at_a_time}: about {duration(forecast.seconds)}."
+    else:
+        words = f"{_trials(missing)} to train{at_a_time}; how long is not known: none of this kind was timed here."
+        steps = ("One seed shows it, and counts:",)
+    heads = ["trials", "done", "to train", "epochs", "time each"]
+    caption = f"study {forecast.study} · {forecast.folder}"
+    return View(
+        headlines=(Headline(text=words),),
+        sheets=(sheet(("recipe", "model", "data"), heads, rows, caption=caption),),
+        next_steps=steps,
+        command=command if steps else None,
+        method="Nothing was trained or written.",
+    )
+
+
+def _trials(n: int) -> str:
+    return "1 trial" if n == 1 else f"{n} trials"
 
 
 def _imported(n: int) -> Iterator[str]:
