@@ -85,7 +85,16 @@ def schema(of: str) -> dict[str, Any]:
 
 @public
 def explain(*about: str) -> tuple[str, ...]:
-    """Return the ideas behind the answers in plain words, one text per topic; without a topic, their list."""
+    """Return the ideas behind the answers in plain words, one text per topic; without a topic, their list.
+
+    Examples
+    --------
+    >>> import seedstudy as ss
+    >>> print(ss.explain("paired")[0])
+    --paired compares seed by seed. Use it where equal seeds really share something
+    ...
+
+    """
     from seedstudy.show.topics import TOPICS, topic
 
     return tuple(map(topic, about)) if about else ("Topics: " + ", ".join(TOPICS) + ".",)

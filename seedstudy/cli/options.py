@@ -228,6 +228,11 @@ class Output:
         ),
     ] = None
 
+    wide: Annotated[
+        bool,
+        typer.Option("--wide", help="Every column, however narrow the terminal.", rich_help_panel=OUTPUT),
+    ] = False
+
     @property
     def form(self) -> str | None:
         """What is printed in place of what people read; None: that."""
@@ -468,8 +473,10 @@ def print_answer(answer: Any, render: Callable[[], Any], *, output: Output) -> N
     read = [reading.line() for reading in getattr(answer, "read", ())]
     if output.form is None:
         from seedstudy.show.format import show, small_print
+        from seedstudy.show.view import widened
 
-        show(*read, render(), *map(small_print, late_rules))
+        drawn = widened(render()) if output.wide else render()
+        show(*read, drawn, *map(small_print, late_rules))
         return
     for line in (*read, *late_rules):
         tell(line)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @options.grouped
 def race(
-    what: Annotated[list[str], typer.Argument(metavar="A B [C]", help="RECIPE, RECIPE@MODEL, arms; files to replay.")],
+    what: Annotated[
+        list[str] | None, typer.Argument(metavar="A B [C]", help="RECIPE, RECIPE@MODEL, arms; files to replay.")
+    ] = None,
     *,
     replay: Annotated[
         bool, typer.Option("--replay", help="Train nothing: race on results or files.", rich_help_panel=WHAT)

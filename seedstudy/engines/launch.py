@@ -113,9 +113,14 @@ class Forecast:
 def forecast(
     study: Study, *, results: Path, data_dir: Path | None, cache_dir: Path, is_retry: bool, say: Say
 ) -> Forecast:
-    """Return what :func:`run` would train; nothing is written into the results folder."""
+    """Return what :func:`run` would train; nothing is written into the results folder.
+
+    StudyError where the run would refuse.
+    """
     resolved = resolve(study, results=results, data_dir=data_dir, cache_dir=cache_dir, say=say)
     store = Store(results, study.name)
+    if networks := [trial for trial in resolved.trials if isinstance(trial, Trial)]:
+        local.check(store, networks, resolved.n_classes, resolved.n_train)
     scan = store.scan()
     times = dict(scan.trials.select("trial_id", "train_s").drop_nulls().unique("trial_id").iter_rows())
     ended = ("ok", "diverged") if is_retry else ("ok", "diverged", "failed")

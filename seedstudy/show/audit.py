@@ -21,7 +21,7 @@ _MOST_PAIRS = 10
 def audit_tables(audit: Audit) -> View:
     """Return how many differences exceed seed noise, each column's rows, which pairs, and how it depends on the std."""
     return View(
-        headlines=tuple(Headline(text=_how_many(column, audit)) for column in audit.columns),
+        headlines=tuple(Headline(text=how_many(column, audit)) for column in audit.columns),
         sheets=tuple(_sheets(audit)),
         sentences=(*_disagreements(audit), *(_claims(column, audit) for column in audit.columns)),
         method=_method(audit),
@@ -29,7 +29,8 @@ def audit_tables(audit: Audit) -> View:
     )
 
 
-def _how_many(column: ColumnAudit, audit: Audit) -> str:
+def how_many(column: ColumnAudit, audit: Audit) -> str:
+    """Say in a sentence how many differences of a column exceed seed noise."""
     n_pairs, decided, alone, _ = audit.counts(column.pairs).values()
     what = "steps" if column.is_ladder else "pairs of rows"
     exceed = "exceeds" if decided == n_pairs == 1 else "exceed"

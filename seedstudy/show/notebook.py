@@ -60,6 +60,15 @@ def in_short(answer: Any) -> str:
         from seedstudy.show.plan import answer_in_words
 
         return f"<{answer_in_words(answer)}>"
+    if name == "Fits":
+        return "\n".join(
+            f"<{each.group.label} on {each.group.eval_set}: normal seeds {each.normality}, n {each.fit.n}>"
+            for each in answer
+        )
+    if name == "Audit":
+        from seedstudy.show.audit import how_many
+
+        return "\n".join(f"<{how_many(column, answer)}>" for column in answer.columns)
     return f"<{name}: {len(answer)} answers>" if hasattr(answer, "__len__") else f"<{name}>"
 
 

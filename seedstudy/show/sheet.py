@@ -20,6 +20,8 @@ Kind = Literal["name", "text", "number", "verdict", "picture"]
 
 _GAP = 2
 """Blanks between two columns of a terminal."""
+_ENDLESS = 1_000_000
+"""Columns of a terminal that is as wide as it takes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +45,8 @@ class Sheet:
     caption: str = ""
     notes: tuple[str, ...] = ()
     """How to read the table, one sentence each."""
+    is_wide: bool = False
+    """Whether a terminal shows every column on one line, however wide it is."""
 
     def __post_init__(self) -> None:
         """Check that every row has a cell for every column."""
@@ -55,7 +59,7 @@ class Sheet:
         if self.caption:
             yield small_print(self.caption)
         styles: Mapping[str, str] = {str(word): colour for word, colour in COLOURS.items()}
-        yield from _lines(self, options.max_width, styles)
+        yield from _lines(self, _ENDLESS if self.is_wide else options.max_width, styles)
         for note in self.notes:
             yield small_print(note)
 

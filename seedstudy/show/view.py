@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.console import Group as Parts
@@ -37,7 +37,7 @@ class View:
     next_steps: tuple[str, ...] = ()
     """What to do where nothing is settled."""
     command: str | None = None
-    """To be copied after the next steps: never wrapped."""
+    """To be copied after the next steps: never wrapped. Both come before the tables."""
     lines: tuple[str, ...] = ()
     """One fact each, with a path or a command to copy: never wrapped."""
     method: str = ""
@@ -49,14 +49,14 @@ class View:
         """Draw it in a terminal."""
         for headline in self.headlines:
             yield _coloured(headline)
-        for i, sheet in enumerate(self.sheets):
-            if i or self.headlines:
-                yield Text()
-            yield sheet
         for step in self.next_steps:
             yield Text(step)
         if self.command:
             yield Text(f"  {self.command}", no_wrap=True, overflow="ignore")
+        for i, sheet in enumerate(self.sheets):
+            if i or self.headlines:
+                yield Text()
+            yield sheet
         for line in self.lines:
             yield Text(line, no_wrap=True, overflow="ignore")
         for sentence in self.sentences:
@@ -109,9 +109,9 @@ def view_html(view: View) -> str:
     cautions = "".join(map(paragraph, view.caution_lines()))
     parts = [
         *(f"<p>{headline_html(each)}</p>" for each in view.headlines),
-        *map(to_html, view.sheets),
         *map(paragraph, view.next_steps),
         *([f"<pre>{html.escape(printable(view.command))}</pre>"] if view.command else []),
+        *map(to_html, view.sheets),
         *map(paragraph, (*view.lines, *view.sentences)),
         *([f'<p class="small">{html.escape(printable(view.method))}</p>'] if view.method else []),
         *([f"<details><summary>Cautions</summary>{cautions}</details>"] if cautions else []),
@@ -129,6 +129,19 @@ def sheets_of(drawn: RenderableType) -> Iterator[Sheet]:
         case Parts():
             for each in drawn.renderables:
                 yield from sheets_of(each)
+
+
+def widened(drawn: RenderableType) -> RenderableType:
+    """Return what a command prints with every column of its tables, however narrow the terminal is."""
+    match drawn:
+        case Sheet():
+            return replace(drawn, is_wide=True)
+        case View():
+            return replace(drawn, sheets=tuple(replace(each, is_wide=True) for each in drawn.sheets))
+        case Parts():
+            return Parts(*map(widened, drawn.renderables))
+        case _:
+            return drawn
 
 
 def exported(drawn: RenderableType, form: str) -> str:

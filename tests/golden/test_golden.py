@@ -1,13 +1,14 @@
 """Whole outputs as a newcomer reads them, with 2 to 100 seeds; a change of any word or number shows as a diff.
 
-The numbers are proven elsewhere. ``python -m tests.golden.test_golden`` rewrites the files after
-a change that is meant.
+The numbers are proven elsewhere. ``python -m tests.golden.test_golden [BEGINNING…]`` rewrites the
+files, or those whose names begin like this, after a change that is meant.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout
@@ -123,6 +124,7 @@ def outputs() -> Iterator[tuple[str, list[str]]]:
     yield "recipes-show", ["recipes", "show", "a2"]
     yield "recipes-show-sources", ["recipes", "show", "a2", "-d", "shapes"]
     yield "recipes-diff", ["recipes", "diff", "a1", "a2", "a3"]
+    yield "recipes-keys", ["recipes", "keys"]
     yield "recipes-models", ["recipes", "models", "a2"]
     yield "data-list", ["data", "list"]
     yield "data-check", ["data", "check", "shapes"]
@@ -186,4 +188,6 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch, chdir(scratch):
         import_studies()
         for name, arguments in outputs():
+            if sys.argv[1:] and not name.startswith(tuple(sys.argv[1:])):
+                continue
             (FOLDER / f"{name}.txt").write_text(printed(arguments), encoding="utf-8")

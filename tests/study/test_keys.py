@@ -60,7 +60,7 @@ def wrong() -> Iterator[tuple[str, str]]:
     yield "recipe", recipe + "epochs = 'none'"
 
 
-@pytest.mark.parametrize(("kind", "text"), wrong())
+@pytest.mark.parametrize(("kind", "text"), list(wrong()))
 def test_what_the_reader_refuses_the_schema_refuses_too(
     kind: str, text: str, checks: dict[str, Any], tmp_path: Path
 ) -> None:
