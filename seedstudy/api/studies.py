@@ -163,22 +163,20 @@ def init(
     from seedstudy.study.keys import study_template
 
     path = Path(file)
-    asked = {"recipes": recipes, "models": models, "data": data, "seeds": seeds, "margin": margin}
-    given = {key: value for key, value in asked.items() if value is not None}
-    adjusted(Study(recipes=("a2",)), **given)  # checks the values
-    words = {key: list(_words(value)) if key in ("recipes", "models") else value for key, value in given.items()}
-    if isinstance(seeds, str) and seeds.isdecimal():
-        words["seeds"] = int(seeds)
-    if names := words.get("recipes"):
-        words["baseline"] = names[0]
-        words["question"] = (
-            f"Is {names[-1]} better than {names[0]}?" if len(names) > 1 else f"How does {names[0]} spread?"
-        )
+    # Checks the values.
+    adjusted(Study(recipes=("a2",)), recipes=recipes, models=models, data=data, seeds=seeds, margin=margin)
+    number = int(seeds) if isinstance(seeds, str) and seeds.isdecimal() else seeds
+    words: dict[str, Any] = {"data": data, "seeds": number, "margin": margin}
+    words |= {"models": None if models is None else _words(models)}
+    if recipes is not None:
+        names = _words(recipes)
+        question = f"How does {names[0]} spread?" if len(names) == 1 else f"Is {names[-1]} better than {names[0]}?"
+        words |= {"recipes": names, "baseline": names[0], "question": question}
+    given = {key: json.dumps(value, ensure_ascii=False) for key, value in words.items() if value is not None}
     if path.suffix != ".toml":
         raise StudyError(f"{path}: a study file's name ends in .toml.")
-    text = study_template({key: json.dumps(value, ensure_ascii=False) for key, value in words.items()})
     try:
-        is_new = write_atomically(path, text.encode(), is_first_only=True, is_durable=False)
+        is_new = write_atomically(path, study_template(given).encode(), is_first_only=True, is_durable=False)
     except OSError as error:
         raise StudyError(f"{path}: cannot be written ({error.strerror}); choose another place.") from error
     if not is_new:

@@ -12,7 +12,6 @@ from seedstudy.stats.result import format_p
 
 if TYPE_CHECKING:
     from seedstudy.decide.audit import Audit, ColumnAudit
-    from seedstudy.stats.audit import CellPair
 
 _MOST_PAIRS = 10
 """So many pairs are named; those that are closest to seed noise, because larger differences exceed it too."""
@@ -153,28 +152,21 @@ def _claims(column: ColumnAudit, audit: Audit) -> str:
 
 def _across(audit: Audit) -> Iterator[Sheet]:
     pairs, names = [pair for _, pair in audit.across], audit.table.columns
-
-    def between(pair: CellPair) -> str:
-        return f"{names[pair.b]} - {names[pair.a]}"
-
-    counts = [
-        (name, *map(str, _first_three(audit, [pair for pair in pairs if between(pair) == name])))
-        for name in dict.fromkeys(map(between, pairs))
-    ]
+    by_columns = {id(pair): f"{names[pair.b]} - {names[pair.a]}" for pair in pairs}
+    counts: list[Sequence[str]] = []
+    for name in dict.fromkeys(by_columns.values()):
+        of_columns = audit.counts([pair for pair in pairs if by_columns[id(pair)] == name])
+        counts.append((name, *map(str, list(of_columns.values())[:3])))
     yield sheet(["columns"], ["rows", "exceed seed noise", "one by one"], counts)
     row_of = {id(pair): row for row, pair in audit.across}
     rows = [
-        (row_of[id(pair)], between(pair), f"{pair.difference:+.2f}", format_p(pair.p_adjusted))
+        (row_of[id(pair)], by_columns[id(pair)], f"{pair.difference:+.2f}", format_p(pair.p_adjusted))
         for pair in audit.closest(pairs, _MOST_PAIRS)
     ]
     if rows:
         n = audit.counts(pairs)["n_decided"]
         notes = tuple(_left_out(n, n))
         yield sheet(["exceeds seed noise", "columns"], ["difference", "p adj."], rows, notes=notes)
-
-
-def _first_three(audit: Audit, pairs: Sequence[CellPair]) -> list[int]:
-    return list(audit.counts(pairs).values())[:3]
 
 
 def _sensitivity(audit: Audit) -> Sheet:

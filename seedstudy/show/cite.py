@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seedstudy.errors import StudyError
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 def cite(answer: Any) -> str:
     """Return what a paper may say of an answer, with numbers of seeds, intervals, test and version."""
-    ways = {"Comparisons": _comparisons, "Summaries": _summaries, "Race": _race, "PowerPlan": _plan}
+    ways: dict[str, Callable[[Any], str]] = {
+        "Comparisons": _comparisons,
+        "Summaries": _summaries,
+        "Race": _race,
+        "PowerPlan": _plan,
+    }
     name = type(answer).__name__
     if name not in ways:
         raise StudyError(f"--cite: {name} has no sentence for a paper; compare, summary, race and power have.")

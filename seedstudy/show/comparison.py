@@ -185,11 +185,11 @@ class _Shown:
                 steps.setdefault(f"{span} per arm: {power}{self._hours(answer, few)}", []).append(answer)
         known = {answer.verdict.missing.number: answer for answer in unsettled}
         if len(steps) > _MOST_HEADLINES and None not in known:
-            few, many = (known[n] for n in (min(known, key=_number), max(known, key=_number)))
-            power = f"{few.rule.power:.0%} power"
+            least, most = known[min(known, key=_number)], known[max(known, key=_number)]
+            power = f"{least.rule.power:.0%} power"
             yield (
-                f"Next: {_more(_number(few.verdict.missing.number))} per arm ({self.about_decisive(few)}) to "
-                f"{_number(many.verdict.missing.number)} ({self.about_decisive(many)}) should settle them ({power})."
+                f"Next: {_more(_number(least.verdict.missing.number))} per arm ({self.about_decisive(least)}) to "
+                f"{_number(most.verdict.missing.number)} ({self.about_decisive(most)}) should settle them ({power})."
             )
             steps = {}
         for text, answers in steps.items():

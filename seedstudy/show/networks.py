@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from seedstudy.show.format import UNKNOWN, column, common_decimals, percent
-from seedstudy.show.sheet import Sheet, sheet
+from seedstudy.show.sheet import Column, Sheet, sheet
 from seedstudy.show.view import View, short_cautions, short_names
 from seedstudy.stats.result import format_p
 
@@ -45,16 +45,18 @@ def _fronts(pareto: Sequence[OnFront]) -> Sheet:
 
 
 def _cost_table(costs: Sequence[Cost], *, repeats: int) -> Sheet:
-    heads = ["px", "params M", "GMACs", "act. M"]
-    rows = [_cost_cells(cost) for cost in costs]
+    rows = tuple(map(_cost_cells, costs))
     speed = costs[0].speed
+    columns = (
+        Column(name="model", kind="name"),
+        *map(_number, ("px", "params M", "GMACs")),
+        Column(name="act. M", drop=1),
+    )
     if speed is None:
-        return sheet(["model"], heads, rows)
-    heads += ["latency ms", "images/s", "trained/s", "peak MiB"]
-    return sheet(
-        ["model"],
-        heads,
-        rows,
+        return Sheet(columns=columns, rows=rows)
+    return Sheet(
+        columns=(*columns, *map(_number, ("latency ms", "images/s", "trained/s", "peak MiB"))),
+        rows=rows,
         notes=(
             f"Median of {repeats} passes on {speed.device}, {speed.precision}; latency of one image, images/s "
             f"and images trained/s in batches of {speed.batch_size}.",
@@ -62,7 +64,11 @@ def _cost_table(costs: Sequence[Cost], *, repeats: int) -> Sheet:
     )
 
 
-def _cost_cells(cost: Cost) -> list[str]:
+def _number(name: str) -> Column:
+    return Column(name=name)
+
+
+def _cost_cells(cost: Cost) -> tuple[str, ...]:
     size, speed = cost.size, cost.speed
     counts = [f"{size.n_params / 1e6:.2f}", f"{size.n_macs / 1e9:.2f}", f"{size.n_activations / 1e6:.2f}"]
     cells = [cost.model, str(cost.image_size), *counts]
@@ -73,7 +79,7 @@ def _cost_cells(cost: Cost) -> list[str]:
             f"{speed.train_images_per_s:,.1f}",
             UNKNOWN if speed.peak_mem_bytes is None else f"{speed.peak_mem_bytes / 2**20:,.0f}",
         ]
-    return cells
+    return tuple(cells)
 
 
 _MOST_BESIDE = 12
