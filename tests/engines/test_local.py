@@ -78,7 +78,7 @@ def _planned(folder: Path, undisturbed: Results, cache: Path) -> None:
     from seedstudy.study.study import Study
 
     study = Study(recipes=("a3",), data="digits", seeds=(0, 1), epochs=6, train_limit=256)
-    grid = resolve(study, data_dir=None, cache_dir=cache, say=lambda text: None)
+    grid = resolve(study, results=folder / "results", data_dir=None, cache_dir=cache, say=lambda text: None)
     assert {trial.trial_id for trial in grid.trials} == set(undisturbed)
     store(folder).plan(study, grid.trials)
 
