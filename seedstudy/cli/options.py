@@ -341,8 +341,11 @@ class Placement:
     workers: Annotated[str | None, typer.Option(help="Trials at a time: a number, or auto.", rich_help_panel=WHERE)] = (
         None
     )
+    nodes: Annotated[
+        int | None, typer.Option(help="Slurm, Ray: machines that train one trial together.", rich_help_panel=RARE)
+    ] = None
     processes: Annotated[
-        int | None, typer.Option(help="Processes that train one trial together.", rich_help_panel=RARE)
+        int | None, typer.Option(help="Processes that train one trial, on each machine.", rich_help_panel=RARE)
     ] = None
     cores: Annotated[int | None, typer.Option(help="Cores for each process.", rich_help_panel=RARE)] = None
     gpus: Annotated[

@@ -110,7 +110,8 @@ TABLES: Mapping[str, Mapping[str, Key]] = {
     "engine": {
         "name": _key("Where trials are trained.", _one_of(EngineName), '"local"'),
         "workers": _key("Trials at a time.", _COUNT_OR_AUTO, '"auto"'),
-        "processes": _key("Processes that train one trial together.", _COUNT, "1"),
+        "nodes": _key("Machines that train one trial together (Slurm, Ray).", _COUNT, "1"),
+        "processes": _key("Processes that train one trial, on each machine.", _COUNT, "1"),
         "cores": _key("Cores for each process.", _COUNT, "2"),
         "gpus": _key("GPUs for each process; 0.25 shares one among four.", {"type": "number", "minimum": 0}, "1"),
         "trials_per_job": _key("Trials that one job of a queue trains in turn.", _COUNT, "4"),
