@@ -83,9 +83,9 @@ def run(
 
     For example:
     seedstudy run --recipe a2 --seeds 5
-    seedstudy run -r a2,a3 -m resnet20 -d cifar10 --data-dir ~/data --seeds 10 --dry-run
+    seedstudy run -r a2,a3 -m resnet20 -d cifar10 --seeds 10 --dry-run
     seedstudy run study.toml
-    seedstudy run --command "python train.py --config {arm}.yaml --seed {seed}" --arms a,b --seeds 5
+    seedstudy run --command "python train.py --lr {arm} --seed {seed}" --arms 1,2
     """
     asked: dict[str, Any] = {
         "recipes": recipe,
