@@ -127,7 +127,9 @@ def test_a_recipe_has_one_colour_and_no_two_have_the_same_look() -> None:
         names = [label.get_text().split("\n")[0] for label in seeds.get_yticklabels()]
         drawn = [each for each in seeds.collections if len(each.get_offsets()) == 6]
         for name, each in zip(names, drawn, strict=True):
-            colours.setdefault(name, set()).add((tuple(each.get_facecolor()[0]), each.get_paths()[0].vertices.shape))
+            colours.setdefault(name, set()).add(
+                (tuple(each.get_facecolor()[0]), each.get_paths()[0].vertices.tobytes())
+            )
     assert len(colours) == 9
     assert all(len(found) == 1 for found in colours.values()), "the baseline looks the same on every page"
     assert len({next(iter(found)) for found in colours.values()}) == 9

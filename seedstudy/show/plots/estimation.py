@@ -300,11 +300,11 @@ def plot_forest(answers: Sequence[Answer], *, width: Width = "page", ax: Axes | 
                 color = looks[answer.b.label].color
                 face = None if answer.is_primary else "white"
                 _interval(axes, answer.interval_adjusted, row + 0.2, color=color, face=face)
-                numbers = f"{_difference_words(answer)}, n = {answer.comparison.n_a} + {answer.comparison.n_b}"
-                _row_text(axes, row, numbers)
+                _row_text(axes, row, _difference_words(answer))
                 _row_text(axes, row, answer.verdict.word, x=1, ha="right", weight="bold")
                 pair = names[answer.b.label] + (f" − {names[answer.a.label]}" if n_baselines > 1 else "")
-                labels.append(row_label(f"{pair}, {answer.a.eval_set}", width))
+                n = f"n = {answer.comparison.n_a} + {answer.comparison.n_b}"
+                labels.append(f"{row_label(f'{pair}, {answer.a.eval_set}', width)}\n{n}")
             axes.set_yticks(range(len(part)), labels)
             axes.tick_params(axis="y", length=0)
             better = "← better" if some.rule.lower_is_better else "better →"
