@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from seedstudy.arguments import public
@@ -62,20 +62,20 @@ def _answer(kind: str, what: Sequence[Given], options: Mapping[str, Any]) -> Any
     if question == "race":
         return judging.race(*what, replay=True, **options)
     if question == "power":
-        return planning.power(**({"pilots": what} if what else {}), **options)
+        return planning.power(pilots=what, **options)
     if question == "audit":
         if len(what) != 1:
             raise StudyError(f"plot {kind}: needs one published table, such as table3.csv.")
-        return planning.audit(what[0], is_ladder=kind == "ladder", **options)  # type: ignore[arg-type]  # checked there
-    asked = {
+        return planning.audit(what[0], is_ladder=kind == "ladder", **options)
+    asked: dict[str, Callable[..., Any]] = {
         "summary": judging.summary,
         "fit": judging.fit,
         "compare": judging.compare,
         "grid": judging.grid,
         "variance": judging.variance,
         "report": reporting.report,
-    }[question]
-    return asked(*what, **options)
+    }
+    return asked[question](*what, **options)
 
 
 def _of_costs(kind: str, what: Sequence[Given], options: Mapping[str, Any], *, width: Any, ax: Any) -> Any:

@@ -689,4 +689,17 @@ def _groups_of_files(selector: str, source: Source) -> list[Group]:
             schema = {**TRIALS, **{name: kind for name, kind in _DECLARED.items() if name in table.columns}}
             groups = groups_of_trials(validate(completed(table), schema, where=files), source)
             return groups if pick is None else _matching(groups, pick, files)
+    if Path(files).suffix == ".csv" and (trials := _trials_of_csv(Path(files))) is not None:
+        return _groups_of_frame(Arm(words=pick or "", label=files), trials, source)
     return read_groups(selector, source)
+
+
+def _trials_of_csv(path: Path) -> pl.DataFrame | None:
+    """Return a frame of trials that was written as CSV; None for a table of anybody's results."""
+    if not path.is_file():  # a pipe would never end
+        return None
+    try:
+        first = pl.read_csv(path, n_rows=0)
+    except (OSError, pl.exceptions.PolarsError):
+        return None  # read in full, and refused in words, where tables are
+    return pl.read_csv(path, infer_schema_length=None) if _is_trials(first) else None

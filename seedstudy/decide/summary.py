@@ -258,8 +258,9 @@ def pairs_of_sets(summaries: Sequence[Summary]) -> list[PairOfSets]:
             is_same = (a.label, a.recipe_id, a.pool_key, a.origin) == (b.label, b.recipe_id, b.pool_key, b.origin)
             if b.eval_set == first or b.seeds is None or not is_same:
                 continue
-            shared = [seed for seed in a.seeds if seed in b.seeds]
+            of_x, of_y = (dict(zip(seeds, g.values, strict=True)) for seeds, g in ((a.seeds, a), (b.seeds, b)))
+            shared = [seed for seed in a.seeds if seed in of_y]
             if shared:
-                on_x, on_y = (np.array([g.values[g.seeds.index(seed)] for seed in shared]) for g in (a, b))
+                on_x, on_y = (np.array([of[seed] for seed in shared]) for of in (of_x, of_y))
                 found.append(PairOfSets(x=x, y=y, on_x=on_x, on_y=on_y))
     return found

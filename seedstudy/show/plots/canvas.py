@@ -214,7 +214,7 @@ class Canvas:
         assert isinstance(engine, ConstrainedLayoutEngine)
         bottom = (keys + feet) / total
         # Panels apart: the words at the end of one must not run into those of the next.
-        engine.set(rect=(0.0, bottom, 1.0, self._heights / total), w_pad=0.05, h_pad=0.05, wspace=0.03, hspace=0.02)
+        engine.set(rect=(0.0, bottom, 1.0, self._heights / total), w_pad=0.075, h_pad=0.05, wspace=0.03, hspace=0.02)
         left = 0.05 / self.inches
         figure.text(left, 1.0 - 0.04 / total, heading, va="top", size=TITLE, weight="bold", linespacing=1.15)
         if below:
@@ -251,7 +251,9 @@ class Canvas:
     def _finish_axes(self, title: str, caption: str, handles: Sequence[Artist]) -> Axes:
         axes = self._ax
         assert axes is not None
-        inches = axes.get_position().width * axes.figure.get_figwidth()
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        inches = axes.get_position().width * figure.get_figwidth()
         if handles:
             axes.legend(handles=list(handles))
         if not axes.get_title() and not axes.get_title(loc="left"):
@@ -434,7 +436,8 @@ def _settings() -> dict[str, Any]:
 
     file = resources.files("seedstudy.show.plots").joinpath("seedstudy.mplstyle")
     with resources.as_file(file) as path:
-        return dict(rc_params_from_file(path, use_default_template=False))
+        found: Mapping[Any, Any] = rc_params_from_file(path, use_default_template=False)
+        return dict(found)
 
 
 def styled() -> AbstractContextManager[None]:

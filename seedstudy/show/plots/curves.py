@@ -51,8 +51,8 @@ def plot_curves(report: Report, *, width: Width = "page", ax: Axes | None = None
         for axes, (bands, name) in zip(canvas.panels, drawn, strict=True):
             for band in bands:
                 look = looks[band.label]
-                few = {"marker": look.marker, "markersize": 3} if len(band.epochs) <= 3 else {}
-                axes.plot(band.epochs, band.mean, color=look.color, linestyle=look.line, **few)
+                marker = look.marker if len(band.epochs) <= 3 else ""
+                axes.plot(band.epochs, band.mean, color=look.color, linestyle=look.line, marker=marker, markersize=3)
                 low, high = band.mean - band.std, band.mean + band.std
                 if len(band.epochs) > 1:
                     axes.fill_between(band.epochs, low, high, color=look.color, alpha=0.2, linewidth=0)
@@ -93,8 +93,8 @@ def plot_running_means(summaries: Sequence[Summary], *, width: Width = "page", a
             for summary in members:
                 look = looks[summary.group.label]
                 n, mean, low, high = running_means(summary)
-                few = {"marker": look.marker, "markersize": 3} if len(n) < 3 else {}
-                axes.plot(n, mean, color=look.color, linestyle=look.line, **few)
+                marker = look.marker if len(n) < 3 else ""
+                axes.plot(n, mean, color=look.color, linestyle=look.line, marker=marker, markersize=3)
                 axes.fill_between(n, low, high, color=look.color, alpha=0.18, linewidth=0)
                 # The first intervals may be hundreds of points wide: what matters is where they come near the seeds.
                 room = 2.5 * max(summary.description.std.value, 1e-9)

@@ -80,14 +80,14 @@ def plot_distributions(summaries: Sequence[Summary], *, width: Width = "page", a
         pages = []
         for number, part in enumerate(parts, start=1):
             canvas = Canvas(width, [heights[i] for i in part], n_columns, ax=ax)
+            lowest = {summary.group.eval_set: i for i in part for summary in lines[i]}
             for panels, i in zip(canvas.grid, part, strict=True):
-                is_last = i == part[-1] or lines[i + 1][0].group.eval_set != lines[i][0].group.eval_set
                 for summary in lines[i]:
                     group = summary.group
                     axes = panels[eval_sets.index(group.eval_set) % n_columns]
                     inches = WIDTHS[width] / n_columns
                     _draw(axes, summary, limits[id(summary)], looks[group.label], inches, names[group.label])
-                    if is_last:
+                    if lowest[group.eval_set] == i:
                         axes.set_xlabel(axis_label(group, group.eval_set) + note)
             shown = [summary for i in part for summary in lines[i]]
             title = "Accuracy over seeds" if groups[0].metric == "top1" else f"{groups[0].metric} over seeds"

@@ -111,7 +111,7 @@ def _heat(axes: Axes, answer: GridAnswer, architectures: Sequence[str], cell: fl
     )
     keys = [(a, r) for a in architectures for r in recipes]
     for text, key in zip(axes.texts, keys, strict=True):
-        text.set_weight("bold" if best[key[0]] == key[1] else "normal")
+        text.set_fontweight("bold" if best[key[0]] == key[1] else "normal")
     axes.tick_params(axis="both", length=0)
     axes.tick_params(axis="y", rotation=0)
     axes.tick_params(axis="x", rotation=0)

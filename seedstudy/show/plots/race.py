@@ -25,6 +25,7 @@ from seedstudy.show.plots.canvas import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
     from seedstudy.decide.race import Pair, Race
@@ -39,7 +40,7 @@ def plot_race(race: Race, *, width: Width = "page", ax: Axes | None = None) -> A
     rows = [pairs[i : i + n_columns] for i in range(0, len(pairs), n_columns)]
     parts = chunks([_HEIGHT] * len(rows))
     plan, short = race.rule.plan, _shortened(race.rule.arms)
-    handles = [
+    handles: list[Artist] = [
         Line2D([], [], color=BARS, marker="o", markersize=3, label="difference at each look"),
         Line2D([], [], color=MARK, linewidth=1.1, drawstyle="steps-mid", label="boundary of a decision"),
     ]

@@ -65,9 +65,9 @@ def plot_pareto(answers: Sequence[Scaling], *, width: Width = "page", ax: Axes |
                         if name == group and cell.front == front
                     ]
                     _cells(axes, answer, members, look, [_height(answer, cell) for cell in members], face=face)
-            front = sorted((cell.cost, _height(answer, cell)) for cell in answer.cells if cell.front == "on")
-            if front:
-                axes.step(*zip(*front, strict=True), where="post", color="0.5", linewidth=0.8, zorder=0)
+            best = sorted((cell.cost, _height(answer, cell)) for cell in answer.cells if cell.front == "on")
+            if best:
+                axes.step(*zip(*best, strict=True), where="post", color="0.5", linewidth=0.8, zorder=0)
             _cost_axis(axes, answer.cost)
             axes.set_ylabel("top-1 accuracy (%)" if answer.unit == "pp" else answer.metric)
             plain_ticks(axes, "y", nbins=5)
@@ -150,7 +150,8 @@ def _name_cells(axes: Axes, answer: Scaling) -> None:
     """Name the cells on the front, as far as there is room."""
     axes.margins(0.12)
     taken: list[Any] = []
-    figure = axes.figure
+    figure = axes.get_figure(root=True)
+    assert figure is not None
     figure.draw_without_rendering()
     points = [axes.transData.transform((cell.cost, _height(answer, cell))) for cell in answer.cells]
     box = axes.get_window_extent()
