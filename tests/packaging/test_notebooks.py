@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import polars as pl
@@ -63,6 +64,14 @@ def test_a_notebook_is_small_and_says_nothing_that_no_cell_computes(path: Path) 
         for word in "".join(cell["source"]).split("](")[1:]
     ]
     assert all((path.parent / link).exists() for link in links)
+
+
+def test_the_marimo_notebook_runs() -> None:
+    pytest.importorskip("marimo")
+    notebook = runpy.run_path(str(ROOT / "notebooks" / "seeds_marimo.py"))
+    outputs, defined = notebook["app"].run()
+    assert defined["answer"][0].verdict.word == "worse"
+    assert any(isinstance(output, Picture) for output in outputs)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
