@@ -35,7 +35,8 @@ def test_a_frame_of_counts_is_read_by_the_commands(frame: Path) -> None:
 
 def test_trials_that_share_streams_are_read_from_their_table() -> None:
     cells = ROOT / "studies" / "variance_sources" / "cells.csv"
-    (answer,) = (each for each in ss.variance(f"{cells}:a3", eval_sets="val").designs if each.total is not None)
+    designs = ss.variance(pl.read_csv(cells), "a3", eval_sets="val").designs
+    (answer,) = (each for each in designs if each.total is not None)
     page = (cells.parent / "README.md").read_text(encoding="utf-8")
     for part in answer.parts:
         std = f"{part.std.value:.2f} [{part.std.low:.2f}, {part.std.high:.2f}]"
