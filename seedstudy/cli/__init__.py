@@ -18,6 +18,7 @@ from seedstudy.cli.help import JUDGE, LOOK_UP, PLAN, STUDIES, TRAIN, Command, Co
 from seedstudy.cli.import_files import import_files
 from seedstudy.cli.networks import cost, evaluate
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
+from seedstudy.cli.plot import plot
 from seedstudy.cli.power import power
 from seedstudy.cli.pseudolabel import pseudolabel
 from seedstudy.cli.race import race
@@ -40,7 +41,7 @@ app = typer.Typer(
 )
 PANELS = {
     TRAIN: (init, run, race, status, cancel),
-    JUDGE: (compare, summary, fit, variance, scaling, report),
+    JUDGE: (compare, summary, fit, variance, scaling, plot, report),
     PLAN: (power, audit),
     STUDIES: (clean, restore, evaluate, pseudolabel, cost),
     LOOK_UP: (explain, schema),

@@ -40,7 +40,7 @@ def import_files(
 
     For example:
     seedstudy import runs.csv --dry-run
-    seedstudy import "runs/*/summary.csv" -r a2 -m resnet50 -d imagenet --study runs
+    seedstudy import "runs/*/summary.csv" -r a2 -m resnet50 -d imagenet
     """
     from seedstudy.show.inspection import inspection_tables
     from seedstudy.show.summary import summary_tables

@@ -118,17 +118,17 @@ Clusters = Annotated[
 ]
 
 
-def _check_picture(path: Path | None) -> Path | None:
-    from seedstudy.show.plots import check_picture
+def check_picture(path: Path | None) -> Path | None:
+    from seedstudy.show import plots
 
-    check_picture(path)
+    plots.check_picture(path)
     return path
 
 
 Save = Annotated[
     Path | None,
     typer.Option(
-        "--save", callback=_check_picture, help="Also write the picture (.png, .pdf or .svg).", rich_help_panel=OUTPUT
+        "--save", callback=check_picture, help="Also write the picture (.png, .pdf or .svg).", rich_help_panel=OUTPUT
     ),
 ]
 TrainedData = Annotated[
