@@ -101,11 +101,24 @@ def build_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, n_updates: 
     return MultiStepLRScheduler(optimizer, decay_t=milestones, decay_rate=rate, **common)
 
 
-def build_mixing(recipe: Recipe, n_classes: int) -> Mixup | None:
-    """Return timm's mixup/CutMix, which also smooths labels, or None where the recipe mixes nothing."""
+class ShareMixup(Mixup):
+    """timm's mixup/CutMix of images whose targets are shares of the classes already, smoothed where they are to be."""
+
+    def __call__(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix images (n, c, h, w) in place with those in reverse order, and their targets (n, n_classes) alike."""
+        mix = {"elem": self._mix_elem, "pair": self._mix_pair}.get(self.mode, self._mix_batch)
+        share: Any = mix(x)
+        return x, target * share + target.flip(0) * (1.0 - share)
+
+
+def build_mixing(recipe: Recipe, n_classes: int, *, has_shares: bool = False) -> Mixup | None:
+    """Return timm's mixup/CutMix, which also smooths labels, or None where the recipe mixes nothing.
+
+    ``has_shares``: the targets are not labels but shares of the classes.
+    """
     if not recipe.mixup_alpha and not recipe.cutmix_alpha:
         return None
-    return Mixup(
+    return (ShareMixup if has_shares else Mixup)(
         mixup_alpha=recipe.mixup_alpha,
         cutmix_alpha=recipe.cutmix_alpha,
         prob=recipe.mix_prob,

@@ -48,6 +48,25 @@ def judge(
 
     Raises StudyError for an unknown model, and weights that cannot be loaded or do not fit.
     """
+    model, preprocessing, device = network_of(name, data, weights=weights, recipe=recipe, size=size, crop=crop)
+    return Judged(
+        preprocessing=preprocessing,
+        evaluations=evaluate(model, data, eval_sets, preprocessing, device),
+        n_params=sum(parameter.numel() for parameter in model.parameters()),
+        device=name_of(device),
+    )
+
+
+def network_of(
+    name: str,
+    data: Dataset,
+    *,
+    weights: Path | None,
+    recipe: Recipe | None,
+    size: int | None = None,
+    crop: float | None = None,
+) -> tuple[nn.Module, Preprocessing, torch.device]:
+    """Return a timm model with its weights on a device, and how it is shown images; arguments as of :func:`judge`."""
     model = _load(name, weights, len(data.classes))
     pretrained_cfg: dict[str, Any] = getattr(model, "pretrained_cfg", {})
     if recipe is not None:
@@ -62,13 +81,7 @@ def judge(
         preprocessing = replace(preprocessing, crop=crop)
     _fit_to(model, name, pretrained_cfg, preprocessing.size)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = model.to(device).to(memory_format=torch.channels_last)
-    return Judged(
-        preprocessing=preprocessing,
-        evaluations=evaluate(model, data, eval_sets, preprocessing, device),
-        n_params=sum(parameter.numel() for parameter in model.parameters()),
-        device=name_of(device),
-    )
+    return model.to(device).to(memory_format=torch.channels_last), preprocessing, device
 
 
 def _fit_to(model: Any, name: str, pretrained_cfg: dict[str, Any], size: int) -> None:

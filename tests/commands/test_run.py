@@ -18,6 +18,7 @@ import pytest
 import seedstudy as ss
 from seedstudy.errors import StudyError
 from seedstudy.store.store import Store
+from seedstudy.testing import assert_not_worse
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -101,12 +102,12 @@ def test_a_bad_end_is_a_row_with_its_reason(how: str, tmp_path: Path, cli: Cli) 
 
 
 def test_what_is_printed_is_read_and_two_results_are_none(tmp_path: Path, cli: Cli) -> None:
-    hows = ("prints", "prints it on every rank", "prints it twice", "writes nothing")
+    hows = ("prints", "prints it on every rank", "prints it twice", "writes nothing", "prints it behind a bar")
     path = study(tmp_path, {f"a{i}": {"how": how} for i, how in enumerate(hows)}, result=None)
     code, _, err = cli("run", str(path), "--seeds", "1")
     assert code == 1, err
     states = dict(rows(tmp_path).select("recipe", "status").iter_rows())
-    assert states == {"a0": "ok", "a1": "ok", "a2": "failed", "a3": "failed"}
+    assert states == {"a0": "ok", "a1": "ok", "a2": "failed", "a3": "failed", "a4": "ok"}
     assert reason(tmp_path, "a2").startswith("its stdout holds 2 results (7")
     assert reason(tmp_path, "a3") == 'it ended without an error and printed no line of JSON with "eval_top1".'
 
@@ -130,6 +131,29 @@ def test_a_fraction_waits_for_its_unit_and_is_not_run_again(tmp_path: Path, cli:
     assert rows(tmp_path)["value"][0] == pytest.approx(78.0, abs=1.0)
     log = next((tmp_path / "results/main/trials").glob("*/log.txt")).read_text()
     assert log.count("training 0") == 1
+
+
+def test_the_direction_and_unit_of_the_metric_are_remembered(tmp_path: Path, cli: Cli) -> None:
+    command = f"{COMMAND.replace('{how}', repr('prints a quality'))} --mean {{arm}}"
+    line = ["run", "--command", command, "--arms", "78,80", "--seeds", "3", "--metric", "quality"]
+    code, _, err = cli(*line, "--unit", "fraction", "--lower-is-better", "--study", "lower")
+    assert code == 0, err
+    code, out, err = cli("compare", "lower:78", "lower:80", "--json")
+    assert code == 0, err
+    (comparison,) = json.loads(out)["comparisons"]
+    assert (comparison["unit"], comparison["verdict"]) == ("pp", "worse")
+    assert comparison["difference"] == pytest.approx(2.0, abs=0.3)
+    code, out, _ = cli("compare", "lower:78", "lower:80", "--json", "--higher-is-better")
+    assert json.loads(out)["comparisons"][0]["verdict"] == "better"
+    assert cli(*line, "--study", "lower")[0] == 0  # does not say it again, and takes nothing back
+    assert json.loads(cli("compare", "lower:78", "lower:80", "--json")[1])["comparisons"][0]["verdict"] == "worse"
+    frame = ss.load_trials("results/lower")
+    arms = [frame.filter(pl.col("recipe") == arm) for arm in ("78", "80")]
+    assert ss.compare(*arms)[0].verdict.word == "worse"
+    with pytest.raises(AssertionError, match="worse: 3 new seeds"):
+        assert_not_worse("lower:80", baseline="lower:78")
+    code, out, err = cli("race", "--replay", "lower:78", "lower:80", "--json")
+    assert (code, json.loads(out)["comparisons"][0]["verdict"]) == (0, "worse"), err
 
 
 def test_failed_seeds_run_again_only_when_asked_for(tmp_path: Path, cli: Cli, script: Path) -> None:
