@@ -13,6 +13,7 @@ import os
 import stat
 import zlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from seedstudy import machine
 from seedstudy.data.base import Dataset
 from seedstudy.data.encoded import EncodedImages, decoded
 from seedstudy.data.finding import encoded_images, entry_of
@@ -189,7 +191,8 @@ def names_in(folder: Path) -> tuple[str, ...]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder.")
     names = []
-    for place, _, files in os.walk(folder):
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
         below = Path(place).relative_to(folder)
         found = (name for name in files if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES)
         names += [(below / name).as_posix() for name in found]
@@ -211,8 +214,9 @@ def unlabelled(folder: Path, names: Sequence[str], full: Dataset) -> tuple[Pictu
 
     size = int(full.image_size or 0)
     images = np.empty((len(names), size, size, 3), dtype=np.uint8)
-    for row, name in enumerate(names):
-        path = folder / name
+
+    def decode(row: int) -> None:
+        path = folder / names[row]
         try:
             image, _ = decoded(path.read_bytes(), as_shown=True)
         except OSError as error:
@@ -220,6 +224,14 @@ def unlabelled(folder: Path, names: Sequence[str], full: Dataset) -> tuple[Pictu
         except ValueError as error:
             raise DataError(f"{path}: does not decode ({error}); remove it from the folder.") from error
         images[row] = np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC))
+
+    with ThreadPoolExecutor(machine.cores()) as pool:
+        try:
+            for _ in pool.map(decode, range(len(names))):
+                pass
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
+            raise
     return images, hashlib.sha256(images.data).hexdigest()
 
 

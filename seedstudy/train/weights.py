@@ -12,7 +12,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from seedstudy.document import fields_of
-from seedstudy.errors import StudyError, first_line
+from seedstudy.errors import StudyError, first_line, printable
 from seedstudy.train.preprocessing import Channels
 
 State = Mapping[str, Tensor]
@@ -75,8 +75,13 @@ def _about(metadata: Mapping[str, Any]) -> About | None:
 
 def load_into(network: nn.Module, state: State, *, where: str) -> None:
     """Set a network's parameters and buffers to those of a state; StudyError where they are not of this network."""
+    wrong = f"{where}: not the weights of this network"
     try:
-        network.load_state_dict(state)
+        found = network.load_state_dict(state, strict=False)
     except RuntimeError as error:
         detail = " ".join(line.strip() for line in str(error).splitlines()[1:2]) or first_line(error)
-        raise StudyError(f"{where}: not the weights of this network: {detail}") from error
+        raise StudyError(f"{wrong}: {detail}") from error
+    for what, names in (("they lack", found.missing_keys), ("it has no", found.unexpected_keys)):
+        if names:
+            others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            raise StudyError(f"{wrong}: {what} {printable(names[0])}{others}.")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +19,7 @@ import pytest
 import seedstudy as ss
 from seedstudy.errors import StudyError
 from seedstudy.store.store import Store
+from seedstudy.study.study import Study
 from seedstudy.testing import assert_not_worse
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -164,6 +166,20 @@ def test_failed_seeds_run_again_only_when_asked_for(tmp_path: Path, cli: Cli, sc
     code, _, err = cli("run", str(path), "--seeds", "4")
     assert code == 1
     assert "2 of 4 trials failed earlier" in err
+
+
+def test_status_shows_seeds_that_ended_long_ago_beside_planned_ones(tmp_path: Path, cli: Cli) -> None:
+    command = f"{sys.executable} train.py --seed {{seed}} --output {{out}}"
+    assert cli("run", "--command", command, "--result", RESULT, "--metric", "eval_top1", "--seeds", "1")[0] == 0
+    store = Store(tmp_path / "results", "main")
+    (trial_id,) = store.trial_ids()
+    time.sleep(1.1)
+    store.scan()  # now the ended one comes from the index
+    store.plan(Study(recipes=()), [replace(store.read_spec(trial_id), seed=1)])  # type: ignore[type-var]
+    code, out, err = cli("status", "--json")
+    assert code == 0, err
+    (group,) = json.loads(out)["groups"]
+    assert (group["counts"]["ok"], group["counts"]["planned"]) == (1, 1)
 
 
 def test_what_is_kept_of_its_output(tmp_path: Path, cli: Cli) -> None:
