@@ -18,6 +18,7 @@ from seedstudy.train.devices import name_of
 from seedstudy.train.evaluate import evaluate
 from seedstudy.train.models import check_name
 from seedstudy.train.preprocessing import Preprocessing
+from seedstudy.train.weights import why_not
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +113,7 @@ def _load(name: str, weights: Path | None, n_classes: int) -> nn.Module:
             model = timm.create_model(name, pretrained=False, num_classes=n_classes)
             timm.models.load_checkpoint(model, str(weights), weights_only=True)
     except Exception as error:  # the hub, the file system, unpickling and load_state_dict each have their own
-        where, reason = weights or f"the weights of {name}", first_line(error)
+        where, reason = weights or f"the weights of {name}", why_not(error)
         raise StudyError(f"{where}: cannot be loaded ({reason}); name a file of this model with --weights.") from error
     if getattr(model, "num_classes", n_classes) != n_classes:
         raise StudyError(f"{name}: has {model.num_classes} classes, the data {n_classes}.")

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from seedstudy.data.base import Dataset
-from seedstudy.errors import StudyError, first_line, suggest
+from seedstudy.errors import StudyError, suggest
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import Trial
 from seedstudy.train import weights
@@ -66,7 +66,7 @@ def of_name(init: str, model: str, *, what: str = "init") -> Source:
         if not state or not all(isinstance(value, Tensor) for value in state.values()):
             raise ValueError("no tensors by name")
     except Exception as error:  # torch and pickle raise whatever they meet
-        raise StudyError(f"{what}: {init}: cannot be loaded ({first_line(error)}).") from error
+        raise StudyError(f"{what}: {init}: cannot be loaded ({weights.why_not(error)}).") from error
     return _source(state, init, None, cfg=_cfg(model))
 
 
@@ -79,7 +79,7 @@ def _of_timm(name: str, model: str, what: str) -> Source:
         network: Any = timm.create_model(name, pretrained=True)
     except Exception as error:  # the hub, the file system and load_state_dict each have their own
         raise StudyError(
-            f"{what}: the weights of timm:{name} cannot be loaded ({first_line(error)}): name a file instead."
+            f"{what}: the weights of timm:{name} cannot be loaded ({weights.why_not(error)}): name a file instead."
         ) from error
     return _source(network.state_dict(), f"timm:{name}", None, cfg=network.pretrained_cfg)
 

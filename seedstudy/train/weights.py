@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,18 @@ def _about(metadata: Mapping[str, Any]) -> About | None:
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return None
+
+
+def why_not(error: Exception) -> str:
+    """Say in words why a file of weights cannot be loaded: torch and pickle raise whatever they meet."""
+    is_pickle = isinstance(error, pickle.UnpicklingError) or isinstance(error.__cause__, pickle.UnpicklingError)
+    if is_pickle and "global" in f"{error} {error.__cause__}".lower().replace("non-allowlisted pickle globals", ""):
+        return "it holds objects beside tensors, whose loading would run code: save the state_dict alone"
+    if is_pickle or isinstance(error, LookupError | EOFError | UnicodeError | AttributeError | AssertionError):
+        return "no weights by name, as torch.save(model.state_dict(), …) writes them"
+    if "PytorchStreamReader" in str(error):
+        return "damaged, or cut short"
+    return first_line(error)
 
 
 def load_into(network: nn.Module, state: State, *, where: str) -> None:
