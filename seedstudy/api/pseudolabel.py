@@ -100,8 +100,9 @@ def pseudolabel(
             raise StudyError("--model is for trials; a timm model is the teacher's own name.")
         source: _Source = _Network(name=teacher, data=data, file=path_of(weights), recipe=recipe)
     else:
-        if train_limit is not None:
-            raise StudyError("--train-limit is for a timm model; trials know theirs.")
+        for name, value in (("--train-limit", train_limit), ("--weights", weights), ("--recipe", recipe)):
+            if value is not None:
+                raise StudyError(f"{name} is for a timm model; trials know theirs.")
         source = _trials_of(teacher, data, model, results, study)
         train_limit = source.train_limit
     prepared = datasets.prepare(source.data, data_dir=path_of(data_dir), cache_dir=machine.cache_dir(), progress=say)
@@ -227,9 +228,10 @@ def _is_network(teacher: str, weights: object, recipe: object) -> bool:
     """Say whether a teacher is a timm model, and not trials of a study."""
     from seedstudy.train.models import is_known
 
-    if weights is not None or recipe is not None or teacher.startswith(("hf-hub:", "hf_hub:")):
+    if teacher.startswith(("hf-hub:", "hf_hub:")):
         return True
-    return not {":", "#", "@"} & set(teacher) and is_known(teacher)
+    is_plain = not {":", "#", "@"} & set(teacher)
+    return is_plain and (weights is not None or recipe is not None or is_known(teacher))
 
 
 def _trials_of(teacher: str, data: str | None, model: str | None, results: str | Path, study: str) -> _Trials:

@@ -353,6 +353,7 @@ def test_a_weights_file_labels_photographs_and_they_are_trained_on(photos: Path,
         ([*label[1:3], "digits", "--weights", str(kept), "--images", "more", "-r", "a3"], "a teacher of other classes"),
         ([*label[1:], "--weights", "teacher.pth", "--images", "photos/train/a", "-m", "x"], "--model is for trials"),
         (["more:a3", "--images", "more", "--train-limit", "18"], "--train-limit is for a timm model"),
+        (["more:a3", "--images", "more", "-r", "a3"], "--recipe is for a timm model"),
     ):
         code, out, err = cli("pseudolabel", *arguments, "-o", "x.json")
         assert (code, message in err, len(err.strip().splitlines())) == (2, True, 1), err
