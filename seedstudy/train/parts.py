@@ -101,6 +101,11 @@ def build_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, n_updates: 
     return MultiStepLRScheduler(optimizer, decay_t=milestones, decay_rate=rate, **common)
 
 
+def begin_epoch(schedule: Scheduler, recipe: Recipe, epoch: int) -> None:
+    """Set the learning rate of an epoch, counted from 0, where the schedule moves once an epoch."""
+    schedule.step(max(0, epoch - recipe.lr_lag))
+
+
 class ShareMixup(Mixup):
     """timm's mixup/CutMix of images whose targets are shares of the classes already, smoothed where they are to be."""
 

@@ -152,6 +152,9 @@ def test_the_direction_and_unit_of_the_metric_are_remembered(tmp_path: Path, cli
     frame = ss.load_trials("results/lower")
     arms = [frame.filter(pl.col("recipe") == arm) for arm in ("78", "80")]
     assert ss.compare(*arms)[0].verdict.word == "worse"
+    frame.write_csv("trials.csv")  # and read back
+    code, out, err = cli("compare", "trials.csv:78", "trials.csv:80", "--json")
+    assert (code, json.loads(out)["comparisons"][0]["verdict"]) == (0, "worse"), err
     with pytest.raises(AssertionError, match="worse: 3 new seeds"):
         assert_not_worse("lower:80", baseline="lower:78")
     code, out, err = cli("race", "--replay", "lower:78", "lower:80", "--json")
