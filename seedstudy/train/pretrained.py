@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from seedstudy.data.base import Dataset
-from seedstudy.errors import StudyError, first_line, suggest
+from seedstudy.errors import StudyError, suggest
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import Evaluation
 from seedstudy.train.devices import name_of
