@@ -111,8 +111,8 @@ class ShareMixup(Mixup):
 
     def __call__(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Mix images (n, c, h, w) in place with those in reverse order, and their targets (n, n_classes) alike."""
-        mix = {"elem": self._mix_elem, "pair": self._mix_pair}.get(self.mode, self._mix_batch)
-        share: Any = mix(x)
+        by_mode: dict[str, Any] = {"elem": self._mix_elem, "pair": self._mix_pair, "batch": self._mix_batch}
+        share: Any = by_mode[self.mode](x)
         return x, target * share + target.flip(0) * (1.0 - share)
 
 
