@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from seedstudy.decide.summary import Summaries
-    from seedstudy.engines.launch import Forecast
-    from seedstudy.engines.status import Cancellation, StudyStatus
+    from seedstudy.engines.status import Cancellation, Forecast, StudyStatus
     from seedstudy.engines.watch import Say
     from seedstudy.store.store import State
     from seedstudy.store.upkeep import Restored

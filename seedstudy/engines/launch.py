@@ -15,6 +15,7 @@ from seedstudy.engines.local import LocalEngine, Work
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.engines.starts import Starts, with_pseudo_labels, with_starts
+from seedstudy.engines.status import Forecast, ForecastOf
 from seedstudy.engines.trackers import Trackers
 from seedstudy.engines.watch import Cancelled, Engine, Say, StudyProgress, watch
 from seedstudy.errors import DamagedError, MissingError, StoreError, StudyError, require_extra
@@ -76,38 +77,6 @@ def run(
     )
     # A trial that somebody has removed meanwhile is to be planned again, so the study is not complete.
     return {trial.trial_id: scan.states.get(trial.trial_id, "planned") for trial in resolved.trials}, scan
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ForecastOf:
-    """What would be trained of one recipe, model and data set."""
-
-    recipe: str
-    model: str
-    data: str
-    trials: int
-    """All that were asked for."""
-    done: int
-    """Those with a result."""
-    missing: int
-    """Those that would be trained."""
-    epochs: int | None
-    """None for a command."""
-    seconds: float | None
-    """Mean training time of the finished trials of the same kind in this study; None where there is none."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Forecast:
-    """What a run would train, and how long."""
-
-    study: str
-    folder: Path
-    groups: tuple[ForecastOf, ...]
-    workers: int | None
-    """Trials at a time; None where a queue decides."""
-    seconds: float | None
-    """Of the whole run with so many at a time; None where a kind of trial was never timed here, or a queue decides."""
 
 
 def forecast(

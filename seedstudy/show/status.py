@@ -11,8 +11,7 @@ from seedstudy.show.sheet import Sheet, sheet
 from seedstudy.show.view import Headline, View
 
 if TYPE_CHECKING:
-    from seedstudy.engines.launch import Forecast
-    from seedstudy.engines.status import GroupStatus, StudyStatus, TrialStatus
+    from seedstudy.engines.status import Forecast, GroupStatus, StudyStatus, TrialStatus
 
 
 def status_tables(status: StudyStatus) -> View:

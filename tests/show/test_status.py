@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from seedstudy.engines.launch import Forecast, ForecastOf
-from seedstudy.engines.status import STATES, GroupStatus, StudyStatus, TrialStatus
+from seedstudy.engines.status import STATES, Forecast, ForecastOf, GroupStatus, StudyStatus, TrialStatus
 from seedstudy.show.status import forecast_view, status_tables
 
 
