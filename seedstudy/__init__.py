@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from seedstudy.api.choices import check_data, data_sets, explain, resize_data
+    from seedstudy.api.choices import about, check_data, data_sets, example, explain, resize_data, schema
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
     from seedstudy.api.in_script import TrialReport, trial
     from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, scaling, summary, variance
     from seedstudy.api.kept import evaluate_trials
+    from seedstudy.api.picturing import plot
     from seedstudy.api.planning import audit, power
     from seedstudy.api.pseudolabel import pseudolabel
     from seedstudy.api.reporting import report, save_report
-    from seedstudy.api.studies import load_predictions, load_trials, run, status
+    from seedstudy.api.studies import dry_run, init, load_predictions, load_trials, run, status
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.recipes.reader import load_recipe
     from seedstudy.recipes.recipe import Recipe
@@ -37,6 +38,7 @@ __all__ = [
     "Study",
     "TrialReport",
     "__version__",
+    "about",
     "across_data",
     "audit",
     "best_of",
@@ -44,18 +46,22 @@ __all__ = [
     "compare",
     "cost",
     "data_sets",
+    "dry_run",
     "evaluate",
     "evaluate_trials",
+    "example",
     "explain",
     "fit",
     "gate",
     "grid",
     "import_files",
+    "init",
     "inspect_files",
     "load_predictions",
     "load_recipe",
     "load_study",
     "load_trials",
+    "plot",
     "plot_audit",
     "plot_distributions",
     "plot_estimation",
@@ -73,6 +79,7 @@ __all__ = [
     "save_picture",
     "save_report",
     "scaling",
+    "schema",
     "status",
     "summary",
     "trial",
@@ -81,10 +88,13 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(
         (
+            "about",
             "check_data",
             "data_sets",
+            "example",
             "explain",
             "resize_data",
+            "schema",
         ),
         "api.choices",
     ),
@@ -127,6 +137,8 @@ _HOMES = {
     ),
     **dict.fromkeys(
         (
+            "dry_run",
+            "init",
             "load_predictions",
             "load_trials",
             "run",
@@ -149,6 +161,7 @@ _HOMES = {
     "evaluate_trials": "api.kept",
     "load_recipe": "recipes.reader",
     "load_study": "study.study",
+    "plot": "api.picturing",
     "pseudolabel": "api.pseudolabel",
     "plot_audit": "show.plots.audit",
     "plot_distributions": "show.plots.distributions",

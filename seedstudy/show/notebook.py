@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +12,23 @@ from seedstudy.show.view import View, view_html
 from seedstudy.stats.result import decimals_of, p_equals
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from rich.console import RenderableType
+    from matplotlib.axes import Axes
 
     from seedstudy.decide.compare import Answer
+    from seedstudy.show.plots.canvas import Width
 
 
-def _drawn(answer: Any) -> RenderableType:
-    """Return what the answer's command prints, or its view."""
+def _drawn(answer: Any) -> View:
+    """Return the view of an answer."""
     from seedstudy.show import audit, compare, comparison, plan, race, summary, variance
 
-    ways: dict[str, Callable[[], RenderableType]] = {
+    ways: dict[str, Callable[[], View]] = {
         "Comparisons": lambda: comparison.comparison_view(answer),
         "Summaries": lambda: summary.summary_view(answer.answers),
         "Fits": lambda: summary.fit_table(answer.answers),
         "Grids": lambda: compare.grid_tables(answer),
         "AcrossData": lambda: compare.across_data_tables(answer),
-        "Variances": lambda: variance.variance_tables(answer.answers, answer.differences),
+        "Variances": lambda: variance.variance_view(answer),
         "Race": lambda: race.race_tables(answer),
         "PowerPlan": lambda: plan.power_lines(answer),
         "Audit": lambda: audit.audit_tables(answer),
@@ -43,19 +42,8 @@ def as_html(answer: Any) -> str:
         from seedstudy.decide.compare import Comparisons
 
         answer = Comparisons(answers=(answer,))
-    drawn = _drawn(answer)
     read = "".join(f"<p><small>{html.escape(each.line())}</small></p>" for each in getattr(answer, "read", ()))
-    return read + (view_html(drawn) if isinstance(drawn, View) else _preformatted(drawn))
-
-
-def _preformatted(drawn: RenderableType) -> str:
-    """Return what a terminal of 100 columns would show."""
-    from rich.console import Console
-
-    console = Console(record=True, width=100, file=io.StringIO(), markup=False, emoji=False, highlight=False)
-    console.print(drawn, crop=False)
-    style = "font-family:monospace;line-height:1.3;white-space:pre;overflow-x:auto"
-    return console.export_html(inline_styles=True, code_format=f'<pre style="{style}">{{code}}</pre>')
+    return read + view_html(_drawn(answer))
 
 
 def in_short(answer: Any) -> str:
@@ -73,6 +61,15 @@ def in_short(answer: Any) -> str:
         from seedstudy.show.plan import answer_in_words
 
         return f"<{answer_in_words(answer)}>"
+    if name == "Fits":
+        return "\n".join(
+            f"<{each.group.label} on {each.group.eval_set}: normal seeds {each.normality}, n {each.fit.n}>"
+            for each in answer
+        )
+    if name == "Audit":
+        from seedstudy.show.audit import how_many
+
+        return "\n".join(f"<{how_many(column, answer)}>" for column in answer.columns)
     return f"<{name}: {len(answer)} answers>" if hasattr(answer, "__len__") else f"<{name}>"
 
 
@@ -93,24 +90,27 @@ def _one_summary(summary: Any) -> str:
     )
 
 
-def picture(answer: Any) -> Figure:
-    """Return the figure of an answer; StudyError where it has none."""
-    from seedstudy.show.plots import audit, distributions, estimation, power, race
+def picture(answer: Any, kind: str | None = None, *, width: Width = "page", ax: Axes | None = None) -> Any:
+    """Return the picture of an answer: a figure, or the axes that were given.
 
-    match type(answer).__name__:
-        case "Comparisons":
-            return estimation.plot_estimation(answer.answers)
-        case "Answer":
-            return estimation.plot_estimation([answer])
-        case "Summaries":
-            return distributions.plot_distributions(answer.answers)
-        case "Fits":
-            return distributions.plot_fits(answer.answers)
-        case "Race":
-            return race.plot_race(answer)
-        case "PowerPlan":
-            return power.plot_power(answer)
-        case "Audit":
-            return audit.plot_audit(answer)
-        case name:
-            raise StudyError(f"{name} has no picture of its own; compare, summary, fit, race, power and audit have.")
+    StudyError where it has none, or none of this kind.
+    """
+    from importlib import import_module
+
+    from seedstudy.show.plots import KINDS, kind_of
+    from seedstudy.show.plots.canvas import WIDTHS
+
+    name = type(answer).__name__
+    if name == "Answer":
+        name, answer = "Comparisons", [answer]
+    of_answer = [each for each, found in KINDS.items() if found.answer == name]
+    if not of_answer:
+        verbs = ", ".join(dict.fromkeys(each.question for each in KINDS.values()))
+        raise StudyError(f"{name} has no picture of its own; the answers of {verbs} have.")
+    chosen = kind_of(kind or of_answer[0])
+    if chosen.answer != name:
+        raise StudyError(f"{kind}: a picture of `{chosen.question}`; this answer has {', '.join(of_answer)}.")
+    if width not in WIDTHS:
+        raise StudyError(f'width "{width}": expected {" or ".join(WIDTHS)}.')
+    module, _, function = chosen.draw.partition(".")
+    return getattr(import_module(f"seedstudy.show.plots.{module}"), function)(answer, width=width, ax=ax)
