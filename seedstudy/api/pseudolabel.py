@@ -80,6 +80,8 @@ def pseudolabel(
         data or first.data, data_dir=path_of(data_dir), cache_dir=machine.cache_dir(), progress=say
     )
     full = datasets.load(prepared)
+    if full.holds_videos:
+        raise StudyError(f"{full.name} holds videos; pseudo-labels are those of images.")
     if full.stored:
         raise StudyError(f"{full.name}: pseudo-labels need a data set that is held in memory, whose images are small.")
     names: tuple[str, ...] = ()

@@ -135,3 +135,12 @@ def shape_of(name: str) -> Shape | None:
     if shape.name != name:
         raise StudyError(f'model "{name}": write {shape.name}.')
     return shape
+
+
+IN_3D = "_3d"
+"""Behind the name of a ResNet: the same network inflated to clips, as in ``resnet50_3d``."""
+
+
+def flat_name(name: str) -> str:
+    """Return the name of the 2D network that a network for clips is inflated from; of any other its own."""
+    return name.removesuffix(IN_3D)

@@ -30,8 +30,8 @@ def _n_outputs(*_: Any, out_shape: torch.Size, **__: Any) -> int:
     return out_shape.numel()
 
 
-def size_built_by(build: Callable[[], nn.Module], image_size: int) -> Size:
-    """Count parameters, multiply-adds and activations of one image's forward pass on the meta device.
+def size_built_by(build: Callable[[], nn.Module], image_size: int, n_frames: int = 1) -> Size:
+    """Count parameters, multiply-adds and activations of one image's, or clip's, forward pass on the meta device.
 
     Weights are not initialised where the constructor allows that. Activations are, as in timm's tables, the numbers
     that convolutions and matrix products put out.
@@ -47,7 +47,7 @@ def size_built_by(build: Callable[[], nn.Module], image_size: int) -> Size:
         except NotImplementedError:  # RegNet's constructor reads values, which torch 2.9 and older cannot do on meta
             model = build().to("meta")
         with torch.no_grad(), flops, activations:
-            model.eval()(torch.zeros(1, 3, image_size, image_size, device="meta"))
+            model.eval()(torch.zeros(1, 3 * n_frames, image_size, image_size, device="meta"))
     finally:
         set_fused_attn(bool(is_fused))
     return Size(
@@ -61,7 +61,7 @@ def size_built_by(build: Callable[[], nn.Module], image_size: int) -> Size:
 def _size_of_trial(model: str, recipe: Recipe, n_classes: int) -> Size:
     # Stochastic depth and dropout cost nothing at test, and timm reads their rates from tensors, which are empty here.
     plain = replace(recipe, drop_path=0.0, dropout=0.0)
-    return size_built_by(lambda: build_model(model, plain, n_classes, seed=0), recipe.test_size)
+    return size_built_by(lambda: build_model(model, plain, n_classes, seed=0), recipe.test_size, recipe.n_frames)
 
 
 def cost_of_trial(
@@ -70,7 +70,7 @@ def cost_of_trial(
     """Return size and latency of a trial's network at the recipe's test size; other trials may share the machine."""
     facts: dict[str, Any] = asdict(_size_of_trial(model, recipe, n_classes))
     if device.type != "xla":  # another shape would be compiled
-        image = torch.zeros(1, 3, recipe.test_size, recipe.test_size, device=device)
+        image = torch.zeros(1, 3 * recipe.n_frames, recipe.test_size, recipe.test_size, device=device)
         facts["latency_s"] = latency(network, image.contiguous(memory_format=torch.channels_last), n_timed=5)
     return facts
 
