@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedstudy import machine
-from seedstudy.data import arrays, encoded
+from seedstudy.data import arrays, encoded, videos
 from seedstudy.data.arrays import Marks
 from seedstudy.data.base import Content, Dataset, EvalSet, place_of
 from seedstudy.data.encoded import EncodedImages
@@ -327,7 +327,10 @@ def _holds_its_images(images: EncodedImages) -> bool:
     """
     for file, changed_ns in zip(images.files[:1000], images.changed_ns[:1000], strict=True):
         path = Path(os.fsdecode(file))
-        if not path.is_file() or path.stat().st_mtime_ns != changed_ns:
+        if path.is_dir():
+            if videos.size_and_time(videos.frame_files(path))[1] != changed_ns:
+                return False
+        elif not path.is_file() or path.stat().st_mtime_ns != changed_ns:
             return False
     return True
 

@@ -11,7 +11,7 @@ from seedstudy.recipes.recipe import Recipe, Value, with_changes
 
 IMAGENET_N_TRAIN = 1_281_167
 KINETICS_N_TRAIN = 215_570
-"""Training videos of Kinetics-400 as recipes for clips count them (tensorflow/models, configs/video_classification.py)."""
+"""Videos of Kinetics-400, as recipes for clips count them (tensorflow/models, configs/video_classification.py)."""
 KINETICS_FRAMES = 250
 """Of each video there: ten seconds (same source)."""
 SMALLEST_BATCH = 128

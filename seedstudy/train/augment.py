@@ -83,7 +83,7 @@ class Draws:
     erased: Tensor
     """(n, 4) int64: top, left, height, width of the erased rectangle; height 0 erases nothing."""
     noise: Tensor
-    """(number of images erased, 3 * n_frames, size, size) float32: what fills their rectangles, in the images' order."""
+    """(number of images erased, 3 * n_frames, size, size) float32: what fills their rectangles, in order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,9 +45,7 @@ def eval_images(images: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> 
     """
     normalise = Normaliser(preprocessing.mean, preprocessing.std).in_one_step
     n_frames, shape = preprocessing.n_frames, (preprocessing.size, preprocessing.size)
-    is_native = (
-        side == images.shape[-3] == images.shape[-2] and preprocessing.crop == 1.0 and preprocessing.n_crops == 1
-    )
+    is_native = shape == images.shape[-3:-1] and preprocessing.crop == 1.0 and preprocessing.n_crops == 1
     at_once = max(1, _EVAL_BATCH // (n_frames * preprocessing.n_views))
     for start in range(0, len(images), at_once):
         chunk = images[start : start + at_once]

@@ -130,7 +130,7 @@ class Preprocessing:
         ]
 
     def shown(self, images: Iterable[Image.Image]) -> Tensor:
-        """Resize and crop images, or the frames of test clips; returns their views, uint8 (n * n_views, 3 * t, h, w)."""
+        """Resize and crop images, or the frames of test clips; returns the views, uint8 (n * n_views, 3 * t, h, w)."""
         crops = self.transforms()
         cropped = torch.stack([torch.stack([torch.as_tensor(crop(each)) for crop in crops]) for each in images])
         if self.n_views * self.n_frames == 1:
