@@ -1,7 +1,7 @@
 """Kinetics as it is distributed: videos named by YouTube id and seconds, and annotations train.csv, val.csv, test.csv.
 
-A row is `label,youtube_id,time_start,time_end,split`; its video is `YOUTUBE_ID_000010_000020.mp4`, or has the id alone for
-a name, in whatever folder. Videos that YouTube no longer has are missing from most copies: they are counted.
+A row is `label,youtube_id,time_start,time_end,split`; its video is `YOUTUBE_ID_000010_000020.mp4`, or just its id for a
+name, in whatever folder. Videos that YouTube no longer has are missing from most copies: they are counted.
 """
 
 from __future__ import annotations

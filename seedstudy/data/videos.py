@@ -49,7 +49,8 @@ _CONTAINERS: tuple[tuple[int, bytes, str], ...] = (
 def frames(videos: EncodedImages, row: int, wanted: Sequence[int] | NDArray[np.integer]) -> list[Image]:
     """Return some frames of a video in RGB, in the order asked for; DataError where they do not decode."""
     indices = [int(each) for each in wanted]
-    missing, found = set(indices), dict[int, Image]()
+    missing = set(indices)
+    found: dict[int, Image] = {}
     try:
         with closing(_decoded(videos, row, missing)) as decoding:
             for number, image in decoding:
