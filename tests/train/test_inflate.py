@@ -14,6 +14,7 @@ from seedstudy.errors import StudyError
 from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.train.clips import folded, unfolded
+from seedstudy.train.cost import measure
 from seedstudy.train.evaluate import folded as norms_folded
 from seedstudy.train.inflate import ClipConv, FrameConv, FrameNorm, TimeConv, inflated_state
 from seedstudy.train.models import build_model, check_model, check_name, is_known
@@ -139,3 +140,10 @@ def test_folding_and_unfolding_are_inverse() -> None:
     assert torch.equal(folded(frames, 6), x)
     for clip, frame in itertools.product(range(2), range(6)):
         assert torch.equal(frames[6 * clip + frame], x[clip, 3 * frame : 3 * frame + 3])
+
+
+def test_a_network_for_clips_is_measured_by_a_clip() -> None:
+    flat, clip = (measure(name, image_size=64, batch_size=1, n_timed=0) for name in ("resnet18", "resnet18_3d"))
+    assert (flat.clip_frames, clip.clip_frames) == (None, 32)
+    assert clip.size.n_params > 1.3 * flat.size.n_params
+    assert 16 < clip.size.n_macs / flat.size.n_macs < 32  # every second of 32 frames; some kernels see three
