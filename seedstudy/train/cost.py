@@ -88,8 +88,9 @@ def latency(network: nn.Module, images: Tensor, *, n_timed: int) -> float:
 def measure(name: str, *, image_size: int | None, batch_size: int, n_timed: int) -> Cost:
     """Count and time a timm model with fresh weights on this machine's first device.
 
-    Networks for clips are measured with clips of 32 frames in the place of images. The side of the images is in pixels (None: the model's own). With ``n_timed`` = 0 passes nothing is timed.
-    Raises StudyError for an unknown model, or a size it cannot take.
+    Networks for clips are measured with clips of 32 frames in the place of images. The side of the images is in pixels
+    (None: the model's own). With ``n_timed`` = 0 passes nothing is timed. Raises StudyError for an unknown model, or a
+    size it cannot take.
     """
     check_name(name)
     architecture = name.split(".")[0]

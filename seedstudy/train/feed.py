@@ -29,8 +29,8 @@ from seedstudy.train.processes import Shard
 from seedstudy.train.random_state import RandomStream, drawn_alike, stream_name
 
 Batch = tuple[Tensor, Tensor]
-"""Images (n, 3, train_size, train_size) as floats, or folded clips with the channels of all frames; and their labels, (n,)
-or mixed (n, n_classes)."""
+"""Images (n, 3, train_size, train_size) as floats, or folded clips with the channels of all frames; and their labels
+(n,), or mixed targets (n, n_classes)."""
 
 # --- order ----------------------------------------------------------------------------------------------
 
