@@ -106,12 +106,9 @@ class Preprocessing:
         """Return the frames of each test clip of a video, shape (n_clips, n_frames)."""
         return spread_frames(n_video, self.n_frames, self.clip_stride, self.n_clips)
 
-    def transforms(self) -> list[Any]:
-        """Return, for each crop, the resizing and cropping of one PIL image; the result is uint8, (3, size, size).
-
-        One crop is timm's.
-        """
-        as_timm = transforms_imagenet_eval(
+    def transform(self) -> Any:
+        """Return timm's resizing and cropping of one PIL image; the result is uint8, (3, size, size)."""
+        return transforms_imagenet_eval(
             self.size,
             crop_pct=self.crop,
             crop_mode=self.crop_mode,
@@ -119,19 +116,22 @@ class Preprocessing:
             mean=self.mean,  # of the border
             use_prefetcher=True,  # batches are normalised afterwards
         )
+
+    def _crops(self) -> list[Any]:
+        """Return the resizing and cropping of one image for each crop; where it is one, timm's."""
+        whole = self.transform()
         if self.n_crops == 1:
-            return [as_timm]
+            return [whole]
         shares = [number / (self.n_crops - 1) for number in range(self.n_crops)]
+        steps = whole.transforms
         return [
-            Compose(
-                [_CropAlong(self.size, share) if isinstance(step, CenterCrop) else step for step in as_timm.transforms]
-            )
+            Compose([_CropAlong(self.size, share) if isinstance(step, CenterCrop) else step for step in steps])
             for share in shares
         ]
 
     def shown(self, images: Iterable[Image.Image]) -> Tensor:
         """Resize and crop images, or the frames of test clips; returns the views, uint8 (n * n_views, 3 * t, h, w)."""
-        crops = self.transforms()
+        crops = self._crops()
         cropped = torch.stack([torch.stack([torch.as_tensor(crop(each)) for crop in crops]) for each in images])
         if self.n_views * self.n_frames == 1:
             return cropped[:, 0]
