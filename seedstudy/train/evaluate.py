@@ -46,6 +46,7 @@ def eval_images(images: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> 
     normalise = Normaliser(preprocessing.mean, preprocessing.std).in_one_step
     n_frames, shape = preprocessing.n_frames, (preprocessing.size, preprocessing.size)
     is_native = shape == images.shape[-3:-1] and preprocessing.crop == 1.0 and preprocessing.n_crops == 1
+    crops = [] if is_native else preprocessing.crops()
     at_once = max(1, _EVAL_BATCH // (n_frames * preprocessing.n_views))
     for start in range(0, len(images), at_once):
         chunk = images[start : start + at_once]
@@ -54,7 +55,7 @@ def eval_images(images: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> 
         if is_native:
             batch = clips.folded(torch.tensor(chunk).permute(0, 3, 1, 2), n_frames)  # in memory as convolutions want it
         else:
-            batch = preprocessing.shown(Image.fromarray(image) for image in chunk)
+            batch = preprocessing.shown((Image.fromarray(image) for image in chunk), crops)
         yield normalise(batch)
 
 

@@ -117,7 +117,7 @@ class Preprocessing:
             use_prefetcher=True,  # batches are normalised afterwards
         )
 
-    def _crops(self) -> list[Any]:
+    def crops(self) -> list[Any]:
         """Return the resizing and cropping of one image for each crop; where it is one, timm's."""
         whole = self.transform()
         if self.n_crops == 1:
@@ -129,9 +129,11 @@ class Preprocessing:
             for share in shares
         ]
 
-    def shown(self, images: Iterable[Image.Image]) -> Tensor:
-        """Resize and crop images, or the frames of test clips; returns the views, uint8 (n * n_views, 3 * t, h, w)."""
-        crops = self._crops()
+    def shown(self, images: Iterable[Image.Image], crops: Sequence[Any]) -> Tensor:
+        """Resize and crop images, or the frames of test clips; returns the views, uint8 (n * n_views, 3 * t, h, w).
+
+        ``crops`` are what :meth:`crops` returned once for many images.
+        """
         cropped = torch.stack([torch.stack([torch.as_tensor(crop(each)) for crop in crops]) for each in images])
         if self.n_views * self.n_frames == 1:
             return cropped[:, 0]

@@ -69,7 +69,7 @@ class AsTested:
     """A recipe's, or published weights', resizing and cropping."""
 
     def __init__(self, preprocessing: Preprocessing) -> None:
-        self._preprocessing = preprocessing
+        self._preprocessing, self._crops = preprocessing, preprocessing.crops()
 
     def __call__(self, images: EncodedImages, row: int, seed: int, position: int) -> Tensor:
         if images.frames is None:
@@ -77,7 +77,7 @@ class AsTested:
         else:
             wanted = self._preprocessing.frames_of(int(images.frames[row])).reshape(-1)
             shown = videos.frames(images, row, wanted)
-        return self._preprocessing.shown(shown).flatten(0, 1)
+        return self._preprocessing.shown(shown, self._crops).flatten(0, 1)
 
 
 class ByPillow:
