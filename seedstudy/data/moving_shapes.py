@@ -1,10 +1,9 @@
 """`moving_shapes`: short videos of shapes in motion, rendered here from fixed seeds; no download.
 
-A class is a shape and a motion ("square up"). Space and size are circular: what leaves the picture above comes back
-below, and what has grown to its largest begins again small. An object's first place, size and turn are uniform on these
-circles and independent of how it moves, and so they are in every later frame: a single frame shows which shape it is,
-and nothing of its motion (`tests/data/test_moving_shapes.py`). All motions look alike in a mirror, so that clips may be
-flipped.
+A class is a shape and a motion ("square up"). The picture is a circle in both directions: what leaves it above comes
+back below. An object's first place is uniform on it and independent of how it moves, and so is its place in every later
+frame: a single frame shows which shape it is, and nothing of its motion (`tests/data/test_moving_shapes.py`). All
+motions look alike in a mirror, so that clips may be flipped.
 
 The eval sets are those of :mod:`~seedstudy.data.shapes`, whose outlines and rules for exact pixels are used here.
 """
@@ -27,33 +26,33 @@ from seedstudy.files import sha256
 if TYPE_CHECKING:
     from seedstudy.data.base import Images
 
-N_FRAMES = 12
+N_FRAMES = 10
 SHOWN_FRAMES = 8
-"""Of a clip that a network is shown: two thirds, so that there is a place to choose in time."""
+"""Of a clip that a network is shown, so that there are three places to begin."""
 
 KINDS = ("disc", "square", "triangle", "cross")
-MOTIONS = ("up", "down", "sideways", "still", "nearer", "farther")
+MOTIONS = ("up", "down", "sideways", "still")
 CLASSES = tuple(f"{kind} {motion}" for kind in KINDS for motion in MOTIONS)
-_STEPS = {"up": (0, -1, 0), "down": (0, 1, 0), "sideways": (1, 0, 0), "still": (0, 0, 0)}
-_STEPS |= {"nearer": (0, 0, 1), "farther": (0, 0, -1)}
-"""Motion -> its direction in x, y (downwards) and size."""
+_DIRECTIONS = ((0, -1), (0, 1), (1, 0), (0, 0))
+"""Of each motion in x and y (downwards); sideways is to the left or to the right."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difficulty:
     """Every knob of the renderer. Lengths in pixels, strengths on a 0-1 scale, speeds per frame."""
 
-    radius: Bounds = (5.0, 9.0)  # an object's smallest and largest
+    radius: Bounds = (6.0, 10.0)
     speed: Bounds = (1.2, 2.4)  # pixels a frame
-    growth: Bounds = (0.06, 0.12)  # of the way from the smallest to the largest radius, a frame
-    second_rate: float = 0.3  # share of clips with a second object of another class, behind the first
+    second_rate: float = 0.2  # share of clips with a second object of another class, behind the first
     label_slip: float = 0.12  # share of the clips with two objects whose one label is the second object's
-    opacity: Bounds = (0.6, 1.0)  # 1: the object's own vivid colour; 0: no difference from the background
+    colour_cue: float = 0.9  # share of objects in (about) their shape's own colour, not a random one
+    colour_spread: float = 0.1  # largest departure from that colour, per channel
+    opacity: Bounds = (0.75, 1.0)  # 1: the object's own vivid colour; 0: no difference from the background
     backdrop: Bounds = (0.3, 0.7)  # grey level of the background
     backdrop_colour: float = 0.08  # largest departure of the background from grey, per channel
-    texture: Bounds = (0.0, 0.15)  # amplitude of the blobs on the background, which do not move
+    texture: Bounds = (0.0, 0.1)  # amplitude of the blobs on the background, which do not move
     blur: Bounds = (0.0, 0.6)  # weight of the 3 x 3 binomial mean of each pixel's neighbourhood
-    noise: Bounds = (0.02, 0.08)  # standard deviation of independent noise per frame, pixel and channel
+    noise: Bounds = (0.01, 0.05)  # standard deviation of independent noise per frame, pixel and channel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,17 +62,18 @@ class Movers:
     kinds: NDArray[np.int64]  # (n,) index into KINDS
     motions: NDArray[np.int64]  # (n,) index into MOTIONS
     present: NDArray[np.bool_]  # (n,)
-    start: Float  # (n, 3) x and y in pixels and the size, 0 to 1, in the first frame
-    step: Float  # (n, 3) their change from frame to frame
+    start: Float  # (n, 2) x and y in the first frame, pixels
+    step: Float  # (n, 2) their change from frame to frame
+    radius: Float  # (n,) pixels
     heading: Float  # (n, 2) cosine and sine of the rotation
     colour: Float  # (n, 3) RGB 0-1, before opacity
     opacity: Float  # (n,)
 
     def at(self, frame: int) -> Float:
-        """Return x and y in pixels and the size, 0 to 1, in a frame, each on its circle; (n, 3)."""
-        period = np.array([IMAGE_SIZE, IMAGE_SIZE, 1], dtype=np.float32)
+        """Return x and y in a frame, on the circle of the picture's side; (n, 2) pixels."""
         place = self.start + self.step * np.float32(frame)
-        on_circle: Float = place - np.floor(place / period) * period
+        side = np.float32(IMAGE_SIZE)
+        on_circle: Float = place - np.floor(place / side) * side
         return on_circle
 
 
@@ -83,19 +83,23 @@ def draw_movers(
     """Draw an object of each class in ``labels`` (n,); nothing but its steps depends on how it moves."""
     n = len(labels)
     kinds, motions = labels // len(MOTIONS), labels % len(MOTIONS)
-    size = np.array([IMAGE_SIZE, IMAGE_SIZE, 1], dtype=np.float32)
-    start = (shapes.uniform(rng, (0, 1), (n, 3)) * size).astype(np.float32)
-    speed, growth = shapes.uniform(rng, difficulty.speed, n), shapes.uniform(rng, difficulty.growth, n)
+    start = (shapes.uniform(rng, (0, 1), (n, 2)) * np.float32(IMAGE_SIZE)).astype(np.float32)
+    speed = shapes.uniform(rng, difficulty.speed, n)
     left_or_right = np.where(rng.random(n) < 0.5, -1, 1)
-    directions = np.array([_STEPS[motion] for motion in MOTIONS], dtype=np.float32)[motions]
+    own = np.array([SHAPES[kind][1] for kind in KINDS], dtype=np.float32)[kinds]
+    own += shapes.uniform(rng, (-difficulty.colour_spread, difficulty.colour_spread), (n, 3))
+    has_own = rng.random(n) < difficulty.colour_cue
+    colour: Float = np.where(has_own[:, None], own, shapes.uniform(rng, (0, 1), (n, 3))).astype(np.float32)
+    directions = np.array(_DIRECTIONS, dtype=np.float32)[motions]
     return Movers(
         kinds=kinds,
         motions=motions,
         present=present,
         start=start,
-        step=(directions * np.column_stack([speed * left_or_right, speed, growth])).astype(np.float32),
+        step=(directions * np.column_stack([speed * left_or_right, speed])).astype(np.float32),
+        radius=shapes.uniform(rng, difficulty.radius, n),
         heading=shapes.directions(rng, n),
-        colour=shapes.uniform(rng, (0, 1), (n, 3)),
+        colour=colour,
         opacity=shapes.uniform(rng, difficulty.opacity, n),
     )
 
@@ -153,8 +157,8 @@ def _painted(
     n_clear = {id(movers): np.zeros(n, dtype=np.int64) for movers in (front, behind)}
     for frame in range(N_FRAMES):
         picture = backdrop.copy()
-        covered, area_behind = _paint(picture, behind, difficulty, frame)
-        cover, area_front = _paint(picture, front, difficulty, frame)
+        covered, area_behind = _paint(picture, behind, frame)
+        cover, area_front = _paint(picture, front, frame)
         for movers, visible, area in ((behind, covered * (1 - cover), area_behind), (front, cover, area_front)):
             # Whole pixels are counted, not coverages summed: a count is the same on every platform.
             n_visible = (visible > 0.5).sum(axis=(1, 2))
@@ -173,7 +177,7 @@ def _painted(
     return images, clear
 
 
-def _paint(picture: Float, movers: Movers, difficulty: Difficulty, frame: int) -> tuple[Float, NDArray[np.float64]]:
+def _paint(picture: Float, movers: Movers, frame: int) -> tuple[Float, NDArray[np.float64]]:
     """Paint one object into each picture (n, h, w, 3), in place; what crosses an edge goes on at the other one.
 
     Returns its coverage (n, h, w) 0-1, antialiased, and its area (n,) in pixels.
@@ -181,13 +185,11 @@ def _paint(picture: Float, movers: Movers, difficulty: Difficulty, frame: int) -
     coverage: Float = np.zeros(picture.shape[:3], dtype=np.float32)
     area = np.zeros(len(picture), dtype=np.float64)
     place = movers.at(frame)
-    low, high = difficulty.radius
-    radii: Float = (np.float32(low) + np.float32(high - low) * place[:, 2]).astype(np.float32)
     for kind, name in enumerate(KINDS):
         members = np.flatnonzero(movers.present & (movers.kinds == kind))
         if len(members) == 0:
             continue
-        columns = (*place[members, :2].T, radii[members], *movers.heading[members].T)
+        columns = (*place[members].T, movers.radius[members], *movers.heading[members].T)
         centre_x, centre_y, radius, cosine, sine = (value[:, None, None] for value in columns)
         right, down = _around(_X - centre_x) / radius, _around(_Y - centre_y) / radius
         u, v = right * cosine + down * sine, down * cosine - right * sine
@@ -195,7 +197,7 @@ def _paint(picture: Float, movers: Movers, difficulty: Difficulty, frame: int) -
         alpha = (inside * movers.opacity[members][:, None, None])[..., None]
         picture[members] = picture[members] * (1 - alpha) + movers.colour[members][:, None, None] * alpha
         coverage[members] = inside
-        area[members] = AREAS[tuple(SHAPES).index(name)] * radii[members].astype(np.float64) ** 2
+        area[members] = AREAS[tuple(SHAPES).index(name)] * movers.radius[members].astype(np.float64) ** 2
     return coverage, area
 
 
@@ -212,11 +214,11 @@ VAL_DIFFICULTY = Difficulty()
 """Of train, val and real."""
 
 V2_DIFFICULTY = dataclasses.replace(
-    VAL_DIFFICULTY, radius=(4.5, 8.5), speed=(1.0, 2.6), second_rate=0.36, opacity=(0.5, 1.0), noise=(0.02, 0.1)
+    VAL_DIFFICULTY, radius=(5.5, 9.5), speed=(1.1, 2.5), second_rate=0.25, opacity=(0.65, 1.0), noise=(0.01, 0.07)
 )
 """The same kind of clips, slightly harder."""
 
-N_TRAIN, N_VAL, N_V2 = 1152, 960, 480
+N_TRAIN, N_VAL, N_V2 = 960, 640, 320
 _PARTS = (("training", N_TRAIN, VAL_DIFFICULTY), ("val", N_VAL, VAL_DIFFICULTY), ("v2", N_V2, V2_DIFFICULTY))
 
 
@@ -234,7 +236,7 @@ class MovingShapes:
         epoch_ratio=1 / 25,
         smallest_batch=32,
         default_model="resnet_d8_w1_s4_3d",
-        note="Embedded: videos of four shapes in six motions, rendered from a fixed seed; a measuring instrument.",
+        note="Embedded: videos of four shapes in four motions, rendered from a fixed seed; a measuring instrument.",
         is_embedded=True,
     )
 
