@@ -167,7 +167,7 @@ class FolderReader:
         return replace(found, holds_videos=True) if self._holds_videos else found
 
     def _found(self, progress: Progress) -> Found:
-        if self._holds_videos and (tables := kinetics.annotations(Path(file.path) for file in self._tree.others)):
+        if self._holds_videos and (tables := kinetics.annotated(Path(file.path) for file in self._tree.others)):
             by_name = {_stem(file.inside[-1]): _entry(file, "", file.inside) for file in self._tree.images}
             return kinetics.listed(tables, by_name, where=self.where)
         root, images = self._unwrapped()

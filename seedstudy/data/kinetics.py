@@ -18,7 +18,7 @@ from seedstudy.errors import DataError
 _ID, _LABEL, _TIMES = "youtube_id", "label", ("time_start", "time_end")
 
 
-def annotations(files: Iterable[Path]) -> dict[str, Table]:
+def annotated(files: Iterable[Path]) -> dict[str, Table]:
     """Return part -> its annotations, among files by their names; none where no file has a column youtube_id."""
     found: dict[str, Table] = {}
     for path in files:

@@ -13,7 +13,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -65,7 +65,7 @@ def frames(videos: EncodedImages, row: int, wanted: Sequence[int] | NDArray[np.i
     return [found[each] for each in indices]
 
 
-def _decoded(videos: EncodedImages, row: int, wanted: set[int] | None) -> Iterator[tuple[int, Image]]:
+def _decoded(videos: EncodedImages, row: int, wanted: set[int] | None) -> Generator[tuple[int, Image], None, None]:
     """Yield number and image of the wanted frames (None: of all) in order; ValueError where a frame does not decode."""
     path = videos.path(row)
     if path.is_dir():

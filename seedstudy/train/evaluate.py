@@ -104,6 +104,9 @@ def _rows_of_labels(eval_set: EvalSet) -> npt.NDArray[np.int64]:
     return np.repeat(eval_set.rows, np.diff(eval_set.label_offsets))
 
 
+_NORMS = (nn.BatchNorm2d, FrameNorm)
+
+
 def folded(model: nn.Module) -> nn.Module:
     """Return a copy with each batch norm folded into the convolution before it; logits change by rounding.
 
@@ -120,7 +123,7 @@ def folded(model: nn.Module) -> nn.Module:
             pairs = list(itertools.pairwise(children))
         for before, after in pairs:
             conv, norm = children[before], children.get(after)
-            if isinstance(conv, nn.Conv2d) and type(norm) in (nn.BatchNorm2d, FrameNorm):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and type(norm) in _NORMS:
                 setattr(module, before, fuse_conv_bn_eval(conv, norm))
                 setattr(module, after, nn.Identity())
     return copied.to(memory_format=torch.channels_last)

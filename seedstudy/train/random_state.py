@@ -13,7 +13,8 @@ import torch
 
 from seedstudy.study.seeds import Streams
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 _State = tuple[Any, Any, Any]
 
 
