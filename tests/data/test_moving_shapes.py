@@ -32,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.mark.slow
 def test_golden_bytes(data: Dataset) -> None:
     """Whoever changes a pixel, a label or their order changes published numbers: say so in the changelog."""
-    assert data.fingerprint == "GOLDEN"
+    assert data.fingerprint == "aa77076e683b23f9"
 
 
 def test_sizes_match_the_static_facts(data: Dataset) -> None:
@@ -54,7 +54,7 @@ def test_labels_are_balanced(data: Dataset) -> None:
 def test_real_shares_the_clips_of_val_and_forgives_slips(data: Dataset) -> None:
     val, real = data.eval_sets["val"], data.eval_sets["real"]
     assert real.images == "val"
-    assert 0.85 < len(real) / len(val) < 0.99
+    assert 0.9 < len(real) / len(val) < 1  # nearly all videos have an object that shows in half of the frames
     n_labels = np.diff(real.label_offsets)
     assert n_labels.min() == 1
     assert 0.05 < (n_labels == 2).mean() < 0.35
