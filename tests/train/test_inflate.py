@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from seedstudy.errors import StudyError
 from seedstudy.recipes.reader import load_recipe
 from seedstudy.recipes.recipe import Recipe
+from seedstudy.train import starts, weights
 from seedstudy.train.clips import folded, unfolded
 from seedstudy.train.cost import measure
 from seedstudy.train.evaluate import folded as norms_folded
@@ -147,3 +150,20 @@ def test_a_network_for_clips_is_measured_by_a_clip() -> None:
     assert (flat.clip_frames, clip.clip_frames) == (None, 32)
     assert clip.size.n_params > 1.3 * flat.size.n_params
     assert 16 < clip.size.n_macs / flat.size.n_macs < 32  # every second of 32 frames; some kernels see three
+
+
+def test_training_on_clips_starts_from_the_weights_of_images(recipe: Recipe, tmp_path: Path) -> None:
+    flat = build_model("resnet18", replace(recipe, clip_frames=None), 7, seed=3)
+    path = tmp_path / "images.safetensors"
+    save_file(flat.state_dict(), path)
+    source = starts.of_name(str(path), "resnet18_3d")
+    from_images = replace(recipe, init=str(path))
+    starts.check(source, "resnet18_3d", from_images, list("abcde"))  # with a head of its own
+    state, _ = weights.from_bytes(source.content, where="x")
+    network = build_model("resnet18_3d", from_images, 5, seed=0, like=state)
+    starts._load(network, state, from_images, "x")
+    assert torch.equal(network.state_dict()["layer1.0.conv1.weight"], flat.state_dict()["layer1.0.conv1.weight"])
+    first = network.state_dict()["conv1.weight"].unflatten(1, (5, 3))
+    torch.testing.assert_close(first.sum(1), flat.state_dict()["conv1.weight"])
+    with pytest.raises(StudyError, match="these are weights of resnet34, not of resnet18_3d"):
+        starts.of_name("timm:resnet34.a1_in1k", "resnet18_3d")
