@@ -58,7 +58,7 @@ def test_real_shares_the_clips_of_val_and_forgives_slips(data: Dataset) -> None:
     n_labels = np.diff(real.label_offsets)
     assert n_labels.min() == 1
     assert 0.05 < (n_labels == 2).mean() < 0.35
-    assert 0.9 < real.is_correct(val.label_values[real.rows]).mean() < 1
+    assert real.is_correct(val.label_values[real.rows]).mean() > 0.95
 
 
 def test_equal_seeds_give_equal_clips_and_others_do_not() -> None:
