@@ -57,6 +57,13 @@ def summary(
     """Describe recipes on every eval set: n, mean, std, min, max, seed 0, each with its interval.
 
     `what`: anything that :func:`compare` takes; nothing: the whole study.
+
+    Examples
+    --------
+    >>> import seedstudy as ss
+    >>> ss.summary(mixup=[78.31, 78.22, 78.40, 78.27, 78.35])
+    <mixup on val: 78.310 [78.224, 78.396], std 0.0696, n 5>
+
     """
     source = source_of(locals())
     return summaries_of(arms_of_call(what, arms, summary, source), source, level=level)
@@ -131,6 +138,12 @@ def fit(
         Confidence level of all intervals.
     n_examples
         Images of the eval set, where the numbers do not say: accuracies come in steps of one image.
+
+    Examples
+    --------
+    >>> import seedstudy as ss
+    >>> ss.fit(mixup=[78.31, 78.22, 78.40, 78.27, 78.35])
+    <mixup on val: normal seeds not rejected, n 5>
 
     """
     from seedstudy.decide.select import select_by_data, what_was_read
@@ -207,6 +220,16 @@ def compare(
     clusters
         ``class``: new images come with new classes (Miller 2024); None: each image is drawn by itself.
 
+    Examples
+    --------
+    >>> import seedstudy as ss
+    >>> old = [78.02, 77.94, 78.11, 78.05, 77.98]
+    >>> new = [78.31, 78.22, 78.40, 78.27, 78.35]
+    >>> ss.compare(baseline=old, mixup=new, margin=0.1)
+    <better: mixup - baseline on val = +0.290 [0.192, 0.388], p = 0.00014, n 5+5>
+    >>> ss.compare(old, new)[0].verdict.word
+    'better'
+
     """
     from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
     from seedstudy.decide.images import OnImages
@@ -251,7 +274,7 @@ def gate(
 
     `new` and `baseline` as in :func:`compare`. See :func:`seedstudy.testing.assert_not_worse` for tests.
     """
-    from seedstudy.decide.compare import is_lower_better
+    from seedstudy.decide.compare import direction_for
     from seedstudy.decide.gate import judge_gate
     from seedstudy.decide.select import on_one_eval_set, select_arms
 
@@ -260,7 +283,7 @@ def gate(
         on_one_eval_set(arm, source) for arm in select_arms(arms_of_call((new, baseline), {}, gate, source), source)
     )
     if lower_is_better is None:
-        lower_is_better = is_lower_better(sweep.metric, sweep.unit)
+        lower_is_better = direction_for((sweep, seeds))
     return judge_gate(seeds, sweep, margin=margin, alpha=alpha, power=power, lower_is_better=lower_is_better)
 
 
@@ -453,6 +476,14 @@ def race(
         One that declares the command and its arms; no `what`: all of them.
     on_look
         Receives the race after each look of a live race.
+
+    Examples
+    --------
+    >>> import seedstudy as ss
+    >>> old = [78.02, 77.94, 78.11, 78.05, 77.98]
+    >>> new = [78.31, 78.22, 78.40, 78.27, 78.35]
+    >>> ss.race(old, new, replay=True)
+    <better: B - A, a difference is shown at 4 seeds per arm, with error rate 0.05 over all looks>
 
     """
     from seedstudy.decide.compare import rule_for

@@ -170,13 +170,16 @@ def test_annotations_that_make_no_sense_are_refused(row: str, message: str, tmp_
     fails(f"folder:{root}", tmp_path, message)
 
 
+Y4M = b"YUV4MPEG2 W16 H16 F10:1\nFRAME\n" + bytes(384)
+"""A video that FFmpeg would read, and no container that is taken here."""
+
 # --- wrong input -----------------------------------------------------------------------------------------------
 
 
 def test_what_is_no_video_is_named(tmp_path: Path) -> None:
     root = lay_out(tmp_path / "clips", {"train": 2, "val": 1})
     whole = (root / "train" / "up" / "clip1.mp4").read_bytes()
-    for content in (b"", b"not a video", b"#EXTM3U\nfile:///etc/passwd\n", whole[:600]):
+    for content in (b"", b"not a video", b"#EXTM3U\nfile:///etc/passwd\n", whole[:600], Y4M):
         (root / "train" / "up" / "clip0.mp4").write_bytes(content)
         fails(f"folder:{root}", tmp_path, r"train/up/clip0.mp4: does not decode .*; replace the file, or take it away")
     (finding, *_) = check(f"folder:{root}", is_thorough=True).parts
