@@ -44,6 +44,9 @@ NOT_RUN = {
 
 TRAINS = r"seedstudy run (--recipe a[23] --seeds 5|-r a2,\./a2_long\.toml --seeds 5)$"
 
+NEEDS_TORCH = r"seedstudy (run|cost|evaluate|pseudolabel|trial)\b"
+"""Commands that build networks: without the extra `train` only their options are checked."""
+
 TOOLS = {
     r"make (demo|test)": "the demo and the tests themselves",
     r"(pip install|uv sync|uv pip)": "installs; `make core` and the test of extras below",
@@ -182,7 +185,7 @@ def test_every_command_of_the_pages_is_known() -> None:
             assert any(re.match(pattern, command.line) for pattern in TOOLS), f"{command}: run it, or say why not"
 
 
-@pytest.mark.parametrize("pattern", [*NOT_RUN, TRAINS])
+@pytest.mark.parametrize("pattern", [*NOT_RUN, TRAINS, NEEDS_TORCH])
 def test_every_exception_is_in_use(pattern: str) -> None:
     assert any(re.search(pattern, command.line) for command in OURS)
 
@@ -194,7 +197,13 @@ def test_options_exist(command: Command, cli: Cli) -> None:
     assert code == 0, err
 
 
-@pytest.mark.parametrize("command", RUN, ids=str)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, marks=[pytest.mark.train] if re.search(NEEDS_TORCH, command.line) else [], id=str(command))
+        for command in RUN
+    ],
+)
 def test_commands_run(command: Command, cli: Cli, prepared: Path) -> None:
     code, out, err = cli(*command.arguments)
     is_refused = command.output[:1] and command.output[0].startswith("seedstudy: ")
