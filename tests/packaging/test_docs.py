@@ -200,7 +200,9 @@ def test_options_exist(command: Command, cli: Cli) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(command, marks=[pytest.mark.train] if re.search(NEEDS_TORCH, command.line) else [], id=str(command))
+        pytest.param(
+            command, marks=[pytest.mark.train] if re.search(NEEDS_TORCH, command.line) else [], id=str(command)
+        )
         for command in RUN
     ],
 )

@@ -1,0 +1,85 @@
+"""The reference of all commands, from their declaration: what `--help` shows, as Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from seedstudy.cli import app
+
+
+def reference() -> str:
+    """Return the page."""
+    root = typer.main.get_command(app)
+    sections = [text for name, command in _commands(root, "seedstudy") for text in _section(name, command)]
+    return "\n".join(
+        [
+            "# Commands",
+            "",
+            "Every command answers `--help`; most of them take `--json` and print the same facts for machines.",
+            "Exit codes: 0 done; 1 a trial or the data failed; 2 wrong input; 3 `compare --fail-on`; 130 interrupted.",
+            "",
+            *sections,
+        ]
+    )
+
+
+def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield every command that `--help` lists, in its order, with its full name."""
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield name, command
+        return
+    for child in children.values():
+        if not child.hidden:
+            yield from _commands(child, f"{name} {child.name}")
+
+
+def _section(name: str, command: Any) -> Iterator[str]:
+    shown = [parameter for parameter in command.params if not parameter.hidden]
+    arguments = [parameter for parameter in shown if parameter.param_type_name == "argument"]
+    options = [parameter for parameter in shown if parameter.param_type_name == "option"]
+    usage = [name, "[OPTIONS]", *(argument.metavar or argument.name.upper() for argument in arguments)]
+    yield f"## {name}\n\n```text\n{' '.join(usage)}\n```\n"
+    yield _prose(command.help or "")
+    for argument in arguments:
+        if argument.help:
+            yield f"\n`{argument.metavar or argument.name.upper()}`: {_plain(argument.help)}"
+    for panel in dict.fromkeys(option.rich_help_panel for option in options):
+        yield f"\n| {_plain(panel or 'option')} | meaning | default |\n|---|---|---|"
+        for option in options:
+            if option.rich_help_panel == panel:
+                yield f"| {_names(option)} | {_plain(option.help or '')} | {_default(option)} |"
+    yield ""
+
+
+def _prose(text: str) -> str:
+    """Return a command's help; a part that is indented, such as examples, stays as it is."""
+    parts = [part for part in re.split(r"\n\s*\n", text.replace("\b", "").strip()) if part.strip()]
+    return "\n\n".join(part if part.startswith("    ") else _escaped(part) for part in parts)
+
+
+def _names(option: Any) -> str:
+    *first, last = [*option.opts, *option.secondary_opts]
+    return ", ".join(f"`{_plain(name)}`" for name in (*first, last + _type(option)))
+
+
+def _type(option: Any) -> str:
+    return "" if option.is_flag else f" {option.metavar or option.display_type}"
+
+
+def _default(option: Any) -> str:
+    is_shown = isinstance(option.default, (str, int, float)) and not isinstance(option.default, bool)
+    return f"`{_plain(str(option.default))}`" if is_shown else ""
+
+
+def _plain(text: str) -> str:
+    """Return a text as one line of a table's cell."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;" if "`" not in text else "<")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("<", "&lt;").replace("*", "\\*").replace("[", "\\[")
