@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -14,7 +15,7 @@ from seedstudy.cli import app
 def reference() -> str:
     """Return the page."""
     root = typer.main.get_command(app)
-    sections = [text for name, command in _commands(root, "seedstudy") for text in _section(name, command)]
+    sections = [text for name, command in visible(root, "seedstudy") for text in _section(name, command)]
     return "\n".join(
         [
             "# Commands",
@@ -27,7 +28,7 @@ def reference() -> str:
     )
 
 
-def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+def visible(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Yield every command that `--help` lists, in its order, with its full name."""
     children = getattr(command, "commands", None)
     if children is None:
@@ -35,13 +36,14 @@ def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
         return
     for child in children.values():
         if not child.hidden:
-            yield from _commands(child, f"{name} {child.name}")
+            yield from visible(child, f"{name} {child.name}")
 
 
 def _section(name: str, command: Any) -> Iterator[str]:
     shown = [parameter for parameter in command.params if not parameter.hidden]
     arguments = [parameter for parameter in shown if parameter.param_type_name == "argument"]
     options = [parameter for parameter in shown if parameter.param_type_name == "option"]
+    context = command.context_class(command, info_name=name)
     usage = [name, "[OPTIONS]", *(argument.metavar or argument.name.upper() for argument in arguments)]
     yield f"## {name}\n\n```text\n{' '.join(usage)}\n```\n"
     yield _prose(command.help or "")
@@ -52,7 +54,7 @@ def _section(name: str, command: Any) -> Iterator[str]:
         yield f"\n| {_plain(panel or 'option')} | meaning | default |\n|---|---|---|"
         for option in options:
             if option.rich_help_panel == panel:
-                yield f"| {_names(option)} | {_plain(option.help or '')} | {_default(option)} |"
+                yield f"| {_names(option, context)} | {_plain(option.help or '')} | {_default(option)} |"
     yield ""
 
 
@@ -62,23 +64,26 @@ def _prose(text: str) -> str:
     return "\n\n".join(part if part.startswith("    ") else _escaped(part) for part in parts)
 
 
-def _names(option: Any) -> str:
+def _names(option: Any, context: Any) -> str:
     *first, last = [*option.opts, *option.secondary_opts]
-    return ", ".join(f"`{_plain(name)}`" for name in (*first, last + _type(option)))
+    return ", ".join(f"`{name}`" for name in (*first, last + _type(option, context)))
 
 
-def _type(option: Any) -> str:
-    return "" if option.is_flag else f" {option.metavar or option.display_type}"
+def _type(option: Any, context: Any) -> str:
+    if option.is_flag:
+        return ""
+    name = option.metavar or re.sub(r"list\[(.*)\]", r"\1", option.display_type(context).strip("<>"))
+    return f" {name.upper()}"
 
 
 def _default(option: Any) -> str:
-    is_shown = isinstance(option.default, (str, int, float)) and not isinstance(option.default, bool)
+    is_shown = isinstance(option.default, (str, int, float, Path)) and not isinstance(option.default, bool)
     return f"`{_plain(str(option.default))}`" if is_shown else ""
 
 
 def _plain(text: str) -> str:
     """Return a text as one line of a table's cell."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;" if "`" not in text else "<")
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _escaped(text: str) -> str:
