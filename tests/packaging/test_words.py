@@ -35,10 +35,10 @@ WORDS = {
 
 
 def prose(text: str) -> str:
-    """Return a page without code and quotations, line by line."""
+    """Return a page without code and quotations (of the output: in italics), line by line."""
     text = re.sub(r"^```.*?^```", lambda block: "\n" * block[0].count("\n"), text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"^    .*$|^> .*$", "", text, flags=re.MULTILINE)
-    return re.sub(r"`[^`\n]*`", "", text)
+    return re.sub(r"`[^`\n]*`|(?<!\*)\*[^*\n]+\*(?!\*)", "", text)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "catalogue.md"], ids=lambda page: page.name)
