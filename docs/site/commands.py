@@ -12,6 +12,10 @@ import typer
 from seedstudy.cli import app
 
 
+_TYPES = {"str": "TEXT", "path": "PATH", "int": "N", "float": "NUMBER"}
+"""What an option takes, as Typer writes it -> as the page does."""
+
+
 def reference() -> str:
     """Return the page."""
     root = typer.main.get_command(app)
@@ -59,9 +63,11 @@ def _section(name: str, command: Any) -> Iterator[str]:
 
 
 def _prose(text: str) -> str:
-    """Return a command's help; a part that is indented, such as examples, stays as it is."""
-    parts = [part for part in re.split(r"\n\s*\n", text.replace("\b", "").strip()) if part.strip()]
-    return "\n\n".join(part if part.startswith("    ") else _escaped(part) for part in parts)
+    """Return a command's help, its examples as a block."""
+    text, _, examples = text.replace("\b", "").partition("For example:")
+    lines = [line.strip() for line in examples.splitlines() if line.strip()]
+    block = "\n".join(["", "```sh", *lines, "```"]) if lines else ""
+    return f"{_escaped(text.strip())}\n{block}"
 
 
 def _names(option: Any, context: Any) -> str:
@@ -73,7 +79,7 @@ def _type(option: Any, context: Any) -> str:
     if option.is_flag:
         return ""
     name = option.metavar or re.sub(r"list\[(.*)\]", r"\1", option.display_type(context).strip("<>"))
-    return f" {name.upper()}"
+    return f" {_TYPES.get(name, name)}"
 
 
 def _default(option: Any) -> str:
