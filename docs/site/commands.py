@@ -11,7 +11,6 @@ import typer
 
 from seedstudy.cli import app
 
-
 _TYPES = {"str": "TEXT", "path": "PATH", "int": "N", "float": "NUMBER"}
 """What an option takes, as Typer writes it -> as the page does."""
 
