@@ -78,7 +78,7 @@ constraints.txt: pyproject.toml
 
 # The site, in an environment of its own without torch. The pages need no network, only the installation does.
 docs: .venv-docs/.installed
-	.venv-docs/bin/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict --quiet
 	@echo "site/index.html"
 
 .venv-docs/.installed: pyproject.toml | $(filter .uv/bin/uv,$(UV))
