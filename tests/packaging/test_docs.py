@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from seedstudy.store.store import Store
-from seedstudy.study.study import Study
+from seedstudy.study.study import Study, load_study
 from seedstudy.study.trial import Trial
 from tests.conftest import drawn_result, make_dataset
 from tests.imagenet_tree import jpeg, write
@@ -284,6 +284,21 @@ def test_the_page_on_fine_tuning_runs_in_order(cli: Cli, tmp_path: Path, monkeyp
 def test_python_snippets_run(page: str, code: str, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(prepared)
     exec(compile(code, page, "exec"), {})
+
+
+STUDIES = [
+    pytest.param("\n".join(lines), id=page.name)
+    for page in PAGES
+    for language, lines in _blocks(page.read_text())
+    if language == "toml" and "format = 1" in lines
+]
+
+
+@pytest.mark.parametrize("text", STUDIES)
+def test_study_files_of_the_pages_load(text: str, tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(text)
+    study = load_study(tmp_path / "study.toml")
+    assert study.recipes or study.command is not None
 
 
 def test_extras_that_the_pages_name_exist() -> None:
