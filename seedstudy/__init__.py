@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from seedstudy.api.choices import check_data, data_sets, explain, resize_data
+    from seedstudy.api.choices import check_data, data_sets, example, explain, resize_data
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
     from seedstudy.api.in_script import TrialReport, trial
     from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, scaling, summary, variance
     from seedstudy.api.kept import evaluate_trials
+    from seedstudy.api.picturing import plot
     from seedstudy.api.planning import audit, power
     from seedstudy.api.pseudolabel import pseudolabel
     from seedstudy.api.reporting import report, save_report
@@ -46,6 +47,7 @@ __all__ = [
     "data_sets",
     "evaluate",
     "evaluate_trials",
+    "example",
     "explain",
     "fit",
     "gate",
@@ -56,6 +58,7 @@ __all__ = [
     "load_recipe",
     "load_study",
     "load_trials",
+    "plot",
     "plot_audit",
     "plot_distributions",
     "plot_estimation",
@@ -83,6 +86,7 @@ _HOMES = {
         (
             "check_data",
             "data_sets",
+            "example",
             "explain",
             "resize_data",
         ),
@@ -149,6 +153,7 @@ _HOMES = {
     "evaluate_trials": "api.kept",
     "load_recipe": "recipes.reader",
     "load_study": "study.study",
+    "plot": "api.picturing",
     "pseudolabel": "api.pseudolabel",
     "plot_audit": "show.plots.audit",
     "plot_distributions": "show.plots.distributions",
