@@ -107,6 +107,8 @@ def pseudolabel(
         train_limit = source.train_limit
     prepared = datasets.prepare(source.data, data_dir=path_of(data_dir), cache_dir=machine.cache_dir(), progress=say)
     full = datasets.load(prepared)
+    if full.holds_videos:
+        raise StudyError(f"{full.name} holds videos; pseudo-labels are those of images.")
     names: tuple[str, ...] = ()
     digest, truth = "", None
     shown: pseudo.Pictures
@@ -280,6 +282,8 @@ def _chosen(
     """Return which images to keep, in their order, by the likeliest class of each and its probability, both (n,)."""
     import numpy as np
 
+    if np.isnan(confidence).any():
+        raise StudyError("the teacher's outputs are nan: its weights are those of a training that diverged.")
     kept = np.flatnonzero(confidence >= threshold)
     if not len(kept):
         raise StudyError(
