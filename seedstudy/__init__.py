@@ -9,6 +9,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from seedstudy.api.choices import check_data, data_sets, explain, resize_data
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
+    from seedstudy.api.images import images, save_images
     from seedstudy.api.in_script import TrialReport, trial
     from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, scaling, summary, variance
     from seedstudy.api.kept import evaluate_trials
@@ -50,6 +51,7 @@ __all__ = [
     "fit",
     "gate",
     "grid",
+    "images",
     "import_files",
     "inspect_files",
     "load_predictions",
@@ -70,6 +72,7 @@ __all__ = [
     "report",
     "resize_data",
     "run",
+    "save_images",
     "save_picture",
     "save_report",
     "scaling",
@@ -146,6 +149,8 @@ _HOMES = {
     "Recipe": "recipes.recipe",
     "Study": "study.study",
     "best_of": "stats.audit",
+    "images": "api.images",
+    "save_images": "api.images",
     "evaluate_trials": "api.kept",
     "load_recipe": "recipes.reader",
     "load_study": "study.study",

@@ -13,6 +13,7 @@ from seedstudy import __version__, terminal
 from seedstudy.cli.audit import audit
 from seedstudy.cli.compare import compare
 from seedstudy.cli.explain import explain
+from seedstudy.cli.images import images
 from seedstudy.cli.import_files import import_files
 from seedstudy.cli.networks import cost, evaluate
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
@@ -36,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-JUDGING = (summary, fit, variance, compare, race, scaling, power, audit)
+JUDGING = (summary, fit, variance, images, compare, race, scaling, power, audit)
 for command in (run, status, cancel, clean, restore, *JUDGING, report, explain, evaluate, pseudolabel, cost):
     app.command()(command)
 app.command("import")(import_files)

@@ -41,9 +41,7 @@ def compare(
     correction: Annotated[
         str, typer.Option("--correction", help="For several comparisons: bonferroni, holm, max-t or none.")
     ] = "bonferroni",
-    images: Annotated[
-        str | None, typer.Option("--images", help="Verdicts about these test images (default), or new ones like them.")
-    ] = None,
+    images: options.Images = None,
     clusters: options.Clusters = None,
     rng_seed: options.RngSeed = 0,
     fail_on: Annotated[

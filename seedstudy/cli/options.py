@@ -33,6 +33,9 @@ Alpha = Annotated[float, typer.Option("--alpha", help="Error rate of each claim.
 Details = Annotated[bool, typer.Option("--details", help="Also what decides nothing: medians, a new seed, ranks…")]
 RngSeed = Annotated[int, typer.Option("--rng-seed", help="Seed of permutations and bootstrap.")]
 
+Images = Annotated[
+    str | None, typer.Option("--images", help="Verdicts about these test images (default), or new ones like them.")
+]
 Clusters = Annotated[
     str | None, typer.Option("--clusters", help="class: new images come with new classes, not one by one.")
 ]

@@ -49,6 +49,7 @@ def race(
     where: options.Files,
     eval_set: options.EvalSet = None,
     lower_is_better: options.LowerIsBetter = None,
+    images: options.Images = None,
     save: options.Save = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -70,6 +71,7 @@ def race(
         eval_set=options.one_eval_set(eval_set),
         **options.values(where),
         lower_is_better=lower_is_better,
+        images=images,
         plan={"alpha": alpha, "method": method, "first": first, "every": every, "most": most, "futility": futility},
         model=model,
         data=data,

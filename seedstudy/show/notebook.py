@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def _drawn(answer: Any) -> RenderableType:
     """Return what the answer's command prints, or its view."""
-    from seedstudy.show import audit, compare, comparison, plan, race, summary, variance
+    from seedstudy.show import audit, compare, comparison, plan, race, summary, variance, which_images
 
     ways: dict[str, Callable[[], RenderableType]] = {
         "Comparisons": lambda: comparison.comparison_view(answer),
@@ -30,6 +30,7 @@ def _drawn(answer: Any) -> RenderableType:
         "Grids": lambda: compare.grid_tables(answer),
         "AcrossData": lambda: compare.across_data_tables(answer),
         "Variances": lambda: variance.variance_tables(answer.answers, answer.differences),
+        "WhichImages": lambda: which_images.images_view(answer),
         "Race": lambda: race.race_tables(answer),
         "PowerPlan": lambda: plan.power_lines(answer),
         "Audit": lambda: audit.audit_tables(answer),

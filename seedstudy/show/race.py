@@ -101,13 +101,17 @@ def _verdict(pair: Pair, race: Race) -> Text:
 
 
 def _on_images(pair: Pair, race: Race) -> Iterator[Text]:
-    """Say what the verdict is about, and what the last look shows for new images too."""
+    """Say what the last look shows for the images that the verdict is not about."""
     if pair.reading is None:
         return
-    new = pair.reading.on_new_images
-    about = f"{pair.b} - {pair.a} for " if len(race.pairs) > 1 else "For "
-    shown = f"{interval(new, decimals_of(new))} ({ci_heading(new.level)})"
-    yield small_print(f"About new seeds on these images. {about}new images too, at this look alone: {shown}.")
+    is_new = race.rule.images == "new"
+    other = pair.reading.on_these_images if is_new else pair.reading.on_new_images
+    if other is None:
+        return
+    where = "n these images alone" if is_new else "n new images too"
+    about = f"{pair.b} - {pair.a} o{where}" if len(race.pairs) > 1 else f"O{where}"
+    shown = f"{interval(other, decimals_of(other))} ({ci_heading(other.level)})"
+    yield small_print(f"{about}, at this look alone: {shown}.")
 
 
 def _cost(race: Race) -> str:
@@ -124,9 +128,13 @@ def _rule(race: Race) -> str:
     plan = race.rule.plan
     how = "a confidence sequence" if plan.method == "anytime" else f"alpha spending of {plan.method} type, t boundaries"
     margin = "no margin" if plan.margin is None else f"margin ±{plan.margin:g}"
+    is_new = race.rule.images == "new"
+    about = "and new images like these" if is_new else "on these images"
+    if race.rule.metric != "top1":
+        about = "on the same test data"
     family = "" if len(race.pairs) == 1 else f" for all {len(race.pairs)} comparisons together"
     return (
-        f"Declared: alpha {plan.alpha:g} over all looks{family}, {how}, {margin}, "
+        f"Declared: about new seeds {about}, alpha {plan.alpha:g} over all looks{family}, {how}, {margin}, "
         f"looks from {plan.first} seeds per arm on, every {plan.every}, at most {plan.most}. Chance: predicted, of a "
         "decision by the last look."
     )
