@@ -134,7 +134,7 @@ def _rule(race: Race) -> str:
         about = "on the same test data"
     family = "" if len(race.pairs) == 1 else f" for all {len(race.pairs)} comparisons together"
     return (
-        f"Declared: about new seeds {about}, alpha {plan.alpha:g} over all looks{family}, {how}, {margin}, "
+        f"Declared: alpha {plan.alpha:g} over all looks{family}, {how}, {margin}, about new seeds {about}, "
         f"looks from {plan.first} seeds per arm on, every {plan.every}, at most {plan.most}. Chance: predicted, of a "
         "decision by the last look."
     )
