@@ -4,8 +4,9 @@
 
 The report is rewritten after every step, so that whatever ends the script leaves what was measured. Each step gives its
 worst figure first and, where it judges, ``ok``. A step that fails leaves its error and the next one runs; a step for
-which too little time is left is skipped and says so. torch, torchvision, timm, accelerate and Pillow are enough; no
-data set and no network are needed. ``--device cpu --tiny`` runs every step in small on a CPU: the test of this script.
+which too little time is left is skipped and says so, and a long one names what it left out. torch, torchvision, timm,
+accelerate and Pillow are enough; no data set and no network are needed. ``--device cpu --tiny`` runs every step in
+small on a CPU: the test of this script.
 
 FLOPs are 3 x 2 x multiply-adds of a forward pass. MFU divides them by the bfloat16 peak: ``--peak-tflops``, from the
 data sheet, or else the fastest matrix product measured here.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -23,11 +25,11 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import timm
@@ -62,6 +64,7 @@ from seedstudy.train.streaming import Loader, StreamFeed
 from seedstudy.train.trial import train_trial
 
 Report = dict[str, Any]
+T = TypeVar("T")
 N_CLASSES = 1000
 TABLE_3_GB = {
     "resnet18": 12.5, "resnet34": 17.5, "resnet50": 22.0, "resnet101": 16.3, "resnet152": 22.5, "regnety_040": 27.1,
@@ -168,6 +171,17 @@ class Bench:
     def __init__(self, device: Device, sizes: Sizes, folder: Path, peak_tflops: float | None) -> None:
         self.device, self.sizes, self.folder, self.peak_tflops = device, sizes, folder, peak_tflops
         self.in_background: subprocess.Popen[bytes] | None = None
+        self.until = math.inf
+        """When the present step's time is up, by the monotonic clock."""
+        self.left_out: list[str] = []
+
+    def in_time(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield the first item, and the others while the step's time lasts; those left out are named in the report."""
+        for n, item in enumerate(items):
+            if n and time.monotonic() > self.until:
+                self.left_out.append(str(item))
+            else:
+                yield item
 
     def seconds_per_call(self, call: Callable[[], object], *, warm_up: int = 2, at_least: int = 3) -> float:
         """Return the median of repeated calls; each is waited for."""
@@ -458,12 +472,12 @@ def stacks(bench: Bench) -> Report:
     per_seed = 30 * 50_000 / recipe.batch_size  # updates
     for model in ("resnet8", "resnet20"):
         n_macs = measure(model, image_size=recipe.train_size, batch_size=2, n_timed=0).size.n_macs
-        for n_seeds in bench.sizes.stacks:
+        for n_seeds in bench.in_time(bench.sizes.stacks):
             seconds = bench.seconds_per_call(stack_step(model, n_seeds, recipe), warm_up=5) / n_seeds
             images_per_s = recipe.batch_size / seconds
             rows.append({"model": model, "stacked": n_seeds, "seeds_per_hour": 3600 / (per_seed * seconds),
                          "mfu": bench.mfu(n_macs, images_per_s)})  # fmt: skip
-        for n_processes in bench.sizes.processes:
+        for n_processes in bench.in_time(bench.sizes.processes):
             steps_per_s = sum(steps_in_processes(bench, model, n_processes))
             rows.append({"model": model, "processes": n_processes, "seeds_per_hour": 3600 * steps_per_s / per_seed})
     return {"rows": sorted(rows, key=lambda row: row["seeds_per_hour"])}
@@ -480,7 +494,7 @@ def steps_in_processes(bench: Bench, model: str, n_processes: int) -> list[float
 def table_3(bench: Bench) -> Report:
     """Make one update's micro-batch of each network of RSB's Table 3 under A2; compare memory with the table's."""
     rows = []
-    for name in bench.sizes.networks:
+    for name in bench.in_time(bench.sizes.networks):
         recipe = read_recipe("a2").for_model(name)
         changes = [] if bench.sizes.train_size is None else [f"train_size={bench.sizes.train_size}"]
         if bench.sizes.micro_batch is not None:
@@ -554,7 +568,7 @@ def big_network(bench: Bench) -> Report:
         recipe = with_values(read_recipe("a2").for_model(None), [f"batch_size={n}", f"micro_batch={n}",
                                                                  f"train_size={size}"])  # fmt: skip
         n_macs = measure(model, image_size=size, batch_size=2, n_timed=0).size.n_macs
-        for way in ("eager", "float16", "benchmark", "graph", "compile blocks", "compile"):
+        for way in bench.in_time(("eager", "benchmark", "graph", "float16", "compile blocks", "compile")):
             bench.device.forget()
             row: Report = {"model": model, "px": size, "batch": n, "way": way}
             torch.backends.cudnn.benchmark = way not in ("eager", "float16")
@@ -634,7 +648,7 @@ def streaming(bench: Bench) -> Report:
         read_recipe("a2").for_model(None), [f"batch_size={n}", f"micro_batch={n}", f"train_size={size}"]
     )
     rows = []
-    for n_loaders in bench.sizes.loaders:
+    for n_loaders in bench.in_time(bench.sizes.loaders):
         is_most = n_loaders == max(bench.sizes.loaders)
         kinds: list[tuple[str, Augmentation]] = [("loader", "batched")]
         kinds += [("loader", "pil"), ("training", "pil"), ("training", "batched")] if is_most else []
@@ -701,7 +715,7 @@ STEPS: dict[str, tuple[Callable[[Bench], Report], float]] = {
     "streaming": (streaming, 90),
     "checkpoints": (checkpoints, 15),
 }
-"""Step -> what it runs, and the seconds without which it is not begun."""
+"""Step -> what it runs, and the seconds without which it is not begun; a long one ends after half as many again."""
 
 
 # --- the run --------------------------------------------------------------------------------------------
@@ -722,11 +736,14 @@ def run(bench: Bench, names: list[str], output: Path, seconds: float) -> Report:
             found: Report = {"skipped": f"{left:.0f} s left, {needs_s:.0f} s needed"}
         else:
             bench.device.forget()
+            bench.left_out, bench.until = [], started + (left if bench.sizes == TINY else min(left, 1.5 * needs_s))
             try:
                 found = step(bench)
             except Exception as error:
                 traceback.print_exc()
                 found = {"ok": False, "error": f"{type(error).__name__}: {error}"[:1000]}
+        if bench.left_out:
+            found["left_out"] = bench.left_out
         report[name] = {**found, "seconds": round(time.monotonic() - started, 1)}
         output.write_text(json.dumps(report, indent=1) + "\n")
         print(f"{name}: {json.dumps(report[name])[:600]}", flush=True)

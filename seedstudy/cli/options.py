@@ -142,7 +142,8 @@ class Placement:
 
     engine: Annotated[str | None, typer.Option(help="Where trials are trained: local, slurm or ray.")] = None
     workers: Annotated[str | None, typer.Option(help="Trials at a time: a number, or auto.")] = None
-    processes: Annotated[int | None, typer.Option(help="Processes that train one trial together.")] = None
+    nodes: Annotated[int | None, typer.Option(help="Slurm, Ray: machines that train one trial together.")] = None
+    processes: Annotated[int | None, typer.Option(help="Processes that train one trial, on each machine.")] = None
     cores: Annotated[int | None, typer.Option(help="Cores for each process.")] = None
     gpus: Annotated[float | None, typer.Option(help="GPUs for each process; 0.25 shares one among four.")] = None
     stack: Annotated[

@@ -6,7 +6,7 @@ Accuracy becomes percentage points ("pp") here: everything a reader sees is in p
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import chain
@@ -26,19 +26,16 @@ from seedstudy.read.metrics import DEFAULT_METRIC, is_accuracy, to_points
 from seedstudy.read.numbers import group_of_numbers
 from seedstudy.read.published import group_of_mean_and_std
 from seedstudy.read.request import Request
+from seedstudy.read.saved import DECLARED, is_trials, saved_trials
 from seedstudy.read.selector import parse_selector
 from seedstudy.read.table import Table
-from seedstudy.read.tables import SUFFIXES, parquet_frame, plain_frame
+from seedstudy.read.tables import SUFFIXES, plain_frame
 from seedstudy.stats.sample import mean_of, sd_of
-from seedstudy.store.schema import SEED_COLUMNS, TRIALS, completed, validate
+from seedstudy.store.schema import SEED_COLUMNS, completed
 from seedstudy.store.store import Scan, Store, open_study
 from seedstudy.study.group import Cells, Group, Reading, Readings, Values, label_of
 from seedstudy.study.seeds import PURPOSES
 from seedstudy.study.trial import Trial
-
-_DECLARED: Mapping[str, pl.DataType] = {"margin": pl.Float64(), "images": pl.String()}
-"""Columns of a TRIALS frame in memory: what its study declared as the smallest difference of interest, and as what a
-verdict is about (these images or new ones)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +62,7 @@ class Source(Request):
             rule = store.rule()
             if rule.lateness:
                 self._late_rules[folder] = f"study {store.study}: {rule.lateness}"
-            declared = [pl.lit(getattr(rule, name), dtype=kind).alias(name) for name, kind in _DECLARED.items()]
+            declared = [pl.lit(getattr(rule, name), dtype=kind).alias(name) for name, kind in DECLARED.items()]
             if folder not in self.scans:
                 self.scans[folder] = store.scan()
             self._trials[folder] = self.scans[folder].trials.with_columns(declared)
@@ -464,13 +461,8 @@ def _matching(groups: Sequence[Group], selector: str, where: str) -> list[Group]
 _TRIALS_NEEDED = ("recipe", "recipe_id", "model", "data", "seed", "trial_id", "status", "eval_set", "pool_key")
 
 
-def _is_trials(frame: pl.DataFrame) -> bool:
-    """Say whether a frame is one of trials, as `load_trials` returns them, and not a table of anybody's results."""
-    return {"trial_id", "pool_key"} <= set(frame.columns)
-
-
 def _groups_of_frame(arm: Arm, frame: pl.DataFrame, source: Source) -> list[Group]:
-    if not _is_trials(frame):
+    if not is_trials(frame):
         name = arm.label or "frame"
         table = Table(frame=plain_frame(frame, name))
         return groups_of_table(table, arm.words or None, source, name)
@@ -685,11 +677,8 @@ def _eval_sets(finished: pl.DataFrame, source: Source) -> list[str]:
 def _groups_of_files(selector: str, source: Source) -> list[Group]:
     """Return the groups of a file, a folder or a pattern; a file of trials is read as a study is."""
     files, pick = parse_selector(selector) or (selector, None)
-    if Path(files).suffix == ".parquet":
-        table = parquet_frame(Path(files))
-        if _is_trials(table):
-            # A frame that load_trials returned has more columns: what its study declared.
-            schema = {**TRIALS, **{name: kind for name, kind in _DECLARED.items() if name in table.columns}}
-            groups = groups_of_trials(validate(completed(table), schema, where=files), source)
-            return groups if pick is None else _matching(groups, pick, files)
-    return read_groups(selector, source)
+    trials = saved_trials(files)
+    if trials is None:
+        return read_groups(selector, source)
+    groups = groups_of_trials(trials, source)
+    return groups if pick is None else _matching(groups, pick, files)

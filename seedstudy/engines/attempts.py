@@ -211,7 +211,10 @@ class Attempts:
                 time.sleep(_WRITE_PAUSE_S)
 
     def _record_failure(self, trial_id: str, error: Exception, **where: int) -> int:
-        """Record the exception that is being handled as the trial's failure; an OSError names its file itself."""
+        """Record the exception that is being handled as the trial's failure; an OSError names its file itself.
+
+        A process that was asked to stop records none: the trial goes on later.
+        """
         if not self._store.is_planned(trial_id):
             print(f"{trial_id}: removed, or its study renamed, while it was trained", file=sys.stderr)
             return EXIT_OK
@@ -219,6 +222,8 @@ class Attempts:
         text, holder = traceback.format_exc(), self._store.holder(trial_id)
         if not self._is_alone and self._is_told_to_stop():
             sys.exit(EXIT_STOPPED)  # another process died, which is what this one tripped over: the trial is lost
+        if self._stop():  # the signal may have reached the processes that decode images too, and ended them first
+            return EXIT_STOPPED
         self._lasting(
             lambda: self._store.record_failure(
                 trial_id,

@@ -98,6 +98,8 @@ def resolve(study: Study, *, results: Path, data_dir: Path | None, cache_dir: Pa
     """Read and scale a study's recipes, decode its data and return its trials; of a command, those of its arms."""
     if study.command is not None:
         return _resolve_command(study, study.command, results=results)
+    if study.placement.engine == "local" and study.placement.nodes > 1:
+        raise StudyError(f"--nodes {study.placement.nodes}: this is one machine: --engine slurm or ray has several.")
     info = datasets.info(study.data)
     given = recipes.parse_assignments(study.assignments)  # before the data, which may take minutes
     cells = list(study.cells())  # same
@@ -122,7 +124,7 @@ def resolve(study: Study, *, results: Path, data_dir: Path | None, cache_dir: Pa
         # A value that fills a gap becomes the recipe's own and is scaled; one that changes a value is final.
         changes = [word for word in study.assignments if word.partition("=")[0].strip() not in file.gaps(model)]
         scaled = _scaled(recipe, study, changes, facts)
-        check_layout(scaled, study.placement.processes)
+        check_layout(scaled, study.placement.n_processes)
         networks.append((model, scaled))
     for line in dict.fromkeys(_in_words(recipe, facts) for _, recipe in networks):
         say(line)
@@ -160,7 +162,11 @@ def resolve(study: Study, *, results: Path, data_dir: Path | None, cache_dir: Pa
 def _resolve_command(study: Study, command: Command, *, results: Path) -> ResolvedStudy:
     """Return the trials of a command: of every arm, model and seed, each with the code that it runs."""
     placement = study.placement
-    for option, is_given in (("--processes", placement.processes > 1), ("--stack", placement.stack != 1)):
+    for option, is_given in (
+        ("--nodes", placement.nodes > 1),
+        ("--processes", placement.processes > 1),
+        ("--stack", placement.stack != 1),
+    ):
         if is_given:
             raise StudyError(
                 f"{option} means nothing to a command, which starts its own processes (torchrun …): give it its share "

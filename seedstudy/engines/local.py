@@ -260,11 +260,20 @@ class LocalEngine:
 
 
 def trial_command(store: Store, trial_ids: Sequence[str], work: Work, placement: Placement) -> list[str]:
-    """Return the command that trains trials, the same under every engine."""
+    """Return the command that trains trials, the same under every engine, and on each of a trial's machines.
+
+    Several machines meet where :data:`MEETING` says.
+    """
     python = [sys.executable, "-m"]
-    if placement.processes > 1:
-        python += ["torch.distributed.run", "--standalone", f"--nproc-per-node={placement.processes}", "-m"]
+    if placement.n_processes > 1:
+        meeting = ["--standalone"] if placement.nodes == 1 else [f"--nnodes={placement.nodes}", "--rdzv-backend=c10d"]
+        python += ["torch.distributed.run", *meeting, f"--nproc-per-node={placement.processes}", "-m"]
     return [*python, "seedstudy", "trial", str(store.root.absolute()), *trial_ids, *work.options(placement)]
+
+
+MEETING, MEETING_ID, MEETING_FROM = "PET_RDZV_ENDPOINT", "PET_RDZV_ID", "PET_LOCAL_ADDR"
+"""torchrun's environment variables, by which those of a trial's machines find each other: host:port of one, a name of
+the meeting, and the machine's own address (its host name where there is none)."""
 
 
 def complaint_in(text: str) -> str | None:

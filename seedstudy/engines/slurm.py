@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from seedstudy.engines.attempts import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, EXIT_USAGE
-from seedstudy.engines.local import Work, complaint_in, cpu_environment, trial_command
+from seedstudy.engines.local import MEETING, MEETING_ID, Work, complaint_in, cpu_environment, trial_command
 from seedstudy.engines.watch import Say
 from seedstudy.errors import SeedstudyError, StudyError
 from seedstudy.files import writing
@@ -133,26 +133,37 @@ class SlurmEngine:
         with writing(logs):
             logs.mkdir(exist_ok=True)
         at_a_time = "" if placement.workers is None else f"%{placement.workers}"
-        # torchrun passes on SIGTERM, but not SIGUSR1
-        signal = "USR1" if placement.processes == 1 else "TERM"
+        # To the batch script, which is Python, or torchrun, which passes on SIGTERM, but not SIGUSR1; or to all that
+        # srun has started, because srun itself would give up at the first.
+        signal = "B:USR1" if placement.n_processes == 1 else "B:TERM" if placement.nodes == 1 else "TERM"
+        n_cores = placement.cores * placement.processes
         return [
             "--parsable",
             f"--array=0-{n_tasks - 1}{at_a_time}",
             "--requeue",
             "--open-mode=append",
-            f"--signal=B:{signal}@{_SECONDS_TO_STOP}",
+            f"--signal={signal}@{_SECONDS_TO_STOP}",
             f"--job-name=seedstudy-{self._store.study}",
             f"--output={logs.absolute()}/slurm-%A_%a.txt",
-            *([f"--cpus-per-task={placement.cores * placement.processes}"] if placement.cores > 1 else []),
+            *([f"--nodes={placement.nodes}", "--ntasks-per-node=1"] if placement.nodes > 1 else []),
+            *([f"--cpus-per-task={n_cores}"] if n_cores > 1 else []),
             *([f"--gres=gpu:{int(placement.gpus) * placement.processes}"] if placement.gpus else []),
         ]
 
     def _script(self, tasks: Sequence[Sequence[str]]) -> str:
         """Return the job's script; trial ids have passed `check_name`, everything else is quoted."""
-        command = trial_command(self._store, (), self._work, self._placement)
+        placement = self._placement
+        command = trial_command(self._store, (), self._work, placement)
+        meeting = []
+        if placement.nodes > 1:
+            # The job's first machine runs this script. srun asks for cores anew (since Slurm 22.05).
+            meeting = [f'export {MEETING}="$(hostname):$((20000 + SLURM_JOB_ID % 20000))" {MEETING_ID}="$SLURM_JOB_ID"']
+            each = [f"--ntasks={placement.nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
+            command = ["srun", *each, f"--cpus-per-task={placement.cores * placement.processes}", *command]
         lines = [
             self._header,
-            *(f"export {key}={shlex.quote(value)}" for key, value in cpu_environment(self._placement.cores).items()),
+            *(f"export {key}={shlex.quote(value)}" for key, value in cpu_environment(placement.cores).items()),
+            *meeting,
             "trials=(",
             *(f'  "{" ".join(task)}"' for task in tasks),
             ")",

@@ -84,6 +84,13 @@ class Recipe:
         table_2=(8, "LR decay"),
     )
     schedule_per: Literal["epoch", "update"] = key("Whether the learning rate moves once an epoch or at every update.")
+    lr_lag: int = key(
+        "Epochs by which the learning rate is late: 1 in DeiT's script, which runs each epoch at the rate of the one "
+        "before, and the first two at the first rate.",
+        _NOT_NEGATIVE,
+        since=3,
+        before=0,
+    )
     warmup_epochs: float = key("Linear warm-up, inside `epochs`.", _NOT_NEGATIVE, table_2=(10, "warmup epochs"))
     warmup_prefix: bool = key(
         "Whether the schedule starts when the warm-up ends; otherwise it runs underneath, counted from epoch 0 "
@@ -293,9 +300,14 @@ class Recipe:
         return {key: value for key, value in self.values().items() if key not in OPTIONAL or value != OPTIONAL[key]}
 
     @property
+    def optional_keys(self) -> frozenset[str]:
+        """The keys of :data:`OPTIONAL` that are not at their default."""
+        return frozenset(self.spelled_out().keys() & OPTIONAL.keys())
+
+    @property
     def is_fine_tuning(self) -> bool:
-        """Whether training starts from weights, or treats layers differently."""
-        return self.spelled_out().keys() & OPTIONAL.keys() != set()
+        """Whether training starts from weights, treats layers differently or has pseudo-labels."""
+        return bool(self.optional_keys - {"lr_lag"})
 
     @property
     def n_labelled(self) -> int:
@@ -451,6 +463,8 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
     batch, micro_batch = recipe.batch_size, recipe.micro_batch
     if batch % micro_batch:
         yield f"batch_size = {batch} is not a multiple of micro_batch = {micro_batch}: change one of them."
+    if recipe.lr_lag and recipe.schedule_per == "update":
+        yield f'lr_lag = {recipe.lr_lag} counts epochs: it needs schedule_per = "epoch", or set lr_lag to 0.'
     if recipe.warmup_epochs >= recipe.epochs:
         yield f"warmup_epochs = {recipe.warmup_epochs:g} leaves nothing of epochs = {recipe.epochs}."
     for key in ("crop_scale", "crop_ratio"):

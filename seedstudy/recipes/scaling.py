@@ -34,6 +34,9 @@ class DataFacts:
         return self.image_size is None and self.epoch_ratio == 1.0
 
 
+_BY_UPDATE: Mapping[str, Value] = {"schedule_per": "update", "lr_lag": 0}
+
+
 def scale(recipe: Recipe, data: DataFacts, *, epochs: int | None = None) -> Recipe:
     """Return the recipe scaled to a data set smaller than ImageNet by the written rule.
 
@@ -50,7 +53,7 @@ def scale(recipe: Recipe, data: DataFacts, *, epochs: int | None = None) -> Reci
     4. **Resolution**: tests run at the image's own size, uncropped; training keeps the recipe's ratio of train
        to test size, rounded to a multiple of 4. Where each image has a size of its own, the recipe's sizes stay.
     5. **Warm-up** and the epochs of a step schedule keep their share of all epochs, and the schedule moves at every
-       update: a staircase of a few epochs would be too coarse.
+       update: a staircase of a few epochs would be too coarse, and an epoch too long for the learning rate to lag.
     6. **The average of the weights** keeps its window, 1 / (1 - decay), and its spacing as shares of all updates: at
        the recipe's own decay a short training would evaluate its initial weights.
 
@@ -80,7 +83,7 @@ def scale(recipe: Recipe, data: DataFacts, *, epochs: int | None = None) -> Reci
     factor = min(MAX_LR_FACTOR, math.sqrt(share * old_updates / new_updates)) if is_adaptive else share
     changed: dict[str, Value] = {
         **_stretched(recipe, new_epochs, new_updates / old_updates),
-        "schedule_per": "update",
+        **_BY_UPDATE,
         "batch_size": batch,
         "micro_batch": min(recipe.micro_batch, batch),
         "lr": recipe.lr * factor,
@@ -128,7 +131,7 @@ def _scaled_start(recipe: Recipe, data: DataFacts, epochs: int | None) -> Recipe
         **({} if data.image_size is None else _sizes(recipe, data.image_size)),
     }
     if epochs != recipe.epochs:
-        changed["schedule_per"] = "update"
+        changed |= _BY_UPDATE
     return with_changes(recipe, changed, how=f"scaled to {data.name}")
 
 

@@ -23,8 +23,10 @@ class Placement:
     engine: EngineName = "local"
     workers: int | None = None
     """Trials trained at a time; None: as many as there is room for."""
+    nodes: int = 1
+    """Machines that train one trial together; a queue (Slurm, Ray) gives them."""
     processes: int = 1
-    """Processes that train one trial together (torchrun)."""
+    """Processes that train one trial together (torchrun), on each of its machines."""
     cores: int = 1
     """Per process."""
     gpus: float | None = None
@@ -46,6 +48,11 @@ class Placement:
     """Whether the weights of finished trials stay in their folders. None: unless the data set is an embedded one."""
     template: Path | None = None
     """Script to put at the top of every Slurm job; never from a study file, because it is code."""
+
+    @property
+    def n_processes(self) -> int:
+        """Processes that train one trial together, on all of its machines."""
+        return self.nodes * self.processes
 
 
 _HINTS = get_type_hints(Placement)
@@ -79,7 +86,7 @@ def placed(placement: Placement, given: Mapping[str, object], *, where: str = ""
     if (gpus := changed.gpus) is not None:
         if not (gpus >= 0 and (gpus <= 1 or gpus.is_integer())):
             raise StudyError(f"{where}gpus = {gpus:g}: must be a whole number, or a share below 1.")
-        if 0 < gpus < 1 and changed.processes > 1:
+        if 0 < gpus < 1 and changed.n_processes > 1:
             raise StudyError(f"{where}gpus = {gpus:g}: the processes of one trial need a whole GPU each.")
     return changed
 
@@ -117,5 +124,5 @@ def check_layout(recipe: Recipe, n_processes: int) -> None:
         raise StudyError(
             f"recipe {recipe.name}: an update has {n_micro} micro-batches (batch_size = {recipe.batch_size}, "
             f"micro_batch = {recipe.micro_batch}), which {n_processes} processes cannot share equally: choose another "
-            "--processes, or --set micro_batch=…"
+            "--processes or --nodes, or --set micro_batch=…"
         )

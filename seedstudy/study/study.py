@@ -91,7 +91,10 @@ _TABLES = {
     "design": ("kind", "levels", "replicates"),
     "rule": ("margin", "baseline", "images"),
     "command": KEYS,
-    "engine": ("name", "workers", "processes", "cores", "gpus", "trials_per_job", "stack", "keep_weights", "log_to"),
+    "engine": (
+        *("name", "workers", "nodes", "processes", "cores", "gpus", "trials_per_job", "stack", "keep_weights"),
+        "log_to",
+    ),
 }
 """Table of a study file -> its keys."""
 

@@ -111,7 +111,7 @@ class Trial:
         for key in added:
             if not spec[key]:
                 del spec[key]
-        if spec.keys().isdisjoint(added) and not self.recipe.is_fine_tuning:
+        if spec.keys().isdisjoint(added) and not self.recipe.optional_keys:
             spec["format"] = _PLAIN_FORMAT
         return spec
 

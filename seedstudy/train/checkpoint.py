@@ -39,7 +39,10 @@ LARGEST = 2**38
 """Bytes of a checkpoint."""
 _DIGEST_BYTES = 32
 _AGREE_EVERY = 8
-"""Updates after which several processes agree on stopping and writing: each agreement waits for all of them."""
+"""Updates after which several processes agree on stopping and writing: each agreement waits for all of them.
+
+They agree after the last update of an epoch too, however few it has.
+"""
 
 
 class Stopped(Exception):
@@ -174,7 +177,8 @@ class Checkpoints:
     def after_update(self, state: TrainingState) -> None:
         """Write the state if it is due, or if the trial was asked to stop: then raise Stopped."""
         self.position = state.epoch, state.step
-        if state.accelerator.num_processes > 1 and state.step % _AGREE_EVERY:
+        is_last = state.step == len(state.losses)
+        if state.accelerator.num_processes > 1 and state.step % _AGREE_EVERY and not is_last:
             return
         must_stop, is_due = any_process(state.accelerator, self._should_stop(), self._is_due(MAX_GAP_S))
         if must_stop or is_due:

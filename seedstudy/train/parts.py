@@ -101,6 +101,11 @@ def build_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, n_updates: 
     return MultiStepLRScheduler(optimizer, decay_t=milestones, decay_rate=rate, **common)
 
 
+def begin_epoch(schedule: Scheduler, recipe: Recipe, epoch: int) -> None:
+    """Set the learning rate of an epoch, counted from 0, where the schedule moves once an epoch."""
+    schedule.step(max(0, epoch - recipe.lr_lag))
+
+
 def build_mixing(recipe: Recipe, n_classes: int) -> Mixup | None:
     """Return timm's mixup/CutMix, which also smooths labels, or None where the recipe mixes nothing."""
     if not recipe.mixup_alpha and not recipe.cutmix_alpha:

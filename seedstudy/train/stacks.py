@@ -32,7 +32,7 @@ from seedstudy.train.checkpoint import Stopped
 from seedstudy.train.devices import accelerator_of, set_determinism
 from seedstudy.train.feed import ArrayFeed, Batch, mixed
 from seedstudy.train.models import build_model
-from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule
+from seedstudy.train.parts import WeightAverage, begin_epoch, build_loss, build_mixing, build_optimizer, build_schedule
 from seedstudy.train.processes import RunningStatistics, Shard
 from seedstudy.train.random_state import epoch_streams, micro_batch_streams
 from seedstudy.train.result import Outcome
@@ -220,7 +220,7 @@ class Stack:
         """Set the schedule to an epoch, counted from 0, and seed the generators from each seed's streams."""
         self._epoch, self._step = epoch, 0
         if epoch:
-            self._schedule.step(epoch)
+            begin_epoch(self._schedule, self.recipe, epoch)
         self._network.train()
         self._drop = [
             seeded([micro_batch_streams(each, n).of("drop", epoch) for each in streams], self._accelerator.device)

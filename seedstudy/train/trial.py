@@ -13,7 +13,15 @@ from seedstudy.study.trial import EpochReport, Trial, TrialResult
 from seedstudy.train import devices, layers, starts
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
 from seedstudy.train.feed import ArrayFeed, mixed, n_updates_of
-from seedstudy.train.parts import WeightAverage, build_loss, build_mixing, build_optimizer, build_schedule, lr_of
+from seedstudy.train.parts import (
+    WeightAverage,
+    begin_epoch,
+    build_loss,
+    build_mixing,
+    build_optimizer,
+    build_schedule,
+    lr_of,
+)
 from seedstudy.train.processes import RunningStatistics, Shard, mean_over_processes
 from seedstudy.train.random_state import epoch_streams, micro_batch_streams, stream_name
 from seedstudy.train.result import Outcome
@@ -121,7 +129,7 @@ def train_trial(
             state.step = step + 1
             if checkpoints is not None:
                 checkpoints.after_update(state)
-        schedule.step(epoch + 1)
+        begin_epoch(schedule, recipe, epoch + 1)
         # The only wait for the device in an epoch.
         losses = mean_over_processes(state.losses, accelerator).cpu()
         epoch_s = state.seconds_of_epoch()

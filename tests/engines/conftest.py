@@ -19,7 +19,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Result
     folder = tmp_path_factory.mktemp("undisturbed")
     code, out, err = Local(cache).finish(folder)
     assert code == 0, err
-    assert "a3@resnet8_patch" in out
+    assert out.startswith("resnet8_patch on digits · 2 seeds each"), out
+    assert "\na3 " in out, out
     assert "[2/2]" in err
     assert "time left" in err
     return results(folder)

@@ -154,7 +154,7 @@ def test_python_that_raises_is_no_failed_trial(place: Local, tmp_path: Path, und
     _, err = launcher.communicate(timeout=WAIT_S)
     assert launcher.returncode == 1, err
     assert "exit status 1" in err
-    assert store(tmp_path).failure(trial_id)["reason"] == "its process died 3 times in a row without getting on"
+    assert store(tmp_path).failure(trial_id)["reason"] == "its process died 3 times in a row without progress"
 
 
 def test_a_training_that_hangs_is_ended_and_trained_again(place: Local, tmp_path: Path, undisturbed: Results) -> None:
@@ -230,6 +230,30 @@ def test_a_worker_of_ray_that_is_killed_alone_takes_its_training_along(
     assert "stopped on request" in log(tmp_path, trial_id)
 
 
+@pytest.mark.cluster
+@pytest.mark.skipif(not RAY, reason="needs Ray and root: SEEDSTUDY_TEST_RAY=1")
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_trial_on_two_machines_of_ray_gives_the_numbers_of_two_processes_on_one(
+    cache: Path, ray_cluster: RayCluster, tmp_path: Path, is_killed: bool
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+    halves = ("--seeds", "1", "--set", "micro_batch=64")
+    code, _, err = Local(cache).finish(one, "--processes", "2", *halves)
+    assert code == 0, err
+    place = Ray(cache, ray_cluster)
+    launcher = place.start(two, "--nodes", "2", *halves)
+    wait_for(lambda: in_flight(two), "a trial in flight")
+    if is_killed:
+        _, holder = in_flight(two) or pytest.fail("nothing in flight")
+        kill(holder.pid)
+    _, err = launcher.communicate(timeout=WAIT_S)
+    place.close()
+    assert launcher.returncode == 0, err
+    assert results(two) == results(one)
+
+
 # --- Slurm alone ------------------------------------------------------------------------------------------
 
 
@@ -267,6 +291,29 @@ class TestSlurmAlone:
         assert f": {limit} tasks" in err
         assert ": 1 tasks" in err
         assert len(results(tmp_path)) == limit + 1
+
+    @pytest.mark.parametrize("is_killed", [False, True])
+    def test_a_trial_on_two_nodes_gives_the_numbers_of_two_processes_on_one(
+        self, slurm: Slurm, tmp_path: Path, cache: Path, is_killed: bool
+    ) -> None:
+        one, two = tmp_path / "one", tmp_path / "two"
+        for folder in (one, two):
+            folder.mkdir()
+        halves = ("--seeds", "1", "--set", "micro_batch=64")
+        code, _, err = Local(cache).finish(one, "--processes", "2", *halves)
+        assert code == 0, err
+        launcher = slurm.start(two, "--nodes", "2", *halves)
+        wait_for(lambda: in_flight(two), "a trial in flight")
+        _, holder = in_flight(two) or pytest.fail("nothing in flight")
+        job = holder.job.partition(":")[2]
+        assert slurm.ask("squeue", "-h", "-r", "-j", job, "-o", "%D").strip() == "2"
+        if is_killed:
+            kill(holder.pid)
+        wait_for(lambda: slurm.now() or launcher.poll() is not None, "the launcher to end")
+        assert launcher.returncode == 0, launcher.communicate()[1]
+        assert results(two) == results(one)
+        if is_killed:
+            assert "resumed at epoch" in log(two, next(iter(results(two))))
 
     def test_a_task_that_a_person_cancels_is_left_alone(
         self, slurm: Slurm, tmp_path: Path, undisturbed: Results

@@ -78,7 +78,7 @@ def _planned(folder: Path, undisturbed: Results, cache: Path) -> None:
     from seedstudy.study.study import Study
 
     study = Study(recipes=("a3",), data="digits", seeds=(0, 1), epochs=6, train_limit=256)
-    grid = resolve(study, data_dir=None, cache_dir=cache, say=lambda text: None)
+    grid = resolve(study, results=folder / "results", data_dir=None, cache_dir=cache, say=lambda text: None)
     assert {trial.trial_id for trial in grid.trials} == set(undisturbed)
     store(folder).plan(study, grid.trials)
 
@@ -104,7 +104,7 @@ def test_a_trial_whose_process_dies_without_getting_on_is_given_up(place: Local,
     assert code == 1
     assert err.count("its worker died (exit status -9") == 3
     (trial_id,) = store(tmp_path).trial_ids()
-    assert store(tmp_path).failure(trial_id)["reason"] == "its process died 3 times in a row without getting on"
+    assert store(tmp_path).failure(trial_id)["reason"] == "its process died 3 times in a row without progress"
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -88,6 +89,25 @@ def test_resources_are_named_only_where_they_are_given(make: Callable[..., Slurm
     assert {"--cpus-per-task=4", "--gres=gpu:2"} < set(rich)
     with pytest.raises(StudyError, match="Slurm gives whole GPUs"):
         make(gpus=0.5)
+
+
+def test_several_machines_get_a_task_each_and_meet_at_the_first(
+    make: Callable[..., SlurmEngine], queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(nodes=2, processes=4, gpus=1.0).submit(["t0"])
+    (submitted,) = (call for call in queue.calls if call[0] == "sbatch")
+    each = {"--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=4", "--gres=gpu:4"}
+    assert each | {f"--signal=TERM@{slurm._SECONDS_TO_STOP}"} <= set(submitted)
+    (tmp_path / "srun").write_text('#!/bin/sh\necho "$PET_RDZV_ID $PET_RDZV_ENDPOINT $*"\n')
+    (tmp_path / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    job = {"SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": "123456"}
+    done = subprocess.run(["bash"], input=queue.scripts[0], env={**os.environ, **job}, capture_output=True, text=True)
+    name, meeting, *words = done.stdout.split()
+    assert (name, meeting) == ("123456", f"{socket.gethostname()}:23456")
+    assert "--ntasks=2 --ntasks-per-node=1 --kill-on-bad-exit=1 --cpus-per-task=4" in " ".join(words)
+    assert "--nnodes=2 --rdzv-backend=c10d --nproc-per-node=4" in " ".join(words)
+    assert words[-1] == "t0"
 
 
 def test_no_name_of_a_folder_is_run_by_the_shell(

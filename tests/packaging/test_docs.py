@@ -33,7 +33,7 @@ NOT_RUN = {
     r"seedstudy (run|status|cancel) .*(slurm|my-study)": "needs Slurm; tests/engines/test_slurm.py",
     r"seedstudy run .*--engine ray": "needs a Ray cluster; tests/engines",
     r"seedstudy run .*--gpus": "needs GPUs",
-    r"seedstudy run -r a2,a3 --seeds 20$": "trains for minutes",
+    r"seedstudy run -r (a2,a3 --seeds 20|a2 --seeds 100)$": "trains for minutes",
     r"seedstudy run -r a3 --epochs 1 --train-limit 256": "trains; tests/train/test_trial.py",
     r"seedstudy variance a3 --study cross$": "the study of the line before; tests/decide/test_components.py",
     r"seedstudy trial results/main TRIAL_ID": "TRIAL_ID is a placeholder; tests/engines",

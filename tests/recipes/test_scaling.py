@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from seedstudy.recipes.reader import load_recipe, read_recipe
+from seedstudy.errors import RecipeError
+from seedstudy.recipes.reader import load_recipe, read_recipe, with_values
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.recipes.scaling import DataFacts, scale
 from tests.recipes.changes import changes
@@ -47,6 +48,13 @@ def test_on_imagenet_a_recipe_is_used_as_written() -> None:
     short = scale(a2, imagenet, epochs=30)
     assert [key for key, _, _ in changes(a2, short)] == ["epochs", "warmup_epochs"]
     assert (short.epochs, short.warmup_epochs) == (30, 0.5)
+
+
+def test_a_scaled_learning_rate_moves_at_every_update_and_does_not_lag() -> None:
+    assert load_recipe("deit").lr_lag == 1
+    assert _scaled("deit", n_train=50_000).lr_lag == 0
+    with pytest.raises(RecipeError, match=r"lr_lag = 1 counts epochs: it needs schedule_per = \"epoch\""):
+        with_values(load_recipe("deit"), ["schedule_per=update"])
 
 
 def test_scaling_keeps_the_shape_of_step_schedules_and_of_the_average() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import tomllib
 from importlib import resources
@@ -9,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from seedstudy.read.published import gpu_hours
 from seedstudy.recipes.reader import RecipeFile, packaged_names, parse_assignments, read_recipe
 from seedstudy.recipes.recipe import KEYS, OPTIONAL
 from seedstudy.recipes.scaling import imagenet_updates
 from tests.recipes.changes import changes
 
-HERE = Path(__file__).parent
+HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 LADDER = [f"rs{step:02d}" for step in range(11)]
 
 
@@ -99,7 +101,10 @@ def test_differences_from_the_source_are_sentences(name: str) -> None:
     assert all(each.endswith(".") and each[0].isupper() for each in differences)
 
 
-@pytest.mark.parametrize("row", table("rsb_table3_sizes.csv"), ids=lambda row: row["model"])
+TABLE_3 = table("rsb_table3.csv")
+
+
+@pytest.mark.parametrize("row", TABLE_3, ids=lambda row: row["model"])
 def test_sizes_and_gpus_of_rsb_table_3(row: dict[str, str]) -> None:
     """Batch norm sees what one GPU holds: its share of the batch of 2048."""
     for name, suffix in (("a1", ""), ("a2", ""), ("a3", "_a3")):
@@ -109,6 +114,24 @@ def test_sizes_and_gpus_of_rsb_table_3(row: dict[str, str]) -> None:
         assert row["model"] in file.models
         assert (recipe.train_size, recipe.test_size) == (int(row[f"train{suffix}"]), int(row[f"test{suffix}"]))
         assert recipe.micro_batch * int(row[f"gpus{suffix}"]) == recipe.batch_size == 2048
+
+
+def test_hours_memory_and_accuracies_of_rsb_table_3() -> None:
+    """What `power --cost`, benchmarks/gpu.py and the study of the published table hold is in the table."""
+    assert len(TABLE_3) == 25
+    published = (ROOT / "studies" / "rsb_table3" / "table3.csv").read_text(encoding="utf-8").splitlines()
+    top1 = {row["architecture"]: row for row in csv.DictReader(published)}
+    script = ast.parse((ROOT / "benchmarks" / "gpu.py").read_text(encoding="utf-8"))
+    (memory,) = (
+        ast.literal_eval(node.value)
+        for node in script.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "TABLE_3_GB"
+    )
+    assert memory == {row["model"]: float(row["memory"]) for row in TABLE_3}
+    for row in TABLE_3:
+        for name, suffix in (("a1", ""), ("a2", ""), ("a3", "_a3")):
+            assert gpu_hours(row["model"], name) == float(row[f"hours_{name}"]) * int(row[f"gpus{suffix}"])
+            assert top1[row["architecture"]][f"top1_{name}"] == row[f"top1_{name}"]
 
 
 @pytest.mark.parametrize(("model", "gpus"), [("tiny", 4), ("small", 4), ("base", 16)])

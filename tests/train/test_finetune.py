@@ -89,6 +89,7 @@ def test_fine_tuning_steps_are_those_of_timms_script(frozen: int, data: Dataset)
         "micro_batch=8",
         "epochs=2",
         "schedule_per=update",
+        "lr_lag=0",
         "lr=0.01",
         "warmup_epochs=1",
         "drop_path=0",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -36,6 +37,7 @@ def test_every_step_runs_and_nothing_is_wrong(tmp_path: Path) -> None:
     assert code == 0, output
     assert [name for name, found in report.items() if "error" in found or "skipped" in found] == []
     assert "error" not in json.dumps(report)
+    assert "left_out" not in json.dumps(report)
     assert len(report) == 12
     assert "nothing is wrong" in output
 
@@ -45,3 +47,13 @@ def test_what_there_is_no_time_for_is_skipped_and_what_was_measured_is_kept(tmp_
     assert code == 0, output
     assert report["streams"]["ok"] is True
     assert "skipped" in report["stacks"]
+
+
+def test_a_step_whose_time_is_up_names_what_it_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    gpu = importlib.import_module("gpu")
+    bench = gpu.Bench(gpu.Device(gpu.torch.device("cpu")), gpu.TINY, tmp_path, None)
+    assert list(bench.in_time("abc")) == ["a", "b", "c"]
+    bench.until = 0.0
+    assert list(bench.in_time("abc")) == ["a"]  # one row is better than none
+    assert bench.left_out == ["b", "c"]

@@ -41,6 +41,7 @@ from seedstudy.train.feed import ArrayFeed, epoch_order, image_transform, mixed
 from seedstudy.train.models import build_model
 from seedstudy.train.parts import (
     WeightAverage,
+    begin_epoch,
     build_loss,
     build_mixing,
     build_optimizer,
@@ -75,7 +76,7 @@ def rates(recipe: Recipe, n_updates: int, *, epochs: int | None = None) -> Itera
         for step in range(n_updates):
             yield optimizer.param_groups[0]["lr"]
             schedule.step_update(epoch * n_updates + step + 1)
-        schedule.step(epoch + 1)
+        begin_epoch(schedule, recipe, epoch + 1)
 
 
 def test_learning_rate_of_every_update_of_a2_is_that_of_timms_script() -> None:
@@ -105,16 +106,18 @@ def test_learning_rate_of_every_update_of_a2_is_that_of_timms_script() -> None:
     assert next(ours, None) is None
 
 
-def test_deit_learning_rates_are_timms_but_not_one_epoch_late_on_purpose() -> None:
+def test_deit_learning_rates_are_those_of_its_script() -> None:
     ours = list(rates(load_recipe("deit"), 1))
     optimizer = torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=1e-3)
     schedule, _ = create_scheduler_v2(optimizer, num_epochs=300, warmup_epochs=5, warmup_lr=1e-6, min_lr=1e-5)
     of_script = []
     for epoch in range(300):
         of_script.append(optimizer.param_groups[0]["lr"])
-        schedule.step(epoch)  # DeiT's script gives the epoch just trained, so each runs at the rate of the one before
-    assert of_script[1:] == pytest.approx(ours[:-1], rel=1e-12)
-    assert of_script[0] == ours[0]
+        schedule.step(epoch)  # the epoch just trained: the next one runs at its rate
+    assert ours == pytest.approx(of_script, rel=1e-12)
+    assert ours[0] == ours[1] < ours[2]
+    on_time = list(rates(with_values(load_recipe("deit"), ["lr_lag=0"]), 1))
+    assert on_time[:-1] == ours[1:]
 
 
 def test_old_torchvision_learning_rates_are_torchs_step_schedule() -> None:

@@ -101,7 +101,7 @@ def check_agreement(trials: Sequence[Trial], data: Dataset, builder: Builder, *,
 @pytest.mark.parametrize(
     "changes",
     [
-        ["micro_batch=8", "clip_grad_norm=0.05", "repeated_augmentation=1"],
+        ["micro_batch=8", "clip_grad_norm=0.05", "repeated_augmentation=1", "schedule_per=epoch", "lr_lag=1"],
         ["mixup_alpha=0", "cutmix_alpha=0", "loss=ce", "bce_target_threshold=none", "dropout=0.2"],
         [*SGD, "clip_grad_norm=0.1", "decay_norm=true"],
         *(

@@ -6,8 +6,10 @@ import io
 import multiprocessing
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -400,3 +402,28 @@ def test_run_decodes_in_processes_of_its_own(processes: str, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.glob("results/main/trials/*/trial.json")
     assert f'"n_processes": {processes}' in path.read_text()
+
+
+@pytest.mark.slow
+def test_a_signal_that_ends_the_decoders_too_is_no_failure(tmp_path: Path) -> None:
+    """A queue that takes its machine back signals every process of a job."""
+    tree = make_tree(tmp_path / "imagenet", n_train=8)
+    values = ["batch_size=16", "micro_batch=16", "train_size=32", "test_size=32"]
+    options = [word for value in values for word in ("--set", value)]
+    what = ["-r", "a2", "-m", "test_resnet", "-d", "imagenet", "--data-dir", str(tree), "--seeds", "1"]
+    command = [sys.executable, "-m", "seedstudy", "run", *what, "--workers", "1", *options, "--epochs"]
+    environment = {**os.environ, "SEEDSTUDY_CACHE": str(tmp_path / "cache"), "SEEDSTUDY_LOADERS": "2"}
+    launcher = subprocess.Popen(
+        [*command, "400"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 300
+    while not list(tmp_path.glob("results/main/trials/*/progress.json")):
+        assert time.monotonic() < deadline
+        assert launcher.poll() is None
+        time.sleep(0.2)
+    listed = subprocess.run(["pgrep", "-P", str(launcher.pid)], capture_output=True, text=True, check=True)
+    for worker in listed.stdout.split():
+        os.killpg(int(worker), signal.SIGTERM)
+    launcher.send_signal(signal.SIGTERM)
+    launcher.communicate(timeout=300)
+    assert not list(tmp_path.glob("results/main/trials/*/failure.json"))

@@ -223,6 +223,16 @@ def test_scaled_schedule_moves_at_every_update() -> None:
     assert all(a > b for a, b in itertools.pairwise(rates[3:]))
 
 
+def test_a_lagging_learning_rate_is_that_of_the_epoch_before(
+    data: Dataset, make_trial: MakeTrial, tiny_recipe: Recipe
+) -> None:
+    recipe = with_values(tiny_recipe, ["epochs=4", "schedule_per=epoch"])
+    on_time = [report.lr for report in train_trial(make_trial(recipe=recipe), data).curves]
+    late = with_values(recipe, ["lr_lag=1"])
+    assert [report.lr for report in train_trial(make_trial(recipe=late), data).curves] == [on_time[0], *on_time[:3]]
+    assert len(set(on_time)) == 4
+
+
 def test_biases_and_norms_do_not_decay() -> None:
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
     optimizer = build_optimizer(net, load_recipe("a2"))
