@@ -112,7 +112,7 @@ def _table(answer: WhichImages, kind: str) -> bytes:
 
     from seedstudy.store.schema import to_parquet
 
-    frame = answer.to_frame()
+    frame = answer.frame
     if kind == ".parquet":
         return to_parquet(frame)
     texts = frame.with_columns(pl.col("labels").cast(pl.List(pl.String())).list.join(" "))

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -40,12 +41,13 @@ def study(tmp_path: Path, make_trial: Callable[..., Trial], monkeypatch: pytest.
     trials = [make_trial(seed, name=name) for name in ("a3", "a2") for seed in range(N_SEEDS)]
     store.plan(Study(recipes=("a3", "a2")), trials)
     for trial in trials:
-        result = drawn_result(data, 0.7, rng)
-        labels = data.eval_sets["val"].label_values
-        predicted = result.evaluations["val"].predicted
-        predicted[::5] = labels[::5] if trial.recipe.name == "a2" else (labels[::5] + 1) % 4
-        object.__setattr__(result.evaluations["val"], "n_correct", int((predicted == labels).sum()))
-        store.publish(trial, result, {"val": data.eval_sets["val"]}, "2026-01-01T00:00:00+00:00")
+        result, val = drawn_result(data, 0.7, rng), data.eval_sets["val"]
+        predicted = result.evaluations["val"].predicted.copy()
+        predicted[::5] = val.label_values[::5] if trial.recipe.name == "a2" else (val.label_values[::5] + 1) % 4
+        n_correct = int((predicted == val.label_values).sum())
+        evaluation = replace(result.evaluations["val"], predicted=predicted, n_correct=n_correct)
+        result = replace(result, evaluations={"val": evaluation}, best_n_correct=n_correct)
+        store.publish(trial, result, {"val": val}, "2026-01-01T00:00:00+00:00")
     return store
 
 
@@ -109,8 +111,6 @@ def test_few_seeds_are_told_what_they_cannot_show(
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Dataset:
     """Have the trials' data set found, with a class whose name would break a page."""
-    from dataclasses import replace
-
     data = replace(make_dataset(n_val=100), classes=("<b>a", "b & b", 'c"c', "d"))
     monkeypatch.setattr(datasets, "prepare", lambda *_, **__: tmp_path)
     monkeypatch.setattr(datasets, "load", lambda *_, **__: data)
