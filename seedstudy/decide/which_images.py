@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from math import comb
+from typing import Any
 
 import polars as pl
 
@@ -147,7 +148,7 @@ def which_images(groups: Sequence[Group], source: Source, *, fdr: float) -> Whic
     )
 
 
-def _of_arm(group: Group, found: Predictions) -> tuple[dict[str, object], ArmOnEachImage]:
+def _of_arm(group: Group, found: Predictions) -> tuple[dict[str, Any], ArmOnEachImage]:
     n_right = found.correct.sum(axis=0)
     flips = disagreement(n_right, group.n)
     predicted, n_predicted = most_common(found.predicted)
