@@ -21,6 +21,7 @@ from studies.noise_from_one.one_training import curve_noise, predictions_of_std
 HERE = Path(__file__).parent
 FEWEST_SEEDS = 8
 CANDIDATES = ("probabilities", "recalibrated", "error", "curve")
+PREDICTED = tuple(name for candidate in CANDIDATES for name in (candidate, f"{candidate}_log_sd"))
 
 
 def sweep(folder: Path) -> list[dict[str, object]]:
@@ -78,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="*", type=Path)
     options = parser.parse_args()
-    table = pl.read_csv(HERE / "sweeps.csv")
+    table = pl.read_csv(HERE / "sweeps.csv", schema_overrides=dict.fromkeys(PREDICTED, pl.Float64()))
     if options.folders:
         read = pl.DataFrame([row for folder in options.folders for row in sweep(folder)], infer_schema_length=None)
         kept = table.filter(~pl.col("study").is_in(read["study"].to_list()))
@@ -90,7 +91,12 @@ def main() -> None:
         print(table.group_by("study", maintain_order=True).agg(ratio.alias("std / error"), pl.len()))
     for name, part in (("all", table), ("val", table.filter(pl.col("eval_set") == "val"))):
         for candidate in CANDIDATES:
-            if part[candidate].null_count() == part.height:
+            known = part.filter(pl.col(candidate).is_not_null())
+            if known["study"].n_unique() < 2:
+                ratio = np.log(known["std"] / known[candidate])
+                if known.height > 1:
+                    spread = f"log ratio {ratio.mean():.2f} ± {ratio.std():.2f}"
+                    print(f"{name} {candidate}: n {known.height}, one study alone, {spread}")
                 continue
             n, constant, error = errors(part, candidate)
             factor = np.exp(1.645 * error)
