@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from seedstudy.api.choices import check_data, data_sets, explain, resize_data
+    from seedstudy.api.choices import check_data, data_sets, example, explain, resize_data
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
     from seedstudy.api.images import images, save_images
     from seedstudy.api.in_script import TrialReport, trial
     from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, scaling, summary, variance
     from seedstudy.api.kept import evaluate_trials
+    from seedstudy.api.picturing import plot
     from seedstudy.api.planning import audit, power
     from seedstudy.api.pseudolabel import pseudolabel
     from seedstudy.api.reporting import report, save_report
@@ -47,6 +48,7 @@ __all__ = [
     "data_sets",
     "evaluate",
     "evaluate_trials",
+    "example",
     "explain",
     "fit",
     "gate",
@@ -58,6 +60,7 @@ __all__ = [
     "load_recipe",
     "load_study",
     "load_trials",
+    "plot",
     "plot_audit",
     "plot_distributions",
     "plot_estimation",
@@ -86,6 +89,7 @@ _HOMES = {
         (
             "check_data",
             "data_sets",
+            "example",
             "explain",
             "resize_data",
         ),
@@ -154,6 +158,7 @@ _HOMES = {
     "evaluate_trials": "api.kept",
     "load_recipe": "recipes.reader",
     "load_study": "study.study",
+    "plot": "api.picturing",
     "pseudolabel": "api.pseudolabel",
     "plot_audit": "show.plots.audit",
     "plot_distributions": "show.plots.distributions",

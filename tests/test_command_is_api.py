@@ -133,8 +133,8 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     ],
 }
 """Command -> its arguments, and the same question in Python."""
-TRAINS = {"run", "evaluate", "pseudolabel", "cost", "cancel", "clean", "explain"}
-"""Need the extra ``train`` (tests/train/test_commands.py), or answer with a line instead of a document."""
+TRAINS = {"run", "evaluate", "pseudolabel", "cost", "cancel", "clean", "explain", "plot"}
+"""Need the extra ``train`` (tests/train/test_commands.py), or answer with a line, or a picture (test_pictures.py)."""
 CASES = [
     pytest.param(name, arguments, ask, id=f"{name} {arguments}")
     for name, questions in QUESTIONS.items()

@@ -9,10 +9,12 @@ from seedstudy import data as datasets
 from seedstudy import machine, terminal
 from seedstudy.api.shared import path_of
 from seedstudy.arguments import public
-from seedstudy.errors import DataError
+from seedstudy.errors import DataError, StudyError, suggest
 from seedstudy.recipes import catalogue
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from seedstudy.data.base import Catalogue, Check, DataInfo
     from seedstudy.data.resized import Copy
     from seedstudy.engines.watch import Say
@@ -51,6 +53,33 @@ def explain(*about: str) -> tuple[str, ...]:
     from seedstudy.show.topics import TOPICS, topic
 
     return tuple(map(topic, about)) if about else ("Topics: " + ", ".join(TOPICS) + ".",)
+
+
+@public
+def example(name: str = "a2_a3") -> pl.DataFrame:
+    """Return a small frame of real results that comes with seedstudy, to try the questions on.
+
+    Parameters
+    ----------
+    name
+        ``a2_a3`` (two recipes, 6 seeds each, CIFAR-10, val and real), ``a2_100_seeds`` (one recipe, 100 seeds, the
+        embedded shapes, val, real and v2), ``cells`` (a design that crosses random streams, CIFAR-10), or the published
+        tables ``rsb_table3`` (top-1 of 25 architectures by four recipes) and ``families`` (accuracy and cost of two).
+
+    Examples
+    --------
+    >>> import seedstudy as ss
+    >>> ss.compare(ss.example(), "a3", "a2", eval_sets="val")
+    <worse: a2@resnet8 - a3@resnet8 on val = -2.10 [-3.28, -0.91], p = 0.0028, n 6+6>
+
+    """
+    import polars as pl
+
+    from seedstudy.read.examples import EXAMPLES, example_file
+
+    if name not in EXAMPLES:
+        raise StudyError(f'no example "{name}".{suggest(name, EXAMPLES)}')
+    return pl.read_csv(example_file(name).read_bytes())
 
 
 @public

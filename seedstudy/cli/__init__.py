@@ -17,6 +17,7 @@ from seedstudy.cli.images import images
 from seedstudy.cli.import_files import import_files
 from seedstudy.cli.networks import cost, evaluate
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
+from seedstudy.cli.plot import plot
 from seedstudy.cli.power import power
 from seedstudy.cli.pseudolabel import pseudolabel
 from seedstudy.cli.race import race
@@ -38,7 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 JUDGING = (summary, fit, variance, images, compare, race, scaling, power, audit)
-for command in (run, status, cancel, clean, restore, *JUDGING, report, explain, evaluate, pseudolabel, cost):
+for command in (run, status, cancel, clean, restore, *JUDGING, plot, report, explain, evaluate, pseudolabel, cost):
     app.command()(command)
 app.command("import")(import_files)
 app.command(hidden=True)(trial)

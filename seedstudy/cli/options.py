@@ -41,16 +41,16 @@ Clusters = Annotated[
 ]
 
 
-def _check_picture(path: Path | None) -> Path | None:
-    from seedstudy.show.plots import check_picture
+def check_picture(path: Path | None) -> Path | None:
+    from seedstudy.show import plots
 
-    check_picture(path)
+    plots.check_picture(path)
     return path
 
 
 Save = Annotated[
     Path | None,
-    typer.Option("--save", callback=_check_picture, help="Also write the picture (.png, .pdf or .svg)."),
+    typer.Option("--save", callback=check_picture, help="Also write the picture (.png, .pdf or .svg)."),
 ]
 TrainedData = Annotated[str | None, typer.Option("-d", "--data", help="Data set (default: the embedded shapes).")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the data set.")]

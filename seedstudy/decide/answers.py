@@ -33,9 +33,25 @@ class Shown:
         """Return the answer as a notebook shows it."""
         return str(_show().as_html(self))
 
-    def plot(self) -> Any:
-        """Return the picture of this answer, a matplotlib figure; StudyError where it has none."""
-        return _show().picture(self)
+    def plot(self, kind: str | None = None, *, width: str = "page", ax: Any = None) -> Any:
+        """Return a picture of this answer: a matplotlib figure, or `ax` with the picture in it.
+
+        Parameters
+        ----------
+        kind
+            One of its kinds (``seedstudy plot --help`` names all); None: the usual one.
+        width
+            ``page`` (17.8 cm) or ``column`` (8.5 cm): words are of one size in print.
+        ax
+            Matplotlib axes to draw into, for pictures of one panel.
+
+        Raises
+        ------
+        StudyError
+            It has no such picture.
+
+        """
+        return _show().picture(self, kind, width=width, ax=ax)
 
     def to_frame(self) -> pl.DataFrame:
         """Return ``to_dict()`` as a Polars frame of one row; intervals become two columns, nested facts go."""

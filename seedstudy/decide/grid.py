@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 from seedstudy.decide.answers import Answers
@@ -11,8 +12,11 @@ from seedstudy.decide.select import moments_of
 from seedstudy.decide.summary import doubts_of
 from seedstudy.document import ends, fields_of, finite, shown_as
 from seedstudy.errors import StudyError
+from seedstudy.read.metrics import direction_of
 from seedstudy.stats.grid import Grid, two_way
+from seedstudy.stats.many import adjust
 from seedstudy.stats.result import Estimate
+from seedstudy.stats.welch import two_sided_p, welch
 from seedstudy.study.group import NOTHING_READ, Group, Readings
 
 
@@ -31,6 +35,42 @@ class GridAnswer:
         """Return the one table: what, its size beside the seed noise, and the p-value of no such difference."""
         sources = [(f"{source.name} difference", source.spread, source.p_value) for source in self.grid.sources]
         return [*sources, ("seed noise", self.grid.seed_noise, None)]
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the metric's name says so; accuracies never do."""
+        return self.unit != "pp" and direction_of(next(iter(self.cells.values())).metric) == "lower"
+
+    @property
+    def best(self) -> dict[str, str]:
+        """Architecture -> the recipe with the best mean."""
+        sign = -1.0 if self.lower_is_better else 1.0
+        return {
+            architecture: max(self.grid.recipes, key=lambda recipe: sign * self.mean_std_n(architecture, recipe)[0])
+            for architecture in self.grid.architectures
+        }
+
+    @property
+    def undecided(self) -> frozenset[tuple[str, str]]:
+        """The cells whose difference from the best of their architecture is not shown, those that are best left out.
+
+        Welch's test of every pair of recipes of one architecture, adjusted by Holm over these pairs: the best is chosen
+        after looking.
+        """
+        found, best = set(), self.best
+        for architecture in self.grid.architectures:
+            pairs = list(combinations(self.grid.recipes, 2))
+            adjusted = adjust([self._p_value(architecture, *pair) for pair in pairs])
+            for pair, p in zip(pairs, adjusted, strict=True):
+                if best[architecture] in pair and p >= 1.0 - self.grid.level:
+                    found |= {(architecture, recipe) for recipe in pair if recipe != best[architecture]}
+        return frozenset(found)
+
+    def _p_value(self, architecture: str, a: str, b: str) -> float:
+        first, second = (self.mean_std_n(architecture, recipe) for recipe in (a, b))
+        if first[1] == second[1] == 0.0:
+            return 1.0 if first[0] == second[0] else 0.0
+        return float(two_sided_p(welch(*first, *second)))
 
     def mean_std_n(self, architecture: str, recipe: str) -> tuple[float, float, int]:
         """Return mean, standard deviation and number of the seeds of one cell."""

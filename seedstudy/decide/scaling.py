@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
+from scipy import special
 
 from seedstudy.document import HIDDEN, fields_of
 from seedstudy.errors import StatisticsError, StudyError
@@ -118,6 +119,13 @@ class Scaling:
     read: Readings = NOTHING_READ
     errors: tuple[Floats, ...] = field(default=(), metadata=HIDDEN)
     """Of each cell, one per seed: what is drawn."""
+    level: float = field(default=0.95, metadata=HIDDEN)
+    """Of the intervals."""
+
+    def half_width(self, cell: Cell) -> float:
+        """Return half the interval of a cell's mean, from the std over seeds that all cells share (t, its degrees)."""
+        quantile = float(special.stdtrit(min(self.noise.df, 1e9), 0.5 + self.level / 2))
+        return quantile * self.noise.sd / math.sqrt(cell.n)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``scaling --json``."""
@@ -206,6 +214,7 @@ def scaling(
         cells=tuple(cell for members in regimes.values() for cell in _cells(members, noise, alpha)),
         warnings=tuple(dict.fromkeys(text for each in laws for text in each.law.warnings)),
         errors=tuple(row.errors for row in ordered),
+        level=level,
     )
 
 

@@ -187,7 +187,7 @@ class Source(Request):
 def select(arms: Sequence[Arm], source: Source) -> list[list[Group]]:
     """Return for each arm everything that it names; all recipes of the study where there is none."""
     if not arms:
-        return [groups_of_trials(source.trials(), source)]
+        return [_of_study(source.results / source.study, "", source)]
     return [_called(arm.label, _groups(arm, source)) for arm in arms]
 
 

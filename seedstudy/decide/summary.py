@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -220,3 +220,47 @@ def running_means(summary: Summary) -> tuple[Values, Values, Values, Values]:
     each = [mean_interval(values[:n], level=summary.level) for n in numbers]
     mean, low, high = (np.array([getattr(e, name) for e in each]) for name in ("value", "low", "high"))
     return numbers.astype(float), mean, low, high
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairOfSets:
+    """The seeds of one recipe that have results on two eval sets."""
+
+    x: Summary
+    y: Summary
+    on_x: Values
+    on_y: Values
+    """(n_seeds,), in the order of :attr:`on_x`."""
+
+    @property
+    def correlation(self) -> float | None:
+        """Pearson's, over the seeds; None for fewer than three, or without spread."""
+        if len(self.on_x) < 3 or not (np.ptp(self.on_x) and np.ptp(self.on_y)):
+            return None
+        return float(np.corrcoef(self.on_x, self.on_y)[0, 1])
+
+
+def pairs_of_sets(summaries: Sequence[Summary]) -> list[PairOfSets]:
+    """Return, of each recipe, its seeds on the first eval set of all beside those on each further one.
+
+    Seeds are matched by their number; recipes whose seeds are not known are left out.
+    """
+    if not summaries:
+        return []
+    first = summaries[0].group.eval_set
+    found = []
+    for x in summaries:
+        a = x.group
+        if a.eval_set != first or a.seeds is None:
+            continue
+        for y in summaries:
+            b = y.group
+            is_same = (a.label, a.recipe_id, a.pool_key, a.origin) == (b.label, b.recipe_id, b.pool_key, b.origin)
+            if b.eval_set == first or b.seeds is None or not is_same:
+                continue
+            of_x, of_y = (dict(zip(seeds, g.values, strict=True)) for seeds, g in ((a.seeds, a), (b.seeds, b)))
+            shared = [seed for seed in a.seeds if seed in of_y]
+            if shared:
+                on_x, on_y = (np.array([of[seed] for seed in shared]) for of in (of_x, of_y))
+                found.append(PairOfSets(x=x, y=y, on_x=on_x, on_y=on_y))
+    return found

@@ -13,10 +13,11 @@ from seedstudy.show.view import View, view_html
 from seedstudy.stats.result import decimals_of, p_equals
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
     from rich.console import RenderableType
 
     from seedstudy.decide.compare import Answer
+    from seedstudy.show.plots.canvas import Width
 
 
 def _drawn(answer: Any) -> RenderableType:
@@ -94,24 +95,27 @@ def _one_summary(summary: Any) -> str:
     )
 
 
-def picture(answer: Any) -> Figure:
-    """Return the figure of an answer; StudyError where it has none."""
-    from seedstudy.show.plots import audit, distributions, estimation, power, race
+def picture(answer: Any, kind: str | None = None, *, width: Width = "page", ax: Axes | None = None) -> Any:
+    """Return the picture of an answer: a figure, or the axes that were given.
 
-    match type(answer).__name__:
-        case "Comparisons":
-            return estimation.plot_estimation(answer.answers)
-        case "Answer":
-            return estimation.plot_estimation([answer])
-        case "Summaries":
-            return distributions.plot_distributions(answer.answers)
-        case "Fits":
-            return distributions.plot_fits(answer.answers)
-        case "Race":
-            return race.plot_race(answer)
-        case "PowerPlan":
-            return power.plot_power(answer)
-        case "Audit":
-            return audit.plot_audit(answer)
-        case name:
-            raise StudyError(f"{name} has no picture of its own; compare, summary, fit, race, power and audit have.")
+    StudyError where it has none, or none of this kind.
+    """
+    from importlib import import_module
+
+    from seedstudy.show.plots import KINDS, kind_of
+    from seedstudy.show.plots.canvas import WIDTHS
+
+    name = type(answer).__name__
+    if name == "Answer":
+        name, answer = "Comparisons", [answer]
+    of_answer = [each for each, found in KINDS.items() if found.answer == name]
+    if not of_answer:
+        verbs = ", ".join(dict.fromkeys(each.question for each in KINDS.values()))
+        raise StudyError(f"{name} has no picture of its own; the answers of {verbs} have.")
+    chosen = kind_of(kind or of_answer[0])
+    if chosen.answer != name:
+        raise StudyError(f"{kind}: a picture of `{chosen.question}`; this answer has {', '.join(of_answer)}.")
+    if width not in WIDTHS:
+        raise StudyError(f'width "{width}": expected {" or ".join(WIDTHS)}.')
+    module, _, function = chosen.draw.partition(".")
+    return getattr(import_module(f"seedstudy.show.plots.{module}"), function)(answer, width=width, ax=ax)

@@ -275,6 +275,7 @@ def _satterthwaite(value: float, error: float, level: float) -> tuple[float, flo
     if value <= 1e-6 * error or error <= 0.0:
         return max(value, 0.0), max(value, 0.0) + reach
     df = 2 * (value / error) ** 2
-    low = df * value / (2 * float(special.gammainccinv(df / 2, tail)))
+    # The quantiles are 0 and infinite where df is near 0: there neither limit comes from them.
+    low = df * value / (2 * float(special.gammainccinv(df / 2, tail))) if value > reach else 0.0
     high = df * value / (2 * float(special.gammaincinv(df / 2, tail))) if df >= 1 else value + reach
-    return (low if value > reach else 0.0), high
+    return low, high

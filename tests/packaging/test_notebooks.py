@@ -1,116 +1,88 @@
-"""The notebooks, executed against a small study of drawn results."""
+"""The notebooks run with the core alone, show what is kept in them, and stay small."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+import re
+import runpy
 from pathlib import Path
-from typing import Any
 
-import nbformat
-import numpy as np
+import polars as pl
 import pytest
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 
-from seedstudy.data.base import EvalSet
-from seedstudy.store.store import Store
-from seedstudy.study.study import Study
-from seedstudy.study.trial import Trial
-from tests.conftest import drawn_result, make_dataset
+import seedstudy as ss
+from notebooks import run
+from seedstudy.errors import StudyError
+from seedstudy.read.examples import EXAMPLES
+from seedstudy.show.plots.canvas import Picture
+from tests.show.pictures import assert_words_are_readable
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-DISTRIBUTION = NOTEBOOKS / "accuracy_distribution.ipynb"
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = run.names()
 
 
-@pytest.fixture
-def study_folder(tmp_path: Path, make_trial: Callable[..., Trial]) -> Path:
-    """Five seeds each of a3 and a2, with val, real and v2."""
-    data = make_dataset(n_val=400)
-    val = data.eval_sets["val"]
-    odd = np.arange(1, 400, 2)
-    v2 = EvalSet(
-        name="v2",
-        images="val",
-        rows=odd,
-        example_ids=np.char.replace(val.example_ids[odd], "val", "v2"),
-        label_offsets=np.arange(len(odd) + 1),
-        label_values=val.label_values[odd],
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_and_shows_what_is_kept_in_it(path: Path) -> None:
+    n_pictures = 0
+    for cell, printed, value in run.run(path):
+        kept = cell["outputs"]
+        streams = "".join("".join(each["text"]) for each in kept if each["output_type"] == "stream")
+        assert printed == streams, f"cell {cell['id']}: run `python -m notebooks.run {path.name}`"
+        shown = ["".join(each["data"]["text/plain"]) for each in kept if "data" in each]
+        if isinstance(value, Picture):
+            n_pictures += 1
+            assert shown == [page.description for page in value.all_pages()]
+            for page in value.all_pages():
+                assert_words_are_readable(page)
+        elif value is not None and not isinstance(value, pl.DataFrame):
+            assert shown == [repr(value)]
+    assert n_pictures
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_small_and_says_nothing_that_no_cell_computes(path: Path) -> None:
+    assert path.stat().st_size < 500_000
+    notebook = run.read(path)
+    assert notebook["nbformat"] == 4
+    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
+    prose, facts = (
+        "\n".join(
+            "".join(part)
+            for cell in notebook["cells"]
+            if (cell["cell_type"] == "markdown") == is_prose
+            for part in (
+                cell["source"],
+                *(each.get("text") or each["data"]["text/plain"] for each in cell.get("outputs", ())),
+            )
+        )
+        for is_prose in (True, False)
     )
-    data = replace(data, eval_sets={**data.eval_sets, "v2": v2})
-    store = Store(tmp_path / "results", "drawn")
-    rng = np.random.default_rng(3)
-    trials = {name: [make_trial(seed, name=name) for seed in range(5)] for name in ("a3", "a2")}
-    store.plan(Study(recipes=("a3", "a2"), margin=0.5), [trial for arm in trials.values() for trial in arm])
-    for name, accuracy in (("a3", 0.5), ("a2", 0.8)):
-        for trial in trials[name]:
-            store.publish(trial, drawn_result(data, accuracy, rng), data.eval_sets, "2026-01-01T00:00:00+00:00")
-    return store.root
+    assert {number for number in re.findall(r"\d+\.\d+", prose) if number not in facts} <= {"0.05"}
+    links = [
+        word.partition(")")[0]
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "markdown"
+        for word in "".join(cell["source"]).split("](")[1:]
+    ]
+    assert all((path.parent / link).exists() for link in links)
 
 
-@contextmanager
-def environment(**values: str) -> Iterator[None]:
-    """Set variables that the kernel, a process of its own, inherits."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def test_the_marimo_notebook_runs() -> None:
+    pytest.importorskip("marimo")
+    notebook = runpy.run_path(str(ROOT / "notebooks" / "seeds_marimo.py"))
+    outputs, defined = notebook["app"].run()
+    assert defined["answer"][0].verdict.word == "worse"
+    assert any(isinstance(output, Picture) for output in outputs)
 
 
-def execute(path: Path, folder: Path, home: Path) -> list[Any]:
-    """Run a notebook in a kernel of this interpreter and return its outputs."""
-    notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(home)}})
-    with environment(SEEDSTUDY_RESULTS=str(folder), IPYTHONDIR=str(home / "ipython"), JUPYTER_PLATFORM_DIRS="1"):
-        client.execute()
-    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_is_a_frame_of_a_study(name: str) -> None:
+    found = ss.example(name)
+    of_study = pl.read_csv(ROOT / "studies" / EXAMPLES[name])
+    assert found.equals(of_study.select(found.columns))
 
 
-def printed(outputs: list[Any]) -> str:
-    return "".join(output["text"] for output in outputs if output.output_type == "stream" and output.name == "stdout")
-
-
-def shown(outputs: list[Any], kind: str) -> list[str]:
-    return [output.data[kind] for output in outputs if kind in output.get("data", {})]
-
-
-@pytest.mark.slow  # starts a kernel
-def test_distribution_notebook_shows_table_pictures_and_verdict(study_folder: Path, tmp_path: Path) -> None:
-    outputs = execute(DISTRIBUTION, study_folder, tmp_path)
-    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
-
-    trials, table = shown(outputs, "text/html")
-    assert "n_correct" in trials
-    assert "mean_ci" in table
-    assert table.count("a2") == table.count("a3") == 3, "a row per eval set"
-    assert len(shown(outputs, "image/png")) == 2
-    words = printed(outputs)
-    assert words.count("seed 0 gave") == 6
-    assert "a2@resnet8_nano against a3@resnet8_nano on v2: better." in words
-
-
-@pytest.mark.slow  # starts a kernel
-def test_distribution_notebook_names_the_command_where_there_is_no_study(tmp_path: Path) -> None:
-    with pytest.raises(CellExecutionError) as caught:
-        execute(DISTRIBUTION, tmp_path / "results" / "none", tmp_path)
-    assert caught.value.ename == "SystemExit"
-    results = tmp_path / "results"
-    assert caught.value.evalue == (
-        f"{results / 'none'}: no such study; this makes it: "
-        f"seedstudy run --recipe a2,a3 --seeds 5 --results {results} --study none"
-    )
-
-
-@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.name)
-def test_notebooks_are_committed_without_outputs(path: Path) -> None:
-    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    assert cells
-    assert all(not cell.outputs and cell.execution_count is None for cell in cells)
+def test_examples_are_small_and_others_are_refused() -> None:
+    folder = ROOT / "seedstudy" / "read" / "examples"
+    assert sum(file.stat().st_size for file in folder.glob("*.csv")) < 100_000
+    with pytest.raises(StudyError, match=r'^no example "a2-a3"\. Did you mean "a2_a3"\?$'):
+        ss.example("a2-a3")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import seedstudy as ss
@@ -30,6 +31,28 @@ def test_a_frame_of_counts_is_read_by_the_commands(frame: Path) -> None:
     answers = ss.summary(frame)
     assert {answer.to_dict()["eval_set"] for answer in answers} >= {"val"}
     assert sum(answer.to_dict()["n"] for answer in answers) > 10
+
+
+def test_trials_that_share_streams_are_read_from_their_table() -> None:
+    cells = ROOT / "studies" / "variance_sources" / "cells.csv"
+    designs = ss.variance(pl.read_csv(cells), "a3", eval_sets="val").designs
+    (answer,) = (each for each in designs if each.total is not None)
+    page = (cells.parent / "README.md").read_text(encoding="utf-8")
+    for part in answer.parts:
+        std = f"{part.std.value:.2f} [{part.std.low:.2f}, {part.std.high:.2f}]"
+        assert f"| {' x '.join(part.sources)} | {std} |" in page
+
+
+@pytest.mark.parametrize("frame", FRAMES, ids=lambda path: path.parent.name)
+def test_recipes_of_a_frame_are_compared(frame: Path) -> None:
+    recipes = pl.read_csv(frame)["recipe"].unique().sort().to_list()
+    if len(recipes) == 1:
+        seeds = ss.summary(frame, eval_sets="val")[0].group.values
+        half = seeds.size // 2
+        assert ss.compare(first=list(seeds[:half]), second=list(seeds[half:]))[0].comparison.n_a == half
+        return
+    answer = ss.compare(*(f"{frame}:recipe={recipe}" for recipe in recipes), eval_sets="val", margin=1.0)
+    assert [each.b.recipe for each in answer] == recipes[1:]
 
 
 def test_the_equivalence_study_is_compared_from_its_frame() -> None:

@@ -61,7 +61,7 @@ def test_frames_have_a_row_per_answer_and_columns_for_interval_ends() -> None:
 
 
 def test_an_answer_without_a_picture_says_which_have_one() -> None:
-    with pytest.raises(StudyError, match="has no picture of its own; compare, summary"):
+    with pytest.raises(StudyError, match="has no picture of its own; the answers of summary, fit, compare"):
         picture(object())
 
 

@@ -1,53 +1,106 @@
-"""A race: the difference and its interval at each look."""
+"""A race: the path of the difference, and the boundaries at which it would be decided."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from seedstudy.show.plots.canvas import BARS, DASHES, MARK, plain_ticks, styled
+from seedstudy.show.format import percent
+from seedstudy.show.plots.canvas import (
+    BARS,
+    MARK,
+    WIDTHS,
+    Canvas,
+    Width,
+    chunks,
+    fitted,
+    paged,
+    plain_ticks,
+    styled,
+)
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
     from seedstudy.decide.race import Pair, Race
 
-
-def plot_race(race: Race) -> Figure:
-    """Draw, per comparison, the difference and its repeated interval at each look, and the margin."""
-    pairs = [pair for pair in race.pairs if pair.looks]
-    with styled():
-        figure = Figure(figsize=(5.2, 0.6 + 2.5 * max(1, len(pairs))), layout="constrained")
-        panels = figure.subplots(max(1, len(pairs)), 1, squeeze=False, sharex=True)[:, 0]
-        for axes, pair in zip(panels, pairs, strict=False):
-            _race_panel(axes, pair, race)
-        panels[-1].set_xlabel("seeds per arm")
-    return figure
+_HEIGHT = 1.9
 
 
-def _race_panel(axes: Axes, pair: Pair, race: Race) -> None:
-    plan = race.rule.plan
-    looks = [look for look in pair.looks if math.isfinite(look.low)]
-    x = [look.round for look in pair.looks]
-    axes.axhline(0.0, color="0.6", linewidth=0.8)
+def plot_race(race: Race, *, width: Width = "page", ax: Axes | None = None) -> Any:
+    """Draw, per comparison, the difference and its repeated interval at each look, the boundaries and the margin."""
+    pairs = [pair for pair in race.pairs if pair.looks] or list(race.pairs)
+    n_columns = 2 if width == "page" and len(pairs) > 1 else 1
+    rows = [pairs[i : i + n_columns] for i in range(0, len(pairs), n_columns)]
+    parts = chunks([_HEIGHT] * len(rows))
+    plan, short = race.rule.plan, _shortened(race.rule.arms)
+    handles: list[Artist] = [
+        Line2D([], [], color=BARS, marker="o", markersize=3, label="difference at each look"),
+        Line2D([], [], color=MARK, linewidth=1.1, drawstyle="steps-mid", label="boundary of a decision"),
+    ]
     if plan.margin is not None:
-        axes.axhspan(-plan.margin, plan.margin, color="0.92", zorder=0)
-    axes.plot(x, [look.difference for look in pair.looks], "o-", color=BARS, markersize=4, linewidth=1)
-    # An interval of an early look may be hundreds of points wide: what matters is where it comes near the data.
-    reach = 3.5 * max(
-        [abs(look.difference) for look in pair.looks]
-        + [plan.margin or 0.0, (pair.looks[-1].high - pair.looks[-1].low) / 4 if looks else 0.0]
-    )
+        handles.append(Patch(color="0.86", linewidth=0, label=f"margin ±{plan.margin:g}"))
+    with styled():
+        pages = []
+        for number, part in enumerate(parts, start=1):
+            canvas = Canvas(width, [_HEIGHT] * len(part), n_columns, ax=ax)
+            for panels, i in zip(canvas.grid, part, strict=True):
+                for axes, pair in zip(panels, rows[i], strict=False):
+                    _race_panel(axes, pair, race, WIDTHS[width] / n_columns, short)
+            level = percent(pairs[0].confidence)
+            unit = " Differences in percentage points." if race.rule.unit == "pp" else ""
+            title = f"Race on {race.rule.eval_set}: " + (
+                f"{short(pairs[0].b)} − {short(pairs[0].a)}" if len(pairs) == 1 else f"{len(race.rule.arms)} recipes"
+            )
+            caption = (
+                f"Outside the boundaries (alpha = {plan.alpha:g} over all looks) the difference is shown. Bar: its "
+                f"{level} interval, right at all looks together. n: seeds per recipe, at most {plan.most}.{unit}"
+            )
+            pages.append(canvas.finish(title=title, caption=caption, handles=handles, page=(number, len(parts))))
+        return paged(pages)
+
+
+def _shortened(labels: Sequence[str]) -> Callable[[str], str]:
+    """Return what takes from a label RECIPE@MODEL the model that all arms share."""
+    ends = {label.partition("@")[2] for label in labels}
+    return (lambda label: label.partition("@")[0] or label) if len(ends) == 1 else (lambda label: label)
+
+
+def _race_panel(axes: Axes, pair: Pair, race: Race, inches: float, short: Callable[[str], str]) -> None:
+    plan = race.rule.plan
+    if not pair.looks:
+        axes.text(0.5, 0.5, pair.reason, transform=axes.transAxes, ha="center")
+        axes.set_title(fitted(f"{short(pair.b)} − {short(pair.a)}", inches - 0.6, 7.5))
+        return
+    x = [look.round for look in pair.looks]
+    axes.axhline(0.0, color="0.5", linewidth=0.8)
+    if plan.margin is not None:
+        axes.axhspan(-plan.margin, plan.margin, color="0.86", zorder=0, linewidth=0)
+    looks = [look for look in pair.looks if math.isfinite(look.low)]
+    rounds = [look.round for look in looks]
+    halves = [(look.high - look.low) / 2 for look in looks]
+    for sign in (-1, 1):
+        axes.plot(rounds, [sign * half for half in halves], color=MARK, linewidth=1.1, marker="_", markersize=5)
     for look in looks:
-        axes.plot([look.round] * 2, [look.low, look.high], color=BARS, linewidth=1.6, alpha=0.6)
-    axes.axvline(plan.most, color=MARK, linewidth=0.9, linestyle=DASHES)
-    axes.set_ylim(-reach, reach)
-    axes.set_xlim(0, plan.most * 1.04)
-    unit = " (points)" if race.rule.unit == "pp" else ""
-    axes.set_ylabel(f"difference{unit}")
-    axes.set_title(f"{pair.b} - {pair.a}: {pair.verdict} at {pair.looks[-1].round} of {plan.most} seeds", loc="left")
-    plain_ticks(axes)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.plot([look.round] * 2, [look.low, look.high], color=BARS, linewidth=1.4, alpha=0.45)
+    axes.plot(x, [look.difference for look in pair.looks], "o-", color=BARS, markersize=3.5, linewidth=1)
+    # An interval of an early look may be hundreds of points wide: what matters is where it comes near the data.
+    reach = 1.15 * max(
+        max(abs(look.difference) for look in pair.looks) * 1.6,
+        1.5 * (plan.margin or 0.0),
+        1.3 * halves[-1] if halves else 0.0,
+    )
+    axes.set_ylim(-(reach or 1.0), reach or 1.0)
+    axes.set_xlim(min(x) - 0.6, plan.most + 0.6)
+    axes.set_xlabel("seeds per recipe (n)")
+    axes.set_ylabel("difference (points)" if race.rule.unit == "pp" else "difference")
+    words = f"{short(pair.b)} − {short(pair.a)}: {pair.verdict} at n = {pair.looks[-1].round} of {plan.most}"
+    axes.set_title(fitted(words, inches - 0.6, 7.5))
+    plain_ticks(axes, "y")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))

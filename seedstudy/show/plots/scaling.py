@@ -1,65 +1,172 @@
-"""Error against cost: cells with the noise of their mean, the law, and strategies in their colours."""
+"""Error against cost with its power law, and accuracy against cost with the Pareto front; both with seed noise."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from seedstudy.show.plots.canvas import ARMS, BARS, MARK, styled
+from seedstudy.show.format import percent
+from seedstudy.show.plots.canvas import SMALL, Canvas, Look, Width, counts_in_words, looks_of, plain_ticks, styled
 
 if TYPE_CHECKING:
-    from seedstudy.decide.scaling import Scaling
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
 
-_MARKERS = "osD^vP"
+    from seedstudy.decide.scaling import Cell, Scaling
 
 
-def plot_scaling(answer: Scaling) -> Figure:
-    """Draw every cell with two standard errors of its mean, and the power law of each colour that has one."""
+def plot_scaling(answer: Scaling, *, width: Width = "page", ax: Axes | None = None) -> Any:
+    """Draw every cell with the interval of its mean, and the power law of each colour that has one."""
+    groups, looks = _groups(answer)
     with styled():
-        figure = Figure(figsize=(5.2, 3.6), layout="constrained")
-        axes = figure.subplots()
-        groups = list(dict.fromkeys(_group(answer, i) for i in range(len(answer.cells))))
-        for number, group in enumerate(groups):
-            members = [cell for i, cell in enumerate(answer.cells) if _group(answer, i) == group]
-            color = BARS if len(groups) == 1 else ARMS[number % len(ARMS)]
-            axes.errorbar(
-                [cell.cost for cell in members],
-                [cell.error for cell in members],
-                [2.0 * answer.noise.sd / math.sqrt(cell.n) for cell in members],
-                fmt=_MARKERS[number % len(_MARKERS)],
-                color=color,
-                markersize=4,
-                linewidth=1,
-                label=group or None,
-            )
+        canvas = Canvas(width, [2.5], ax=ax)
+        (axes,) = canvas.panels
+        for group, look in looks.items():
+            members = [cell for cell, name in zip(answer.cells, groups, strict=True) if name == group]
+            _cells(axes, answer, members, look, [cell.error for cell in members])
         for law in answer.laws:
-            if len(groups) > 1 and law.of not in groups:
+            if len(looks) > 1 and law.of not in looks:
                 continue
-            color = MARK if len(groups) == 1 else ARMS[groups.index(law.of) % len(ARMS)]
+            color = "0.3" if len(looks) == 1 else looks[law.of].color
             costs = [
-                cell.cost for i, cell in enumerate(answer.cells) if len(groups) == 1 or _group(answer, i) == law.of
+                cell.cost for cell, name in zip(answer.cells, groups, strict=True) if len(looks) == 1 or name == law.of
             ]
             grid = np.geomspace(min(costs), max(costs), 200)
-            label = "power law" if len(groups) == 1 else None
-            axes.plot(grid, law.law.at(grid), "-", color=color, linewidth=1, alpha=0.6, label=label)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel(f"cost ({answer.cost})")
+            axes.plot(grid, law.law.at(grid), "-", color=color, linewidth=1, alpha=0.7)
+        _cost_axis(axes, answer.cost)
         axes.set_ylabel("error (%)" if answer.unit == "pp" else answer.metric)
-        axes.legend()
-    return figure
+        line = Line2D([], [], color="0.3", linewidth=1, label="power law with a floor")
+        return canvas.finish(
+            title=f"Error against {answer.cost}",
+            caption=_caption(answer),
+            handles=[*_handles(looks), *([line] if answer.laws else [])],
+        )
 
 
-def _group(answer: Scaling, i: int) -> str:
-    """Return what cells share a colour: a strategy, else a length of training where there are several."""
-    cell = answer.cells[i]
-    if cell.strategy is not None:
-        return cell.strategy
+def plot_pareto(answers: Sequence[Scaling], *, width: Width = "page", ax: Axes | None = None) -> Any:
+    """Draw accuracy against each cost, with the Pareto front; an open mark is off it, or undecided by its seeds."""
+    answers = list(answers)
+    n_columns = min(len(answers), 1 if width == "column" else 2)
+    some = answers[0]
+    with styled():
+        canvas = Canvas(width, [2.5] * -(-len(answers) // n_columns), n_columns, ax=ax)
+        looks: dict[str, Look] = {}
+        for axes, answer in zip(canvas.panels, answers, strict=False):
+            groups, looks = _groups(answer)
+            for group, look in looks.items():
+                for front, face in (("on", look.color), ("?", "0.75"), ("off", "white")):
+                    members = [
+                        cell
+                        for cell, name in zip(answer.cells, groups, strict=True)
+                        if name == group and cell.front == front
+                    ]
+                    _cells(axes, answer, members, look, [_height(answer, cell) for cell in members], face=face)
+            best = sorted((cell.cost, _height(answer, cell)) for cell in answer.cells if cell.front == "on")
+            if best:
+                axes.step(*zip(*best, strict=True), where="post", color="0.5", linewidth=0.8, zorder=0)
+            _cost_axis(axes, answer.cost)
+            axes.set_ylabel("top-1 accuracy (%)" if answer.unit == "pp" else answer.metric)
+            plain_ticks(axes, "y", nbins=5)
+            _name_cells(axes, answer)
+        front_line = Line2D([], [], color="0.5", linewidth=0.8, label="Pareto front")
+        shades = [
+            Line2D([], [], color="0.2", marker="o", linestyle="none", markersize=4, mfc=face, label=words)
+            for face, words in (("0.2", "on the front"), ("0.75", "undecided"), ("white", "off it"))
+        ]
+        name = "Accuracy" if some.unit == "pp" else some.metric
+        return canvas.finish(
+            title=f"{name} against {', '.join(answer.cost for answer in answers)}",
+            caption=f"{_caption(some)} On the front: no cheaper one is shown to be as good.",
+            handles=[*_handles(looks), front_line, *shades],
+        )
+
+
+def _height(answer: Scaling, cell: Cell) -> float:
+    return 100.0 - cell.error if answer.unit == "pp" else cell.error
+
+
+def _groups(answer: Scaling) -> tuple[list[str], dict[str, Look]]:
+    """Return what colours each cell: its strategy, else a length of training where there are several; and the looks."""
     lengths = {each.coordinates.get("epochs") for each in answer.cells}
-    return f"{cell.coordinates['epochs']:g} epochs" if len(lengths) > 1 and "epochs" in cell.coordinates else ""
+    groups = [
+        cell.strategy
+        if cell.strategy is not None
+        else f"{cell.coordinates['epochs']:g} epochs"
+        if len(lengths) > 1 and "epochs" in cell.coordinates
+        else ""
+        for cell in answer.cells
+    ]
+    return groups, looks_of(groups)
+
+
+def _handles(looks: dict[str, Look]) -> list[Artist]:
+    return [
+        Line2D([], [], color=look.color, marker=look.marker, linestyle="none", markersize=4, label=name)
+        for name, look in looks.items()
+        if name
+    ]
+
+
+def _caption(answer: Scaling) -> str:
+    n = counts_in_words(cell.n for cell in answer.cells)
+    unit = " points" if answer.unit == "pp" else ""
+    return (
+        f"Mark: mean of its seeds ({n} each); bar: {percent(answer.level)} interval of the mean from the std over "
+        f"seeds, {answer.noise.sd:.2g}{unit}."
+    )
+
+
+def _cells(
+    axes: Axes, answer: Scaling, members: Sequence[Cell], look: Look, y: Sequence[float], face: Any = None
+) -> None:
+    axes.errorbar(
+        [cell.cost for cell in members],
+        y,
+        [answer.half_width(cell) for cell in members],
+        fmt=look.marker,
+        color=look.color,
+        mfc=face,
+        markersize=4,
+        linewidth=1,
+        zorder=2,
+    )
+
+
+def _cost_axis(axes: Axes, cost: str) -> None:
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    few = (1.0, 2.0, 5.0) if high / low < 100 else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=few))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(f"cost: {cost}")
+
+
+def _name_cells(axes: Axes, answer: Scaling) -> None:
+    """Name the cells on the front, as far as there is room."""
+    axes.margins(0.12)
+    taken: list[Any] = []
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    points = [axes.transData.transform((cell.cost, _height(answer, cell))) for cell in answer.cells]
+    box = axes.get_window_extent()
+    for cell in answer.cells:
+        if cell.front != "on":
+            continue
+        for dx, dy, ha in ((4, -7, "left"), (-4, 3, "right"), (4, 3, "left"), (-4, -8, "right")):
+            at = (cell.cost, _height(answer, cell))
+            how: dict[str, Any] = {"textcoords": "offset points", "ha": ha, "size": SMALL - 1}
+            text = axes.annotate(cell.label, at, (dx, dy), **how)
+            own = text.get_window_extent().padded(1)
+            is_free = not any(own.overlaps(other) for other in taken) and not any(
+                own.contains(*other) for other in points
+            )
+            if is_free and box.x0 <= own.x0 and own.x1 <= box.x1 and box.y0 <= own.y0 and own.y1 <= box.y1:
+                taken.append(own)
+                break
+            text.remove()

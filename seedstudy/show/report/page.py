@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,6 @@ from seedstudy.show.summary import summary_view
 from seedstudy.show.view import headline_html, short_names
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from seedstudy.decide.report import Report
 
 _EXPORTS = {"md": "Markdown", "tex": "LaTeX", "typst": "Typst"}
@@ -76,45 +73,39 @@ def _cautions(report: Report) -> list[str]:
 def _pictures(report: Report) -> Iterator[Picture]:
     from seedstudy.show.plots.curves import plot_curves, plot_running_means
     from seedstudy.show.plots.distributions import plot_distributions
-    from seedstudy.show.plots.estimation import plot_estimation
+    from seedstudy.show.plots.estimation import plot_estimation, plot_forest
 
     if report.comparisons is not None:
-        yield _picture(
-            "Every seed, the means, and the differences with their intervals",
-            plot_estimation(report.comparisons.answers),
-        )
+        answers = report.comparisons.answers
+        if len(answers) > 1:
+            yield from _drawn(plot_forest(answers))
+        yield from _drawn(plot_estimation(answers))
     summaries = report.summaries.answers
     first = summaries[0].group.eval_set
     of_first = [summary for summary in summaries if summary.group.eval_set == first]
     if all(summary.group.n >= 10 for summary in of_first):
-        yield _picture(f"The distribution over seeds on {first}", plot_distributions(of_first))
+        yield from _drawn(plot_distributions(of_first))
     if any(summary.group.n > 2 for summary in of_first):
-        yield _picture(
-            f"How the mean on {first} settles as seeds are added, with its interval", plot_running_means(of_first)
-        )
-    curves = plot_curves(report)
-    if curves is not None:
-        yield _picture("Learning curves", curves)
+        yield from _drawn(plot_running_means(of_first))
+    if report.curves.height:
+        yield from _drawn(plot_curves(report))
 
 
-def _picture(title: str, figure: Figure) -> Picture:
-    """Return a figure as SVG inside the page, with its title for screen readers and ids of its own."""
-    from matplotlib import rc_context
+def _drawn(figure: Any) -> Iterator[Picture]:
+    """Yield each page of a figure as SVG inside the page, with ids of its own."""
+    from seedstudy.show.plots.canvas import picture_bytes
 
-    from seedstudy.show.plots.canvas import styled
-
-    buffer = io.StringIO()
-    with styled(), rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    mark = re.sub(r"\W+", "-", title).strip("-").lower()
-    svg = re.sub(r'\bid="([^"]+)"', rf'id="{mark}-\1"', svg)
-    svg = re.sub(r'(xlink:href|href)="#([^"]+)"', rf'\1="#{mark}-\2"', svg)
-    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{mark}-\1)", svg)
-    head = f'<svg role="img" aria-label="{escape(title)}"'
-    return Picture(title=title, svg=Markup(svg.replace("<svg", head, 1)))  # drawn by matplotlib, which escapes
+    for number, page in enumerate(figure.all_pages(), start=1):
+        svg = picture_bytes(page, ".svg").decode()
+        svg = svg[svg.index("<svg") :]
+        svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+        name = re.sub(r"\W+", "-", page.title).strip("-").lower()
+        mark = f"{name}-{number}"
+        svg = re.sub(r'\bid="([^"]+)"', rf'id="{mark}-\1"', svg)
+        svg = re.sub(r'(xlink:href|href)="#([^"]+)"', rf'\1="#{mark}-\2"', svg)
+        svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{mark}-\1)", svg)
+        head = f'<svg role="img" aria-label="{escape(page.description)}"'
+        yield Picture(title=page.title, svg=Markup(svg.replace("<svg", head, 1)))  # drawn by matplotlib, which escapes
 
 
 # --- tables ---------------------------------------------------------------------------------------------

@@ -1,0 +1,93 @@
+"""Answers for eyes: every kind of picture from one function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from seedstudy.arguments import public
+from seedstudy.errors import StudyError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from seedstudy.decide.given import Given
+
+
+@public
+def plot(
+    kind: str,
+    *what: Given,
+    width: Literal["column", "page"] = "page",
+    ax: Axes | None = None,
+    **options: Any,
+) -> Any:
+    """Draw a picture: a matplotlib figure with caption and alternative text, or `ax` with the picture in it.
+
+    Parameters
+    ----------
+    kind
+        ``distribution``, ``estimation``, ``forest``, …: ``seedstudy plot --help`` lists them all.
+    what
+        As for the question that the picture answers: recipes of a study, files, TRIALS frames, numbers. For ``ranks``
+        and ``ladder`` a published table, for ``power`` a pilot.
+    width
+        ``page`` (17.8 cm) or ``column`` (8.5 cm): words have one size in print.
+    ax
+        Axes to draw into; for pictures of one panel.
+    options
+        Of that question, for example ``margin`` of :func:`compare`; for ``pareto`` `cost` may name several columns.
+
+    Examples
+    --------
+    >>> import seedstudy as ss
+    >>> ss.plot("estimation", [78.0, 78.1, 78.2], [79.6, 79.7, 79.8], margin=0.5).title
+    'Every seed, the means and their differences'
+
+    """
+    from seedstudy.show.notebook import picture
+    from seedstudy.show.plots import kind_of
+
+    if kind_of(kind).question == "scaling":
+        return _of_costs(kind, what, options, width=width, ax=ax)
+    return picture(_answer(kind, what, options), kind, width=width, ax=ax)
+
+
+def _answer(kind: str, what: Sequence[Given], options: Mapping[str, Any]) -> Any:
+    """Ask the question whose answer the picture shows."""
+    from seedstudy.api import judging, planning, reporting
+    from seedstudy.show.plots import kind_of
+
+    question = kind_of(kind).question
+    if question == "race":
+        return judging.race(*what, replay=True, **options)
+    if question == "power":
+        return planning.power(pilots=what, **options)
+    if question == "audit":
+        if len(what) != 1:
+            raise StudyError(f"plot {kind}: needs one published table, such as table3.csv.")
+        return planning.audit(what[0], is_ladder=kind == "ladder", **options)
+    asked: dict[str, Callable[..., Any]] = {
+        "summary": judging.summary,
+        "fit": judging.fit,
+        "compare": judging.compare,
+        "grid": judging.grid,
+        "variance": judging.variance,
+        "report": reporting.report,
+    }
+    return asked[question](*what, **options)
+
+
+def _of_costs(kind: str, what: Sequence[Given], options: Mapping[str, Any], *, width: Any, ax: Any) -> Any:
+    """Draw error or accuracy against cost; against several costs, where several columns are named."""
+    from seedstudy.api.judging import scaling
+    from seedstudy.show.plots.scaling import plot_pareto, plot_scaling
+
+    costs = options.get("cost")
+    names = [costs] if costs is None or isinstance(costs, str) else list(costs)
+    answers = [scaling(*what, **{**options, "cost": name}) for name in names]
+    if kind == "pareto":
+        return plot_pareto(answers, width=width, ax=ax)
+    if len(answers) > 1:
+        raise StudyError("plot scaling: one cost; `plot pareto` takes several.")
+    return plot_scaling(answers[0], width=width, ax=ax)
