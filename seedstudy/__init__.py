@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from seedstudy.api.choices import check_data, data_sets, example, explain, resize_data
+    from seedstudy.api.choices import about, check_data, data_sets, example, explain, resize_data, schema
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
     from seedstudy.api.images import images, save_images
     from seedstudy.api.in_script import TrialReport, trial
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from seedstudy.api.planning import audit, power
     from seedstudy.api.pseudolabel import pseudolabel
     from seedstudy.api.reporting import report, save_report
-    from seedstudy.api.studies import load_predictions, load_trials, run, status
+    from seedstudy.api.studies import dry_run, init, load_predictions, load_trials, run, status
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.recipes.reader import load_recipe
     from seedstudy.recipes.recipe import Recipe
@@ -39,6 +39,7 @@ __all__ = [
     "Study",
     "TrialReport",
     "__version__",
+    "about",
     "across_data",
     "audit",
     "best_of",
@@ -46,6 +47,7 @@ __all__ = [
     "compare",
     "cost",
     "data_sets",
+    "dry_run",
     "evaluate",
     "evaluate_trials",
     "example",
@@ -55,6 +57,7 @@ __all__ = [
     "grid",
     "images",
     "import_files",
+    "init",
     "inspect_files",
     "load_predictions",
     "load_recipe",
@@ -79,6 +82,7 @@ __all__ = [
     "save_picture",
     "save_report",
     "scaling",
+    "schema",
     "status",
     "summary",
     "trial",
@@ -87,11 +91,13 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(
         (
+            "about",
             "check_data",
             "data_sets",
             "example",
             "explain",
             "resize_data",
+            "schema",
         ),
         "api.choices",
     ),
@@ -134,6 +140,8 @@ _HOMES = {
     ),
     **dict.fromkeys(
         (
+            "dry_run",
+            "init",
             "load_predictions",
             "load_trials",
             "run",

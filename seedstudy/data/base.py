@@ -221,6 +221,11 @@ class Check:
     def is_damaged(self) -> bool:
         return any(part.status == "damaged" for part in self.parts)
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether nothing of it is on disk."""
+        return all(part.status == "missing" for part in self.parts)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Content:

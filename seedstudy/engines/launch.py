@@ -15,6 +15,7 @@ from seedstudy.engines.local import LocalEngine, Work
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.engines.starts import Starts, with_pseudo_labels, with_starts
+from seedstudy.engines.status import Forecast, ForecastOf
 from seedstudy.engines.trackers import Trackers
 from seedstudy.engines.watch import Cancelled, Engine, Say, StudyProgress, watch
 from seedstudy.errors import DamagedError, MissingError, StoreError, StudyError, require_extra
@@ -76,6 +77,51 @@ def run(
     )
     # A trial that somebody has removed meanwhile is to be planned again, so the study is not complete.
     return {trial.trial_id: scan.states.get(trial.trial_id, "planned") for trial in resolved.trials}, scan
+
+
+def forecast(
+    study: Study, *, results: Path, data_dir: Path | None, cache_dir: Path, is_retry: bool, say: Say
+) -> Forecast:
+    """Return what :func:`run` would train; nothing is written into the results folder.
+
+    StudyError where the run would refuse.
+    """
+    resolved = resolve(study, results=results, data_dir=data_dir, cache_dir=cache_dir, say=say)
+    store = Store(results, study.name)
+    if networks := [trial for trial in resolved.trials if isinstance(trial, Trial)]:
+        local.check(store, networks, resolved.n_classes, resolved.n_train)
+    scan = store.scan()
+    times = dict(scan.trials.select("trial_id", "train_s").drop_nulls().unique("trial_id").iter_rows())
+    ended = ("ok", "diverged") if is_retry else ("ok", "diverged", "failed")
+    kinds: dict[tuple[str, str, str], list[AnyTrial]] = {}
+    for trial in resolved.trials:
+        kinds.setdefault(trial.label, []).append(trial)
+    groups = []
+    for (recipe, model, data), trials in kinds.items():
+        states = [scan.states.get(trial.trial_id) for trial in trials]
+        known = [times[trial.trial_id] for trial in trials if trial.trial_id in times]
+        first = trials[0]
+        groups.append(
+            ForecastOf(
+                recipe=recipe,
+                model=model,
+                data=data,
+                trials=len(trials),
+                done=sum(state in ("ok", "diverged") for state in states),
+                missing=sum(state not in ended for state in states),
+                epochs=first.recipe.total_epochs if isinstance(first, Trial) else None,
+                seconds=sum(known) / len(known) if known else None,
+            )
+        )
+    n_missing = sum(group.missing for group in groups)
+    workers = None
+    if study.placement.engine == "local":
+        workers = max(1, min(study.placement.workers or local.default_slots(study.placement), n_missing))
+    open_groups = [group for group in groups if group.missing]
+    total = None
+    if workers is not None and all(group.seconds is not None for group in open_groups):
+        total = sum(group.missing * (group.seconds or 0.0) for group in open_groups) / workers
+    return Forecast(study=study.name, folder=store.root, groups=tuple(groups), workers=workers, seconds=total)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -377,13 +377,13 @@ def typed(hint: Any, raw: object) -> Any:
 
     hint: bool, int, float, str, a Literal of texts, ``tuple[float, float]``, or one of these ``| None``
     """
-    value = _converted(_kind(hint), raw)
+    value = _converted(kind_of(hint), raw)
     if value is None:
         raise ValueError(f"expected {type_in_words(hint)}")
     return value
 
 
-def _kind(hint: Any) -> Any:
+def kind_of(hint: Any) -> Any:
     """Return a type without its ``| None``."""
     options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
     return next(option for option in options if option is not type(None))
@@ -406,7 +406,7 @@ def _converted(kind: Any, raw: object) -> Value:
 
 def type_in_words(hint: Any) -> str:
     """Return what a value of a type looks like: ``a whole number``."""
-    kind = _kind(hint)
+    kind = kind_of(hint)
     if typing.get_origin(kind) is Literal:
         return "one of " + ", ".join(f'"{choice}"' for choice in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
@@ -422,6 +422,12 @@ def range_in_words(bounds: Range) -> str:
     if math.isinf(high):
         return f"at least {low:g}" if math.isfinite(low) else ""
     return f"{low:g} to below 1" if high == _BELOW_ONE[1] else f"{low:g} to {high:g}"
+
+
+def allowed_in_words(key: Key) -> str:
+    """Return which values a key takes."""
+    value = key.example or type_in_words(key.type)
+    return ", ".join(filter(None, [value, range_in_words(key.range)])) + (', or "none"' if key.is_optional else "")
 
 
 def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
