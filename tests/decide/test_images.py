@@ -179,7 +179,8 @@ def test_a_mean_is_read_on_new_images_too(study: Store, cli: Cli) -> None:
     assert rows["v2"]["images"]["change"] == pytest.approx(rows["v2"]["mean"] - rows["val"]["mean"])
     assert rows["real"]["images"]["beside"] is None
     assert "on these images" in cli("summary", "a2")[1]
-    assert "beside val" in cli("summary", "a2", "--details")[1]
+    assert "minus val" in cli("summary", "a2", "--details")[1]
+    assert "minus" not in cli("summary", "a2", "--eval", "val", "--details")[1].split("median")[0]
 
 
 def test_a_race_says_what_it_is_about(study: Store, cli: Cli) -> None:
