@@ -97,8 +97,7 @@ def race(
             return current
         needed = [trial for label, n_seeds in current.needs.items() for trial in resolved[label].trials[:n_seeds]]
         needed.sort(key=lambda trial: trial.seed)  # recipes in turn
-        starts = {digest: load for each in resolved.values() for digest, load in each.starts.items()}
-        round_ = replace(resolved[rule.arms[0]], trials=tuple(needed), starts=starts)
+        round_ = replace(_together(resolved), trials=tuple(needed))
         try:
             scan = train(
                 store,
@@ -120,6 +119,17 @@ def race(
                 raise TrialFailed(
                     f"race: {trial_id} has no result, and a race skips no seed: --retry-failed trains it again."
                 )
+
+
+def _together(resolved: Mapping[str, ResolvedStudy]) -> ResolvedStudy:
+    """Return what the processes need that train trials of every arm: all starts, all commands that resume."""
+    arms = list(resolved.values())
+    starts = {digest: load for arm in arms for digest, load in arm.starts.items()}
+    work, handlings = arms[0].work, [arm.work.handling for arm in arms if arm.work.handling is not None]
+    if handlings:
+        resume = {recipe_id: words for each in handlings for recipe_id, words in each.resume.items()}
+        work = replace(work, handling=replace(handlings[0], resume=resume))
+    return replace(arms[0], starts=starts, work=work)
 
 
 def _rule(
