@@ -97,6 +97,7 @@ studies: install
 	$(BIN)/seedstudy run studies/video/study.toml
 	for epochs in 1 3 10 30; do $(BIN)/seedstudy run studies/short_and_long/study.toml --data-dir $(CIFAR10) \
 		--epochs $$epochs --study short_and_long_$$epochs || exit 1; done
+	$(BIN)/python -m studies.variance_sources --data-dir $(CIFAR10) --results results
 	$(BIN)/python -m studies.frames results/a2_100_seeds
 	$(BIN)/python -m studies.frames results/rsb_seeds
 	$(BIN)/python -m studies.frames results/resnet_rs_ladder

@@ -41,6 +41,7 @@ NOT_RUN = {
     r"seedstudy run -r (a2,a3 --seeds 20|a2 --seeds 100)$": "trains for minutes",
     r"seedstudy run -r a3 --epochs 1 --train-limit 256": "trains; tests/train/test_trial.py",
     r"seedstudy variance a3 --study cross$": "the study of the line before; tests/decide/test_components.py",
+    r"seedstudy images a3 a2 -o": "needs the images themselves; tests/decide/test_which_images.py",
     r"seedstudy trial results/main TRIAL_ID": "TRIAL_ID is a placeholder; tests/engines",
     r"seedstudy race a3 a2 .*--max-seeds": "trains until it is decided; tests/test_racing.py",
     r"seedstudy (run|compare|data check) .*(rsv0|folder:(clips|frames|k400))": "tests/train/test_videos.py",
