@@ -150,6 +150,14 @@ def test_many_panels_become_pages(tmp_path: Path) -> None:
     assert len(re.findall(rb"/Type /Page\b", (tmp_path / "d.pdf").read_bytes())) == 2
 
 
+def test_a_grid_is_saved_as_a_heat_map(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    drawn_trials(2, 2).write_csv("grid.csv")
+    code, _, err = cli("compare", "grid.csv", "--grid", "--save", "grid.svg")
+    assert (code, err) == (0, "")
+    assert "Top-1 accuracy by architecture and recipe" in Path("grid.svg").read_text()
+
+
 def test_undecided_cells_are_marked() -> None:
     frame = drawn_trials(3, 2).with_columns(
         pl.when((pl.col("recipe") == "recipe0") & (pl.col("model") == "resnet18d"))
