@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from seedstudy.arguments import public
+from seedstudy.arguments import options_of, public
 from seedstudy.errors import StudyError
 
 if TYPE_CHECKING:
@@ -48,34 +48,41 @@ def plot(
     from seedstudy.show.notebook import picture
     from seedstudy.show.plots import kind_of
 
-    if kind_of(kind).question == "scaling":
-        return _of_costs(kind, what, options, width=width, ax=ax)
-    return picture(_answer(kind, what, options), kind, width=width, ax=ax)
-
-
-def _answer(kind: str, what: Sequence[Given], options: Mapping[str, Any]) -> Any:
-    """Ask the question whose answer the picture shows."""
-    from seedstudy.api import judging, planning, reporting
-    from seedstudy.show.plots import kind_of
-
     question = kind_of(kind).question
+    ask = _questions()[question]
+    for name in options:
+        if name not in options_of(ask) and any(name in options_of(other) for other in _questions().values()):
+            raise StudyError(f"plot {kind}: `{name}` is no option of the question behind it, `{question}`.")
+    if question == "scaling":
+        return _of_costs(kind, what, options, width=width, ax=ax)
     if question == "race":
-        return judging.race(*what, replay=True, **options)
-    if question == "power":
-        return planning.power(pilots=what, **options)
-    if question == "audit":
+        answer = ask(*what, replay=True, **options)
+    elif question == "power":
+        answer = ask(pilots=what, **options)
+    elif question == "audit":
         if len(what) != 1:
             raise StudyError(f"plot {kind}: needs one published table, such as table3.csv.")
-        return planning.audit(what[0], is_ladder=kind == "ladder", **options)
-    asked: dict[str, Callable[..., Any]] = {
+        answer = ask(what[0], is_ladder=kind == "ladder", **options)
+    else:
+        answer = ask(*what, **options)
+    return picture(answer, kind, width=width, ax=ax)
+
+
+def _questions() -> dict[str, Callable[..., Any]]:
+    from seedstudy.api import judging, planning, reporting
+
+    return {
         "summary": judging.summary,
         "fit": judging.fit,
         "compare": judging.compare,
         "grid": judging.grid,
         "variance": judging.variance,
+        "race": judging.race,
+        "scaling": judging.scaling,
+        "power": planning.power,
+        "audit": planning.audit,
         "report": reporting.report,
     }
-    return asked[question](*what, **options)
 
 
 def _of_costs(kind: str, what: Sequence[Given], options: Mapping[str, Any], *, width: Any, ax: Any) -> Any:

@@ -11,6 +11,7 @@ import typer
 
 import seedstudy as ss
 from seedstudy.cli import options
+from seedstudy.errors import StudyError
 from seedstudy.show.plots import KINDS, kind_of
 
 _ON_ONE_SET = ("race", "power", "scaling")
@@ -18,7 +19,7 @@ _ON_ONE_SET = ("race", "power", "scaling")
 
 @options.grouped
 def plot(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="One of the kinds below.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="One of the kinds above.")],
     what: Annotated[
         list[str] | None, typer.Argument(metavar="[WHAT]...", help="Recipes or files; A is the baseline of A B C.")
     ] = None,
@@ -49,6 +50,8 @@ def plot(
     usual = {option.name: option.default for option in fields(where)}
     asked: dict[str, Any] = {name: x for name, x in options.values(where).items() if x != usual[name]}
     if question == "scaling" and "by" in asked:
+        if len(asked["by"]) > 1:
+            raise StudyError(f"plot {kind}: one --by, the column with the strategies.")
         (asked["by"],) = asked["by"]
     if eval_sets is not None and question in _ON_ONE_SET:
         asked["eval_set"] = options.one_eval_set(eval_sets)
@@ -60,7 +63,7 @@ def plot(
         "level": level,
         "lower_is_better": lower_is_better,
         "all_pairs": all_pairs or None,
-        "sd": sd if sd is None or question != "scaling" else float(sd),
+        "sd": sd if sd is None or question != "scaling" else _number(sd),
         "difference": difference,
         "n": n,
         "cost": None if cost is None else options.words(cost),
@@ -69,7 +72,7 @@ def plot(
         "plan": {"most": most, "alpha": alpha} if question == "race" else None,
     }
     if question != "race" and most is not None:
-        given["max_seeds"] = most
+        raise StudyError(f"plot {kind}: --max-seeds is for races.")
     asked |= {name: value for name, value in given.items() if value is not None}
     path = save or Path(f"{kind}.svg")
     picture = ss.plot(kind, *what or (), width=width, **asked)  # type: ignore[arg-type]  # checked there
@@ -82,6 +85,13 @@ def plot(
 
     show(picture.description)
     options.tell(f"{', '.join(map(str, files))}: written.")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise StudyError(f"--sd {text}: one number, such as 0.1, for all points of this picture.") from None
 
 
 _LONGEST = max(map(len, KINDS))

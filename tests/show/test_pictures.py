@@ -215,8 +215,12 @@ def test_an_unknown_kind_is_refused_with_the_list(kind: str) -> None:
 
 
 def test_an_option_of_another_question_is_refused() -> None:
-    with pytest.raises(SeedstudyError, match=r"margin=1\.0 is no option"):
+    with pytest.raises(
+        StudyError, match=r"^plot distribution: `margin` is no option of the question behind it, `summary`"
+    ):
         ss.plot("distribution", A, margin=1.0)
+    with pytest.raises(SeedstudyError, match="nonsense=1"):
+        ss.plot("distribution", A, nonsense=1)
 
 
 def test_the_command_draws_and_says_what_it_drew(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,4 +234,12 @@ def test_the_command_draws_and_says_what_it_drew(cli: Cli, tmp_path: Path, monke
     code, out, err = cli("plot", "racing", "a.txt")
     assert (code, out) == (2, "")
     assert "race, power" in err
+    for wrong in (
+        ("pareto", FAMILIES, "--by", "family", "--by", "size"),
+        ("pareto", FAMILIES, "--sd", "rsb"),
+        ("means", "a.txt", "--max-seeds", "4"),
+        ("ladder",),
+    ):
+        code, out, err = cli("plot", *map(str, wrong))
+        assert (code, out, err.count("\n")) == (2, "", 1)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["a.txt", "b.txt", "forest.svg"]
