@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from seedstudy.arguments import options_of, public
 from seedstudy.errors import StudyError
+from seedstudy.study.group import NOTHING_READ
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +66,17 @@ def plot(
         answer = ask(what[0], is_ladder=kind == "ladder", **options)
     else:
         answer = ask(*what, **options)
-    return picture(answer, kind, width=width, ax=ax)
+    return _about(picture(answer, kind, width=width, ax=ax), answer)
+
+
+def _about(drawn: Any, answer: Any) -> Any:
+    """Return a picture that knows what was read for it, and what was left out; axes as they are."""
+    from seedstudy.show.plots.canvas import Picture
+
+    if isinstance(drawn, Picture):
+        about = getattr(answer, "summaries", answer)
+        drawn.read, drawn.left_out = getattr(about, "read", NOTHING_READ), tuple(getattr(about, "left_out", ()))
+    return drawn
 
 
 def _questions() -> dict[str, Callable[..., Any]]:
@@ -94,7 +105,7 @@ def _of_costs(kind: str, what: Sequence[Given], options: Mapping[str, Any], *, w
     names = [costs] if costs is None or isinstance(costs, str) else list(costs)
     answers = [scaling(*what, **{**options, "cost": name}) for name in names]
     if kind == "pareto":
-        return plot_pareto(answers, width=width, ax=ax)
+        return _about(plot_pareto(answers, width=width, ax=ax), answers[0])
     if len(answers) > 1:
         raise StudyError("plot scaling: one cost; `plot pareto` takes several.")
-    return plot_scaling(answers[0], width=width, ax=ax)
+    return _about(plot_scaling(answers[0], width=width, ax=ax), answers[0])

@@ -78,13 +78,21 @@ def plot(
     picture = ss.plot(kind, *what or (), width=width, **asked)  # type: ignore[arg-type]  # checked there
     files = ss.save_picture(picture, path)
     if as_json:
-        words = {"title": picture.title, "caption": picture.caption}
-        print(json.dumps({"kind": kind, "files": list(map(str, files)), **words}))
+        document = {
+            "kind": kind,
+            "files": list(map(str, files)),
+            "title": picture.title,
+            "caption": picture.caption,
+            "read": picture.read.to_dict(),
+            "left_out": list(picture.left_out),
+        }
+        print(json.dumps(document, indent=1))
         return
     from seedstudy.show.format import show
 
-    show(picture.description)
+    show(*[reading.line() for reading in picture.read], picture.description)
     options.tell(f"{', '.join(map(str, files))}: written.")
+    options.name_left_out(picture.left_out)
 
 
 def _number(text: str) -> float:

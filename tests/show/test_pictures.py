@@ -229,6 +229,7 @@ def test_the_command_draws_and_says_what_it_drew(cli: Cli, tmp_path: Path, monke
     Path("b.txt").write_text("".join(f"{x}\n" for x in B))
     code, out, err = cli("plot", "forest", "a.txt", "b.txt", "--margin", "0.5", "--width", "column")
     assert (code, err) == (0, "forest.svg: written.\n")
+    assert out.startswith("a.txt: 5 runs, metric top1")
     assert "grey band: declared margin" in " ".join(out.split())
     assert Path("forest.svg").read_bytes().startswith(b"<?xml")
     code, out, err = cli("plot", "racing", "a.txt")
