@@ -251,7 +251,7 @@ def gate(
 
     `new` and `baseline` as in :func:`compare`. See :func:`seedstudy.testing.assert_not_worse` for tests.
     """
-    from seedstudy.decide.compare import is_lower_better
+    from seedstudy.decide.compare import direction_for
     from seedstudy.decide.gate import judge_gate
     from seedstudy.decide.select import on_one_eval_set, select_arms
 
@@ -260,7 +260,7 @@ def gate(
         on_one_eval_set(arm, source) for arm in select_arms(arms_of_call((new, baseline), {}, gate, source), source)
     )
     if lower_is_better is None:
-        lower_is_better = is_lower_better(sweep.metric, sweep.unit)
+        lower_is_better = direction_for((sweep, seeds))
     return judge_gate(seeds, sweep, margin=margin, alpha=alpha, power=power, lower_is_better=lower_is_better)
 
 

@@ -1,15 +1,20 @@
-"""Labels for images without labels, from the kept weights of trials."""
+"""Labels for images without labels, from the kept weights of trials, or from weights in a file."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seedstudy import data as datasets
 from seedstudy import machine, terminal
 from seedstudy.api.shared import arms_of_call, flat, path_of, source_of, store_of
 from seedstudy.arguments import public
 from seedstudy.errors import StudyError, require_extra
+from seedstudy.files import is_there
+from seedstudy.recipes.reader import load_recipe
+from seedstudy.recipes.scaling import scale
 from seedstudy.study.network import PseudoLabelled
 from seedstudy.study.trial import Trial
 
@@ -17,8 +22,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from seedstudy.data.base import Dataset
     from seedstudy.engines.watch import Say
     from seedstudy.store.store import Store
+    from seedstudy.train.teacher import Teacher
 
 
 @public
@@ -29,6 +36,9 @@ def pseudolabel(
     images: str | Path | None = None,
     data: str | None = None,
     data_dir: str | Path | None = None,
+    train_limit: int | None = None,
+    weights: str | Path | None = None,
+    recipe: str | None = None,
     most: int | None = None,
     soft: bool = False,
     threshold: float = 0.0,
@@ -44,11 +54,17 @@ def pseudolabel(
     ----------
     teacher
         Trials with kept weights, ``STUDY:RECIPE``; with ``#0`` behind it that of seed 0. The probabilities of several
-        are averaged.
+        are averaged. Or a timm model, ``resnet50.a1_in1k``, whose classes are those of `data`.
     images
-        Folder of images; None: the training images that the teacher's ``--train-limit`` left out.
+        Folder of images; None: the training images that a training limit left out.
     data
-        Where images of one's own lie, for a teacher trained on them: ``folder:PATH``.
+        Data set of a timm model; where images of one's own lie, for trials trained on them: ``folder:PATH``.
+    train_limit
+        Which training images have labels, for a timm model; None: as the trials were trained.
+    weights
+        A file of the timm model's weights, in place of timm's.
+    recipe
+        Show images to the timm model as this recipe tests on `data`; None: as timm tests these weights.
     most
         Only the first so many images.
     soft
@@ -64,7 +80,7 @@ def pseudolabel(
     from seedstudy.data import pseudo
 
     require_extra("train")
-    from seedstudy.train.teacher import probabilities
+    from seedstudy.train.teacher import mean_probabilities
 
     if not 0.0 <= threshold < 1.0:
         raise StudyError(f"--threshold {threshold:g}: must lie between 0 and 1.")
@@ -73,61 +89,160 @@ def pseudolabel(
     path = Path(file)
     if not path.absolute().parent.is_dir():
         raise StudyError(f"{path}: no such folder; make it, or choose another place.")
-    store, trial_ids = _teachers(teacher, model, results, study)
-    trials = [trial for trial in map(store.read_spec, trial_ids) if isinstance(trial, Trial)]
-    first = trials[0]
-    prepared = datasets.prepare(
-        data or first.data, data_dir=path_of(data_dir), cache_dir=machine.cache_dir(), progress=say
-    )
+    if is_there(path):
+        raise StudyError(f"{path}: there is a file of this name; remove it, or choose another name.")
+    if _is_network(teacher, weights, recipe):
+        if data is None:
+            raise StudyError(
+                f"teacher {teacher}: name the data set whose classes it knows: -d imagenet, -d folder:PATH."
+            )
+        if model is not None:
+            raise StudyError("--model is for trials; a timm model is the teacher's own name.")
+        source: _Source = _Network(name=teacher, data=data, file=path_of(weights), recipe=recipe)
+    else:
+        for name, value in (("--train-limit", train_limit), ("--weights", weights), ("--recipe", recipe)):
+            if value is not None:
+                raise StudyError(f"{name} is for a timm model; trials know theirs.")
+        source = _trials_of(teacher, data, model, results, study)
+        train_limit = source.train_limit
+    prepared = datasets.prepare(source.data, data_dir=path_of(data_dir), cache_dir=machine.cache_dir(), progress=say)
     full = datasets.load(prepared)
-    if full.stored:
-        raise StudyError(f"{full.name}: pseudo-labels need a data set that is held in memory, whose images are small.")
     names: tuple[str, ...] = ()
-    pixels, truth = "", None
+    digest, truth = "", None
+    shown: pseudo.Pictures
     if images is not None:
         names = pseudo.names_in(Path(images))[:most]
-        shown, pixels = pseudo.folder_images(Path(images), names, int(full.image_size or 0))
+        shown, digest = pseudo.unlabelled(Path(images), names, full)
         rows = np.arange(len(names))
     else:
-        if first.train_limit is None:
-            raise StudyError(f"{first.trial_id} was trained on all labels of {first.data}: name --images FOLDER.")
-        kept = pseudo.rows_with_labels(full, first.train_limit)
-        rows = np.setdiff1d(np.arange(len(full.train_labels)), kept)[:most]
-        shown, truth = full.train_images[rows], full.train_labels
-    total = np.zeros((len(rows), len(full.classes)), dtype=np.float64)
-    for trial in trials:
-        say(f"{trial.trial_id}: {len(rows):,} images")
-        content = store.weights(trial.trial_id)
-        assert content is not None, "it was there"
-        total += probabilities(trial, content, full, shown)
-    mean = (total / total.sum(axis=1, keepdims=True)).astype(np.float32)
-    chosen = _chosen(mean, threshold, per_class, full.classes)
-    labels = pseudo.PseudoLabels(
+        if train_limit is None:
+            raise StudyError(
+                f"teacher {teacher}: all training images of {full.name} have labels: name --images FOLDER"
+                + ("." if isinstance(source, _Trials) else ", or --train-limit N for those that N leaves out.")
+            )
+        rows = np.setdiff1d(np.arange(len(full.train_labels)), pseudo.rows_with_labels(full, train_limit))[:most]
+        if not len(rows):
+            raise StudyError(f"--train-limit {train_limit}: leaves out none of the training images of {full.name}.")
+        shown, truth = pseudo.training_images(full, rows), full.train_labels
+    pseudo.check_size(len(rows) if per_class is None else per_class * len(full.classes), full.classes, is_soft=soft)
+    for line in source.in_words:
+        say(f"{line}: {len(rows):,} images")
+    labels, confidence, shares = list[Any](), list[Any](), list[Any]()
+    for block in mean_probabilities(source.networks(full), shown):
+        labels.append(block.argmax(axis=1))
+        confidence.append(block.max(axis=1))
+        if soft:
+            shares.append(block)
+        if len(rows) > _FEW:
+            say(f"{sum(map(len, labels)):,} of {len(rows):,} images")
+    label, certain = np.concatenate(labels), np.concatenate(confidence)
+    chosen = _chosen(label, certain, threshold, per_class, full.classes)
+    made = pseudo.PseudoLabels(
         classes=full.classes,
-        teacher=", ".join(trial_ids),
+        teacher=", ".join(source.in_words),
         data=full.name,
         fingerprint=full.fingerprint,
         rows=rows[chosen],
-        labels=mean[chosen].argmax(axis=1),
-        confidence=mean[chosen].max(axis=1),
-        probabilities=mean[chosen] if soft else None,
+        labels=label[chosen],
+        confidence=certain[chosen],
+        probabilities=np.concatenate(shares)[chosen] if soft else None,
         folder="" if images is None else str(Path(images).absolute()),
         names=names,
-        pixels=pixels,
+        pixels=digest,
     )
     full.check_unchanged()
-    how = {"threshold": threshold, "per_class": per_class, "n_images": len(rows)}
-    pseudo.write(path, labels, how)
-    counts = np.bincount(labels.labels, minlength=len(full.classes))
+    pseudo.write(path, made, {"threshold": threshold, "per_class": per_class, "n_images": len(rows)})
+    counts = np.bincount(made.labels, minlength=len(full.classes))
     return PseudoLabelled(
         file=path,
-        teacher=tuple(trial_ids),
+        teacher=source.in_words,
         n_images=len(rows),
         n_labelled=len(chosen),
         by_class={name: int(n) for name, n in zip(full.classes, counts, strict=True)},
         is_soft=soft,
-        agreement=None if truth is None else float((truth[labels.rows] == labels.labels).mean()),
+        agreement=None if truth is None else float((truth[made.rows] == made.labels).mean()),
     )
+
+
+_FEW = 8000
+"""Images; of more the progress is said."""
+
+
+# --- teachers -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Trials:
+    """Kept trials of one recipe."""
+
+    store: Store
+    trials: Sequence[Trial]
+    data: str
+    """What ``-d`` names."""
+
+    @property
+    def train_limit(self) -> int | None:
+        return self.trials[0].train_limit
+
+    @property
+    def in_words(self) -> tuple[str, ...]:
+        return tuple(trial.trial_id for trial in self.trials)
+
+    def networks(self, data: Dataset) -> list[Teacher]:
+        from seedstudy.train.teacher import of_trial
+
+        networks = []
+        for trial in self.trials:
+            content = self.store.weights(trial.trial_id)
+            if content is None:
+                raise StudyError(f"{trial.trial_id}: its weights were removed at this moment.")
+            networks.append(of_trial(trial, content, data))
+        return networks
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Network:
+    """A timm model, with timm's weights or those of a file."""
+
+    name: str
+    data: str
+    file: Path | None
+    recipe: str | None
+
+    @property
+    def in_words(self) -> tuple[str, ...]:
+        return (self.name if self.file is None else f"{self.name} ({self.file.name})",)
+
+    def networks(self, data: Dataset) -> list[Teacher]:
+        from seedstudy.train.teacher import of_weights
+
+        recipe = None if self.recipe is None else load_recipe(self.recipe, self.name.partition(".")[0])
+        scaled = None if recipe is None else scale(recipe, datasets.facts_of(self.data, data))
+        return [of_weights(self.name, data, file=self.file, recipe=scaled)]
+
+
+_Source = _Trials | _Network
+
+
+def _is_network(teacher: str, weights: object, recipe: object) -> bool:
+    """Say whether a teacher is a timm model, and not trials of a study."""
+    from seedstudy.train.models import is_known
+
+    if teacher.startswith(("hf-hub:", "hf_hub:")):
+        return True
+    is_plain = not {":", "#", "@"} & set(teacher)
+    return is_plain and (weights is not None or recipe is not None or is_known(teacher))
+
+
+def _trials_of(teacher: str, data: str | None, model: str | None, results: str | Path, study: str) -> _Trials:
+    """Return the kept trials that a teacher's selector names."""
+    store, trial_ids = _teachers(teacher, model, results, study)
+    trials = [trial for trial in map(store.read_spec, trial_ids) if isinstance(trial, Trial)]
+    if data is not None and datasets.name_of(data) != trials[0].data:
+        raise StudyError(
+            f'"{data}" is not the data set of {trials[0].trial_id}, which was trained on {trials[0].data}.'
+        )
+    return _Trials(store=store, trials=trials, data=data or trials[0].data)
 
 
 def _teachers(words: str, model: str | None, results: str | Path, study: str) -> tuple[Store, list[str]]:
@@ -156,12 +271,15 @@ def _teachers(words: str, model: str | None, results: str | Path, study: str) ->
 
 
 def _chosen(
-    mean: NDArray[np.float32], threshold: float, per_class: int | None, classes: tuple[str, ...]
+    labels: NDArray[np.int64],
+    confidence: NDArray[np.float32],
+    threshold: float,
+    per_class: int | None,
+    classes: tuple[str, ...],
 ) -> NDArray[np.int64]:
-    """Return which images to keep, of probabilities (n, n_classes): in their order, or class by class."""
+    """Return which images to keep, in their order, by the likeliest class of each and its probability, both (n,)."""
     import numpy as np
 
-    confidence, labels = mean.max(axis=1), mean.argmax(axis=1)
     kept = np.flatnonzero(confidence >= threshold)
     if not len(kept):
         raise StudyError(

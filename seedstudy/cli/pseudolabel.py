@@ -13,15 +13,29 @@ from seedstudy.cli import options
 
 def pseudolabel(
     teacher: Annotated[
-        str, typer.Argument(metavar="TEACHER", help="Trials with kept weights: STUDY:RECIPE, or …#SEED.")
+        str,
+        typer.Argument(
+            metavar="TEACHER",
+            help="Trials with kept weights: STUDY:RECIPE, or …#SEED; or a timm model: resnet50.a1_in1k.",
+        ),
     ],
     file: Annotated[Path, typer.Option("-o", "--output", help="File to write, e.g. labels.json.")],
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of images (default: those that the teacher's --train-limit left out)."),
+        typer.Option(help="Folder of images (default: those that the training limit left out)."),
     ] = None,
-    data: Annotated[str | None, typer.Option("-d", "--data", help="Own images of the teacher: folder:PATH.")] = None,
+    data: Annotated[
+        str | None, typer.Option("-d", "--data", help="Own images of trials: folder:PATH; data set of a timm model.")
+    ] = None,
     data_dir: options.DataDir = None,
+    train_limit: Annotated[
+        int | None, typer.Option(help="Of a timm model: label the training images that this limit leaves out.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="A weights file (.safetensors, .pth) instead of timm's.")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option("-r", "--recipe", help="Show a timm model images as this recipe tests; default: as timm does."),
+    ] = None,
     most: Annotated[int | None, typer.Option(help="Only the first N images.")] = None,
     soft: Annotated[
         bool, typer.Option("--soft/--hard", help="Keep the probabilities, or the likeliest class.")
@@ -46,6 +60,9 @@ def pseudolabel(
         images=images,
         data=data,
         data_dir=data_dir,
+        train_limit=train_limit,
+        weights=weights,
+        recipe=recipe,
         most=most,
         soft=soft,
         threshold=threshold,

@@ -148,8 +148,8 @@ class Dataset:
     """Part -> what lay among its images and is not used, or what is doubtful about them, in words."""
     n_pseudo: int = 0
     """Training images, the last ones, whose labels a network gave."""
-    targets: NDArray[np.float32] | None = None
-    """(n_train, n_classes) shares of the classes, where a network gave soft labels; None: `train_labels` say it all."""
+    pseudo_shares: NDArray[np.float32] | None = None
+    """(n_pseudo, n_classes) shares of the classes, where a network gave soft labels; None: labels say it all."""
     marks: Marks = field(default_factory=dict)
     """Of the files that the arrays are mapped from, noted when their content was checked."""
 

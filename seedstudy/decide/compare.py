@@ -246,15 +246,24 @@ def rule_for(
             raise StudyError(f"these studies declare different margins ({margins}): say which with --margin.")
         margin = declared[0] if declared else None
     if lower_is_better is None:
-        lower_is_better = is_lower_better(groups[0].metric, groups[0].unit)
+        lower_is_better = direction_for(groups)
     return Rule(margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better, images=images)
+
+
+def direction_for(groups: Sequence[Group]) -> bool:
+    """Return whether lower is better, as the groups' studies declared, or else as the metric's name says."""
+    declared = {group.declared_lower for group in groups if group.declared_lower is not None}
+    if len(declared) > 1:
+        raise StudyError(
+            f'these studies declare opposite directions of metric "{groups[0].metric}": say --higher-is-better or '
+            "--lower-is-better."
+        )
+    return declared.pop() if declared else is_lower_better(groups[0].metric, groups[0].unit)
 
 
 def is_lower_better(metric: str, unit: str | None) -> bool:
     """Return the direction of a metric, as its name says beyond doubt; StudyError where it does not."""
-    if unit == "pp":
-        return False
-    direction = direction_of(metric)
+    direction = direction_of(metric, unit)
     if direction is None:
         raise StudyError(f'metric "{metric}": is higher or lower better? Say --higher-is-better or --lower-is-better.')
     return direction == "lower"

@@ -163,6 +163,6 @@ def race_command(comparisons: Comparisons, words: Sequence[str], source: Source)
         if value is not None and value != default:
             command += [option, f"{value:g}" if isinstance(value, float) else str(value)]
     command += ["--pool"] if source.pool else []
-    if answer.a.unit != "pp" and direction_of(answer.a.metric) is None:
+    if direction_of(answer.a.metric, answer.a.unit) is None:
         command.append("--lower-is-better" if rule.lower_is_better else "--higher-is-better")
     return shlex.join(command)

@@ -33,6 +33,7 @@ from seedstudy.read.tables import SUFFIXES, plain_frame
 from seedstudy.stats.sample import mean_of, sd_of
 from seedstudy.store.schema import SEED_COLUMNS, completed
 from seedstudy.store.store import Scan, Store, open_study
+from seedstudy.study.declaration import Declaration
 from seedstudy.study.group import Cells, Group, Reading, Readings, Values, label_of
 from seedstudy.study.seeds import PURPOSES
 from seedstudy.study.trial import Trial
@@ -62,10 +63,13 @@ class Source(Request):
             rule = store.rule()
             if rule.lateness:
                 self._late_rules[folder] = f"study {store.study}: {rule.lateness}"
-            declared = [pl.lit(getattr(rule, name), dtype=kind).alias(name) for name, kind in DECLARED.items()]
+            said = rule.declared[-1] if rule.declared else Declaration()
+            declared = [pl.lit(getattr(said, name), dtype=kind).alias(name) for name, kind in DECLARED.items()]
+            is_its_metric = pl.col("metric").eq_missing(pl.lit(said.metric, dtype=pl.String()))
+            of_metric = [pl.when(is_its_metric).then(pl.col(name)).alias(name) for name in ("lower_is_better", "unit")]
             if folder not in self.scans:
                 self.scans[folder] = store.scan()
-            self._trials[folder] = self.scans[folder].trials.with_columns(declared)
+            self._trials[folder] = self.scans[folder].trials.with_columns(declared).with_columns(of_metric)
         return self._trials[folder]
 
     def predictions(self, group: Group) -> Iterator[pl.DataFrame]:
@@ -528,6 +532,7 @@ def groups_of_trials(trials: pl.DataFrame, source: Source) -> list[Group]:
                     device=_the_one(of_set, "device"),
                     declared_margin=_first(of_set, "margin"),
                     declared_images=_first(of_set, "images"),
+                    declared_lower=_first(of_set, "lower_is_better"),
                     notes=(
                         *_incomplete(str(data), name, of_set),
                         *_sharing(everything.height, of_set.height),
@@ -572,7 +577,7 @@ def _values(rows: pl.DataFrame, source: Source) -> tuple[Values, str, str | None
     if not rows["n_correct"].null_count():
         return 100.0 * rows["n_correct"].to_numpy() / rows["n_examples"].to_numpy(), metric, "pp"
     values = rows["value"].to_numpy().astype(np.float64)
-    if is_accuracy(metric):
+    if is_accuracy(metric) or _first(rows, "unit") is not None:
         return values, metric, "pp"
     if source.unit is None:
         return values, metric, None

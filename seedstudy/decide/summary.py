@@ -60,7 +60,9 @@ class Summary:
     @property
     def is_lower_better(self) -> bool:
         """Whether the metric's name says so; accuracies never do."""
-        return self.group.unit != "pp" and direction_of(self.group.metric) == "lower"
+        if self.group.declared_lower is not None:
+            return self.group.declared_lower
+        return direction_of(self.group.metric, self.group.unit) == "lower"
 
     @property
     def seed0_place(self) -> int | None:

@@ -422,7 +422,7 @@ def _read_lines(stream: IO[bytes], lines: list[str]) -> None:
     for line in stream:
         with suppress(OSError):
             os.write(1, line)
-        text = line.strip()
+        text = line.strip().rpartition(b"\r")[2]  # a progress bar may have been there before
         if text[:1] == b"{" and text[-1:] == b"}" and len(lines) < _MOST_LINES:
             lines.append(text.decode(errors="replace"))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from seedstudy.data import pseudo
 from seedstudy.errors import StudyError, suggest
-from seedstudy.files import LARGEST_RECORD, read_bytes
+from seedstudy.files import read_bytes
 from seedstudy.recipes.recipe import with_changes
 from seedstudy.store.store import Scan, Store, open_study
 from seedstudy.study.trial import Start, Trial
@@ -78,10 +78,10 @@ def with_pseudo_labels(
         name = trial.recipe.pseudo_labels
         if name is not None:
             path = folder / name
-            content = read_bytes(path, limit=LARGEST_RECORD)
+            content = read_bytes(path, limit=pseudo.LARGEST)
             digest = hashlib.sha256(content).hexdigest()
             if digest not in contents:
-                pseudo.joined(data, pseudo.read(content, str(path)), trial.recipe, full())
+                pseudo.joined(data, pseudo.read(content, str(path)), full())
             contents[digest] = partial(bytes, content)
             recipe = with_changes(trial.recipe, {"pseudo_labels": Path(name).name}, how="file named")
             trial = replace(trial, recipe=recipe, pseudo_labels=digest)

@@ -296,7 +296,7 @@ class _Worker(Attempts):
             )
         if trial.pseudo_labels is not None:
             content = self._store.start(trial.pseudo_labels)
-            return pseudo.joined(data, pseudo.read(content, trial.trial_id), trial.recipe, datasets.load(folder))
+            return pseudo.joined(data, pseudo.read(content, trial.trial_id), datasets.load(folder))
         return data
 
 

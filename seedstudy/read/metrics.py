@@ -36,12 +36,15 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-def direction_of(metric: str) -> Direction | None:
-    """Return what the name says about the direction; None where it says nothing, or two things."""
+def direction_of(metric: str, unit: str | None = None) -> Direction | None:
+    """Return what the name says about the direction; None where it says nothing, or two things.
+
+    Of a share (``unit`` is pp) more is better where the name says nothing.
+    """
     name = plain(metric)
     is_lower, is_higher = bool(_LOWER.search(name)), bool(_HIGHER.search(name))
     if is_lower == is_higher:
-        return None
+        return "higher" if unit == "pp" and not is_lower else None
     return "lower" if is_lower else "higher"
 
 

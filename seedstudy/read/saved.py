@@ -13,9 +13,14 @@ from seedstudy.errors import StudyError, first_line
 from seedstudy.read.tables import parquet_frame, readable, text_of
 from seedstudy.store.schema import TRIALS, completed, validate
 
-DECLARED: Mapping[str, pl.DataType] = {"margin": pl.Float64(), "images": pl.String()}
-"""Columns of a TRIALS frame in memory: what its study declared as the smallest difference of interest, and as what a
-verdict is about (these images or new ones)."""
+DECLARED: Mapping[str, pl.DataType] = {
+    "margin": pl.Float64(),
+    "images": pl.String(),
+    "lower_is_better": pl.Boolean(),
+    "unit": pl.String(),
+}
+"""Columns of a TRIALS frame in memory: what its study declared as the smallest difference of interest, as what a
+verdict is about (these images or new ones), and of its command's metric."""
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
@@ -74,6 +79,8 @@ def _typed(text: str, separator: str, path: Path) -> pl.DataFrame:
             cells = pl.col(name)
             if isinstance(kind, pl.Datetime):
                 cells = cells.str.to_datetime(time_zone="UTC")
+            elif kind == pl.Boolean():
+                cells = cells.replace_strict({"true": True, "false": False}, return_dtype=kind)
             elif kind == pl.String():
                 cells = cells if name in _NULLABLE else cells.fill_null("")
             else:
@@ -85,5 +92,5 @@ def _typed(text: str, separator: str, path: Path) -> pl.DataFrame:
     return frame
 
 
-_NULLABLE = {"eval_set", "images"}
+_NULLABLE = {"eval_set", "images", "unit"}
 """Texts that may be missing: of a trial that never got to an evaluation, and of a rule that says nothing."""

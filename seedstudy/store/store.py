@@ -511,7 +511,8 @@ class Store:
         states: dict[str, State] = {}
         labels: dict[str, Label] = dict.fromkeys(seen, _UNKNOWN)
         for trial_id, status, *label in kept.select("trial_id", "status", *_LABEL).unique().iter_rows():
-            states[trial_id], labels[trial_id] = status, (label[0], label[1], label[2])
+            recipe, model, data = (word or "" for word in label)  # a command may name neither model nor data
+            states[trial_id], labels[trial_id] = status, (recipe, model, data)
         parts, rows, spoilt = [kept], list[dict[str, Any]](), set[str]()
         for trial_id in [trial_id for trial_id in seen if trial_id not in states]:
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from seedstudy.errors import printable
@@ -20,6 +20,11 @@ class Declaration:
     baseline: str | None = None
     images: str | None = None
     """What a verdict is about: "these" test images or "new" ones; None: nothing was declared."""
+    metric: str | None = None
+    """Of a command's result, where the next two say something of it."""
+    lower_is_better: bool | None = None
+    unit: str | None = None
+    """``percent`` or ``fraction``: its values are shares, kept in percentage points."""
     at: str | None = None
     """Time in UTC; None: by a version of seedstudy that did not note it."""
     n_results: int | None = None
@@ -28,11 +33,20 @@ class Declaration:
     def __str__(self) -> str:
         margin = "no margin" if self.margin is None else f"margin {self.margin:g}"
         baseline = "" if self.baseline is None else f", baseline {self.baseline}"
-        return f"{margin}{baseline}" + ("" if self.images is None else f", {self.images} images")
+        images = "" if self.images is None else f", {self.images} images"
+        better = {None: "", True: f", lower {self.metric} is better", False: f", higher {self.metric} is better"}
+        return f"{margin}{baseline}{images}{better[self.lower_is_better]}"
 
     def decides_as(self, other: Declaration) -> bool:
         """Return whether two declarations differ in words or time only."""
-        return (self.margin, self.baseline, self.images) == (other.margin, other.baseline, other.images)
+        return self._decisive == other._decisive
+
+    @property
+    def _decisive(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in _DECISIVE)
+
+
+_DECISIVE = ("margin", "baseline", "images", "metric", "lower_is_better", "unit")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,15 +72,30 @@ class Rule:
             margin=study.margin,
             baseline=study.baseline,
             images=study.images,
+            **self._number_of(study),
             at=at,
             n_results=n_results,
         )
-        says_nothing = (new.question, new.margin, new.baseline, new.images) == ("", None, None, None)
         if self.declared:
             last = self.declared[-1]
-            if says_nothing or (new.question == last.question and new.decides_as(last)):
+            if (new.question, new.margin, new.baseline, new.images) == ("", None, None, None):
+                new = replace(last, **_number(new), at=at, n_results=n_results)
+            if new.question == last.question and new.decides_as(last):
                 return self
         return Rule(declared=(*self.declared, new))
+
+    def _number_of(self, study: Study) -> dict[str, Any]:
+        """Return what is known of a command's metric; what the plan leaves out is as it was declared before."""
+        command = study.command
+        before = _number(self.declared[-1]) if self.declared else {}
+        if command is None:
+            return before
+        if before.get("metric") != command.metric:
+            before = {}
+        known = {name: getattr(command, name) for name in ("lower_is_better", "unit")}
+        known = {name: before.get(name) if value is None else value for name, value in known.items()}
+        is_known = any(value is not None for value in known.values())
+        return {"metric": command.metric, **known} if is_known else {}
 
     @property
     def lateness(self) -> str:
@@ -96,13 +125,22 @@ class Rule:
         return cls(declared=tuple(_declaration(each) for each in record.get("declared", (of_old,))))
 
 
+def _number(declared: Declaration) -> dict[str, Any]:
+    """Return what a declaration says of a command's metric."""
+    return {name: getattr(declared, name) for name in ("metric", "lower_is_better", "unit")}
+
+
 def _declaration(entry: Mapping[str, Any]) -> Declaration:
     known = {field.name for field in fields(Declaration)}
     values = {name: value for name, value in dict(entry).items() if name in known and value is not None}
     for name, value in values.items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 10**9
-        if name in ("margin", "n_results") and not is_number:
-            raise ValueError(f"{name} is no number")
-        if name not in ("margin", "n_results") and not isinstance(value, str):
+        if name in ("margin", "n_results"):
+            if not is_number:
+                raise ValueError(f"{name} is no number")
+        elif name == "lower_is_better":
+            if not isinstance(value, bool):
+                raise ValueError(f"{name} is neither true nor false")
+        elif not isinstance(value, str):
             raise ValueError(f"{name} is no text")
     return Declaration(**values)

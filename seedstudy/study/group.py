@@ -144,6 +144,8 @@ class Group:
     """Smallest difference of interest that the study declared, in ``unit``; None for files."""
     declared_images: Literal["these", "new"] | None = None
     """What the study declared its verdicts to be about; None where it declared nothing, and for files."""
+    declared_lower: bool | None = None
+    """Whether lower is better, as the study of a command declared; None where it declared nothing, and for files."""
     trial_ids: tuple[str, ...] = ()
     """The trial of each value; empty for files."""
     train_s: float | None = None

@@ -83,7 +83,7 @@ class PseudoLabelled:
 
     file: Path
     teacher: tuple[str, ...]
-    """Trials whose probabilities were averaged."""
+    """The trials whose probabilities were averaged, or the timm model."""
     n_images: int
     """Without labels."""
     n_labelled: int

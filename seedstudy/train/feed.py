@@ -68,6 +68,32 @@ def mixed_order(data: Dataset, recipe: Recipe, *, seed: int) -> npt.NDArray[np.i
     return rows.reshape(n_updates, recipe.micro_batch, n_micro).transpose(0, 2, 1)
 
 
+class Targets:
+    """What the loss is told of images: their labels or, where a network gave soft ones, shares of the classes."""
+
+    def __init__(self, data: Dataset, recipe: Recipe) -> None:
+        self._labels, self._shares = np.asarray(data.train_labels), data.pseudo_shares
+        self._n_labelled = len(data.train_labels) - data.n_pseudo
+        smoothing, n_classes = recipe.label_smoothing, len(data.classes)
+        self._own = np.eye(n_classes, dtype=np.float32) * (1.0 - smoothing) + smoothing / n_classes
+
+    def __call__(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Return the labels (n,), or the shares (n, n_classes), of some training images."""
+        labels = self._labels[rows]
+        if self._shares is None:
+            return torch.from_numpy(labels)
+        shares, is_pseudo = self._own[labels], rows >= self._n_labelled
+        shares[is_pseudo] = self._shares[rows[is_pseudo] - self._n_labelled]
+        return torch.from_numpy(shares)
+
+
+def order_of(data: Dataset, recipe: Recipe, *, seed: int) -> npt.NDArray[np.int64]:
+    """Return the image rows of one epoch, shape (n_updates, n_micro_batches, micro_batch)."""
+    if data.n_pseudo:
+        return mixed_order(data, recipe, seed=seed)
+    return epoch_order(len(data.train_labels), recipe, seed=seed)
+
+
 # --- augmentation ---------------------------------------------------------------------------------------
 
 
@@ -196,7 +222,7 @@ class ArrayFeed:
         self, data: Dataset, recipe: Recipe, shard: Shard, device: torch.device, augmentation: Augmentation
     ) -> None:
         self._data, self._recipe, self._shard = data, recipe, shard
-        self._targets: npt.NDArray[Any] = data.train_labels if data.targets is None else data.targets
+        self._targets = Targets(data, recipe)
         self._augment: Augmenter = (
             PilAugmenter(recipe, data) if augmentation == "pil" else TensorAugmenter(recipe, data, device)
         )
@@ -208,11 +234,7 @@ class ArrayFeed:
 
         ``random`` are the epoch's streams (:func:`~seedstudy.train.random_state.epoch_streams`).
         """
-        seed = streams.of("order", epoch)
-        if self._data.n_pseudo:
-            order = mixed_order(self._data, self._recipe, seed=seed)
-        else:
-            order = epoch_order(len(self._data.train_labels), self._recipe, seed=seed)
+        order = order_of(self._data, self._recipe, seed=streams.of("order", epoch))
         ahead, n_micro = self._augment.updates_ahead, len(self._shard.micro_batches)
         for start in range(first_update, len(order), ahead):
             batches = [
@@ -220,7 +242,7 @@ class ArrayFeed:
                 for update in range(start, min(start + ahead, len(order)))
                 for n in self._shard.micro_batches
             ]
-            labels = [torch.from_numpy(self._targets[batch.rows]) for batch in batches]
+            labels = [self._targets(batch.rows) for batch in batches]
             made = list(zip(self._augment(batches), labels, strict=True))
             for first in range(0, len(made), n_micro):
                 yield made[first : first + n_micro]

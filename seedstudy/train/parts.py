@@ -106,11 +106,24 @@ def begin_epoch(schedule: Scheduler, recipe: Recipe, epoch: int) -> None:
     schedule.step(max(0, epoch - recipe.lr_lag))
 
 
-def build_mixing(recipe: Recipe, n_classes: int) -> Mixup | None:
-    """Return timm's mixup/CutMix, which also smooths labels, or None where the recipe mixes nothing."""
+class ShareMixup(Mixup):
+    """timm's mixup/CutMix of images whose targets are shares of the classes already, smoothed where they are to be."""
+
+    def __call__(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix images (n, c, h, w) in place with those in reverse order, and their targets (n, n_classes) alike."""
+        by_mode: dict[str, Any] = {"elem": self._mix_elem, "pair": self._mix_pair, "batch": self._mix_batch}
+        share: Any = by_mode[self.mode](x)
+        return x, target * share + target.flip(0) * (1.0 - share)
+
+
+def build_mixing(recipe: Recipe, n_classes: int, *, has_shares: bool = False) -> Mixup | None:
+    """Return timm's mixup/CutMix, which also smooths labels, or None where the recipe mixes nothing.
+
+    ``has_shares``: the targets are not labels but shares of the classes.
+    """
     if not recipe.mixup_alpha and not recipe.cutmix_alpha:
         return None
-    return Mixup(
+    return (ShareMixup if has_shares else Mixup)(
         mixup_alpha=recipe.mixup_alpha,
         cutmix_alpha=recipe.cutmix_alpha,
         prob=recipe.mix_prob,

@@ -11,13 +11,14 @@ import torch
 from torch import nn
 
 from seedstudy.data.base import Dataset
-from seedstudy.errors import StudyError, first_line, suggest
+from seedstudy.errors import StudyError, suggest
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import Evaluation
 from seedstudy.train.devices import name_of
 from seedstudy.train.evaluate import evaluate
 from seedstudy.train.models import check_name
 from seedstudy.train.preprocessing import Preprocessing
+from seedstudy.train.weights import why_not
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +49,25 @@ def judge(
 
     Raises StudyError for an unknown model, and weights that cannot be loaded or do not fit.
     """
+    model, preprocessing, device = network_of(name, data, weights=weights, recipe=recipe, size=size, crop=crop)
+    return Judged(
+        preprocessing=preprocessing,
+        evaluations=evaluate(model, data, eval_sets, preprocessing, device),
+        n_params=sum(parameter.numel() for parameter in model.parameters()),
+        device=name_of(device),
+    )
+
+
+def network_of(
+    name: str,
+    data: Dataset,
+    *,
+    weights: Path | None,
+    recipe: Recipe | None,
+    size: int | None = None,
+    crop: float | None = None,
+) -> tuple[nn.Module, Preprocessing, torch.device]:
+    """Return a timm model with its weights on a device, and how it is shown images; arguments as of :func:`judge`."""
     model = _load(name, weights, len(data.classes))
     pretrained_cfg: dict[str, Any] = getattr(model, "pretrained_cfg", {})
     if recipe is not None:
@@ -62,13 +82,7 @@ def judge(
         preprocessing = replace(preprocessing, crop=crop)
     _fit_to(model, name, pretrained_cfg, preprocessing.size)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = model.to(device).to(memory_format=torch.channels_last)
-    return Judged(
-        preprocessing=preprocessing,
-        evaluations=evaluate(model, data, eval_sets, preprocessing, device),
-        n_params=sum(parameter.numel() for parameter in model.parameters()),
-        device=name_of(device),
-    )
+    return model.to(device).to(memory_format=torch.channels_last), preprocessing, device
 
 
 def _fit_to(model: Any, name: str, pretrained_cfg: dict[str, Any], size: int) -> None:
@@ -99,7 +113,7 @@ def _load(name: str, weights: Path | None, n_classes: int) -> nn.Module:
             model = timm.create_model(name, pretrained=False, num_classes=n_classes)
             timm.models.load_checkpoint(model, str(weights), weights_only=True)
     except Exception as error:  # the hub, the file system, unpickling and load_state_dict each have their own
-        where, reason = weights or f"the weights of {name}", first_line(error)
+        where, reason = weights or f"the weights of {name}", why_not(error)
         raise StudyError(f"{where}: cannot be loaded ({reason}); name a file of this model with --weights.") from error
     if getattr(model, "num_classes", n_classes) != n_classes:
         raise StudyError(f"{name}: has {model.num_classes} classes, the data {n_classes}.")

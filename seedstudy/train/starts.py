@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from seedstudy.data.base import Dataset
-from seedstudy.errors import StudyError, first_line, suggest
+from seedstudy.errors import StudyError, suggest
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import Trial
 from seedstudy.train import weights
@@ -48,16 +48,16 @@ def of_kept(content: bytes, *, where: str) -> Source:
     return _source(state, where, about)
 
 
-def of_name(init: str, model: str) -> Source:
+def of_name(init: str, model: str, *, what: str = "init") -> Source:
     """Return timm's weights (``timm:NAME``), or those in a file, for a model.
 
-    StudyError for an unknown name, a file that is not there or holds no weights.
+    ``what`` they are for begins an error. StudyError for an unknown name, a file that is not there or holds no weights.
     """
     if init.startswith("timm:"):
-        return _of_timm(init.removeprefix("timm:"), model)
+        return _of_timm(init.removeprefix("timm:"), model, what)
     path = Path(init)
     if not path.is_file():
-        raise StudyError(f"init: {init}: no such file.")
+        raise StudyError(f"{what}: {init}: no such file.")
     if path.suffix == ".safetensors":
         state, about = weights.from_bytes(path.read_bytes(), where=init)
         return _source(state, init, about, cfg=_cfg(model))
@@ -66,20 +66,20 @@ def of_name(init: str, model: str) -> Source:
         if not state or not all(isinstance(value, Tensor) for value in state.values()):
             raise ValueError("no tensors by name")
     except Exception as error:  # torch and pickle raise whatever they meet
-        raise StudyError(f"init: {init}: cannot be loaded ({first_line(error)}).") from error
+        raise StudyError(f"{what}: {init}: cannot be loaded ({weights.why_not(error)}).") from error
     return _source(state, init, None, cfg=_cfg(model))
 
 
-def _of_timm(name: str, model: str) -> Source:
+def _of_timm(name: str, model: str, what: str) -> Source:
     if not timm.is_model(name):
-        raise StudyError(f'init: timm has no model "{name}".{suggest(name, timm.list_pretrained())}')
+        raise StudyError(f'{what}: timm has no model "{name}".{suggest(name, timm.list_pretrained())}')
     if name.partition(".")[0] != model.partition(".")[0]:
-        raise StudyError(f'init = "timm:{name}": these are weights of {name.partition(".")[0]}, not of {model}.')
+        raise StudyError(f'{what} = "timm:{name}": these are weights of {name.partition(".")[0]}, not of {model}.')
     try:
         network: Any = timm.create_model(name, pretrained=True)
     except Exception as error:  # the hub, the file system and load_state_dict each have their own
         raise StudyError(
-            f"init: the weights of timm:{name} cannot be loaded ({first_line(error)}): name a file instead."
+            f"{what}: the weights of timm:{name} cannot be loaded ({weights.why_not(error)}): name a file instead."
         ) from error
     return _source(network.state_dict(), f"timm:{name}", None, cfg=network.pretrained_cfg)
 
@@ -146,7 +146,7 @@ def as_normalised(data: Dataset, trial: Trial) -> Dataset:
 
 def _load(network: nn.Module, state: State, recipe: Recipe, where: str) -> None:
     """Put weights into a network, all but the head where the recipe has it new."""
-    state = _converted(network, state)
+    state = converted(network, state)
     head, own = head_names(network), network.state_dict()
     if recipe.init_head == "kept":
         for name in head & state.keys():
@@ -161,7 +161,7 @@ def _load(network: nn.Module, state: State, recipe: Recipe, where: str) -> None:
     weights.load_into(network, {**body, **{name: own[name] for name in head}}, where=where)
 
 
-def _converted(network: nn.Module, state: State) -> State:
+def converted(network: nn.Module, state: State) -> State:
     """Return weights as timm's own loading would: names of older files, position embeddings of another size."""
     convert = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
     if convert is None:

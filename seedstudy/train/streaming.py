@@ -26,13 +26,14 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from seedstudy import machine
 from seedstudy.data.base import Dataset
 from seedstudy.data.encoded import LARGEST_AREA, EncodedImages
+from seedstudy.data.pseudo import STORED
 from seedstudy.errors import DataError
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.placement import LOADERS
 from seedstudy.study.seeds import Streams
 from seedstudy.study.trial import Augmentation
 from seedstudy.train.augment import BatchedAugmenter, Chance
-from seedstudy.train.feed import Batch, build_erasing, epoch_order, generator_of, image_transform
+from seedstudy.train.feed import Batch, Targets, build_erasing, generator_of, image_transform, order_of
 from seedstudy.train.preprocessing import Normaliser, Preprocessing
 from seedstudy.train.processes import Shard
 from seedstudy.train.random_state import RandomStream, micro_batch_streams, stream_name
@@ -194,7 +195,7 @@ class Loader:
         """Return the loader of a training, and of its evaluations."""
         train = ByPillow(recipe, data) if augmentation == "pil" else Cropped(recipe)
         test = AsTested(Preprocessing.from_recipe(recipe, mean=data.mean, std=data.std))
-        parts = {key: (images, train if key == TRAIN else test) for key, images in data.stored.items()}
+        parts = {key: (images, train if key in (TRAIN, STORED) else test) for key, images in data.stored.items()}
         return cls(parts, device)
 
     @classmethod
@@ -234,7 +235,9 @@ class StreamFeed:
         augmentation: Augmentation,
         loader: Loader,
     ) -> None:
-        self._labels, self._recipe, self._shard, self._loader = data.train_labels, recipe, shard, loader
+        self._data, self._recipe, self._shard, self._loader = data, recipe, shard, loader
+        self._targets = Targets(data, recipe)
+        self._n_labelled = len(data.train_labels) - data.n_pseudo
         self._finish: FinishPillows | FinishCrops = (
             FinishPillows(recipe, data, device) if augmentation == "pil" else FinishCrops(recipe, data, device)
         )
@@ -246,13 +249,12 @@ class StreamFeed:
 
         They are made one at a time: all of an update's must be used before the next update is asked for.
         """
-        labels = torch.tensor(np.asarray(self._labels))
-        order = epoch_order(len(labels), self._recipe, seed=streams.of("order", epoch))
+        order = order_of(self._data, self._recipe, seed=streams.of("order", epoch))
         micro_batches, size = self._shard.micro_batches, self._recipe.micro_batch
         seeds = {n: micro_batch_streams(streams, n).of("augment", epoch) for n in micro_batches}
         chunks = (
             [
-                (TRAIN, int(row), seeds[n], update * size + position)
+                (*self._place(int(row)), seeds[n], update * size + position)
                 for position, row in enumerate(order[update, n, start : start + CHUNK], start=start)
             ]
             for update in range(first_update, len(order))
@@ -269,10 +271,14 @@ class StreamFeed:
                         random[stream_name("augment", n)],
                         (update, n),
                     ),
-                    labels[order[update, n]],
+                    self._targets(order[update, n]),
                 )
                 for n in micro_batches
             )
+
+    def _place(self, row: int) -> tuple[str, int]:
+        """Return the part that a training image is in, and its row there."""
+        return (TRAIN, row) if row < self._n_labelled else (STORED, row - self._n_labelled)
 
 
 class FinishPillows:

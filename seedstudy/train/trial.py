@@ -66,8 +66,9 @@ def train_trial(
     n_images = n_updates * recipe.batch_size  # of an epoch
     optimizer = build_optimizer(model, recipe)
     schedule = build_schedule(optimizer, recipe, n_updates)
-    mix = build_mixing(recipe, len(data.classes))
-    loss_of = build_loss(recipe, is_mixed=mix is not None or data.targets is not None)
+    has_shares = data.pseudo_shares is not None
+    mix = build_mixing(recipe, len(data.classes), has_shares=has_shares)
+    loss_of = build_loss(recipe, is_mixed=mix is not None or has_shares)
     statistics = RunningStatistics(model, recipe, shard)
     model, optimizer = accelerator.prepare(model, optimizer)
     network = accelerator.unwrap_model(model)  # without DistributedDataParallel around it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from seedstudy.document import fields_of
-from seedstudy.errors import StudyError, first_line
+from seedstudy.errors import StudyError, first_line, printable
 from seedstudy.train.preprocessing import Channels
 
 State = Mapping[str, Tensor]
@@ -73,10 +74,27 @@ def _about(metadata: Mapping[str, Any]) -> About | None:
         return None
 
 
+def why_not(error: Exception) -> str:
+    """Say in words why a file of weights cannot be loaded: torch and pickle raise whatever they meet."""
+    is_pickle = isinstance(error, pickle.UnpicklingError) or isinstance(error.__cause__, pickle.UnpicklingError)
+    if is_pickle and "global" in f"{error} {error.__cause__}".lower().replace("non-allowlisted pickle globals", ""):
+        return "it holds objects beside tensors, whose loading would run code: save the state_dict alone"
+    if is_pickle or isinstance(error, LookupError | EOFError | UnicodeError | AttributeError | AssertionError):
+        return "no weights by name, as torch.save(model.state_dict(), …) writes them"
+    if "PytorchStreamReader" in str(error):
+        return "damaged, or cut short"
+    return first_line(error)
+
+
 def load_into(network: nn.Module, state: State, *, where: str) -> None:
     """Set a network's parameters and buffers to those of a state; StudyError where they are not of this network."""
+    wrong = f"{where}: not the weights of this network"
     try:
-        network.load_state_dict(state)
+        found = network.load_state_dict(state, strict=False)
     except RuntimeError as error:
         detail = " ".join(line.strip() for line in str(error).splitlines()[1:2]) or first_line(error)
-        raise StudyError(f"{where}: not the weights of this network: {detail}") from error
+        raise StudyError(f"{wrong}: {detail}") from error
+    for what, names in (("they lack", found.missing_keys), ("it has no", found.unexpected_keys)):
+        if names:
+            others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            raise StudyError(f"{wrong}: {what} {printable(names[0])}{others}.")

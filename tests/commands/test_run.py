@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +19,7 @@ import pytest
 import seedstudy as ss
 from seedstudy.errors import StudyError
 from seedstudy.store.store import Store
+from seedstudy.study.study import Study
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -101,12 +103,12 @@ def test_a_bad_end_is_a_row_with_its_reason(how: str, tmp_path: Path, cli: Cli) 
 
 
 def test_what_is_printed_is_read_and_two_results_are_none(tmp_path: Path, cli: Cli) -> None:
-    hows = ("prints", "prints it on every rank", "prints it twice", "writes nothing")
+    hows = ("prints", "prints it on every rank", "prints it twice", "writes nothing", "prints it behind a bar")
     path = study(tmp_path, {f"a{i}": {"how": how} for i, how in enumerate(hows)}, result=None)
     code, _, err = cli("run", str(path), "--seeds", "1")
     assert code == 1, err
     states = dict(rows(tmp_path).select("recipe", "status").iter_rows())
-    assert states == {"a0": "ok", "a1": "ok", "a2": "failed", "a3": "failed"}
+    assert states == {"a0": "ok", "a1": "ok", "a2": "failed", "a3": "failed", "a4": "ok"}
     assert reason(tmp_path, "a2").startswith("its stdout holds 2 results (7")
     assert reason(tmp_path, "a3") == 'it ended without an error and printed no line of JSON with "eval_top1".'
 
@@ -132,6 +134,32 @@ def test_a_fraction_waits_for_its_unit_and_is_not_run_again(tmp_path: Path, cli:
     assert log.count("training 0") == 1
 
 
+def test_the_direction_and_unit_of_the_metric_are_remembered(tmp_path: Path, cli: Cli) -> None:
+    command = f"{COMMAND.replace('{how}', repr('prints a quality'))} --mean {{arm}}"
+    line = ["run", "--command", command, "--arms", "78,80", "--seeds", "3", "--metric", "quality"]
+    code, _, err = cli(*line, "--unit", "fraction", "--lower-is-better", "--study", "lower")
+    assert code == 0, err
+    code, out, err = cli("compare", "lower:78", "lower:80", "--json")
+    assert code == 0, err
+    (comparison,) = json.loads(out)["comparisons"]
+    assert (comparison["unit"], comparison["verdict"]) == ("pp", "worse")
+    assert comparison["difference"] == pytest.approx(2.0, abs=0.3)
+    code, out, _ = cli("compare", "lower:78", "lower:80", "--json", "--higher-is-better")
+    assert json.loads(out)["comparisons"][0]["verdict"] == "better"
+    assert cli(*line, "--study", "lower")[0] == 0  # does not say it again, and takes nothing back
+    assert json.loads(cli("compare", "lower:78", "lower:80", "--json")[1])["comparisons"][0]["verdict"] == "worse"
+    frame = ss.load_trials("results/lower")
+    arms = [frame.filter(pl.col("recipe") == arm) for arm in ("78", "80")]
+    assert ss.compare(*arms)[0].verdict.word == "worse"
+    frame.write_csv("trials.csv")  # and read back
+    code, out, err = cli("compare", "trials.csv:78", "trials.csv:80", "--json")
+    assert (code, json.loads(out)["comparisons"][0]["verdict"]) == (0, "worse"), err
+    assert not ss.gate("lower:80", "lower:78").passes
+    assert ss.gate("lower:78", "lower:80").passes
+    code, out, err = cli("race", "--replay", "lower:78", "lower:80", "--json")
+    assert (code, json.loads(out)["comparisons"][0]["verdict"]) == (0, "worse"), err
+
+
 def test_failed_seeds_run_again_only_when_asked_for(tmp_path: Path, cli: Cli, script: Path) -> None:
     path = study(tmp_path, {"a": {"how": "crashes sometimes"}}, code=["study.toml"])
     code, _, err = cli("run", str(path), "--seeds", "4")
@@ -140,6 +168,20 @@ def test_failed_seeds_run_again_only_when_asked_for(tmp_path: Path, cli: Cli, sc
     code, _, err = cli("run", str(path), "--seeds", "4")
     assert code == 1
     assert "2 of 4 trials failed earlier" in err
+
+
+def test_status_shows_seeds_that_ended_long_ago_beside_planned_ones(tmp_path: Path, cli: Cli) -> None:
+    command = f"{sys.executable} train.py --seed {{seed}} --output {{out}}"
+    assert cli("run", "--command", command, "--result", RESULT, "--metric", "eval_top1", "--seeds", "1")[0] == 0
+    store = Store(tmp_path / "results", "main")
+    (trial_id,) = store.trial_ids()
+    time.sleep(1.1)
+    store.scan()  # now the ended one comes from the index
+    store.plan(Study(recipes=()), [replace(store.read_spec(trial_id), seed=1)])  # type: ignore[type-var]
+    code, out, err = cli("status", "--json")
+    assert code == 0, err
+    (group,) = json.loads(out)["groups"]
+    assert (group["ok"], group["planned"]) == (1, 1)
 
 
 def test_what_is_kept_of_its_output(tmp_path: Path, cli: Cli) -> None:

@@ -40,6 +40,9 @@ def main() -> None:
         case "prints":
             print(json.dumps({"epoch": 1, "eval_top1": top1}))
             return
+        case "prints it behind a bar":
+            print(f"50%\r100%\r{json.dumps({'eval_top1': top1})}")
+            return
         case "prints it twice":
             print(json.dumps({"eval_top1": top1}))
             print(json.dumps({"eval_top1": top1 + 1.0}))
@@ -50,6 +53,9 @@ def main() -> None:
             return
         case "prints a fraction":
             print(json.dumps({"eval_top1": top1 / 100.0}))
+            return
+        case "prints a quality":
+            print(json.dumps({"quality": top1 / 100.0}))
             return
         case "writes NaN":
             top1 = float("nan")

@@ -25,11 +25,11 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(files: Path, **inputs: str) -> tuple[int, str, str]:
-    """Run the last step with the action's defaults and these inputs."""
+def run(files: Path, n: int = -1, **inputs: str) -> tuple[int, str, str]:
+    """Run one step, the last one, with the action's defaults and these inputs."""
     action = yaml.safe_load(ACTION.read_text())
     given = {name: spec.get("default", "") for name, spec in action["inputs"].items()} | inputs
-    step = action["runs"]["steps"][-1]
+    step = action["runs"]["steps"][n]
     variables = {
         name: given[value.removeprefix("${{ inputs.").removesuffix(" }}")] for name, value in step["env"].items()
     }
@@ -56,6 +56,29 @@ def test_an_equal_recipe_passes_and_options_are_words(files: Path) -> None:
     code, out, _ = run(files, arms="old.txt $(touch${IFS}x)", options="")
     assert code == 2
     assert not (files / "x").exists()
+
+
+def test_inputs_may_be_on_several_lines(files: Path) -> None:
+    code, out, _ = run(files, arms="old.txt\nworse.txt\n", options="--margin 0.3\n--alpha 0.01\n")
+    assert code == 3, out
+    assert "alpha 0.01, margin ±0.3" in out
+
+
+def test_the_version_that_is_asked_for_is_installed(files: Path) -> None:
+    pip = files / "bin" / "python"
+    pip.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    pip.chmod(0o755)
+    for version, wanted in (("", "seedstudy"), ("0.2.0", "seedstudy==0.2.0")):
+        code, out, _ = run(files, n=1, version=version)
+        assert (code, out.split()) == (0, ["-m", "pip", "install", "--quiet", wanted])
+
+
+def test_every_input_reaches_a_step_and_the_others_are_asked_first() -> None:
+    action = yaml.safe_load(ACTION.read_text())
+    steps = action["runs"]["steps"]
+    for name in action["inputs"]:
+        assert any(f"inputs.{name}" in str(step) for step in steps), name
+    assert [step.get("if") for step in steps] == ["inputs.install == 'true'"] * 2 + [None]
 
 
 def test_what_cannot_be_compared_fails_with_its_line(files: Path) -> None:

@@ -25,6 +25,13 @@ def test_direction_only_where_the_name_tells(metric: str, direction: str | None)
     assert direction_of(metric) == direction
 
 
+@pytest.mark.parametrize(
+    ("metric", "direction"), [("val_error", "lower"), ("top1_error", None), ("quality", "higher"), ("top1", "higher")]
+)
+def test_a_share_whose_name_says_nothing_is_better_higher(metric: str, direction: str | None) -> None:
+    assert direction_of(metric, "pp") == direction
+
+
 def test_percent_stays_and_fractions_become_points_of_any_shape_with_holes() -> None:
     assert to_points([0.5, 79.0], None, where="x").tolist() == [0.5, 79.0]
     assert to_points([0.5, 0.9], "percent", where="x").tolist() == [0.5, 0.9]

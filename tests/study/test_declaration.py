@@ -16,6 +16,7 @@ from seedstudy.engines.local import Work
 from seedstudy.errors import StoreError
 from seedstudy.files import read_record, write_record
 from seedstudy.store.store import Store
+from seedstudy.study.command import Command
 from seedstudy.study.declaration import Declaration, Rule
 from seedstudy.study.study import Study
 from seedstudy.study.trial import Trial
@@ -64,6 +65,28 @@ def test_what_is_in_force_and_since_when(
     assert Rule.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
 
 
+def test_the_number_of_a_command_stays_known() -> None:
+    """Its direction and unit are declared once; other words, or none, take nothing back; another metric does."""
+
+    def plan(metric: str, margin: float | None = None, **more: Any) -> tuple[Study, int]:
+        command = Command(run=("train", "{seed}"), metric=metric, **more)
+        return Study(recipes=(), margin=margin, command=command), 0
+
+    rule = rule_of(plan("q", 0.5, lower_is_better=True, unit="fraction"), plan("q"), plan("q", 0.1))
+    assert [(each.margin, each.lower_is_better, each.unit) for each in rule.declared] == [
+        (0.5, True, "fraction"),
+        (0.1, True, "fraction"),
+    ]
+    assert str(rule.declared[-1]) == "margin 0.1, lower q is better"
+    assert Rule.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
+    rule = rule_of(plan("q", 0.5), plan("q", lower_is_better=False), plan("r"))
+    assert [(each.margin, each.metric, each.lower_is_better) for each in rule.declared] == [
+        (0.5, None, None),
+        (0.5, "q", False),
+        (0.5, None, None),
+    ]
+
+
 def test_a_record_of_an_older_version_is_the_first_rule() -> None:
     old = Rule.from_dict({"format": 2, "question": "q", "margin": 0.5, "baseline": None})
     assert old.declared == (Declaration(question="q", margin=0.5),)
@@ -82,6 +105,7 @@ def test_a_record_of_an_older_version_is_the_first_rule() -> None:
         {"declared": [{"margin": True}]},
         {"declared": [{"n_results": "2"}]},
         {"declared": [{"at": 7}]},
+        {"declared": [{"lower_is_better": "yes"}]},
         {"declared": {"margin": 1}},
     ],
     ids=str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -285,6 +286,33 @@ def test_wrong_starts_are_one_line(
     with pytest.raises(SeedstudyError) as caught:
         started([trial], source, data)
     assert message in str(caught.value)
+
+
+class _Bad:
+    def __reduce__(self) -> Any:
+        return os.system, ("touch ran",)
+
+
+def test_files_that_hold_no_weights_are_one_line_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"w": _Bad()}, "code.pth")
+    torch.save(torch.nn.Linear(2, 2), "module.pth")
+    torch.save([1, 2], "list.pth")
+    torch.save({"w": torch.zeros(100)}, "whole.pth")
+    Path("cut.pth").write_bytes(Path("whole.pth").read_bytes()[:300])
+    Path("text.pth").write_text("not weights")
+    Path("empty.pth").write_text("")
+    for name, why in (
+        ("code", "it holds objects beside tensors"),
+        ("module", "it holds objects beside tensors"),
+        ("list", "no weights by name"),
+        ("text", "no weights by name"),
+        ("empty", "no weights by name"),
+        ("cut", "damaged, or cut short"),
+    ):
+        with pytest.raises(StudyError, match=rf"^init: {name}\.pth: cannot be loaded \({why}"):
+            starts.of_name(f"{name}.pth", "resnet18")
+    assert not Path("ran").exists()
 
 
 def test_a_kept_head_needs_the_same_classes(
