@@ -107,7 +107,7 @@ plot.__doc__ = (
     "Draw a picture: seeds, differences, a race, costs, …\n\n"
     "Prints what the picture shows: its caption, and alternative text for a web page.\n\n"
     "\b\n" + "\n".join(f"{name:<{_LONGEST}}  {kind.help}" for name, kind in KINDS.items()) + "\n\n"
-    "\b\n"
+    "\b\nFor example:\n"
     "seedstudy plot estimation a3 a2 --margin 0.5 --save fig.pdf --width column\n"
     "seedstudy plot distribution runs.csv --save fig.svg\n"
     "seedstudy plot power --sd rsb-val --difference 0.2"
