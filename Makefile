@@ -84,12 +84,15 @@ studies: install
 	$(BIN)/seedstudy run studies/rsb_seeds/study.toml --data-dir $(CIFAR10)
 	$(BIN)/seedstudy run studies/resnet_rs_ladder/study.toml --data-dir $(CIFAR10)
 	$(BIN)/seedstudy run studies/rsb_recipes/study.toml --data-dir $(CIFAR10)
+	$(BIN)/seedstudy run studies/video/one_frame.toml
+	$(BIN)/seedstudy run studies/video/study.toml
 	for epochs in 1 3 10 30; do $(BIN)/seedstudy run studies/short_and_long/study.toml --data-dir $(CIFAR10) \
 		--epochs $$epochs --study short_and_long_$$epochs || exit 1; done
 	$(BIN)/python -m studies.frames results/a2_100_seeds
 	$(BIN)/python -m studies.frames results/rsb_seeds
 	$(BIN)/python -m studies.frames results/resnet_rs_ladder
 	$(BIN)/python -m studies.frames results/rsb_recipes
+	$(BIN)/python -m studies.frames results/video results/video_one_frame
 	$(BIN)/python -m studies.frames $(foreach epochs,1 3 10 30,results/short_and_long_$(epochs))
 	$(BIN)/python -m studies.findings
 

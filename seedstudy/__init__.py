@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from seedstudy.api.choices import check_data, data_sets, example, explain, resize_data
+    from seedstudy.api.choices import about, check_data, data_sets, example, explain, resize_data, schema
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
     from seedstudy.api.in_script import TrialReport, trial
     from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, scaling, summary, variance
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from seedstudy.api.planning import audit, power
     from seedstudy.api.pseudolabel import pseudolabel
     from seedstudy.api.reporting import report, save_report
-    from seedstudy.api.studies import load_predictions, load_trials, run, status
+    from seedstudy.api.studies import dry_run, init, load_predictions, load_trials, run, status
     from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.recipes.reader import load_recipe
     from seedstudy.recipes.recipe import Recipe
@@ -38,6 +38,7 @@ __all__ = [
     "Study",
     "TrialReport",
     "__version__",
+    "about",
     "across_data",
     "audit",
     "best_of",
@@ -45,6 +46,7 @@ __all__ = [
     "compare",
     "cost",
     "data_sets",
+    "dry_run",
     "evaluate",
     "evaluate_trials",
     "example",
@@ -53,6 +55,7 @@ __all__ = [
     "gate",
     "grid",
     "import_files",
+    "init",
     "inspect_files",
     "load_predictions",
     "load_recipe",
@@ -76,6 +79,7 @@ __all__ = [
     "save_picture",
     "save_report",
     "scaling",
+    "schema",
     "status",
     "summary",
     "trial",
@@ -84,11 +88,13 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(
         (
+            "about",
             "check_data",
             "data_sets",
             "example",
             "explain",
             "resize_data",
+            "schema",
         ),
         "api.choices",
     ),
@@ -131,6 +137,8 @@ _HOMES = {
     ),
     **dict.fromkeys(
         (
+            "dry_run",
+            "init",
             "load_predictions",
             "load_trials",
             "run",

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
@@ -25,7 +27,17 @@ if TYPE_CHECKING:
 def say(line: str) -> None:
     """Print one line on stderr."""
     with suppress(OSError, ValueError):
-        print(printable(line), file=sys.stderr, flush=True)
+        text = printable(line)
+        if sys.stderr.isatty():
+            text = wrapped(text, shutil.get_terminal_size().columns)
+        print(text, file=sys.stderr, flush=True)
+
+
+def wrapped(line: str, columns: int) -> str:
+    """Return a line broken at blanks for a terminal of so many columns; no word is broken."""
+    return textwrap.fill(
+        line, max(columns, 20), break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+    )
 
 
 def show_line(line: str) -> None:

@@ -114,6 +114,7 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
         ("a2 -d shapes -m resnet8", lambda: choices.recipe("a2", model="resnet8", data="shapes")),
     ],
     "recipes diff": [("a1 a2 a3", lambda: choices.recipe_differences("a1", "a2", "a3"))],
+    "recipes keys": [("", choices.recipe_keys)],
     "recipes models": [("a2", lambda: choices.recipe_models("a2"))],
     "data list": [("", ss.data_sets)],
     "data check": [
@@ -129,7 +130,7 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
     ],
 }
 """Command -> its arguments, and the same question in Python."""
-TRAINS = {"run", "evaluate", "pseudolabel", "cost", "cancel", "clean", "explain", "plot"}
+TRAINS = {"run", "evaluate", "pseudolabel", "cost", "cancel", "clean", "explain", "init", "plot", "schema"}
 """Need the extra ``train`` (tests/train/test_commands.py), or answer with a line, or a picture (test_pictures.py)."""
 CASES = [
     pytest.param(name, arguments, ask, id=f"{name} {arguments}")

@@ -66,3 +66,14 @@ def test_a_library_may_print_into_a_full_disk(tmp_path: Path) -> None:
     )
     assert run(code, ">/dev/full 2>/dev/full", tmp_path).returncode == 0
     assert (tmp_path / "reached").exists()
+
+
+def test_a_message_wraps_at_words_in_a_terminal_and_never_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "/a/long/path/" + "x" * 90
+    line = f"{path}: cannot be read; choose a file that --results names, or another-one of those that can be read here"
+    lines = terminal.wrapped(line, 40).splitlines()
+    assert " ".join(lines) == line, "no word is broken, not even at a hyphen"
+    assert lines[0] == f"{path}:"
+    assert max(map(len, lines[1:])) <= 40
+    terminal.say(line)
+    assert capsys.readouterr().err == f"{line}\n"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seedstudy import data as datasets
 from seedstudy import machine, terminal
@@ -19,6 +20,25 @@ if TYPE_CHECKING:
     from seedstudy.data.resized import Copy
     from seedstudy.engines.watch import Say
     from seedstudy.recipes.reader import RecipeFile
+
+
+@public
+def about() -> tuple[str, ...]:
+    """Return the versions of seedstudy and of what it trains with, where that is installed, and the device."""
+    import platform
+    from importlib import metadata
+
+    import seedstudy
+
+    lines = [f"seedstudy {seedstudy.__version__} (Python {platform.python_version()})"]
+    found = []
+    for name in ("torch", "timm"):
+        with suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    if not found:
+        return (*lines, 'nothing to train with: pip install "seedstudy[train]"')
+    device = machine.accelerator() or f"no GPU; {machine.cores()} CPU cores"
+    return (*lines, ", ".join(found), f"device: {device}")
 
 
 @public
@@ -48,8 +68,35 @@ def recipe_models(*names: str) -> catalogue.Networks:
 
 
 @public
+def recipe_keys() -> catalogue.Keys:
+    """Return every key of a recipe, what it may be and what it means."""
+    return catalogue.keys()
+
+
+@public
+def schema(of: str) -> dict[str, Any]:
+    """Return the JSON schema of a ``study`` file or a ``recipe`` file, for editors that complete and check."""
+    from seedstudy.recipes.schema import recipe_schema
+    from seedstudy.study.keys import study_schema
+
+    schemas = {"study": study_schema, "recipe": recipe_schema}
+    if of not in schemas:
+        raise StudyError(f'no schema of "{of}": study or recipe.{suggest(of, schemas)}')
+    return schemas[of]()
+
+
+@public
 def explain(*about: str) -> tuple[str, ...]:
-    """Return the ideas behind the answers in plain words, one text per topic; without a topic, their list."""
+    """Return the ideas behind the answers in plain words, one text per topic; without a topic, their list.
+
+    Examples
+    --------
+    >>> import seedstudy as ss
+    >>> print(ss.explain("paired")[0])
+    --paired compares seed by seed. Use it where equal seeds really share something
+    ...
+
+    """
     from seedstudy.show.topics import TOPICS, topic
 
     return tuple(map(topic, about)) if about else ("Topics: " + ", ".join(TOPICS) + ".",)
@@ -129,6 +176,8 @@ def resize_data(
         raise DataError(f"{name}: its images are small and kept decoded; there is nothing to resize")
     prepared = datasets.prepare(name, data_dir=path_of(data_dir), cache_dir=machine.cache_dir(), progress=say)
     loaded = datasets.load(prepared)
+    if loaded.holds_videos:
+        raise DataError(f"{name}: it holds videos, of which no smaller copy is made; resize them with FFmpeg")
     return resized_copy(loaded, Path(folder), short_side=short_side, quality=quality, progress=say)
 
 

@@ -57,6 +57,13 @@ def summary(
     """Describe recipes on every eval set: n, mean, std, min, max, seed 0, each with its interval.
 
     `what`: anything that :func:`compare` takes; nothing: the whole study.
+
+    Examples
+    --------
+    >>> import seedstudy as ss
+    >>> ss.summary(mixup=[78.31, 78.22, 78.40, 78.27, 78.35])
+    <mixup on val: 78.310 [78.224, 78.396], std 0.0696, n 5>
+
     """
     source = source_of(locals())
     return summaries_of(arms_of_call(what, arms, summary, source), source, level=level)
@@ -132,6 +139,12 @@ def fit(
     n_examples
         Images of the eval set, where the numbers do not say: accuracies come in steps of one image.
 
+    Examples
+    --------
+    >>> import seedstudy as ss
+    >>> ss.fit(mixup=[78.31, 78.22, 78.40, 78.27, 78.35])
+    <mixup on val: normal seeds not rejected, n 5>
+
     """
     from seedstudy.decide.select import select_by_data, what_was_read
     from seedstudy.decide.summary import Fits, fit_group
@@ -206,6 +219,16 @@ def compare(
         trials whose predictions are stored. None: as the study declared, else these. Either way both are in the answer.
     clusters
         ``class``: new images come with new classes (Miller 2024); None: each image is drawn by itself.
+
+    Examples
+    --------
+    >>> import seedstudy as ss
+    >>> old = [78.02, 77.94, 78.11, 78.05, 77.98]
+    >>> new = [78.31, 78.22, 78.40, 78.27, 78.35]
+    >>> ss.compare(baseline=old, mixup=new, margin=0.1)
+    <better: mixup - baseline on val = +0.290 [0.192, 0.388], p = 0.00014, n 5+5>
+    >>> ss.compare(old, new)[0].verdict.word
+    'better'
 
     """
     from seedstudy.decide.compare import CORRECTIONS, Design, judge, rule_for
@@ -453,6 +476,14 @@ def race(
         One that declares the command and its arms; no `what`: all of them.
     on_look
         Receives the race after each look of a live race.
+
+    Examples
+    --------
+    >>> import seedstudy as ss
+    >>> old = [78.02, 77.94, 78.11, 78.05, 77.98]
+    >>> new = [78.31, 78.22, 78.40, 78.27, 78.35]
+    >>> ss.race(old, new, replay=True)
+    <better: B - A, a difference is shown at 4 seeds per arm, with error rate 0.05 over all looks>
 
     """
     from seedstudy.decide.compare import rule_for

@@ -66,6 +66,14 @@ def power(
     cost
         GPU-hours per seed, or ``"MODEL@RECIPE"`` of RSB's Table 3; None: as measured in the pilots' studies.
 
+    Examples
+    --------
+    >>> import seedstudy as ss
+    >>> ss.power(sd="rsb-val", difference=0.2)
+    <6 seeds per arm detect a difference of 0.2 points with 88% power.>
+    >>> ss.power(0.1, n=5).difference  # the smallest one that 5 seeds per arm detect
+    0.2...
+
     """
     from seedstudy.decide import plan
     from seedstudy.decide.given import arms_of

@@ -107,6 +107,8 @@ def pseudolabel(
         train_limit = source.train_limit
     prepared = datasets.prepare(source.data, data_dir=path_of(data_dir), cache_dir=machine.cache_dir(), progress=say)
     full = datasets.load(prepared)
+    if full.holds_videos:
+        raise StudyError(f"{full.name} holds videos; pseudo-labels are those of images.")
     names: tuple[str, ...] = ()
     digest, truth = "", None
     shown: pseudo.Pictures

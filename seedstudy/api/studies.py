@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from seedstudy.decide.summary import Summaries
-    from seedstudy.engines.status import Cancellation, StudyStatus
+    from seedstudy.engines.status import Cancellation, Forecast, StudyStatus
     from seedstudy.engines.watch import Say
     from seedstudy.store.store import State
     from seedstudy.store.upkeep import Restored
@@ -48,6 +48,42 @@ class RunAnswer:
         """Return the document of ``run --json``."""
         trials = {"study": self.study, "planned": len(self.states), **self.counts}
         return {**trials, **(self.summaries.to_dict() if self.summaries else {"groups": []})}
+
+
+@public
+def dry_run(
+    study: str | Path | Study | None = None,
+    *,
+    recipes: str | Sequence[str] | None = None,
+    results: str | Path = "results",
+    data_dir: str | Path | None = None,
+    is_retry: bool = False,
+    say: Say = terminal.say,
+    **given: Any,
+) -> Forecast:
+    """Return what :func:`run` would train, and how long that takes where trials of the kind were timed before.
+
+    The parameters are those of :func:`run`. Nothing is written into the results folder; data may be prepared.
+    """
+    from seedstudy.engines import launch
+
+    plan = _plan(study, recipes, given)
+    return launch.forecast(
+        plan,
+        results=Path(results),
+        cache_dir=machine.cache_dir(),
+        data_dir=path_of(data_dir),
+        is_retry=is_retry,
+        say=say,
+    )
+
+
+def _plan(study: str | Path | Study | None, recipes: str | Sequence[str] | None, given: Mapping[str, Any]) -> Study:
+    check(adjusted, (), {"recipes": recipes, **given}, name="run")
+    if study is None and recipes is None and not is_given(given.get("command")):
+        raise StudyError("nothing to train: name a recipe (--recipe a2), a command (--command) or a study file.")
+    start = study if isinstance(study, Study | None) else load_study(Path(study))
+    return adjusted(start, recipes=recipes, **given)
 
 
 @public
@@ -86,12 +122,7 @@ def run(
     """
     from seedstudy.engines import launch
 
-    check(adjusted, (), {"recipes": recipes, **given}, name="run")
-    is_command = is_given(given.get("command"))
-    if study is None and recipes is None and not is_command:
-        raise StudyError("nothing to train: name a recipe (--recipe a2), a command (--command) or a study file.")
-    start = study if isinstance(study, Study | None) else load_study(Path(study))
-    plan = adjusted(start, recipes=recipes, **given)
+    plan = _plan(study, recipes, given)
     states, scan = launch.run(
         plan,
         results=Path(results),
@@ -109,6 +140,51 @@ def run(
         source.scans[Path(results) / plan.name] = scan
         summaries = summaries_of((), source, level=0.95)
     return RunAnswer(study=plan.name, folder=Path(results) / plan.name, states=states, summaries=summaries)
+
+
+@public
+def init(
+    file: str | Path = "study.toml",
+    *,
+    recipes: str | Sequence[str] | None = None,
+    models: str | Sequence[str] | None = None,
+    data: str | None = None,
+    seeds: str | int | Sequence[int] | None = None,
+    margin: float | None = None,
+) -> Path:
+    """Write a study file with a comment on every key, and return its path; values as in :func:`run`.
+
+    StudyError for a value that is wrong, and where the file exists: it is left alone.
+    """
+    import json
+
+    from seedstudy.files import write_atomically
+    from seedstudy.study.keys import study_template
+
+    path = Path(file)
+    # Checks the values.
+    adjusted(Study(recipes=("a2",)), recipes=recipes, models=models, data=data, seeds=seeds, margin=margin)
+    number = int(seeds) if isinstance(seeds, str) and seeds.isdecimal() else seeds
+    words: dict[str, Any] = {"data": data, "seeds": number, "margin": margin}
+    words |= {"models": None if models is None else _words(models)}
+    if recipes is not None:
+        names = _words(recipes)
+        question = f"How does {names[0]} spread?" if len(names) == 1 else f"Is {names[-1]} better than {names[0]}?"
+        words |= {"recipes": names, "baseline": names[0], "question": question}
+    given = {key: json.dumps(value, ensure_ascii=False) for key, value in words.items() if value is not None}
+    if path.suffix != ".toml":
+        raise StudyError(f"{path}: a study file's name ends in .toml.")
+    try:
+        is_new = write_atomically(path, study_template(given).encode(), is_first_only=True, is_durable=False)
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be written ({error.strerror}); choose another place.") from error
+    if not is_new:
+        raise StudyError(f"{path}: exists already and is left alone; choose another name.")
+    return path
+
+
+def _words(value: str | Iterable[str]) -> list[str]:
+    return [word.strip() for word in (value.split(",") if isinstance(value, str) else value)]
 
 
 @public

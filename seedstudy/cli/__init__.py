@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 
-from seedstudy import __version__, terminal
+import seedstudy as ss
+from seedstudy import terminal
 from seedstudy.cli.audit import audit
 from seedstudy.cli.compare import compare
 from seedstudy.cli.explain import explain
+from seedstudy.cli.help import JUDGE, LOOK_UP, PLAN, STUDIES, TRAIN, Command, Commands
 from seedstudy.cli.import_files import import_files
 from seedstudy.cli.networks import cost, evaluate
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
@@ -24,6 +26,7 @@ from seedstudy.cli.recipes import data_app, recipes_app
 from seedstudy.cli.report import report
 from seedstudy.cli.run import run, trial
 from seedstudy.cli.scaling import scaling
+from seedstudy.cli.start import init, schema
 from seedstudy.cli.status import cancel, clean, restore, status
 from seedstudy.cli.summary import fit, summary
 from seedstudy.cli.variance import variance
@@ -31,19 +34,25 @@ from seedstudy.errors import SeedstudyError, missing_extra
 
 app = typer.Typer(
     help="Is recipe B really better than recipe A, or did it get a lucky seed?",
-    no_args_is_help=True,
-    add_completion=False,
+    cls=Commands,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-JUDGING = (summary, fit, variance, compare, race, scaling, power, audit)
-for command in (run, status, cancel, clean, restore, *JUDGING, plot, report, explain, evaluate, pseudolabel, cost):
-    app.command()(command)
-app.command("import")(import_files)
+PANELS = {
+    TRAIN: (init, run, race, status, cancel),
+    JUDGE: (compare, summary, fit, variance, scaling, plot, report),
+    PLAN: (power, audit),
+    STUDIES: (clean, restore, evaluate, pseudolabel, cost),
+    LOOK_UP: (explain, schema),
+}
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(cls=Command, rich_help_panel=panel)(command)
+app.command("import", cls=Command, rich_help_panel=STUDIES)(import_files)
 app.command(hidden=True)(trial)
-app.add_typer(recipes_app, name="recipes")
-app.add_typer(data_app, name="data")
+app.add_typer(recipes_app, name="recipes", rich_help_panel=LOOK_UP)
+app.add_typer(data_app, name="data", rich_help_panel=LOOK_UP)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -77,11 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _version(is_wanted: bool) -> None:
     if is_wanted:
-        print(__version__)
+        for line in ss.about():
+            print(line)
         raise typer.Exit
 
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Versions of what is installed, device.")
+    ] = False,
 ) -> None: ...

@@ -9,8 +9,10 @@ import typer
 
 import seedstudy as ss
 from seedstudy.cli import options
+from seedstudy.cli.help import RARE
 
 
+@options.grouped
 def audit(
     table: Annotated[
         Path, typer.Argument(metavar="TABLE.csv", help="A row per model, a column per recipe or eval set.")
@@ -30,20 +32,32 @@ def audit(
     *,
     results: options.Results = Path("results"),
     study: options.StudyName = "main",
-    model: Annotated[str | None, typer.Option("-m", "--model", help="Model of the --reference.")] = None,
-    data: Annotated[str | None, typer.Option("-d", "--data", help="Data set of the --reference.")] = None,
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="Model of the --reference.", rich_help_panel=RARE)
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("-d", "--data", help="Data set of the --reference.", rich_help_panel=RARE)
+    ] = None,
     metric: options.Metric = "top1",
     unit: Annotated[
         str | None,
-        typer.Option("--unit", help="percent or fraction, where the numbers leave it open; none: no accuracies."),
+        typer.Option(
+            "--unit",
+            help="percent or fraction, where the numbers leave it open; none: no accuracies.",
+            rich_help_panel=RARE,
+        ),
     ] = None,
     lower_is_better: options.LowerIsBetter = None,
     save: options.Save = None,
-    as_json: options.AsJson = False,
+    output: options.Output,
 ) -> None:
     """Say which published differences exceed seed noise.
 
     For a table of single runs and the std over seeds that they probably have.
+
+    For example:
+    seedstudy audit table.csv --sd rsb
+    seedstudy audit ladder.csv --sd 0.1 --ladder
     """
     from seedstudy.show.audit import audit_tables
 
@@ -65,6 +79,6 @@ def audit(
         unit=unit,
         lower_is_better=lower_is_better,
     )
-    options.print_answer(answer, lambda: audit_tables(answer), as_json=as_json)
+    options.print_answer(answer, lambda: audit_tables(answer), output=output)
     options.save_plot(save, lambda: ss.plot_audit(answer))
     options.name_left_out(answer.left_out)

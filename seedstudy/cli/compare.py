@@ -9,6 +9,7 @@ import typer
 
 import seedstudy as ss
 from seedstudy.cli import options
+from seedstudy.cli.help import OUTPUT, RARE, RULE
 from seedstudy.errors import StudyError, suggest
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ VERDICTS = ("better", "worse", "equivalent", "inconclusive")
 @options.grouped
 def compare(
     what: Annotated[
-        list[str] | None, typer.Argument(metavar="A B [C]...", help="A is the baseline; B, C… are compared with it.")
+        list[str] | None, typer.Argument(metavar="A B [C]", help="A is the baseline; B, C… are compared with it.")
     ] = None,
     *,
     where: options.Judged,
@@ -29,29 +30,49 @@ def compare(
     margin: options.Margin = None,
     alpha: options.Alpha = 0.05,
     level: options.Level = 0.95,
-    all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Every recipe with every other one.")] = False,
+    all_pairs: Annotated[
+        bool, typer.Option("--all-pairs", help="Every recipe with every other one.", rich_help_panel=RULE)
+    ] = False,
     grid: Annotated[
-        bool, typer.Option("--grid", help="Architectures x recipes as one table (of the whole study, or of A B…).")
+        bool,
+        typer.Option(
+            "--grid",
+            help="Architectures x recipes as one table (of the whole study, or of A B…).",
+            rich_help_panel=RULE,
+        ),
     ] = False,
     across_data: Annotated[
-        bool, typer.Option("--across-data", help="B against A on every data set both have.")
+        bool, typer.Option("--across-data", help="B against A on every data set both have.", rich_help_panel=RULE)
     ] = False,
-    paired: Annotated[bool, typer.Option("--paired", help="Equal seeds share streams, split or fold.")] = False,
-    primary: Annotated[str | None, typer.Option("--primary", help="Eval set that decides (default: val).")] = None,
+    paired: Annotated[
+        bool, typer.Option("--paired", help="Equal seeds share streams, split or fold.", rich_help_panel=RULE)
+    ] = False,
+    primary: Annotated[
+        str | None, typer.Option("--primary", help="Eval set that decides (default: val).", rich_help_panel=RULE)
+    ] = None,
     correction: Annotated[
-        str, typer.Option("--correction", help="For several comparisons: bonferroni, holm, max-t or none.")
+        str,
+        typer.Option(
+            "--correction", help="For several comparisons: bonferroni, holm, max-t or none.", rich_help_panel=RARE
+        ),
     ] = "bonferroni",
     images: Annotated[
-        str | None, typer.Option("--images", help="Verdicts about these test images (default), or new ones like them.")
+        str | None,
+        typer.Option(
+            "--images", help="Verdicts about these test images (default), or new ones like them.", rich_help_panel=RULE
+        ),
     ] = None,
     clusters: options.Clusters = None,
     rng_seed: options.RngSeed = 0,
     fail_on: Annotated[
-        str | None, typer.Option("--fail-on", help="Exit 3 at this verdict on the eval set that decides: worse…")
+        str | None,
+        typer.Option(
+            "--fail-on", help="Exit 3 at this verdict on the eval set that decides: worse…", rich_help_panel=OUTPUT
+        ),
     ] = None,
     details: options.Details = False,
     save: options.Save = None,
-    as_json: options.AsJson = False,
+    output: options.Cited,
 ) -> None:
     """Give the verdict on B (C…) against A.
 
@@ -61,6 +82,13 @@ def compare(
     table.csv, table.csv:ARM, table.csv:COLUMN=VALUE), a folder of logs (runs/a2/), a quoted pattern
     ("runs/*/summary.csv"), or a published "79.5±0.1 n=5". One file with several arms is enough: table.csv, or
     table.csv --by COLUMN; its first arm is A.
+
+    For example:
+    seedstudy compare a3 a2 --margin 0.5
+    seedstudy compare baseline.txt new.txt --metric top1
+    seedstudy compare runs.csv --by recipe --save verdict.svg
+    seedstudy compare "old: 79.5±0.1 n=5" "new: 79.8±0.1 n=5"
+    seedstudy compare a3 a2 --format tex
     """
     gates = options.words(fail_on or "")
     for gate in gates:
@@ -73,7 +101,7 @@ def compare(
         if gates or all_pairs or paired or across_data or images or clusters:
             raise StudyError("--grid is a table of its own: leave --fail-on and the other options out.")
         table = ss.grid(*what or (), **asked)
-        options.print_answer(table, lambda: grid_tables(table), as_json=as_json)
+        options.print_answer(table, lambda: grid_tables(table), output=output)
         options.save_plot(save, table.plot)
         options.name_left_out(table.left_out)
         return
@@ -85,13 +113,13 @@ def compare(
                 "--clusters out."
             )
         pooled = ss.across_data(*what or (), **asked)
-        options.print_answer(pooled, lambda: across_data_tables(pooled), as_json=as_json)
+        options.print_answer(pooled, lambda: across_data_tables(pooled), output=output)
         _end(pooled.comparisons, gates, save)
         return
     asked |= {"all_pairs": all_pairs, "paired": paired, "primary": primary, "correction": correction}
     asked |= {"images": images, "clusters": clusters}
     answer = ss.compare(*what or (), **asked)
-    options.print_answer(answer, lambda: comparison_tables(answer, with_details=details), as_json=as_json)
+    options.print_answer(answer, lambda: comparison_tables(answer, with_details=details), output=output)
     _end(answer, gates, save)
 
 

@@ -8,11 +8,12 @@ import typer
 
 import seedstudy as ss
 from seedstudy.cli import options
+from seedstudy.cli.help import OUTPUT
 
 
 @options.grouped
 def import_files(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Tables, logs, folders, patterns in quotes.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Tables, logs, folders, patterns in quotes.")],
     *,
     where: options.Files,
     recipe: Annotated[str | None, typer.Option("-r", "--recipe", help="Recipe, where the file does not say.")] = None,
@@ -23,9 +24,12 @@ def import_files(
     ] = None,
     eval_sets: options.EvalSets = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show the role of every column and the runs that are found.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Only show the role of every column and the runs that are found.", rich_help_panel=OUTPUT
+        ),
     ] = False,
-    as_json: options.AsJson = False,
+    output: options.Output,
 ) -> None:
     """Put trials trained elsewhere into a study.
 
@@ -33,6 +37,10 @@ def import_files(
 
     Reads CSV, Parquet, JSON, plain numbers, timm's summary.csv, Lightning's metrics.csv, Hugging Face's
     all_results.json and trainer_state.json, exports of Weights & Biases, and TensorBoard event files.
+
+    For example:
+    seedstudy import runs.csv --dry-run
+    seedstudy import "runs/*/summary.csv" -r a2 -m resnet50 -d imagenet
     """
     from seedstudy.show.inspection import inspection_tables
     from seedstudy.show.summary import summary_tables
@@ -41,7 +49,7 @@ def import_files(
     if dry_run:
         asked = {name: value for name, value in options.values(where).items() if name not in ("results", "study")}
         seen = ss.inspect_files(*files, **asked, eval_sets=names)
-        options.print_answer(seen, lambda: inspection_tables(seen), as_json=as_json)
+        options.print_answer(seen, lambda: inspection_tables(seen), output=output)
         for inspection in seen:
             if inspection.error is not None:
                 raise inspection.error
@@ -60,5 +68,5 @@ def import_files(
     options.tell(f"{n} trials imported into {place}" if n else f"imported before into {place}: nothing to do")
     for note in answer.notes:
         options.tell(f"note: {note}")
-    options.print_answer(answer, lambda: summary_tables(answer.summaries), as_json=as_json)
+    options.print_answer(answer, lambda: summary_tables(answer.summaries), output=output)
     options.name_left_out(answer.summaries.left_out)

@@ -12,8 +12,9 @@ from seedstudy.cli import options
 from seedstudy.errors import StudyError
 
 
+@options.grouped
 def cost(
-    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="timm names, e.g. resnet50.")] = None,
+    models: Annotated[list[str] | None, typer.Argument(metavar="MODEL", help="timm names, e.g. resnet50.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the images in pixels (default: the model's own).")] = None,
     batch: Annotated[int, typer.Option(help="Images at a time, where more than one is timed.")] = 32,
     repeats: Annotated[int, typer.Option(help="Passes that are timed; the median is shown.")] = 10,
@@ -26,11 +27,16 @@ def cost(
     study: options.StudyName = "main",
     metric: options.Metric = "top1",
     unit: options.Unit = None,
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """Show what networks cost, without training them.
 
     Parameters, multiply-adds, activations, latency, throughput, memory.
+
+    For example:
+    seedstudy cost resnet50 resnet18 --counts-only
+    seedstudy cost resnet50 --size 160
     """
     from seedstudy.show.networks import cost_table
 
@@ -48,9 +54,10 @@ def cost(
         unit=unit,
         say=options.tell,
     )
-    options.print_answer(answer, lambda: cost_table(answer, answer.pareto, repeats=repeats), as_json=as_json)
+    options.print_answer(answer, lambda: cost_table(answer, answer.pareto, repeats=repeats), output=output)
 
 
+@options.grouped
 def evaluate(
     what: Annotated[
         str,
@@ -80,11 +87,16 @@ def evaluate(
         str | None, typer.Option("--study", help="Study that a timm model's result is added to (default: evaluated).")
     ] = None,
     save: options.Save = None,
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """Evaluate kept weights of trials, published or own weights.
 
     Of trials: eval sets and test sizes that were not there on the day of training are added to the same trials.
+
+    For example:
+    seedstudy evaluate resnet50.a1_in1k --data-dir ~/imagenet
+    seedstudy evaluate main:a2 --size 128,160,192
     """
     from seedstudy.show.networks import evaluation_table
 
@@ -93,7 +105,7 @@ def evaluate(
         given = {"--weights": weights, "-r": recipe, "--seed": seed, "--published": published}
         if wrong := [name for name, value in {**given, "--study": study}.items() if value is not None]:
             raise StudyError(f"{', '.join(wrong)}: for a timm model alone; trials know it themselves.")
-        _evaluate_trials(what, data, data_dir, eval_sets, sizes, crop, results, save, as_json)
+        _evaluate_trials(what, data, data_dir, eval_sets, sizes, crop, results, save, output)
         return
     if len(sizes) > 1 or save is not None:
         raise StudyError("several test sizes, and --save, are for trials with kept weights: STUDY:RECIPE.")
@@ -116,7 +128,7 @@ def evaluate(
     options.print_answer(
         answer,
         lambda: evaluation_table(answer.evaluations, answer.beside, preprocessing=preprocessing),
-        as_json=as_json,
+        output=output,
     )
     options.tell(f"{answer.recipe}@{answer.model}: {'added to' if answer.is_new else 'already in'} {answer.folder}")
 
@@ -137,7 +149,7 @@ def _evaluate_trials(
     crop: float | None,
     results: Path,
     save: Path | None,
-    as_json: bool,
+    output: options.Output,
 ) -> None:
     from seedstudy.show.networks import sizes_table
 
@@ -151,7 +163,7 @@ def _evaluate_trials(
         results=results,
         say=options.tell,
     )
-    options.print_answer(answer, lambda: sizes_table(answer), as_json=as_json)
+    options.print_answer(answer, lambda: sizes_table(answer), output=output)
     options.save_plot(save, lambda: ss.plot_test_sizes(answer))
     options.tell(f"study {answer.study}: {answer.added} results added to {answer.trials} trials")
     options.name_left_out(answer.left_out)

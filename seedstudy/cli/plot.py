@@ -21,7 +21,7 @@ _ON_ONE_SET = ("race", "power", "scaling")
 def plot(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="One of the kinds above.")],
     what: Annotated[
-        list[str] | None, typer.Argument(metavar="[WHAT]...", help="Recipes or files; A is the baseline of A B C.")
+        list[str] | None, typer.Argument(metavar="WHAT", help="Recipes or files; A is the baseline of A B C.")
     ] = None,
     *,
     where: options.Judged,
@@ -107,7 +107,7 @@ plot.__doc__ = (
     "Draw a picture: seeds, differences, a race, costs, …\n\n"
     "Prints what the picture shows: its caption, and alternative text for a web page.\n\n"
     "\b\n" + "\n".join(f"{name:<{_LONGEST}}  {kind.help}" for name, kind in KINDS.items()) + "\n\n"
-    "\b\nFor example:\n"
+    "For example:\n"
     "seedstudy plot estimation a3 a2 --margin 0.5 --save fig.pdf --width column\n"
     "seedstudy plot distribution runs.csv --save fig.svg\n"
     "seedstudy plot power --sd rsb-val --difference 0.2"

@@ -39,11 +39,16 @@ def power(
     where: options.Judged,
     eval_set: options.EvalSet = None,
     save: options.Save = None,
-    as_json: options.AsJson = False,
+    output: options.Cited,
 ) -> None:
     """Plan the seeds per arm, or the difference that they show.
 
     Seeds for a difference, smallest detectable difference for n seeds, power for both, and what they cost.
+
+    For example:
+    seedstudy power --difference 0.2 --sd rsb-val
+    seedstudy power --n 5 --sd 0.1
+    seedstudy power --difference 0.2 --pilot main:a2
     """
     from seedstudy.show.plan import power_lines
 
@@ -61,6 +66,6 @@ def power(
         **options.values(where),
         eval_set=options.one_eval_set(eval_set),
     )
-    options.print_answer(answer, lambda: power_lines(answer), as_json=as_json)
+    options.print_answer(answer, lambda: power_lines(answer), output=output)
     options.save_plot(save, lambda: ss.plot_power(answer))
     options.name_left_out(answer.left_out)

@@ -11,6 +11,7 @@ import seedstudy as ss
 from seedstudy.cli import options
 
 
+@options.grouped
 def pseudolabel(
     teacher: Annotated[
         str,
@@ -46,11 +47,16 @@ def pseudolabel(
     ] = None,
     model: Annotated[str | None, typer.Option("-m", "--model", help="Only trials of this model.")] = None,
     results: options.Results = Path("results"),
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """Label images without labels by trained networks.
 
     A recipe names the file as `pseudo_labels`, and mixes its images with labelled ones.
+
+    For example:
+    seedstudy pseudolabel main:a2 -o labels.json
+    seedstudy pseudolabel main:a2 -o labels.json --images photos --threshold 0.8
     """
     from seedstudy.show.networks import pseudo_label_table
 
@@ -71,4 +77,4 @@ def pseudolabel(
         results=results,
         say=options.tell,
     )
-    options.print_answer(answer, lambda: pseudo_label_table(answer), as_json=as_json)
+    options.print_answer(answer, lambda: pseudo_label_table(answer), output=output)

@@ -9,19 +9,20 @@ import typer
 
 import seedstudy as ss
 from seedstudy.cli import options
+from seedstudy.cli.help import OUTPUT
 
 
 @options.grouped
 def report(
     what: Annotated[
-        list[str] | None, typer.Argument(metavar="[A B]...", help="A is the baseline; none: the whole study.")
+        list[str] | None, typer.Argument(metavar="A B", help="A is the baseline; none: the whole study.")
     ] = None,
     *,
     where: options.Judged,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The report: .html, .md, .tex or .typ.")] = Path(
-        "report.html"
-    ),
-    title: Annotated[str | None, typer.Option("--title", help="Title of the page.")] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The report: .html, .md, .tex or .typ.", rich_help_panel=OUTPUT)
+    ] = Path("report.html"),
+    title: Annotated[str | None, typer.Option("--title", help="Title of the page.", rich_help_panel=OUTPUT)] = None,
     eval_sets: options.EvalSets = None,
     lower_is_better: options.LowerIsBetter = None,
     margin: options.Margin = None,
@@ -32,6 +33,10 @@ def report(
     """Write one page: the verdict, and all that it rests on.
 
     The page needs no network and no other file. A, B as for `seedstudy compare`.
+
+    For example:
+    seedstudy report a3 a2 -o report.html
+    seedstudy report runs.csv --by recipe -o report.md
     """
     from seedstudy.api.reporting import check_report
 
@@ -48,7 +53,7 @@ def report(
     )
     ss.save_report(answer, output)
     if as_json:
-        options.print_answer(answer, lambda: None, as_json=True)
+        options.print_document(answer)
     else:
         options.tell(f"{output}: written; open it in a browser." if output.suffix == ".html" else f"{output}: written.")
     options.name_left_out(answer.summaries.left_out)

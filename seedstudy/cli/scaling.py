@@ -9,11 +9,13 @@ import typer
 
 import seedstudy as ss
 from seedstudy.cli import options
+from seedstudy.cli.help import READ
 
 
+@options.grouped
 def scaling(
     what: Annotated[
-        list[str] | None, typer.Argument(metavar="[WHAT]...", help="RECIPE, STUDY:RECIPE, or a table of results.")
+        list[str] | None, typer.Argument(metavar="WHAT", help="RECIPE, STUDY:RECIPE, or a table of results.")
     ] = None,
     cost: Annotated[
         str | None, typer.Option(help="Column with the cost (default: flops, macs, or counted from timm's names).")
@@ -24,20 +26,29 @@ def scaling(
     study: options.StudyName = "main",
     metric: options.Metric = "top1",
     unit: options.Unit = None,
-    model: Annotated[str | None, typer.Option("-m", "--model", help="Only results of this model.")] = None,
-    data: Annotated[str | None, typer.Option("-d", "--data", help="Only results on this data set.")] = None,
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="Only results of this model.", rich_help_panel=READ)
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("-d", "--data", help="Only results on this data set.", rich_help_panel=READ)
+    ] = None,
     eval_set: options.EvalSet = None,
     margin: Annotated[float | None, typer.Option(help="Smallest difference of errors that matters.")] = None,
     alpha: options.Alpha = 0.05,
     level: options.Level = 0.95,
     rng_seed: options.RngSeed = 0,
     save: options.Save = None,
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """Show how the error falls with cost.
 
     Fits error = a + b cost^c with a bootstrap over seeds, compares strategies at equal cost, and says of each claim
     whether it is supported.
+
+    For example:
+    seedstudy scaling curve.csv --cost flops --by family
+    seedstudy scaling table.csv --sd 0.1
     """
     from seedstudy.show.scaling import scaling_tables
 
@@ -59,6 +70,6 @@ def scaling(
         rng_seed=rng_seed,
         say=options.tell,
     )
-    options.print_answer(answer, lambda: scaling_tables(answer), as_json=as_json)
+    options.print_answer(answer, lambda: scaling_tables(answer), output=output)
     options.save_plot(save, lambda: ss.plot_scaling(answer))
     options.name_left_out(answer.left_out)

@@ -19,18 +19,24 @@ if TYPE_CHECKING:
 _WATCH_PAUSE_S = 2.0
 
 
+@options.grouped
 def status(
     study: options.StudyArgument = "main",
     results: options.Results = Path("results"),
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """Show the state of every trial of a study.
 
     Queued, running (where, since when, time left), ok, failed (why), diverged, interrupted, lost or damaged.
+
+    For example:
+    seedstudy status
+    seedstudy status my-study --watch
     """
-    if not watch or as_json:
-        _print(ss.status(study, results=results), as_json=as_json)
+    if not watch or output.form is not None:
+        _print(ss.status(study, results=results), output=output)
         return
     from seedstudy import terminal
 
@@ -38,15 +44,15 @@ def status(
     while True:
         answer = ss.status(study, results=results)
         console.clear()
-        _print(answer, as_json=False)
+        _print(answer, output=output)
         time.sleep(_WATCH_PAUSE_S)
 
 
-def _print(answer: StudyStatus, *, as_json: bool) -> None:
+def _print(answer: StudyStatus, *, output: options.Output) -> None:
     from seedstudy.show.status import status_tables
 
-    options.print_answer(answer, lambda: status_tables(answer), as_json=as_json)
-    if not as_json:
+    options.print_answer(answer, lambda: status_tables(answer), output=output)
+    if output.form is None:
         for sentence in answer.damaged.values():
             options.tell(f"left out: {sentence}")
 
@@ -55,6 +61,9 @@ def cancel(study: options.StudyArgument = "main", results: options.Results = Pat
     """Stop a study's trials, wherever they run.
 
     Each keeps its state, and `seedstudy run` resumes it.
+
+    For example:
+    seedstudy cancel my-study
     """
     from seedstudy.api import studies
 
@@ -78,6 +87,9 @@ def clean(
     """Remove what finished trials left behind; results stay.
 
     Checkpoints, leases that nobody holds, temporary files.
+
+    For example:
+    seedstudy clean my-study
     """
     from seedstudy.api import studies
 
@@ -101,12 +113,15 @@ def restore(
 
     Those that are good, where a disk, a copy or an older version was at fault. A trial that was trained again keeps
     its new result.
+
+    For example:
+    seedstudy restore my-study
     """
     from seedstudy.api import studies
 
     answer = studies.restore(study, results=results)
     if as_json:
-        options.print_answer(answer, lambda: None, as_json=True)
+        options.print_document(answer)
         return
     for folder, why in answer.left.items():
         options.tell(f"{folder}: left there: {why}")

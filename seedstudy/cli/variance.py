@@ -9,14 +9,20 @@ import typer
 
 import seedstudy as ss
 from seedstudy.cli import options
+from seedstudy.cli.help import READ
 
 
+@options.grouped
 def variance(
-    what: Annotated[list[str] | None, typer.Argument(metavar="[WHAT]...", help="RECIPE, RECIPE@MODEL, FOLDER…")] = None,
+    what: Annotated[list[str] | None, typer.Argument(metavar="WHAT", help="RECIPE, RECIPE@MODEL, FOLDER…")] = None,
     results: options.Results = Path("results"),
     study: options.StudyName = "main",
-    model: Annotated[str | None, typer.Option("-m", "--model", help="Only results of this model.")] = None,
-    data: Annotated[str | None, typer.Option("-d", "--data", help="Only results on this data set.")] = None,
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="Only results of this model.", rich_help_panel=READ)
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("-d", "--data", help="Only results on this data set.", rich_help_panel=READ)
+    ] = None,
     eval_sets: options.EvalSets = None,
     level: options.Level = 0.95,
     clusters: options.Clusters = None,
@@ -24,15 +30,19 @@ def variance(
         int, typer.Option(min=0, help="Replicates of a bootstrap over seeds and images, as a check (e.g. 10000).")
     ] = 0,
     rng_seed: options.RngSeed = 0,
-    as_json: options.AsJson = False,
+    *,
+    output: options.Output,
 ) -> None:
     """Show where the spread over seeds comes from.
 
     Of a design, what each random stream adds (run --design). From each image's prediction: seeds as such, the test
     images that happen to be tested, and what a vote of seeds gains.
+
+    For example:
+    seedstudy variance a2
+    seedstudy variance a3 a2 --eval val
     """
-    from seedstudy.show.components import source_tables
-    from seedstudy.show.variance import variance_tables
+    from seedstudy.show.variance import variance_view
 
     names = options.eval_names(eval_sets)
     asked: dict[str, Any] = {
@@ -45,7 +55,5 @@ def variance(
         "clusters": clusters,
     }
     answer = ss.variance(*what or (), **asked, replicates=bootstrap, rng_seed=rng_seed)
-    options.print_answer(
-        answer, lambda: source_tables(answer, variance_tables(answer, answer.differences)), as_json=as_json
-    )
+    options.print_answer(answer, lambda: variance_view(answer), output=output)
     options.name_left_out(answer.left_out)

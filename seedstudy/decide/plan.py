@@ -85,6 +85,8 @@ class PowerPlan(Shown):
     alpha: float
     power: float
     """Asked for, or (question ``power``, or seeds rounded up) reached."""
+    wanted: float = field(metadata=HIDDEN)
+    """The power that was asked for."""
     margin: float | None
     band: tuple[float | None, float | None] | None
     """The answer at the lower and the upper limit of the std; None for a given std."""
@@ -296,6 +298,7 @@ def plan_seeds(
         spread=spread,
         alpha=alpha,
         power=reached,
+        wanted=power,
         margin=margin,
         band=None if spread.band is None else (solve(*spread.ends(0)), solve(*spread.ends(1))),
         cost=cost,
@@ -316,6 +319,36 @@ def curve(plan: PowerPlan) -> dict[str, npt.NDArray[np.float64]]:
         for name, sds in lines.items()
     }
     return {"n": counts.astype(np.float64), **powers}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PowerAt:
+    """What so many seeds per arm show."""
+
+    n: int
+    power: float
+    """For the difference or margin of the plan."""
+    detectable: float | None
+    """Smallest difference with the power asked for; None for equivalence, or where none is found."""
+
+
+def beside(plan: PowerPlan) -> tuple[PowerAt, ...]:
+    """Return what numbers of seeds around the plan's would show."""
+    if plan.n_per_arm is None:
+        return ()
+    n = plan.n_per_arm
+    counts = sorted({max(2, round(n * share)) for share in (0.4, 0.6, 0.8, 1.0, 1.3, 1.7)} | {n})
+    sds = plan.spread.sd_a, plan.spread.sd_b
+    found = []
+    for count in counts:
+        detectable = None
+        if plan.margin is None:
+            detectable = detectable_difference(
+                count, *sds, alpha=plan.alpha, power=plan.wanted, correlation=plan.paired
+            )
+        power = _power_at(count, *sds, plan.difference, plan.margin, plan.alpha, plan.paired)
+        found.append(PowerAt(n=count, power=power, detectable=detectable))
+    return tuple(found)
 
 
 def _power_at(

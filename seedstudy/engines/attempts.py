@@ -46,6 +46,8 @@ and the trial's lease, for ever."""
 
 _PEER_WAIT_S = 10.0
 """Within which torchrun notices that a process has died."""
+_MACHINE_WAIT_S = 120.0
+"""Within which a queue ends what is left of a trial of several machines, one of which has died."""
 
 _WRITE_WAIT_S, _WRITE_PAUSE_S = 600.0, 5.0
 """How long, and how often, what a training has earned is written again where the disk is full."""
@@ -241,8 +243,9 @@ class Attempts:
         return EXIT_FAILED
 
     def _is_told_to_stop(self) -> bool:
-        """Wait a little for the signal that torchrun sends to all processes of a trial when one of them has died."""
-        until = time.monotonic() + _PEER_WAIT_S
+        """Wait for the signal that torchrun, or the queue, sends to all processes of a trial when one has died."""
+        n_machines = int(os.environ.get("GROUP_WORLD_SIZE", "1"))  # as torchrun names it
+        until = time.monotonic() + (_PEER_WAIT_S if n_machines == 1 else _MACHINE_WAIT_S)
         while not self._stop() and time.monotonic() < until:
             time.sleep(0.1)
         return self._stop()

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seedstudy import data as datasets
-from seedstudy.data.base import DataInfo
+from seedstudy.data.base import DataInfo, Dataset
 from seedstudy.engines import local
 from seedstudy.engines.interrupt import in_order
 from seedstudy.engines.local import LocalEngine, Work
 from seedstudy.engines.ray import RayEngine
 from seedstudy.engines.slurm import SlurmEngine
 from seedstudy.engines.starts import Starts, with_pseudo_labels, with_starts
+from seedstudy.engines.status import Forecast, ForecastOf
 from seedstudy.engines.trackers import Trackers
 from seedstudy.engines.watch import Cancelled, Engine, Say, StudyProgress, watch
 from seedstudy.errors import DamagedError, MissingError, StoreError, StudyError, require_extra
@@ -78,6 +79,51 @@ def run(
     return {trial.trial_id: scan.states.get(trial.trial_id, "planned") for trial in resolved.trials}, scan
 
 
+def forecast(
+    study: Study, *, results: Path, data_dir: Path | None, cache_dir: Path, is_retry: bool, say: Say
+) -> Forecast:
+    """Return what :func:`run` would train; nothing is written into the results folder.
+
+    StudyError where the run would refuse.
+    """
+    resolved = resolve(study, results=results, data_dir=data_dir, cache_dir=cache_dir, say=say)
+    store = Store(results, study.name)
+    if networks := [trial for trial in resolved.trials if isinstance(trial, Trial)]:
+        local.check(store, networks, resolved.n_classes, resolved.n_train)
+    scan = store.scan()
+    times = dict(scan.trials.select("trial_id", "train_s").drop_nulls().unique("trial_id").iter_rows())
+    ended = ("ok", "diverged") if is_retry else ("ok", "diverged", "failed")
+    kinds: dict[tuple[str, str, str], list[AnyTrial]] = {}
+    for trial in resolved.trials:
+        kinds.setdefault(trial.label, []).append(trial)
+    groups = []
+    for (recipe, model, data), trials in kinds.items():
+        states = [scan.states.get(trial.trial_id) for trial in trials]
+        known = [times[trial.trial_id] for trial in trials if trial.trial_id in times]
+        first = trials[0]
+        groups.append(
+            ForecastOf(
+                recipe=recipe,
+                model=model,
+                data=data,
+                trials=len(trials),
+                done=sum(state in ("ok", "diverged") for state in states),
+                missing=sum(state not in ended for state in states),
+                epochs=first.recipe.total_epochs if isinstance(first, Trial) else None,
+                seconds=sum(known) / len(known) if known else None,
+            )
+        )
+    n_missing = sum(group.missing for group in groups)
+    workers = None
+    if study.placement.engine == "local":
+        workers = max(1, min(study.placement.workers or local.default_slots(study.placement), n_missing))
+    open_groups = [group for group in groups if group.missing]
+    total = None
+    if workers is not None and all(group.seconds is not None for group in open_groups):
+        total = sum(group.missing * (group.seconds or 0.0) for group in open_groups) / workers
+    return Forecast(study=study.name, folder=store.root, groups=tuple(groups), workers=workers, seconds=total)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResolvedStudy:
     """A study's trials and what the processes that train them need."""
@@ -124,6 +170,7 @@ def resolve(study: Study, *, results: Path, data_dir: Path | None, cache_dir: Pa
         # A value that fills a gap becomes the recipe's own and is scaled; one that changes a value is final.
         changes = [word for word in study.assignments if word.partition("=")[0].strip() not in file.gaps(model)]
         scaled = _scaled(recipe, study, changes, facts)
+        _check_kind(scaled, data)
         check_layout(scaled, study.placement.n_processes)
         networks.append((model, scaled))
     for line in dict.fromkeys(_in_words(recipe, facts) for _, recipe in networks):
@@ -234,12 +281,28 @@ def _scaled(recipe: Recipe, study: Study, changes: list[str], data: DataInfo) ->
     return scaled
 
 
+def _check_kind(recipe: Recipe, data: Dataset) -> None:
+    """Raise StudyError where a recipe shows clips and the data hold images, or the other way round."""
+    if data.holds_videos and recipe.clip_frames is None:
+        raise StudyError(
+            f"recipe {recipe.name} is for images, and {data.name} holds videos: say what of them a network is shown, "
+            "--set clip_frames=16 (and clip_stride, test_clips), or choose a recipe for clips, such as rsv00."
+        )
+    if not data.holds_videos and recipe.clip_frames is not None:
+        raise StudyError(
+            f"recipe {recipe.name} is for clips (clip_frames = {recipe.clip_frames}), and {data.name} holds images: "
+            "choose videos, such as moving_shapes, or --set clip_frames=none --set clip_stride=1 --set test_clips=1 "
+            "--set test_crops=1."
+        )
+
+
 def _in_words(recipe: Recipe, data: DataInfo) -> str:
     how = "on" if data.is_like_imagenet else "scaled to"
     epochs = "1 epoch" if recipe.total_epochs == 1 else f"{recipe.total_epochs} epochs"
+    clips = "" if recipe.clip_frames is None else f", clips of {recipe.clip_frames} frames"
     return (
         f"{recipe.name} {how} {data.name}: {epochs}, batch {recipe.batch_size}, "
-        f"learning rate {recipe.lr:.3g}, train/test {recipe.train_size}/{recipe.test_size} px"
+        f"learning rate {recipe.lr:.3g}, train/test {recipe.train_size}/{recipe.test_size} px{clips}"
     )
 
 

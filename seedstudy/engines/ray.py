@@ -130,10 +130,7 @@ class RayEngine:
         return code, words
 
     def _note_end(self, job: _Job) -> None:
-        if job.machines is not None:
-            from ray.util import remove_placement_group
-
-            remove_placement_group(job.machines)
+        self._release(job)
         outcomes = [self._outcome(task) for task in job.tasks]
         for code, words in outcomes:
             if code in (EXIT_USAGE, 1) and (complaint := complaint_in(words)):
@@ -147,6 +144,13 @@ class RayEngine:
             elif code not in (EXIT_OK, EXIT_FAILED, EXIT_STOPPED):
                 last = (words.splitlines() or ["nothing on stderr"])[-1]
                 self._say(f"{', '.join(unfinished)}: its worker died (exit status {code}, {last})")
+
+    def _release(self, job: _Job) -> None:
+        """Give back the machines that a job has kept for itself."""
+        if job.machines is not None:
+            from ray.util import remove_placement_group
+
+            remove_placement_group(job.machines)
 
     def withdrawn(self) -> set[str]:
         return set()  # a task that is cancelled elsewhere looks like any lost one
@@ -162,6 +166,8 @@ class RayEngine:
         tasks = [task for job in self._jobs for task in job.tasks]
         if tasks:
             self._ray.wait(tasks, num_returns=len(tasks), timeout=STOP_WAIT_S)
+        for job in self._jobs:
+            self._release(job)
         self._jobs = []
 
     def _cancel(self, job: _Job) -> None:

@@ -1,4 +1,4 @@
-"""`status`, `cancel` and `clean`: where the trials of a study are, read from its folder alone."""
+"""`status`, `cancel` and `run --dry-run`: where the trials of a study are, and what is missing."""
 
 from __future__ import annotations
 
@@ -154,6 +154,38 @@ def _time_left_s(trials: Iterable[TrialStatus], durations: list[float]) -> float
         return None
     waiting_s = n_waiting * statistics.fmean(durations) if n_waiting else 0.0
     return max((sum(known) + waiting_s) / len(known), *known)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForecastOf:
+    """What would be trained of one recipe, model and data set."""
+
+    recipe: str
+    model: str
+    data: str
+    trials: int
+    """All that were asked for."""
+    done: int
+    """Those with a result."""
+    missing: int
+    """Those that would be trained."""
+    epochs: int | None
+    """None for a command."""
+    seconds: float | None
+    """Mean training time of the finished trials of the same kind in this study; None where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forecast:
+    """What a run would train, and how long."""
+
+    study: str
+    folder: Path
+    groups: tuple[ForecastOf, ...]
+    workers: int | None
+    """Trials at a time; None where a queue decides."""
+    seconds: float | None
+    """Of the whole run with so many at a time; None where a kind of trial was never timed here, or a queue decides."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -211,6 +211,16 @@ def no_progress(quiet_s: float, holder: Holder | None) -> str:
     return f"no progress for {quiet_s / 60:.0f} min{who}"
 
 
+_SHARE_TO_TELL, _LONG_ENOUGH_S = 0.02, 30.0
+"""A time left is shown after such a share of all epochs, or so many seconds, since the first epoch."""
+
+
+def mean_and_std(values: Sequence[float]) -> str:
+    """Return "mean ± std" of seeds; the mean alone of one."""
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.2f}{spread}"
+
+
 class StudyProgress:
     """Progress on stderr: a live table on a terminal, one line per finished trial everywhere else.
 
@@ -231,13 +241,16 @@ class StudyProgress:
         self._log = log
         self._epochs = dict(epochs)
         self._running: dict[str, tuple[int, float]] = {}
-        self._n_ended, self._epochs_done, self._started_at = 0, 0, time.monotonic()
+        self._n_ended, self._epochs_done = 0, 0
+        self._first: tuple[float, int] | None = None
+        """When the first epoch was done, and how many were then: what came before is start-up."""
         self._values: dict[tuple[str, str], list[float]] = defaultdict(list)
         for row in done_rows:
             self._count(row)
         self._console = terminal.console(on_stderr=True)
         left = TextColumn("{task.fields[left]}")
-        self._bar = Progress(TextColumn("trials"), BarColumn(), MofNCompleteColumn(), left, console=self._console)
+        bar = BarColumn(bar_width=24)
+        self._bar = Progress(TextColumn("trials"), bar, MofNCompleteColumn(), left, console=self._console)
         self._task = self._bar.add_task("trials", total=len(self._epochs), left="")
         self._live = Live(self._render(), console=self._console, refresh_per_second=4, transient=True)
 
@@ -285,27 +298,43 @@ class StudyProgress:
             self._values[label_of(row["recipe"], row["model"]), name].append(value)
 
     def _means(self) -> list[str]:
-        groups: dict[str, list[str]] = defaultdict(list)
-        n_seeds: dict[str, int] = {}
+        """Return the running means of each recipe, with its number of seeds; of each eval set where these differ."""
+        groups: dict[str, dict[str, list[float]]] = defaultdict(dict)
         for (group, eval_set), values in self._values.items():
-            spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-            groups[group].append(f"{eval_set} {statistics.fmean(values):.2f}{spread}")
-            n_seeds[group] = len(values)
-        return [f"{group} (n = {n_seeds[group]}): {', '.join(sets)}" for group, sets in groups.items()]
+            groups[group][eval_set] = values
+        lines = []
+        for group, sets in groups.items():
+            counts = {len(values) for values in sets.values()}
+            shown = [
+                f"{name} {mean_and_std(values)}" + (f" (n = {len(values)})" if len(counts) > 1 else "")
+                for name, values in sets.items()
+            ]
+            n = f" (n = {counts.pop()})" if len(counts) == 1 else ""
+            lines.append(f"{group}{n}: {', '.join(shown)}")
+        return lines
 
     def _time_left(self) -> str:
-        if not self._epochs_done:
+        """Return the time left, where enough was done since the first epoch to tell; start-up does not count."""
+        if self._epochs_done and self._first is None:
+            self._first = time.monotonic(), self._epochs_done
+        if self._first is None:
             return "time left: not known yet"
-        elapsed = time.monotonic() - self._started_at
-        left = (sum(self._epochs.values()) - self._epochs_done) * elapsed / self._epochs_done
+        (at, before), done = self._first, self._epochs_done
+        elapsed, total = time.monotonic() - at, sum(self._epochs.values())
+        if done == total:
+            return "time left 0:00:00"
+        if done - before < max(2, _SHARE_TO_TELL * total) and not (done > before and elapsed > _LONG_ENOUGH_S):
+            return "time left: not known yet"
+        left = (total - done) * elapsed / (done - before)
         return f"time left {int(left // 3600)}:{int(left % 3600 // 60):02d}:{int(left % 60):02d}"
 
     def _render(self) -> Group:
         lines = [
-            Text(f"  {trial_id}  epoch {epoch}/{self._epochs[trial_id]}  {speed:,.0f} images/s")
+            Text(f"  epoch {epoch}/{self._epochs[trial_id]}  {speed:,.0f} images/s  {trial_id.rpartition('-')[0]}")
             for trial_id, (epoch, speed) in self._running.items()
         ]
-        return Group(self._bar, *lines, *(Text(f"  {mean}") for mean in self._means()))
+        waiting = [] if lines or self._n_ended else [Text("  starting: the first process imports PyTorch and its data")]
+        return Group(self._bar, *lines, *waiting, *(Text(f"  {mean}") for mean in self._means()))
 
     def _refresh(self) -> None:
         self._bar.update(self._task, completed=self._n_ended, left=self._time_left())

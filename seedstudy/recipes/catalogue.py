@@ -9,7 +9,7 @@ from typing import Any
 from seedstudy.document import document
 from seedstudy.errors import RecipeError
 from seedstudy.recipes.reader import RecipeFile, packaged_names, read_recipe
-from seedstudy.recipes.recipe import KEYS, Recipe, Value
+from seedstudy.recipes.recipe import KEYS, TABLE_2, Recipe, Value, allowed_in_words
 from seedstudy.recipes.scaling import DataFacts, imagenet_updates, scale
 
 
@@ -50,6 +50,35 @@ def _entry(file: RecipeFile) -> CatalogueEntry:
         models=len(file.models),
         missing=tuple(key for key in gaps if key in file.missing),
         by_model=tuple(key for key in gaps if key not in file.missing),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyEntry:
+    """One key of a recipe."""
+
+    key: str
+    values: str
+    """What it may be, in words."""
+    meaning: str
+    table_2: str | None
+    """Its row in Table 2 of RSB."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keys:
+    """The keys of a recipe, which ``--set`` changes."""
+
+    keys: tuple[KeyEntry, ...]
+
+
+def keys() -> Keys:
+    """Return every key of a recipe, what it may be and what it means."""
+    return Keys(
+        keys=tuple(
+            KeyEntry(key=name, values=allowed_in_words(key), meaning=key.meaning, table_2=TABLE_2.get(name))
+            for name, key in KEYS.items()
+        )
     )
 
 

@@ -114,7 +114,7 @@ def read_recipe(name_or_path: str) -> RecipeFile:
     if name_or_path not in packaged_names():
         raise RecipeError(
             f'unknown recipe "{name_or_path}".{suggest(name_or_path, packaged_names())} '
-            "A recipe of your own is given by the path of its .toml file."
+            "`seedstudy recipes list` names them; one of your own is given by the path of its .toml file."
         )
     return _packaged(name_or_path)
 

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
+from seedstudy.errors import StudyError
 from seedstudy.machine import version
 from seedstudy.show.format import ends, percent
-from seedstudy.show.view import short_names
-from seedstudy.stats.result import decimals_of, p_equals
+from seedstudy.show.view import short_labels, short_names
+from seedstudy.stats.result import decimals_for, decimals_of, p_equals
 
 if TYPE_CHECKING:
     from seedstudy.decide.compare import Comparisons
+    from seedstudy.decide.plan import PowerPlan
+    from seedstudy.decide.race import Race
     from seedstudy.decide.summary import Summaries
 
 
-def cite(comparisons: Comparisons) -> str:
-    """Return what a paper may say of the comparisons that decide, with numbers of seeds, interval, test and version."""
+def cite(answer: Any) -> str:
+    """Return what a paper may say of an answer, with numbers of seeds, intervals, test and version."""
+    ways: dict[str, Callable[[Any], str]] = {
+        "Comparisons": _comparisons,
+        "Summaries": _summaries,
+        "Race": _race,
+        "PowerPlan": _plan,
+    }
+    name = type(answer).__name__
+    if name not in ways:
+        raise StudyError(f"--cite: {name} has no sentence for a paper; compare, summary, race and power have.")
+    return f"{ways[name](answer)} Computed with seedstudy {version()}."
+
+
+def _comparisons(comparisons: Comparisons) -> str:
     groups = [group for answer in comparisons.answers for group in (answer.a, answer.b)]
     names, common = short_names(groups)
     sentences = []
@@ -35,8 +52,52 @@ def cite(comparisons: Comparisons) -> str:
             f"{names[answer.b.label]} differs from {names[answer.a.label]} by {difference.value:+.{decimals}f}{unit} "
             f"on {answer.a.eval_set} ({interval}; {seeds}; {test}, {p}{adjusted}{margin}): {answer.verdict.word}"
         )
-    place = f" ({', '.join(common)})" if common else ""
-    return f"{'. '.join(sentences)}{place}. Computed with seedstudy {version()}."
+    return f"{'. '.join(sentences)}{_place(common)}."
+
+
+def _place(common: Sequence[str]) -> str:
+    return f" ({', '.join(common)})" if common else ""
+
+
+def _summaries(summaries: Summaries) -> str:
+    names, common = short_names([summary.group for summary in summaries])
+    parts = []
+    for summary in summaries:
+        mean, std, group = summary.description.mean, summary.description.std, summary.group
+        decimals, unit = decimals_of(mean), " %" if group.unit == "pp" else ""
+        spread = f" ± {std.value:.{decimals}f}" if summary.description.n > 1 else ""
+        parts.append(f"{names[group.label]} {mean.value:.{decimals}f}{spread}{unit} on {group.eval_set}, n = {group.n}")
+    metric = "top-1 accuracy" if summaries[0].group.metric == "top1" else summaries[0].group.metric
+    return f"{metric[0].upper()}{metric[1:]}, mean ± std over seeds{_place(common)}: {'; '.join(parts)}."
+
+
+def _race(race: Race) -> str:
+    plan = race.rule.plan
+    names, _ = short_labels([label for pair in race.rule.pairs for label in pair])
+    unit = " percentage points" if race.rule.unit == "pp" else ""
+    parts = []
+    for pair in race.pairs:
+        about, look = f"{names[pair.b]} against {names[pair.a]}", pair.last
+        if look is None:
+            parts.append(f"{about}: no look yet")
+            continue
+        decimals = decimals_for((look.high - look.low) / 2)
+        shown = f"{look.difference:+.{decimals}f}{unit}, {percent(pair.confidence)} repeated CI"
+        seeds = f"{look.round} seeds each"
+        parts.append(f"{about}: {pair.verdict} ({shown} {ends(look.low, look.high, decimals)}; {seeds})")
+    how = "a confidence sequence" if plan.method == "anytime" else f"{plan.method} alpha spending"
+    return (
+        f"Seeds were added until the question was decided on {race.rule.eval_set}, at most {plan.most} per recipe "
+        f"({how}, alpha {plan.alpha:g} over all looks). {'; '.join(parts)}."
+    )
+
+
+def _plan(plan: PowerPlan) -> str:
+    from seedstudy.show.plan import answer_in_words
+
+    sds = " and ".join(dict.fromkeys(f"{sd:.3g}" for sd in (plan.spread.sd_a, plan.spread.sd_b)))
+    words = answer_in_words(plan).removesuffix(".")
+    return f"{words} (std over seeds {sds}: {plan.spread.source}; alpha {plan.alpha:g}; {plan.method})."
 
 
 def checklist(summaries: Summaries, comparisons: Comparisons | None) -> str:

@@ -17,17 +17,19 @@ from seedstudy.show.format import (
     UNKNOWN,
     cases,
     ci_heading,
-    filled_table,
+    column,
+    common_decimals,
     interval,
     mean_and_std,
     notes,
     percent,
     seeds_of,
     small_print,
-    table,
     verdict_line,
     with_interval,
 )
+from seedstudy.show.sheet import Sheet, sheet
+from seedstudy.show.view import Headline, View, short_cautions
 from seedstudy.stats.result import decimals_of, format_p, p_equals
 
 if TYPE_CHECKING:
@@ -142,27 +144,30 @@ def _readings(comparisons: Comparisons) -> Iterator[RenderableType]:
     answers = [x for x in comparisons.answers if x.reading is not None and x.comparison.networks is None]
     if not answers:
         return
-    ci = ci_heading(answers[0].comparison.level)
-    rows = table(
-        ["B - A"], [f"these images [{ci}]", f"new images [{ci}]", "p", "se seeds", "se images"], is_compact=True
-    )
-    changes = []
+    decimals = common_decimals([x.reading.on_new_images for x in answers if x.reading is not None])
+    rows, changes = [], []
     for answer in answers:
         reading = answer.reading
         assert reading is not None
-        decimals, about = decimals_of(reading.on_new_images), _about(answer, comparisons)
+        about = _about(answer, comparisons)
         these = UNKNOWN if reading.on_these_images is None else interval(reading.on_these_images, decimals)
         errors = [
             UNKNOWN if error is None else f"{error:.{decimals}f}"
             for error in (reading.error_of_seeds, reading.error_of_images)
         ]
         new = interval(reading.on_new_images, decimals)
-        rows.add_row(about, these, new, format_p(reading.on_new_images_p), *errors)
+        rows.append((about, these, new, format_p(reading.on_new_images_p), *errors))
         if reading.change is not None and reading.change_p is not None:
             changed = with_interval(reading.change, decimals_of(reading.change), sign="+")
             changes.append(f"{about} beside {reading.beside}: {changed}, {p_equals(reading.change_p)}.")
+    level = percent(answers[0].comparison.level)
     yield Text()
-    yield rows
+    yield sheet(
+        ["B - A"],
+        ["these images", "new images", "p", "se seeds", "se images"],
+        rows,
+        caption=f"unadjusted {level} intervals",
+    )
     yield from map(Text, changes)
     yield Text()
 
@@ -235,16 +240,16 @@ def _details(answers: Sequence[Answer]) -> Iterator[RenderableType]:
     """Render what decides nothing: medians, one new seed, spreads, ranks."""
     doubts = []
     for answer in answers:
-        heads = [f"value, {percent(answer.comparison.level)} interval", "p"]
-        shown = table([f"{_pair(answer)}, {answer.a.eval_set}"], heads, is_compact=True)
+        rows = []
         for what, estimate, decimals, p in _detail_rows(answer):
             if estimate is not None or p is not None:
                 value = "" if estimate is None else with_interval(estimate, decimals)
-                shown.add_row(what, value, "" if p is None else format_p(p))
+                rows.append((what, value, "" if p is None else format_p(p)))
             if estimate is not None:
                 doubts.append((f"{answer.b.label}, {answer.a.eval_set}", estimate.warnings))
+        heads = [f"value, {percent(answer.comparison.level)} interval", "p"]
         yield Text()
-        yield shown
+        yield sheet([f"{_pair(answer)}, {answer.a.eval_set}"], heads, rows)
         yield Text()
     yield small_print("None of these details decides, and their p-values are not adjusted for one another.")
     yield from notes(doubts)
@@ -271,72 +276,91 @@ def _detail_rows(answer: Answer) -> Iterator[tuple[str, Estimate | None, int, fl
 # --- architectures x recipes ----------------------------------------------------------------------------
 
 
-def grid_tables(answers: Sequence[GridAnswer]) -> RenderableType:
-    """Render per eval set the means of all cells, and how large each difference is beside the seed noise."""
-    parts = [part for answer in answers for part in _grid(answer)]
-    return Group(*parts, *notes((answer.eval_set, answer.warnings) for answer in answers))
+def grid_tables(answers: Sequence[GridAnswer]) -> View:
+    """Return per eval set the means of all cells, and how large each difference is beside the seed noise."""
+    return View(
+        headlines=tuple(Headline(text=_grid_in_words(answer)) for answer in answers),
+        sheets=tuple(part for answer in answers for part in _grid(answer)),
+        method=(
+            "Typical size: root mean square of the differences between architectures (recipes, or what is left of "
+            "both), freed of seed noise; ANOVA-type statistic, spreads may differ. p and intervals of differences by "
+            "Bonferroni."
+        ),
+        cautions=short_cautions((answer.eval_set, answer.warnings) for answer in answers),
+    )
 
 
-def _grid(answer: GridAnswer) -> Iterator[RenderableType]:
-    grid, unit = answer.grid, "points" if answer.unit == "pp" else "the metric's unit"
-    decimals = decimals_of(grid.seed_noise)
+def _grid_in_words(answer: GridAnswer) -> str:
+    grid = answer.grid
+    noise, decimals = grid.seed_noise.value, decimals_of(grid.seed_noise)
+    largest = max(grid.sources, key=lambda source: source.spread.value)
+    words = f"{answer.eval_set}: seeds of one cell scatter by {noise:.{decimals}f} (std)"
+    if noise > 0.0:
+        words += f"; the {largest.name} difference is {largest.spread.value / noise:.1f} times that"
+    if answer.has_interaction:
+        return words + "; recipes help some architectures more than others."
+    return words + "; nothing shows that a recipe helps one architecture more than another."
+
+
+def _grid(answer: GridAnswer) -> Iterator[Sheet]:
+    grid, unit = answer.grid, " in points" if answer.unit == "pp" else ""
+    decimals, level = decimals_of(grid.seed_noise), percent(grid.level)
+    counts = {
+        answer.mean_std_n(architecture, recipe)[2] for architecture in grid.architectures for recipe in grid.recipes
+    }
+    has_n = len(counts) > 1
 
     def cell(architecture: str, recipe: str) -> str:
         mean, std, n = answer.mean_std_n(architecture, recipe)
-        return f"{mean_and_std(mean, std, decimals)} ({n})"
+        return mean_and_std(mean, std, decimals) + (f" ({n})" if has_n else "")
 
-    yield filled_table(
-        (f"{answer.eval_set}: mean ± std (n)", *grid.recipes),
+    yield sheet(
+        [answer.eval_set],
+        grid.recipes,
         [(each, *(cell(each, recipe) for recipe in grid.recipes)) for each in grid.architectures],
+        caption=f"mean ± std over seeds{unit}, {'(n)' if has_n else f'{counts.pop()} seeds each'}",
     )
-    yield filled_table(
-        ("what", f"typical size ({unit})", ci_heading(grid.level), "p"),
+    sizes = column([size for _, size, _ in answer.rows()], decimals)
+    yield sheet(
+        ["what"],
+        ["typical size", "p"],
         [
-            (name, f"{size.value:.{decimals}f}", interval(size, decimals), UNKNOWN if p is None else format_p(p))
-            for name, size, p in answer.rows()
+            (name, size, UNKNOWN if p is None else format_p(p))
+            for (name, _, p), size in zip(answer.rows(), sizes, strict=True)
         ],
+        caption=f"{answer.eval_set} · [{level} intervals]{unit}",
     )
     rows = []
     for d in grid.differences:
         others = "recipes" if d.factor == "architecture" else "architectures"
         numbers = f"{d.difference.value:+.{decimals}f}", interval(d.difference, decimals), format_p(d.p_adjusted)
         rows.append((f"{d.b} against {d.a}, over all {others}", *numbers))
-    yield filled_table(("difference", "B - A", f"{ci_heading(grid.level)}, together", "p adjusted"), rows)
-    noise = grid.seed_noise.value
-    largest = max(grid.sources, key=lambda source: source.spread.value)
-    words = f"{answer.eval_set}: seeds of one cell scatter by {noise:.{decimals}f} (std)"
-    if noise > 0.0:
-        words += f"; the {largest.name} difference is {largest.spread.value / noise:.1f} times that"
-    if answer.has_interaction:
-        words += "; recipes help some architectures more than others"
-    else:
-        words += "; nothing shows that a recipe helps one architecture more than another"
-    yield Text(words + ".")
-    yield small_print(
-        "Typical size: root mean square of the differences between architectures (recipes, or what is left of both), "
-        "freed of seed noise; ANOVA-type statistic, spreads may differ. p and intervals of differences by Bonferroni."
-    )
+    yield sheet(["difference"], ["B - A", f"{level}, together", "p adj."], rows)
 
 
 # --- across data sets -----------------------------------------------------------------------------------
 
 
-def across_data_tables(answer: AcrossData) -> RenderableType:
-    """Render the comparisons on each data set, and what they say together."""
-    return Group(
-        comparison_tables(answer.comparisons),
-        *(_pooled(pooled) for pooled in answer.pooled),
-        *(part for ranked in answer.ranked for part in _ranked(ranked)),
-        *notes((pooled.eval_set, pooled.pooled.warnings) for pooled in answer.pooled if pooled.pooled),
-        *notes((ranked.eval_set, ranked.ranking.warnings) for ranked in answer.ranked),
+def across_data_tables(answer: AcrossData) -> View:
+    """Return the comparisons on each data set, and what they say together."""
+    view = comparison_view(answer.comparisons)
+    return replace(
+        view,
+        sheets=(*view.sheets, *(_ranked(ranked) for ranked in answer.ranked)),
+        sentences=(*view.sentences, *map(_pooled, answer.pooled), *map(_ranks_in_words, answer.ranked)),
+        cautions=(
+            *view.cautions,
+            *short_cautions((pooled.eval_set, pooled.pooled.warnings) for pooled in answer.pooled if pooled.pooled),
+            *short_cautions((ranked.eval_set, ranked.ranking.warnings) for ranked in answer.ranked),
+        ),
     )
 
 
-def _pooled(answer: CombinedAnswer) -> Text:
+def _pooled(answer: CombinedAnswer) -> str:
     line = f"{answer.b} against {answer.a}, {answer.eval_set}, {len(answer.data_sets)} data sets: "
     p = answer.pooled
     if p is None:
-        return Text(line + "fewer than three cannot be pooled; read them one by one.")
+        return line + "fewer than three cannot be pooled; read them one by one."
     decimals = decimals_of(p.difference)
     ci = ci_heading(p.difference.level)
     text = (
@@ -356,24 +380,30 @@ def _pooled(answer: CombinedAnswer) -> Text:
         if turned:
             change = "no longer excludes 0" if is_shown else "excludes 0"
             text += f"; the interval {change} without {' or without '.join(turned)}"
-    return Text(text + ".")
+    return text + "."
 
 
 def _excludes_zero(estimate: Estimate) -> bool:
     return estimate.low > 0.0 or estimate.high < 0.0
 
 
-def _ranked(answer: RankedAnswer) -> Iterator[RenderableType]:
-    """Render the recipes by their mean rank, and each pair's signed-rank test over data sets."""
-    ranking = answer.ranking
+def _ranks_in_words(answer: RankedAnswer) -> str:
     ranks = ", ".join(f"{recipe} {rank:.2g}" for recipe, rank in sorted(answer.mean_ranks.items(), key=lambda x: x[1]))
-    yield Text(f"{answer.eval_set}, mean rank over {len(answer.data_sets)} data sets (1 is best): {ranks}.")
+    return f"{answer.eval_set}, mean rank over {len(answer.data_sets)} data sets (1 is best): {ranks}."
+
+
+def _ranked(answer: RankedAnswer) -> Sheet:
+    """Return each pair's signed-rank test over data sets."""
     rows = [
         (f"{x.b} against {x.a}", f"{x.median_difference:+.3g}", format_p(x.p_value), format_p(x.p_adjusted))
-        for x in ranking.pairs
+        for x in answer.ranking.pairs
     ]
-    yield filled_table((f"{answer.eval_set}: B against A", "median B - A", "p", "p adjusted"), rows)
-    yield small_print(
-        "Wilcoxon's signed ranks of the mean differences, one per data set, Holm over the pairs: "
-        f"{len(answer.data_sets)} data sets give no p below {format_p(ranking.floor)}."
+    return sheet(
+        [f"{answer.eval_set}: B against A"],
+        ["median B - A", "p", "p adj."],
+        rows,
+        notes=(
+            "Wilcoxon's signed ranks of the mean differences, one per data set, Holm over the pairs: "
+            f"{len(answer.data_sets)} data sets give no p below {format_p(answer.ranking.floor)}.",
+        ),
     )

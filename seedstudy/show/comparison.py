@@ -58,10 +58,21 @@ class _Shown:
 
     def about(self, answer: Answer) -> str:
         """Return what distinguishes an answer from the others: its pair, eval set and data set."""
-        pair = (
-            [f"{self.names[answer.b.label]} - {self.names[answer.a.label]}"] if len(self.comparisons.pairs) > 1 else []
-        )
+        pair = [self.pair(answer)] if len(self.comparisons.pairs) > 1 else []
         return ", ".join([*pair, self.place(answer)])
+
+    def about_decisive(self, answer: Answer) -> str:
+        """Return what distinguishes an answer from the others that decide: its pair, or its place where there are
+        several.
+        """
+        pair = [self.pair(answer)] if len(self.comparisons.pairs) > 1 else []
+        places = {self.place(each) for each in self.decisive}
+        return ", ".join([*pair, *([self.place(answer)] if len(places) > 1 or not pair else [])])
+
+    def pair(self, answer: Answer) -> str:
+        """Return "B - A", or B alone where every pair has the same A."""
+        b, a = self.names[answer.b.label], self.names[answer.a.label]
+        return b if len({a for a, _ in self.comparisons.pairs}) == 1 else f"{b} - {a}"
 
     def place(self, answer: Answer) -> str:
         """Return where it was measured: the eval set, and the data set where there are several."""
@@ -172,10 +183,19 @@ class _Shown:
                     f"{answer.rule.power:.0%} power for a difference of {missing.largest:.2g}{self.unit} or half of it"
                 )
                 steps.setdefault(f"{span} per arm: {power}{self._hours(answer, few)}", []).append(answer)
+        known = {answer.verdict.missing.number: answer for answer in unsettled}
+        if len(steps) > _MOST_HEADLINES and None not in known:
+            least, most = known[min(known, key=_number)], known[max(known, key=_number)]
+            power = f"{least.rule.power:.0%} power"
+            yield (
+                f"Next: {_more(_number(least.verdict.missing.number))} per arm ({self.about_decisive(least)}) to "
+                f"{_number(most.verdict.missing.number)} ({self.about_decisive(most)}) should settle them ({power})."
+            )
+            steps = {}
         for text, answers in steps.items():
             if answers[0].comparison.method == "permutation":
                 continue  # the headline says it
-            about = f" ({', '.join(map(self.about, answers))})" if len(self.decisive) > 1 else ""
+            about = f" ({', '.join(map(self.about_decisive, answers))})" if len(self.decisive) > 1 else ""
             yield f"Next{about}: {text}."
         if unsettled and unsettled[0].rule.margin is None and unsettled[0].comparison.method != "permutation":
             yield "Without a margin nothing is called equivalent: --margin (seedstudy explain margin)."
@@ -295,7 +315,7 @@ class _Shown:
             *(Column(name=head, kind="name") for head in heads),
             *([Column(name="data", kind="text")] if self.is_by_data else []),
             *([Column(name="n")] if has_n else []),
-            *([Column(name="mean ± std", drop=2)] if with_means else []),
+            *([Column(name="mean ± std", drop=3 + len(others))] if with_means else []),
             *self._difference_columns(),
             *(Column(name=name, kind="text", drop=3 + i) for i, name in enumerate(others)),
         )
@@ -356,6 +376,10 @@ def _one_seed_of_each(answer: Answer, names: Mapping[str, str]) -> Iterator[str]
         low, high = cases(prob.low), cases(prob.high)
         words += f" ({low if low == high else f'{low} to {high}'})"
     yield words + "."
+
+
+def _number(n: int | None) -> int:
+    return n or 0
 
 
 def _more(n: int) -> str:

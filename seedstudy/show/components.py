@@ -5,96 +5,98 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
-from rich.text import Text
-
-from seedstudy.show.format import UNKNOWN, ci_heading, grouped_table, notes, small_print, with_interval
+from seedstudy.show.format import UNKNOWN, column, percent, with_interval
+from seedstudy.show.sheet import Sheet, sheet
 from seedstudy.stats.result import decimals_of
 from seedstudy.study.seeds import PURPOSES
 
 if TYPE_CHECKING:
-    from seedstudy.decide.components import DesignVariance, Part, SubsetVariance
+    from seedstudy.cautions import Caution
+    from seedstudy.decide.components import DesignVariance, SubsetVariance
     from seedstudy.decide.streams import SharedStreams
     from seedstudy.decide.variance import Variances
 
 
-def source_tables(answer: Variances, of_images: RenderableType) -> RenderableType:
-    """Render what designs say, around what single images say."""
-    return Group(*_streams(answer), of_images, *_beside(answer))
-
-
-def _streams(answer: Variances) -> Iterator[RenderableType]:
-    yield from design_tables(answer.designs)
+def design_sheets(answer: Variances) -> Iterator[Sheet]:
+    """Yield the parts of each design's variance, and spreads over some streams while the others stay fixed."""
+    for design in answer.designs:
+        if design.total is not None:
+            yield _parts(design)
     if answer.subsets:
-        yield from subset_tables(answer.subsets)
+        yield from _subsets(answer.subsets)
 
 
-def _beside(answer: Variances) -> Iterator[RenderableType]:
-    for each in answer.shared:
-        yield _shared(each)
-    if answer.without_images:
-        yield small_print(f"nothing about single images: {answer.without_images}")
+def design_cautions(designs: Sequence[DesignVariance]) -> Iterator[tuple[str, Sequence[str | Caution]]]:
+    """Yield what to know of each design before reading it."""
+    for each in designs:
+        yield f"{each.group.label}, {each.group.eval_set}", each.warnings
 
 
-def _shared(each: SharedStreams) -> Text:
-    r, ratio = each.correlation, each.variance_ratio
-    effect = {True: "narrow the difference", False: "widen the difference", None: "change the difference not visibly"}
-    return Text(
-        f"{each.b} - {each.a} on {each.eval_set}: shared streams {effect[each.helps]}: "
-        f"r = {with_interval(r, 2)} over {each.n_pairs} pairs, variance {with_interval(ratio, 2)} times that of "
-        "independent seeds"
-    )
-
-
-def design_tables(designs: Sequence[DesignVariance]) -> Iterator[RenderableType]:
-    """Render the parts of each design's variance, the repetitions, and what to know before reading them."""
-    crossed = [design for design in designs if design.total is not None]
-    if crossed:
-        yield from _parts(crossed)
+def repetitions_in_words(designs: Sequence[DesignVariance]) -> Iterator[str]:
+    """Say how much trainings with the same seed in every stream differ."""
     for design in designs:
         if (found := design.repetitions) is not None:
             where = f"{design.group.label}, {design.group.eval_set}"
             sets = f"{found.n_trials} trainings" + (f" in {found.n_sets} sets" if found.n_sets > 1 else "")
             what = "all equal" if found.are_equal else f"std {with_interval(found.std, decimals_of(found.std))}"
-            yield small_print(f"{where}: {sets} with the same seed in every stream: {what}")
-    yield from notes((f"{each.group.label}, {each.group.eval_set}", each.warnings) for each in designs)
+            yield f"{where}: {sets} with the same seed in every stream: {what}."
 
 
-def _parts(designs: Sequence[DesignVariance]) -> Iterator[RenderableType]:
-    rows: dict[str, list[list[str]]] = {}
-    for design in designs:
-        levels = " x ".join(f"{name} ({n})" for name, n in design.levels.items())
-        title = f"{design.group.label}, {design.group.eval_set}: {levels}, {design.n_trials} trainings"
-        assert design.total is not None
-        rows[title] = [_row(" x ".join(part.sources) or "repetitions", part) for part in design.parts]
-        rows[title].append(_row("sum", design.total))
-    level = designs[0].parts[0].std.level
-    yield from grouped_table(["source"], [f"std [{ci_heading(level)}]", "of the variance"], rows)
-    methods = ", ".join(dict.fromkeys(design.method for design in designs))
-    yield small_print(
-        f"std that each source adds by itself, and that combinations add beyond it ({methods}); the combination of all "
-        "also has what no seed decides"
+def shared_in_words(each: SharedStreams) -> str:
+    """Say what sharing streams does to a difference."""
+    r, ratio = each.correlation, each.variance_ratio
+    effect = {True: "narrow the difference", False: "widen the difference", None: "change the difference not visibly"}
+    return (
+        f"{each.b} - {each.a} on {each.eval_set}: shared streams {effect[each.helps]}: "
+        f"r = {with_interval(r, 2)} over {each.n_pairs} pairs, variance {with_interval(ratio, 2)} times that of "
+        "independent seeds."
     )
 
 
-def _row(name: str, part: Part) -> list[str]:
-    share = UNKNOWN if part.share is None else f"{100 * part.share:.0f}%"
-    return [name, with_interval(part.std, decimals_of(part.std)), share]
+def _parts(design: DesignVariance) -> Sheet:
+    assert design.total is not None
+    levels = " x ".join(f"{name} ({n})" for name, n in design.levels.items())
+    parts = [(" x ".join(part.sources) or "repetitions", part) for part in design.parts] + [("sum", design.total)]
+    stds = column([part.std for _, part in parts])
+    rows = [
+        (name, std, UNKNOWN if part.share is None else f"{100 * part.share:.0f}%")
+        for (name, part), std in zip(parts, stds, strict=True)
+    ]
+    level = percent(design.parts[0].std.level)
+    return sheet(
+        ["source"],
+        ["std", "of the variance"],
+        rows,
+        caption=f"{design.group.label}, {design.group.eval_set}: {levels}, {design.n_trials} trainings "
+        f"· [{level} intervals]",
+        notes=(
+            f"std that each source adds by itself, and that combinations add beyond it ({design.method}); the "
+            "combination of all also has what no seed decides.",
+        ),
+    )
 
 
-def subset_tables(subsets: Sequence[SubsetVariance]) -> Iterator[RenderableType]:
-    """Render the spread over some streams while the others stay fixed."""
-    rows: dict[str, list[list[str]]] = {}
+def _subsets(subsets: Sequence[SubsetVariance]) -> Iterator[Sheet]:
+    """Yield the spread over some streams while the others stay fixed, a table for each recipe and eval set."""
+    tables: dict[str, list[SubsetVariance]] = {}
     for each in subsets:
-        label = f"{each.group.recipe}@{each.group.model}, {each.group.eval_set}"
-        fixed = [stream for stream in PURPOSES if stream not in each.vary]
-        what = "+".join(each.vary) if len(each.vary) <= len(fixed) else f"all but {'+'.join(fixed)}"
-        ratio = UNKNOWN if each.ratio is None else with_interval(each.ratio, 2)
-        std = with_interval(each.std, decimals_of(each.std) if each.std.has_interval else 2)
-        rows.setdefault(label, []).append([what, str(each.group.n), std, ratio])
-    ci = ci_heading(subsets[0].std.level)
-    yield from grouped_table(["what varies"], ["n", f"std [{ci}]", f"to all streams [{ci}]"], rows)
-    yield small_print(
-        "the other streams stay at seed 0; to all streams: ratio of the stds; these spreads do not add up to that over "
-        "all streams, and are no shares of it"
-    )
+        tables.setdefault(f"{each.group.recipe}@{each.group.model}, {each.group.eval_set}", []).append(each)
+    level = percent(subsets[0].std.level)
+    for place, (label, of_table) in enumerate(tables.items(), start=1):
+        stds, ratios = column([each.std for each in of_table]), column([each.ratio for each in of_table], 2)
+        rows = []
+        for each, std, ratio in zip(of_table, stds, ratios, strict=True):
+            fixed = [stream for stream in PURPOSES if stream not in each.vary]
+            what = " + ".join(each.vary) if len(each.vary) <= len(fixed) else f"all but {' + '.join(fixed)}"
+            rows.append((what, str(each.group.n), std, ratio))
+        notes = (
+            "The other streams stay at seed 0; to all streams: ratio of the stds. These spreads do not add up to that "
+            "over all streams, and are no shares of it.",
+        )
+        yield sheet(
+            ["what varies"],
+            ["n", "std", "to all streams"],
+            rows,
+            caption=f"{label} · [{level} intervals]",
+            notes=notes if place == len(tables) else (),
+        )

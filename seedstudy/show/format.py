@@ -1,18 +1,16 @@
-"""How a number, an interval, a verdict and a table look: one form each, for every table and picture."""
+"""How a number, an interval and a verdict look: one form each, for every table and picture."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.cells import cell_len
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from seedstudy import terminal
+from seedstudy.stats.result import decimals_of
 
 if TYPE_CHECKING:
     from seedstudy.decide.verdict import Word
@@ -62,6 +60,33 @@ def with_interval(estimate: Estimate, decimals: int, *, sign: str = "", interval
     return f"{value} [{estimate.low:{interval_sign}.{decimals}f}, {estimate.high:{interval_sign}.{decimals}f}]"
 
 
+def column(estimates: Sequence[Estimate | None], decimals: int | None = None, *, sign: str = "") -> list[str]:
+    """Return "value [low, high]" for each of a column, with equal decimals and the values below one another.
+
+    decimals: None for what the most precise number supports, and at most one more than its least precise one.
+    """
+    known = [each for each in estimates if each is not None]
+    decimals = common_decimals(known) if decimals is None else decimals
+    intervals = [
+        "" if each is None or not each.has_interval else ends(each.low, each.high, decimals) for each in estimates
+    ]
+    widest = max(map(len, intervals), default=0)
+    cells = []
+    for each, shown in zip(estimates, intervals, strict=True):
+        if each is None or not math.isfinite(each.value):
+            cells.append(UNKNOWN)
+            continue
+        value = f"{each.value:{sign}.{decimals}f}"
+        cells.append(f"{value} {shown:>{widest}}" if widest else value)
+    return cells
+
+
+def common_decimals(estimates: Sequence[Estimate]) -> int:
+    """Return the decimals of a column: what its most precise number supports, and at most one more than its least."""
+    each = [decimals_of(estimate) for estimate in estimates if math.isfinite(estimate.value)]
+    return min(max(each), min(each) + 1) if each else 2
+
+
 def mean_and_std(mean: float, std: float, decimals: int) -> str:
     """Return "mean ± std", the std with one digit at least; the mean alone where one seed shows no spread."""
     if not math.isfinite(std):
@@ -100,7 +125,7 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
-# --- lines and tables -----------------------------------------------------------------------------------
+# --- lines ----------------------------------------------------------------------------------------------
 
 
 def verdict_line(subject: str, verdict: Word, rest: str) -> Text:
@@ -126,53 +151,3 @@ def notes(warnings: Iterable[tuple[str, Iterable[str]]]) -> list[Text]:
         small_print(f"note: {text}" if len(labels) == len(everything) else f"note ({'; '.join(labels)}): {text}")
         for text, labels in labels_of.items()
     ]
-
-
-def table(text: Sequence[str], numbers: Sequence[str] = (), *, is_compact: bool = False) -> Table:
-    """Return an empty table: columns of text on the left, columns of numbers (aligned right) behind them.
-
-    In a narrow terminal all cells are broken into lines; of a compact table only those of text.
-    """
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in text:
-        made.add_column(heading, overflow="fold")
-    for heading in numbers:
-        made.add_column(heading, justify="right", no_wrap=is_compact)
-    return made
-
-
-def grouped_table(
-    text: Sequence[str], numbers: Sequence[str], groups: Mapping[str, Sequence[Sequence[str | Text]]]
-) -> Iterator[RenderableType]:
-    """Render one table whose rows are in groups, each below a line with its name; the first columns are of text.
-
-    A name may be as long as it likes; no name, no line.
-    """
-    headings = [*text, *numbers]
-    rows = [row for group in groups.values() for row in group]
-    widths = [max(cell_len(str(cell)) for cell in column) for column in zip(headings, *rows, strict=True)]
-
-    def of(rows: Sequence[Sequence[str | Text]], *, has_head: bool) -> Table:
-        made = table(text, numbers, is_compact=True)
-        made.show_header = has_head
-        for column, width in zip(made.columns, widths, strict=True):
-            column.min_width = min(width, WIDTH // 2)
-        for row in rows:
-            made.add_row(*row)
-        return made
-
-    if list(groups) == [""]:
-        yield of(groups[""], has_head=True)
-        return
-    yield of([], has_head=True)
-    for name, group in groups.items():
-        yield Text(name, style="bold")
-        yield of(group, has_head=False)
-
-
-def filled_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Return a table of text cells."""
-    made = table(headings)
-    for row in rows:
-        made.add_row(*row)
-    return made

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
+from rich.text import Text
 
-from seedstudy.show.format import filled_table, small_print
+from seedstudy.show.format import small_print
+from seedstudy.show.sheet import sheet
 
 if TYPE_CHECKING:
     from seedstudy.read.inspect import Inspection, SeenArm
@@ -16,16 +18,18 @@ _MANY = 12
 
 
 def inspection_tables(inspections: Sequence[Inspection]) -> RenderableType:
-    """Render the columns and the runs of each file."""
+    """Return the columns and the runs of each file."""
     return Group(*[part for each in inspections for part in _tables(each)])
 
 
 def _tables(seen: Inspection) -> Iterator[RenderableType]:
     columns = [(column.name, column.role, column.why, column.values) for column in seen.columns]
-    yield seen.file if seen.read is None else seen.read.line()
-    yield filled_table(["column", "role", "why", "values"], columns)
+    yield Text(seen.file if seen.read is None else seen.read.line())
+    yield Text()
+    yield sheet(["column", "role", "why", "values"], (), columns)
     if seen.arms:
-        yield filled_table(["arm", "eval set", "n", "results by seed"], [_row(arm) for arm in seen.arms])
+        yield Text()
+        yield sheet(["arm", "eval set", "n", "results by seed"], (), map(_row, seen.arms))
     yield from [small_print(f"note: {note}") for note in (seen.read.notes if seen.read else ())]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,23 +13,22 @@ from seedstudy.stats.result import decimals_of, p_equals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from rich.console import RenderableType
 
     from seedstudy.decide.compare import Answer
     from seedstudy.show.plots.canvas import Width
 
 
-def _drawn(answer: Any) -> RenderableType:
-    """Return what the answer's command prints, or its view."""
+def _drawn(answer: Any) -> View:
+    """Return the view of an answer."""
     from seedstudy.show import audit, compare, comparison, plan, race, summary, variance
 
-    ways: dict[str, Callable[[], RenderableType]] = {
+    ways: dict[str, Callable[[], View]] = {
         "Comparisons": lambda: comparison.comparison_view(answer),
         "Summaries": lambda: summary.summary_view(answer.answers),
         "Fits": lambda: summary.fit_table(answer.answers),
         "Grids": lambda: compare.grid_tables(answer),
         "AcrossData": lambda: compare.across_data_tables(answer),
-        "Variances": lambda: variance.variance_tables(answer.answers, answer.differences),
+        "Variances": lambda: variance.variance_view(answer),
         "Race": lambda: race.race_tables(answer),
         "PowerPlan": lambda: plan.power_lines(answer),
         "Audit": lambda: audit.audit_tables(answer),
@@ -44,19 +42,8 @@ def as_html(answer: Any) -> str:
         from seedstudy.decide.compare import Comparisons
 
         answer = Comparisons(answers=(answer,))
-    drawn = _drawn(answer)
     read = "".join(f"<p><small>{html.escape(each.line())}</small></p>" for each in getattr(answer, "read", ()))
-    return read + (view_html(drawn) if isinstance(drawn, View) else _preformatted(drawn))
-
-
-def _preformatted(drawn: RenderableType) -> str:
-    """Return what a terminal of 100 columns would show."""
-    from rich.console import Console
-
-    console = Console(record=True, width=100, file=io.StringIO(), markup=False, emoji=False, highlight=False)
-    console.print(drawn, crop=False)
-    style = "font-family:monospace;line-height:1.3;white-space:pre;overflow-x:auto"
-    return console.export_html(inline_styles=True, code_format=f'<pre style="{style}">{{code}}</pre>')
+    return read + view_html(_drawn(answer))
 
 
 def in_short(answer: Any) -> str:
@@ -74,6 +61,15 @@ def in_short(answer: Any) -> str:
         from seedstudy.show.plan import answer_in_words
 
         return f"<{answer_in_words(answer)}>"
+    if name == "Fits":
+        return "\n".join(
+            f"<{each.group.label} on {each.group.eval_set}: normal seeds {each.normality}, n {each.fit.n}>"
+            for each in answer
+        )
+    if name == "Audit":
+        from seedstudy.show.audit import how_many
+
+        return "\n".join(f"<{how_many(column, answer)}>" for column in answer.columns)
     return f"<{name}: {len(answer)} answers>" if hasattr(answer, "__len__") else f"<{name}>"
 
 

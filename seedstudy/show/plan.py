@@ -5,30 +5,52 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
-from rich.text import Text
-
-from seedstudy.decide.plan import MOST_SEEDS
-from seedstudy.show.format import small_print
+from seedstudy.decide.plan import MOST_SEEDS, beside
+from seedstudy.show.format import UNKNOWN
+from seedstudy.show.sheet import Column, Sheet
+from seedstudy.show.view import Headline, View
+from seedstudy.stats.result import decimals_for
 
 if TYPE_CHECKING:
     from seedstudy.decide.plan import PowerPlan, Spread
 
 
-def power_lines(plan: PowerPlan) -> RenderableType:
-    """Render a plan as sentences."""
-    return Group(*_lines(plan))
+def power_lines(plan: PowerPlan) -> View:
+    """Return the answer in a sentence, what fewer and more seeds would show, and what it rests on."""
+    return View(
+        headlines=(Headline(text=answer_in_words(plan)),),
+        sheets=tuple(_numbers_beside(plan)),
+        sentences=tuple(_sentences(plan)),
+        method=_method(plan),
+        cautions=plan.warnings,
+    )
 
 
-def _lines(plan: PowerPlan) -> Iterator[RenderableType]:
+def _numbers_beside(plan: PowerPlan) -> Iterator[Sheet]:
+    """Yield a row of power, and one of detectable differences, for numbers of seeds around the answer."""
+    found = beside(plan)
+    if len(found) < 2:
+        return
+    unit = " points" if plan.unit == "pp" else ""
+    claim = f"for {_number(plan.difference, plan.unit)}" if plan.margin is None else f"within ±{plan.margin:g}{unit}"
+    rows = [(f"power {claim}", *(f"{100 * each.power:.0f}%" for each in found))]
+    if plan.margin is None:
+        known = [each.detectable for each in found if each.detectable is not None]
+        decimals = decimals_for(min(known, default=0.0))
+        seen = [UNKNOWN if each.detectable is None else f"{each.detectable:.{decimals}f}" for each in found]
+        rows.append((f"seen with {plan.wanted:.0%} power", *seen))
+    columns = (Column(name="seeds each", kind="name"), *(Column(name=f"{each.n:,}") for each in found))
+    yield Sheet(columns=columns, rows=tuple(rows))
+
+
+def _sentences(plan: PowerPlan) -> Iterator[str]:
     spread = plan.spread
-    yield Text(answer_in_words(plan))
     if spread.known is not None:
-        yield Text(f"From one training the std lies between {_ends(spread, plan.unit)}: {_at_the_ends(plan)}.")
+        yield f"From one training the std lies between {_ends(spread, plan.unit)}: {_at_the_ends(plan)}."
     elif plan.band is not None and spread.band is not None:
         known_from = f"{spread.n_a}" if spread.n_a == spread.n_b else f"{spread.n_a} and {spread.n_b}"
         known_from += " seeds" if min(spread.n_a or 0, spread.n_b or 0) >= 30 else " seeds only"
-        yield Text(
+        yield (
             f"The std is known from {known_from}: at its one-sided 80% limits, {_ends(spread, plan.unit)}, "
             f"{_at_the_ends(plan)}."
         )
@@ -36,14 +58,17 @@ def _lines(plan: PowerPlan) -> Iterator[RenderableType]:
         each = " and ".join(map(_hours, dict.fromkeys(plan.cost.hours_per_seed)))
         device = plan.cost.device
         of_what = "GPU-hours" if device is None else f"hours, one trial after the other as measured on {device},"
-        yield Text(f"Cost: {_hours(plan.hours)} {of_what} for both arms ({each} per seed).")
+        yield f"Cost: {_hours(plan.hours)} {of_what} for both arms ({each} per seed)."
+
+
+def _method(plan: PowerPlan) -> str:
     test = "Welch t, two-sided" if plan.margin is None else "Two one-sided Welch tests"
     if plan.paired is not None:
         kind = "Paired t, two-sided" if plan.margin is None else "Two one-sided paired tests"
         test = f"{kind}, correlation {plan.paired:g}"
+    spread = plan.spread
     sds = " and ".join(dict.fromkeys(_number(sd, plan.unit) for sd in (spread.sd_a, spread.sd_b)))
-    yield small_print(f"{test}, alpha {plan.alpha:g}; std over seeds {sds} ({spread.source}).")
-    yield from (small_print(f"note: {warning}") for warning in plan.warnings)
+    return f"{test}, alpha {plan.alpha:g}; std over seeds {sds} ({spread.source})."
 
 
 def answer_in_words(plan: PowerPlan) -> str:

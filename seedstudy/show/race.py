@@ -1,26 +1,14 @@
-"""What `race` prints: a line per look while it runs, tables and verdicts at its end."""
+"""What `race` prints: a line per look while it runs, verdicts and looks at its end."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
-from rich.text import Text
-
-from seedstudy.show.format import (
-    UNKNOWN,
-    ci_heading,
-    duration,
-    ends,
-    interval,
-    notes,
-    seeds_of,
-    small_print,
-    table,
-    verdict_line,
-)
+from seedstudy.show.format import UNKNOWN, ci_heading, duration, ends, interval, percent, seeds_of
+from seedstudy.show.sheet import Column, Sheet, aligned_intervals
+from seedstudy.show.view import Headline, View, short_cautions, short_labels
 from seedstudy.stats.result import decimals_for, decimals_of, format_p, p_equals
 
 if TYPE_CHECKING:
@@ -29,59 +17,143 @@ if TYPE_CHECKING:
 
 def look_lines(race: Race) -> Iterator[str]:
     """Say in one line per comparison what the last look showed."""
+    names = _names(race)
     for pair in race.pairs:
         look = pair.last
         if look is None:
             continue
-        decimals = decimals_for(look.se)
+        decimals = _decimals(look)
         p = "" if math.isnan(look.p_needed) else f"{p_equals(look.p_value)} (needs {_needed(look.p_needed)}), "
         state = pair.verdict if pair.verdict != "inconclusive" else "go on" if race.needs else "undecided"
         yield (
-            f"look at {look.round} seeds: {pair.b} - {pair.a} = {look.difference:+.{decimals}f} "
+            f"look at {look.round} seeds: {_about(pair, names)} = {look.difference:+.{decimals}f} "
             f"{ends(look.low, look.high, decimals)}, {p}{state}"
         )
 
 
-def race_tables(race: Race) -> RenderableType:
-    """Render every comparison's looks, the verdicts in words, and what the race cost."""
-    return Group(
-        *(_verdict(pair, race) for pair in race.pairs),
-        *(line for pair in race.pairs for line in _on_images(pair, race)),
-        Text(_cost(race)),
-        *(part for pair in race.pairs if len(race.pairs) == 1 or pair.looks for part in _looks(pair, race)),
-        Text(),
-        small_print(_rule(race)),
-        *notes((f"{pair.b} against {pair.a}", pair.warnings) for pair in race.pairs),
+def race_tables(race: Race) -> View:
+    """Return the verdicts, every comparison's looks, and what the race cost."""
+    names = _names(race)
+    return View(
+        headlines=tuple(_verdict(pair, race, names) for pair in race.pairs),
+        sheets=tuple(_looks(race, names)),
+        next_steps=tuple(_next_steps(race)),
+        sentences=(*_adjusted(race), *(line for pair in race.pairs for line in _on_images(pair, race)), _cost(race)),
+        method=_rule(race),
+        cautions=short_cautions((_about(pair, names), pair.warnings) for pair in race.pairs),
     )
 
 
-def _looks(pair: Pair, race: Race) -> Iterator[RenderableType]:
-    is_open_ended = race.rule.plan.method == "anytime"
-    has_margin = race.rule.plan.margin is not None and not is_open_ended
-    heads = ["B - A", f"{ci_heading(pair.confidence)} at any look", "p"]
-    heads += [] if is_open_ended else ["needed"]
-    heads += ["p equal", "needed"] if has_margin else []
-    rows = table(["seeds"], [*heads, "chance"], is_compact=True)
-    for look in pair.looks:
-        rows.add_row(*_cells(look, is_open_ended=is_open_ended, has_margin=has_margin))
-    yield Text()
-    if len(race.pairs) > 1:
-        yield Text(f"{pair.b} - {pair.a}", style="bold")
-    yield rows
+def _names(race: Race) -> Mapping[str, str]:
+    return short_labels([label for pair in race.rule.pairs for label in pair])[0]
 
 
-def _cells(look: Look, *, is_open_ended: bool, has_margin: bool) -> list[str]:
-    decimals = decimals_for(look.se)
-    cells = [
-        seeds_of(look.n_a, look.n_b),
-        f"{look.difference:+.{decimals}f}",
-        ends(look.low, look.high, decimals),
-        format_p(look.p_value),
+def _about(pair: Pair, names: Mapping[str, str]) -> str:
+    return f"{names[pair.b]} - {names[pair.a]}"
+
+
+def _decimals(look: Look) -> int:
+    """Return what the interval supports, or the standard error where so few seeds have no interval."""
+    half = (look.high - look.low) / 2
+    return decimals_for(half if math.isfinite(half) else look.se)
+
+
+def _unit(race: Race) -> str:
+    return " points" if race.rule.unit == "pp" else ""
+
+
+def _verdict(pair: Pair, race: Race, names: Mapping[str, str]) -> Headline:
+    a, b, look = names[pair.a], names[pair.b], pair.last
+    on = race.rule.eval_set if race.rule.metric == "top1" else race.rule.metric
+    if look is None:
+        return Headline(text=f"INCONCLUSIVE on {on}: {b} - {a}: {pair.reason}.", word=pair.verdict)
+    decimals = _decimals(look)
+    size = f"{look.difference:+.{decimals}f}{_unit(race)} {ends(look.low, look.high, decimals)}"
+    seeds = f"at {look.round} seeds each"
+    match pair.verdict:
+        case "better" | "worse" as word:
+            text = f"{b} is {word.upper()} than {a} on {on}, shown {seeds}: {size}."
+        case "equivalent":
+            within = f"{race.rule.plan.margin:g}{_unit(race)}"
+            text = f"{b} is EQUIVALENT to {a} on {on}, shown {seeds}: within {within}; {size}."
+        case _:
+            text = f"INCONCLUSIVE on {on}: {b} - {a} = {size}; {pair.reason}."
+    return Headline(text=text, word=pair.verdict)
+
+
+def _next_steps(race: Race) -> Iterator[str]:
+    plan = race.rule.plan
+    if race.needs:
+        arms = ", ".join(f"{arm} {n}" for arm, n in race.needs.items())
+        yield f"Next: not over: the next look needs {arms} seeds."
+    elif any(pair.verdict == "inconclusive" and pair.last is not None for pair in race.pairs):
+        if plan.method == "anytime":
+            yield f"Next: the same race with a larger budget: --max-seeds {2 * plan.most}."
+        else:
+            yield (
+                "Next: this budget is spent and the rule cannot be stretched afterwards. Start a race of its own "
+                f"(--study NAME) with --max-seeds {2 * plan.most}, or with --spending anytime, which may be extended."
+            )
+
+
+def _looks(race: Race, names: Mapping[str, str]) -> Iterator[Sheet]:
+    """Yield one table of all looks."""
+    pairs = [pair for pair in race.pairs if pair.looks]
+    if not pairs:
+        return
+    looks = [look for pair in pairs for look in pair.looks]
+    decimals = max(map(_decimals, (pair.looks[-1] for pair in pairs)))
+    plan = race.rule.plan
+    is_open_ended = plan.method == "anytime"
+    has_margin = plan.margin is not None and not is_open_ended
+    is_several = len(race.pairs) > 1
+    intervals = aligned_intervals(
+        [(look.low, look.high) if math.isfinite(look.low) else None for look in looks], decimals, unknown=UNKNOWN
+    )
+    rows = [
+        (
+            *([_about(pair, names)] if is_several else []),
+            *_cells(look, shown, decimals, is_open_ended=is_open_ended, has_margin=has_margin),
+            _state(look, pair, race),
+        )
+        for (pair, look), shown in zip(((pair, x) for pair in pairs for x in pair.looks), intervals, strict=True)
     ]
+    levels = list(dict.fromkeys(percent(pair.confidence) for pair in pairs))
+    subject = "B - A" if is_several else _about(pairs[0], names)
+    columns = (
+        *([Column(name="B - A", kind="name")] if is_several else []),
+        Column(name="seeds"),
+        Column(name="difference" if is_several else subject),
+        Column(name="interval now"),
+        Column(name="p"),
+        *([] if is_open_ended else [Column(name="stop if p <")]),
+        *([Column(name="p equal", drop=3), Column(name="stop if <", drop=3)] if has_margin else []),
+        Column(name="chance", drop=4),
+        Column(name="state", kind="verdict"),
+    )
+    unit = "in points, " if race.rule.unit == "pp" else ""
+    on = race.rule.eval_set if race.rule.metric == "top1" else f"{race.rule.metric}, {race.rule.eval_set}"
+    caption = f"{subject} on {on} · {unit}{' and '.join(levels)} intervals that hold at every look"
+    yield Sheet(caption=caption, columns=columns, rows=tuple(rows))
+
+
+def _cells(look: Look, shown: str, decimals: int, *, is_open_ended: bool, has_margin: bool) -> list[str]:
+    cells = [seeds_of(look.n_a, look.n_b), f"{look.difference:+.{decimals}f}", shown, format_p(look.p_value)]
     cells += [] if is_open_ended else [_needed(look.p_needed)]
     if has_margin:
         cells += [format_p(look.equivalence_p or math.nan), _needed(look.equivalence_p_needed)]
     return [*cells, f"{look.chance_of_decision:.2f}"]
+
+
+def _state(look: Look, pair: Pair, race: Race) -> str:
+    """Return what a look led to: the verdict, or whether the comparison went on."""
+    if look is not pair.last:
+        return "go on"
+    if pair.verdict != "inconclusive":
+        return pair.verdict
+    if race.needs:
+        return "open"
+    return "out of seeds" if look.round == race.rule.plan.most else "stopped"
 
 
 def _needed(level: float | None) -> str:
@@ -89,44 +161,47 @@ def _needed(level: float | None) -> str:
     return UNKNOWN if level is None or level < 1e-300 else format_p(level)
 
 
-def _verdict(pair: Pair, race: Race) -> Text:
-    decider = race.rule.eval_set if race.rule.metric == "top1" else race.rule.metric
-    words = pair.reason
-    if pair.last is not None and pair.adjusted_difference is not None:
-        words += (
-            f"; difference {pair.last.difference:+.3g} at the stop, "
-            f"{pair.adjusted_difference:+.3g} adjusted for stopping"
-        )
-    return verdict_line(f"{pair.b} against {pair.a}, {decider}", pair.verdict, words + ".")
+def _adjusted(race: Race) -> Iterator[str]:
+    for pair in race.pairs:
+        is_shown = pair.verdict in ("better", "worse")
+        if is_shown and pair.last is not None and pair.adjusted_difference is not None:
+            decimals = _decimals(pair.last)
+            yield f"Adjusted for stopping at a large difference: {pair.adjusted_difference:+.{decimals}f}{_unit(race)}."
 
 
-def _on_images(pair: Pair, race: Race) -> Iterator[Text]:
+def _on_images(pair: Pair, race: Race) -> Iterator[str]:
     """Say what the verdict is about, and what the last look shows for new images too."""
     if pair.reading is None:
         return
     new = pair.reading.on_new_images
     about = f"{pair.b} - {pair.a} for " if len(race.pairs) > 1 else "For "
     shown = f"{interval(new, decimals_of(new))} ({ci_heading(new.level)})"
-    yield small_print(f"About new seeds on these images. {about}new images too, at this look alone: {shown}.")
+    yield f"About new seeds on these images. {about}new images too, at this look alone: {shown}."
 
 
 def _cost(race: Race) -> str:
     parts = [f"{race.seeds_used} seeds used, {race.seeds_fixed - race.seeds_used} of {race.seeds_fixed} saved"]
     if race.cost_s is not None:
         parts.append(f"{duration(race.cost_s)} of training")
-    if race.needs:
-        parts.append(f"not over: the next look needs {', '.join(f'{arm} {n}' for arm, n in race.needs.items())} seeds")
     parts += [f"{arm.label} dropped at {arm.dropped_at}" for arm in race.arms if arm.dropped_at is not None]
     return "; ".join(parts) + "."
 
 
+_METHODS: Mapping[str, str] = {
+    "obrien-fleming": "O'Brien-Fleming alpha spending",
+    "pocock": "Pocock alpha spending",
+    "anytime": "confidence sequence",
+}
+
+
 def _rule(race: Race) -> str:
     plan = race.rule.plan
-    how = "a confidence sequence" if plan.method == "anytime" else f"alpha spending of {plan.method} type, t boundaries"
-    margin = "no margin" if plan.margin is None else f"margin ±{plan.margin:g}"
-    family = "" if len(race.pairs) == 1 else f" for all {len(race.pairs)} comparisons together"
-    return (
-        f"Declared: alpha {plan.alpha:g} over all looks{family}, {how}, {margin}, "
-        f"looks from {plan.first} seeds per arm on, every {plan.every}, at most {plan.most}. Chance: predicted, of a "
-        "decision by the last look."
+    margin = "no margin" if plan.margin is None else f"margin ±{plan.margin:g}{_unit(race)}"
+    family = "" if len(race.pairs) == 1 else f" and all {len(race.pairs)} comparisons"
+    every = "" if plan.every == 1 else f", every {plan.every}"
+    how: Sequence[str] = (
+        f"{_METHODS[plan.method]}, alpha {plan.alpha:g} over all looks{family}",
+        margin,
+        f"looks from {plan.first} seeds each{every}, at most {plan.most}",
     )
+    return f"Declared: {', '.join(how)}. Chance: predicted, of a decision by the last look."

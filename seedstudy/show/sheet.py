@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,8 +20,8 @@ Kind = Literal["name", "text", "number", "verdict", "picture"]
 
 _GAP = 2
 """Blanks between two columns of a terminal."""
-_NARROWEST = 8
-"""Characters of a folded column of text."""
+_ENDLESS = 1_000_000
+"""Columns of a terminal that is as wide as it takes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +45,8 @@ class Sheet:
     caption: str = ""
     notes: tuple[str, ...] = ()
     """How to read the table, one sentence each."""
+    is_wide: bool = False
+    """Whether a terminal shows every column on one line, however wide it is."""
 
     def __post_init__(self) -> None:
         """Check that every row has a cell for every column."""
@@ -55,7 +59,7 @@ class Sheet:
         if self.caption:
             yield small_print(self.caption)
         styles: Mapping[str, str] = {str(word): colour for word, colour in COLOURS.items()}
-        yield from _lines(self, options.max_width, styles)
+        yield from _lines(self, _ENDLESS if self.is_wide else options.max_width, styles)
         for note in self.notes:
             yield small_print(note)
 
@@ -64,6 +68,24 @@ class Sheet:
         from rich.measure import Measurement
 
         return Measurement(options.max_width, options.max_width)
+
+
+def sheet(
+    text: Sequence[str],
+    numbers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    caption: str = "",
+    notes: Sequence[str] = (),
+) -> Sheet:
+    """Return a table whose first column names what a row is about, with columns of text before those of numbers."""
+    names = (Column(name=text[0], kind="name"), *(Column(name=name, kind="text") for name in text[1:]))
+    return Sheet(
+        columns=(*names, *(Column(name=name) for name in numbers)),
+        rows=tuple(map(tuple, rows)),
+        caption=caption,
+        notes=tuple(notes),
+    )
 
 
 def aligned_intervals(intervals: Sequence[tuple[float, float] | None], decimals: int, *, unknown: str) -> list[str]:
@@ -81,18 +103,20 @@ def _lines(sheet: Sheet, width: int, styles: Mapping[str, str]) -> Iterator[Text
     names = [printable(column.name) for column in sheet.columns]
     widths = [max(map(cell_len, column)) for column in zip(names, *cells, strict=True)]
     shown = _that_fit(sheet.columns, widths, width)
-    room = width - _GAP * (len(shown) - 1)
     folded = [i for i in shown if sheet.columns[i].kind in ("name", "text")]
-    spare = room - sum(widths[i] for i in shown if i not in folded)
-    if sum(widths[i] for i in shown) > room:
-        if spare < _NARROWEST * len(folded):
-            yield from _as_records(sheet, cells, shown, styles)
+    room = width - _GAP * (len(shown) - 1) - sum(widths[i] for i in shown if i not in folded)
+    if sum(widths[i] for i in folded) > room:
+        for at in _BREAKS:
+            floors = {i: max(_longest(text, at) for text in (names[i], *(row[i] for row in cells))) for i in folded}
+            if sum(floors.values()) <= room:
+                break
+        else:
+            yield from _as_records(sheet, cells, shown, styles, width)
             return
-        for i in sorted(folded, key=lambda i: widths[i]):  # the shortest columns keep their width
-            share = spare // sum(1 for j in folded if widths[j] >= widths[i])
-            spare -= min(widths[i], share)
-            widths[i] = min(widths[i], share)
-            folded = [j for j in folded if j != i]
+        room -= sum(floors.values())
+        for left, i in enumerate(sorted(folded, key=lambda i: widths[i] - floors[i]), start=-len(folded)):
+            more = min(widths[i] - floors[i], room // -left)  # the shortest columns keep their width
+            widths[i], room = floors[i] + more, room - more
     yield _row(sheet.columns, names, widths, shown, {}, head=True)
     before: list[str] | None = None
     for row in cells:
@@ -104,10 +128,42 @@ def _lines(sheet: Sheet, width: int, styles: Mapping[str, str]) -> Iterator[Text
         before = row
 
 
+_BREAKS = (r"(?<=\s)", r"(?<=[\s\-/_,=])")
+"""Where a line may end: at blanks, and where that is not enough also behind signs that join words."""
+
+
+def _longest(text: str, at: str) -> int:
+    return max((cell_len(piece.rstrip()) for piece in re.split(at, text)), default=0)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Return the lines of a text: broken at blanks, and behind joining signs where a word is too long."""
+    lines, line = [], ""
+    pieces = [
+        piece
+        for word in re.split(_BREAKS[0], text)
+        for piece in ([word] if cell_len(word.rstrip()) <= width else re.split(_BREAKS[1], word))
+    ]
+    for piece in pieces:
+        if line and cell_len(line + piece.rstrip()) > width:
+            lines.append(line.rstrip())
+            line = ""
+        line += piece
+    return [*lines, line.rstrip()]
+
+
+_SHORT = 24
+"""Characters to which a name or text is folded before a column is left out."""
+
+
 def _that_fit(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
     """Return the columns that are shown: all, or without those that may be left out, the most dispensable first."""
     shown = list(range(len(columns)))
-    while sum(widths[i] for i in shown) + _GAP * (len(shown) - 1) > width:
+    least = [
+        min(each, _SHORT) if column.kind in ("name", "text") else each
+        for column, each in zip(columns, widths, strict=True)
+    ]
+    while sum(least[i] for i in shown) + _GAP * (len(shown) - 1) > width:
         most = max(columns[i].drop for i in shown)
         if most == 0:
             break
@@ -123,15 +179,12 @@ def _folded(
     styles: Mapping[str, str],
 ) -> Iterator[Text]:
     """Yield a row, on as many lines as its longest name needs."""
-    parts: dict[int, list[Text]] = {
-        i: list(Text(row[i]).wrap(_WRAPPING, max(widths[i], 1), overflow="fold")) for i in shown
+    parts: dict[int, list[str]] = {
+        i: _wrapped(row[i], widths[i]) if columns[i].kind in ("name", "text") else [row[i]] for i in shown
     }
     for k in range(max(1, *map(len, parts.values()))):
-        line = [parts[i][k].plain.rstrip() if i in parts and k < len(parts[i]) else "" for i in range(len(row))]
+        line = [parts[i][k] if i in parts and k < len(parts[i]) else "" for i in range(len(row))]
         yield _row(columns, line, widths, shown, styles)
-
-
-_WRAPPING = Console(width=1000)
 
 
 def _row(
@@ -155,15 +208,19 @@ def _row(
 
 
 def _as_records(
-    sheet: Sheet, cells: Sequence[Sequence[str]], shown: Sequence[int], styles: Mapping[str, str]
+    sheet: Sheet, cells: Sequence[Sequence[str]], shown: Sequence[int], styles: Mapping[str, str], width: int
 ) -> Iterator[Text]:
-    """Yield every row as lines of its own, where not even the numbers fit beside one another."""
-    width = max(cell_len(sheet.columns[i].name) for i in shown)
-    for row in cells:
+    """Yield every row as lines of its own, where its cells do not fit beside one another. No word is broken."""
+    heads = max(cell_len(sheet.columns[i].name) for i in shown) + _GAP
+    for place, row in enumerate(cells):
+        if place:
+            yield Text()
         for i in shown:
             column = sheet.columns[i]
             style = styles.get(row[i], "") if column.kind == "verdict" else "bold" if column.kind == "name" else ""
-            yield Text(f"{column.name:<{width}}  ", overflow="fold").append(row[i], style=style)
+            for k, line in enumerate(_wrapped(row[i], width - heads)):
+                head = f"{'' if k else column.name:<{heads}}"
+                yield Text.assemble(head if line else head.rstrip(), (line, style), no_wrap=True, overflow="ignore")
 
 
 # --- elsewhere ------------------------------------------------------------------------------------------
@@ -272,5 +329,46 @@ def to_html(sheet: Sheet) -> str:
     )
 
 
-FORMATS: Mapping[str, Callable[[Sheet], str]] = {"md": to_markdown, "tex": to_latex, "typst": to_typst, "html": to_html}
+_DIGITS = r"[+-]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+(?:e[+-]?\d+)?|inf)"
+_CELL = re.compile(
+    rf"(?P<value>{_DIGITS})?(?: ± (?P<std>{_DIGITS}))?\s*(?:\[\s*(?P<low>{_DIGITS}),\s*(?P<high>{_DIGITS})\])?"
+)
+_PARTS = ("value", "std", "low", "high")
+
+
+def to_csv(sheet: Sheet) -> str:
+    """Return comma-separated values: every number in a cell of its own, an interval as two columns, no notes."""
+    sheet = _without_pictures(sheet)
+    columns = [_cells_apart(column, [row[i] for row in sheet.rows]) for i, column in enumerate(sheet.columns)]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([name for column in columns for name in column])
+    writer.writerows(zip(*(cells for column in columns for cells in column.values()), strict=True))
+    return out.getvalue()
+
+
+def _cells_apart(column: Column, cells: Sequence[str]) -> dict[str, list[str]]:
+    """Return the columns that hold what one column shows: value, std, and both ends of an interval."""
+    texts = ["" if cell.strip() == "–" else " ".join(printable(cell).split()) for cell in cells]
+    found = [_CELL.fullmatch(text) for text in texts]
+    if column.kind != "number" or None in found:
+        return {column.name: texts}
+    before, _, std = column.name.partition(" ± ")
+    names = dict(zip(_PARTS, (before, std or f"{before} std", f"{before} low", f"{before} high"), strict=True))
+    numbers = {part: [(match and match[part]) or "" for match in found] for part in _PARTS}
+    kept = {names[part]: [_plain(number) for number in numbers[part]] for part in _PARTS if any(numbers[part])}
+    return kept or {column.name: texts}
+
+
+def _plain(number: str) -> str:
+    return number.removeprefix("+").replace(",", "")
+
+
+FORMATS: Mapping[str, Callable[[Sheet], str]] = {
+    "csv": to_csv,
+    "md": to_markdown,
+    "tex": to_latex,
+    "typst": to_typst,
+    "html": to_html,
+}
 """Name of a format -> what writes a table in it."""

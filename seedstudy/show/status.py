@@ -6,42 +6,78 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
-from rich.text import Text
-
-from seedstudy.show.format import duration, table
+from seedstudy.show.format import UNKNOWN, duration
+from seedstudy.show.sheet import Sheet, sheet
+from seedstudy.show.view import Headline, View
 
 if TYPE_CHECKING:
-    from seedstudy.engines.status import GroupStatus, StudyStatus, TrialStatus
+    from seedstudy.engines.status import Forecast, GroupStatus, StudyStatus, TrialStatus
 
 
-def status_tables(status: StudyStatus) -> RenderableType:
-    """Render how many trials are in each state, and a line on each that runs or ended without a result."""
-    return Group(*_parts(status))
+def status_tables(status: StudyStatus) -> View:
+    """Return how many trials are in each state, and a line on each that runs or ended without a result."""
+    lines = [(trial.trial_id, _line(trial)) for trial in status.trials]
+    return View(
+        sheets=(_counts(status.groups),) if status.groups else (),
+        lines=(*_imported(status.n_imported), *(f"{trial_id}: {line}" for trial_id, line in lines if line)),
+        sentences=() if status.time_left_s is None else (f"time left: about {duration(status.time_left_s)}",),
+    )
 
 
-def _parts(status: StudyStatus) -> Iterator[RenderableType]:
-    if status.groups:
-        yield _counts(status.groups)
-    if status.n_imported:
-        trials = "1 imported trial" if status.n_imported == 1 else f"{status.n_imported} imported trials"
-        yield Text(f"{trials}, trained elsewhere: `seedstudy summary` shows them.")
-    for trial in status.trials:
-        line = _line(trial)
-        if line:
-            # Not wrapped: a path that is broken in two cannot be copied.
-            yield Text(f"{trial.trial_id}: {line}", no_wrap=True, overflow="ignore")
-    if status.time_left_s is not None:
-        yield Text(f"time left: about {duration(status.time_left_s)}")
+def forecast_view(forecast: Forecast, command: str) -> View:
+    """Return what a run would train, and for how long; `command`: the run for a first trial of what was never timed."""
+    rows = [
+        (
+            group.recipe,
+            group.model,
+            group.data,
+            str(group.trials),
+            str(group.done),
+            str(group.missing),
+            UNKNOWN if group.epochs is None else str(group.epochs),
+            UNKNOWN if group.seconds is None else duration(group.seconds),
+        )
+        for group in forecast.groups
+    ]
+    missing = sum(group.missing for group in forecast.groups)
+    at_a_time = "" if forecast.workers is None else f", {forecast.workers} at a time"
+    steps: tuple[str, ...] = ()
+    if not missing:
+        words = f"Nothing to train: every trial of study {forecast.study} has ended."
+    elif forecast.seconds is not None:
+        words = f"{_trials(missing)} to train{at_a_time}: about {duration(forecast.seconds)}."
+    else:
+        words = f"{_trials(missing)} to train{at_a_time}; how long is not known: none of this kind was timed here."
+        steps = ("One seed shows it, and counts:",)
+    heads = ["trials", "done", "to train", "epochs", "time each"]
+    caption = f"study {forecast.study} · {forecast.folder}"
+    return View(
+        headlines=(Headline(text=words),),
+        sheets=(sheet(("recipe", "model", "data"), heads, rows, caption=caption),),
+        next_steps=steps,
+        command=command if steps else None,
+        method="Nothing was trained or written.",
+    )
 
 
-def _counts(groups: tuple[GroupStatus, ...]) -> RenderableType:
+def _trials(n: int) -> str:
+    return "1 trial" if n == 1 else f"{n} trials"
+
+
+def _imported(n: int) -> Iterator[str]:
+    if n:
+        trials = "1 imported trial" if n == 1 else f"{n} imported trials"
+        yield f"{trials}, trained elsewhere: `seedstudy summary` shows them."
+
+
+def _counts(groups: tuple[GroupStatus, ...]) -> Sheet:
     # Ten columns do not fit beside names: those without a trial are left out.
     states = [state for state in groups[0].counts if any(group.counts[state] for group in groups)]
-    counts = table(["recipe", "model", "data"], states)
-    for group in groups:
-        counts.add_row(group.recipe, group.model, group.data, *(str(group.counts[state] or "·") for state in states))
-    return counts
+    rows = [
+        (group.recipe, group.model, group.data, *(str(group.counts[state] or "·") for state in states))
+        for group in groups
+    ]
+    return sheet(("recipe", "model", "data"), states, rows)
 
 
 def _line(trial: TrialStatus) -> str:

@@ -12,19 +12,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from seedstudy.decide.summary import FEWEST_TO_JUDGE
-from seedstudy.show.format import (
-    UNKNOWN,
-    ci_heading,
-    grouped_table,
-    interval,
-    notes,
-    percent,
-    small_print,
-    table,
-    with_interval,
-)
-from seedstudy.show.sheet import Column, Sheet, aligned_intervals
-from seedstudy.show.view import View, short_cautions, short_names
+from seedstudy.show.format import UNKNOWN, column, common_decimals, interval, notes, percent, with_interval
+from seedstudy.show.sheet import Column, Sheet, aligned_intervals, sheet
+from seedstudy.show.view import Headline, View, short_cautions, short_names
 from seedstudy.stats.result import decimals_of, format_p, p_equals
 
 if TYPE_CHECKING:
@@ -40,7 +30,7 @@ def summary_tables(summaries: Sequence[Summary], *, with_details: bool = False) 
         return view
     return Group(
         replace(view, cautions=()),
-        *_on_images(summaries),
+        *_on_images(summaries, short_names([summary.group for summary in summaries])[0]),
         *_details(summaries),
         *notes((summary.group.label, summary.warnings) for summary in summaries),
     )
@@ -86,12 +76,12 @@ def _rows(summaries: Sequence[Summary], names: Mapping[str, str], *, has_n: bool
     each = [decimals_of(summary.description.mean) for summary in summaries]
     decimals = min(max(each), min(each) + 1)
 
-    def column(of: Callable[[Summary], Estimate]) -> list[str]:
+    def ends_of(of: Callable[[Summary], Estimate]) -> list[str]:
         found = [of(summary) for summary in summaries]
         pairs = [(each.low, each.high) if each.has_interval else None for each in found]
         return aligned_intervals(pairs, decimals, unknown=UNKNOWN)
 
-    of_mean, of_std = column(lambda summary: summary.description.mean), column(lambda summary: summary.description.std)
+    of_mean, of_std = ends_of(lambda summary: summary.description.mean), ends_of(lambda x: x.description.std)
     for summary, mean, std in zip(summaries, of_mean, of_std, strict=True):
         d, g = summary.description, summary.group
         yield (
@@ -139,28 +129,34 @@ def _about_images(summaries: Sequence[Summary]) -> Iterator[str]:
         yield "Means are about new seeds on these images; for new images too: --details."
 
 
-def _on_images(summaries: Sequence[Summary]) -> Iterator[RenderableType]:
-    """Render means for new images too; nothing without predictions."""
-    known = [summary for summary in summaries if summary.on_new_images is not None]
-    if not known:
+def _on_images(summaries: Sequence[Summary], names: Mapping[str, str]) -> Iterator[RenderableType]:
+    """Yield means for new images too; nothing without predictions."""
+    readings = [(x.group, x.on_new_images, x.level) for x in summaries if x.on_new_images is not None]
+    if not readings:
         return
-    groups: dict[str, list[list[str]]] = {}
-    beside: str | None = None
-    for summary in known:
-        reading = summary.on_new_images
-        assert reading is not None
-        decimals = decimals_of(reading.on_new_images)
-        errors = [f"{error:.{decimals}f}" for error in (reading.error_of_seeds, reading.error_of_images)]
-        change = UNKNOWN if reading.change is None else with_interval(reading.change, decimals, sign="+")
-        beside = beside or reading.beside
-        row = [summary.group.eval_set, interval(reading.on_new_images, decimals), *errors, change]
-        groups.setdefault(summary.group.label, []).append(row)
-    ci = ci_heading(known[0].level)
+    decimals = common_decimals([reading.on_new_images for _, reading, _ in readings])
+    changes = column([reading.change for _, reading, _ in readings], decimals, sign="+")
+    rows = [
+        (
+            names[group.label],
+            group.eval_set,
+            interval(reading.on_new_images, decimals),
+            *(f"{error:.{decimals}f}" for error in (reading.error_of_seeds, reading.error_of_images)),
+            change,
+        )
+        for (group, reading, _), change in zip(readings, changes, strict=True)
+    ]
+    level = percent(readings[0][2])
+    beside = next((reading.beside for _, reading, _ in readings if reading.beside), None)
     yield Text()
-    yield from grouped_table([""], [f"mean, new images [{ci}]", "se seeds", "se images", f"beside {beside}"], groups)
-    yield small_print(
-        "new images: the mean for new seeds and new images like these; se: its standard error due to seeds, and to the "
-        "draw of the images; beside: this mean minus that one"
+    yield sheet(
+        ["recipe", "set"],
+        [f"new images, {level}", "se seeds", "se images", f"minus {beside}"],
+        rows,
+        notes=(
+            "new images: the mean for new seeds and new images like these; se: its standard error due to seeds, and to "
+            "the draw of the images; minus: this mean minus that one.",
+        ),
     )
 
 
@@ -205,40 +201,73 @@ def _number(name: str) -> Column:
     return Column(name=name)
 
 
-def fit_table(groups: Sequence[FittedGroup]) -> RenderableType:
-    """Render per eval set what the distribution over seeds looks like, in numbers and in words."""
-    parts: list[RenderableType] = [part for group in groups for part in _fit(group)]
-    if any(group.fit.families for group in groups):
-        parts.append(
-            small_print(
-                "Weight: share of the support that these families get from the seeds (Akaike), not a probability of "
-                "being true. p fits: how often seeds drawn from that family would fit it no better (parametric "
-                "bootstrap); small means it does not fit. All of it describes; no test is chosen by it."
-            )
-        )
-    return Group(*parts, *notes((f"{x.group.label}, {x.group.eval_set}", x.fit.warnings) for x in groups))
-
-
-def _fit(fitted: FittedGroup) -> Iterator[RenderableType]:
-    group, fit = fitted.group, fitted.fit
-    decimals = decimals_of(fit.mean)
-    seeds = "seed" if fit.n == 1 else "seeds"
-    yield Text(f"{group.label}, {group.eval_set}: ", style="bold").append(
-        f"n = {fit.n} {seeds}, mean {with_interval(fit.mean, decimals)}, std {with_interval(fit.std, decimals)}, "
-        f"skewness {with_interval(fit.skewness, 2, sign='+')}, "
-        f"excess kurtosis {with_interval(fit.excess_kurtosis, 2, sign='+')} ({ci_heading(fit.mean.level)})",
-        style="not bold",
+def fit_table(groups: Sequence[FittedGroup]) -> View:
+    """Return per eval set what the distribution over seeds looks like, in words and in numbers."""
+    names, common = short_names([fitted.group for fitted in groups])
+    several = len({fitted.group.label for fitted in groups}) > 1
+    about = {
+        id(fitted): ", ".join([*([names[fitted.group.label]] if several else []), fitted.group.eval_set])
+        for fitted in groups
+    }
+    families = tuple(_families(fitted, about[id(fitted)]) for fitted in groups if fitted.fit.families)
+    what = [] if several else [names[groups[0].group.label]]
+    return View(
+        headlines=tuple(Headline(text=f"{about[id(each)]}: {_shape_in_words(each)}") for each in groups),
+        sheets=(_moments(groups, about, " · ".join([*what, *common])), *families),
+        method=(
+            "Weight: share of the support among these families (Akaike), no probability of being true. p fits: how "
+            "often seeds drawn from that family would fit it no better (parametric bootstrap); small: it does not fit. "
+            "All of it describes; no test is chosen by it."
+            if families
+            else ""
+        ),
+        cautions=short_cautions((about[id(x)], x.fit.warnings) for x in groups),
     )
-    if fit.families:
-        rows = table(["family", "parameters"], ["AICc above best", "weight", "p fits"])
-        for family in fit.families:
-            params = ", ".join(f"{name} {value:.5g}" for name, value in family.params.items())
-            above = f"{family.aicc - fit.families[0].aicc:.1f}"
-            rows.add_row(family.name, params, above, f"{family.weight:.2f}", format_p(family.gof_p))
-        yield Text()
-        yield rows
-        yield Text()
-    yield Text(_shape_in_words(fitted))
+
+
+def _moments(groups: Sequence[FittedGroup], about: Mapping[int, str], caption: str) -> Sheet:
+    fits = [fitted.fit for fitted in groups]
+    decimals = common_decimals([fit.mean for fit in fits])
+    level = percent(fits[0].mean.level)
+    columns = zip(
+        *(column([fit.mean for fit in fits], decimals), column([fit.std for fit in fits], decimals)),
+        *(
+            column([fit.skewness for fit in fits], 2, sign="+"),
+            column([fit.excess_kurtosis for fit in fits], 2, sign="+"),
+        ),
+        strict=True,
+    )
+    rows = [(about[id(each)], str(each.fit.n), *cells) for each, cells in zip(groups, columns, strict=True)]
+    unit = " in points" if groups[0].group.unit == "pp" else ""
+    heads = (Column(name="set", kind="name"), *map(_number, ("n", "mean", "std", "skewness")))
+    return Sheet(
+        caption=" · ".join(filter(None, [caption, f"[{level} intervals]{unit}"])),
+        columns=(*heads, Column(name="excess kurtosis", drop=1)),
+        rows=tuple(rows),
+    )
+
+
+def _families(fitted: FittedGroup, about: str) -> Sheet:
+    best = fitted.fit.families[0].aicc
+    rows = [
+        (
+            family.name,
+            ", ".join(_parameters(family.params)),
+            f"{family.aicc - best:.1f}",
+            f"{family.weight:.2f}",
+            format_p(family.gof_p),
+        )
+        for family in fitted.fit.families
+    ]
+    return sheet(
+        [f"family, {about}", "parameters"], ["AICc", "weight", "p fits"], rows, notes=("AICc: above the best.",)
+    )
+
+
+def _parameters(params: Mapping[str, float]) -> Iterator[str]:
+    """Yield the first parameter, a place, with more digits than what it is a scale or shape of."""
+    for i, (name, value) in enumerate(params.items()):
+        yield f"{name} {value:{'.0f' if abs(value) >= 1000 else '.3g' if i else '.5g'}}"
 
 
 def _shape_in_words(fitted: FittedGroup) -> str:

@@ -2,72 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
-from rich.text import Text
-
-from seedstudy.show.format import ci_heading, grouped_table, interval, notes, percent, small_print, with_interval
-from seedstudy.stats.result import decimals_of, p_equals
+from seedstudy.show.components import design_cautions, design_sheets, repetitions_in_words, shared_in_words
+from seedstudy.show.format import UNKNOWN, column, common_decimals, interval, percent
+from seedstudy.show.sheet import Column, Sheet
+from seedstudy.show.view import View, short_cautions, short_names
+from seedstudy.stats.result import format_p
 
 if TYPE_CHECKING:
     from seedstudy.decide.images import ImageReading
-    from seedstudy.decide.variance import VarianceOf
+    from seedstudy.decide.variance import VarianceOf, Variances
 
 
-def variance_tables(answers: Sequence[VarianceOf], differences: Sequence[ImageReading]) -> RenderableType:
-    """Render how arms differ, then the parts of each spread and how seeds agree."""
-    return Group(*(_differences(differences) if differences else ()), *(_spreads(answers) if answers else ()))
+def variance_view(answer: Variances) -> View:
+    """Return how arms differ, then the parts of each spread and how seeds agree; and what designs say."""
+    differences, shared = answer.differences, list(answer.shared)
+    groups = [each.group for each in answer.answers]
+    names, common = short_names(groups) if groups else ({}, ())
+    cautions = [
+        *((f"{each.b} - {each.a}", each.warnings) for each in differences),
+        *((f"{each.group.label}, {each.group.eval_set}", each.warnings) for each in answer.answers),
+        *design_cautions(answer.designs),
+    ]
+    return View(
+        sheets=(
+            *_differences(differences),
+            *design_sheets(answer),
+            *(_spreads(answer.answers, names, common) if groups else ()),
+        ),
+        sentences=(*map(shared_in_words, shared), *repetitions_in_words(answer.designs)),
+        method=f"Nothing about single images: {answer.without_images}." if answer.without_images else "",
+        cautions=short_cautions(cautions),
+    )
 
 
-def _differences(differences: Sequence[ImageReading]) -> Iterator[RenderableType]:
+def _differences(differences: Sequence[ImageReading]) -> Iterator[Sheet]:
+    if not differences:
+        return
+    rows = []
+    decimals = common_decimals([reading.on_new_images for reading in differences])
     for reading in differences:
-        decimals = decimals_of(reading.on_new_images)
-        lines = [f"{reading.b} - {reading.a} on {reading.eval_set}: {reading.difference:+.{decimals}f} points"]
-        if reading.on_these_images is not None and reading.on_these_images_p is not None:
-            shown = interval(reading.on_these_images, decimals)
-            lines.append(f"  on these {reading.n_images:,} images: {shown}, {p_equals(reading.on_these_images_p)}")
-        shown = interval(reading.on_new_images, decimals)
-        lines.append(f"  on new images like these: {shown}, {p_equals(reading.on_new_images_p)}")
-        if reading.error_of_seeds is not None and reading.error_of_images is not None:
-            seeds, images = (f"{each:.{decimals}f}" for each in (reading.error_of_seeds, reading.error_of_images))
-            lines.append(f"  standard error: {seeds} from seeds, {images} from images")
-        if reading.bootstrap is not None:
-            lines.append(f"  {reading.bootstrap.method}: {interval(reading.bootstrap, decimals)}")
-        yield Text("\n".join(lines))
+        about = f"{reading.b} - {reading.a}", reading.eval_set
+        for name, estimate, p in (
+            (f"these {reading.n_images:,}", reading.on_these_images, reading.on_these_images_p),
+            ("new ones like these", reading.on_new_images, reading.on_new_images_p),
+            ("", reading.bootstrap, None),
+        ):
+            if estimate is None:
+                continue
+            rows.append(
+                (
+                    *about,
+                    name or estimate.method,
+                    f"{reading.difference:+.{decimals}f}",
+                    interval(estimate, decimals),
+                    UNKNOWN if p is None else format_p(p),
+                    *(
+                        UNKNOWN if error is None else f"{error:.{decimals}f}"
+                        for error in (reading.error_of_seeds, reading.error_of_images)
+                    ),
+                )
+            )
     level = percent(differences[0].on_new_images.level)
-    yield small_print(f"intervals at {level}, not adjusted for several comparisons")
-    yield from notes((f"{each.b} - {each.a}", each.warnings) for each in differences)
-
-
-def _spreads(answers: Sequence[VarianceOf]) -> Iterator[RenderableType]:
-    parts: dict[str, list[list[str]]] = {}
-    agreement: dict[str, list[list[str]]] = {}
-    for answer in answers:
-        label, eval_set = answer.group.label, answer.group.eval_set
-        parts.setdefault(label, []).append([eval_set, *_parts(answer)])
-        agreement.setdefault(label, []).append([eval_set, *_agreement(answer)])
-    ci = ci_heading(answers[0].std.level)
-    heads = ["n", f"std [{ci}]", f"endless [{ci}]", "indep.", "images"]
-    yield from grouped_table([""], heads, parts)
-    yield small_print(
-        "std over seeds on these images; endless: on endless images like these; indep.: on these images if seeds erred "
-        "independently on each; images: standard error of the mean from the draw of the images; in points"
+    columns = (
+        Column(name="B - A", kind="name"),
+        Column(name="set", kind="name"),
+        Column(name="images", kind="text"),
+        Column(name="points"),
+        Column(name=f"{level} interval"),
+        Column(name="p"),
+        Column(name="se seeds", drop=2),
+        Column(name="se images", drop=2),
     )
-    yield from grouped_table([""], ["images", "agree", "ECE", "vote of n", "gain"], agreement)
-    yield small_print(
-        "agree: images on which two seeds predict the same class; ECE: expected calibration error; vote: gain in "
-        "points over one seed"
+    yield Sheet(
+        columns=columns,
+        rows=tuple(rows),
+        notes=("Not adjusted for several comparisons. se: standard error from the seeds, and from the images.",),
     )
-    yield from notes((f"{answer.group.label}, {answer.group.eval_set}", answer.warnings) for answer in answers)
 
 
-def _parts(answer: VarianceOf) -> list[str]:
-    decimals = decimals_of(answer.std) if answer.std.has_interval else 2
-    estimates = [with_interval(each, decimals) for each in (answer.std, answer.std_on_endless_images)]
-    errors = [f"{each:.{decimals}f}" for each in (answer.std_if_independent, answer.image_error)]
-    return [str(answer.group.n), *estimates, *errors]
+def _spreads(answers: Sequence[VarianceOf], names: Mapping[str, str], common: Sequence[str]) -> Iterator[Sheet]:
+    level = percent(answers[0].std.level)
+    where = " · ".join([*common, "in points"])
+    parts, agreement = [], []
+    decimals = common_decimals([answer.std for answer in answers if answer.std.has_interval])
+    stds = column([answer.std for answer in answers], decimals)
+    endless = column([answer.std_on_endless_images for answer in answers], decimals)
+    for answer, std, on_endless in zip(answers, stds, endless, strict=True):
+        who = names[answer.group.label], answer.group.eval_set
+        errors = [f"{each:.{decimals}f}" for each in (answer.std_if_independent, answer.image_error)]
+        parts.append((*who, str(answer.group.n), std, on_endless, *errors))
+        agreement.append((*who, *_agreement(answer)))
+    of_whom = Column(name="recipe", kind="name"), Column(name="set", kind="text")
+    yield Sheet(
+        caption=f"{where} · [{level} intervals]",
+        columns=(*of_whom, *map(_number, ("n", "std", "endless", "indep.", "images"))),
+        rows=tuple(parts),
+        notes=(
+            "std over seeds on these images; endless: on endless images like these; indep.: on these images if seeds "
+            "erred independently on each; images: standard error of the mean from the draw of the images.",
+        ),
+    )
+    yield Sheet(
+        columns=(*of_whom, *map(_number, ("images", "agree", "ECE", "vote of n", "gain"))),
+        rows=tuple(agreement),
+        notes=(
+            "agree: images on which two seeds predict the same class; ECE: expected calibration error; vote: gain in "
+            "points over one seed.",
+        ),
+    )
+
+
+def _number(name: str) -> Column:
+    return Column(name=name)
 
 
 def _agreement(answer: VarianceOf) -> list[str]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Group as Parts
 from rich.text import Text
 
 from seedstudy.cautions import Caution
 from seedstudy.decide.verdict import Word
 from seedstudy.errors import printable
 from seedstudy.show.format import COLOURS, small_print
-from seedstudy.show.sheet import Sheet, to_html
+from seedstudy.show.sheet import FORMATS, Sheet, to_html
 from seedstudy.study.group import Group
 
 
@@ -36,7 +37,9 @@ class View:
     next_steps: tuple[str, ...] = ()
     """What to do where nothing is settled."""
     command: str | None = None
-    """To be copied after the next steps: never wrapped."""
+    """To be copied after the next steps: never wrapped. Both come before the tables."""
+    lines: tuple[str, ...] = ()
+    """One fact each, with a path or a command to copy: never wrapped."""
     method: str = ""
     """How it was computed, in one line."""
     cautions: tuple[str, ...] = ()
@@ -46,14 +49,16 @@ class View:
         """Draw it in a terminal."""
         for headline in self.headlines:
             yield _coloured(headline)
-        for i, sheet in enumerate(self.sheets):
-            if i or self.headlines:
-                yield Text()
-            yield sheet
         for step in self.next_steps:
             yield Text(step)
         if self.command:
             yield Text(f"  {self.command}", no_wrap=True, overflow="ignore")
+        for i, sheet in enumerate(self.sheets):
+            if i or self.headlines:
+                yield Text()
+            yield sheet
+        for line in self.lines:
+            yield Text(line, no_wrap=True, overflow="ignore")
         for sentence in self.sentences:
             yield Text(sentence)
         if self.method:
@@ -67,10 +72,16 @@ class View:
         for caution in self.cautions:
             topic = caution.topic if isinstance(caution, Caution) else caution
             by_topic.setdefault(topic, []).append(caution.short if isinstance(caution, Caution) else caution)
-        return [
-            f"Caution: {'; '.join(texts)}" + ("" if [topic] == texts else f" (seedstudy explain {topic})")
-            for topic, texts in by_topic.items()
-        ]
+        lines = []
+        for topic, texts in by_topic.items():
+            left = len(texts) - _MOST_OF_A_TOPIC
+            shown = "; ".join([*texts[:_MOST_OF_A_TOPIC], *([f"{left} more like it: --details"] if left > 0 else [])])
+            lines.append(f"Caution: {shown}" + ("" if [topic] == texts else f" (seedstudy explain {topic})"))
+        return lines
+
+
+_MOST_OF_A_TOPIC = 3
+"""So many cautions of one topic are shown; the others are of the same kind."""
 
 
 def headline_html(headline: Headline) -> str:
@@ -98,13 +109,44 @@ def view_html(view: View) -> str:
     cautions = "".join(map(paragraph, view.caution_lines()))
     parts = [
         *(f"<p>{headline_html(each)}</p>" for each in view.headlines),
-        *map(to_html, view.sheets),
         *map(paragraph, view.next_steps),
         *([f"<pre>{html.escape(printable(view.command))}</pre>"] if view.command else []),
-        *map(paragraph, view.sentences),
+        *map(to_html, view.sheets),
+        *map(paragraph, (*view.lines, *view.sentences)),
+        *([f'<p class="small">{html.escape(printable(view.method))}</p>'] if view.method else []),
         *([f"<details><summary>Cautions</summary>{cautions}</details>"] if cautions else []),
     ]
     return f'<div class="seedstudy">{_STYLE}{"".join(parts)}</div>'
+
+
+def sheets_of(drawn: RenderableType) -> Iterator[Sheet]:
+    """Yield the tables of what a command prints."""
+    match drawn:
+        case Sheet():
+            yield drawn
+        case View():
+            yield from drawn.sheets
+        case Parts():
+            for each in drawn.renderables:
+                yield from sheets_of(each)
+
+
+def widened(drawn: RenderableType) -> RenderableType:
+    """Return what a command prints with every column of its tables, however narrow the terminal is."""
+    match drawn:
+        case Sheet():
+            return replace(drawn, is_wide=True)
+        case View():
+            return replace(drawn, sheets=tuple(replace(each, is_wide=True) for each in drawn.sheets))
+        case Parts():
+            return Parts(*map(widened, drawn.renderables))
+        case _:
+            return drawn
+
+
+def exported(drawn: RenderableType, form: str) -> str:
+    """Return the tables of what a command prints, in one of `FORMATS`."""
+    return "\n".join(map(FORMATS[form], sheets_of(drawn)))
 
 
 def _coloured(headline: Headline) -> Text:
@@ -141,20 +183,22 @@ def short_names(groups: Sequence[Group]) -> tuple[dict[str, str], tuple[str, ...
 
     A label RECIPE@MODEL loses what is the same for all; other labels stay as they are.
     """
-    labels = list(dict.fromkeys(group.label for group in groups))
-    names = {label: label for label in labels}
-    models = {group.model for group in groups}
-    data = {group.data for group in groups}
-    common = [" on ".join(str(each) for each in (*models, *data) if each)] if len(models) == len(data) == 1 else []
+    models, data = ({each.model for each in groups}, {each.data for each in groups})
+    names, same = short_labels([group.label for group in groups])
     if len(models) == 1:
-        ending = f"@{next(iter(models))}"
-        if all(label.endswith(ending) and label != ending for label in labels):
-            names = {label: label.removesuffix(ending) for label in labels}
-    else:
-        beginnings = {label.partition("@")[0] for label in labels}
-        if len(beginnings) == 1 and all("@" in label and label.partition("@")[2] for label in labels):
-            names = {label: label.partition("@")[2] for label in labels}
-            common = [next(iter(beginnings))]
-    return (names if len(set(names.values())) == len(names) else {each: each for each in labels}), tuple(
-        filter(None, common)
-    )
+        same = (next(iter(models)) or same) if len(data) == 1 else None
+        place = next(iter(data)) if len(data) == 1 else None
+        common = " on ".join(str(each) for each in (same, place) if each)
+        return names, (common,) if common else ()
+    return names, (same,) if same else ()
+
+
+def short_labels(labels: Sequence[str]) -> tuple[dict[str, str], str | None]:
+    """Return label -> what tells it apart, and what all labels RECIPE@MODEL share: the model, or the recipe."""
+    distinct = list(dict.fromkeys(labels))
+    parts = [label.partition("@") for label in distinct]
+    if all(name and sign and model for name, sign, model in parts):
+        for kept, shared in ((0, 2), (2, 0)):
+            if len({part[shared] for part in parts}) == 1 and len({part[kept] for part in parts}) == len(parts):
+                return dict(zip(distinct, (part[kept] for part in parts), strict=True)), parts[0][shared]
+    return {label: label for label in distinct}, None

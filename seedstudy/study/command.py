@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from seedstudy.errors import StudyError, suggest
+from seedstudy.study.keys import TABLES
 from seedstudy.study.placement import field_value
 from seedstudy.study.trial import Trial, trial_id_of
 
@@ -77,8 +78,7 @@ class CommandArm:
     values: Mapping[str, Value] = field(default_factory=dict)
 
 
-_KEYS = ("run", "result", "metric", "unit", "lower_is_better", "resume", "shell", "environment", "code", "keep")
-KEYS = (*_KEYS, "time_limit", "folder")
+KEYS = tuple(TABLES["command"])
 """Of the table ``[command]``."""
 
 

@@ -6,19 +6,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, get_type_hints
 
 from seedstudy.arguments import public
 from seedstudy.errors import StudyError, suggest
 from seedstudy.files import read_toml
-from seedstudy.study.command import KEYS, Command, CommandArm, arms_of_tables, command_of
+from seedstudy.study.command import Command, CommandArm, arms_of_tables, command_of
 from seedstudy.study.design import Cell, DesignName, Source, cells, parse_levels
+from seedstudy.study.keys import FORMAT, HEAD, TABLES, Images
 from seedstudy.study.placement import Placement, field_value, placed
 from seedstudy.study.seeds import PURPOSES, parse_seeds, parse_vary
 from seedstudy.study.trial import Augmentation
-
-FORMAT = 1
-"""Of study files."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _LONGEST = {"trial": 200}
@@ -67,7 +65,7 @@ class Study:
     margin: float | None = None
     """Smallest difference of interest, in percentage points; part of the rule."""
     baseline: str | None = None
-    images: Literal["these", "new"] | None = None
+    images: Images | None = None
     """What a verdict is about, beside new seeds: these test images (None too) or new ones; part of the rule."""
     folder: Path = field(default_factory=Path)
     """Where paths in ``recipes`` start."""
@@ -86,16 +84,7 @@ class Study:
 _HINTS = get_type_hints(Study)
 
 
-_TABLES = {
-    "grid": ("recipes", "models", "data", "seeds", "vary", "epochs", "train_limit", "set", "augment"),
-    "design": ("kind", "levels", "replicates"),
-    "rule": ("margin", "baseline", "images"),
-    "command": KEYS,
-    "engine": (
-        *("name", "workers", "nodes", "processes", "cores", "gpus", "trials_per_job", "stack", "keep_weights"),
-        "log_to",
-    ),
-}
+_TABLES = {name: tuple(keys) for name, keys in TABLES.items()}
 """Table of a study file -> its keys."""
 
 
@@ -104,7 +93,7 @@ def load_study(path: str | Path) -> Study:
     """Read a study file; StudyError with the file and the key where it cannot be used."""
     path = Path(path)
     document = read_toml(path, what="study file", error=StudyError)
-    _check_keys(path, "", document, ("format", "name", "question", "arms", *_TABLES))
+    _check_keys(path, "", document, (*HEAD, "arms", *_TABLES))
     if document.get("format") != FORMAT:
         raise StudyError(f"{path}: format is {document.get('format', 'none')}, this version reads format = {FORMAT}.")
     if not isinstance(document.setdefault("arms", {}), dict):

@@ -157,6 +157,7 @@ def test_run_refuses_a_recipe_that_lacks_a_value(cli: Cli, tmp_path: Path) -> No
     assert json.loads(cli("recipes", "show", "a2", "--json")[1])["values"]["epochs"] == 300
     assert "shapes" in cli("data", "list")[1]
     assert cli("data", "check", "shapes")[0] == 0
+    assert cli("data", "check", "imagenet")[0] == 1, "nothing of it is here"
     assert json.loads(cli("data", "check", "digits", "--json")[1])["data"] == "digits"
 
 

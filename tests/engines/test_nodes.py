@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from seedstudy.engines.launch import resolve
 from seedstudy.engines.local import MEETING, MEETING_ID, Work, cpu_environment, trial_command
 from seedstudy.study.placement import Placement
 from seedstudy.study.study import Study
-from tests.engines.places import WAIT_S, Local, Results, in_flight, log, results, store, wait_for
+from tests.engines.places import WAIT_S, Local, Results, in_flight, kill, log, results, store, wait_for
 
 HALVES = ("--set", "micro_batch=64")
 """Two micro-batches an update, one for each process."""
@@ -77,8 +78,12 @@ def test_a_trial_that_loses_a_machine_goes_on_from_its_checkpoint(
     trial_id = planned(tmp_path, cache)
     one, other = machines(place, tmp_path, cache, trial_id)
     wait_for(lambda: in_flight(tmp_path), "a trial in flight")
-    other.send_signal(signal.SIGTERM)  # torchrun passes it on
-    one.send_signal(signal.SIGTERM)  # as a queue does with what is left of a job
+    ranks = subprocess.run(["pgrep", "-P", str(other.pid)], capture_output=True, text=True, check=True).stdout.split()
+    other.kill()
+    for rank in ranks:
+        kill(int(rank))
+    time.sleep(15)  # a queue may take that long to notice
+    one.send_signal(signal.SIGTERM)  # to what is left of the job; torchrun passes it on
     assert 0 not in [each.wait(WAIT_S) for each in (one, other)]
     assert not (store(tmp_path).folder(trial_id) / "failure.json").exists()
     assert [each.wait(WAIT_S) for each in machines(place, tmp_path, cache, trial_id)] == [0, 0]

@@ -38,6 +38,7 @@ NOT_RUN = {
     r"seedstudy variance a3 --study cross$": "the study of the line before; tests/decide/test_components.py",
     r"seedstudy trial results/main TRIAL_ID": "TRIAL_ID is a placeholder; tests/engines",
     r"seedstudy race a3 a2 .*--max-seeds": "trains until it is decided; tests/test_racing.py",
+    r"seedstudy (run|compare|data check) .*(rsv0|folder:(clips|frames|k400))": "tests/train/test_videos.py",
     r"--study (pre|tuned|few)\b|\b(pre|few):a3|clean pre|teacher\.safetensors": "the page on fine-tuning, in order",
 }
 """Pattern of a command -> why only its options are checked."""

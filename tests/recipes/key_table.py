@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seedstudy.recipes.recipe import KEYS, TABLE_2, format_value, range_in_words, type_in_words
+from seedstudy.recipes.recipe import KEYS, TABLE_2, allowed_in_words, format_value
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "recipes.md"
 START, END = "<!-- keys: made by tests/recipes/key_table.py -->\n", "<!-- end of keys -->\n"
@@ -14,9 +14,7 @@ def table() -> str:
     """Return the table as Markdown."""
     lines = ["| key | value | meaning | since |", "|---|---|---|---|"]
     for name, key in KEYS.items():
-        value = key.example.replace('"', "`") if key.example else type_in_words(key.type).replace('"', "`")
-        bounds = range_in_words(key.range)
-        value = ", ".join(filter(None, [value, bounds])) + (", or `none`" if key.is_optional else "")
+        value = allowed_in_words(key).replace('"', "`")
         meaning = key.meaning + (f' RSB Table 2: "{TABLE_2[name]}".' if name in TABLE_2 else "")
         since = f"{key.since}; before: `{format_value(key.before)}`" if key.since > 1 else "1"
         lines.append(f"| `{name}` | {value} | {meaning} | {since} |")

@@ -116,3 +116,22 @@ def test_a_wrong_path_is_refused_before_anything_is_read(name: str, words: str) 
 
     with pytest.raises(StudyError, match=words):
         check_report(Path(name))
+
+
+def test_the_model_card_is_yaml_with_every_recipe_and_eval_set(study: Path) -> None:
+    yaml = pytest.importorskip("yaml")
+    from seedstudy.show.report.card import model_index
+
+    answer = ss.summary("a3", "a2", study="main")
+    card = yaml.safe_load(model_index(answer))["model-index"]
+    assert [entry["name"] for entry in card] == ["a3@resnet8_nano", "a2@resnet8_nano"]
+    first = card[0]["results"][0]
+    assert first["dataset"] == {"name": "tiny", "type": "tiny", "split": "val"}
+    (metric,) = first["metrics"]
+    assert metric["type"] == "accuracy"
+    assert metric["value"] == pytest.approx(answer[0].description.mean.value, abs=0.01)
+    assert metric["name"].startswith("top-1 in %, mean of 6 seeds, std ")
+    ss.save_report(ss.report("a3", "a2"), study / "r.md")
+    assert "model-index:" in (study / "r.md").read_text(encoding="utf-8")
+    odd = yaml.safe_load(model_index(ss.summary(**{'a "b": c': [78.0, 78.1, 78.3]})))
+    assert odd["model-index"][0]["name"] == 'a "b": c'

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from seedstudy.engines.status import STATES, GroupStatus, StudyStatus, TrialStatus
-from seedstudy.show.status import status_tables
+from seedstudy.engines.status import STATES, Forecast, ForecastOf, GroupStatus, StudyStatus, TrialStatus
+from seedstudy.show.status import forecast_view, status_tables
 
 
 def study(*trials: TrialStatus, **changes: Any) -> StudyStatus:
@@ -53,3 +53,23 @@ def test_a_study_without_trials_of_its_own_has_no_table(rendered: Callable[..., 
     assert rendered(status_tables(study(groups=(), n_imported=3))).splitlines() == [
         "3 imported trials, trained elsewhere: `seedstudy summary` shows them."
     ]
+
+
+def forecast(*groups: ForecastOf, seconds: float | None) -> Forecast:
+    return Forecast(study="main", folder=Path("results/main"), groups=groups, workers=2, seconds=seconds)
+
+
+def group(**changes: object) -> ForecastOf:
+    fields = {"recipe": "a2", "model": "resnet8", "data": "shapes", "trials": 5, "done": 1, "missing": 4, "epochs": 12}
+    return ForecastOf(**{**fields, "seconds": 60.0, **changes})  # type: ignore[arg-type]  # by name
+
+
+def test_a_dry_run_says_how_long_where_that_was_measured(rendered: Callable[..., str]) -> None:
+    text = rendered(forecast_view(forecast(group(), seconds=120.0), "seedstudy run -r a2 --seeds 1"))
+    assert text.startswith("4 trials to train, 2 at a time: about 0:02:00.")
+    assert "seedstudy run" not in text
+    text = rendered(forecast_view(forecast(group(seconds=None), seconds=None), "seedstudy run -r a2 --seeds 1"))
+    assert "how long is not known" in text
+    assert "  seedstudy run -r a2 --seeds 1\n" in text
+    text = rendered(forecast_view(forecast(group(missing=0, done=5), seconds=0.0), ""))
+    assert text.startswith("Nothing to train: every trial of study main has ended.")

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from seedstudy.machine import version
 from seedstudy.show.cite import checklist, cite
 from seedstudy.show.comparison import comparison_view
+from seedstudy.show.report.card import model_index
 from seedstudy.show.sheet import FORMATS, Column, Sheet, to_html
 from seedstudy.show.summary import summary_view
 from seedstudy.show.view import headline_html, short_names
@@ -20,7 +21,7 @@ from seedstudy.show.view import headline_html, short_names
 if TYPE_CHECKING:
     from seedstudy.decide.report import Report
 
-_EXPORTS = {"md": "Markdown", "tex": "LaTeX", "typst": "Typst"}
+_EXPORTS = {"md": "Markdown", "tex": "LaTeX", "typst": "Typst", "csv": "CSV"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +48,7 @@ def report_page(report: Report, *, with_pictures: bool = True) -> str:
         "summary": summary,
         "cite": cite(report.comparisons) if report.comparisons else "",
         "checklist": checklist(report.summaries, report.comparisons),
+        "card": model_index(report.summaries),
         "cautions": _cautions(report),
         "figures": tuple(_pictures(report)) if with_pictures else (),
         "recipe_sheets": tuple(recipe_sheets(report)),

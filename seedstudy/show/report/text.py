@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from seedstudy.show.cite import checklist, cite
 from seedstudy.show.comparison import comparison_view
+from seedstudy.show.report.card import model_index
 from seedstudy.show.report.page import recipe_sheets, trial_sheet
 from seedstudy.show.sheet import FORMATS
 from seedstudy.show.summary import summary_view
@@ -34,6 +35,7 @@ def report_text(report: Report, suffix: str) -> str:
         f"`{report.command}`" if report.command else "Made in Python from numbers in memory.",
     ]
     if suffix == ".md":
-        return "\n\n".join([*lines, *map(draw, sheets)])
+        card = f"For a model card:\n\n```yaml\n{model_index(report.summaries)}```\n"
+        return "\n\n".join([*lines, *map(draw, sheets), card])
     comment = {".tex": "% ", ".typ": "// "}[suffix]
     return "\n".join([*(comment + " ".join(line.split()) for line in lines), "", *map(draw, sheets)])

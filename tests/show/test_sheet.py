@@ -1,0 +1,89 @@
+"""A table in a terminal of any width and in a file: no letter and no number is lost."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+
+import pytest
+
+from seedstudy.show.sheet import Column, Sheet, sheet, to_csv
+from seedstudy.show.view import View, widened
+
+NAME = "exponential-moving-average"
+WIDE = Sheet(
+    columns=(
+        Column(name="recipe", kind="name"),
+        Column(name="note", kind="text"),
+        Column(name="mean ± std"),
+        Column(name="95% interval"),
+        Column(name="n", drop=1),
+        Column(name="verdict", kind="verdict"),
+    ),
+    rows=(
+        (
+            "exponential-moving-average",
+            "averaged over 0.9999 of the past",
+            "79.72 ± 0.10",
+            "[ 0.16, 0.46]",
+            "5",
+            "better",
+        ),
+        ("exponential-moving-average", "", "78.06", "–", "1,000", "inconclusive"),
+    ),
+)
+
+
+@pytest.mark.parametrize("columns", [40, 60, 70, 80, 100, 140])
+def test_no_word_is_cut_at_any_width(columns: int, rendered: Callable[..., str]) -> None:
+    text = rendered(WIDE, columns)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= columns
+    joined = "".join(text.split())
+    for words in ("0.9999", "79.72±0.10", "[0.16,0.46]", "better", "inconclusive", "moving-", "average"):
+        assert words in joined
+
+
+def test_a_name_is_folded_before_a_column_is_left_out(rendered: Callable[..., str]) -> None:
+    table = Sheet(
+        columns=(Column(name="B", kind="name"), Column(name="p"), Column(name="v2", kind="text", drop=3)),
+        rows=((NAME, "0.0044", "+"),),
+    )
+    lines = [line.split() for line in rendered(table, 36).splitlines()]
+    assert lines == [["B", "p", "v2"], ["exponential-moving-", "0.0044", "+"], ["average"]]
+    assert "v2" not in rendered(table, 30)
+
+
+def test_a_wide_table_has_every_column_in_a_narrow_terminal(rendered: Callable[..., str]) -> None:
+    lines = rendered(widened(View(sheets=(WIDE,))), 40).splitlines()
+    assert lines[0].split()[-2:] == ["n", "verdict"]
+    assert len(lines) == 3
+
+
+def test_csv_has_every_number_in_a_cell_of_its_own() -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(WIDE))))
+    assert list(rows[0]) == [
+        "recipe", "note", "mean", "std", "95% interval low", "95% interval high", "n", "verdict",
+    ]  # fmt: skip
+    assert list(rows[0].values())[2:] == ["79.72", "0.10", "0.16", "0.46", "5", "better"]
+    assert list(rows[1].values())[2:] == ["78.06", "", "", "", "1000", "inconclusive"]
+    assert rows[1]["recipe"] == NAME, "a row says what it is about"
+
+
+@pytest.mark.parametrize(
+    ("cell", "cells"),
+    [
+        ("+1.74", {"x": "1.74"}),
+        ("1.2e-7", {"x": "1.2e-7"}),
+        ("79.68 [79.64, 79.72]", {"x": "79.68", "x low": "79.64", "x high": "79.72"}),
+        ("[-inf, 0.5]", {"x low": "-inf", "x high": "0.5"}),
+        ("<1e-300", {"x": "<1e-300"}),
+        ("3 | 100", {"x": "3 | 100"}),
+        ("a, b", {"x": "a, b"}),
+        ("–", {"x": ""}),
+    ],
+)
+def test_csv_cells(cell: str, cells: dict[str, str]) -> None:
+    (row,) = csv.DictReader(io.StringIO(to_csv(sheet(["of"], ["x"], [("a", cell)]))))
+    assert {name: text for name, text in row.items() if name != "of"} == cells
