@@ -80,7 +80,7 @@ def _about(drawn: Any, answer: Any) -> Any:
 
 
 def _questions() -> dict[str, Callable[..., Any]]:
-    from seedstudy.api import judging, planning, reporting
+    from seedstudy.api import images, judging, planning, reporting
 
     return {
         "summary": judging.summary,
@@ -88,6 +88,7 @@ def _questions() -> dict[str, Callable[..., Any]]:
         "compare": judging.compare,
         "grid": judging.grid,
         "variance": judging.variance,
+        "images": images.images,
         "race": judging.race,
         "scaling": judging.scaling,
         "power": planning.power,

@@ -14,7 +14,7 @@ from seedstudy.cli import options
 from seedstudy.errors import StudyError
 from seedstudy.show.plots import KINDS, kind_of
 
-_ON_ONE_SET = ("race", "power", "scaling")
+_ON_ONE_SET = ("race", "power", "scaling", "images")
 
 
 @options.grouped

@@ -112,8 +112,21 @@ def test_learning_curves_have_a_band_over_seeds(write_study: Callable[..., Store
     assert [text.get_text() for text in picture.legends[0].get_texts()] == ["a2, n = 4", "a3, n = 4"]
 
 
+def test_flips_are_counted_by_image(write_study: Callable[..., Store], tmp_path: Path) -> None:
+    write_study(tmp_path / "results", n_seeds=6, a3=0.5, a2=0.8)
+    answer = ss.images("a3", "a2", results=tmp_path / "results")
+    picture = answer.plot(width="column")
+    assert_is_a_picture(picture, "column")
+    shares, difference = panels(picture)
+    for arm, line in zip(answer.arms, shares.lines, strict=True):
+        assert sum(line.get_ydata()) == pytest.approx(100.0)
+        always = 100 * arm.always / answer.n_images
+        assert dict(zip(line.get_xdata(), line.get_ydata(), strict=True)).get(100.0, 0.0) == pytest.approx(always)
+    assert sum(bar.get_height() for bar in difference.patches) == answer.n_images
+
+
 def test_every_kind_is_tested() -> None:
-    assert {*PICTURES, "curves"} == set(KINDS)
+    assert {*PICTURES, "curves", "images"} == set(KINDS)
 
 
 def test_a_recipe_has_one_colour_and_no_two_have_the_same_look() -> None:
