@@ -72,7 +72,7 @@ def plot_flips(answer: WhichImages, *, width: Width = "page", ax: Axes | None = 
         if pairs:
             handles += [Patch(color=BARS, label="differ"), Patch(color="0.75", label="not shown to differ")]
         return canvas.finish(
-            title=f"Flips on {answer.n_images:,} images of {answer.eval_set}{': ' if common else ''}{', '.join(common)}",
+            title=": ".join((f"Flips on {answer.n_images:,} images of {answer.eval_set}", *common)),
             caption=f"Share of images by how many of the n seeds have them right. {each}.{fdr}",
             handles=handles,
         )
