@@ -86,7 +86,11 @@ def _pair_panel(axes: Axes, answer: WhichImages, pair: PairOnEachImage, names: A
     rows = answer.frame.filter(arm=pair.b)
     difference = 100 * rows["difference"].to_numpy()
     differs = rows["differs"].to_numpy().astype(bool)
-    edges = np.linspace(-105, 105, 22)
+    # Shares are multiples of one seed: every bin holds equally many, an odd number, of them.
+    n = min(arm.n_seeds for arm in answer.arms if arm.arm in (pair.a, pair.b))
+    step = 100 * (n // 20 | 1) / n
+    reach = int(np.ceil(100 / step))
+    edges = step * (np.arange(-reach, reach + 2) - 0.5)
     axes.hist([difference[differs], difference[~differs]], bins=edges, stacked=True, color=[BARS, "0.75"])
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
