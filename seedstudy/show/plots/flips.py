@@ -90,7 +90,7 @@ def _pair_panel(axes: Axes, answer: WhichImages, pair: PairOnEachImage, names: A
     n = min(arm.n_seeds for arm in answer.arms if arm.arm in (pair.a, pair.b))
     step = 100 * (n // 20 | 1) / n
     reach = int(np.ceil(100 / step))
-    edges = step * (np.arange(-reach, reach + 2) - 0.5)
+    edges = [step * (k - 0.5) for k in range(-reach, reach + 2)]
     axes.hist([difference[differs], difference[~differs]], bins=edges, stacked=True, color=[BARS, "0.75"])
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
