@@ -230,6 +230,7 @@ def seeds() -> Iterator[Finding]:
             "mlperf_resnet50",
         )
     yield from lengths()
+    yield from sources()
 
 
 def lengths() -> Iterator[Finding]:
@@ -347,6 +348,52 @@ def recipes() -> Iterator[Finding]:
         ("DeiT's recipe gives ResNet-50 a lower accuracy than A2 does", "recipe deit on resnet50, 8 seeds on ImageNet"),
     ):
         yield Finding(RSB, claim, "not tested", f"{UNDECIDED}: needs {needs}")
+
+
+# --- sources --------------------------------------------------------------------------------------------
+
+
+def sources() -> Iterator[Finding]:
+    """Yield what is said about the random streams that a seed decides."""
+    from studies.variance_sources.reading import CHANGES, SAME, read
+
+    folder, found = "variance_sources", read()
+    where = f"CIFAR-10, 5,000 images, five epochs, {found.design.n_trials} crossed trainings"
+    ratio = found.ratio
+    yield Finding(
+        RSB,
+        "100 seeds show the spread of a training (their seeds left the order of the images as it was: timm's samplers)",
+        f"CIFAR-10, n = {found.everything.size} and {found.fixed.group.n}: std over all streams / all but the order "
+        f"{ratio}",
+        {SAME: SUPPORTED, CHANGES: NOT}.get(ratio.verdict, f"{UNDECIDED}: needs about twice the seeds"),
+        folder,
+    )
+    parts = ", ".join(
+        f"{' x '.join(part.sources)} {with_ends(part.std.value, part.std.low, part.std.high)}"
+        for part in found.design.parts
+        if part.is_there
+    )
+    yield Finding(
+        OTHER,
+        "Sources of randomness do not add up: each alone gives nearly the whole spread (Jordan 2023; Summers & Dinneen "
+        "2021)",
+        f"{where}: parts that are there, in points of std: {parts}; a source alone moves "
+        f"{', '.join(f'{found.alone(name):.2f} ({name})' for name in found.design.levels)} of "
+        f"{found.design.total.std.value if found.design.total else float('nan'):.2f}",
+        "as published; no rule was declared for it",
+        folder,
+    )
+    of = {how: rows for (how,), rows in found.repetitions.group_by("trained", maintain_order=True)}
+    alone, stacked = (of[how]["predicted_otherwise"] for how in ("alone", "in a stack of 8"))
+    n = found.repetitions["images"][0]
+    yield Finding(
+        OTHER,
+        "The smallest change, such as one bit, makes another network (Summers & Dinneen 2021)",
+        f"the same seed in every stream: {alone.max()} of {n:,} predictions differ between {len(alone)} trainings; "
+        f"with additions in another order (a stack of 8) {stacked.min():,} to {stacked.max():,}",
+        SUPPORTED if alone.max() == 0 < stacked.min() else NOT,
+        folder,
+    )
 
 
 # --- ladder ---------------------------------------------------------------------------------------------

@@ -282,6 +282,8 @@ def _chosen(
     """Return which images to keep, in their order, by the likeliest class of each and its probability, both (n,)."""
     import numpy as np
 
+    if np.isnan(confidence).any():
+        raise StudyError("the teacher's outputs are nan: its weights are those of a training that diverged.")
     kept = np.flatnonzero(confidence >= threshold)
     if not len(kept):
         raise StudyError(

@@ -56,12 +56,7 @@ def compare(
             "--correction", help="For several comparisons: bonferroni, holm, max-t or none.", rich_help_panel=RARE
         ),
     ] = "bonferroni",
-    images: Annotated[
-        str | None,
-        typer.Option(
-            "--images", help="Verdicts about these test images (default), or new ones like them.", rich_help_panel=RULE
-        ),
-    ] = None,
+    images: options.Images = None,
     clusters: options.Clusters = None,
     rng_seed: options.RngSeed = 0,
     fail_on: Annotated[
