@@ -8,15 +8,16 @@ unexport PYTHONDONTWRITEBYTECODE
 
 FAST := "not slow and not gpu and not cluster"
 
-.PHONY: help install demo check lint types fast-core fast-train core dist studies coverage test slow slow-fuzz slow-soak slow-lowest slow-tpu slow-orders slow-trackers clean
+.PHONY: help install demo check lint types fast-core fast-train core dist docs studies coverage test slow slow-fuzz slow-soak slow-lowest slow-tpu slow-orders slow-trackers clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo   install, train five seeds of a2 and of a3 on the embedded data, compare them"
+	@echo "make demo   install, train six seeds of two recipes on the embedded data, compare them"
 	@echo "make test   install, run every test"
 	@echo "make slow   hours: a throw-away Slurm or Ray (docs/cluster.md), fuzzing, faults, XLA, oldest versions"
 	@echo "make check  format, lint, types, import contracts, fast tests"
 	@echo "make core   the package without its extras, from a wheel: its size, and the fast tests that need no torch"
+	@echo "make docs   the documentation site, into site/"
 	@echo "make studies CIFAR10=FOLDER  hours: train every study again and write docs/findings.md"
 	@echo "make clean  remove what make installed and cached (results stay)"
 
@@ -33,10 +34,8 @@ install: .venv/.installed
 	@touch $@
 
 demo: install
-	$(BIN)/seedstudy run --recipe a2 --seeds 5 --study demo
-	$(BIN)/seedstudy run --recipe a3 --seeds 5 --study demo
-	$(BIN)/seedstudy summary --study demo
-	$(BIN)/seedstudy compare a3 a2 --study demo
+	$(BIN)/seedstudy run --recipe torchvision,a3 --seeds 6 --study demo
+	$(BIN)/seedstudy compare torchvision a3 --study demo
 
 # Independent of each other: `make -j2 check` runs two at a time.
 check: lint types fast-core fast-train
@@ -77,6 +76,16 @@ constraints.txt: pyproject.toml
 		lines = tomllib.load(open("pyproject.toml", "rb"))["tool"]["uv"]["constraint-dependencies"]; \
 		open("constraints.txt", "w").write("".join(line + "\n" for line in lines))'
 
+# The site, in an environment of its own without torch. The pages need no network, only the installation does.
+docs: .venv-docs/.installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+.venv-docs/.installed: pyproject.toml | $(filter .uv/bin/uv,$(UV))
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-docs
+	$(UV) pip install --quiet --python .venv-docs --group docs --editable .
+	@touch $@
+
 # About four hours on two cores; resumable. CIFAR10 is the folder of the data set.
 studies: install
 	$(BIN)/seedstudy run studies/a2_100_seeds/study.toml
@@ -84,12 +93,16 @@ studies: install
 	$(BIN)/seedstudy run studies/rsb_seeds/study.toml --data-dir $(CIFAR10)
 	$(BIN)/seedstudy run studies/resnet_rs_ladder/study.toml --data-dir $(CIFAR10)
 	$(BIN)/seedstudy run studies/rsb_recipes/study.toml --data-dir $(CIFAR10)
+	$(BIN)/seedstudy run studies/video/one_frame.toml
+	$(BIN)/seedstudy run studies/video/study.toml
 	for epochs in 1 3 10 30; do $(BIN)/seedstudy run studies/short_and_long/study.toml --data-dir $(CIFAR10) \
 		--epochs $$epochs --study short_and_long_$$epochs || exit 1; done
+	$(BIN)/python -m studies.variance_sources --data-dir $(CIFAR10) --results results
 	$(BIN)/python -m studies.frames results/a2_100_seeds
 	$(BIN)/python -m studies.frames results/rsb_seeds
 	$(BIN)/python -m studies.frames results/resnet_rs_ladder
 	$(BIN)/python -m studies.frames results/rsb_recipes
+	$(BIN)/python -m studies.frames results/video results/video_one_frame
 	$(BIN)/python -m studies.frames $(foreach epochs,1 3 10 30,results/short_and_long_$(epochs))
 	$(BIN)/python -m studies.findings
 
@@ -136,4 +149,4 @@ slow-trackers: | $(filter .uv/bin/uv,$(UV))
 	.venv-trackers/bin/pytest -W default tests/commands/test_trackers.py -k trackio
 
 clean:
-	rm -rf .venv .venv-lowest .venv-tpu .venv-trackers .core dist .coverage .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf site .venv .venv-docs .venv-lowest .venv-tpu .venv-trackers .core dist .coverage .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

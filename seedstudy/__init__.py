@@ -9,6 +9,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from seedstudy.api.choices import about, check_data, data_sets, example, explain, resize_data, schema
     from seedstudy.api.elsewhere import cost, evaluate, import_files, inspect_files
+    from seedstudy.api.images import images, save_images
     from seedstudy.api.in_script import TrialReport, trial
     from seedstudy.api.judging import across_data, compare, fit, gate, grid, race, scaling, summary, variance
     from seedstudy.api.kept import evaluate_trials
@@ -54,6 +55,7 @@ __all__ = [
     "fit",
     "gate",
     "grid",
+    "images",
     "import_files",
     "init",
     "inspect_files",
@@ -76,6 +78,7 @@ __all__ = [
     "report",
     "resize_data",
     "run",
+    "save_images",
     "save_picture",
     "save_report",
     "scaling",
@@ -158,6 +161,8 @@ _HOMES = {
     "Recipe": "recipes.recipe",
     "Study": "study.study",
     "best_of": "stats.audit",
+    "images": "api.images",
+    "save_images": "api.images",
     "evaluate_trials": "api.kept",
     "load_recipe": "recipes.reader",
     "load_study": "study.study",

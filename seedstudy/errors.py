@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 EXTRAS = {
     "train": ("torch", "torchvision", "timm", "accelerate", "datasets", "safetensors", "sklearn", "pyarrow"),
+    "video": ("av",),
     "parquet": ("pyarrow",),
     "excel": ("fastexcel",),
     "ray": ("ray",),

@@ -230,6 +230,7 @@ def seeds() -> Iterator[Finding]:
             "mlperf_resnet50",
         )
     yield from lengths()
+    yield from sources()
 
 
 def lengths() -> Iterator[Finding]:
@@ -349,16 +350,85 @@ def recipes() -> Iterator[Finding]:
         yield Finding(RSB, claim, "not tested", f"{UNDECIDED}: needs {needs}")
 
 
+# --- sources --------------------------------------------------------------------------------------------
+
+
+def sources() -> Iterator[Finding]:
+    """Yield what is said about the random streams that a seed decides."""
+    from studies.variance_sources.reading import CHANGES, SAME, read
+
+    folder, found = "variance_sources", read()
+    where = f"CIFAR-10, 5,000 images, five epochs, {found.design.n_trials} crossed trainings"
+    ratio = found.ratio
+    yield Finding(
+        RSB,
+        "100 seeds show the spread of a training (their seeds left the order of the images as it was: timm's samplers)",
+        f"CIFAR-10, n = {found.everything.size} and {found.fixed.group.n}: std over all streams / all but the order "
+        f"{ratio}",
+        {SAME: SUPPORTED, CHANGES: NOT}.get(ratio.verdict, f"{UNDECIDED}: needs about twice the seeds"),
+        folder,
+    )
+    parts = ", ".join(
+        f"{' x '.join(part.sources)} {with_ends(part.std.value, part.std.low, part.std.high)}"
+        for part in found.design.parts
+        if part.is_there
+    )
+    yield Finding(
+        OTHER,
+        "Sources of randomness do not add up: each alone gives nearly the whole spread (Jordan 2023; Summers & Dinneen "
+        "2021)",
+        f"{where}: parts that are there, in points of std: {parts}; a source alone moves "
+        f"{', '.join(f'{found.alone(name):.2f} ({name})' for name in found.design.levels)} of "
+        f"{found.design.total.std.value if found.design.total else float('nan'):.2f}",
+        "as published; no rule was declared for it",
+        folder,
+    )
+    of = {how: rows for (how,), rows in found.repetitions.group_by("trained", maintain_order=True)}
+    alone, stacked = (of[how]["predicted_otherwise"] for how in ("alone", "in a stack of 8"))
+    n = found.repetitions["images"][0]
+    yield Finding(
+        OTHER,
+        "The smallest change, such as one bit, makes another network (Summers & Dinneen 2021)",
+        f"the same seed in every stream: {alone.max()} of {n:,} predictions differ between {len(alone)} trainings; "
+        f"with additions in another order (a stack of 8) {stacked.min():,} to {stacked.max():,}",
+        SUPPORTED if alone.max() == 0 < stacked.min() else NOT,
+        folder,
+    )
+
+
 # --- ladder ---------------------------------------------------------------------------------------------
 
-LADDER_SEEDS = 8
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ladder:
+    """Recipes of which each is one step from the one before, trained at small scale, and the folder's rule."""
+
+    folder: str
+    prefix: str
+    """Of the recipes' names: ``rs`` of rs00, rs01, …"""
+    n_steps: int
+    n_seeds: int
+    margin: float
+    """Percentage points on val."""
+    down: tuple[int, ...] = ()
+    """Steps that make it worse by the paper."""
+
+    def arm(self, number: int) -> np.ndarray | None:
+        """Return the accuracies of a step on val; None where its seeds are not complete."""
+        recipe = f"{self.prefix}{number:02d}"
+        if n_seeds(self.folder, recipe=recipe) < self.n_seeds:
+            return None
+        return accuracies(self.folder, recipe=recipe)["val"]
+
+
+IMAGES = Ladder(folder="resnet_rs_ladder", prefix="rs", n_steps=10, n_seeds=8, margin=1.0, down=(2, 7))
 
 
 def ladder() -> Iterator[Finding]:
     """Yield the steps of ResNet-RS: as published, and at small scale."""
     audit = ss.audit(HERE / "resnet_rs_ladder_published/ladder.csv", sd=0.1, is_ladder=True)
     column = audit.columns[0]
-    here = small_steps()
+    here = small_steps(IMAGES)
     for number, pair in enumerate(column.pairs, start=1):
         published = "exceeds" if audit.is_decided(pair) else "within"
         result = f"published: {published} seed noise (p = {format_p(pair.p_adjusted)}, Holm)"
@@ -379,21 +449,20 @@ def ladder() -> Iterator[Finding]:
         yield Finding(RS, claim, ours, verdict, "resnet_rs_ladder")
 
 
-def small_steps() -> dict[int, tuple[str, str]]:
+def small_steps(ladder: Ladder) -> dict[int, tuple[str, str]]:
     """Return for each step that is trained its verdict by the folder's rule, and the numbers."""
-    arms = {}
-    for number in range(11):
-        if n_seeds("resnet_rs_ladder", recipe=f"rs{number:02d}") >= LADDER_SEEDS:
-            arms[number] = accuracies("resnet_rs_ladder", recipe=f"rs{number:02d}")["val"]
-    steps = [number for number in range(1, 11) if number in arms and number - 1 in arms]
-    answers = {step: ss.compare(list(arms[step - 1]), list(arms[step]), margin=1.0)[0].to_dict() for step in steps}
+    arms = {number: arm for number in range(ladder.n_steps + 1) if (arm := ladder.arm(number)) is not None}
+    steps = [number for number in range(1, ladder.n_steps + 1) if number in arms and number - 1 in arms]
+    answers = {
+        step: ss.compare(list(arms[step - 1]), list(arms[step]), margin=ladder.margin)[0].to_dict() for step in steps
+    }
     found = {}
     order = sorted(steps, key=lambda step: answers[step]["p_value"])
     largest = 0.0
-    for place, step in enumerate(order):  # Holm over all ten steps, of which the others are not known: they count
-        largest = max(largest, min(1.0, (10 - place) * answers[step]["p_value"]))
-        d, expected = answers[step], -1 if step in (2, 7) else 1
-        is_equal = d["equivalence_p"] is not None and 10 * d["equivalence_p"] < 0.05
+    for place, step in enumerate(order):  # Holm over all steps, of which the others are not known: they count
+        largest = max(largest, min(1.0, (ladder.n_steps - place) * answers[step]["p_value"]))
+        d, expected = answers[step], -1 if step in ladder.down else 1
+        is_equal = d["equivalence_p"] is not None and ladder.n_steps * d["equivalence_p"] < 0.05
         if is_equal:
             verdict = NOT
         elif largest < 0.05:
@@ -487,7 +556,7 @@ def _word(verdict: str) -> str:
 
 
 def beyond() -> Iterator[Finding]:
-    """Yield what is said about transfer, pseudo-labels and video."""
+    """Yield what is said about transfer and pseudo-labels."""
     for claim, folder, needs in (
         ("Better training methods transfer: RS beats SimCLR on 5 of 10 comparisons", "transfer", "pre-trained weights"),
         ("and SimCLRv2 on 8 of 10", "transfer", "pre-trained weights and their five target tasks"),
@@ -498,20 +567,61 @@ def beyond() -> Iterator[Finding]:
         ),
         ("Pseudo-labels: 86.2 on ImageNet with 130 million images", "semi_supervised", "the 130 million images"),
         ("4.7x (TPU) and 5.5x (GPU) faster than Noisy Student at that accuracy", "semi_supervised", "both networks"),
-        (
-            "Video: training methods give 3D-ResNet-50 +4.0 points on Kinetics-400",
-            "",
-            "Kinetics-400, and networks in 3D",
-        ),
-        (
-            "Video: with Squeeze-and-Excitation and ResNet-D +4.8 in all (73.4 to 78.2)",
-            "",
-            "Kinetics-400, and networks in 3D",
-        ),
     ):
         there = folder if folder and (HERE / folder / "README.md").exists() else ""
         said = f"at small scale: [studies/{there}](../studies/{there}/README.md)" if there else "not tested"
         yield Finding(RS, claim, said, f"{UNDECIDED} at the paper's scale: needs {needs}", there)
+
+
+# --- video ----------------------------------------------------------------------------------------------
+
+VIDEO = Ladder(folder="video", prefix="rsv", n_steps=9, n_seeds=5, margin=2.0)
+VIDEO_STEPS = (
+    ("dropout", 1.0),
+    ("label smoothing", 0.5),
+    ("stochastic depth", 1.2),
+    ("average of the weights", 0.0),
+    ("lower weight decay", 0.2),
+    ("350 epochs", 0.1),
+    ("scale jittering", 1.0),
+    ("Squeeze-and-Excitation", 0.5),
+    ("ResNet-D", 0.3),
+)
+"""Of ResNet-RS, Table 7: the change and what it adds on Kinetics-400; recalled, not read in a file."""
+
+
+def video() -> Iterator[Finding]:
+    """Yield what ResNet-RS says about video, at small scale."""
+    needs = f"{UNDECIDED}: needs {VIDEO.n_seeds} seeds a step"
+    here = small_steps(VIDEO)
+    for number, (name, gain) in enumerate(VIDEO_STEPS, start=1):
+        verdict, ours = here.get(number, (needs, "not yet run"))
+        yield Finding(RS, f"Video, step {number}, {name}: {gain:+.1f} (recalled)", ours, verdict, VIDEO.folder)
+    for claim, last in (
+        ("Video: training methods give 3D-ResNet-50 +4.0 points on Kinetics-400", 7),
+        ("Video: with Squeeze-and-Excitation and ResNet-D +4.8 in all (73.4 to 78.2)", 9),
+    ):
+        arms = [VIDEO.arm(number) for number in (0, last)]
+        if any(arm is None for arm in arms):
+            yield Finding(RS, claim, "not yet run", needs, VIDEO.folder)
+            continue
+        d = ss.compare(list(arms[0]), list(arms[1]), margin=VIDEO.margin)[0].to_dict()  # type: ignore[arg-type]
+        p, equivalence_p = (min(1.0, 2 * d[key]) for key in ("p_value", "equivalence_p"))  # of two comparisons
+        is_up = p < 0.05 and d["difference"] > 0
+        verdict = NOT if equivalence_p < 0.05 or (p < 0.05 and not is_up) else SUPPORTED if is_up else UNDECIDED
+        ours = f"n = {VIDEO.n_seeds} each: {with_ends(d['difference'], *d['ci'])}, p = {format_p(p)} (Bonferroni)"
+        yield Finding(RS, claim, f"moving_shapes, {ours}", verdict, VIDEO.folder)
+    if (alone := n_seeds("video", recipe="rsv00_one_frame")) >= VIDEO.n_seeds:
+        values = accuracies("video", recipe="rsv00_one_frame")["val"]
+        (row,) = ss.summary(list(values))
+        document = row.to_dict()
+        yield Finding(
+            OTHER,
+            "Of a single frame of moving_shapes, a network tells the shape and not the motion (1 of 4): at most 25 %",
+            f"rsv00 shown one frame, n = {alone}: {with_ends(document['mean'], *document['mean_ci'])}",
+            SUPPORTED if document["mean_ci"][1] <= 25 else NOT if document["mean_ci"][0] > 25 else UNDECIDED,
+            VIDEO.folder,
+        )
 
 
 # --- the page -------------------------------------------------------------------------------------------
@@ -521,7 +631,8 @@ SECTIONS = {
     "Recipes and architectures": recipes,
     "The ladder of ResNet-RS": ladder,
     "Scaling and cost": scaling,
-    "Transfer, pseudo-labels, video": beyond,
+    "Transfer and pseudo-labels": beyond,
+    "Video": video,
 }
 
 

@@ -26,7 +26,7 @@ N_CLASSES = 4
 
 # --- tests that need an extra -----------------------------------------------------------------------------------
 
-_OPTIONAL = ("torch", "torchvision", "timm", "accelerate", "datasets", "sklearn", "pyarrow")
+_OPTIONAL = ("av", "torch", "torchvision", "timm", "accelerate", "datasets", "sklearn", "pyarrow")
 _ABSENT = {name for name in _OPTIONAL if find_spec(name) is None}
 
 

@@ -44,6 +44,10 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
         ("a3 a2 --clusters class", lambda: ss.variance("a3", "a2", clusters="class")),
         ("a2 --eval val --level 0.9", lambda: ss.variance("a2", eval_sets=["val"], level=0.9)),
     ],
+    "images": [
+        ("a3 a2", lambda: ss.images("a3", "a2")),
+        ("a2 --eval real --fdr 0.1", lambda: ss.images("a2", eval_set="real", fdr=0.1)),
+    ],
     "compare": [
         ("a3 a2", lambda: ss.compare("a3", "a2")),
         ("a3 a2", lambda: ss.compare(ss.load_trials("results/main"), "a3", "a2")),

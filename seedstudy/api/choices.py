@@ -176,6 +176,8 @@ def resize_data(
         raise DataError(f"{name}: its images are small and kept decoded; there is nothing to resize")
     prepared = datasets.prepare(name, data_dir=path_of(data_dir), cache_dir=machine.cache_dir(), progress=say)
     loaded = datasets.load(prepared)
+    if loaded.holds_videos:
+        raise DataError(f"{name}: it holds videos, of which no smaller copy is made; resize them with FFmpeg")
     return resized_copy(loaded, Path(folder), short_side=short_side, quality=quality, progress=say)
 
 

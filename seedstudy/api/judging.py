@@ -434,6 +434,7 @@ def race(
     clock: str | None = None,
     seeds_by: str | None = None,
     lower_is_better: bool | None = None,
+    images: Literal["these", "new"] | None = None,
     plan: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     command: str | Mapping[str, Any] | None = None,
@@ -461,6 +462,9 @@ def race(
         Race one recipe against this number.
     eval_set
         The one that decides; None: val.
+    images
+        As in :func:`compare`: what the verdicts are about, beside new seeds. About new images a race needs more seeds,
+        and where the images' error alone is too large no number is enough.
     plan
         Values of :class:`~seedstudy.stats.race.Plan`: ``alpha``, ``method``, ``first``, ``every``, ``most``,
         ``futility``; the defaults for the others, with `replay` the shortest arm as the budget.
@@ -500,11 +504,18 @@ def race(
         groups = [on_one_eval_set(arm, source) for arm in select_arms(asked, source)]
         if not groups:
             raise StudyError(needs_two("race", []))
-        rule = rule_for(groups, margin=margin, alpha=0.05, level=0.95, lower_is_better=lower_is_better)
+        rule = rule_for(groups, margin=margin, alpha=0.05, level=0.95, lower_is_better=lower_is_better, images=images)
+        on_images = OnImages(source, is_needed=rule.images == "new")
         answer = replay_groups(
-            groups, given, margin=rule.margin, lower_is_better=rule.lower_is_better, target=target, rng_seed=rng_seed
+            groups,
+            given,
+            margin=rule.margin,
+            lower_is_better=rule.lower_is_better,
+            target=target,
+            on_new_images=on_images if rule.images == "new" else None,
+            rng_seed=rng_seed,
         )
-        answer = with_images(answer, groups, OnImages(source))
+        answer = with_images(answer, groups, on_images)
         return replace(answer, left_out=source.left_out, read=what_was_read(groups))
     start = None if study_file is None else load_study(study_file)
     is_command = is_given(command) or (start is not None and start.command is not None)
@@ -516,8 +527,9 @@ def race(
     recipes = [arm.words for arm in asked]
     if not all(recipes) or arms:
         raise StudyError("race trains recipes, for example ss.race('a3', 'a2'); numbers and files need replay=True.")
+    declared = Store(Path(results), study).rule()
     if margin is None:
-        margin = Store(Path(results), study).rule().margin
+        margin = declared.margin
     shared = {"models": model, "data": data, **(training or {})}
     if is_command:
         number = {"metric": metric if metric != "top1" else None, "unit": unit, "lower_is_better": lower_is_better}
@@ -529,6 +541,10 @@ def race(
     plan_of_all = adjusted(start, name=study, **shared)
     if margin is None:
         margin = plan_of_all.margin
+    if images is None:
+        images = "new" if "new" in (declared.images, plan_of_all.images) else None
+    if images == "new" and is_command:
+        raise StudyError("race: new images need the prediction for each image, which a command does not give.")
     answer = live.race(
         live.arms_of(recipes, plan_of_all),
         given if margin is None else {**given, "margin": margin},
@@ -537,6 +553,7 @@ def race(
         data_dir=path_of(data_dir),
         eval_set=eval_set or "val",
         target=target,
+        images=images,
         is_retry=is_retry,
         is_repair=is_repair,
         say=say,

@@ -107,6 +107,8 @@ def pseudolabel(
         train_limit = source.train_limit
     prepared = datasets.prepare(source.data, data_dir=path_of(data_dir), cache_dir=machine.cache_dir(), progress=say)
     full = datasets.load(prepared)
+    if full.holds_videos:
+        raise StudyError(f"{full.name} holds videos; pseudo-labels are those of images.")
     names: tuple[str, ...] = ()
     digest, truth = "", None
     shown: pseudo.Pictures
@@ -125,10 +127,11 @@ def pseudolabel(
             raise StudyError(f"--train-limit {train_limit}: leaves out none of the training images of {full.name}.")
         shown, truth = pseudo.training_images(full, rows), full.train_labels
     pseudo.check_size(len(rows) if per_class is None else per_class * len(full.classes), full.classes, is_soft=soft)
+    networks = source.networks(full)
     for line in source.in_words:
         say(f"{line}: {len(rows):,} images")
     labels, confidence, shares = list[Any](), list[Any](), list[Any]()
-    for block in mean_probabilities(source.networks(full), shown):
+    for block in mean_probabilities(networks, shown):
         labels.append(block.argmax(axis=1))
         confidence.append(block.max(axis=1))
         if soft:
@@ -280,6 +283,8 @@ def _chosen(
     """Return which images to keep, in their order, by the likeliest class of each and its probability, both (n,)."""
     import numpy as np
 
+    if np.isnan(confidence).any():
+        raise StudyError("the teacher's outputs are nan: its weights are those of a training that diverged.")
     kept = np.flatnonzero(confidence >= threshold)
     if not len(kept):
         raise StudyError(

@@ -15,6 +15,7 @@ from seedstudy.cli.audit import audit
 from seedstudy.cli.compare import compare
 from seedstudy.cli.explain import explain
 from seedstudy.cli.help import JUDGE, LOOK_UP, PLAN, STUDIES, TRAIN, Command, Commands
+from seedstudy.cli.images import images
 from seedstudy.cli.import_files import import_files
 from seedstudy.cli.networks import cost, evaluate
 from seedstudy.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
@@ -41,7 +42,7 @@ app = typer.Typer(
 )
 PANELS = {
     TRAIN: (init, run, race, status, cancel),
-    JUDGE: (compare, summary, fit, variance, scaling, plot, report),
+    JUDGE: (compare, summary, fit, variance, images, scaling, plot, report),
     PLAN: (power, audit),
     STUDIES: (clean, restore, evaluate, pseudolabel, cost),
     LOOK_UP: (explain, schema),

@@ -112,6 +112,12 @@ Details = Annotated[
 ]
 RngSeed = Annotated[int, typer.Option("--rng-seed", help="Seed of permutations and bootstrap.", rich_help_panel=RARE)]
 
+Images = Annotated[
+    str | None,
+    typer.Option(
+        "--images", help="Verdicts about these test images (default), or new ones like them.", rich_help_panel=RULE
+    ),
+]
 Clusters = Annotated[
     str | None,
     typer.Option("--clusters", help="class: new images come with new classes, not one by one.", rich_help_panel=RARE),

@@ -68,6 +68,7 @@ def race(
     where: options.Files,
     eval_set: options.EvalSet = None,
     lower_is_better: options.LowerIsBetter = None,
+    images: options.Images = None,
     save: options.Save = None,
     output: options.Cited,
 ) -> None:
@@ -91,7 +92,7 @@ def race(
         margin=margin,
         target=target,
         eval_set=options.one_eval_set(eval_set),
-        **options.values(where),
+        **{**options.values(where), "images": images},
         lower_is_better=lower_is_better,
         plan={"alpha": alpha, "method": method, "first": first, "every": every, "most": most, "futility": futility},
         model=model,

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 from seedstudy.data.base import Catalogue, Check, DataInfo, Dataset, Progress
 from seedstudy.data.source import FORMS, Source
 from seedstudy.errors import DataError, missing_extra, suggest
-from seedstudy.recipes.scaling import IMAGENET_N_TRAIN, SMALLEST_BATCH
+from seedstudy.recipes.scaling import IMAGENET_N_TRAIN, KINETICS_N_TRAIN, SMALLEST_BATCH
 
 if TYPE_CHECKING:
     from seedstudy.data.base import DatasetBuilder
 
 _BUILDERS = {
     "shapes": "shapes.Shapes",
+    "moving_shapes": "moving_shapes.MovingShapes",
     "digits": "digits.Digits",
     "cifar10": "cifar10.Cifar10",
     "cifar100": "named.Cifar100",
@@ -58,8 +59,8 @@ def facts_of(name: str, data: Dataset) -> DataInfo:
     facts = replace(static, n_train=n_train, image_size=data.image_size, n_classes=len(data.classes))
     if Source.parse(name) is None:
         return facts
-    if data.image_size is None and 2 * n_train >= IMAGENET_N_TRAIN:
-        return replace(facts, epoch_ratio=1.0)  # as large as ImageNet, for which recipes are written
+    if data.image_size is None and 2 * n_train >= (KINETICS_N_TRAIN if data.holds_videos else IMAGENET_N_TRAIN):
+        return replace(facts, epoch_ratio=1.0)  # as large as the data for which recipes are written
     eighth = 2 ** max(1, (n_train // 8).bit_length() - 1)  # a power of two
     return replace(facts, smallest_batch=min(SMALLEST_BATCH, eighth))
 

@@ -129,11 +129,11 @@ class Dataset:
     std: tuple[float, float, float]
     """Standard deviation, same scale as `mean`."""
     train_images: Images
-    """(n_train, h, w, 3) uint8 RGB; no rows where the images are stored."""
+    """(n_train, h, w, 3) uint8 RGB, of videos (n_train, n_frames, h, w, 3); no rows where the images are stored."""
     train_labels: NDArray[np.int64]
     """(n_train,) class indices."""
     images: dict[str, Images]
-    """Eval image arrays by key, each (n, h, w, 3) uint8 RGB."""
+    """Eval image arrays by key, shaped like `train_images`."""
     eval_sets: dict[str, EvalSet]
     """In canonical order."""
     missing: dict[str, str]
@@ -152,6 +152,11 @@ class Dataset:
     """(n_pseudo, n_classes) shares of the classes, where a network gave soft labels; None: labels say it all."""
     marks: Marks = field(default_factory=dict)
     """Of the files that the arrays are mapped from, noted when their content was checked."""
+
+    @property
+    def holds_videos(self) -> bool:
+        """Whether an example is a video, and a network is shown clips of it."""
+        return self.train_images.ndim == 5 or any(images.frames is not None for images in self.stored.values())
 
     def check_unchanged(self) -> None:
         """Raise DataError where a file of the arrays has changed since; a result must not be kept then."""

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedstudy import machine
-from seedstudy.data import arrays, encoded
+from seedstudy.data import arrays, encoded, videos
 from seedstudy.data.arrays import Marks
 from seedstudy.data.base import Content, Dataset, EvalSet, place_of
 from seedstudy.data.encoded import EncodedImages
@@ -94,7 +94,7 @@ def load(prepared: Path, *, train_limit: int | None = None) -> Dataset:
     return Dataset(
         name=meta.name,
         classes=meta.classes,
-        image_size=None if stored else int(train_images.shape[1]),
+        image_size=None if stored else int(train_images.shape[-2]),
         mean=meta.mean,
         std=meta.std,
         train_images=train_images,
@@ -158,6 +158,8 @@ def _write(folder: Path, name: str, content: Content) -> None:
     for key, stored in content.stored.items():
         unpacked = _inside(folder, stored)
         made |= {f"stored.{key}.{field}": getattr(unpacked, field) for field in encoded.FIELDS}
+        if unpacked.frames is not None:
+            made[f"stored.{key}.frames"] = unpacked.frames
     for key, array in made.items():
         np.save(folder / f"{key}.npy", array, allow_pickle=False)
     mean, std = content.statistics or _channel_statistics(content.train_images)
@@ -195,7 +197,8 @@ def _stored(folder: Path, key: str, entry: _Entry) -> EncodedImages:
     values = {name: entry.arrays[f"stored.{key}.{name}"] for name in encoded.FIELDS}
     if len(values["files"]) and not values["files"][0].startswith(b"/"):
         values["files"] = np.array([os.fsencode(folder / os.fsdecode(name)) for name in values["files"]])
-    return EncodedImages(**values, as_shown=entry.meta.as_shown)
+    frames = entry.arrays.get(f"stored.{key}.frames")
+    return EncodedImages(**values, frames=frames, as_shown=entry.meta.as_shown)
 
 
 def _publish(temporary: Path, entry: Path) -> None:
@@ -324,7 +327,10 @@ def _holds_its_images(images: EncodedImages) -> bool:
     """
     for file, changed_ns in zip(images.files[:1000], images.changed_ns[:1000], strict=True):
         path = Path(os.fsdecode(file))
-        if not path.is_file() or path.stat().st_mtime_ns != changed_ns:
+        if path.is_dir():
+            if videos.size_and_time(videos.frame_files(path))[1] != changed_ns:
+                return False
+        elif not path.is_file() or path.stat().st_mtime_ns != changed_ns:
             return False
     return True
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedstudy import machine
+from seedstudy.data import videos
 from seedstudy.data.base import Content, EvalSet, Finding, Progress
 from seedstudy.data.encoded import EncodedImages, Survey, survey
 from seedstudy.data.finding import Entry, encoded_images
@@ -65,6 +66,8 @@ class Found:
     """The same in words."""
     as_shown: bool = True
     """How images are decoded: see :func:`~seedstudy.data.encoded.decoded`."""
+    holds_videos: bool = False
+    """Whether each is a video: a file, or a folder of frames."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,9 +174,9 @@ def content_of(found: Found, wishes: Wishes, progress: Progress) -> Content:
     checked = _checked(found, classes)
     parts, surveys = dict[str, _Part](), list[Survey]()
     for part, (entries, labels) in checked.items():
-        images = replace(encoded_images(entries, [entry.name for entry in entries]), as_shown=found.as_shown)
         name = part or "all"
-        looked = survey(images, lambda line, name=name: progress(f"{name}: {line}"))  # type: ignore[misc]
+        say: Progress = lambda line, name=name: progress(f"{name}: {line}")  # type: ignore[misc]  # noqa: E731
+        images, looked = _looked_at(_images_of(found, entries), found, say)
         if looked.broken:
             more = f", and {len(looked.broken) - 1:,} more" if len(looked.broken) > 1 else ""
             raise DataError(f"{looked.broken[0]}{more}")
@@ -182,9 +185,23 @@ def content_of(found: Found, wishes: Wishes, progress: Progress) -> Content:
     parts, notes = _split(found, parts, wishes, classes)
     for part, words in _copies(parts, classes).items():
         notes[part] = "; ".join(filter(None, (notes.get(part, ""), words)))
-    size = _resident_size(surveys, wishes, found.where)
-    progress(size_in_words(surveys, sum(len(part.labels) for part in parts.values()), wishes))
+    size = _resident_size(surveys, wishes, found)
+    progress(size_in_words(surveys, sum(len(part.labels) for part in parts.values()), wishes, found))
     return _content(found, classes, parts, notes, size, progress)
+
+
+def _images_of(found: Found, entries: Sequence[Entry]) -> EncodedImages:
+    return replace(encoded_images(entries, [entry.name for entry in entries]), as_shown=found.as_shown)
+
+
+def _looked_at(
+    images: EncodedImages, found: Found, progress: Progress, *, is_thorough: bool = False
+) -> tuple[EncodedImages, Survey]:
+    """Read and decode every image or video; returns the videos with their frames."""
+    if not found.holds_videos:
+        return images, survey(images, progress, is_thorough=is_thorough)
+    looked, frames = videos.survey(images, progress)
+    return replace(images, frames=frames), looked
 
 
 def _split(
@@ -242,8 +259,13 @@ def _copies(parts: Mapping[str, _Part], classes: tuple[str, ...]) -> dict[str, s
     return said
 
 
-def _resident_size(surveys: Sequence[Survey], wishes: Wishes, where: str) -> int | None:
-    """Return the side of the arrays in pixels; None where the images stay encoded."""
+def _resident_size(surveys: Sequence[Survey], wishes: Wishes, found: Found) -> int | None:
+    """Return the side of the arrays in pixels; None where the images stay encoded, as videos do."""
+    if found.holds_videos:
+        if wishes.size is not None:
+            raise DataError(f"{found.where}: videos stay encoded and are read as they are needed: leave size= away")
+        return None
+    where = found.where
     n_images = sum(len(each.digests) for each in surveys)
     size = wishes.size or usual_side(surveys)
     n_bytes = 3 * n_images * size**2
@@ -260,16 +282,18 @@ def usual_side(surveys: Sequence[Survey]) -> int:
     return int(np.median(np.concatenate([each.short_sides for each in surveys])))
 
 
-def size_in_words(surveys: Sequence[Survey], n_images: int, wishes: Wishes) -> str:
+def size_in_words(surveys: Sequence[Survey], n_images: int, wishes: Wishes, found: Found) -> str:
     """Say how large images are, and whether they are kept decoded or read as they are needed."""
     sides = np.concatenate([each.short_sides for each in surveys])
     if len(sides) == 0:
-        return "no image decodes"
+        return f"no {'video' if found.holds_videos else 'image'} decodes"
     usual = usual_side(surveys)
     range_ = f"{usual}" if sides.min() == sides.max() else f"{sides.min()} to {sides.max()} (median {usual})"
     size = wishes.size or usual
     n_bytes = 3 * n_images * size**2
     about = f"shorter sides: {range_} px"
+    if found.holds_videos:
+        return f"{about}; frames are decoded as they are needed, and cropped to the recipe's own train and test size"
     if wishes.size is not None or (usual <= SMALL_SIDE and n_bytes <= MOST_RESIDENT):
         resized = "" if sides.min() == sides.max() == size else ", resized (bicubic) and cropped to the middle"
         return f"{about}; kept in memory at {size} x {size} px{resized}: {n_bytes:,} bytes, at most {MOST_RESIDENT:,}"
@@ -396,17 +420,18 @@ def findings(found: Found, wishes: Wishes, *, is_thorough: bool, progress: Progr
     lines, surveys, parts = list[Finding](), list[Survey](), dict[str, _Part]()
     notes = dict(found.notes)
     for part, (entries, labels) in checked.items():
-        images = replace(encoded_images(entries, [entry.name for entry in entries]), as_shown=found.as_shown)
+        images = _images_of(found, entries)
         name, rows = part or "train + val", np.arange(len(images))
         if not is_thorough:
             rows = np.unique(np.linspace(0, len(images) - 1, min(_SAMPLE, len(images))).astype(int))
         say: Progress = (lambda line, name=name: progress(f"{name}: {line}")) if is_thorough else (lambda line: None)  # type: ignore[misc]
-        looked = survey(images.take(rows), say, is_thorough=is_thorough)
+        _, looked = _looked_at(images.take(rows), found, say, is_thorough=is_thorough)
         surveys.append(looked)
         status: Literal["found", "damaged"] = "damaged" if looked.broken else "found"
         n_classes = len(np.unique(labels))
         some = f"{n_classes:,} of {len(classes):,}" if n_classes < len(classes) else f"{n_classes:,}"
-        said = [f"{len(images):,} images of {some} classes", str(looked), notes.pop(part, "")]
+        what = "videos" if found.holds_videos else "images"
+        said = [f"{len(images):,} {what} of {some} classes", str(looked), notes.pop(part, "")]
         if is_thorough and not looked.broken:
             parts[part or "train"] = _Part(images=images, labels=labels, digests=looked.digests)
         lines.append(Finding(part=name, status=status, where=found.where, note=", ".join(filter(None, said))))
@@ -428,6 +453,6 @@ def findings(found: Found, wishes: Wishes, *, is_thorough: bool, progress: Progr
     if found.about:
         lines.append(Finding(part="copy", status="found", where="", note=found.about))
     n_images = sum(len(entries) for entries, _ in checked.values())
-    lines.append(Finding(part="size", status="found", where="", note=size_in_words(surveys, n_images, wishes)))
+    lines.append(Finding(part="size", status="found", where="", note=size_in_words(surveys, n_images, wishes, found)))
     lines += [Finding(part=part, status="unused", where=found.where, note=words) for part, words in notes.items()]
     return lines

@@ -49,6 +49,8 @@ class EncodedImages:
     offsets: NDArray[np.int64]  # (n,) where an image starts, bytes
     sizes: NDArray[np.int64]  # (n,) bytes
     names: NDArray[np.bytes_]  # (n,) identity of each image, whatever file holds it: `n01440764_10026`
+    frames: NDArray[np.int64] | None = None
+    """(n,) of each video, where these are videos; None: images"""
     as_shown: bool = False
     """Whether images are decoded as a viewer shows them (:func:`decoded`); ImageNet's are as timm decodes them."""
 
@@ -57,7 +59,8 @@ class EncodedImages:
 
     def take(self, rows: NDArray[np.integer]) -> EncodedImages:
         """Return some of the images, in the order of `rows`."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in FIELDS if name not in _OF_FILES})
+        some = {name: getattr(self, name)[rows] for name in FIELDS if name not in _OF_FILES}
+        return replace(self, **some, frames=None if self.frames is None else self.frames[rows])
 
     def path(self, row: int) -> Path:
         """Return the file that holds an image."""
@@ -104,7 +107,8 @@ class EncodedImages:
 
 
 _OF_FILES = ("files", "changed_ns")
-FIELDS = tuple(field.name for field in fields(EncodedImages) if field.name != "as_shown")
+FIELDS = tuple(field.name for field in fields(EncodedImages) if field.name not in ("frames", "as_shown"))
+"""Arrays that images and videos have."""
 CONTENT = ("sizes", "names")
 """What identifies images, whatever files hold them; part of a data set's fingerprint."""
 

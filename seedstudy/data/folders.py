@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from seedstudy.data import kinetics, videos
 from seedstudy.data.base import Progress
 from seedstudy.data.collection import Found, part_of
 from seedstudy.data.encoded import LARGEST_IMAGE
@@ -28,6 +29,8 @@ HOW = (
     "lay it out as train/CLASS/*.jpg and val/CLASS/*.jpg, or as CLASS/*.jpg, or with a list train.csv (image,label): "
     "docs/own_images.md"
 )
+VIDEO = ("files", "frames", "no")
+"""What `,video=` may say: each video is a file, or a folder of frames, or there are images alone."""
 _DEEPEST = 12
 """Folders in folders; a circle of links ends here."""
 _THREADS = 16
@@ -104,13 +107,54 @@ def _listing(place: tuple[Path, tuple[str, ...]]) -> _Listing:
     return files, folders, n_hidden, odd
 
 
+def with_videos(tree: Tree, video: str | None) -> bool:
+    """Put the videos of a tree in the place of its images; returns whether it holds any.
+
+    ``video`` is one of :data:`VIDEO`; None: the files are videos where these are more than images.
+    """
+    files = [file for file in tree.others if file.inside[-1].lower().endswith(videos.SUFFIXES)]
+    kind = video or ("files" if len(files) > len(tree.images) else "no")
+    if kind == "no":
+        return False
+    if kind == "files":
+        chosen = set(files)
+        found, rest = files, [*(file for file in tree.others if file not in chosen), *tree.images]
+    else:
+        found, rest = _frame_folders(tree.images), tree.others
+    if not found:
+        what = "videos" if kind == "files" else "folders of frames"
+        raise DataError(f"{tree.root}: it has no {what}; docs/video.md shows the layouts")
+    tree.images, tree.others = found, rest
+    return True
+
+
+def _frame_folders(images: Iterable[File]) -> list[File]:
+    """Return each folder that holds images as one file, with the size of all and the time of the latest."""
+    folders: dict[tuple[str, ...], list[File]] = {}
+    for file in images:
+        if len(file.inside) > 1 and file.inside[-1].lower().endswith(videos.FRAME_SUFFIXES):
+            folders.setdefault(file.inside[:-1], []).append(file)
+    return [
+        File(
+            inside,
+            str(Path(frames[0].path).parent),
+            sum(frame.size for frame in frames),
+            max(frame.changed_ns for frame in frames),
+        )
+        for inside, frames in folders.items()
+    ]
+
+
 class FolderReader:
     """A folder of class folders, or of lists, or of tar files."""
 
-    def __init__(self, root: Path, *, image: str | None = None, label: str | None = None) -> None:
+    def __init__(
+        self, root: Path, *, image: str | None = None, label: str | None = None, video: str | None = None
+    ) -> None:
         if not root.is_dir():
             raise DataError(f"{root}: no such folder; {HOW}")
         self._tree, self._columns = walk(root), {"image": image, "label": label}
+        self._holds_videos = with_videos(self._tree, video)
         self.where = str(root)
 
     def stamp(self) -> list[object]:
@@ -119,6 +163,13 @@ class FolderReader:
 
     def read(self, progress: Progress) -> Found:
         """Return the images by part and class."""
+        found = self._found(progress)
+        return replace(found, holds_videos=True) if self._holds_videos else found
+
+    def _found(self, progress: Progress) -> Found:
+        if self._holds_videos and (tables := kinetics.annotated(Path(file.path) for file in self._tree.others)):
+            by_name = {_stem(file.inside[-1]): _entry(file, "", file.inside) for file in self._tree.images}
+            return kinetics.listed(tables, by_name, where=self.where)
         root, images = self._unwrapped()
         lists = {
             Path(file.inside[-1]).stem.lower(): Path(file.path)
@@ -252,6 +303,11 @@ def _entry(file: File, part: str, inside: tuple[str, ...]) -> Entry:
         raise DataError(f"{file.path}: {file.size:,} bytes are too many for one image; move it away")
     name = "/".join([part, *inside] if part else inside)
     return Entry(inside[0], name, file.path, 0, file.size, file.changed_ns)
+
+
+def _stem(name: str) -> str:
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122  # many times
+    return name[: -len(suffix)] if suffix in videos.SUFFIXES else name
 
 
 def _declared(root: Path) -> tuple[str, ...] | None:

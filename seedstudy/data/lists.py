@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seedstudy.data import videos
 from seedstudy.data.base import Progress
 from seedstudy.data.collection import Found, part_of
 from seedstudy.data.encoded import LARGEST_IMAGE
@@ -126,7 +127,10 @@ def listed(lists: Mapping[str, Path], *, where: str, image: str | None = None, l
                 both = f"{seen[entry.file]} and {entry.folder}"
                 raise DataError(f"{where}: {entry.file} is listed twice, as {both}; keep one of the rows")
         parts[part] = list({entry.file: entry for entry in entries}.values())
-    return Found(where=where, parts=parts, notes=notes)
+    kinds = {entry.file.lower().endswith(videos.SUFFIXES) for entries in parts.values() for entry in entries}
+    if len(kinds) > 1:
+        raise DataError(f"{where}: it lists videos and images; keep one kind")
+    return Found(where=where, parts=parts, notes=notes, holds_videos=kinds == {True})
 
 
 def _has_labels(table: Table, label: str | None) -> bool:

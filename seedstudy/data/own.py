@@ -81,9 +81,10 @@ def _reader_of(source: Source) -> Reader:
 
         return ListReader(source.path, image=options.get("image"), label=options.get("label"))
     if source.kind in ("folder", "csv"):
-        from seedstudy.data.folders import FolderReader
+        from seedstudy.data.folders import VIDEO, FolderReader
 
-        return FolderReader(source.path, image=options.get("image"), label=options.get("label"))
+        columns = {"image": options.get("image"), "label": options.get("label")}
+        return FolderReader(source.path, video=source.choice("video", VIDEO), **columns)
     from seedstudy.data.hub import HubReader
 
     return HubReader(

@@ -198,15 +198,15 @@ def draw_scenes(rng: np.random.Generator, n: int, difficulty: Difficulty) -> Sce
     has_two = rng.random(n) < difficulty.second_rate
     is_slip = has_two & (rng.random(n) < difficulty.label_slip)
     other = (labels + rng.integers(1, len(CLASSES), n)) % len(CLASSES)
-    radius = _uniform(rng, difficulty.radius, n)
-    small_radius = radius * _uniform(rng, difficulty.second_ratio, n)
-    scene_centre = (IMAGE_SIZE - 1) / 2 + _uniform(rng, (-difficulty.off_centre, difficulty.off_centre), (n, 2))
-    apart = _directions(rng, n) * ((radius + small_radius) * _uniform(rng, difficulty.second_distance, n))[:, None]
+    radius = uniform(rng, difficulty.radius, n)
+    small_radius = radius * uniform(rng, difficulty.second_ratio, n)
+    scene_centre = (IMAGE_SIZE - 1) / 2 + uniform(rng, (-difficulty.off_centre, difficulty.off_centre), (n, 2))
+    apart = directions(rng, n) * ((radius + small_radius) * uniform(rng, difficulty.second_distance, n))[:, None]
     # Two objects share the middle in proportion to their sizes; one alone has it for itself.
     share = np.where(has_two, small_radius / (radius + small_radius), 0).astype(np.float32)[:, None]
     tint = difficulty.backdrop_colour
-    grey = _uniform(rng, difficulty.backdrop, (n, 1, 1)) + _uniform(rng, (-0.1, 0.1), (n, 2, 1))
-    backdrop = grey + _uniform(rng, (-tint, tint), (n, 2, 3))
+    grey = uniform(rng, difficulty.backdrop, (n, 1, 1)) + uniform(rng, (-0.1, 0.1), (n, 2, 1))
+    backdrop = grey + uniform(rng, (-tint, tint), (n, 2, 3))
     large = _draw_objects(
         rng,
         difficulty,
@@ -230,15 +230,15 @@ def draw_scenes(rng: np.random.Generator, n: int, difficulty: Difficulty) -> Sce
         large=large,
         small=small,
         backdrop=np.clip(backdrop, 0, 1),
-        slope=_directions(rng, n),
+        slope=directions(rng, n),
         pattern=rng.integers(0, 3, n),
-        grain=_uniform(rng, (-1, 1), (n, 7, 7)),
-        period=_uniform(rng, (4, 10), n),
-        texture=_uniform(rng, difficulty.texture, n),
+        grain=uniform(rng, (-1, 1), (n, 7, 7)),
+        period=uniform(rng, (4, 10), n),
+        texture=uniform(rng, difficulty.texture, n),
         cover=_draw_covers(rng, n, difficulty),
-        cover_colour=_uniform(rng, (0, 1), (n, 3)),
-        blur=_uniform(rng, difficulty.blur, n),
-        noise=_uniform(rng, difficulty.noise, n),
+        cover_colour=uniform(rng, (0, 1), (n, 3)),
+        blur=uniform(rng, difficulty.blur, n),
+        noise=uniform(rng, difficulty.noise, n),
     )
 
 
@@ -256,36 +256,36 @@ def _draw_objects(
     has_own = rng.random(n) < difficulty.colour_cue
     palette = np.array([colour for _, colour in SHAPES.values()], dtype=np.float32)
     colour = palette[np.where(has_own, classes, rng.integers(0, len(CLASSES), n))]
-    colour += _uniform(rng, (-difficulty.colour_spread, difficulty.colour_spread), (n, 3))
-    opacity = _uniform(rng, difficulty.opacity, n)
+    colour += uniform(rng, (-difficulty.colour_spread, difficulty.colour_spread), (n, 3))
+    opacity = uniform(rng, difficulty.opacity, n)
     distance = np.abs(colour - (backdrop[:, 0] + backdrop[:, 1]) / 2)
     return Objects(
         classes=classes,
         present=present,
         centre=centre,
         radius=radius,
-        heading=_directions(rng, n, turn=difficulty.turn),
+        heading=directions(rng, n, turn=difficulty.turn),
         colour=colour,
         opacity=opacity,
         contrast=opacity * distance.max(axis=1),
-        light=_directions(rng, n) * _uniform(rng, (0, difficulty.shading), n)[:, None],
-        stripes=_uniform(rng, (0, difficulty.shading), n) * (rng.random(n) < 0.3).astype(np.float32),
+        light=directions(rng, n) * uniform(rng, (0, difficulty.shading), n)[:, None],
+        stripes=uniform(rng, (0, difficulty.shading), n) * (rng.random(n) < 0.3).astype(np.float32),
     )
 
 
 def _draw_covers(rng: np.random.Generator, n: int, difficulty: Difficulty) -> Float:
-    depth = _uniform(rng, difficulty.cover_depth, n)
+    depth = uniform(rng, difficulty.cover_depth, n)
     # A line at 1 - 2 * depth radii hides `depth` of the diameter; one at 99 radii hides nothing.
     offset = np.where(rng.random(n) < difficulty.cover_rate, 1 - 2 * depth, 99)
-    return np.column_stack([_directions(rng, n), offset.astype(np.float32)])
+    return np.column_stack([directions(rng, n), offset.astype(np.float32)])
 
 
-def _uniform(rng: np.random.Generator, bounds: Bounds, shape: int | tuple[int, ...]) -> Float:
+def uniform(rng: np.random.Generator, bounds: Bounds, shape: int | tuple[int, ...]) -> Float:
     low, high = bounds
     return (low + (high - low) * rng.random(shape)).astype(np.float32)
 
 
-def _directions(rng: np.random.Generator, n: int, *, turn: float = 180.0) -> Float:
+def directions(rng: np.random.Generator, n: int, *, turn: float = 180.0) -> Float:
     """Return (n, 2) unit vectors up to `turn` degrees from (1, 0), at whole half degrees."""
     angles = [math.radians(half / 2) for half in range(720)]
     table = np.array([(round(math.cos(a), 6), round(math.sin(a), 6)) for a in angles], dtype=np.float32)
@@ -333,8 +333,8 @@ def _paint(scenes: Scenes, rng: np.random.Generator) -> tuple[Images, NDArray[np
     small_coverage, small_area = _paint_objects(picture, scenes.small)
     large_coverage, large_area = _paint_objects(picture, scenes.large)
     hidden = _paint_cover(picture, scenes)
-    picture = _blurred(picture, scenes.blur)
-    picture += _noise(rng, picture.shape) * scenes.noise[:, None, None, None]
+    picture = blurred(picture, scenes.blur)
+    picture += noise(rng, picture.shape) * scenes.noise[:, None, None, None]
     images = np.rint(np.clip(picture, 0, 1) * np.float32(255)).astype(np.uint8)
 
     clear = np.zeros((len(images), len(CLASSES)), dtype=np.bool_)
@@ -370,7 +370,7 @@ def _paint_backdrop(scenes: Scenes) -> Float:
     stripes = _wave(along / period)
     checks = stripes * _wave(across / period) * 2
     pattern = scenes.pattern[:, None, None]
-    waves = np.where(pattern == 0, _enlarged(scenes.grain), np.where(pattern == 1, stripes, checks))
+    waves = np.where(pattern == 0, enlarged(scenes.grain), np.where(pattern == 1, stripes, checks))
     picture += (waves * texture)[..., None]
     return picture
 
@@ -381,7 +381,7 @@ def _wave(phase: Float) -> Float:
     return wave
 
 
-def _enlarged(grain: Float) -> Float:
+def enlarged(grain: Float) -> Float:
     """Interpolate (n, 7, 7) to (n, h, w), bilinear."""
     position = np.arange(IMAGE_SIZE, dtype=np.float32) * np.float32((grain.shape[1] - 1) / IMAGE_SIZE)
     low = position.astype(np.int64)
@@ -432,7 +432,7 @@ def _paint_cover(picture: Float, scenes: Scenes) -> Float:
     return hidden
 
 
-def _blurred(picture: Float, weight: Float) -> Float:
+def blurred(picture: Float, weight: Float) -> Float:
     """Mix each pixel with the binomial mean (1 2 1) of its neighbourhood."""
     padded = np.pad(picture, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     rows = padded[:, :-2] + padded[:, 1:-1] * 2 + padded[:, 2:]
@@ -442,7 +442,7 @@ def _blurred(picture: Float, weight: Float) -> Float:
     return mixed
 
 
-def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Float:
+def noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Float:
     """Return noise of mean 0 and standard deviation 1: the sum of three uniform bytes, exact everywhere."""
     total = rng.integers(0, 256, (3, *shape), dtype=np.uint8).sum(axis=0, dtype=np.int32)
     # Var of a uniform byte = (256^2 - 1) / 12.

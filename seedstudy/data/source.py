@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from seedstudy.errors import DataError, suggest
 
 FORMS = {
-    "folder": "folder:PATH: class folders (train/val/test, or one level), a list train.csv, tar files or shards",
+    "folder": "folder:PATH: class folders (train/val/test, or one level), a list train.csv, tar files, shards; videos",
     "csv": "csv:FILE: a list of images and labels, with or without a column split",
     "hub": "hub:NAME: any image data set of HF datasets, or a folder laid out like one",
 }
 """Kind -> what it reads."""
 _OPTIONS = {
-    "folder": ("val", "split_seed", "size", "image", "label"),
+    "folder": ("val", "split_seed", "size", "image", "label", "video"),
     "csv": ("val", "split_seed", "size", "image", "label"),
     "hub": ("val", "split_seed", "size", "image", "label", "config"),
 }
@@ -82,6 +82,13 @@ class Source:
         if not low < value < high:
             raise DataError(f"{self.name}: {key}={self.options[key]}: give a number between {low:g} and {high:g}")
         return value
+
+    def choice(self, key: str, known: Sequence[str]) -> str | None:
+        """Return an option that is one of some words; None where it was not given."""
+        text = self.options.get(key)
+        if text is not None and text not in known:
+            raise DataError(f"{self.name}: {key}={text}: give one of {', '.join(known)}")
+        return text
 
     def whole(self, key: str, least: int) -> int | None:
         """Return an option as a whole number; None where it was not given."""

@@ -146,6 +146,20 @@ class OnImages:
             raise StudyError(f"{a.label} and {b.label} were tested on different images of {a.eval_set}.")
         return first is not None and first == second
 
+    def correct(self, groups: Sequence[Group]) -> dict[str, npt.NDArray[np.bool_]]:
+        """Return label -> which images each network has right, (n_seeds, n_images); all groups: on the same images.
+
+        StudyError where that is not known or, of readings that are needed, where the images are not the same.
+        """
+        found = {}
+        for group in groups:
+            matrix = self._matrix(group)
+            if matrix is None:
+                raise _unknown(group)
+            self._are_the_same(groups[0], group)
+            found[group.label] = matrix[0]
+        return found
+
     def _share_images(self, a: Group, b: Group) -> bool:
         """Say whether two eval sets have images in common."""
         ids = []

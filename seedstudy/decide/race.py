@@ -16,13 +16,20 @@ import numpy as np
 
 from seedstudy.cautions import Caution
 from seedstudy.decide.answers import Shown
-from seedstudy.decide.images import ImageReading, OnImages
+from seedstudy.decide.images import ImageReading, Images, OnImages
 from seedstudy.decide.summary import DEFAULT_RNG_SEED
 from seedstudy.decide.verdict import Word
 from seedstudy.document import HIDDEN, fields_of, shown_as
 from seedstudy.errors import StudyError
 from seedstudy.recipes.recipe import typed
 from seedstudy.stats import welch
+from seedstudy.stats.images import (
+    Correct,
+    OnNewImages,
+    arm_on_images,
+    difference_on_new_images,
+    mean_on_new_images,
+)
 from seedstudy.stats.race import (
     CAREFUL,
     EQUIVALENT,
@@ -57,6 +64,8 @@ class RaceRule:
     lower_is_better: bool = False
     target: float | None = None
     """A fixed number to race one arm against, instead of a second arm."""
+    images: Images = "these"
+    """What the verdict is about, beside new seeds: these test images, or new ones like them."""
 
     def __post_init__(self) -> None:
         """Refuse a race without an opponent."""
@@ -87,6 +96,7 @@ class RaceRule:
                 raise TypeError("arms")
             if not all(isinstance(each, Mapping) for each in (trains, *trains.values())):
                 raise TypeError("trains")
+            kept = {"images": "these", **kept}  # before there were races about new images
             values = {f.name: kept[f.name] for f in fields(cls) if f.name not in ("arms", "plan")}
             return cls(arms=tuple(arms), plan=Plan(**_typed(Plan, kept["plan"])), **_typed(cls, values))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -141,13 +151,14 @@ class Pair:
     confidence: float = field(metadata=shown_as("level"))
     """Level of the repeated confidence interval."""
     adjusted_difference: float | None
-    """Bias-adjusted estimate at the stop; None before it, and for races of more than two arms or against a target."""
+    """Bias-adjusted estimate at the stop; None before it, and for races of more than two arms, against a target, or
+    about new images."""
     looks: tuple[Look, ...]
     warnings: tuple[str, ...]
     """What the claim at the stop rests on, where that may fail."""
     reading: ImageReading | None = field(default=None, metadata=shown_as("images"))
-    """The difference at the last look for new images too; None before the end, without predictions, against a target.
-    It decides nothing, and does not allow for several looks."""
+    """The difference at the last look on these images and on new ones; None before the end, without predictions,
+    against a target. It decides nothing, and does not allow for several looks."""
 
     @property
     def last(self) -> Look | None:
@@ -241,14 +252,16 @@ def replay(
     rule: RaceRule,
     *,
     costs: Mapping[str, Sequence[float]] | None = None,
+    correct: Mapping[str, Correct] | None = None,
     rng_seed: int = DEFAULT_RNG_SEED,
 ) -> Race:
     """Race on the results there are, and return it: over, or with what it needs for the next look.
 
     `values`: arm -> one number per seed, in the order of the seeds; nan for a seed that ended without a result.
-    `costs`: arm -> seconds of training of each seed.
+    `costs`: arm -> seconds of training of each seed. `correct`: arm -> which images each seed that has a result has
+    right, (n_results, n_images), in the same order; for a race about new images.
     """
-    course = _Course(values, rule)
+    course = _Course(values, rule, correct or {})
     rounds, needs = 0, dict.fromkeys(rule.arms, rule.plan.looks[0])
     for at, n in enumerate(rule.plan.looks):
         needs = dict.fromkeys(course.running(), n)
@@ -271,8 +284,8 @@ _Names = tuple[str, str]
 class _Course:
     """The state of a race while its looks are taken."""
 
-    def __init__(self, values: Mapping[str, Values], rule: RaceRule) -> None:
-        self.values, self.rule = values, rule
+    def __init__(self, values: Mapping[str, Values], rule: RaceRule, correct: Mapping[str, Correct]) -> None:
+        self.values, self.rule, self.correct = values, rule, correct
         self.looks: dict[_Names, list[Look]] = {pair: [] for pair in rule.pairs}
         self.information: dict[_Names, list[tuple[float, int]]] = {pair: [] for pair in rule.pairs}
         """Information and degrees of freedom of the looks at which the former had grown."""
@@ -329,13 +342,16 @@ class _Course:
         boundary = limits(plan, information, df, plan.alpha / (n_pairs - n_shown), total)
         limit = boundary[len(known) - 1]
         for_equivalence = limits(plan, information, df, plan.alpha / n_pairs, total)[len(known) - 1]
-        t = self._distance(samples)
+        t, of_images = (
+            self._on_new_images(pair, samples) if self.rule.images == "new" else (self._distance(samples), 0.0)
+        )
         outcome = int(judged(t, limit, replace(plan, margin=None)))
         if plan.margin is not None and for_equivalence.shows_equivalence(t, plan.margin):
             outcome = EQUIVALENT
         chance = 1.0 if outcome else 0.0
         if outcome == UNDECIDED and ahead and t.se > 0.0:
-            share = known[-1][0] / information[-1]
+            # More seeds leave the images' part of the variance as it is.
+            share = of_images + (1.0 - of_images) * known[-1][0] / information[-1]
             chance = float(chance_of_decision(t, share, boundary[-1], float(df[-1]), plan))
             outcome = FUTILE if chance < plan.futility else UNDECIDED
         half = float(limit.reach(t.df)) * t.se if t.se > 0.0 else math.inf
@@ -372,6 +388,20 @@ class _Course:
         t = welch.welch(means[0], sds[0], sizes[0], means[1], sds[1], sizes[1])
         return TDistance(float(t.difference), float(t.se), float(t.df))
 
+    def _on_new_images(self, pair: _Names, samples: Sequence[Values]) -> tuple[TDistance, float]:
+        """Return the difference with the error of seeds and images, in points, and the images' share of its variance.
+
+        The looks' limits hold for it: their differences have the images' error in common, so that they are more alike
+        than those of seeds alone, for which the limits were made.
+        """
+        names = [arm for arm in pair if arm in self.values]
+        arms = [arm_on_images(self.correct[arm][: x.size]) for arm, x in zip(names, samples, strict=True)]
+        found: OnNewImages = mean_on_new_images(*arms) if len(arms) == 1 else difference_on_new_images(*arms)
+        variance = found.variance_seeds + found.variance_images
+        difference = 100.0 * found.estimate.value - (self.rule.target or 0.0)
+        t = TDistance(difference, np.float64(100.0 * math.sqrt(variance)), found.df)
+        return t, found.variance_images / variance if variance > 0.0 else 0.0
+
 
 def _information(counts: Sequence[int]) -> tuple[float, int]:
     """Return the information of a comparison (in units of 1 / variance) and the degrees of freedom of its error."""
@@ -387,11 +417,13 @@ def replay_groups(
     margin: float | None,
     lower_is_better: bool,
     target: float | None = None,
+    on_new_images: OnImages | None = None,
     rng_seed: int = DEFAULT_RNG_SEED,
 ) -> Race:
     """Race on groups of one eval set, in the order of their seeds.
 
     `given`: values of :class:`~seedstudy.stats.race.Plan`; the budget (``most``) is the shortest arm by default.
+    `on_new_images`: what the networks show image by image, for a race about new images.
     """
     for group in groups:
         if group.moments is not None:
@@ -404,12 +436,17 @@ def replay_groups(
         unit=groups[0].unit,
         lower_is_better=lower_is_better,
         target=target,
+        images="these" if on_new_images is None else "new",
     )
-    values = {
-        group.label: group.values if group.seeds is None else group.values[np.argsort(group.seeds, kind="stable")]
+    order = {
+        group.label: np.arange(group.n) if group.seeds is None else np.argsort(group.seeds, kind="stable")
         for group in groups
     }
-    return replay(values, rule, rng_seed=rng_seed)
+    values = {group.label: group.values[order[group.label]] for group in groups}
+    correct = None if on_new_images is None else on_new_images.correct(groups)
+    if correct is not None:
+        correct = {label: matrix[order[label]] for label, matrix in correct.items()}
+    return replay(values, rule, correct=correct, rng_seed=rng_seed)
 
 
 def with_images(race: Race, groups: Sequence[Group], on_images: OnImages) -> Race:
@@ -447,7 +484,8 @@ def _pair(course: _Course, names: _Names, rng_seed: int) -> Pair:
         word = "better" if (outcome == GREATER) != rule.lower_is_better else "worse"
     adjusted = None
     is_over = last is not None and (outcome != UNDECIDED or last.round == rule.plan.most)
-    if last is not None and is_over and len(rule.pairs) == 1 and rule.target is None and last.se > 0.0:
+    is_plain = len(rule.pairs) == 1 and rule.target is None and rule.images == "these"
+    if last is not None and is_over and is_plain and last.se > 0.0:
         sd_a, sd_b = map(sd_of, course.results(names, last.round))
         adjusted = adjusted_difference(last.difference, sd_a, sd_b, rule.plan, rng=np.random.default_rng(rng_seed))
     return Pair(

@@ -120,13 +120,16 @@ class Source(Request):
         return None if first is None else first.images
 
     def images(self, group: Group) -> pl.DataFrame:
-        """Return ``example_id`` and (the first) ``label`` of a group's images, in the order of :meth:`correct`."""
+        """Return ``example_id``, ``labels`` and the first of them as ``label`` of a group's images.
+
+        The order is that of :meth:`correct`.
+        """
         key = (group.trial_ids[0], group.eval_set)
         if key not in self._images:
             store = self._store_of(group)
             assert store is not None
             label = pl.col("labels").list.first().alias("label")
-            frame = store.predictions(group.trial_ids[0]).select("eval_set", "example_id", label)
+            frame = store.predictions(group.trial_ids[0]).select("eval_set", "example_id", "labels", label)
             for (name,), images in frame.group_by("eval_set"):
                 self._images[group.trial_ids[0], str(name)] = images.drop("eval_set").sort("example_id")
         return self._images[key]

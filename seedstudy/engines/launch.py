@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seedstudy import data as datasets
-from seedstudy.data.base import DataInfo
+from seedstudy.data.base import DataInfo, Dataset
 from seedstudy.engines import local
 from seedstudy.engines.interrupt import in_order
 from seedstudy.engines.local import LocalEngine, Work
@@ -170,6 +170,7 @@ def resolve(study: Study, *, results: Path, data_dir: Path | None, cache_dir: Pa
         # A value that fills a gap becomes the recipe's own and is scaled; one that changes a value is final.
         changes = [word for word in study.assignments if word.partition("=")[0].strip() not in file.gaps(model)]
         scaled = _scaled(recipe, study, changes, facts)
+        _check_kind(scaled, data)
         check_layout(scaled, study.placement.n_processes)
         networks.append((model, scaled))
     for line in dict.fromkeys(_in_words(recipe, facts) for _, recipe in networks):
@@ -280,12 +281,28 @@ def _scaled(recipe: Recipe, study: Study, changes: list[str], data: DataInfo) ->
     return scaled
 
 
+def _check_kind(recipe: Recipe, data: Dataset) -> None:
+    """Raise StudyError where a recipe shows clips and the data hold images, or the other way round."""
+    if data.holds_videos and recipe.clip_frames is None:
+        raise StudyError(
+            f"recipe {recipe.name} is for images, and {data.name} holds videos: say what of them a network is shown, "
+            "--set clip_frames=16 (and clip_stride, test_clips), or choose a recipe for clips, such as rsv00."
+        )
+    if not data.holds_videos and recipe.clip_frames is not None:
+        raise StudyError(
+            f"recipe {recipe.name} is for clips (clip_frames = {recipe.clip_frames}), and {data.name} holds images: "
+            "choose videos, such as moving_shapes, or --set clip_frames=none --set clip_stride=1 --set test_clips=1 "
+            "--set test_crops=1."
+        )
+
+
 def _in_words(recipe: Recipe, data: DataInfo) -> str:
     how = "on" if data.is_like_imagenet else "scaled to"
     epochs = "1 epoch" if recipe.total_epochs == 1 else f"{recipe.total_epochs} epochs"
+    clips = "" if recipe.clip_frames is None else f", clips of {recipe.clip_frames} frames"
     return (
         f"{recipe.name} {how} {data.name}: {epochs}, batch {recipe.batch_size}, "
-        f"learning rate {recipe.lr:.3g}, train/test {recipe.train_size}/{recipe.test_size} px"
+        f"learning rate {recipe.lr:.3g}, train/test {recipe.train_size}/{recipe.test_size} px{clips}"
     )
 
 

@@ -13,12 +13,14 @@ import numpy as np
 
 from seedstudy.data import info
 from seedstudy.decide.compare import is_lower_better
+from seedstudy.decide.images import Images
 from seedstudy.decide.race import Race, RaceRule, replay
 from seedstudy.engines.interrupt import in_order
 from seedstudy.engines.launch import ResolvedStudy, resolve, train
 from seedstudy.engines.watch import Say
 from seedstudy.errors import SeedstudyError, StudyError, TrialFailed, suggest
 from seedstudy.read.metrics import is_accuracy
+from seedstudy.stats.images import Correct
 from seedstudy.stats.race import Plan
 from seedstudy.store.store import Scan, Store
 from seedstudy.study.command import AnyTrial, CommandTrial, plans_of
@@ -60,6 +62,7 @@ def race(
     data_dir: Path | None = None,
     eval_set: str = "val",
     target: float | None = None,
+    images: Images | None = None,
     is_retry: bool = False,
     is_repair: bool = False,
     say: Say,
@@ -71,7 +74,8 @@ def race(
 
     ``arms`` are as :func:`arms_of` returns them, the first is the baseline. ``given`` are the values of
     :class:`~seedstudy.stats.race.Plan` that were asked for; the others are the declared ones, or the defaults.
-    ``target`` is a fixed number to race one arm against. ``on_look`` receives the race after each look.
+    ``target`` is a fixed number to race one arm against. ``images``: what the verdict is about; None: as
+    declared, or else these. ``on_look`` receives the race after each look.
 
     Raises StudyError where the study has a race with another rule, or finished trials from before its rule, and
     TrialFailed where a trial has no result: a race skips no seed.
@@ -80,7 +84,7 @@ def race(
     cancel_mark = store.cancel_mark()
     if any(arm.design != "together" or arm.replicates > 1 for arm in arms.values()):
         raise StudyError("a race needs seeds as such: remove the table [design] of the study file.")
-    rule = _rule(store, arms, given, eval_set, target)
+    rule = _rule(store, arms, given, eval_set, target, images)
     seeds = tuple(range(rule.plan.most))
     resolved = {
         label: resolve(replace(arm, seeds=seeds), results=results, data_dir=data_dir, cache_dir=cache_dir, say=say)
@@ -91,14 +95,14 @@ def race(
     scan = store.scan()
     while True:
         values, costs = _results(scan, resolved, eval_set)
-        current = replay(values, rule, costs=costs)
+        correct = _networks(store, scan, resolved, eval_set, values) if rule.images == "new" else None
+        current = replay(values, rule, costs=costs, correct=correct)
         on_look(current)
         if current.is_over:
             return current
         needed = [trial for label, n_seeds in current.needs.items() for trial in resolved[label].trials[:n_seeds]]
         needed.sort(key=lambda trial: trial.seed)  # recipes in turn
-        starts = {digest: load for each in resolved.values() for digest, load in each.starts.items()}
-        round_ = replace(resolved[rule.arms[0]], trials=tuple(needed), starts=starts)
+        round_ = replace(_together(resolved), trials=tuple(needed))
         try:
             scan = train(
                 store,
@@ -122,12 +126,30 @@ def race(
                 )
 
 
+def _together(resolved: Mapping[str, ResolvedStudy]) -> ResolvedStudy:
+    """Return what the processes need that train trials of every arm: all starts, all commands that resume."""
+    arms = list(resolved.values())
+    starts = {digest: load for arm in arms for digest, load in arm.starts.items()}
+    work, handlings = arms[0].work, [arm.work.handling for arm in arms if arm.work.handling is not None]
+    if handlings:
+        resume = {recipe_id: words for each in handlings for recipe_id, words in each.resume.items()}
+        work = replace(work, handling=replace(handlings[0], resume=resume))
+    return replace(arms[0], starts=starts, work=work)
+
+
 def _rule(
-    store: Store, arms: Mapping[str, Study], given: Mapping[str, Any], eval_set: str, target: float | None
+    store: Store,
+    arms: Mapping[str, Study],
+    given: Mapping[str, Any],
+    eval_set: str,
+    target: float | None,
+    images: Images | None,
 ) -> RaceRule:
     """Return the declared rule, or a new one; what is given must agree with what was declared."""
     kept = store.race_rule()
     asked = {"arms": tuple(arms), "eval_set": eval_set, "target": target, **_number_of(next(iter(arms.values())))}
+    if images is not None:
+        asked["images"] = images
     if kept is None:
         return RaceRule(plan=Plan(**given), **asked)
     declared = RaceRule.from_dict(kept, where=str(store.root / "race.json"))
@@ -193,6 +215,21 @@ def _check_unchanged(store: Store, key: str, declared: Any, wanted: Any) -> None
             f"study {store.study}: its race was declared with {key} = {before}, now {key} = {now}: "
             "the rule of a started race cannot be changed; start another one with --study NAME."
         )
+
+
+def _networks(
+    store: Store, scan: Scan, resolved: Mapping[str, ResolvedStudy], eval_set: str, values: Mapping[str, Values]
+) -> dict[str, Correct]:
+    """Return arm -> which images the seeds that have a result have right, in the order of `values`."""
+    found, digests = {}, set()
+    for label, arm in resolved.items():
+        done = [trial.trial_id for trial in arm.trials[: len(values[label])] if scan.states[trial.trial_id] == "ok"]
+        networks = [store.correct(trial_id)[eval_set] for trial_id in done]
+        digests |= {network.images for network in networks}
+        found[label] = np.array([network.is_correct for network in networks], dtype=np.bool_)
+    if len(digests) > 1:
+        raise StudyError(f"race: its trials were tested on different images of {eval_set}.")
+    return found
 
 
 def _results(

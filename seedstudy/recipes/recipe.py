@@ -210,6 +210,24 @@ class Recipe:
         table_2=(14, "repeated aug"),
     )
 
+    # clips
+    clip_frames: int | None = key(
+        "Frames of a clip that the network is shown; none: images.", (1, 4096), since=4, before=None
+    )
+    clip_stride: int = key("Frames of the video from each frame of a clip to the next.", (1, 4096), since=4, before=1)
+    test_clips: int = key(
+        "Clips of a test video, spread evenly over it (one: in its middle), whose probabilities are averaged.",
+        (1, 4096),
+        since=4,
+        before=1,
+    )
+    test_crops: int = key(
+        "Crops of each test clip, spread evenly along its longer side (one: in its middle), averaged too.",
+        (1, 64),
+        since=4,
+        before=1,
+    )
+
     # mixing
     mixup_alpha: float = key(
         "Parameter of the Beta distribution mixup draws from; 0 is off.", _NOT_NEGATIVE, table_2=(20, "mixup alpha")
@@ -307,7 +325,12 @@ class Recipe:
     @property
     def is_fine_tuning(self) -> bool:
         """Whether training starts from weights, treats layers differently or has pseudo-labels."""
-        return bool(self.optional_keys - {"lr_lag"})
+        return any(KEYS[key].since == _FINE_TUNING for key in self.optional_keys - {"lr_lag"})
+
+    @property
+    def spec_format(self) -> int:
+        """The first format of trial specs that has every key which this recipe uses."""
+        return max(2, *(KEYS[key].since for key in self.spelled_out()))
 
     @property
     def n_labelled(self) -> int:
@@ -315,6 +338,11 @@ class Recipe:
         if self.pseudo_labels is None:
             return self.batch_size
         return round(self.batch_size / (1.0 + self.pseudo_ratio))
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of an example that the network is shown: 1 of an image."""
+        return self.clip_frames or 1
 
     @property
     def recipe_id(self) -> str:
@@ -344,6 +372,9 @@ OPTIONAL: Mapping[str, Value] = {name: key.before for name, key in KEYS.items() 
 """Keys that no file and no record needs to have -> the default, by which recipes were trained before there was the key.
 
 A recipe that does not use such a key has the id that it had before."""
+
+_FINE_TUNING = 3
+"""Format that first had the keys of fine-tuning."""
 
 _ROWS = [(*key.table_2, name) for name, key in KEYS.items() if key.table_2] + [(4, "# of forward pass", "updates")]
 TABLE_2: Mapping[str, str] = {name: row for _, row, name in sorted(_ROWS)}
@@ -491,8 +522,14 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
     if recipe.pseudo_labels is not None:
         if not 0 < recipe.n_labelled < batch:
             yield f"pseudo_ratio = {recipe.pseudo_ratio:g} leaves one kind of images out of batches of {batch}."
+        if recipe.clip_frames is not None:
+            yield "pseudo_labels are those of images: leave them out where clip_frames is set."
         if recipe.repeated_augmentation > 1:
             yield "pseudo_labels and repeated_augmentation exclude each other: set repeated_augmentation to 1."
+    if recipe.clip_frames is None:
+        for key in ("clip_stride", "test_clips", "test_crops"):
+            if getattr(recipe, key) != 1:
+                yield f"{key} = {getattr(recipe, key)} is about clips: set clip_frames too."
     if recipe.init is None:
         for key in ("frozen_stages", "head_only"):
             if getattr(recipe, key):

@@ -10,6 +10,10 @@ from seedstudy.document import HIDDEN
 from seedstudy.recipes.recipe import Recipe, Value, with_changes
 
 IMAGENET_N_TRAIN = 1_281_167
+KINETICS_N_TRAIN = 215_570
+"""Videos of Kinetics-400, as recipes for clips count them (tensorflow/models, configs/video_classification.py)."""
+KINETICS_FRAMES = 250
+"""Of each video there: ten seconds (same source)."""
 SMALLEST_BATCH = 128
 MAX_LR_FACTOR = 10.0
 
@@ -25,6 +29,10 @@ class DataFacts:
     """Height and width, pixels; None: each image has its own, and a recipe's sizes are used as written."""
     epoch_ratio: float = field(metadata=HIDDEN)
     """The epochs of a recipe are multiplied by this (0.04: 300 -> 12)."""
+    clip_frames: int | None = field(default=None, metadata=HIDDEN)
+    """Frames of its videos that a network is shown; None: images, or videos of lengths of their own."""
+    video_frames: int | None = field(default=None, metadata=HIDDEN)
+    """Frames of every video, where ``clip_frames`` are given."""
     smallest_batch: int = field(default=SMALLEST_BATCH, metadata=HIDDEN)
     """Of an update; less than 128 where that would leave hardly any update in an epoch."""
 
@@ -62,6 +70,11 @@ def scale(recipe: Recipe, data: DataFacts, *, epochs: int | None = None) -> Reci
        500,000 training images 10,000, below 20,000 images 500), whatever the size of the images. This takes the place
        of rules 1 to 3; its batch is halved until the training set holds it, and the learning rates follow it.
 
+    8. **Clips**: a recipe for clips is written for Kinetics-400, which takes ImageNet's place in the other rules. Where
+       all videos have one length, a clip has the frames that the data set names, one after the other, and as many test
+       clips as show each frame as often as the recipe's do on Kinetics' videos of 250 frames; three crops of a square
+       frame that is tested whole are one. A recipe for images is shown the same clips.
+
     Everything else stays. ``sources`` says of each changed value what it was.
 
     ImageNet is what recipes are written for: only ``epochs`` changes anything there, and with it what rules 5 and 6 tie
@@ -75,9 +88,9 @@ def scale(recipe: Recipe, data: DataFacts, *, epochs: int | None = None) -> Reci
         changes = _stretched(recipe, epochs, epochs / recipe.epochs)
         return with_changes(recipe, changes, how=f"scaled to {epochs} epochs")
     new_epochs = epochs if epochs is not None else max(1, round(recipe.epochs * data.epoch_ratio))
-    batch = _scaled_batch(recipe.batch_size, data.n_train, data.smallest_batch)
+    batch = _scaled_batch(recipe, data)
     share = batch / recipe.batch_size
-    old_updates = recipe.epochs * (IMAGENET_N_TRAIN // recipe.batch_size)
+    old_updates = recipe.epochs * (_home(recipe) // recipe.batch_size)
     new_updates = new_epochs * max(1, data.n_train // batch)
     is_adaptive = _is_adaptive(recipe)
     factor = min(MAX_LR_FACTOR, math.sqrt(share * old_updates / new_updates)) if is_adaptive else share
@@ -92,6 +105,7 @@ def scale(recipe: Recipe, data: DataFacts, *, epochs: int | None = None) -> Reci
     }
     if data.image_size is not None:
         changed |= _sizes(recipe, data.image_size)
+    changed |= _clips(recipe, data)
     return with_changes(recipe, changed, how=f"scaled to {data.name}")
 
 
@@ -105,6 +119,20 @@ def _sizes(recipe: Recipe, image_size: int) -> dict[str, Value]:
     return {"test_size": image_size, "test_crop": 1.0, "train_size": max(8, 4 * round(image_size * ratio / 4))}
 
 
+def _home(recipe: Recipe) -> int:
+    """Return the number of training examples that a recipe is written for."""
+    return IMAGENET_N_TRAIN if recipe.clip_frames is None else KINETICS_N_TRAIN
+
+
+def _clips(recipe: Recipe, data: DataFacts) -> dict[str, Value]:
+    """Return the frames and views of rule 8."""
+    if data.clip_frames is None or data.video_frames is None:
+        return {}
+    shown = (recipe.clip_frames or KINETICS_FRAMES) * recipe.clip_stride * recipe.test_clips / KINETICS_FRAMES
+    n_clips = max(1, round(shown * data.video_frames / data.clip_frames))
+    return {"clip_frames": data.clip_frames, "clip_stride": 1, "test_clips": n_clips, "test_crops": 1}
+
+
 BIT_UPDATES = ((500_000, 1.0), (20_000, 0.5), (0, 0.025))
 """Training images, at least -> the updates of BiT-HyperRule, as a share of those of a large data set."""
 
@@ -115,7 +143,7 @@ def _scaled_start(recipe: Recipe, data: DataFacts, epochs: int | None) -> Recipe
     while batch > data.n_train and batch > 1:
         batch //= 2
     share = next(share for least, share in BIT_UPDATES if data.n_train >= least)
-    old_updates = recipe.epochs * (IMAGENET_N_TRAIN // recipe.batch_size)
+    old_updates = recipe.epochs * (_home(recipe) // recipe.batch_size)
     per_epoch = max(1, data.n_train // batch)
     if epochs is None:
         is_large = data.n_train >= BIT_UPDATES[0][0]
@@ -129,6 +157,7 @@ def _scaled_start(recipe: Recipe, data: DataFacts, epochs: int | None) -> Recipe
         "micro_batch": min(recipe.micro_batch, batch),
         **{name: getattr(recipe, name) * factor for name in rates},
         **({} if data.image_size is None else _sizes(recipe, data.image_size)),
+        **_clips(recipe, data),
     }
     if epochs != recipe.epochs:
         changed |= _BY_UPDATE
@@ -138,7 +167,7 @@ def _scaled_start(recipe: Recipe, data: DataFacts, epochs: int | None) -> Recipe
 def imagenet_updates(values: Mapping[str, Value]) -> Value:
     """Return how often a recipe updates the weights on ImageNet (RSB Table 2 counts them as forward passes)."""
     epochs, batch_size = values["epochs"], values["batch_size"]
-    if not isinstance(epochs, int) or not isinstance(batch_size, int):
+    if not isinstance(epochs, int) or not isinstance(batch_size, int) or values["clip_frames"] is not None:
         return None
     return epochs * (IMAGENET_N_TRAIN // batch_size)
 
@@ -166,9 +195,9 @@ def _stretched(recipe: Recipe, epochs: int, updates: float) -> dict[str, Value]:
     return values
 
 
-def _scaled_batch(batch_size: int, n_train: int, smallest: int) -> int:
-    wanted: int = 2 ** round(math.log2(batch_size * n_train / IMAGENET_N_TRAIN))
-    batch = min(max(wanted, smallest), batch_size)
-    while batch > n_train:
+def _scaled_batch(recipe: Recipe, data: DataFacts) -> int:
+    wanted: int = 2 ** round(math.log2(recipe.batch_size * data.n_train / _home(recipe)))
+    batch = min(max(wanted, data.smallest_batch), recipe.batch_size)
+    while batch > data.n_train:
         batch //= 2
     return max(batch, 1)

@@ -71,7 +71,8 @@ def _number(name: str) -> Column:
 def _cost_cells(cost: Cost) -> tuple[str, ...]:
     size, speed = cost.size, cost.speed
     counts = [f"{size.n_params / 1e6:.2f}", f"{size.n_macs / 1e9:.2f}", f"{size.n_activations / 1e6:.2f}"]
-    cells = [cost.model, str(cost.image_size), *counts]
+    px = f"{cost.image_size}" if cost.clip_frames is None else f"{cost.image_size} x {cost.clip_frames} frames"
+    cells = [cost.model, px, *counts]
     if speed is not None:
         cells += [
             f"{1000 * speed.latency_s:.2f}",

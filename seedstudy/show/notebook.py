@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def _drawn(answer: Any) -> View:
     """Return the view of an answer."""
-    from seedstudy.show import audit, compare, comparison, plan, race, summary, variance
+    from seedstudy.show import audit, compare, comparison, plan, race, summary, variance, which_images
 
     ways: dict[str, Callable[[], View]] = {
         "Comparisons": lambda: comparison.comparison_view(answer),
@@ -29,6 +29,7 @@ def _drawn(answer: Any) -> View:
         "Grids": lambda: compare.grid_tables(answer),
         "AcrossData": lambda: compare.across_data_tables(answer),
         "Variances": lambda: variance.variance_view(answer),
+        "WhichImages": lambda: which_images.images_view(answer),
         "Race": lambda: race.race_tables(answer),
         "PowerPlan": lambda: plan.power_lines(answer),
         "Audit": lambda: audit.audit_tables(answer),

@@ -38,7 +38,11 @@ def race_tables(race: Race) -> View:
         headlines=tuple(_verdict(pair, race, names) for pair in race.pairs),
         sheets=tuple(_looks(race, names)),
         next_steps=tuple(_next_steps(race)),
-        sentences=(*_adjusted(race), *(line for pair in race.pairs for line in _on_images(pair, race)), _cost(race)),
+        sentences=(
+            *_adjusted(race),
+            *(line for pair in race.pairs for line in _on_images(pair, race, names)),
+            _cost(race),
+        ),
         method=_rule(race),
         cautions=short_cautions((_about(pair, names), pair.warnings) for pair in race.pairs),
     )
@@ -169,14 +173,17 @@ def _adjusted(race: Race) -> Iterator[str]:
             yield f"Adjusted for stopping at a large difference: {pair.adjusted_difference:+.{decimals}f}{_unit(race)}."
 
 
-def _on_images(pair: Pair, race: Race) -> Iterator[str]:
-    """Say what the verdict is about, and what the last look shows for new images too."""
+def _on_images(pair: Pair, race: Race, names: Mapping[str, str]) -> Iterator[str]:
+    """Say what the last look shows for the images that the verdict is not about."""
     if pair.reading is None:
         return
-    new = pair.reading.on_new_images
-    about = f"{pair.b} - {pair.a} for " if len(race.pairs) > 1 else "For "
-    shown = f"{interval(new, decimals_of(new))} ({ci_heading(new.level)})"
-    yield f"About new seeds on these images. {about}new images too, at this look alone: {shown}."
+    is_new = race.rule.images == "new"
+    other = pair.reading.on_these_images if is_new else pair.reading.on_new_images
+    if other is None:
+        return
+    where = "n these images alone" if is_new else "n new images too"
+    about = f"{_about(pair, names)} o{where}" if len(race.pairs) > 1 else f"O{where}"
+    yield f"{about}, at this look alone: {interval(other, decimals_of(other))} ({ci_heading(other.level)})."
 
 
 def _cost(race: Race) -> str:
@@ -194,6 +201,12 @@ _METHODS: Mapping[str, str] = {
 }
 
 
+def _images(race: Race) -> str:
+    if race.rule.metric != "top1":
+        return "on the same test data"
+    return "and new images like these" if race.rule.images == "new" else "on these images"
+
+
 def _rule(race: Race) -> str:
     plan = race.rule.plan
     margin = "no margin" if plan.margin is None else f"margin ±{plan.margin:g}{_unit(race)}"
@@ -202,6 +215,7 @@ def _rule(race: Race) -> str:
     how: Sequence[str] = (
         f"{_METHODS[plan.method]}, alpha {plan.alpha:g} over all looks{family}",
         margin,
+        f"about new seeds {_images(race)}",
         f"looks from {plan.first} seeds each{every}, at most {plan.most}",
     )
     return f"Declared: {', '.join(how)}. Chance: predicted, of a decision by the last look."

@@ -136,26 +136,27 @@ def _on_images(summaries: Sequence[Summary], names: Mapping[str, str]) -> Iterat
         return
     decimals = common_decimals([reading.on_new_images for _, reading, _ in readings])
     changes = column([reading.change for _, reading, _ in readings], decimals, sign="+")
+    beside = next((reading.beside for _, reading, _ in readings if reading.beside), None)
     rows = [
         (
             names[group.label],
             group.eval_set,
             interval(reading.on_new_images, decimals),
             *(f"{error:.{decimals}f}" for error in (reading.error_of_seeds, reading.error_of_images)),
-            change,
+            *([change] if beside else []),
         )
         for (group, reading, _), change in zip(readings, changes, strict=True)
     ]
     level = percent(readings[0][2])
-    beside = next((reading.beside for _, reading, _ in readings if reading.beside), None)
+    difference = f"; minus {beside}: the difference from the mean there" if beside else ""
     yield Text()
     yield sheet(
         ["recipe", "set"],
-        [f"new images, {level}", "se seeds", "se images", f"minus {beside}"],
+        [f"new images, {level}", "se seeds", "se images", *([f"minus {beside}"] if beside else [])],
         rows,
         notes=(
             "new images: the mean for new seeds and new images like these; se: its standard error due to seeds, and to "
-            "the draw of the images; minus: this mean minus that one.",
+            f"the draw of the images{difference}.",
         ),
     )
 

@@ -45,6 +45,8 @@ class Cost:
 
     model: str
     image_size: int
+    clip_frames: int | None = None
+    """Of a network for clips: frames of the clip in place of the image; None: an image."""
     size: Size = field(metadata=FLAT)
     speed: Speed | None = field(metadata=FLAT)
 
@@ -135,3 +137,14 @@ def shape_of(name: str) -> Shape | None:
     if shape.name != name:
         raise StudyError(f'model "{name}": write {shape.name}.')
     return shape
+
+
+MEASURED_FRAMES = 32
+"""Of the clips by which networks for clips are measured: those of ResNet-RS's recipes."""
+IN_3D = "_3d"
+"""Behind the name of a ResNet: the same network inflated to clips, as in ``resnet50_3d``."""
+
+
+def flat_name(name: str) -> str:
+    """Return the name of the 2D network that a network for clips is inflated from; of any other its own."""
+    return name.removesuffix(IN_3D)

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-SPEC_FORMAT = 3
+SPEC_FORMAT = 4
 """Of spec.json. 2: recipes have more keys. 3: of trials that are part of a design, `stream_seeds` or `replicate`, and
-of those that start from weights or use another of the keys that recipes have since; the others are still written as
-format 2, so that their ids stay. All are read."""
+of those that start from weights or use another of the keys that recipes have since. 4: of trials on clips. A trial is
+written in the oldest format that can say it, so that ids stay. All are read."""
 
-_PLAIN_FORMAT = 2
+_DESIGN_FORMAT = 3
 
 TRAINING_VERSION = 3
 """Raised whenever a change of the training code changes its numbers; trials of two versions do not pool.
@@ -105,14 +105,14 @@ class Trial:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of spec.json."""
-        spec = {"format": SPEC_FORMAT, "recipe_id": self.recipe.recipe_id, **fields_of(self)}
+        spec = {"format": self.recipe.spec_format, "recipe_id": self.recipe.recipe_id, **fields_of(self)}
         spec["stream_seeds"] = dict(self.stream_seeds)
         added = ("stream_seeds", "replicate", "start", "pseudo_labels")
         for key in added:
             if not spec[key]:
                 del spec[key]
-        if spec.keys().isdisjoint(added) and not self.recipe.optional_keys:
-            spec["format"] = _PLAIN_FORMAT
+        if not spec.keys().isdisjoint(added):
+            spec["format"] = max(spec["format"], _DESIGN_FORMAT)
         return spec
 
     @classmethod

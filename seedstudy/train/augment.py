@@ -20,6 +20,7 @@ from torch import Tensor
 from seedstudy.errors import RecipeError
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.train import image_ops
+from seedstudy.train.clips import folded, for_frames
 
 # --- RandAugment's vocabulary ---------------------------------------------------------------------------
 
@@ -82,7 +83,7 @@ class Draws:
     erased: Tensor
     """(n, 4) int64: top, left, height, width of the erased rectangle; height 0 erases nothing."""
     noise: Tensor
-    """(number of images erased, 3, size, size) float32: the fill of their rectangles, in the images' order."""
+    """(number of images erased, 3 * n_frames, size, size) float32: what fills their rectangles, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,8 @@ class Chance:
 
 class BatchedAugmenter:
     """The training augmentation of a recipe, in timm's order, with timm's probabilities and magnitudes.
+
+    A clip is drawn for as one image is, and all its frames are cropped, flipped and changed alike.
 
     Operations agree with PIL's within rounding (:mod:`~seedstudy.train.image_ops`). The random numbers do not come in
     timm's order, so that single images cannot be compared with timm's by seed.
@@ -166,10 +169,10 @@ class BatchedAugmenter:
             erased = _draw_erased(chance, size, recipe.random_erasing)
             is_erased = erased[:, 2] > 0
             is_noise = recipe.random_erasing_fill == "pixel"  # the mean colour is 0 once normalised
-            shape = (3, size, size)
+            shape = (3 * recipe.n_frames, size, size)
             noise = chance.noise(is_erased, *shape) if is_noise else torch.zeros(int(is_erased.sum()), *shape)
         else:
-            erased, noise = torch.zeros(chance.n, 4, dtype=torch.long), torch.zeros(0, 3, size, size)
+            erased, noise = torch.zeros(chance.n, 4, dtype=torch.long), torch.zeros(0, 3 * recipe.n_frames, size, size)
         return Draws(op=op, argument=argument, op_is_bicubic=op_is_bicubic, erased=erased, noise=noise)
 
     def _draw_interpolation(self, chance: Chance, *shape: int) -> Tensor:
@@ -186,13 +189,20 @@ class BatchedAugmenter:
         return torch.zeros(chance.n, 0, dtype=torch.long), torch.zeros(chance.n, 0)
 
     def apply(self, images: Tensor, draws: Draws) -> Tensor:
-        """Map uint8 crops (n, 3, train_size, train_size) to floats of that shape; does not wait for the device."""
-        normal = self._normalised(self._apply_ops(images, draws))
+        """Map the uint8 crops of n images to floats (n, 3 * n_frames, train_size, train_size).
+
+        The crops are those of all frames, (n * n_frames, 3, train_size, train_size). Does not wait for the device.
+        """
+        normal = folded(self._normalised(self._apply_ops(images, draws)), self._recipe.n_frames)
         return self._erase(normal, draws) if len(draws.noise) else normal
 
     def crop(self, images: Tensor, crops: Crops) -> Tensor:
-        """Map uint8 images (n, 3, h, w) to uint8 crops (n, 3, train_size, train_size), flipped where they are."""
-        drawn = [self._sent(part) for part in (crops.box, crops.is_bicubic, crops.is_flipped)]
+        """Map uint8 images (n, 3, h, w) to uint8 crops (n, 3, train_size, train_size), flipped where they are.
+
+        Of clips, all frames are given, and the crop of each clip is that of its frames.
+        """
+        n_frames = self._recipe.n_frames
+        drawn = [self._sent(for_frames(part, n_frames)) for part in (crops.box, crops.is_bicubic, crops.is_flipped)]
         parts = zip(*(each.split(self._at_once(images)) for each in (images, *drawn)), strict=True)
         size = self._recipe.train_size
         return torch.cat([image_ops.resized_crop(*part, size=size) for part in parts])
@@ -213,8 +223,12 @@ class BatchedAugmenter:
     def _apply_ops(self, images: Tensor, draws: Draws) -> Tensor:
         # The CPU sorts the images by operation and so knows the sizes without waiting for the device. They stay in one
         # layer's order until the next one.
-        is_move = (draws.op >= _FIRST_MOVE) & (draws.op <= _LAST_MOVE)
-        variant = draws.op + _BICUBIC * (draws.op_is_bicubic & is_move)
+        n_frames = self._recipe.n_frames
+        op, argument, is_bicubic = (
+            for_frames(each, n_frames) for each in (draws.op, draws.argument, draws.op_is_bicubic)
+        )
+        is_move = (op >= _FIRST_MOVE) & (op <= _LAST_MOVE)
+        variant = op + _BICUBIC * (is_bicubic & is_move)
         n_variants = [n for n, _ in self._kinds]
         rows = torch.arange(len(images))
         for layer in range(variant.shape[1]):
@@ -224,7 +238,7 @@ class BatchedAugmenter:
             counts_by_kind = [part.tolist() for part in counts.split(n_variants)]
             sizes = [sum(each) for each in counts_by_kind]
             ordered = images.index_select(0, self._sent(order)).split(sizes)
-            arguments = self._sent(draws.argument[rows, layer]).split(sizes)
+            arguments = self._sent(argument[rows, layer]).split(sizes)
             parts = zip(self._kinds, ordered, arguments, counts_by_kind, strict=True)
             images = torch.cat([apply(*part) for (_, apply), *part in parts if len(part[0])])
         return images.index_select(0, self._sent(rows.argsort()))

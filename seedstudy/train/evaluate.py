@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -17,9 +18,12 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from seedstudy.data.base import Dataset, EvalSet
+from seedstudy.errors import StudyError
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.trial import Evaluation
+from seedstudy.train import clips
 from seedstudy.train.devices import run_recorded
+from seedstudy.train.inflate import FrameNorm
 from seedstudy.train.models import CifarResNet
 from seedstudy.train.preprocessing import Normaliser, Preprocessing
 from seedstudy.train.processes import Shard, gather
@@ -30,19 +34,28 @@ Probability = Literal["softmax", "sigmoid"]
 
 
 _EVAL_BATCH = 500
+"""Images, or frames of clips."""
+_HOW_MANY_FRAMES = "a recipe says how many frames a clip has (clip_frames)"
 
 
 def eval_images(images: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> Iterator[Tensor]:
-    """Yield the images of an evaluation array, (n, h, w, 3) uint8, preprocessed for a network, in batches."""
+    """Yield the images of an evaluation array, (n, h, w, 3) uint8, preprocessed for a network, in batches.
+
+    Of videos, (n, n_frames, h, w, 3), they are the views of each, one after the other.
+    """
     normalise = Normaliser(preprocessing.mean, preprocessing.std).in_one_step
-    is_native = preprocessing.size == images.shape[1] == images.shape[2] and preprocessing.crop == 1.0
-    transform = None if is_native else preprocessing.transform()
-    for start in range(0, len(images), _EVAL_BATCH):
-        chunk = images[start : start + _EVAL_BATCH]
-        if transform is None:
-            batch = torch.tensor(chunk).permute(0, 3, 1, 2)  # in memory as convolutions want it
+    n_frames, shape = preprocessing.n_frames, (preprocessing.size, preprocessing.size)
+    is_native = shape == images.shape[-3:-1] and preprocessing.crop == 1.0 and preprocessing.n_crops == 1
+    crops = [] if is_native else preprocessing.crops()
+    at_once = max(1, _EVAL_BATCH // (n_frames * preprocessing.n_views))
+    for start in range(0, len(images), at_once):
+        chunk = images[start : start + at_once]
+        if chunk.ndim == 5:
+            chunk = chunk[:, preprocessing.frames_of(chunk.shape[1])].reshape(-1, *chunk.shape[2:])
+        if is_native:
+            batch = clips.folded(torch.tensor(chunk).permute(0, 3, 1, 2), n_frames)  # in memory as convolutions want it
         else:
-            batch = torch.stack([transform(Image.fromarray(image)) for image in chunk])
+            batch = preprocessing.shown((Image.fromarray(image) for image in chunk), crops)
         yield normalise(batch)
 
 
@@ -91,6 +104,9 @@ def _rows_of_labels(eval_set: EvalSet) -> npt.NDArray[np.int64]:
     return np.repeat(eval_set.rows, np.diff(eval_set.label_offsets))
 
 
+_NORMS = (nn.BatchNorm2d, FrameNorm)
+
+
 def folded(model: nn.Module) -> nn.Module:
     """Return a copy with each batch norm folded into the convolution before it; logits change by rounding.
 
@@ -107,26 +123,36 @@ def folded(model: nn.Module) -> nn.Module:
             pairs = list(itertools.pairwise(children))
         for before, after in pairs:
             conv, norm = children[before], children.get(after)
-            if isinstance(conv, nn.Conv2d) and type(norm) is nn.BatchNorm2d:
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and type(norm) in _NORMS:
                 setattr(module, before, fuse_conv_bn_eval(conv, norm))
                 setattr(module, after, nn.Identity())
     return copied.to(memory_format=torch.channels_last)
 
 
 def predict(
-    model: nn.Module, batches: Iterable[Tensor], device: torch.device, probability: Probability, labels: Labels
+    model: nn.Module,
+    batches: Iterable[Tensor],
+    device: torch.device,
+    probability: Probability,
+    labels: Labels,
+    n_views: int = 1,
 ) -> Outputs:
-    """Run the network over batches of preprocessed images; ``labels`` are those of the images, from the first on."""
+    """Run the network over batches of preprocessed images; ``labels`` are those of the images, from the first on.
+
+    Of each image there are ``n_views`` in a row, whose probabilities are averaged.
+    """
     model.eval()
     parts: list[list[Tensor]] = []
     is_xla, n_batch, n_done = device.type == "xla", 0, 0
     with torch.no_grad() if is_xla else torch.inference_mode():  # XLA's linear layer fails in inference mode
         for batch in batches:
-            n_images = len(batch)
-            n_batch = n_batch or n_images
+            n_images = len(batch) // n_views
+            n_batch = n_batch or len(batch)
             if is_xla:  # the last batch is padded: a new shape would be compiled
-                batch = torch.cat([batch, batch.new_zeros(n_batch - n_images, *batch.shape[1:])])
+                batch = torch.cat([batch, batch.new_zeros(n_batch - len(batch), *batch.shape[1:])])
             logits = model(batch.to(device).contiguous(memory_format=torch.channels_last)).float()
+            if n_views > 1:
+                logits = averaged(logits.unflatten(0, (-1, n_views)), probability)
             top = logits.topk(min(5, logits.shape[1]), dim=1).indices
             probabilities = logits.sigmoid() if probability == "sigmoid" else logits.softmax(1)
             part = [top, probabilities.gather(1, top[:, :1])[:, 0], logits.log_softmax(1)]
@@ -140,6 +166,14 @@ def predict(
             n_done += n_images
     top5, confidences, label_log_probs = (torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True))
     return Outputs(top5=top5.astype(np.int32), confidence=confidences, label_log_probs=label_log_probs)
+
+
+def averaged(logits: Tensor, probability: Probability) -> Tensor:
+    """Return the logits (n, n_classes) of the probabilities that logits (n, n_views, n_classes) have on average."""
+    if probability == "sigmoid":
+        of, against = (nn.functional.logsigmoid(each).logsumexp(1) for each in (logits, -logits))
+        return of - against
+    return logits.log_softmax(2).logsumexp(1) - math.log(logits.shape[1])
 
 
 def _counted(outputs: Outputs, labels: Labels, eval_set: EvalSet) -> Evaluation:
@@ -175,6 +209,9 @@ def evaluate(
     Images that are stored come from ``loader``, or else from one of their own. Several processes take equal shares of
     the images, one image more or less: no image is padded, none counts twice.
     """
+    if names and data.holds_videos != (preprocessing.clip_frames is not None):
+        holds, shown = ("videos", "images") if data.holds_videos else ("images", "clips")
+        raise StudyError(f"{data.name} holds {holds}, and the network is to be shown {shown}: {_HOW_MANY_FRAMES}.")
     if names and device.type != "xla":  # XLA would compile each new copy
         model = folded(model)
     if names and data.stored and loader is None:
@@ -190,7 +227,8 @@ def evaluate(
             batches = loader.load_tests(key, rows, preprocessing)
         else:
             batches = eval_images(data.images[key][first:end], preprocessing)
-        part = predict(model, batches, device, probability, labels.between(first, end))
+        asked = labels.between(first, end)
+        part = predict(model, batches, device, probability, asked, preprocessing.n_views)
         outputs = _of_all_processes(part, shard)
         result |= {name: _counted(outputs, labels, eval_set) for name, eval_set in eval_sets.items()}
     return {name: result[name] for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +23,14 @@ from seedstudy.recipes.recipe import Recipe
 from seedstudy.study.seeds import Streams
 from seedstudy.study.trial import Augmentation
 from seedstudy.train.augment import BatchedAugmenter, Chance
+from seedstudy.train.clips import random_frames
 from seedstudy.train.preprocessing import Normaliser
 from seedstudy.train.processes import Shard
-from seedstudy.train.random_state import RandomStream, stream_name
+from seedstudy.train.random_state import RandomStream, drawn_alike, stream_name
 
 Batch = tuple[Tensor, Tensor]
-"""Images (n, 3, train_size, train_size) as floats, and their labels (n,) or mixed targets (n, n_classes)."""
+"""Images (n, 3, train_size, train_size) as floats, or folded clips with the channels of all frames; and their labels
+(n,), or mixed targets (n, n_classes)."""
 
 # --- order ----------------------------------------------------------------------------------------------
 
@@ -116,20 +119,28 @@ class PilAugmenter:
     """Updates augmented in one call: here draws follow one another, and a checkpoint keeps the state between two."""
 
     def __init__(self, recipe: Recipe, data: Dataset) -> None:
-        self._images = data.train_images
+        self._images, self._recipe = data.train_images, recipe
         self._transform = image_transform(recipe, data)
         self._normalise = Normaliser(data.mean, data.std).in_one_step
         self._erase = build_erasing(recipe, torch.device("cpu"))
 
     def __call__(self, batches: Sequence[MicroBatch]) -> Sequence[Tensor]:
-        """Return each micro-batch's images as floats (n, 3, train_size, train_size)."""
+        """Return each micro-batch's images as floats (n, 3 * n_frames, train_size, train_size)."""
         return [self._augmented(batch) for batch in batches]
 
     def _augmented(self, batch: MicroBatch) -> Tensor:
         with batch.stream.active():
-            images = [self._transform(Image.fromarray(image)) for image in self._images[batch.rows]]
+            images = [torch.cat(self._of_one(example)) for example in self._images[batch.rows]]
             normal = self._normalise(torch.stack(images))
             return normal if self._erase is None else self._erase(normal)
+
+    def _of_one(self, example: npt.NDArray[np.uint8]) -> list[Tensor]:
+        """Return an image, or the frames of a random clip of a video, all augmented alike."""
+        if example.ndim == 3:
+            return [self._transform(Image.fromarray(example))]
+        n_frames, stride = self._recipe.n_frames, self._recipe.clip_stride
+        (rows,) = random_frames(len(example), n_frames, stride, np.array([random.random()]))
+        return drawn_alike(self._transform, [Image.fromarray(frame) for frame in example[rows]])
 
 
 class TensorAugmenter:
@@ -143,20 +154,31 @@ class TensorAugmenter:
         # A TPU compiles every shape anew, and here shapes depend on the draws.
         self._device = torch.device("cpu") if device.type == "xla" else device
         self._augment = BatchedAugmenter(recipe, data.mean, data.std, self._device)
-        self.updates_ahead = max(1, 1024 // recipe.batch_size)  # enough to make the cost of a call negligible
-        self._images = data.train_images
+        self.updates_ahead = max(
+            1, 1024 // (recipe.batch_size * recipe.n_frames)
+        )  # enough to make the cost of a call negligible
+        self._images, self._recipe = data.train_images, recipe
         self._on_device = torch.tensor(data.train_images, device=device) if self._device.type == "cuda" else None
 
     def __call__(self, batches: Sequence[MicroBatch]) -> Sequence[Tensor]:
         rows, sizes = np.concatenate([batch.rows for batch in batches]), [len(batch.rows) for batch in batches]
-        if self._on_device is None:
-            images = torch.from_numpy(self._images[rows])
-        else:
-            images = self._on_device[torch.from_numpy(rows).to(self._device, non_blocking=True)]
         chance = Chance([(len(batch.rows), generator_of(batch.stream, batch.position)) for batch in batches])
-        crops = self._augment.draw_crops(chance, *self._images.shape[1:3])
+        height, width = self._images.shape[-3:-1]
+        crops = self._augment.draw_crops(chance, height, width)
         draws = self._augment.draw(chance)
-        return self._augment.apply(self._augment.crop(images.permute(0, 3, 1, 2), crops), draws).split(sizes)
+        frames = self._frames(rows, chance).permute(0, 3, 1, 2)
+        return self._augment.apply(self._augment.crop(frames, crops), draws).split(sizes)
+
+    def _frames(self, rows: npt.NDArray[np.int64], chance: Chance) -> Tensor:
+        """Return images, or all frames of random clips of videos, one by one: (n * n_frames, h, w, 3) uint8."""
+        places = [rows]
+        if self._images.ndim == 5:
+            n_frames, stride, n_video = self._recipe.n_frames, self._recipe.clip_stride, self._images.shape[1]
+            frames = random_frames(n_video, n_frames, stride, chance.uniform().numpy())
+            places = [rows.repeat(n_frames), frames.reshape(-1)]
+        if self._on_device is None:
+            return torch.from_numpy(self._images[tuple(places)])
+        return self._on_device[tuple(torch.from_numpy(each).to(self._device, non_blocking=True) for each in places)]
 
 
 Augmenter = PilAugmenter | TensorAugmenter

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from seedstudy.errors import StudyError, first_line, suggest
 from seedstudy.recipes.recipe import Recipe
-from seedstudy.study.network import shape_of
+from seedstudy.study.network import IN_3D, flat_name, shape_of
 from seedstudy.train import layers
+from seedstudy.train.inflate import ClipConv, first_convolution, inflate
 
 SMALL_IMAGE = 64
 """Up to this side a ResNet gets a 3x3 stride-1 stem and no max-pool: timm's 7x7 stride-2 stem and pool leave a
@@ -91,7 +92,8 @@ class CifarResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map images (n, 3, h, w) to logits (n, num_classes)."""
         x = self.act1(self.bn1(self.conv1(x)))
-        logits: Tensor = self.fc(self.drop(self.blocks(x).mean((2, 3))))
+        features = self.blocks(x)
+        logits: Tensor = self.fc(self.drop(features.mean(tuple(range(2, features.ndim)))))  # of clips also over time
         return logits
 
 
@@ -132,13 +134,46 @@ def register_sized(name: str) -> None:
     digits its percentage, as in timm's names (``w050`` is half); ``s`` the stride of the stem (default 1); ``se`` adds
     Squeeze-and-Excitation. Other names are left alone; StudyError where a name of this form has impossible values.
     """
-    shape = shape_of(name)
-    if shape is None or timm.is_model(name):
+    if timm.is_model(name):
+        return
+    if (flat := flat_name(name)) != name:
+        register_sized(flat)
+        if timm.is_model(flat):
+            _register_inflated(name, flat)
+        return
+    if (shape := shape_of(name)) is None:
         return
     arguments: dict[str, Any] = {"width": 16 * shape.width_percent // 100, "stem_stride": shape.stem_stride}
     if shape.has_se:
         arguments["attention"] = _excitation(0.25)
     _register(name, (shape.depth - 2) // 6, **arguments)
+
+
+def _register_inflated(name: str, flat: str) -> None:
+    """Make a 2D ResNet that timm knows, inflated to clips, known to it under a name; StudyError for other networks."""
+    if timm.model_entrypoint(flat).__module__ not in (ResNet.__module__, __name__):
+        raise StudyError(f'model "{name}": only ResNets are inflated to clips, such as resnet50_3d or resnet20_3d.')
+
+    def build(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+        if pretrained:
+            raise RuntimeError(f"{name} has no published weights")
+        return _inflated(timm.create_model(flat, **kwargs))
+
+    build.__name__ = name
+    register_model(build)
+
+
+def _inflated(network: nn.Module) -> nn.Module:
+    if isinstance(network, CifarResNet):
+        names = [f"blocks.{n}" for n in range(network.n_blocks_per_stage, len(network.blocks))]
+    else:
+        names = [f"layer{k}.{n}" for k in (3, 4) for n, _ in network.get_submodule(f"layer{k}").named_children()]
+    return inflate(network, _first_of(network), frozenset(f"{name}.conv1" for name in names))
+
+
+def _first_of(network: Any) -> str:
+    """Return the name of a ResNet's first convolution."""
+    return "conv1.0" if isinstance(network.conv1, nn.Sequential) else "conv1"
 
 
 def _excitation(ratio: float) -> Callable[..., nn.Module]:
@@ -148,7 +183,8 @@ def _excitation(ratio: float) -> Callable[..., nn.Module]:
 
 def is_own(name: str) -> bool:
     """Say whether a model that timm knows is one of the CIFAR ResNets made here."""
-    return bool(timm.is_model(name)) and timm.model_entrypoint(name).__module__ == __name__
+    flat = flat_name(name)
+    return bool(timm.is_model(flat)) and timm.model_entrypoint(flat).__module__ == __name__
 
 
 def is_known(name: str) -> bool:
@@ -170,12 +206,14 @@ def check_name(name: str) -> None:
 def check_model(name: str, recipe: Recipe, n_classes: int) -> None:
     """Raise StudyError where timm does not know the model, or where it cannot be trained by the recipe."""
     check_name(name)
+    if recipe.clip_frames not in (None, 1) and flat_name(name) == name:
+        raise StudyError(f'model "{name}" takes images, and recipe {recipe.name} shows clips: name {name}{IN_3D}.')
     try:
         model = build_model(name, recipe, n_classes, seed=0).eval()
         layers.freeze(model, recipe, name)
         with torch.inference_mode():
             for size in (recipe.train_size, recipe.test_size):
-                shape = tuple(model(torch.zeros(2, 3, size, size)).shape)
+                shape = tuple(model(torch.zeros(2, 3 * recipe.n_frames, size, size)).shape)
                 if shape != (2, n_classes):
                     raise StudyError(f'model "{name}" returns outputs of shape {shape}, not {n_classes} classes.')
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
@@ -241,7 +279,7 @@ def _resnet_arguments(name: str, recipe: Recipe) -> dict[str, Any]:
     attention = None if recipe.se_ratio is None else _excitation(recipe.se_ratio)
     if is_own(name) and (attention is None or not name.endswith("_se")):
         return {"is_d": recipe.resnet_d} | ({} if attention is None else {"attention": attention})
-    if not re.fullmatch(r"resnet\d+", name) or not timm.is_model(name):
+    if not re.fullmatch(r"resnet\d+", flat_name(name)) or not timm.is_model(name):
         raise StudyError(
             f'recipe {recipe.name} adds se_ratio or resnet_d, which model "{name}" does not support: '
             "choose a plain ResNet, such as resnet50, resnet200, resnet20 or resnet_d14_w2."
@@ -275,16 +313,16 @@ def adapt_stem(model: nn.Module, size: int, *, like: Mapping[str, Tensor] | None
     """
     if not isinstance(model, ResNet):
         return
-    name = "conv1.0" if isinstance(model.conv1, nn.Sequential) else "conv1"
+    name = _first_of(model)
     first: Any = model.get_submodule(name)
     of_weights = None if like is None else like.get(f"{name}.weight")
     if of_weights is None:
         is_small = size <= SMALL_IMAGE
     else:
-        is_small = of_weights.shape != first.weight.shape and of_weights.shape[-2:] == (3, 3)
+        is_small = of_weights.shape[-2:] != first.weight.shape[-2:] and of_weights.shape[-2:] == (3, 3)
     if not is_small:
         return
-    stem = nn.Conv2d(first.in_channels, first.out_channels, kernel_size=3, stride=1, padding=1, bias=False)
+    stem = nn.Conv2d(3, first.out_channels, kernel_size=3, stride=1, padding=1, bias=False)
     nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
-    model.set_submodule(name, stem)
+    model.set_submodule(name, first_convolution(stem) if isinstance(first, ClipConv) else stem)
     model.maxpool = nn.Identity()

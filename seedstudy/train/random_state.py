@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from seedstudy.study.seeds import Streams
 
+T = TypeVar("T")
+R = TypeVar("R")
 _State = tuple[Any, Any, Any]
 
 
@@ -77,6 +79,15 @@ class RandomStream:
         name, keys, *rest = state["numpy"]
         self._state = state["python"], (name, keys.numpy().astype(np.uint32), *rest), state["torch"]
         self._cuda_state = state["cuda"]
+
+
+def drawn_alike(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Apply a function that draws from the process-wide generators to each item, with the same draws."""
+    state, made = _get_state(), list[R]()
+    for item in items:
+        _set_state(state)
+        made.append(function(item))
+    return made
 
 
 def _get_state() -> _State:

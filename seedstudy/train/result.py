@@ -30,7 +30,8 @@ def eval_sets_after(epoch: int, recipe: Recipe, data: Dataset, every: int | None
     """
     if epoch + 1 == recipe.total_epochs:
         return tuple(data.eval_sets)
-    every = every or max(1, math.ceil(len(data.eval_sets[data.watched]) / len(data.train_labels)))
+    n_shown = len(data.eval_sets[data.watched]) * recipe.test_clips * recipe.test_crops
+    every = every or max(1, math.ceil(n_shown / len(data.train_labels)))
     return () if (epoch + 1) % every else (data.watched,)
 
 

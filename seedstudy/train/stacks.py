@@ -88,9 +88,9 @@ class StackedDrop(nn.Module):
 def stack_networks(networks: Sequence[nn.Module], generators: Generators) -> nn.Module:
     """Return one network that computes all of ``networks``, which keep their weights.
 
-    Takes images (n, K * 3, h, w) to logits (n, K * n_classes). Parameters keep their names and their number of
-    dimensions, by which weight decay chooses among them, as it does in the single network.
-    :func:`why_not_stackable` says whether an architecture can be stacked at all.
+    Takes images (n, K * 3, h, w), or folded clips of K times their channels, to logits (n, K * n_classes). Parameters
+    keep their names and their number of dimensions, by which weight decay chooses among them, as it does in the single
+    network. :func:`why_not_stackable` says whether an architecture can be stacked at all.
     """
     n_seeds = len(networks)
     stack = deepcopy(networks[0])
@@ -232,7 +232,7 @@ class Stack:
         losses = torch.zeros(len(updates), device=self._accelerator.device)
         for n, batches in enumerate(zip(*updates, strict=True)):
             self._generators[:] = self._drop[n]
-            # An image of the stack has 3 * K channels: channels_last keeps those of one pixel together.
+            # An image of the stack has K times the channels: channels_last keeps those of one pixel together.
             images = torch.cat([images for images, _ in batches], dim=1).contiguous(memory_format=torch.channels_last)
             with self._statistics.micro_batch(n):
                 with self._accelerator.autocast():
@@ -352,7 +352,7 @@ def why_not_stackable(model: str, recipe: Recipe, n_classes: int) -> str:
         if own and not isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.Linear):
             return f"its {type(module).__name__} ({name or 'at the top'}) has no stacked form"
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(2, 4, 3, recipe.train_size, recipe.train_size, generator=generator)
+    images = torch.randn(2, 4, 3 * recipe.n_frames, recipe.train_size, recipe.train_size, generator=generator)
     generators = seeded((0, 1), torch.device("cpu"))
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         for network in networks:
@@ -433,7 +433,8 @@ def _step_times(model: str, recipe: Recipe, n_classes: int, size: int, accelerat
     stack = Stack(networks, recipe, accelerator, n_updates=1)
     stack.begin_epoch(0, [Streams(seed=seed) for seed in range(size)])
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(recipe.micro_batch, 3, recipe.train_size, recipe.train_size, generator=generator)
+    shape = recipe.micro_batch, 3 * recipe.n_frames, recipe.train_size, recipe.train_size
+    images = torch.randn(*shape, generator=generator)
     images = images.to(device, memory_format=torch.channels_last)
     labels = torch.arange(recipe.micro_batch, device=device) % n_classes
     is_mixed = build_mixing(recipe, n_classes) is not None

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from seedstudy.data.base import Dataset
 from seedstudy.errors import StudyError, suggest
 from seedstudy.recipes.recipe import Recipe
+from seedstudy.study.network import flat_name
 from seedstudy.study.trial import Trial
 from seedstudy.train import weights
+from seedstudy.train.inflate import inflated_state
 from seedstudy.train.layers import head_names
 from seedstudy.train.models import build_model
 from seedstudy.train.preprocessing import Channels
@@ -73,7 +75,7 @@ def of_name(init: str, model: str, *, what: str = "init") -> Source:
 def _of_timm(name: str, model: str, what: str) -> Source:
     if not timm.is_model(name):
         raise StudyError(f'{what}: timm has no model "{name}".{suggest(name, timm.list_pretrained())}')
-    if name.partition(".")[0] != model.partition(".")[0]:
+    if name.partition(".")[0] != flat_name(model.partition(".")[0]):
         raise StudyError(f'{what} = "timm:{name}": these are weights of {name.partition(".")[0]}, not of {model}.')
     try:
         network: Any = timm.create_model(name, pretrained=True)
@@ -162,7 +164,11 @@ def _load(network: nn.Module, state: State, recipe: Recipe, where: str) -> None:
 
 
 def converted(network: nn.Module, state: State) -> State:
-    """Return weights as timm's own loading would: names of older files, position embeddings of another size."""
+    """Return weights as timm's own loading would: names of older files, position embeddings of another size.
+
+    A network for clips gets those of the 2D network inflated.
+    """
+    state = inflated_state(network, state)
     convert = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
     if convert is None:
         return state

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from seedstudy import machine
+from seedstudy.data import videos
 from seedstudy.data.base import Dataset
 from seedstudy.data.encoded import LARGEST_AREA, EncodedImages
 from seedstudy.data.pseudo import STORED
@@ -33,13 +34,15 @@ from seedstudy.study.placement import LOADERS
 from seedstudy.study.seeds import Streams
 from seedstudy.study.trial import Augmentation
 from seedstudy.train.augment import BatchedAugmenter, Chance
+from seedstudy.train.clips import random_frames, unfolded
 from seedstudy.train.feed import Batch, Targets, build_erasing, generator_of, image_transform, order_of
 from seedstudy.train.preprocessing import Normaliser, Preprocessing
 from seedstudy.train.processes import Shard
-from seedstudy.train.random_state import RandomStream, micro_batch_streams, stream_name
+from seedstudy.train.random_state import RandomStream, drawn_alike, micro_batch_streams, stream_name
 
 CHUNK = 64
-"""Images that a worker process returns at a time: few enough for an early start, enough to be worth the transfer."""
+"""Images (or frames) that a worker process returns at a time: few enough for an early start, enough to be worth the
+transfer."""
 
 TRAIN = "train"
 
@@ -55,7 +58,10 @@ def n_loaders() -> int:
 
 
 class Show(Protocol):
-    """How the images of a part are shown: row, seed and position -> uint8 (3, size, size)."""
+    """How the images of a part are shown: row, seed and position -> uint8 (3 * n, size, size).
+
+    n is 1 for an image; for a video the frames of a training clip, or those of all its views at test.
+    """
 
     def __call__(self, images: EncodedImages, row: int, seed: int, position: int) -> Tensor: ...
 
@@ -64,21 +70,28 @@ class AsTested:
     """A recipe's, or published weights', resizing and cropping."""
 
     def __init__(self, preprocessing: Preprocessing) -> None:
-        self._transform = preprocessing.transform()
+        self._preprocessing, self._crops = preprocessing, preprocessing.crops()
 
     def __call__(self, images: EncodedImages, row: int, seed: int, position: int) -> Tensor:
-        return torch.from_numpy(np.asarray(self._transform(images.open(row))))
+        if images.frames is None:
+            shown = [images.open(row)]
+        else:
+            wanted = self._preprocessing.frames_of(int(images.frames[row])).reshape(-1)
+            shown = videos.frames(images, row, wanted)
+        return self._preprocessing.shown(shown, self._crops).flatten(0, 1)
 
 
 class ByPillow:
     """timm's whole training pipeline, image by image."""
 
     def __init__(self, recipe: Recipe, data: Dataset) -> None:
-        self._transform = image_transform(recipe, data)
+        self._transform, self._recipe = image_transform(recipe, data), recipe
 
     def __call__(self, images: EncodedImages, row: int, seed: int, position: int) -> Tensor:
         with RandomStream(_own_seed(seed, position) >> 1).active():
-            return torch.from_numpy(np.asarray(self._transform(images.open(row))))
+            shown = [images.open(row)] if images.frames is None else _random_clip(images, row, self._recipe)
+            made = drawn_alike(self._transform, shown)
+            return torch.cat([torch.from_numpy(np.asarray(each)) for each in made])
 
 
 class Cropped:
@@ -90,22 +103,39 @@ class Cropped:
     """
 
     def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
         self._scale, self._ratio, self._hflip = recipe.crop_scale, recipe.crop_ratio, recipe.hflip
         self._size, self._interpolation = (recipe.train_size, recipe.train_size), recipe.train_interpolation
 
     def __call__(self, images: EncodedImages, row: int, seed: int, position: int) -> Tensor:
-        image = decoded(images, row)
         with _drawing_from(_own_seed(seed, position)):
-            box = RandomResizedCropAndInterpolation.get_params(image, self._scale, self._ratio)
+            frames = decoded(images, row)[None] if images.frames is None else self._clip(images, row)
+            box = RandomResizedCropAndInterpolation.get_params(frames[0], self._scale, self._ratio)
             is_bicubic = self._interpolation == "bicubic"
             if self._interpolation == "random":
                 is_bicubic = random.random() < 0.5
             is_flipped = random.random() < self._hflip
         top, left, height, width = box
-        cut = image[None, :, top : top + height, left : left + width]
+        cut = frames[:, :, top : top + height, left : left + width]
         mode = "bicubic" if is_bicubic else "bilinear"
-        (crop,) = functional.interpolate(cut, self._size, mode=mode, antialias=True)
-        return crop.flip(2) if is_flipped else crop
+        crops = functional.interpolate(cut, self._size, mode=mode, antialias=True)
+        return (crops.flip(3) if is_flipped else crops).flatten(0, 1)
+
+    def _clip(self, images: EncodedImages, row: int) -> Tensor:
+        return torch.stack([_pixels(frame) for frame in _random_clip(images, row, self._recipe)])
+
+
+def _random_clip(images: EncodedImages, row: int, recipe: Recipe) -> list[Image.Image]:
+    """Return the frames of a random clip of a video; draws from Python's generator."""
+    assert images.frames is not None
+    n_video = int(images.frames[row])
+    (wanted,) = random_frames(n_video, recipe.n_frames, recipe.clip_stride, np.array([random.random()]))
+    return videos.frames(images, row, wanted)
+
+
+def _pixels(image: Image.Image) -> Tensor:
+    """Return an image as uint8 (3, h, w)."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def decoded(images: EncodedImages, row: int) -> Tensor:
@@ -125,7 +155,7 @@ def decoded(images: EncodedImages, row: int) -> Tensor:
             return pixels
     except Exception:  # Pillow's readers raise whatever their parsing of damaged bytes runs into
         pass
-    return torch.from_numpy(np.array(images.open(row))).permute(2, 0, 1)
+    return _pixels(images.open(row))
 
 
 def _own_seed(seed: int, position: int) -> int:
@@ -144,7 +174,7 @@ def _drawing_from(seed: int) -> Iterator[None]:
 
 
 class _Decoder:
-    """A worker process's task: items -> uint8 images (n, 3, size, size), or the error that stopped it."""
+    """A worker process's task: items -> what is shown of them, stacked, or the error that stopped it."""
 
     def __init__(self, parts: Mapping[str, tuple[EncodedImages, Show]]) -> None:
         self._parts = parts
@@ -208,7 +238,7 @@ class Loader:
         return iter(self._chunks)
 
     def load(self, chunks: Iterable[list[Item]]) -> Iterator[Tensor]:
-        """Yield each chunk as uint8 (n, 3, size, size); DataError where an image does not decode."""
+        """Yield each chunk as uint8 (n, channels, size, size); DataError where an image does not decode."""
         self._chunks = chunks
         for chunk in self._loader:
             if isinstance(chunk, DataError):
@@ -218,9 +248,10 @@ class Loader:
     def load_tests(self, part: str, rows: npt.NDArray[np.int64], preprocessing: Preprocessing) -> Iterator[Tensor]:
         """Yield some test images in order, preprocessed for a network, in batches."""
         normalise = Normaliser(preprocessing.mean, preprocessing.std, self._device).in_two_steps
-        chunks = [[(part, int(row), 0, 0) for row in rows[at : at + CHUNK]] for at in range(0, len(rows), CHUNK)]
+        size = max(1, CHUNK // (preprocessing.n_views * preprocessing.n_frames))
+        chunks = [[(part, int(row), 0, 0) for row in rows[at : at + size]] for at in range(0, len(rows), size)]
         for chunk in self.load(chunks):
-            yield normalise(chunk)
+            yield normalise(unfolded(chunk, preprocessing.n_views))
 
 
 class StreamFeed:
@@ -251,18 +282,19 @@ class StreamFeed:
         """
         order = order_of(self._data, self._recipe, seed=streams.of("order", epoch))
         micro_batches, size = self._shard.micro_batches, self._recipe.micro_batch
+        at_once = max(1, CHUNK // self._recipe.n_frames)
         seeds = {n: micro_batch_streams(streams, n).of("augment", epoch) for n in micro_batches}
         chunks = (
             [
                 (*self._place(int(row)), seeds[n], update * size + position)
-                for position, row in enumerate(order[update, n, start : start + CHUNK], start=start)
+                for position, row in enumerate(order[update, n, start : start + at_once], start=start)
             ]
             for update in range(first_update, len(order))
             for n in micro_batches
-            for start in range(0, size, CHUNK)
+            for start in range(0, size, at_once)
         )
         loaded = self._loader.load(chunks)
-        n_chunks = -(-size // CHUNK)
+        n_chunks = -(-size // at_once)
         for update in range(first_update, len(order)):
             yield (
                 (
@@ -304,7 +336,8 @@ class FinishCrops:
         # A TPU compiles every shape anew, and here shapes depend on the draws.
         self._device = torch.device("cpu") if device.type == "xla" else device
         self._augment = BatchedAugmenter(recipe, data.mean, data.std, self._device)
+        self._n_frames = recipe.n_frames
 
     def __call__(self, images: Tensor, stream: RandomStream, position: tuple[int, int]) -> Tensor:
         draws = self._augment.draw(Chance([(len(images), generator_of(stream, position))]))
-        return self._augment.apply(images.to(self._device), draws)
+        return self._augment.apply(unfolded(images.to(self._device), self._n_frames), draws)

@@ -13,7 +13,7 @@ _LEAST = 1e-6
 """A probability is taken to be no nearer to 0 or 1."""
 
 
-def predictions_of_std(right: npt.NDArray[np.bool_], probability: npt.NDArray[np.floating]) -> dict[str, float]:
+def predictions_of_std(right: npt.NDArray[np.bool_], probability: npt.NDArray[np.floating] | None) -> dict[str, float]:
     """Return what one network predicts as the std over seeds of its recipe's accuracy on these images, a fraction.
 
     ``probabilities``: the std if seeds erred independently, each image with the probability that this network gives;
@@ -25,15 +25,19 @@ def predictions_of_std(right: npt.NDArray[np.bool_], probability: npt.NDArray[np
     right : (n_images,)
         Whether the network is right.
     probability : (n_images,)
-        What it gives to the label set.
+        What it gives to the label set; None where that was not kept (nan then).
 
     """
-    n, p = len(right), np.clip(probability.astype(np.float64), _LEAST, 1.0 - _LEAST)
+    n = len(right)
+    error = math.sqrt((1.0 - float(right.mean())) / (2 * n))
+    if probability is None:
+        return {"probabilities": math.nan, "recalibrated": math.nan, "error": error}
+    p = np.clip(probability.astype(np.float64), _LEAST, 1.0 - _LEAST)
     again = _recalibrated(right, p)
     return {
         "probabilities": float(np.sqrt(np.sum(p * (1.0 - p)))) / n,
         "recalibrated": float(np.sqrt(np.sum(again * (1.0 - again)))) / n,
-        "error": math.sqrt((1.0 - float(right.mean())) / (2 * n)),
+        "error": error,
     }
 
 

@@ -1,6 +1,6 @@
-"""``python -m studies.variance_sources --data-dir DIR`` trains the study; without a folder it reads `cells.csv`.
+"""``python -m studies.variance_sources --data-dir DIR`` trains the study; without a folder it reads the tables here.
 
-Writes `cells.csv`, `sources.png` and the answer in README.md, from what has been trained so far.
+Writes `cells.csv`, `repetitions.csv`, `sources.png` and the answer in README.md, from what has been trained so far.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import seedstudy as ss
 from seedstudy.decide.components import DesignVariance
 from seedstudy.store.schema import SEED_COLUMNS
 from seedstudy.study.seeds import PURPOSES
+from studies.variance_sources.reading import EVAL_SET, HERE, Reading, read
 
-HERE = Path(__file__).parent
-STUDY, EVAL_SET = "variance_sources", "val"
+STUDY = "variance_sources"
 FILES = ("replicates", "crossed", "together", "without_order")
 COLUMNS = (
     *("study", "recipe", "recipe_id", "model", "data", "seed", *SEED_COLUMNS.values(), "replicate", "trial_id"),
@@ -33,48 +33,81 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="folder of results: read the study from there")
     options = parser.parse_args()
     results = options.results or Path("results")
+    stacked = results / "stacked"
     if options.data_dir is not None:
         for name in FILES:
-            ss.run(HERE / f"{name}.toml", results=results, data_dir=options.data_dir, placement={"stack": 8})
+            stack = 1 if name == "replicates" else 8
+            ss.run(HERE / f"{name}.toml", results=results, data_dir=options.data_dir, placement={"stack": stack})
+        ss.run(HERE / "replicates.toml", results=stacked, data_dir=options.data_dir, placement={"stack": 8})
     if options.data_dir is not None or options.results is not None:
         trials = ss.load_trials(results / STUDY).select(COLUMNS).sort("eval_set", "vary", *SEED_COLUMNS.values())
         trials.write_csv(HERE / "cells.csv")
-    trials = pl.read_csv(HERE / "cells.csv")
-    answer = ss.variance(trials, "a3", eval_sets=EVAL_SET)
-    (design,) = (each for each in answer.designs if each.total is not None)
-    groups = {each.group.vary: each.group for each in ss.summary(trials, "a3", eval_sets=EVAL_SET)}
-    (fixed,) = (each for each in answer.subsets if "order" not in each.vary)
-    lines = [*_table(design), "", *_rest(design, answer.designs)]
-    ratio = "–" if fixed.ratio is None else f"{fixed.ratio.value:.2f} [{fixed.ratio.low:.2f}, {fixed.ratio.high:.2f}]"
-    everything = groups[PURPOSES]
+        if (stacked / STUDY).is_dir():
+            repetitions(trials, results / STUDY, stacked / STUDY).write_csv(HERE / "repetitions.csv")
+    found = read()
+    lines = [*_table(found), "", *_rest(found)]
+    fixed = found.fixed
     lines += [
-        f"Std over all streams: {everything.values.std(ddof=1):.2f} points (n = {everything.n} seeds that share no "
-        f"stream); all but the order: {fixed.std.value:.2f} [{fixed.std.low:.2f}, {fixed.std.high:.2f}] "
-        f"(n = {fixed.group.n}); ratio, the second to the first: {ratio}.",
+        f"Std over all streams: {found.everything.std(ddof=1):.2f} points (n = {found.everything.size} seeds that "
+        f"share no stream); all but the order: {fixed.std.value:.2f} [{fixed.std.low:.2f}, {fixed.std.high:.2f}] "
+        f"(n = {fixed.group.n}). Ratio, the first to the second: {found.ratio}: {found.ratio.verdict}.",
     ]
     readme = HERE / "README.md"
     before, _, rest = readme.read_text().partition(MARKS[0])
     readme.write_text(before + MARKS[0] + "\n".join(lines) + "\n" + MARKS[1] + rest.partition(MARKS[1])[2])
-    _draw(design).savefig(HERE / "sources.png", dpi=120)
+    _draw(found.design).savefig(HERE / "sources.png", dpi=120)
 
 
-def _table(design: DesignVariance) -> list[str]:
+def repetitions(trials: pl.DataFrame, alone: Path, stacked: Path) -> pl.DataFrame:
+    """Return one row per training of seed 0: how many test images it predicts otherwise than the first of all."""
+    of_zero = pl.all_horizontal(pl.col(name) == 0 for name in SEED_COLUMNS.values())
+    where = of_zero & (pl.col("eval_set") == EVAL_SET) & (pl.col("vary") == ",".join(PURPOSES))
+    rows = trials.filter(where).sort("replicate")
+    predicted = {
+        (how, replicate): ss.load_predictions(folder, trial_id).filter(eval_set=EVAL_SET).sort("example_id")
+        for how, folder in (("alone", alone), ("in a stack of 8", stacked))
+        for replicate, trial_id in rows.select("replicate", "trial_id").iter_rows()
+    }
+    first = next(iter(predicted.values()))["predicted"]
+    is_right = pl.col("labels").list.contains(pl.col("predicted"))
+    return pl.DataFrame(
+        [
+            (how, replicate, each.filter(is_right).height, int((each["predicted"] != first).sum()), each.height)
+            for (how, replicate), each in predicted.items()
+        ],
+        schema=("trained", "replicate", "n_correct", "predicted_otherwise", "images"),
+        orient="row",
+    )
+
+
+def _table(found: Reading) -> list[str]:
+    design = found.design
     assert design.total is not None
-    rows = ["| source | std, points [95 % limits] | share of the variance |", "|---|---|---|"]
+    rows = [
+        "| source | std, points [95 % limits] | share of the variance | std if it alone moved |",
+        "|---|---|---|---|",
+    ]
     for part in (*design.parts, design.total):
         share = "" if part.share is None else f"{100 * part.share:.0f} %"
         name = " x ".join(part.sources) or "sum"
-        rows.append(f"| {name} | {part.std.value:.2f} [{part.std.low:.2f}, {part.std.high:.2f}] | {share} |")
+        alone = f"{found.alone(name):.2f}" if name in design.levels else ""
+        rows.append(f"| {name} | {part.std.value:.2f} [{part.std.low:.2f}, {part.std.high:.2f}] | {share} | {alone} |")
     return rows
 
 
-def _rest(design: DesignVariance, designs: tuple[DesignVariance, ...]) -> list[str]:
+def _rest(found: Reading) -> list[str]:
+    design = found.design
     levels = " x ".join(f"{name} ({n})" for name, n in design.levels.items())
-    found = [f"{levels}, {design.n_trials} trainings on {EVAL_SET}; {design.method}.", *design.warnings]
-    for repetitions in (each.repetitions for each in designs if each.repetitions is not None):
-        std = "all equal" if repetitions.are_equal else f"std {repetitions.std.value:.3f} points"
-        found.append(f"{repetitions.n_trials} trainings with the same seed in every stream: {std}.")
-    return [line for text in found for line in (text, "")]
+    lines = [f"{levels}, {design.n_trials} trainings on {EVAL_SET}; {design.method}."]
+    lines += [f"{warning[0].upper()}{warning[1:]}." for warning in design.warnings]
+    for (how,), part in found.repetitions.group_by("trained", maintain_order=True):
+        counts = ", ".join(f"{n:,}" for n in part["predicted_otherwise"])
+        accuracies = ", ".join(f"{x:.2f}" for x in (100 * part["n_correct"] / part["images"]).unique())
+        lines.append(
+            f"Seed 0 in every stream, {part.height} trainings {how}: {accuracies} % right; so many of "
+            f"{part['images'][0]:,} test images predicted otherwise than by the first one alone: {counts}."
+        )
+    return [line for text in lines for line in (text, "")]
 
 
 def _draw(design: DesignVariance) -> Figure:
@@ -84,9 +117,9 @@ def _draw(design: DesignVariance) -> Figure:
     parts = design.parts[::-1]
     for row, part in enumerate(parts):
         axes.plot([part.std.low, part.std.high], [row, row], color="0.3", lw=1.5)
-        axes.plot(part.std.value, row, "o", color="C0", ms=6)
+        axes.plot(part.std.value, row, "o", color="C0", ms=6, clip_on=False, zorder=3)
     axes.set_yticks(range(len(parts)), [" x ".join(part.sources) for part in parts])
-    axes.set_xlabel(f"std that it adds to the accuracy on {EVAL_SET}, points, 95 % limits")
+    axes.set_xlabel(f"std that it adds, points on {EVAL_SET} (95 % limits)")
     axes.set_xlim(0, min(max(part.std.high for part in parts), 6 * max(part.std.value for part in parts)))
     axes.spines[["top", "right"]].set_visible(False)
     return figure

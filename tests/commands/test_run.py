@@ -259,6 +259,30 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.slow
+def test_every_arm_of_a_race_that_was_killed_is_resumed(tmp_path: Path, cli: Cli) -> None:
+    command = f"{sys.executable} train.py --seed {{seed}} --output {{out}} --mean {{arm}} --epochs 12"
+    line = ["race", "60", "80", "--command", command, "--result", RESULT, "--metric", "eval_top1", "--max-seeds", "3"]
+    line += ["--resume", f"{command} --resume", "--workers", "2"]
+    launcher = subprocess.Popen([sys.executable, "-m", "seedstudy", *line], cwd=tmp_path)
+    trials = tmp_path / "results/main/trials"
+
+    def both_are_on_their_way() -> bool:
+        logs = [log.read_text() for arm in ("60", "80") for log in trials.glob(f"{arm}-s0-*/log.txt")]
+        return len(logs) == 2 and all("epoch 2" in log for log in logs)
+
+    wait_for(both_are_on_their_way)
+    launcher.kill()
+    launcher.wait(120)
+    wait_for(lambda: not processes_in(tmp_path))
+    code, _, err = cli(*line)
+    assert code == 0, err
+    for arm in ("60", "80"):
+        (log,) = trials.glob(f"{arm}-s0-*/log.txt")
+        starts = [text for text in log.read_text().splitlines() if text.startswith("$ ")]
+        assert [text.endswith("--resume") for text in starts] == [False, True], arm
+
+
+@pytest.mark.slow
 def test_a_race_is_resumed_and_decided(tmp_path: Path, cli: Cli) -> None:
     command = f"{sys.executable} train.py --seed {{seed}} --output {{out}} --mean {{arm}}"
     line = ["race", "78", "80", "--command", command, "--result", RESULT, "--metric", "eval_top1", "--max-seeds", "6"]

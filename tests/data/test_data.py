@@ -13,7 +13,7 @@ from seedstudy.errors import DataError, MissingExtraError
 
 
 def test_the_embedded_set_comes_first() -> None:
-    ours, imagenet = ("shapes", "digits", "cifar10"), ("imagenet", "imagenet_minival")
+    ours, imagenet = ("shapes", "moving_shapes", "digits", "cifar10"), ("imagenet", "imagenet_minival")
     assert names() == (*ours, "cifar100", "imagenette", "pets", "flowers", "cars", "food101", *imagenet)
     assert [each.name for each in catalogue().data] == list(names())
 

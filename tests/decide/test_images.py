@@ -179,7 +179,8 @@ def test_a_mean_is_read_on_new_images_too(study: Store, cli: Cli) -> None:
     assert rows["v2"]["images"]["change"] == pytest.approx(rows["v2"]["mean"] - rows["val"]["mean"])
     assert rows["real"]["images"]["beside"] is None
     assert "on these images" in cli("summary", "a2")[1]
-    assert "beside val" in cli("summary", "a2", "--details")[1]
+    assert "minus val" in cli("summary", "a2", "--details")[1]
+    assert "minus" not in cli("summary", "a2", "--eval", "val", "--details")[1].split("median")[0]
 
 
 def test_a_race_says_what_it_is_about(study: Store, cli: Cli) -> None:
@@ -190,7 +191,68 @@ def test_a_race_says_what_it_is_about(study: Store, cli: Cli) -> None:
     expected = difference_on_new_images(arm_on_images(a), arm_on_images(b))
     assert race.pairs[0].reading is not None
     assert race.pairs[0].reading.on_new_images_p == pytest.approx(expected.p_value)
-    assert "For new images too, at this look alone" in " ".join(cli("race", "--replay", "a3", "a2")[1].split())
+    out = " ".join(cli("race", "--replay", "a3", "a2")[1].split())
+    assert "about new seeds on these images" in out
+    assert "On new images too, at this look alone" in out
+
+
+def test_a_race_about_new_images_has_their_error_at_every_look(study: Store, cli: Cli) -> None:
+    race = ss.race("a3", "a2", replay=True, images="new", margin=1.0)
+    (pair,) = race.pairs
+    a, b = by_hand(study, "val")
+    assert [look.round for look in pair.looks] == [3, 4, 5, 6]
+    for look in pair.looks:
+        expected = difference_on_new_images(arm_on_images(a[: look.round]), arm_on_images(b[: look.round]))
+        assert look.difference == pytest.approx(100 * expected.estimate.value)
+        assert look.se**2 == pytest.approx(1e4 * (expected.variance_seeds + expected.variance_images))
+        assert look.p_value == pytest.approx(expected.p_value)
+    these = ss.race("a3", "a2", replay=True, margin=1.0).pairs[0]
+    for here, there in zip(these.looks, pair.looks, strict=True):
+        assert here.p_needed == there.p_needed
+        assert here.difference == pytest.approx(there.difference)
+        assert here.se <= there.se * (1 + 1e-9)
+    assert pair.adjusted_difference is None
+    code, out, err = cli("race", "--replay", "a3", "a2", "--images", "new", "--json")
+    assert code == 0, err
+    assert json.loads(out)["rule"]["images"] == "new"
+    out = " ".join(cli("race", "--replay", "a3", "a2", "--images", "new")[1].split())
+    assert "about new seeds and new images like these" in out
+    assert "On these images alone, at this look alone" in out
+
+
+def test_a_race_about_new_images_knows_that_seeds_alone_will_not_decide(study: Store) -> None:
+    """Images leave an error of some four points: five more seeds hardly change what is known."""
+    plan = {"first": 3, "most": 5}
+    new = ss.race("a3", "a2", replay=True, images="new", plan=plan).pairs[0]
+    these = ss.race("a3", "a2", replay=True, plan=plan).pairs[0]
+    assert new.looks[0].chance_of_decision < these.looks[0].chance_of_decision
+
+
+def test_a_race_against_a_target_may_be_about_new_images(study: Store) -> None:
+    race = ss.race("a2", replay=True, images="new", target=60.0)
+    last = race.pairs[0].last
+    assert last is not None
+    found = mean_on_new_images(arm_on_images(by_hand(study, "val")[1][: last.round]))
+    assert last.difference == pytest.approx(100 * found.estimate.value - 60.0)
+    assert last.se**2 == pytest.approx(1e4 * (found.variance_seeds + found.variance_images))
+
+
+def test_a_race_about_new_images_needs_predictions(study: Store, cli: Cli, tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text("79.1\n79.2\n79.4\n")
+    code, _, err = cli("race", "--replay", "a.txt", "b.txt", "--images", "new")
+    assert code == 2
+    assert "no prediction for each image is known" in err.splitlines()[-1]
+    with pytest.raises(StudyError, match="which a command does not give"):
+        ss.race("a3", "a2", images="new", command="true {seed}", study="other")
+
+
+def test_a_study_declares_what_its_races_are_about(study: Store, tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text('format = 1\nname = "main"\n[grid]\nrecipes = ["a2"]\n[rule]\nimages = "new"\n')
+    study.declare(load_study(path))
+    assert ss.race("a3", "a2", replay=True).rule.images == "new"
+    assert ss.race("a3", "a2", replay=True, images="these").rule.images == "these"
 
 
 # --- the copy of what is right ---------------------------------------------------------------------------

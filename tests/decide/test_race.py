@@ -229,3 +229,17 @@ def test_a_kept_rule_of_wrong_content_is_one_line(change: dict[str, Any]) -> Non
     assert RaceRule.from_dict(kept, where="race.json").plan.margin == 0.5
     with pytest.raises(StudyError, match=r"race\.json: damaged"):
         RaceRule.from_dict(kept | change, where="race.json")
+
+
+def test_a_difference_on_these_images_alone_is_none_on_new_ones() -> None:
+    """Each image suits one arm: on these 60 it adds up to a difference, which 60 others would not show."""
+    rng = np.random.default_rng(1)
+    taste = np.repeat((-0.45, 0.45), (27, 33))
+    correct = {arm: rng.random((10, 60)) < 0.5 + sign * taste for arm, sign in (("a", -1), ("b", 1))}
+    values = {arm: 100.0 * matrix.mean(axis=1) for arm, matrix in correct.items()}
+    rule = RaceRule(arms=("a", "b"), plan=Plan(most=10))
+    these = replay(values, rule).pairs[0]
+    new = replay(values, replace(rule, images="new"), correct=correct).pairs[0]
+    assert (these.verdict, new.verdict) == ("better", "inconclusive")
+    assert new.looks[-1].se > 2 * these.looks[-1].se
+    assert new.looks[0].chance_of_decision < 0.1 < these.looks[0].chance_of_decision

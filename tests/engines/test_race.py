@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
+import seedstudy as ss
 from seedstudy.data import Dataset
-from seedstudy.decide.race import Race, replay
+from seedstudy.decide.race import Race, RaceRule, replay
 from seedstudy.engines import race as live
 from seedstudy.engines.launch import ResolvedStudy
 from seedstudy.engines.local import Work
 from seedstudy.errors import StudyError, TrialFailed
+from seedstudy.stats.race import Plan
 from seedstudy.store import upkeep
 from seedstudy.store.store import Scan, Store
 from seedstudy.study.study import Study
@@ -69,10 +71,16 @@ def training(data: Dataset, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def race(tmp_path: Path) -> Callable[..., Race]:
-    def race(*names: str, on_look: Callable[[Race], None] = lambda race: None, **given: Any) -> Race:
+    def race(
+        *names: str,
+        on_look: Callable[[Race], None] = lambda race: None,
+        images: Literal["these", "new"] | None = None,
+        **given: Any,
+    ) -> Race:
         return live.race(
             live.arms_of(names or ("a3", "a2"), SHARED),
             given,
+            images=images,
             results=tmp_path / "results",
             cache_dir=tmp_path,
             say=lambda line: None,
@@ -111,6 +119,27 @@ def test_each_round_trains_what_the_next_look_needs(
     }
     assert ended.pairs == replay(values, ended.rule).pairs
     assert ended.cost_s == ended.seeds_used  # one second each
+
+
+def test_a_live_race_about_new_images_is_the_replay_on_their_predictions(
+    training: Training, race: Callable[..., Race], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = race(most=5, images="new")
+    assert ended.rule.images == "new"
+    assert race(most=5) == ended, "declared once"
+    with pytest.raises(StudyError, match="declared with images = new, now images = these"):
+        race(most=5, images="these")
+    monkeypatch.chdir(tmp_path)
+    replayed = ss.race("a3", "a2", replay=True, images="new", plan={"most": 5})
+    shown = [(look.round, look.se, look.p_value, look.p_needed) for look in ended.pairs[0].looks]
+    again = [(look.round, look.se, look.p_value, look.p_needed) for look in replayed.pairs[0].looks]
+    assert shown == again[: len(shown)]
+
+
+def test_a_rule_from_before_there_were_new_images_is_about_these() -> None:
+    kept = RaceRule(arms=("a3", "a2"), plan=Plan()).to_dict()
+    del kept["images"]
+    assert RaceRule.from_dict(kept, where="race.json").images == "these"
 
 
 def test_a_finished_race_trains_nothing_more(training: Training, race: Callable[..., Race]) -> None:

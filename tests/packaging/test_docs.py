@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +17,7 @@ import numpy as np
 import pytest
 
 from seedstudy.store.store import Store
-from seedstudy.study.study import Study
+from seedstudy.study.study import Study, load_study
 from seedstudy.study.trial import Trial
 from tests.conftest import drawn_result, make_dataset
 from tests.imagenet_tree import jpeg, write
@@ -26,7 +29,9 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 
 NOT_RUN = {
     r"seedstudy (run|race) .*--command": "needs a train.py; tests/commands/test_pages.py runs each",
-    r"seedstudy run .*-d cifar10": "needs CIFAR-10 on disk",
+    r"seedstudy (run|data check) .*cifar10( |$)": "needs CIFAR-10 on disk",
+    r"seedstudy compare .*--study cifar$": "the study of the line before",
+    r"seedstudy run --recipe torchvision,a3|(compare|report) torchvision a3": "README in order: the script below",
     r"seedstudy run .*-d folder:photos": "trains for minutes; tests/train/test_own_images.py runs the whole page",
     r"seedstudy .*imagenet --data-dir": "needs ImageNet on disk",
     r"seedstudy evaluate .*(IMAGENET|/data/imagenet)": "needs ImageNet on disk",
@@ -36,16 +41,21 @@ NOT_RUN = {
     r"seedstudy run -r (a2,a3 --seeds 20|a2 --seeds 100)$": "trains for minutes",
     r"seedstudy run -r a3 --epochs 1 --train-limit 256": "trains; tests/train/test_trial.py",
     r"seedstudy variance a3 --study cross$": "the study of the line before; tests/decide/test_components.py",
+    r"seedstudy images a3 a2 -o": "needs the images themselves; tests/decide/test_which_images.py",
     r"seedstudy trial results/main TRIAL_ID": "TRIAL_ID is a placeholder; tests/engines",
     r"seedstudy race a3 a2 .*--max-seeds": "trains until it is decided; tests/test_racing.py",
+    r"seedstudy (run|compare|data check) .*(rsv0|folder:(clips|frames|k400))": "tests/train/test_videos.py",
     r"--study (pre|tuned|few)\b|\b(pre|few):a3|clean pre|teacher\.safetensors": "the page on fine-tuning, in order",
 }
 """Pattern of a command -> why only its options are checked."""
 
-TRAINS = r"seedstudy run (--recipe a[23] --seeds 5|-r a2,\./a2_long\.toml --seeds 5)$"
+TRAINS = r"seedstudy run -r a2,\./a2_long\.toml --seeds 5$"
+
+NEEDS_TORCH = r"seedstudy (run|cost|evaluate|pseudolabel|trial)\b"
+"""Commands that build networks: without the extra `train` only their options are checked."""
 
 TOOLS = {
-    r"make (demo|test)": "the demo and the tests themselves",
+    r"make (demo|docs|test)": "the demo, the site and the tests themselves",
     r"(pip install|uv sync|uv pip)": "installs; `make core` and the test of extras below",
     r"\.venv/bin/(pytest|mutmut)": "tests",
     r"mutmut": "tests",
@@ -182,7 +192,7 @@ def test_every_command_of_the_pages_is_known() -> None:
             assert any(re.match(pattern, command.line) for pattern in TOOLS), f"{command}: run it, or say why not"
 
 
-@pytest.mark.parametrize("pattern", [*NOT_RUN, TRAINS])
+@pytest.mark.parametrize("pattern", [*NOT_RUN, TRAINS, NEEDS_TORCH])
 def test_every_exception_is_in_use(pattern: str) -> None:
     assert any(re.search(pattern, command.line) for command in OURS)
 
@@ -194,7 +204,15 @@ def test_options_exist(command: Command, cli: Cli) -> None:
     assert code == 0, err
 
 
-@pytest.mark.parametrize("command", RUN, ids=str)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(
+            command, marks=[pytest.mark.train] if re.search(NEEDS_TORCH, command.line) else [], id=str(command)
+        )
+        for command in RUN
+    ],
+)
 def test_commands_run(command: Command, cli: Cli, prepared: Path) -> None:
     code, out, err = cli(*command.arguments)
     is_refused = command.output[:1] and command.output[0].startswith("seedstudy: ")
@@ -221,6 +239,37 @@ def test_commands_that_train_run(command: Command, cli: Cli, tmp_path: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.train
+def test_readme_runs_as_one_script(tmp_path: Path) -> None:
+    """All commands of the README in its order, in one folder, with real trainings; only installations are left out."""
+    lines = [command.line for command in OURS if command.page == "README.md"]
+    assert len(lines) >= 8
+    (tmp_path / "studies").symlink_to(ROOT / "studies")
+    python = shlex.quote(sys.executable)
+    script = "\n".join(["set -e", f'seedstudy() {{ {python} -m seedstudy "$@"; }}', *lines])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SEEDSTUDY_CACHE": str(tmp_path / "cache")}
+    ran = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1800
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert re.search(
+        r"^a3 (is WORSE than torchvision|.*torchvision.*UNDECIDED|.*inconclusive)", ran.stdout, re.MULTILINE
+    )
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+    demo = re.search(r"seedstudy run (.*) --study demo", (ROOT / "Makefile").read_text())
+    assert demo is not None
+    assert f"seedstudy run {demo[1]}" in lines, "README and `make demo` show the same trainings"
+
+
+def test_readme_fits() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 120
+    for language, block in _blocks("\n".join(lines)):
+        if language == "console":
+            assert max(map(len, block)) <= 100
+
+
+@pytest.mark.slow
+@pytest.mark.train
 def test_the_page_on_fine_tuning_runs_in_order(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEEDSTUDY_CACHE", str(tmp_path / "cache"))
     commands = [command for command in OURS if command.page == "docs/finetuning.md"]
@@ -240,6 +289,21 @@ def test_the_page_on_fine_tuning_runs_in_order(cli: Cli, tmp_path: Path, monkeyp
 def test_python_snippets_run(page: str, code: str, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(prepared)
     exec(compile(code, page, "exec"), {})
+
+
+STUDIES = [
+    pytest.param("\n".join(lines), id=page.name)
+    for page in PAGES
+    for language, lines in _blocks(page.read_text())
+    if language == "toml" and "format = 1" in lines
+]
+
+
+@pytest.mark.parametrize("text", STUDIES)
+def test_study_files_of_the_pages_load(text: str, tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(text)
+    study = load_study(tmp_path / "study.toml")
+    assert study.recipes or study.command is not None
 
 
 def test_extras_that_the_pages_name_exist() -> None:

@@ -25,6 +25,7 @@ KEPT = {
     "seedstudy.decide.sizes:Evaluated.to_frame": "for users in Python: accuracy against test size as a frame",
     "seedstudy.decide.summary:SUMMARY": "the columns of to_frame",
     "seedstudy.decide.summary:Summaries.to_frame": "for users in Python: the summary as a frame",
+    "seedstudy.decide.which_images:WhichImages.to_frame": "for users in Python: every image as a frame",
 }
 """Module:name -> why it is kept although no code of the package calls it."""
 

@@ -7,6 +7,7 @@ import re
 import struct
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from tests.golden.test_golden import SLOW, outputs
 pty = pytest.importorskip("pty", reason="needs a pseudo-terminal")
 termios = pytest.importorskip("termios")
 
-LINES = {"compare-2": 12, "compare-3": 12, "compare-5": 12, "compare-10": 12, "compare-five-recipes": 25}
-"""Most lines of an answer at 80 columns: 2 recipes x 3 eval sets, and 5 recipes x 3 eval sets."""
+LINES = {"compare-2": 14, "compare-3": 14, "compare-5": 12, "compare-10": 12, "compare-five-recipes": 25}
+"""Most lines of an answer at 80 columns: 2 recipes x 3 eval sets, with two more for the cautions of 2 or 3 seeds; and
+5 recipes x 3 eval sets."""
 SEVERAL_SECONDS = (*SLOW, "fit-100")
 ASKED = {
     name: arguments
@@ -41,6 +43,7 @@ for line in sys.argv[1:]:
 """
 
 
+@cache
 def received(columns: int, folder: Path) -> dict[str, str]:
     """Return what a terminal of so many columns gets from each command."""
     import fcntl
@@ -99,7 +102,7 @@ def test_nothing_is_cut(columns: int, folder: Path, wide: dict[str, str]) -> Non
     narrow = received(columns, folder)
     for name, text in narrow.items():
         lines = text.splitlines()
-        assert "…" not in text.replace("more …", ""), name
+        assert text.count("…") <= wide[name].count("…"), name
         # A command that is to be copied stays on its line.
         assert max(len(line.rstrip()) for line in lines if not line.startswith("  seedstudy")) <= columns, name
         # Every word is one that the wide terminal shows, too, or goes on in the next line behind a sign that joins.

@@ -106,7 +106,7 @@ def test_measured_costs_are_numbers() -> None:
 
 def test_counts_alone_have_no_times() -> None:
     keys = document(measure("test_resnet", image_size=64, batch_size=4, n_timed=0))
-    assert set(keys) == {"model", "image_size", "n_params", "n_macs", "n_activations"}
+    assert set(keys) == {"model", "image_size", "clip_frames", "n_params", "n_macs", "n_activations"}
 
 
 @pytest.mark.parametrize(

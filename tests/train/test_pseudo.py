@@ -22,7 +22,7 @@ from seedstudy.data import load, prepare, pseudo
 from seedstudy.data.base import Dataset
 from seedstudy.data.pseudo import PseudoLabels
 from seedstudy.engines.starts import with_pseudo_labels
-from seedstudy.errors import DataError, RecipeError, SeedstudyError
+from seedstudy.errors import DataError, RecipeError, SeedstudyError, StudyError
 from seedstudy.recipes.reader import load_recipe, with_values
 from seedstudy.recipes.recipe import Recipe
 from seedstudy.store.rows import pool_key
@@ -381,6 +381,13 @@ def test_wrong_labels_are_one_line(full: Dataset, limited: Dataset, recipe: Reci
         with_values(recipe, ["pseudo_ratio=100"])
     with pytest.raises(RecipeError, match="exclude each other"):
         with_values(recipe, ["repeated_augmentation=3"])
+
+
+def test_a_teacher_without_numbers_is_one_line() -> None:
+    from seedstudy.api.pseudolabel import _chosen
+
+    with pytest.raises(StudyError, match="the teacher's outputs are nan"):
+        _chosen(np.zeros(2, dtype=np.int64), np.array([0.5, np.nan], dtype=np.float32), 0.0, None, ("a", "b"))
 
 
 # --- from the command line --------------------------------------------------------------------------------------
