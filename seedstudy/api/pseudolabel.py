@@ -127,10 +127,11 @@ def pseudolabel(
             raise StudyError(f"--train-limit {train_limit}: leaves out none of the training images of {full.name}.")
         shown, truth = pseudo.training_images(full, rows), full.train_labels
     pseudo.check_size(len(rows) if per_class is None else per_class * len(full.classes), full.classes, is_soft=soft)
+    networks = source.networks(full)
     for line in source.in_words:
         say(f"{line}: {len(rows):,} images")
     labels, confidence, shares = list[Any](), list[Any](), list[Any]()
-    for block in mean_probabilities(source.networks(full), shown):
+    for block in mean_probabilities(networks, shown):
         labels.append(block.argmax(axis=1))
         confidence.append(block.max(axis=1))
         if soft:

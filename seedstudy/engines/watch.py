@@ -333,7 +333,7 @@ class StudyProgress:
             Text(f"  epoch {epoch}/{self._epochs[trial_id]}  {speed:,.0f} images/s  {trial_id.rpartition('-')[0]}")
             for trial_id, (epoch, speed) in self._running.items()
         ]
-        waiting = [] if lines or self._n_ended else [Text("  starting: the first process imports PyTorch and its data")]
+        waiting = [] if lines or self._n_ended else [Text("  starting: nothing has reported yet")]
         return Group(self._bar, *lines, *waiting, *(Text(f"  {mean}") for mean in self._means()))
 
     def _refresh(self) -> None:

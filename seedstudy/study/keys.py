@@ -23,7 +23,6 @@ _TEXT: Schema = {"type": "string"}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
 _FLAG: Schema = {"type": "boolean"}
 _COUNT: Schema = {"type": "integer", "minimum": 1}
-_NUMBER: Schema = {"type": "number"}
 _MINUTES: Schema = {"type": "number", "exclusiveMinimum": 0}
 _SEEDS: Schema = {"anyOf": [_COUNT, {"type": "string"}, {"type": "array", "items": {"type": "integer", "minimum": 0}}]}
 _COUNT_OR_AUTO: Schema = {"anyOf": [_COUNT, {"const": "auto"}]}

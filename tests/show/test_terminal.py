@@ -7,6 +7,7 @@ import re
 import struct
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ for line in sys.argv[1:]:
 """
 
 
+@cache
 def received(columns: int, folder: Path) -> dict[str, str]:
     """Return what a terminal of so many columns gets from each command."""
     import fcntl
@@ -99,7 +101,7 @@ def test_nothing_is_cut(columns: int, folder: Path, wide: dict[str, str]) -> Non
     narrow = received(columns, folder)
     for name, text in narrow.items():
         lines = text.splitlines()
-        assert "…" not in text.replace("more …", ""), name
+        assert text.count("…") <= wide[name].count("…"), name
         # A command that is to be copied stays on its line.
         assert max(len(line.rstrip()) for line in lines if not line.startswith("  seedstudy")) <= columns, name
         # Every word is one that the wide terminal shows, too, or goes on in the next line behind a sign that joins.
