@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from seedstudy.cli import app
+from seedstudy.cli.help import RARE
 
 _TYPES = {"str": "TEXT", "path": "PATH", "int": "N", "float": "NUMBER"}
 """What an option takes, as Typer writes it -> as the page does."""
@@ -53,7 +54,8 @@ def _section(name: str, command: Any) -> Iterator[str]:
     for argument in arguments:
         if argument.help:
             yield f"\n`{argument.metavar or argument.name.upper()}`: {_plain(argument.help)}"
-    for panel in dict.fromkeys(option.rich_help_panel for option in options):
+    panels = dict.fromkeys(option.rich_help_panel for option in options)
+    for panel in sorted(panels, key=lambda panel: panel == RARE):
         yield f"\n| {_plain(panel or 'option')} | meaning | default |\n|---|---|---|"
         for option in options:
             if option.rich_help_panel == panel:

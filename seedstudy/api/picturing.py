@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from seedstudy.arguments import public
+from seedstudy.arguments import options_of, public
 from seedstudy.errors import StudyError
+from seedstudy.study.group import NOTHING_READ
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,34 +49,52 @@ def plot(
     from seedstudy.show.notebook import picture
     from seedstudy.show.plots import kind_of
 
-    if kind_of(kind).question == "scaling":
-        return _of_costs(kind, what, options, width=width, ax=ax)
-    return picture(_answer(kind, what, options), kind, width=width, ax=ax)
-
-
-def _answer(kind: str, what: Sequence[Given], options: Mapping[str, Any]) -> Any:
-    """Ask the question whose answer the picture shows."""
-    from seedstudy.api import judging, planning, reporting
-    from seedstudy.show.plots import kind_of
-
     question = kind_of(kind).question
+    ask = _questions()[question]
+    for name in options:
+        if name not in options_of(ask) and any(name in options_of(other) for other in _questions().values()):
+            raise StudyError(f"plot {kind}: `{name}` is no option of the question behind it, `{question}`.")
+    if question == "scaling":
+        return _of_costs(kind, what, options, width=width, ax=ax)
     if question == "race":
-        return judging.race(*what, replay=True, **options)
-    if question == "power":
-        return planning.power(pilots=what, **options)
-    if question == "audit":
+        answer = ask(*what, replay=True, **options)
+    elif question == "power":
+        answer = ask(pilots=what, **options)
+    elif question == "audit":
         if len(what) != 1:
             raise StudyError(f"plot {kind}: needs one published table, such as table3.csv.")
-        return planning.audit(what[0], is_ladder=kind == "ladder", **options)
-    asked: dict[str, Callable[..., Any]] = {
+        answer = ask(what[0], is_ladder=kind == "ladder", **options)
+    else:
+        answer = ask(*what, **options)
+    return _about(picture(answer, kind, width=width, ax=ax), answer)
+
+
+def _about(drawn: Any, answer: Any) -> Any:
+    """Return a picture that knows what was read for it, and what was left out; axes as they are."""
+    from seedstudy.show.plots.canvas import Picture
+
+    if isinstance(drawn, Picture):
+        about = getattr(answer, "summaries", answer)
+        drawn.read, drawn.left_out = getattr(about, "read", NOTHING_READ), tuple(getattr(about, "left_out", ()))
+    return drawn
+
+
+def _questions() -> dict[str, Callable[..., Any]]:
+    from seedstudy.api import images, judging, planning, reporting
+
+    return {
         "summary": judging.summary,
         "fit": judging.fit,
         "compare": judging.compare,
         "grid": judging.grid,
         "variance": judging.variance,
+        "images": images.images,
+        "race": judging.race,
+        "scaling": judging.scaling,
+        "power": planning.power,
+        "audit": planning.audit,
         "report": reporting.report,
     }
-    return asked[question](*what, **options)
 
 
 def _of_costs(kind: str, what: Sequence[Given], options: Mapping[str, Any], *, width: Any, ax: Any) -> Any:
@@ -87,7 +106,7 @@ def _of_costs(kind: str, what: Sequence[Given], options: Mapping[str, Any], *, w
     names = [costs] if costs is None or isinstance(costs, str) else list(costs)
     answers = [scaling(*what, **{**options, "cost": name}) for name in names]
     if kind == "pareto":
-        return plot_pareto(answers, width=width, ax=ax)
+        return _about(plot_pareto(answers, width=width, ax=ax), answers[0])
     if len(answers) > 1:
         raise StudyError("plot scaling: one cost; `plot pareto` takes several.")
-    return plot_scaling(answers[0], width=width, ax=ax)
+    return _about(plot_scaling(answers[0], width=width, ax=ax), answers[0])

@@ -93,10 +93,11 @@ def compare(
 
     asked: dict[str, Any] = {**options.values(where), "eval_sets": options.eval_names(eval_sets), "level": level}
     if grid:
-        if gates or save is not None or all_pairs or paired or across_data or images or clusters:
-            raise StudyError("--grid is a table of its own: leave --fail-on, --save and the other options out.")
+        if gates or all_pairs or paired or across_data or images or clusters:
+            raise StudyError("--grid is a table of its own: leave --fail-on and the other options out.")
         table = ss.grid(*what or (), **asked)
         options.print_answer(table, lambda: grid_tables(table), output=output)
+        options.save_plot(save, table.plot)
         options.name_left_out(table.left_out)
         return
     asked |= {"margin": margin, "alpha": alpha, "lower_is_better": lower_is_better, "rng_seed": rng_seed}

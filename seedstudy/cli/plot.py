@@ -11,14 +11,15 @@ import typer
 
 import seedstudy as ss
 from seedstudy.cli import options
+from seedstudy.errors import StudyError
 from seedstudy.show.plots import KINDS, kind_of
 
-_ON_ONE_SET = ("race", "power", "scaling")
+_ON_ONE_SET = ("race", "power", "scaling", "images")
 
 
 @options.grouped
 def plot(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="One of the kinds below.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="One of the kinds above.")],
     what: Annotated[
         list[str] | None, typer.Argument(metavar="WHAT", help="Recipes or files; A is the baseline of A B C.")
     ] = None,
@@ -49,6 +50,8 @@ def plot(
     usual = {option.name: option.default for option in fields(where)}
     asked: dict[str, Any] = {name: x for name, x in options.values(where).items() if x != usual[name]}
     if question == "scaling" and "by" in asked:
+        if len(asked["by"]) > 1:
+            raise StudyError(f"plot {kind}: one --by, the column with the strategies.")
         (asked["by"],) = asked["by"]
     if eval_sets is not None and question in _ON_ONE_SET:
         asked["eval_set"] = options.one_eval_set(eval_sets)
@@ -60,7 +63,7 @@ def plot(
         "level": level,
         "lower_is_better": lower_is_better,
         "all_pairs": all_pairs or None,
-        "sd": sd if sd is None or question != "scaling" else float(sd),
+        "sd": sd if sd is None or question != "scaling" else _number(sd),
         "difference": difference,
         "n": n,
         "cost": None if cost is None else options.words(cost),
@@ -69,19 +72,34 @@ def plot(
         "plan": {"most": most, "alpha": alpha} if question == "race" else None,
     }
     if question != "race" and most is not None:
-        given["max_seeds"] = most
+        raise StudyError(f"plot {kind}: --max-seeds is for races.")
     asked |= {name: value for name, value in given.items() if value is not None}
     path = save or Path(f"{kind}.svg")
     picture = ss.plot(kind, *what or (), width=width, **asked)  # type: ignore[arg-type]  # checked there
     files = ss.save_picture(picture, path)
     if as_json:
-        words = {"title": picture.title, "caption": picture.caption}
-        print(json.dumps({"kind": kind, "files": list(map(str, files)), **words}))
+        document = {
+            "kind": kind,
+            "files": list(map(str, files)),
+            "title": picture.title,
+            "caption": picture.caption,
+            "read": picture.read.to_dict(),
+            "left_out": list(picture.left_out),
+        }
+        print(json.dumps(document, indent=1))
         return
     from seedstudy.show.format import show
 
-    show(picture.description)
+    show(*[reading.line() for reading in picture.read], picture.description)
     options.tell(f"{', '.join(map(str, files))}: written.")
+    options.name_left_out(picture.left_out)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise StudyError(f"--sd {text}: one number, such as 0.1, for all points of this picture.") from None
 
 
 _LONGEST = max(map(len, KINDS))

@@ -71,4 +71,6 @@ def _seconds(table: Table, number: int, row: tuple[str, ...], times: list[int]) 
     try:
         return "_".join(f"{int(float(row[column])):06d}" for column in times)
     except (ValueError, OverflowError) as error:
-        raise DataError(f"{table.path}: row {number}: time_start and time_end must be seconds; mend the row") from error
+        raise DataError(
+            f"{table.path}: row {number}: time_start and time_end must be seconds; correct the row"
+        ) from error

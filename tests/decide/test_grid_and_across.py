@@ -145,7 +145,7 @@ def test_status_of_imported_trials_says_where_they_are(cli: Cli) -> None:
     [
         (["--grid"], "at least 2 x 2 needed"),
         (["--grid", "one.csv"], "a grid needs the model"),
-        (["--grid", "--save", "x.png"], "--grid is a table of its own"),
+        (["--grid", "--paired"], "--grid is a table of its own"),
         (["a3", "a2", "--across-data"], "1 data sets in common"),
         (["a3", "a2", "a3", "--across-data"], "a3@net is named twice"),
         (["a3", "a2", "--across-data", "--paired"], "compares with A, unpaired"),

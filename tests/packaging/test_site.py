@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 import seedstudy as ss
-from docs.site import catalogue, commands, hooks
+from docs.site import catalogue, commands, gallery, hooks
 from seedstudy.cli import app
 from seedstudy.recipes.reader import packaged_names
 
@@ -76,3 +76,14 @@ def test_the_numbers_beside_the_picture_are_those_of_the_study() -> None:
             assert number in alt[1], f"{page.name}: {number}"
     drawn = (DOCS / "img" / "mlperf.svg").read_text(encoding="utf-8")
     assert f"{group['n']} trainings of ResNet-50" in drawn
+
+
+def test_every_command_of_the_gallery_has_its_picture() -> None:
+    page = gallery.PAGE.read_text(encoding="utf-8")
+    names = [arguments[arguments.index("--save") + 1] for arguments in gallery.commands()]
+    assert len(names) >= 7
+    assert re.findall(r"\(img/gallery/(.*?)\)", page) == names
+    for name in names:
+        drawn = (gallery.IMAGES / name).read_text(encoding="utf-8")
+        assert 10_000 < len(drawn) < 200_000, f"{name}: python -m docs.site.gallery draws it again"
+        assert "<text" in drawn, f"{name}: words stay words"

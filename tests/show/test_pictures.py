@@ -112,8 +112,21 @@ def test_learning_curves_have_a_band_over_seeds(write_study: Callable[..., Store
     assert [text.get_text() for text in picture.legends[0].get_texts()] == ["a2, n = 4", "a3, n = 4"]
 
 
+def test_flips_are_counted_by_image(write_study: Callable[..., Store], tmp_path: Path) -> None:
+    write_study(tmp_path / "results", n_seeds=6, a3=0.5, a2=0.8)
+    answer = ss.images("a3", "a2", results=tmp_path / "results")
+    picture = answer.plot(width="column")
+    assert_is_a_picture(picture, "column")
+    shares, difference = panels(picture)
+    for arm, line in zip(answer.arms, shares.lines, strict=True):
+        assert sum(line.get_ydata()) == pytest.approx(100.0)
+        always = 100 * arm.always / answer.n_images
+        assert dict(zip(line.get_xdata(), line.get_ydata(), strict=True)).get(100.0, 0.0) == pytest.approx(always)
+    assert sum(bar.get_height() for bar in difference.patches) == answer.n_images
+
+
 def test_every_kind_is_tested() -> None:
-    assert {*PICTURES, "curves"} == set(KINDS)
+    assert {*PICTURES, "curves", "images"} == set(KINDS)
 
 
 def test_a_recipe_has_one_colour_and_no_two_have_the_same_look() -> None:
@@ -148,6 +161,14 @@ def test_many_panels_become_pages(tmp_path: Path) -> None:
     assert [file.name for file in save_picture(picture, tmp_path / "d.svg")] == ["d-1.svg", "d-2.svg"]
     assert save_picture(picture, tmp_path / "d.pdf") == (tmp_path / "d.pdf",)
     assert len(re.findall(rb"/Type /Page\b", (tmp_path / "d.pdf").read_bytes())) == 2
+
+
+def test_a_grid_is_saved_as_a_heat_map(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    drawn_trials(2, 2).write_csv("grid.csv")
+    code, _, err = cli("compare", "grid.csv", "--grid", "--save", "grid.svg")
+    assert (code, err) == (0, "")
+    assert "Top-1 accuracy by architecture and recipe" in Path("grid.svg").read_text()
 
 
 def test_undecided_cells_are_marked() -> None:
@@ -207,8 +228,12 @@ def test_an_unknown_kind_is_refused_with_the_list(kind: str) -> None:
 
 
 def test_an_option_of_another_question_is_refused() -> None:
-    with pytest.raises(SeedstudyError, match=r"margin=1\.0 is no option"):
+    with pytest.raises(
+        StudyError, match=r"^plot distribution: `margin` is no option of the question behind it, `summary`"
+    ):
         ss.plot("distribution", A, margin=1.0)
+    with pytest.raises(SeedstudyError, match="nonsense=1"):
+        ss.plot("distribution", A, nonsense=1)
 
 
 def test_the_command_draws_and_says_what_it_drew(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,9 +242,18 @@ def test_the_command_draws_and_says_what_it_drew(cli: Cli, tmp_path: Path, monke
     Path("b.txt").write_text("".join(f"{x}\n" for x in B))
     code, out, err = cli("plot", "forest", "a.txt", "b.txt", "--margin", "0.5", "--width", "column")
     assert (code, err) == (0, "forest.svg: written.\n")
+    assert out.startswith("a.txt: 5 runs, metric top1")
     assert "grey band: declared margin" in " ".join(out.split())
     assert Path("forest.svg").read_bytes().startswith(b"<?xml")
     code, out, err = cli("plot", "racing", "a.txt")
     assert (code, out) == (2, "")
     assert "race, power" in err
+    for wrong in (
+        ("pareto", FAMILIES, "--by", "family", "--by", "size"),
+        ("pareto", FAMILIES, "--sd", "rsb"),
+        ("means", "a.txt", "--max-seeds", "4"),
+        ("ladder",),
+    ):
+        code, out, err = cli("plot", *map(str, wrong))
+        assert (code, out, err.count("\n")) == (2, "", 1)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["a.txt", "b.txt", "forest.svg"]

@@ -35,6 +35,7 @@ KINDS: Mapping[str, Kind] = {
     "sets": Kind("summary", "Summaries", "sets.plot_sets", "seeds on val against the other eval sets"),
     "grid": Kind("grid", "Grids", "grid.plot_grid", "heat map of architecture x recipe, undecided cells marked"),
     "components": Kind("variance", "Variances", "components.plot_components", "where the variance comes from"),
+    "images": Kind("images", "WhichImages", "flips.plot_flips", "how many seeds have each image right, and flips"),
     "race": Kind("race", "Race", "race.plot_race", "path of a race (replayed) with its boundaries"),
     "power": Kind("power", "PowerPlan", "power.plot_power", "power against seeds; WHAT is a pilot, or give --sd"),
     "pareto": Kind("scaling", "Scaling", "scaling.plot_pareto", "accuracy against cost, with seed intervals"),

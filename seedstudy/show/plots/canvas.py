@@ -30,6 +30,7 @@ from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import StudyError
 from seedstudy.files import write_atomically
 from seedstudy.show.plots import check_picture
+from seedstudy.study.group import NOTHING_READ, Readings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -136,6 +137,10 @@ class Picture(Figure):
     """What is drawn: units, n, what bars and bands are."""
     pages: tuple[Picture, ...] = ()
     """The pages after this one."""
+    read: Readings = NOTHING_READ
+    """What was read from each file."""
+    left_out: tuple[str, ...] = ()
+    """One sentence per damaged trial, which is not drawn."""
 
     @property
     def description(self) -> str:
