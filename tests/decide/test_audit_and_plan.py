@@ -234,7 +234,7 @@ def test_the_audit_prints_json_and_draws(cli: Cli, tmp_path: Path) -> None:
     assert code == 0
     rows = [line.split() for line in out.splitlines()]
     assert "\na: 2 of 3 pairs of rows exceed seed noise.\nb: 0 of 1 pairs of rows exceed seed noise.\n" in out
-    assert ["z", "y", "+0.65", "8.6e-6"] in rows
+    assert ["a", "z", "y", "+0.65", "8.6e-6"] in rows
     assert ["z", "x", "+0.90", "5.9e-10"] in rows
     assert ["x", "b", "-", "a", "+0.32", "0.047"] in rows
     assert all(len(line) <= 80 for line in out.splitlines())

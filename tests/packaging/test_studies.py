@@ -73,11 +73,24 @@ def test_readmes_have_the_numbers_of_the_frames() -> None:
     page = (ROOT / "studies" / "a2_100_seeds" / "README.md").read_text(encoding="utf-8")
     assert len(rows) == 3
     assert all(row in page for row in rows)
-    of_sets = [findings.accuracies("a2_100_seeds")[name] for name in ("val", "real", "v2")]
-    means = ", ".join(f"{n} {x.mean():.2f}" for n, x in zip(("val", "real", "v2"), of_sets, strict=True))
-    stds = ", ".join(f"{values.std(ddof=1):.2f}" for values in of_sets)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " ")
-    assert f"100 seeds: {means}; std over seeds {stds}" in readme
+    val = findings.accuracies("a2_100_seeds")["val"]
+    why = (ROOT / "docs" / "why.md").read_text(encoding="utf-8").replace("\n", " ")
+    assert f"from {val.min():.2f} to {val.max():.2f} %; seed 0 is {val[0]:.2f}, the best seed {val.max():.2f}" in why
+    assert f"The mean is {val.mean():.2f} and the standard deviation {val.std(ddof=1):.2f} points" in why
+    assert f"The best seed is {val.max() - val.mean():.1f} points above the mean" in why
+
+
+def test_the_first_picture_has_the_numbers_of_mlperf() -> None:
+    folder = ROOT / "studies" / "mlperf_resnet50"
+    (group,) = pl.read_csv(folder / "groups.csv").sort("n").tail(1).to_dicts()
+    facts = dict(pl.read_csv(folder / "facts.csv").select("fact", "value").iter_rows())
+    pairs = facts["pairs_that_differ_by_more_than_0.2"]
+    span = (
+        f"from {group['min']:.2f} to {group['max']:.2f} %; {100 * pairs:.0f} % of pairs differ by more than 0.2 points"
+    )
+    for page in ("README.md", "docs/index.md"):
+        assert f"{group['n']} trainings" in (text := (ROOT / page).read_text(encoding="utf-8")), page
+        assert span in text, page
 
 
 def test_a_changed_frame_changes_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
