@@ -220,7 +220,7 @@ class _Case:
     def detected(self) -> list[str]:
         c, rule, interval = self.c, self.rule, self.c.difference
         reasons = [
-            f"{c.name_b} is {self.direction} than {c.name_a} by {self.size}. Were they equally good, {self._luck} "
+            f"{c.name_b} is {self.direction} than {c.name_a} by {self.size}. If they were equally good, {self._luck} "
             f"would show so large a difference {self._how_often()} ({self._p})"
         ]
         if rule.margin is not None:
@@ -232,7 +232,7 @@ class _Case:
 
     def inconclusive(self) -> list[str]:
         first = (
-            f"these {self._samples} cannot tell {self.c.name_b} and {self.c.name_a} apart. Were they equally good, "
+            f"these {self._samples} cannot tell {self.c.name_b} and {self.c.name_a} apart. If they were equally good, "
             f"{self._luck} would show a difference of {self.size} or more {self._how_often()} ({self._p})"
         )
         if self.rule.margin is None:

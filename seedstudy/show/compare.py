@@ -110,8 +110,8 @@ def _looks_in_words(answer: Answer, looks: Looks) -> str:
     before = ", ".join(earlier[-3:])
     more = f"{len(earlier) - 3} more and " if len(earlier) > 3 else ""
     words = (
-        f"look {len(earlier) + 1}, after {more}{before}. Were they equally good, one of so many looks at p < {alpha:g} "
-        f"would show a difference in {100 * looks.error:.2g} of 100 cases, not {100 * alpha:g}. "
+        f"look {len(earlier) + 1}, after {more}{before}. If they were equally good, one of so many looks at "
+        f"p < {alpha:g} would show a difference in {100 * looks.error:.2g} of 100 cases, not {100 * alpha:g}. "
     )
     if not math.isfinite(any_time.low):
         return words + "These are too few seeds for an interval that holds at every look."

@@ -45,7 +45,11 @@ def repetitions_in_words(designs: Sequence[DesignVariance]) -> Iterator[str]:
 def shared_in_words(each: SharedStreams) -> str:
     """Say what sharing streams does to a difference."""
     r, ratio = each.correlation, each.variance_ratio
-    effect = {True: "narrow the difference", False: "widen the difference", None: "change the difference not visibly"}
+    effect = {
+        True: "narrow the difference",
+        False: "widen the difference",
+        None: "do not visibly change the difference",
+    }
     return (
         f"{each.b} - {each.a} on {each.eval_set}: shared streams {effect[each.helps]}: "
         f"r = {with_interval(r, 2)} over {each.n_pairs} pairs, variance {with_interval(ratio, 2)} times that of "
