@@ -174,7 +174,11 @@ class _Runner(Attempts):
             if is_there(out) and (out.is_symlink() or not out.is_dir()):
                 raise SeedstudyError(f"{out}: a link or a file is where the command's folder should be: remove it.")
             if out.is_dir() and resume is not None and any(out.iterdir()):
-                return trial.arguments(out, resume)
+                # Killed before its first checkpoint, a command has nothing to resume from.
+                missing = [path for path in trial.needs_to_resume(out, resume) if not is_there(path)]
+                if not missing:
+                    return trial.arguments(out, resume)
+                print(f"{missing[0]}: not there yet; the command begins anew", file=sys.stderr, flush=True)
             if out.is_dir():
                 shutil.rmtree(out)  # follows no link
             out.mkdir()

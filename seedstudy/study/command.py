@@ -30,6 +30,8 @@ DEFAULT_ARM = "command"
 
 SAME = "same"
 """``resume = "same"``: the command resumes by itself from a checkpoint in its output folder."""
+_BELOW_OUT = re.compile(r"""\{out\}/[^\s"'|;&<>()*?\[\]]+""")
+"""A file of the output folder, as a command names it; not a pattern."""
 
 _PART = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}|[{}]")
 _OWN = ("arm", "seed", "out", "model")
@@ -346,6 +348,13 @@ class CommandTrial:
         if self.values is None:
             return [filled(word, places) for word in words], {}
         return ["/bin/sh", "-c", shell_text(words[0])], shell_variables({**self.values, **places})
+
+    def needs_to_resume(self, out: Path, resume: Sequence[str]) -> list[Path]:
+        """Return the files below ``out`` that the words which resume name, and the command itself does not."""
+        named = {text for word in resume for text in _BELOW_OUT.findall(word)}
+        named -= {text for word in self.run for text in _BELOW_OUT.findall(word)}
+        places = {**(self.values or {}), "seed": str(self.seed), "out": str(out), "arm": self.arm}
+        return [Path(filled(text, places)) for text in sorted(named)]
 
     def result_file(self, out: Path) -> Path | None:
         """Return the file that holds the result; None: stdout does."""

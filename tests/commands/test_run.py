@@ -258,6 +258,24 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_command_killed_before_its_first_checkpoint_begins_anew(is_there: bool, tmp_path: Path, cli: Cli) -> None:
+    path = study(tmp_path, {"a": {"how": "ok"}}, resume=COMMAND + " --resume --from {out}/last.ckpt")
+    assert cli("run", str(path), "--seeds", "1", "--dry-run")[0] == 0
+    assert cli("run", str(path), "--seeds", "1")[0] == 0
+    (trial,) = (tmp_path / "results/main/trials").iterdir()
+    (trial / "trial.json").unlink()  # as if it had been killed
+    (trial / "out").mkdir(exist_ok=True)
+    (trial / "out" / ("last.ckpt" if is_there else "half-written.txt")).write_text("state")
+    (trial / "log.txt").unlink()
+    code, _, err = cli("run", str(path), "--seeds", "1")
+    log = (trial / "log.txt").read_text()
+    assert ("last.ckpt: not there yet; the command begins anew" in log) != is_there
+    (start,) = [line for line in log.splitlines() if line.startswith("$ ")]
+    assert ("--resume" in start) == is_there
+    assert code == (1 if is_there else 0), err  # this script has no option --from
+
+
 @pytest.mark.slow
 def test_every_arm_of_a_race_that_was_killed_is_resumed(tmp_path: Path, cli: Cli) -> None:
     command = f"{sys.executable} train.py --seed {{seed}} --output {{out}} --mean {{arm}} --epochs 12"
