@@ -75,7 +75,7 @@ def _teacher(
     network = build_model(model, recipe, len(data.classes), seed=0, like=state)
     state, own_state = starts.converted(network, state), network.state_dict()
     for name in head_names(network) & state.keys():
-        if state[name].shape != own_state[name].shape:
+        if state[name].shape[:1] != own_state[name].shape[:1]:  # inputs of another number: another network
             raise StudyError(f"{where}: a teacher of {state[name].shape[0]} classes, other {other}.")
     weights.load_into(network, state, where=where)
     network = network.to(accelerator.device).to(memory_format=torch.channels_last)

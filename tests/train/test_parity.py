@@ -708,12 +708,18 @@ def test_a_whole_trial_is_timms_loop(data: Dataset, make_trial: Any, tiny_recipe
         np.testing.assert_array_equal(evaluation.predicted, ours.evaluations[name].predicted)
 
 
+FOR_IMAGES = [
+    name
+    for name in packaged_names()
+    if {*read_recipe(name).missing} <= {"micro_batch"} and read_recipe(name).values.get("clip_frames") is None
+]
+"""Recipes for videos train in test_videos.py."""
 SMALL_MODELS = {"rs09": "resnet18", "rs10": "resnet18"}
 """Architecture steps need a plain ResNet; everything else trains the smallest network there is."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [each for each in packaged_names() if {*read_recipe(each).missing} <= {"micro_batch"}])
+@pytest.mark.parametrize("name", FOR_IMAGES)
 def test_every_packaged_recipe_trains_scaled_to_small_images(name: str, data: Dataset, make_trial: Any) -> None:
     file = read_recipe(name)
     published = file.for_model(next(iter(file.models)), given={"micro_batch": 256})
