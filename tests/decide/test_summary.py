@@ -44,10 +44,11 @@ def test_fit_in_words(cli: Cli) -> None:
     assert "there is no shape to describe" in cli("fit", "same.txt")[1]
 
 
-def test_places_of_seeds_know_the_direction_of_the_metric() -> None:
-    Path("s.csv").write_text("seed,loss,acc\n0,0.1,79.1\n1,0.3,79.4\n2,0.2,79.3\n")
-    assert ss.summary("s.csv", metric="loss")[0].seed0_place == 1
-    assert ss.summary("s.csv", metric="acc")[0].seed0_place == 3
+def test_places_of_seeds_know_the_direction_of_the_metric(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text("seed,loss,acc\n0,0.1,79.1\n1,0.3,79.4\n2,0.2,79.3\n")
+    assert ss.summary(path, metric="loss")[0].seed0_place == 1
+    assert ss.summary(path, metric="acc")[0].seed0_place == 3
 
 
 def test_an_interval_that_leaves_the_scale_is_remarked() -> None:
