@@ -137,7 +137,13 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
 TRAINS = {"run", "evaluate", "pseudolabel", "cost", "cancel", "clean", "explain", "init", "plot", "schema"}
 """Need the extra ``train`` (tests/train/test_commands.py), or answer with a line, or a picture (test_pictures.py)."""
 CASES = [
-    pytest.param(name, arguments, ask, id=f"{name} {arguments}")
+    pytest.param(
+        name,
+        arguments,
+        ask,
+        id=f"{name} {arguments}",
+        marks=[pytest.mark.train] if "digits" in arguments else [],  # scikit-learn holds them
+    )
     for name, questions in QUESTIONS.items()
     for arguments, ask in questions
 ]
