@@ -177,7 +177,7 @@ def resize_data(
     prepared = datasets.prepare(name, data_dir=path_of(data_dir), cache_dir=machine.cache_dir(), progress=say)
     loaded = datasets.load(prepared)
     if loaded.holds_videos:
-        raise DataError(f"{name}: it holds videos, of which no smaller copy is made; resize them with FFmpeg")
+        raise DataError(f"{name}: smaller copies are made of images only, and it holds videos; resize them with FFmpeg")
     return resized_copy(loaded, Path(folder), short_side=short_side, quality=quality, progress=say)
 
 

@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seedstudy.data import shapes
-from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress, numbered
+from seedstudy.data.base import DataInfo
+from seedstudy.data.rendered import Rendered
 from seedstudy.data.shapes import AREAS, IMAGE_SIZE, SHAPES, Bounds, Float
-from seedstudy.files import sha256
 
 if TYPE_CHECKING:
     from seedstudy.data.base import Images
@@ -178,7 +177,7 @@ def _painted(
 
 
 def _paint(picture: Float, movers: Movers, frame: int) -> tuple[Float, NDArray[np.float64]]:
-    """Paint one object into each picture (n, h, w, 3), in place; what crosses an edge goes on at the other one.
+    """Paint one object into each picture (n, h, w, 3), in place; what crosses an edge comes in at the opposite one.
 
     Returns its coverage (n, h, w) 0-1, antialiased, and its area (n,) in pixels.
     """
@@ -222,8 +221,8 @@ N_TRAIN, N_VAL, N_V2 = 960, 640, 320
 _PARTS = (("training", N_TRAIN, VAL_DIFFICULTY), ("val", N_VAL, VAL_DIFFICULTY), ("v2", N_V2, V2_DIFFICULTY))
 
 
-class MovingShapes:
-    """Train, val and v2 are rendered; real is val judged by label sets."""
+class MovingShapes(Rendered):
+    """See the head of this file."""
 
     info = DataInfo(
         name="moving_shapes",
@@ -240,36 +239,9 @@ class MovingShapes:
         is_embedded=True,
     )
 
-    def source_key(self, data_dir: Path | None) -> str:
-        """Return a digest of the renderer, so that no change of a knob can meet old clips."""
-        return sha256(Path(__file__)) + sha256(Path(shapes.__file__))
-
-    def build(self, data_dir: Path | None, progress: Progress) -> Content:
-        """Render everything."""
-        rendered = []
-        for stream, (part, n, difficulty) in enumerate(_PARTS):
-            rendered.append(render(n, difficulty, seed=(2109, stream)))
-            progress(f"moving_shapes: {n:,} {part} clips rendered")
-        train, val, v2 = rendered
-        labelled = EvalSet.of_labels("val", val.labels, numbered("val", N_VAL))
-        return Content(
-            classes=CLASSES,
-            train_images=train.images,
-            train_labels=train.labels,
-            images={"val": val.images, "v2": v2.images},
-            eval_sets=(
-                labelled,
-                labelled.with_label_sets("real", [np.flatnonzero(visible) for visible in val.clear]),
-                EvalSet.of_labels("v2", v2.labels, numbered("v2", N_V2)),
-            ),
-            missing={},
-        )
-
-    def check(self, data_dir: Path | None, *, is_thorough: bool, progress: Progress) -> list[Finding]:
-        """Everything is rendered on first use."""
-        parts = {part: f"{n:,} clips" for part, n in (("train", N_TRAIN), ("val", N_VAL), ("v2", N_V2))}
-        parts |= {"real": "label sets of the val clips"}
-        return [
-            Finding(part=part, status="found", where="built in", note=f"{parts[part]}, rendered on first use")
-            for part in ("train", "val", "real", "v2")
-        ]
+    classes = CLASSES
+    what = "clips"
+    parts = _PARTS
+    seed = 2109
+    sources = (__file__, shapes.__file__)
+    draw = staticmethod(render)

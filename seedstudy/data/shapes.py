@@ -19,14 +19,13 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress, numbered
-from seedstudy.files import sha256
+from seedstudy.data.base import DataInfo
+from seedstudy.data.rendered import Rendered
 
 if TYPE_CHECKING:
     from seedstudy.data.base import Images
@@ -471,8 +470,8 @@ N_TRAIN, N_VAL, N_V2 = 2048, 5000, 2500
 _PARTS = (("training", N_TRAIN, VAL_DIFFICULTY), ("val", N_VAL, VAL_DIFFICULTY), ("v2", N_V2, V2_DIFFICULTY))
 
 
-class Shapes:
-    """Train, val and v2 are rendered; real is val judged by label sets."""
+class Shapes(Rendered):
+    """See the head of this file."""
 
     info = DataInfo(
         name="shapes",
@@ -486,36 +485,9 @@ class Shapes:
         is_embedded=True,
     )
 
-    def source_key(self, data_dir: Path | None) -> str:
-        """Return a digest of this file, so that no change of a knob can meet old pictures."""
-        return sha256(Path(__file__))
-
-    def build(self, data_dir: Path | None, progress: Progress) -> Content:
-        """Render everything."""
-        rendered = []
-        for stream, (part, n, difficulty) in enumerate(_PARTS):
-            rendered.append(render(n, difficulty, seed=(2021, stream)))
-            progress(f"shapes: {n:,} {part} images rendered")
-        train, val, v2 = rendered
-        labelled = EvalSet.of_labels("val", val.labels, numbered("val", N_VAL))
-        return Content(
-            classes=CLASSES,
-            train_images=train.images,
-            train_labels=train.labels,
-            images={"val": val.images, "v2": v2.images},
-            eval_sets=(
-                labelled,
-                labelled.with_label_sets("real", [np.flatnonzero(visible) for visible in val.clear]),
-                EvalSet.of_labels("v2", v2.labels, numbered("v2", N_V2)),
-            ),
-            missing={},
-        )
-
-    def check(self, data_dir: Path | None, *, is_thorough: bool, progress: Progress) -> list[Finding]:
-        """Everything is rendered on first use."""
-        parts = {part: f"{n:,} images" for part, n in (("train", N_TRAIN), ("val", N_VAL), ("v2", N_V2))}
-        parts |= {"real": "label sets of the val images"}
-        return [
-            Finding(part=part, status="found", where="built in", note=f"{parts[part]}, rendered on first use")
-            for part in ("train", "val", "real", "v2")
-        ]
+    classes = CLASSES
+    what = "images"
+    parts = _PARTS
+    seed = 2021
+    sources = (__file__,)
+    draw = staticmethod(render)

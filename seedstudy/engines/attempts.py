@@ -215,7 +215,7 @@ class Attempts:
     def _record_failure(self, trial_id: str, error: Exception, **where: int) -> int:
         """Record the exception that is being handled as the trial's failure; an OSError names its file itself.
 
-        A process that was asked to stop records none: the trial goes on later.
+        A process that was asked to stop records none: the trial continues later.
         """
         if not self._store.is_planned(trial_id):
             print(f"{trial_id}: removed, or its study renamed, while it was trained", file=sys.stderr)

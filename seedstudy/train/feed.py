@@ -72,7 +72,7 @@ def mixed_order(data: Dataset, recipe: Recipe, *, seed: int) -> npt.NDArray[np.i
 
 
 class Targets:
-    """What the loss is told of images: their labels or, where a network gave soft ones, shares of the classes."""
+    """Targets of the loss: labels or, where a network gave soft ones, shares of the classes."""
 
     def __init__(self, data: Dataset, recipe: Recipe) -> None:
         self._labels, self._shares = np.asarray(data.train_labels), data.pseudo_shares

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seedstudy.data import check, facts_of, load, name_of, prepare
+from seedstudy.data import check, facts_of, name_of, prepare
 from seedstudy.data.base import Dataset
 from seedstudy.data.collection import held_out
 from seedstudy.data.encoded import decoded
@@ -21,6 +21,7 @@ from seedstudy.engines.launch import resolve
 from seedstudy.errors import DataError
 from seedstudy.study.study import Study, load_study
 from tests.imagenet_tree import jpeg, write
+from tests.own_data import fails, loaded
 
 pytestmark = pytest.mark.train  # Pillow
 
@@ -40,18 +41,6 @@ def tree(tmp_path: Path) -> Tree:
         return tmp_path / root
 
     return make
-
-
-def loaded(name: str, tmp_path: Path) -> Dataset:
-    return load(prepare(name, cache_dir=tmp_path / "cache"))
-
-
-def fails(name: str, tmp_path: Path, message: str) -> None:
-    """Both ask: a run and a check; each answers in one line and leaves nothing behind."""
-    with pytest.raises(DataError, match=message) as caught:
-        loaded(name, tmp_path)
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").iterdir())
 
 
 def ids(data: Dataset, part: str) -> list[str]:

@@ -8,25 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seedstudy.data import check, facts_of, load, prepare, videos
+from seedstudy.data import check, facts_of, prepare, videos
 from seedstudy.data.base import Dataset
 from seedstudy.errors import DataError
+from tests.own_data import fails, loaded
 from tests.videos import lay_out, moving_square, write_frames, write_mp4
 
 pytest.importorskip("av")
 pytestmark = pytest.mark.train  # Pillow
-
-
-def loaded(name: str, tmp_path: Path) -> Dataset:
-    return load(prepare(name, cache_dir=tmp_path / "cache"))
-
-
-def fails(name: str, tmp_path: Path, message: str) -> None:
-    """Answer in one line and leave nothing behind."""
-    with pytest.raises(DataError, match=message) as caught:
-        loaded(name, tmp_path)
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").iterdir())
 
 
 def names(data: Dataset) -> list[str]:

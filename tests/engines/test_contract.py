@@ -212,6 +212,20 @@ def test_cancelled_it_stops_in_order_and_goes_on_later(place: Local, tmp_path: P
 # --- Ray alone --------------------------------------------------------------------------------------------
 
 
+HALVES = ("--seeds", "1", "--set", "micro_batch=64")
+"""Options of a trial that two processes share."""
+
+
+def on_one_machine(cache: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """Train a trial with two processes of this machine; returns its folder, and an empty one for two machines."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+    code, _, err = Local(cache).finish(one, "--processes", "2", *HALVES)
+    assert code == 0, err
+    return one, two
+
+
 @pytest.mark.cluster
 @pytest.mark.skipif(not RAY, reason="needs Ray and root: SEEDSTUDY_TEST_RAY=1")
 def test_a_worker_of_ray_that_is_killed_alone_takes_its_training_along(
@@ -236,14 +250,9 @@ def test_a_worker_of_ray_that_is_killed_alone_takes_its_training_along(
 def test_a_trial_on_two_machines_of_ray_gives_the_numbers_of_two_processes_on_one(
     cache: Path, ray_cluster: RayCluster, tmp_path: Path, is_killed: bool
 ) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    for folder in (one, two):
-        folder.mkdir()
-    halves = ("--seeds", "1", "--set", "micro_batch=64")
-    code, _, err = Local(cache).finish(one, "--processes", "2", *halves)
-    assert code == 0, err
+    one, two = on_one_machine(cache, tmp_path)
     place = Ray(cache, ray_cluster)
-    launcher = place.start(two, "--nodes", "2", *halves)
+    launcher = place.start(two, "--nodes", "2", *HALVES)
     wait_for(lambda: in_flight(two), "a trial in flight")
     if is_killed:
         _, holder = in_flight(two) or pytest.fail("nothing in flight")
@@ -296,13 +305,8 @@ class TestSlurmAlone:
     def test_a_trial_on_two_nodes_gives_the_numbers_of_two_processes_on_one(
         self, slurm: Slurm, tmp_path: Path, cache: Path, is_killed: bool
     ) -> None:
-        one, two = tmp_path / "one", tmp_path / "two"
-        for folder in (one, two):
-            folder.mkdir()
-        halves = ("--seeds", "1", "--set", "micro_batch=64")
-        code, _, err = Local(cache).finish(one, "--processes", "2", *halves)
-        assert code == 0, err
-        launcher = slurm.start(two, "--nodes", "2", *halves)
+        one, two = on_one_machine(cache, tmp_path)
+        launcher = slurm.start(two, "--nodes", "2", *HALVES)
         wait_for(lambda: in_flight(two), "a trial in flight")
         _, holder = in_flight(two) or pytest.fail("nothing in flight")
         job = holder.job.partition(":")[2]

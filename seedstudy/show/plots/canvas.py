@@ -50,7 +50,7 @@ _PALETTE = sns.color_palette("colorblind")
 BARS, MARK = _PALETTE[0], _PALETTE[3]
 BARS_ALPHA, DASHES = 0.5, (0, (4, 2))
 _COLOURS = [_PALETTE[i] for i in (0, 1, 2, 4, 5, 9, 7)]
-"""Seven that are told apart by colour-blind eyes and on white paper; the others of the palette are too pale."""
+"""Seven that colour-blind readers can distinguish on white paper; the rest of the palette is too pale."""
 _MARKERS = ("o", "s", "D", "^", "v", "P")
 _LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)))
 SMALL, TITLE = 7.0, 8.5
