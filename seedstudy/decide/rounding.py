@@ -100,8 +100,11 @@ def rounding_of(a: Group, b: Group, c: Comparison) -> Rounding | None:
     if max(steps) <= matters:
         return None
     (mean_a, sd_a), (mean_b, sd_b) = (_spread_out(g.values, step / 2) for g, step in zip((a, b), steps, strict=True))
-    means_a, means_b = np.meshgrid(mean_a, mean_b)
-    stds_a, stds_b = np.meshgrid(sd_a, sd_b)
+    means_a, means_b = (x.ravel() for x in np.meshgrid(mean_a, mean_b))
+    stds_a, stds_b = (x.ravel() for x in np.meshgrid(sd_a, sd_b))
+    if (means_b - means_a).min() < 0.0 < (means_b - means_a).max():  # no difference at all is possible too
+        means_a, means_b = np.append(means_a, c.mean_a), np.append(means_b, c.mean_a)
+        stds_a, stds_b = np.append(stds_a, sd_a[-1]), np.append(stds_b, sd_b[-1])
     t, spread = _distances(means_a, stds_a, means_b, stds_b, c.n_a, c.n_b)
     coarse = [step for step, sd in zip(steps, (c.sd_a, c.sd_b), strict=True) if step > max(sd, matters)]
     return Rounding(t=t, spread=spread, step=max(coarse or steps), is_published=False, decides=bool(coarse))
