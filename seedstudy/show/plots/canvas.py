@@ -165,6 +165,17 @@ def _as_html(page: Picture) -> str:
     )
 
 
+class _Layout(ConstrainedLayoutEngine):
+    """Constrained layout whose last bits do not change from run to run: names inside an SVG are hashes of them."""
+
+    def execute(self, fig: Figure) -> None:
+        super().execute(fig)
+        for axes in fig.axes:
+            is_laid_out = axes.get_in_layout()
+            axes.set_position(tuple(np.round(axes.get_position(original=True).bounds, 10)), which="original")
+            axes.set_in_layout(is_laid_out)
+
+
 class Canvas:
     """Panels of a known size, to which title, legend and caption are added so that nothing covers anything.
 
@@ -183,7 +194,7 @@ class Canvas:
                 )
             self.grid = np.array([[ax]], dtype=object)
             return
-        self.figure = Picture(figsize=(self.inches, self._heights), layout="constrained")
+        self.figure = Picture(figsize=(self.inches, self._heights), layout=_Layout())
         self.grid = self.figure.subplots(len(heights), n_columns, squeeze=False, height_ratios=list(heights))
 
     @property
