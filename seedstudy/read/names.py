@@ -70,6 +70,8 @@ NOISE = _words("""
     gpu gpus cuda device devices hardware accelerator cluster mem memory vram notes note comment comments description
     desc msg message commit sha git url link throughput speed fps eta tags
 """)
+VERSIONS = _words("commit sha git revision rev")
+"""Versions of the code: they never tell recipes apart, but runs of several are pooled with a note."""
 REMARKS = _words("note notes comment comments description desc msg message")
 """Words that a person wrote about a run: they may say what no other column does."""
 SAVED = _words("checkpoint ckpt snapshot")

@@ -12,7 +12,7 @@ import polars as pl
 
 from seedstudy.errors import StudyError
 from seedstudy.read.metrics import plain
-from seedstudy.read.names import MEANS, N_OF_RUNS, REMARKS, SAVED, SPREADS, is_clock_name, words_of
+from seedstudy.read.names import MEANS, N_OF_RUNS, REMARKS, SAVED, SPREADS, VERSIONS, is_clock_name, words_of
 from seedstudy.read.request import Request
 from seedstudy.read.roles import AS_DECLARED, AUTO_NAME, CODE, NUMBERED_FOLDER, TIME, UNEXPLAINED, Columns, names_of
 from seedstudy.read.table import FILE, Role, quoted_column
@@ -173,11 +173,21 @@ def not_seeds(
 
 
 def _remarks(rows: pl.DataFrame, columns: Columns) -> list[str]:
-    """Return a note on remarks about the runs, which may say what no other column does."""
+    """Return notes on columns that never tell recipes apart, and still may: remarks, and versions of the code."""
+    differ = [
+        (name, {*words_of(name)})
+        for name in (*names_of(columns, Role.NOISE), *names_of(columns, Role.IDENTITY))
+        if name in rows.columns and rows[name].drop_nulls().n_unique() > 1
+    ]
     return [
         f"the remarks in `{name}` differ ({_listed(rows[name])}): pick rows by them if they tell recipes apart"
-        for name in names_of(columns, Role.NOISE)
-        if set(words_of(name)) & REMARKS and name in rows.columns and rows[name].drop_nulls().n_unique() > 1
+        for name, words in differ
+        if words & REMARKS
+    ] + [
+        f"runs of {rows[name].drop_nulls().n_unique()} versions of the code (`{name}`) are pooled; if they train "
+        f"differently, compare them: --by {quoted_column(name)}"
+        for name, words in differ
+        if words & VERSIONS and not words & REMARKS
     ]
 
 

@@ -39,6 +39,24 @@ def curve(clock: str, points: Sequence[float], *, last: float = 80.0, more: str 
 FRACTION = {"unit": "fraction"}
 
 KINDS: dict[str, list[Case]] = {
+    "runs of several versions of the code": [
+        Case(
+            text="commit,acc\nabc1234,76.1\ndef5678,76.2\n0123abc,75.9\n",
+            expected=[76.1, 76.2, 75.9],
+            note="runs of 3 versions of the code (`commit`) are pooled",
+        ),
+        Case(
+            text="seed,git_sha,acc\n0,abc1234,76.1\n1,abc1234,76.2\n2,def5678,75.9\n",
+            expected=[76.1, 76.2, 75.9],
+            note="compare them: --by git_sha",
+        ),
+        Case(
+            text="seed,git_sha,acc\n0,abc1234,76.1\n1,abc1234,76.2\n0,def5678,75.9\n1,def5678,75.8\n",
+            expected={"abc1234": [76.1, 76.2], "def5678": [75.9, 75.8]},
+            asked={"by": ("git_sha",)},
+        ),
+        Case(text="seed,commit,acc\n0,abc1234,76.1\n1,abc1234,76.2\n", expected=[76.1, 76.2]),
+    ],
     "comment lines": [
         Case(text="# lr 0.1\n# three seeds\nseed,acc\n0,79.1\n1,79.3\n# mean 79.2\n", expected=[79.1, 79.3]),
         Case(text="seed\tacc\n0\t79.1\n#1\t12.0\n1\t79.3\n", name="runs.tsv", expected=[79.1, 79.3]),
