@@ -25,8 +25,6 @@ _MOST_HEADLINES = 4
 """So many pairs have a sentence of their own; of more, one sentence counts."""
 _MOST_STEPS = 2
 """So many numbers of missing seeds are listed one by one; of more, the least and the largest."""
-_MOST_READINGS = 6
-"""So many differences have their interval for the other images in the sentence; more have it in the details."""
 _LONGEST_HEAD = 14
 """Characters of a recipe's name as the heading of a column; longer ones are named in the caption."""
 
@@ -134,9 +132,8 @@ class _Shown:
 
     def sentences(self) -> Iterator[str]:
         """Yield what the other eval sets say, what one seed of each would show, and what earlier looks do."""
-        for overall in self.comparisons.overall().values():
-            if len(self.decisive) == 1 and any(answer.verdict.word != overall.word for answer in self.answers):
-                yield f"{'; '.join(overall.reasons[1:])}."  # the caption names the one that decides
+        if len(self.decisive) == 1:
+            yield from self._opposite(self.decisive[0])
         if len(self.decisive) == 1 and self.decisive[0].verdict.word != "inconclusive":
             yield from _one_seed_of_each(self.decisive[0], self.names)
         yield from self._on_images()
@@ -146,29 +143,26 @@ class _Shown:
                 error = f"so many looks at p < {answer.rule.alpha:g} err in {100 * answer.looks.error:.2g} of 100 cases"
                 yield f"{again}; {error} (--details has an interval that allows for it)."
 
+    def _opposite(self, deciding: Answer) -> Iterator[str]:
+        """Name the eval sets that say the opposite: the verdict column shows it, and that must not be overlooked."""
+        against = {"better": "worse", "worse": "better"}.get(deciding.verdict.word)
+        if names := [answer.a.eval_set for answer in self.answers if answer.verdict.word == against]:
+            yield f"{' and '.join(names)} {'says' if len(names) == 1 else 'say'} the opposite: report both."
+
     def _on_images(self) -> Iterator[str]:
         """Say what the verdicts are about, and the interval of the other reading; nothing without predictions."""
-        known = [(x, x.reading) for x in self.answers if x.reading is not None and x.comparison.networks is None]
+        known = [x for x in self.answers if x.reading is not None and x.comparison.networks is None]
         if not known:
             return
-        is_new = any(answer.verdict_on == "new images" for answer, _ in known)
+        is_new = any(answer.verdict_on == "new images" for answer in known)
         about = f"About new seeds on {'new images like these' if is_new else 'these images'}"
-        if len(known) > _MOST_READINGS:
-            yield f"{about}; the other reading: --details."
+        reading = self.decisive[0].reading
+        other = None if reading is None else reading.on_these_images if is_new else reading.on_new_images
+        if len(self.decisive) > 1 or other is None:
+            yield f"{about}; on {'these' if is_new else 'new ones'}: --details."
             return
-        shown, changes = [], []
-        for answer, reading in known:
-            other = reading.on_these_images if is_new else reading.on_new_images
-            interval = UNKNOWN if other is None else ends(other.low, other.high, decimals_of(other))
-            shown.append(f"{self.about(answer)} {interval}")
-            if (change := reading.change) is not None:
-                decimals = decimals_of(change)
-                size = f"{change.value:+.{decimals}f} {ends(change.low, change.high, decimals)}"
-                changes.append(f"{reading.eval_set} - {reading.beside} {size}")
-        level = percent(known[0][0].comparison.level)
-        other_images = "these" if is_new else "new ones"
-        readings = "; ".join([", ".join(shown), *changes])
-        yield f"{about}. On {other_images}, each at {level}: {readings}."
+        interval = f"{self.place(self.decisive[0])} {ends(other.low, other.high, decimals_of(other))}"
+        yield f"{about}; on {'these' if is_new else 'new ones'} {interval} (all: --details)."
 
     def method(self) -> str:
         """Return the test, the rule, and for how many comparisons p and intervals allow."""

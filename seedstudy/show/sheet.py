@@ -57,18 +57,18 @@ class Sheet:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the whole table in the width there is: no digit and no word of it is cut."""
-        from seedstudy.show.format import COLOURS, small_print
+        from seedstudy.show.format import COLOURS
 
         width = _ENDLESS if self.is_wide else options.max_width
         layout = _layout(self, width)
         if layout.sheet.caption:
-            yield small_print(layout.sheet.caption)
+            yield paragraph(layout.sheet.caption, width, style="dim")
         styles: Mapping[str, str] = {str(word): colour for word, colour in COLOURS.items()}
         yield from _lines(layout, width, styles)
         if layout.left_out:
-            yield small_print(f"Not shown at {width} columns: {', '.join(layout.left_out)}.")
+            yield paragraph(f"Not shown at {width} columns: {', '.join(layout.left_out)}.", width, style="dim")
         for note in self.notes:
-            yield small_print(note)
+            yield paragraph(note, width, style="dim")
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> object:
         """Take the whole width."""
@@ -179,7 +179,9 @@ def with_common_facts(sheet: Sheet) -> Sheet:
     words = [i for i, column in enumerate(sheet.columns) if column.kind in ("name", "text")]
     equal = [i for i in words if sheet.rows[0][i] and len({row[i] for row in sheet.rows}) == 1]
     equal = equal if set(words) - set(equal) else equal[1:]
-    facts = [f"{sheet.columns[i].name} {sheet.rows[0][i]}".strip() for i in equal]
+    facts = [
+        f"{sheet.columns[i].name}: {sheet.rows[0][i]}" if sheet.columns[i].name else sheet.rows[0][i] for i in equal
+    ]
     kept = [i for i in range(len(sheet.columns)) if i not in equal]
     columns = [sheet.columns[i] for i in kept]
     return replace(
@@ -196,7 +198,7 @@ def _with_short_names(sheet: Sheet) -> Sheet:
     for i, column in enumerate(sheet.columns):
         if column.kind == "name" and (shared := _shared_ends(columns[i])):
             head, tail = shared
-            facts.append(f"{column.name} {head}*{tail}")
+            facts.append(f"{column.name}: {head}*{tail}")
             columns[i] = tuple(name[len(head) : len(name) - len(tail)] for name in columns[i])
     caption = " · ".join(filter(None, (sheet.caption, *facts)))
     return replace(sheet, caption=caption, rows=tuple(zip(*columns, strict=True)))
@@ -278,6 +280,20 @@ def _wrapped(text: str, width: int) -> list[str]:
             line = ""
         line += piece
     return [*lines, line.rstrip()]
+
+
+_TOGETHER = re.compile(r"\S*\[[^\[\]\n]{1,40}\]\S*|\bp (?:=|<|up to) \S+|\S+")
+"""What stays on one line: an interval, a p-value, a word."""
+
+
+def paragraph(text: str, width: int, *, style: str = "") -> Text:
+    """Return a text of several lines, broken at blanks that are not inside an interval or a p-value."""
+    lines = [""]
+    for piece in _TOGETHER.findall(printable(text)):
+        if lines[-1] and cell_len(f"{lines[-1]} {piece}") > width:
+            lines.append("")
+        lines[-1] += f" {piece}" if lines[-1] else piece
+    return Text("\n".join(part for line in lines for part in _wrapped(line, width)), style=style)
 
 
 def _row(

@@ -16,7 +16,7 @@ from seedstudy.cautions import Caution
 from seedstudy.decide.verdict import Word
 from seedstudy.errors import printable
 from seedstudy.show.format import COLOURS, WIDTH
-from seedstudy.show.sheet import FORMATS, Sheet, to_html
+from seedstudy.show.sheet import FORMATS, Sheet, paragraph, to_html
 from seedstudy.study.group import Group
 
 
@@ -53,7 +53,7 @@ class View:
         for headline in self.headlines:
             yield _coloured(headline, width)
         for step in self.next_steps:
-            yield _prose(step, width)
+            yield paragraph(step, width)
         if self.command:
             yield Text(_continued(self.command, width), no_wrap=True, overflow="ignore")
         for i, sheet in enumerate(self.sheets):
@@ -63,9 +63,9 @@ class View:
         for line in self.lines:
             yield Text(line, no_wrap=True, overflow="ignore")
         for sentence in self.sentences:
-            yield _prose(sentence, width)
+            yield paragraph(sentence, width)
         for line in filter(None, (self.method, *self.caution_lines())):
-            yield _prose(line, width, style="dim")
+            yield paragraph(line, width, style="dim")
 
     def caution_lines(self) -> list[str]:
         """Return one line for the cautions of each topic, and one for each other caution."""
@@ -152,25 +152,11 @@ def exported(drawn: RenderableType, form: str) -> str:
 
 
 def _coloured(headline: Headline, width: int) -> Text:
-    text = _prose(headline.text, width)
+    text = paragraph(headline.text, width)
     if headline.word is not None:
         at = text.plain.find(headline.word.upper())
         text.stylize(f"bold {COLOURS[headline.word]}", at, at + len(headline.word))
     return text
-
-
-_TOGETHER = re.compile(r"\S*\[[^\[\]\n]{1,40}\]\S*|\bp (?:=|<|up to) \S+|\S+")
-"""What stays on one line: an interval, a p-value, a word."""
-
-
-def _prose(text: str, width: int, *, style: str = "") -> Text:
-    """Return a paragraph, broken at blanks that are not inside an interval or a p-value."""
-    lines = [""]
-    for piece in _TOGETHER.findall(printable(text)):
-        if lines[-1] and cell_len(f"{lines[-1]} {piece}") > width:
-            lines.append("")
-        lines[-1] += f" {piece}" if lines[-1] else piece
-    return Text("\n".join(lines), style=style)
 
 
 def _continued(command: str, width: int) -> str:

@@ -75,7 +75,7 @@ def test_a_long_name_is_whole_or_short_but_never_broken(
     text = rendered(table, columns)
     assert max(map(len, text.splitlines())) <= columns
     words = text.split()
-    shortened = re.findall(r"name0 (\S*)\*(\S*)", text)
+    shortened = re.findall(r"name0: (\S*)\*(\S*)", text)
     for head, tail in shortened:
         words += [head + word + tail for word in words]
     assert set(LONG) <= set(words)
@@ -85,9 +85,9 @@ def test_a_long_name_is_whole_or_short_but_never_broken(
 def test_facts_of_every_row_go_into_the_title(rendered: Callable[..., str]) -> None:
     rows = [("a3", f"resnet_d{depth}_w050_s2", "my-data-set", "1,000", "–") for depth in (8, 14, 20)]
     table = sheet(("recipe", "model", "data"), ("images", "time"), rows, caption="study x")
-    lines = rendered(table, 42).splitlines()
+    lines = rendered(table, 46).splitlines()
     assert [line.split() for line in lines] == [
-        ["study", "x", "·", "recipe", "a3", "·", "data", "my-data-set"],
+        ["study", "x", "·", "recipe:", "a3", "·", "data:", "my-data-set"],
         ["model", "images", "time"],
         *([f"resnet_d{depth}_w050_s2", "1,000", "–"] for depth in (8, 14, 20)),
     ]
