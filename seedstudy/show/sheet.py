@@ -379,10 +379,16 @@ def to_markdown(sheet: Sheet) -> str:
     return "\n\n".join([*filter(None, [cell(sheet.caption)]), table, *map(cell, sheet.notes)]) + "\n"
 
 
+def _caption(sheet: Sheet) -> str:
+    """Return the caption and the notes of a table as sentences."""
+    return " ".join(f"{text.rstrip('.')}." for text in (sheet.caption, *sheet.notes) if text)
+
+
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "·": r"$\cdot$",
-    "<": r"$<$", ">": r"$>$", "≥": r"$\geq$", "≤": r"$\leq$", "−": r"$-$",
+    "<": r"$<$", ">": r"$>$", "≥": r"$\geq$", "≤": r"$\leq$", "−": r"$-$", "→": r"$\to$", "×": r"$\times$",
+    "|": r"\textbar{}", "…": r"\ldots{}", "∞": r"$\infty$",
 }  # fmt: skip
 
 
@@ -392,14 +398,17 @@ def to_latex(sheet: Sheet) -> str:
 
     def cell(text: str) -> str:
         escaped = "".join(_TEX.get(c, c) for c in " ".join(printable(text).split()))
-        return re.sub(r"(?<![\w.\-])-(?=\d)", "$-$", escaped)
+        escaped = re.sub(r"(?<![\w.\-])-(?=\d)", "$-$", escaped)
+        return (
+            f"{{{escaped[0]}}}{escaped[1:]}" if escaped[:1] in ("[", "*") else escaped
+        )  # no argument of the \\ before
 
     kinds = "".join("r" if column.kind == "number" else "l" for column in sheet.columns)
     rows = [" & ".join(map(cell, row)) + r" \\" for row in sheet.rows]
     lines = [
         r"% needs \usepackage{booktabs}",
         r"\begin{table}",
-        *([rf"\caption{{{' '.join(map(cell, filter(None, (sheet.caption, *sheet.notes))))}}}"]),
+        *([rf"\caption{{{cell(_caption(sheet))}}}"]),
         r"\centering",
         rf"\begin{{tabular}}{{{kinds}}}",
         r"\toprule",
@@ -422,16 +431,19 @@ def to_typst(sheet: Sheet) -> str:
 
     aligned = ", ".join("right" if column.kind == "number" else "left" for column in sheet.columns)
     rows = ["    " + ", ".join(map(cell, row)) + "," for row in sheet.rows]
-    caption = " ".join(filter(None, (sheet.caption, *sheet.notes)))
     lines = [
         "#figure(",
         "  table(",
         f"    columns: {len(sheet.columns)},",
         f"    align: ({aligned},),",
+        "    stroke: none,",
+        "    table.hline(),",
         f"    table.header({', '.join(cell(column.name) for column in sheet.columns)}),",
+        "    table.hline(stroke: 0.5pt),",
         *rows,
+        "    table.hline(),",
         "  ),",
-        f"  caption: {cell(caption)},",
+        f"  caption: {cell(_caption(sheet))},",
         ")",
     ]
     return "\n".join(lines) + "\n"

@@ -39,7 +39,7 @@ class View:
     next_steps: tuple[str, ...] = ()
     """What to do where nothing is settled."""
     command: str | None = None
-    """To be copied after the next steps: a long one goes on behind a backslash. Both come before the tables."""
+    """To be copied after the next steps: a long one continues behind a backslash. Both come before the tables."""
     lines: tuple[str, ...] = ()
     """One fact each, with a path or a command to copy: never wrapped."""
     method: str = ""
@@ -160,7 +160,7 @@ def _coloured(headline: Headline, width: int) -> Text:
 
 
 def _continued(command: str, width: int) -> str:
-    """Return an indented command; where it is too long it goes on in further lines, so that no word is cut."""
+    """Return an indented command; where it is too long it continues in further lines, so that no word is cut."""
     words = re.findall(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+", command)
     lines = ["  " + words[0]]
     for word in words[1:]:
