@@ -23,6 +23,8 @@ MARKS: Mapping[Word, str] = {"better": "+", "worse": "-", "equivalent": "=", "in
 _CORRECTIONS = {"bonferroni": "Bonferroni", "holm": "Holm", "max-t": "max-T"}
 _MOST_HEADLINES = 4
 """So many pairs have a sentence of their own; of more, one sentence counts."""
+_MOST_NAMED = 6
+"""So many recipes, all compared with one, are listed by verdict; of more, one sentence counts."""
 _MOST_STEPS = 2
 """So many numbers of missing seeds are listed one by one; of more, the least and the largest."""
 _LONGEST_HEAD = 14
@@ -82,7 +84,7 @@ class _Shown:
 
     def headlines(self) -> Iterator[Headline]:
         """Yield one sentence for each pair on the eval set that decides, or one that counts many pairs."""
-        if len(self.decisive) > 2 and len({(x.a.label, x.a.data) for x in self.decisive}) == 1:
+        if 2 < len(self.decisive) <= _MOST_NAMED and len({(x.a.label, x.a.data) for x in self.decisive}) == 1:
             yield from self._against_one()
             return
         if len(self.decisive) <= _MOST_HEADLINES:
