@@ -348,7 +348,7 @@ class _Shown:
             *self._difference_columns(),
             *(Column(name=name, kind="verdict", drop=3 + i) for i, name in enumerate(others)),
         )
-        key = ("other sets: + better, - worse, = equivalent, ? inconclusive",) if others else ()
+        key = ("Other sets: + better, - worse, = equivalent, ? inconclusive",) if others else ()
         return Sheet(
             caption=self._caption(*baseline, answers[0].a.eval_set), columns=columns, rows=tuple(rows), notes=key
         )
