@@ -13,7 +13,7 @@ FAST := "not slow and not gpu and not cluster"
 
 help:
 	@echo "make demo   install, train six seeds of two recipes on the embedded data, compare them"
-	@echo "make test   install, run every test"
+	@echo "make test   install, run every test but those of make slow"
 	@echo "make slow   hours: a throw-away Slurm or Ray (docs/cluster.md), fuzzing, faults, XLA, oldest versions"
 	@echo "make check  format, lint, types, import contracts, fast tests"
 	@echo "make core   the package without its extras, from a wheel: its size, and the fast tests that need no torch"
@@ -112,11 +112,12 @@ studies: install
 coverage: install
 	$(BIN)/pytest -m $(FAST) -n 2 --cov=seedstudy --cov-branch --cov-report=term:skip-covered
 
+# `make test AFTER=check` leaves out what `make check` has just run.
 test: install
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 -m "not long$(if $(filter check,$(AFTER)), and (slow or gpu))"
 
 slow: install slow-fuzz slow-soak slow-lowest slow-tpu slow-orders slow-trackers
-	$(BIN)/pytest -m cluster
+	$(BIN)/pytest -m "cluster or long"
 
 # Each target ten minutes, about five hours in all.
 slow-fuzz: install
