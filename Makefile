@@ -97,9 +97,11 @@ studies: install
 	$(BIN)/seedstudy run studies/video/study.toml
 	for epochs in 1 3 10 30; do $(BIN)/seedstudy run studies/short_and_long/study.toml --data-dir $(CIFAR10) \
 		--epochs $$epochs --study short_and_long_$$epochs || exit 1; done
-	for epochs in 4 40 12; do for size in 16 24 32; do $(BIN)/seedstudy run studies/resnet_rs_scaling/study.toml \
+	for epochs in 3 30 10; do for size in 16 24; do $(BIN)/seedstudy run studies/resnet_rs_scaling/study.toml \
 		--data-dir $(CIFAR10) --set train_size=$$size --set test_size=$$size --epochs $$epochs \
-		--study resnet_rs_scaling_$${size}_$$epochs || exit 1; done; done
+		--study resnet_rs_scaling_$${size}_$$epochs || exit 1; done; \
+		$(BIN)/seedstudy run studies/resnet_rs_scaling/px32.toml --data-dir $(CIFAR10) --epochs $$epochs \
+		--study resnet_rs_scaling_32_$$epochs || exit 1; done
 	$(BIN)/python -m studies.variance_sources --data-dir $(CIFAR10) --results results
 	$(BIN)/python -m studies.frames results/a2_100_seeds
 	$(BIN)/python -m studies.frames results/rsb_seeds
