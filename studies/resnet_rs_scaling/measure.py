@@ -88,7 +88,8 @@ def memory(model: str, size: int, batch: int, number: int) -> dict[str, object]:
     machine.reset_peak_memory()
     before = machine.peak_memory()
     (cost,) = ss.cost(model, size=size, batch=batch, repeats=1)
-    assert cost.speed is not None and cost.speed.peak_mem_bytes is not None
+    assert cost.speed is not None
+    assert cost.speed.peak_mem_bytes is not None
     added = cost.speed.peak_mem_bytes - before
     return dict(zip(MEMORY, (model, size, batch, number, cost.size.n_params, cost.size.n_macs, added), strict=True))
 
