@@ -10,6 +10,7 @@ import pytest
 
 import seedstudy as ss
 from studies import findings
+from studies.rsb_recipes import reading as rsb_recipes
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = sorted(
@@ -51,8 +52,10 @@ def test_recipes_of_a_frame_are_compared(frame: Path) -> None:
         half = seeds.size // 2
         assert ss.compare(first=list(seeds[:half]), second=list(seeds[half:]))[0].comparison.n_a == half
         return
-    answer = ss.compare(*(f"{frame}:recipe={recipe}" for recipe in recipes), eval_sets="val", margin=1.0)
-    assert [each.b.recipe for each in answer] == recipes[1:]
+    for model in pl.read_csv(frame)["model"].unique().sort():
+        arms = (f"{frame}:recipe={recipe}" for recipe in recipes)
+        answer = ss.compare(*arms, model=model, eval_sets="val", margin=1.0)
+        assert [each.b.recipe for each in answer] == recipes[1:]
 
 
 def test_the_equivalence_study_is_compared_from_its_frame() -> None:
@@ -78,6 +81,37 @@ def test_readmes_have_the_numbers_of_the_frames() -> None:
     assert f"from {val.min():.2f} to {val.max():.2f} %; seed 0 is {val[0]:.2f}, the best seed {val.max():.2f}" in why
     assert f"The mean is {val.mean():.2f} and the standard deviation {val.std(ddof=1):.2f} points" in why
     assert f"The best seed is {val.max() - val.mean():.1f} points above the mean" in why
+
+
+def _in_one_line(page: Path) -> str:
+    return " ".join(page.read_text(encoding="utf-8").split())
+
+
+def test_the_page_of_recipes_and_architectures_has_the_numbers_of_its_frame() -> None:
+    found = rsb_recipes.read()
+    assert found is not None
+    page = _in_one_line(ROOT / "studies" / "rsb_recipes" / "README.md")
+    assert all(sentence in page for sentence in rsb_recipes.sentences(found))
+    assert f"*Interaction:* {found.verdict}." in page
+    assert all(pair.difference > 0 and pair.p_adjusted < 0.05 for pair in found.order)  # "All twelve are decided"
+    assert all(set(found.best(model)) == {"a1", "torchvision2"} for model in rsb_recipes.ARCHITECTURES)
+
+
+def test_recipes_are_not_read_before_every_cell_has_its_seeds(tmp_path: Path) -> None:
+    frame = pl.read_csv(ROOT / "studies" / "rsb_recipes" / "trials.csv")
+    frame.filter(pl.col("seed") < 7).write_csv(tmp_path / "trials.csv")
+    assert rsb_recipes.read(tmp_path / "trials.csv") is None
+
+
+def test_recipes_that_change_places_with_the_architecture_are_seen(tmp_path: Path) -> None:
+    frame = pl.read_csv(ROOT / "studies" / "rsb_recipes" / "trials.csv")
+    is_swapped = (pl.col("model") == "resnet_d8_w1_s2") & pl.col("recipe").is_in(["a1", "a3"])
+    other = pl.when(pl.col("recipe") == "a1").then(pl.lit("a3")).otherwise(pl.lit("a1"))
+    frame.with_columns(recipe=pl.when(is_swapped).then(other).otherwise("recipe")).write_csv(tmp_path / "trials.csv")
+    found = rsb_recipes.read(tmp_path / "trials.csv")
+    assert found is not None
+    assert found.verdict == "supported"
+    assert ("a1", "a3") in found.opposite
 
 
 def test_the_first_picture_has_the_numbers_of_mlperf() -> None:
