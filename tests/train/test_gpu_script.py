@@ -38,7 +38,7 @@ def test_every_step_runs_and_nothing_is_wrong(tmp_path: Path) -> None:
     assert [name for name, found in report.items() if "error" in found or "skipped" in found] == []
     assert "error" not in json.dumps(report)
     assert "left_out" not in json.dumps(report)
-    assert len(report) == 12
+    assert len(report) == 13
     assert "nothing is wrong" in output
 
 
