@@ -17,6 +17,7 @@ import polars as pl
 import seedstudy as ss
 from seedstudy.stats.result import format_p
 from studies.rsb_recipes import reading as rsb_recipes
+from studies.short_and_long import reading as short_and_long
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "findings.md"
@@ -235,31 +236,21 @@ def seeds() -> Iterator[Finding]:
 
 
 def lengths() -> Iterator[Finding]:
-    """Yield Jordan's statement about short and long trainings."""
-    claim = "Longer training leaves less variance over seeds (Jordan 2023)"
-    known = {}
-    if not _frame("short_and_long").is_empty():
-        for epochs in (1, 3, 10, 30):
-            values = accuracies("short_and_long", epochs=epochs).get("val", np.empty(0))
-            if values.size >= 30:
-                known[epochs] = values
-    if 1 not in known or len(known) < 2:
-        yield Finding(OTHER, claim, "not yet run", f"{UNDECIDED}: needs 30 seeds of two lengths", "short_and_long")
-        return
-    from scipy import stats
-
-    longest = max(known)
-    p = float(stats.levene(known[1], known[longest], center="median").pvalue)
-    stds = {epochs: values.std(ddof=1) for epochs, values in known.items()}
-    shown = ", ".join(f"{epochs} epochs {std:.2f}" for epochs, std in stds.items())
-    decided = SUPPORTED if stds[longest] < stds[1] else NOT
-    yield Finding(
-        OTHER,
-        claim,
-        f"A2 on CIFAR-10, 30 seeds each, std on val: {shown}; Brown-Forsythe p = {format_p(p)}",
-        decided if p < 0.05 else UNDECIDED,
-        "short_and_long",
+    """Yield Jordan's statements about short and long trainings."""
+    folder = "short_and_long"
+    claims = (
+        "Longer training leaves less variance over seeds on the test set (Jordan 2023)",
+        "Longer training leaves less variance on the distribution behind the test set (Jordan 2023)",
     )
+    found = short_and_long.read(HERE / folder)
+    if found is None:
+        for claim in claims:
+            yield Finding(OTHER, claim, "not yet run", f"{UNDECIDED}: needs 30 seeds of two lengths", folder)
+        return
+    where = f"A2 on CIFAR-10, n = {short_and_long.N_SEEDS} each"
+    answers = zip(claims, short_and_long.sentences(found), (found.falls, found.falls_beyond), strict=True)
+    for claim, sentence, verdict in answers:
+        yield Finding(OTHER, claim, f"{where}: {sentence}", _word(verdict), folder)
 
 
 # --- recipes --------------------------------------------------------------------------------------------
