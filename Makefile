@@ -13,7 +13,7 @@ FAST := "not slow and not gpu and not cluster"
 
 help:
 	@echo "make demo   install, train six seeds of two recipes on the embedded data, compare them"
-	@echo "make test   install, run every test"
+	@echo "make test   install, run every test but those of make slow"
 	@echo "make slow   hours: a throw-away Slurm or Ray (docs/cluster.md), fuzzing, faults, XLA, oldest versions"
 	@echo "make check  format, lint, types, import contracts, fast tests"
 	@echo "make core   the package without its extras, from a wheel: its size, and the fast tests that need no torch"
@@ -97,6 +97,11 @@ studies: install
 	$(BIN)/seedstudy run studies/video/study.toml
 	for epochs in 1 3 10 30; do $(BIN)/seedstudy run studies/short_and_long/study.toml --data-dir $(CIFAR10) \
 		--epochs $$epochs --study short_and_long_$$epochs || exit 1; done
+	for epochs in 3 30 10; do for size in 16 24; do $(BIN)/seedstudy run studies/resnet_rs_scaling/study.toml \
+		--data-dir $(CIFAR10) --set train_size=$$size --set test_size=$$size --epochs $$epochs \
+		--study resnet_rs_scaling_$${size}_$$epochs || exit 1; done; \
+		$(BIN)/seedstudy run studies/resnet_rs_scaling/px32.toml --data-dir $(CIFAR10) --epochs $$epochs \
+		--study resnet_rs_scaling_32_$$epochs || exit 1; done
 	$(BIN)/python -m studies.variance_sources --data-dir $(CIFAR10) --results results
 	$(BIN)/python -m studies.frames results/a2_100_seeds
 	$(BIN)/python -m studies.frames results/rsb_seeds
@@ -109,11 +114,12 @@ studies: install
 coverage: install
 	$(BIN)/pytest -m $(FAST) -n 2 --cov=seedstudy --cov-branch --cov-report=term:skip-covered
 
+# `make test AFTER=check` leaves out what `make check` has just run.
 test: install
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 -m "not long$(if $(filter check,$(AFTER)), and (slow or gpu))"
 
 slow: install slow-fuzz slow-soak slow-lowest slow-tpu slow-orders slow-trackers
-	$(BIN)/pytest -m cluster
+	$(BIN)/pytest -m "cluster or long"
 
 # Each target ten minutes, about five hours in all.
 slow-fuzz: install

@@ -16,6 +16,8 @@ import polars as pl
 
 import seedstudy as ss
 from seedstudy.stats.result import format_p
+from studies.rsb_recipes import reading as rsb_recipes
+from studies.short_and_long import reading as short_and_long
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "findings.md"
@@ -234,31 +236,21 @@ def seeds() -> Iterator[Finding]:
 
 
 def lengths() -> Iterator[Finding]:
-    """Yield Jordan's statement about short and long trainings."""
-    claim = "Longer training leaves less variance over seeds (Jordan 2023)"
-    known = {}
-    if not _frame("short_and_long").is_empty():
-        for epochs in (1, 3, 10, 30):
-            values = accuracies("short_and_long", epochs=epochs).get("val", np.empty(0))
-            if values.size >= 30:
-                known[epochs] = values
-    if 1 not in known or len(known) < 2:
-        yield Finding(OTHER, claim, "not yet run", f"{UNDECIDED}: needs 30 seeds of two lengths", "short_and_long")
-        return
-    from scipy import stats
-
-    longest = max(known)
-    p = float(stats.levene(known[1], known[longest], center="median").pvalue)
-    stds = {epochs: values.std(ddof=1) for epochs, values in known.items()}
-    shown = ", ".join(f"{epochs} epochs {std:.2f}" for epochs, std in stds.items())
-    decided = SUPPORTED if stds[longest] < stds[1] else NOT
-    yield Finding(
-        OTHER,
-        claim,
-        f"A2 on CIFAR-10, 30 seeds each, std on val: {shown}; Brown-Forsythe p = {format_p(p)}",
-        decided if p < 0.05 else UNDECIDED,
-        "short_and_long",
+    """Yield Jordan's statements about short and long trainings."""
+    folder = "short_and_long"
+    claims = (
+        "Longer training leaves less variance over seeds on the test set (Jordan 2023)",
+        "Longer training leaves less variance on the distribution behind the test set (Jordan 2023)",
     )
+    found = short_and_long.read(HERE / folder)
+    if found is None:
+        for claim in claims:
+            yield Finding(OTHER, claim, "not yet run", f"{UNDECIDED}: needs 30 seeds of two lengths", folder)
+        return
+    where = f"A2 on CIFAR-10, n = {short_and_long.N_SEEDS} each"
+    answers = zip(claims, short_and_long.sentences(found), (found.falls, found.falls_beyond), strict=True)
+    for claim, sentence, verdict in answers:
+        yield Finding(OTHER, claim, f"{where}: {sentence}", _word(verdict), folder)
 
 
 # --- recipes --------------------------------------------------------------------------------------------
@@ -313,19 +305,7 @@ def recipes() -> Iterator[Finding]:
             SUPPORTED if decided_both else UNDECIDED,
             "rsb_table3",
         )
-    cells = [
-        n_seeds("rsb_recipes", recipe=recipe, model=model)
-        for recipe in ("a1", "a2", "a3", "torchvision", "torchvision2")
-        for model in ("resnet_d8_w050_s2", "resnet_d8_w050_s2_se", "resnet_d8_w1_s2")
-    ]
-    done = sum(n >= 8 for n in cells)
-    yield Finding(
-        RSB,
-        "A recipe tuned for one architecture need not suit another, by our own trainings",
-        f"{done} of 15 cells are trained",
-        f"{UNDECIDED}: needs the declared grid of 5 recipes, 3 architectures, 8 seeds",
-        "rsb_recipes",
-    )
+    yield from grid_of_recipes()
     looks = pl.read_csv(HERE / "race_a2_a3/looks.csv").row(-1, named=True)
     yield Finding(
         RSB,
@@ -394,6 +374,39 @@ def sources() -> Iterator[Finding]:
         SUPPORTED if alone.max() == 0 < stacked.min() else NOT,
         folder,
     )
+
+
+def grid_of_recipes() -> Iterator[Finding]:
+    """Yield what RSB says about recipes and architectures, by our own trainings."""
+    claim = "A recipe tuned for one architecture need not suit another, by our own trainings"
+    folder = "rsb_recipes"
+    found = rsb_recipes.read(HERE / folder / "trials.csv")
+    if found is None:
+        yield Finding(
+            RSB, claim, "not yet run", f"{UNDECIDED}: needs 5 recipes, 3 architectures, 8 seeds a cell", folder
+        )
+        return
+    parts, pairs, largest = rsb_recipes.sentences(found)
+    where = f"CIFAR-10, 15 cells, n = {rsb_recipes.N_SEEDS} each"
+    are_shown = all(source.p_value < 0.05 for source in found.grid.grid.sources[:2])
+    yield Finding(
+        RSB,
+        "Accuracy depends on the architecture and on the recipe, beyond the seed",
+        f"{where}, typical size of a difference: {parts}",
+        SUPPORTED if are_shown else UNDECIDED,
+        folder,
+    )
+    yield Finding(RSB, claim, f"{where}: {pairs}. {largest}", _word(found.verdict), folder)
+    for a, b, claim in (
+        ("a2", "a1", "A1 is at least as good as A2"),
+        ("a3", "a2", "A2 is at least as good as A3"),
+        ("torchvision", "torchvision2", "torchvision's second recipe is better than its first"),
+    ):
+        answers = [pair for pair in found.order if (pair.a, pair.b) == (a, b)]
+        gains = ", ".join(f"{pair.difference:+.2f} (p = {format_p(pair.p_adjusted)})" for pair in answers)
+        sure = [pair.difference > 0 for pair in answers if pair.p_adjusted < 0.05]
+        verdict = NOT if not all(sure) else SUPPORTED if len(sure) == len(answers) else UNDECIDED
+        yield Finding(RSB, f"{claim}, on each of three architectures", f"{where}: {gains}, Holm", verdict, folder)
 
 
 # --- ladder ---------------------------------------------------------------------------------------------

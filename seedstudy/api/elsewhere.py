@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from seedstudy import data as datasets
 from seedstudy import machine, terminal
-from seedstudy.api.shared import arms_of_call, path_of, source_of, summaries_of
+from seedstudy.api.shared import arms_of_call, path_of, recipe_for, source_of, summaries_of
 from seedstudy.arguments import public
 from seedstudy.decide.answers import Answers
 from seedstudy.document import FLAT, HIDDEN, fields_of, shown_as
 from seedstudy.errors import StudyError, require_extra
-from seedstudy.recipes.reader import load_recipe
 from seedstudy.study.network import Cost, EvaluatedSet, OnFront
 from seedstudy.study.study import check_name
 
@@ -183,7 +182,7 @@ def evaluate(
     weights
         A weights file instead of timm's.
     recipe
-        Preprocess as this recipe tests; None: as the weights say, at their test size.
+        Preprocess as this recipe tests on this data set; None: as the weights say, at their test size.
     size, crop
         Side in pixels and share of the centre crop, instead.
     seed
@@ -203,7 +202,7 @@ def evaluate(
     loaded = datasets.load(prepared)
     for sentence in loaded.doubts:
         say(f"{data}: {sentence}")
-    tested_as = None if recipe is None else load_recipe(recipe)
+    tested_as = None if recipe is None else recipe_for(recipe, model, data, loaded)
     names = _available(loaded, eval_sets, say)
     judged = judge(model, loaded, names, weights=path_of(weights), recipe=tested_as, size=size, crop=crop)
     loaded.check_unchanged()

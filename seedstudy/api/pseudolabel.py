@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from seedstudy import data as datasets
 from seedstudy import machine, terminal
-from seedstudy.api.shared import arms_of_call, flat, path_of, source_of, store_of
+from seedstudy.api.shared import arms_of_call, flat, path_of, recipe_for, source_of, store_of
 from seedstudy.arguments import public
 from seedstudy.errors import StudyError, require_extra
 from seedstudy.files import is_there
-from seedstudy.recipes.reader import load_recipe
-from seedstudy.recipes.scaling import scale
 from seedstudy.study.network import PseudoLabelled
 from seedstudy.study.trial import Trial
 
@@ -219,9 +217,8 @@ class _Network:
     def networks(self, data: Dataset) -> list[Teacher]:
         from seedstudy.train.teacher import of_weights
 
-        recipe = None if self.recipe is None else load_recipe(self.recipe, self.name.partition(".")[0])
-        scaled = None if recipe is None else scale(recipe, datasets.facts_of(self.data, data))
-        return [of_weights(self.name, data, file=self.file, recipe=scaled)]
+        recipe = None if self.recipe is None else recipe_for(self.recipe, self.name, self.data, data)
+        return [of_weights(self.name, data, file=self.file, recipe=recipe)]
 
 
 _Source = _Trials | _Network

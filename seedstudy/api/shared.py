@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedstudy.arguments import options_of
-from seedstudy.data import name_of
+from seedstudy.data import facts_of, name_of
 from seedstudy.errors import StudyError
+from seedstudy.recipes.reader import load_recipe
+from seedstudy.recipes.scaling import scale
 
 if TYPE_CHECKING:
+    from seedstudy.data.base import Dataset
     from seedstudy.decide.compare import Comparisons
     from seedstudy.decide.given import Arm, Given
     from seedstudy.decide.select import Source
     from seedstudy.decide.summary import Summaries
+    from seedstudy.recipes.recipe import Recipe
     from seedstudy.store.store import Store
     from seedstudy.study.group import Group
 
@@ -56,6 +60,11 @@ def store_of(results: str | Path, study: str) -> Store:
 def is_given(command: str | Mapping[str, Any] | None) -> bool:
     """Say whether a command is given in place of recipes, by at least one of its keys."""
     return any(value is not None for value in command.values()) if isinstance(command, Mapping) else command is not None
+
+
+def recipe_for(name: str, model: str, data: str, loaded: Dataset) -> Recipe:
+    """Return a recipe as `run` trains a model with it on a data set: smaller for smaller data."""
+    return scale(load_recipe(name, model.partition(".")[0]), facts_of(data, loaded))
 
 
 def path_of(path: str | Path | None) -> Path | None:

@@ -132,7 +132,11 @@ class SlurmEngine:
         logs = self._store.root / "logs"
         with writing(logs):
             logs.mkdir(exist_ok=True)
-        at_a_time = "" if placement.workers is None else f"%{placement.workers}"
+        at_a_time, waits_for = "", list[str]()
+        if placement.workers is not None:
+            at_a_time = f"%{placement.workers}"
+            # That is the limit of one array: the next one waits for those that the queue still has.
+            waits_for = sorted({task.partition("_")[0] for task in self._seen}, key=int)
         # To the batch script, which is Python, or torchrun, which passes on SIGTERM, but not SIGUSR1; or to all that
         # srun has started, because srun itself would give up at the first.
         signal = "B:USR1" if placement.n_processes == 1 else "B:TERM" if placement.nodes == 1 else "TERM"
@@ -140,6 +144,7 @@ class SlurmEngine:
         return [
             "--parsable",
             f"--array=0-{n_tasks - 1}{at_a_time}",
+            *([f"--dependency=afterany:{':'.join(waits_for)}"] if waits_for else []),
             "--requeue",
             "--open-mode=append",
             f"--signal={signal}@{_SECONDS_TO_STOP}",

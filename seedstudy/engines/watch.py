@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from rich.console import Group
@@ -282,7 +282,8 @@ class StudyProgress:
         if self._log is not None and rows:
             self._log(trial_id, rows, self.note)
         if not self._console.is_terminal or state != "ok":
-            means = "; ".join(self._means())
+            # The recipe's own means: those of all recipes, at every trial, would bury it.
+            means = "; ".join(self._means({label_of(row["recipe"], row["model"]) for row in rows}))
             line = f"[{self._n_ended}/{len(self._epochs)}] {trial_id}: {state}, {self._time_left()}"
             self.note(f"{line} | {means}" if means else line)
 
@@ -297,11 +298,12 @@ class StudyProgress:
             name = row["eval_set"] if counted else " ".join(filter(None, (row["eval_set"], row["metric"])))
             self._values[label_of(row["recipe"], row["model"]), name].append(value)
 
-    def _means(self) -> list[str]:
+    def _means(self, of: Collection[str] | None = None) -> list[str]:
         """Return the running means of each recipe, with its number of seeds; of each eval set where these differ."""
         groups: dict[str, dict[str, list[float]]] = defaultdict(dict)
         for (group, eval_set), values in self._values.items():
-            groups[group][eval_set] = values
+            if of is None or group in of:
+                groups[group][eval_set] = values
         lines = []
         for group, sets in groups.items():
             counts = {len(values) for values in sets.values()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -295,8 +296,14 @@ class TestSlurmAlone:
         limit = int(slurm.ask("bash", "-c", "scontrol show config | grep MaxArraySize").split()[-1])
         if limit > 10:
             pytest.skip(f"MaxArraySize is {limit}: set it to 2 in the throw-away cluster's slurm.conf")
-        code, _, err = slurm.finish(tmp_path, "--seeds", str(limit + 1), "--epochs", "1")
-        assert code == 0, err
+        launcher = slurm.start(tmp_path, "--seeds", str(limit + 1), "--epochs", "1", "--workers", "1")
+        n_most = 0
+        while launcher.poll() is None:
+            n_most = max(n_most, len(slurm.tasks("RUNNING")))
+            time.sleep(0.5)
+        _, err = launcher.communicate()
+        assert launcher.returncode == 0, err
+        assert n_most == 1  # of both arrays together
         assert f": {limit} tasks" in err
         assert ": 1 tasks" in err
         assert len(results(tmp_path)) == limit + 1

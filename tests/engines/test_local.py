@@ -51,7 +51,7 @@ def test_interrupted_and_given_again_it_goes_on(place: Local, tmp_path: Path, un
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.long)])
 def test_the_command_alone_stops_in_order_with_75_and_goes_on(
     number: signal.Signals, place: Local, tmp_path: Path, cache: Path, undisturbed: Results
 ) -> None:
@@ -98,6 +98,7 @@ def test_a_killed_launcher_takes_its_workers_along(place: Local, tmp_path: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_trial_whose_process_dies_without_getting_on_is_given_up(place: Local, tmp_path: Path) -> None:
     place.break_trainings("os.kill(os.getpid(), 9)")
     code, _, err = place.finish(tmp_path, "--seeds", "1")
@@ -202,6 +203,7 @@ def test_a_removed_trial_is_not_made_again(place: Local, tmp_path: Path, undistu
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_cancelled_while_it_prepares_it_trains_nothing(place: Local, tmp_path: Path) -> None:
     assert place.finish(tmp_path, "--seeds", "1", "--epochs", "1")[0] == 0
     wait = "open('checks', 'w'), [time.sleep(0.05) for _ in iter(lambda: os.path.exists('go on'), True)]"

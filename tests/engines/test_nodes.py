@@ -61,6 +61,7 @@ def machines(place: Local, folder: Path, cache: Path, trial_id: str) -> list[sub
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_machines_give_the_numbers_of_two_processes_of_one(
     place: Local, tmp_path: Path, cache: Path, on_one_machine: Results
 ) -> None:
@@ -72,6 +73,7 @@ def test_two_machines_give_the_numbers_of_two_processes_of_one(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_trial_that_loses_a_machine_goes_on_from_its_checkpoint(
     place: Local, tmp_path: Path, cache: Path, on_one_machine: Results
 ) -> None:

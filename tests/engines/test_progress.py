@@ -41,9 +41,11 @@ def test_every_recipe_and_eval_set_has_its_own_number_of_seeds() -> None:
     line = ended(shown, 1, row("val", 82))
     assert line.endswith("| a2@resnet8: val 81.00 ± 1.41 (n = 2), v2 60.00 (n = 1)")
     line = ended(shown, 2, row("val", 70, recipe="a3"), row("v2", 50, recipe="a3"))
-    assert line.endswith(
-        "a2@resnet8: val 81.00 ± 1.41 (n = 2), v2 60.00 (n = 1); a3@resnet8 (n = 1): val 70.00, v2 50.00"
-    )
+    assert line.endswith("| a3@resnet8 (n = 1): val 70.00, v2 50.00"), "the line of a trial is about its own recipe"
+    assert shown._means() == [  # the live table is about all of them
+        "a2@resnet8: val 81.00 ± 1.41 (n = 2), v2 60.00 (n = 1)",
+        "a3@resnet8 (n = 1): val 70.00, v2 50.00",
+    ]
 
 
 def test_a_time_left_is_shown_once_it_means_something(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,22 @@ def test_arrays_are_no_longer_than_the_cluster_allows(make: Callable[..., SlurmE
     assert arrays == ["--array=0-2%2", "--array=0-2%2", "--array=0-0%2"]
 
 
+def test_several_arrays_train_no_more_at_a_time_than_one(make: Callable[..., SlurmEngine], queue: Queue) -> None:
+    engine = make(workers=2)
+    engine.submit([f"t{number}" for number in range(7)])
+    queue.states = {"101_0": "COMPLETED", "101_1": "COMPLETED", "101_2": "FAILED", "102_0": "RUNNING"}
+    engine.poll()
+    engine.submit(["t2"])
+    waiting = [
+        [word.partition("=")[2] for word in call if word.startswith("--dependency")]
+        for call in queue.calls
+        if call[0] == "sbatch"
+    ]
+    assert waiting == [[], ["afterany:101"], ["afterany:101:102"], ["afterany:102"]]
+    make("without a limit").submit([f"t{number}" for number in range(7)])
+    assert not [word for call in queue.calls[-8:] for word in call if word.startswith("--dependency")]
+
+
 def test_trials_of_one_task_stand_in_one_line(make: Callable[..., SlurmEngine], queue: Queue) -> None:
     engine = make(trials_per_job=2)
     engine.submit(["t0", "t1", "t2"])

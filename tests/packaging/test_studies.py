@@ -10,6 +10,8 @@ import pytest
 
 import seedstudy as ss
 from studies import findings
+from studies.rsb_recipes import reading as rsb_recipes
+from studies.short_and_long import reading as short_and_long
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = sorted(
@@ -26,9 +28,15 @@ def test_a_folder_has_a_question_a_page_and_a_study_that_loads(folder: Path) -> 
     assert all(ss.load_study(file).question for file in files)
 
 
+def _lengths(frame: Path) -> str | None:
+    """Return the column that tells trainings of one recipe apart, where there are several."""
+    has_lengths = pl.read_csv(frame).group_by("recipe").agg(pl.col("epochs").n_unique())["epochs"].max() != 1
+    return "epochs" if has_lengths else None
+
+
 @pytest.mark.parametrize("frame", FRAMES, ids=lambda path: path.parent.name)
 def test_a_frame_of_counts_is_read_by_the_commands(frame: Path) -> None:
-    answers = ss.summary(frame)
+    answers = ss.summary(frame, by=_lengths(frame))
     assert {answer.to_dict()["eval_set"] for answer in answers} >= {"val"}
     assert sum(answer.to_dict()["n"] for answer in answers) > 10
 
@@ -47,12 +55,14 @@ def test_trials_that_share_streams_are_read_from_their_table() -> None:
 def test_recipes_of_a_frame_are_compared(frame: Path) -> None:
     recipes = pl.read_csv(frame)["recipe"].unique().sort().to_list()
     if len(recipes) == 1:
-        seeds = ss.summary(frame, eval_sets="val")[0].group.values
+        seeds = ss.summary(frame, by=_lengths(frame), eval_sets="val")[0].group.values
         half = seeds.size // 2
         assert ss.compare(first=list(seeds[:half]), second=list(seeds[half:]))[0].comparison.n_a == half
         return
-    answer = ss.compare(*(f"{frame}:recipe={recipe}" for recipe in recipes), eval_sets="val", margin=1.0)
-    assert [each.b.recipe for each in answer] == recipes[1:]
+    for model in pl.read_csv(frame)["model"].unique().sort():
+        arms = (f"{frame}:recipe={recipe}" for recipe in recipes)
+        answer = ss.compare(*arms, model=model, eval_sets="val", margin=1.0)
+        assert [each.b.recipe for each in answer] == recipes[1:]
 
 
 def test_the_equivalence_study_is_compared_from_its_frame() -> None:
@@ -78,6 +88,65 @@ def test_readmes_have_the_numbers_of_the_frames() -> None:
     assert f"from {val.min():.2f} to {val.max():.2f} %; seed 0 is {val[0]:.2f}, the best seed {val.max():.2f}" in why
     assert f"The mean is {val.mean():.2f} and the standard deviation {val.std(ddof=1):.2f} points" in why
     assert f"The best seed is {val.max() - val.mean():.1f} points above the mean" in why
+
+
+def _in_one_line(page: Path) -> str:
+    return " ".join(page.read_text(encoding="utf-8").split())
+
+
+def test_the_page_of_recipes_and_architectures_has_the_numbers_of_its_frame() -> None:
+    found = rsb_recipes.read()
+    assert found is not None
+    page = _in_one_line(ROOT / "studies" / "rsb_recipes" / "README.md")
+    assert all(sentence in page for sentence in rsb_recipes.sentences(found))
+    assert f"*Interaction:* {found.verdict}." in page
+    assert all(pair.difference > 0 and pair.p_adjusted < 0.05 for pair in found.order)  # "All twelve are decided"
+    assert all(set(found.best(model)) == {"a1", "torchvision2"} for model in rsb_recipes.ARCHITECTURES)
+
+
+def test_recipes_are_not_read_before_every_cell_has_its_seeds(tmp_path: Path) -> None:
+    frame = pl.read_csv(ROOT / "studies" / "rsb_recipes" / "trials.csv")
+    frame.filter(pl.col("seed") < 7).write_csv(tmp_path / "trials.csv")
+    assert rsb_recipes.read(tmp_path / "trials.csv") is None
+
+
+def test_recipes_that_change_places_with_the_architecture_are_seen(tmp_path: Path) -> None:
+    frame = pl.read_csv(ROOT / "studies" / "rsb_recipes" / "trials.csv")
+    is_swapped = (pl.col("model") == "resnet_d8_w1_s2") & pl.col("recipe").is_in(["a1", "a3"])
+    other = pl.when(pl.col("recipe") == "a1").then(pl.lit("a3")).otherwise(pl.lit("a1"))
+    frame.with_columns(recipe=pl.when(is_swapped).then(other).otherwise("recipe")).write_csv(tmp_path / "trials.csv")
+    found = rsb_recipes.read(tmp_path / "trials.csv")
+    assert found is not None
+    assert found.verdict == "supported"
+    assert ("a1", "a3") in found.opposite
+
+
+def test_the_page_of_short_and_long_trainings_has_the_numbers_of_its_frames() -> None:
+    found = short_and_long.read()
+    assert found is not None
+    page = _in_one_line(ROOT / "studies" / "short_and_long" / "README.md")
+    assert all(row in page for row in short_and_long.table(found))
+    assert all(sentence in page for sentence in short_and_long.sentences(found))
+    assert f"from 1 to {found.lengths[-1].epochs} epochs: {found.falls} (" in page
+    assert f"*The distribution-wise std:* {found.falls_beyond} (" in page
+    assert f"{found.lengths[0].values.size * len(found.lengths)} trials" in page
+
+
+@pytest.mark.parametrize(("factor", "word"), [(0.3, "supported"), (3.0, "not supported")])
+def test_a_spread_that_changes_with_the_length_is_seen(tmp_path: Path, factor: float, word: str) -> None:
+    folder = tmp_path / "short_and_long"
+    shutil.copytree(ROOT / "studies" / "short_and_long", folder)
+    frame, images = pl.read_csv(folder / "trials.csv"), pl.read_csv(folder / "images.csv")
+    is_longest = pl.col("epochs") == pl.col("epochs").max()
+    middle = pl.col("n_correct").mean().over("epochs", "eval_set")
+    moved = (middle + factor * (pl.col("n_correct") - middle)).round().cast(pl.Int64)
+    frame = frame.with_columns(n_correct=pl.when(is_longest).then(moved).otherwise("n_correct"))
+    frame.write_csv(folder / "trials.csv")
+    std = pl.when(is_longest).then(factor * pl.col("endless_std")).otherwise("endless_std")
+    images.with_columns(endless_std=std, low=0.9 * std, high=1.1 * std).write_csv(folder / "images.csv")
+    found = short_and_long.read(folder)
+    assert found is not None
+    assert (found.falls, found.falls_beyond) == (word, word)
 
 
 def test_the_first_picture_has_the_numbers_of_mlperf() -> None:

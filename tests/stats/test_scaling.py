@@ -137,6 +137,7 @@ def test_ranks_have_an_interval_over_cells() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_known_law_is_recovered_within_its_interval() -> None:
     rng = np.random.default_rng(11)
     truth = np.array([FLOOR, SCALE, EXPONENT])

@@ -1,13 +1,15 @@
 """Every order in which processes can take their steps, on the real functions.
 
 An actor is a thread that stops before each system call that others can notice, and goes on when it is chosen. One run
-plays one order of choices; :func:`every_order` plays all of them, depth first. A kill is a choice too: the actor makes
-no further step, not even those that tidy up, and its locks are freed as the kernel frees them.
+plays one order of choices; :func:`every_order` plays all of them, depth first, and :func:`some_orders` a random sample.
+A kill is a choice too: the actor makes no further step, not even those that tidy up, and its locks are freed as the
+kernel frees them.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -107,9 +109,13 @@ Choice = tuple[int, bool]
 
 
 def play(
-    actions: Sequence[Action], choices: Sequence[Choice], check: Callable[[], None], *, mortal: Sequence[int]
+    actions: Sequence[Action],
+    choose: Callable[[int, list[Choice]], Choice],
+    check: Callable[[], None],
+    *,
+    mortal: Sequence[int],
 ) -> tuple[list[Actor], list[list[Choice]]]:
-    """Play one order, the first alternatives after the given ones; returns the actors and what could be chosen when."""
+    """Play one order; ``choose`` takes one of the choices at each point. Returns the actors and what was possible."""
     back = threading.Semaphore(0)
     actors = [Actor("AB"[number], action, back) for number, action in enumerate(actions)]
     for actor in actors:  # up to its first step
@@ -120,7 +126,7 @@ def play(
         possible = [(number, False) for number in alive]
         if not any(actor.is_killed for actor in actors):
             possible += [(number, True) for number in alive if number in mortal]
-        chosen = choices[len(open_choices)] if len(open_choices) < len(choices) else possible[0]
+        chosen = choose(len(open_choices), possible)
         open_choices.append(possible)
         actor = actors[chosen[0]]
         actor.is_killed = chosen[1]
@@ -146,7 +152,11 @@ def every_order(
     choices: list[Choice] = []
     while True:
         actions, check = setting()
-        actors, possible = play(actions, choices, check, mortal=mortal)
+
+        def choose(point: int, possible: list[Choice], given: Sequence[Choice] = tuple(choices)) -> Choice:
+            return given[point] if point < len(given) else possible[0]
+
+        actors, possible = play(actions, choose, check, mortal=mortal)
         choices += [each[0] for each in possible[len(choices) :]]
         yield list(choices), actors
         while choices:
@@ -157,3 +167,20 @@ def every_order(
                 break
         else:
             return
+
+
+def some_orders(
+    setting: Callable[[], tuple[Sequence[Action], Callable[[], None]]], *, n: int, mortal: Sequence[int] = ()
+) -> Iterator[tuple[list[Choice], list[Actor]]]:
+    """Play ``n`` orders drawn at random, the same ones each time, where all of them would take minutes."""
+    rng = random.Random(0)
+    for _ in range(n):
+        choices: list[Choice] = []
+
+        def choose(_: int, possible: list[Choice], made: list[Choice] = choices) -> Choice:
+            made.append(rng.choice(possible))
+            return made[-1]
+
+        actions, check = setting()
+        actors, _possible = play(actions, choose, check, mortal=mortal)
+        yield choices, actors

@@ -69,6 +69,19 @@ def test_a_weights_file_is_judged_on_every_eval_set(cli: Cli, tree: Path, weight
     assert right.filter(pl.col("eval_set") == "val").height == round(document["evaluations"][0]["top1"] / 10)
 
 
+@pytest.mark.slow
+def test_a_recipe_tests_at_the_size_that_it_trains_at_on_the_data(cli: Cli, tmp_path: Path) -> None:
+    """A2 tests photographs at 224 px; on the shapes `run` scales it, and `pseudolabel` too."""
+    assert cli("run", "-r", "a2", "--seeds", "1", "--epochs", "1", "--keep-weights")[0] == 0
+    (weights,) = Path("results/main/trials").glob("*/weights*")
+    code, out, err = cli("evaluate", "resnet8_patch", "--weights", weights, "-d", "shapes", "-r", "a2", "--json")
+    assert code == 0, err
+    again = json.loads(out)
+    assert again["preprocessing"]["size"] == 32
+    trained = {group["eval_set"]: group["mean"] for group in json.loads(cli("summary", "a2", "--json")[1])["groups"]}
+    assert {each["eval_set"]: each["top1"] for each in again["evaluations"]} == trained
+
+
 def test_wrong_weights_are_one_line(cli: Cli, tree: Path, weights: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.pth").write_bytes(b"not weights")
     for arguments, message in (

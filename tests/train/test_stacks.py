@@ -128,7 +128,7 @@ def test_a_stacked_seed_is_the_seed_itself(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["resnet8", "resnet20", "resnet18"])
+@pytest.mark.parametrize("model", ["resnet8", "resnet20", pytest.param("resnet18", marks=pytest.mark.long)])
 def test_other_networks_agree_too(model: str, make_trial: MakeTrial, lively: Recipe, builder: Builder) -> None:
     builder.is_double = True
     size = ["train_size=32", "test_size=32", "batch_size=4", "micro_batch=4", "epochs=1"]
