@@ -28,6 +28,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,14 +68,16 @@ Report = dict[str, Any]
 T = TypeVar("T")
 N_CLASSES = 1000
 TABLE_3_GB = {
-    "resnet18": 12.5, "resnet34": 17.5, "resnet50": 22.0, "resnet101": 16.3, "resnet152": 22.5, "regnety_040": 27.1,
-    "regnety_080": 19.8, "regnety_160": 25.6, "regnety_320": 17.6, "seresnet50": 27.6, "senet154": 23.3,
-    "resnet50d": 23.9, "resnext50_32x4d": 14.3, "efficientnet_b0": 22.1, "efficientnet_b1": 17.9,
-    "efficientnet_b2": 22.8, "efficientnet_b3": 19.5, "efficientnet_b4": 20.4, "deit_tiny_patch16_224": 16.3,
-    "deit_small_patch16_224": 16.1, "deit_base_patch16_224": 16.4, "ecaresnet50t": 29.3, "efficientnetv2_rw_s": 16.6,
-    "efficientnetv2_rw_m": 18.5, "ecaresnet269d": 27.4,
+    "resnet18": (12.5, 6.5), "resnet34": (17.5, 9.0), "resnet50": (22.0, 11.4), "resnet101": (16.3, 8.5),
+    "resnet152": (22.5, 11.8), "regnety_040": (27.1, 13.9), "regnety_080": (19.8, 10.3), "regnety_160": (25.6, 13.4),
+    "regnety_320": (17.6, 9.4), "seresnet50": (27.6, 14.2), "senet154": (23.3, 12.2), "resnet50d": (23.9, 12.3),
+    "resnext50_32x4d": (14.3, 14.6), "efficientnet_b0": (22.1, 11.4), "efficientnet_b1": (17.9, 7.9),
+    "efficientnet_b2": (22.8, 11.9), "efficientnet_b3": (19.5, 10.1), "efficientnet_b4": (20.4, 14.3),
+    "deit_tiny_patch16_224": (16.3, 7.0), "deit_small_patch16_224": (16.1, 7.0), "deit_base_patch16_224": (16.4, 7.3),
+    "ecaresnet50t": (29.3, 15.0), "efficientnetv2_rw_s": (16.6, 10.1), "efficientnetv2_rw_m": (18.5, 12.1),
+    "ecaresnet269d": (27.4, 17.8),
 }  # fmt: skip
-"""Peak memory of one V100 under A1 and A2, GB (RSB, arXiv 2110.00476, Table 3)."""
+"""Peak memory of one V100 under A1 and A2, and under A3, GB (RSB, arXiv 2110.00476, Table 3)."""
 
 
 # --- the device -----------------------------------------------------------------------------------------
@@ -183,13 +186,15 @@ class Bench:
             else:
                 yield item
 
-    def seconds_per_call(self, call: Callable[[], object], *, warm_up: int = 2, at_least: int = 3) -> float:
-        """Return the median of repeated calls; each is waited for."""
+    def seconds_per_call(
+        self, call: Callable[[], object], *, warm_up: int = 2, at_least: int = 3, share: float = 1.0
+    ) -> float:
+        """Return the median of repeated calls; each is waited for. ``share``: of the usual time that is measured."""
         for _ in range(warm_up):
             call()
         self.device.wait()
         times: list[float] = []
-        while len(times) < at_least or sum(times) < self.sizes.seconds:
+        while len(times) < at_least or sum(times) < share * self.sizes.seconds:
             started = time.perf_counter()
             call()
             self.device.wait()
@@ -483,6 +488,87 @@ def stacks(bench: Bench) -> Report:
     return {"rows": sorted(rows, key=lambda row: row["seeds_per_hour"])}
 
 
+WAYS: dict[str, Callable[..., Tensor]] = {}
+"""How the convolutions of several seeds may be computed in one call."""
+
+
+def way(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    WAYS[function.__name__] = function
+    return function
+
+
+@way
+def grouped(images: Tensor, weight: Tensor, stride: int, n_seeds: int) -> Tensor:
+    """Return one convolution with a group for each seed: what a stack computes."""
+    return nn.functional.conv2d(images, weight, stride=stride, padding=weight.shape[2] // 2, groups=n_seeds)
+
+
+@way
+def one_by_one(images: Tensor, weight: Tensor, stride: int, n_seeds: int) -> Tensor:
+    """Return a convolution for each seed, one after the other."""
+    parts = zip(images.chunk(n_seeds, 1), weight.chunk(n_seeds, 0), strict=True)
+    return torch.cat([grouped(image, own, stride, 1) for image, own in parts], dim=1)
+
+
+@way
+def matrices(images: Tensor, weight: Tensor, stride: int, n_seeds: int) -> Tensor:
+    """Return a batch of matrix products, a matrix for each seed, over the windows of all images."""
+    n_out, n_in, side = weight.shape[0] // n_seeds, weight.shape[1], weight.shape[2]
+    pad = (side // 2,) * 4
+    padded = nn.functional.pad(images, pad).permute(0, 2, 3, 1).contiguous()
+    n, height, width = padded.shape[:3]
+    across, down = ((each - side) // stride + 1 for each in (width, height))
+    of_image, of_row, of_pixel, of_channel = padded.stride()
+    shape = (n_seeds, n, down, across, side, side, n_in)
+    steps = (n_in * of_channel, of_image, stride * of_row, stride * of_pixel, of_row, of_pixel, of_channel)
+    windows = padded.as_strided(shape, steps).reshape(n_seeds, n * down * across, -1)
+    by_seed = weight.view(n_seeds, n_out, n_in, side, side).permute(0, 3, 4, 2, 1).reshape(n_seeds, -1, n_out)
+    made = torch.bmm(windows, by_seed).transpose(0, 1)
+    return made.reshape(n, down, across, n_seeds * n_out).permute(0, 3, 1, 2)
+
+
+LAYERS = ((16, 16, 3, 1, 32), (16, 32, 3, 2, 32), (32, 32, 3, 1, 16), (64, 64, 3, 1, 8), (16, 32, 1, 2, 32))
+"""Of ResNet-8 and ResNet-20: channels in and out, side of the kernel, stride, pixels of the image."""
+
+
+def layer_passes(
+    function: Callable[..., Tensor], images: Tensor, weight: Tensor, stride: int, n_seeds: int
+) -> tuple[Tensor, ...]:
+    """Return a layer's output, and its gradients."""
+    images.grad = weight.grad = None
+    made = function(images, weight, stride, n_seeds)
+    made.square().mean().backward()
+    assert images.grad is not None
+    assert weight.grad is not None
+    return made.detach(), images.grad, weight.grad
+
+
+def formulations(bench: Bench) -> Report:
+    """Time forward and backward of single layers of a stack in three ways; compare their outputs and gradients."""
+    rows, device = [], bench.device.torch
+    cells = [(layer, n) for layer in LAYERS for n in bench.sizes.stacks if n > 1]
+    for layer, n_seeds in bench.in_time(cells):
+        n_in, n_out, side, stride, px = layer
+        generator = torch.Generator(device).manual_seed(0)
+        shapes = (bench.sizes.batch, n_seeds * n_in, px, px), (n_seeds * n_out, n_in, side, side)
+        images, weight = (
+            torch.randn(shape, generator=generator, device=device)
+            .contiguous(memory_format=torch.channels_last)
+            .requires_grad_()
+            for shape in shapes
+        )
+        ms, found = {}, {}
+        for name, function in WAYS.items():
+            passes = partial(layer_passes, function, images, weight, stride, n_seeds)
+            found[name] = passes()
+            ms[name] = 1e3 * bench.seconds_per_call(passes, share=0.1)
+        apart = {name: max(float((a - b).norm() / b.norm()) for a, b in zip(made, found["grouped"], strict=True))
+                 for name, made in found.items()}  # fmt: skip
+        rows.append({"layer": layer, "stacked": n_seeds, "ms": ms, "apart": max(apart.values())})
+    rows.sort(key=lambda row: -row["apart"])
+    return {"rows": rows, "ok": all(row["apart"] < 1e-4 for row in rows)}
+
+
 def steps_in_processes(bench: Bench, model: str, n_processes: int) -> list[float]:
     """Return updates a second of each of several processes that train at the same time."""
     command = [sys.executable, __file__, "--device", bench.device.torch.type, "--part", f"steps:{model}"]
@@ -492,15 +578,15 @@ def steps_in_processes(bench: Bench, model: str, n_processes: int) -> list[float
 
 
 def table_3(bench: Bench) -> Report:
-    """Make one update's micro-batch of each network of RSB's Table 3 under A2; compare memory with the table's."""
+    """Make one update's micro-batch of each network of RSB's Table 3 under A2, then A3; compare memory with its."""
     rows = []
-    for name in bench.in_time(bench.sizes.networks):
-        recipe = read_recipe("a2").for_model(name)
+    for way, name in bench.in_time([(way, name) for way in ("a2", "a3") for name in bench.sizes.networks]):
+        recipe = read_recipe(way).for_model(name)
         changes = [] if bench.sizes.train_size is None else [f"train_size={bench.sizes.train_size}"]
         if bench.sizes.micro_batch is not None:
             changes += ["batch_size=4", f"micro_batch={bench.sizes.micro_batch}"]
         recipe = with_values(recipe, changes) if changes else recipe
-        row: Report = {"model": name, "micro_batch": recipe.micro_batch, "train_size": recipe.train_size}
+        row: Report = {"model": name, "recipe": way, "micro_batch": recipe.micro_batch, "train_size": recipe.train_size}
         bench.device.forget()
         training = None
         try:
@@ -515,7 +601,7 @@ def table_3(bench: Bench) -> Report:
                     "images_per_s": recipe.micro_batch / (time.perf_counter() - started)}  # fmt: skip
         except RuntimeError as error:  # out of memory
             row |= {"loss_is_finite": False, "error": str(error)[:200]}
-        row |= {"peak_gb": bench.device.peak_gb(), "table_gb": TABLE_3_GB[name]}
+        row |= {"peak_gb": bench.device.peak_gb(), "table_gb": TABLE_3_GB[name][way == "a3"]}
         rows.append(row)
     rows.sort(key=lambda row: (row["loss_is_finite"], -row["peak_gb"] / row["table_gb"]))
     return {"rows": rows, "ok": all(row["loss_is_finite"] for row in rows)}
@@ -710,6 +796,7 @@ STEPS: dict[str, tuple[Callable[[Bench], Report], float]] = {
     "flips": (flips, 5),
     "optimizer": (optimizer, 10),
     "stacks": (stacks, 120),
+    "formulations": (formulations, 30),
     "table_3": (table_3, 120),
     "big_network": (big_network, 150),
     "streaming": (streaming, 90),

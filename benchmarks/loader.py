@@ -3,7 +3,7 @@
 Both kinds of a recipe's augmentation (`--augment batched` and `pil`) read the same JPEG files, in alternating rounds,
 on one thread; CPU time is measured. ``core`` is what a loader process does, ``rest`` what the training process does
 afterwards, on its GPU where it has one. With ``--short-side`` the same is done with copies of the images whose shorter
-side has that length, as `seedstudy data prepare --short-side` makes them::
+side has that length, encoded and decoded, as `seedstudy data prepare --short-side` and `--decoded` make them::
 
     python benchmarks/loader.py IMAGES --recipe a2 --short-side 320 --rounds 7
 """
@@ -20,34 +20,39 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from seedstudy.data import imagenet
-from seedstudy.data.encoded import EncodedImages
+from seedstudy.data.encoded import EncodedImages, ppm
 from seedstudy.data.finding import Entry, encoded_images
 from seedstudy.recipes.reader import read_recipe
 from seedstudy.train.random_state import RandomStream
 from seedstudy.train.streaming import ByPillow, Cropped, FinishCrops, FinishPillows
 
-SUFFIXES = (".jpg", ".jpeg")
+SUFFIXES = (".jpg", ".jpeg", ".ppm")
 
 
 def images_of(folder: Path) -> EncodedImages:
-    """Index every JPEG below a folder."""
+    """Index every image below a folder."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     entries = [Entry("", p.stem, str(p), 0, p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
     return encoded_images(entries, [str(number) for number in range(len(entries))])
 
 
-def shrunk(images: EncodedImages, side: int, quality: int, folder: Path) -> EncodedImages:
-    """Write copies whose shorter side is at most ``side`` pixels."""
+def shrunk(images: EncodedImages, side: int, quality: int | None, folder: Path) -> EncodedImages:
+    """Write copies whose shorter side is at most ``side`` pixels; without ``quality`` decoded ones."""
     for row in range(len(images)):
         image = images.open(row)
         share = min(1.0, side / min(image.size))
         size = tuple(max(1, round(each * share)) for each in image.size)
-        image.resize(size, Image.Resampling.BICUBIC).save(folder / f"{row}.jpg", "JPEG", quality=quality)
+        small = image.resize(size, Image.Resampling.BICUBIC)
+        if quality is None:
+            (folder / f"{row}.ppm").write_bytes(ppm(np.asarray(small)))
+        else:
+            small.save(folder / f"{row}.jpg", "JPEG", quality=quality)
     return images_of(folder)
 
 
@@ -74,17 +79,18 @@ def main() -> None:
         "pil": (ByPillow(recipe, statistics_of), FinishPillows(recipe, statistics_of, device)),
         "batched": (Cropped(recipe), FinishCrops(recipe, statistics_of, device)),
     }
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as encoded, tempfile.TemporaryDirectory() as decoded:
         originals = images_of(given.folder)
         sources = {"originals": originals}
         if given.short_side:
-            sources["copies"] = shrunk(originals, given.short_side, given.quality, Path(temporary))
+            sources["copies"] = shrunk(originals, given.short_side, given.quality, Path(encoded))
+            sources["decoded"] = shrunk(originals, given.short_side, None, Path(decoded))
         n, stream = len(originals), RandomStream(0)
 
         def loaded(source: EncodedImages, show: Any) -> Tensor:
             return torch.stack([show(source, row, 1, row) for row in range(n)])
 
-        cells = [(way, name) for way in ways for name in sources if (way, name) != ("pil", "copies")]
+        cells = [(way, name) for way in ways for name in sources if way != "pil" or name == "originals"]
         core: dict[tuple[str, str], list[float]] = {cell: [] for cell in cells}
         rest: dict[str, list[float]] = {way: [] for way in ways}
         batches = {way: loaded(originals, show) for way, (show, _) in ways.items()}  # also a warm-up

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import stat
 import subprocess
 import sys
@@ -126,6 +127,14 @@ def accelerator() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return next(iter(done.stdout.strip().splitlines()), None)
+
+
+def cpp_compiler() -> str | None:
+    """Return the path of the C++ compiler that torch.compile would start; None where there is none."""
+    return shutil.which(os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++"))
+
+
+NO_COMPILER = "there is no C++ compiler on PATH (g++, or what CXX names): install one"
 
 
 def try_lock(descriptor: int, *, is_shared: bool = False) -> bool | None:

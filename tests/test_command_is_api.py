@@ -130,7 +130,11 @@ QUESTIONS: dict[str, list[tuple[str, Ask]]] = {
         (
             "folder:photos --short-side 100 --quality 80 -o small",
             lambda: ss.resize_data("folder:photos", "small", short_side=100, quality=80),
-        )
+        ),
+        (
+            "folder:photos --short-side 32 --decoded -o plain",
+            lambda: ss.resize_data("folder:photos", "plain", short_side=32, decoded=True),
+        ),
     ],
 }
 """Command -> its arguments, and the same question in Python."""

@@ -152,7 +152,8 @@ def resize_data(
     folder: str | Path,
     *,
     short_side: int = 320,
-    quality: int = 95,
+    quality: int | None = None,
+    decoded: bool = False,
     data_dir: str | Path | None = None,
     say: Say = terminal.say,
 ) -> Copy:
@@ -167,18 +168,24 @@ def resize_data(
     short_side
         Pixels. An image whose shorter side is not longer is copied as it is.
     quality
-        Of the JPEG files, 1 to 95.
+        Of the JPEG files, 1 to 95; by default 95.
+    decoded
+        Keep the images decoded, as PPM files: trainings decode nothing, and those on one machine share what it has
+        read. The copy takes about six times as much room as one of JPEG files.
 
     """
-    from seedstudy.data.resized import resized_copy
+    from seedstudy.data.resized import MOST_QUALITY, resized_copy
 
     if datasets.info(name).image_size is not None:
         raise DataError(f"{name}: its images are small and kept decoded; there is nothing to resize")
+    if decoded and quality is not None:
+        raise DataError(f"{name}: decoded images have no JPEG quality; leave out one of the two")
     prepared = datasets.prepare(name, data_dir=path_of(data_dir), cache_dir=machine.cache_dir(), progress=say)
     loaded = datasets.load(prepared)
     if loaded.holds_videos:
         raise DataError(f"{name}: smaller copies are made of images only, and it holds videos; resize them with FFmpeg")
-    return resized_copy(loaded, Path(folder), short_side=short_side, quality=quality, progress=say)
+    chosen = None if decoded else MOST_QUALITY if quality is None else quality
+    return resized_copy(loaded, Path(folder), short_side=short_side, quality=chosen, progress=say)
 
 
 def _data_facts(name: str | None) -> DataInfo | None:

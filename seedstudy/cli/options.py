@@ -371,6 +371,10 @@ class Placement:
         bool | None,
         typer.Option("--deterministic", help="GPUs: the same bits every time, more slowly.", rich_help_panel=RARE),
     ] = None
+    compile: Annotated[
+        str | None,
+        typer.Option(help="Compile trainings: off (default), on, or auto (timed).", rich_help_panel=RARE),
+    ] = None
     eval_every: Annotated[
         int | None,
         typer.Option(

@@ -175,7 +175,12 @@ def data_prepare(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the copy, which does not exist yet.")],
     short_side: Annotated[int, typer.Option("--short-side", help="Shorter side of every image in pixels.")] = 320,
-    quality: Annotated[int, typer.Option("--quality", help="Of the JPEG files, 1 to 95.")] = 95,
+    quality: Annotated[
+        int | None, typer.Option("--quality", help="Of the JPEG files, 1 to 95.", show_default="95")
+    ] = None,
+    decoded: Annotated[
+        bool, typer.Option("--decoded", help="Keep the images decoded: fastest to read, about 6 times as large.")
+    ] = False,
     data_dir: options.DataDir = None,
     *,
     how: options.Output,
@@ -189,5 +194,13 @@ def data_prepare(
     """
     from seedstudy.show.recipes import data_copy
 
-    answer = ss.resize_data(name, output, short_side=short_side, quality=quality, data_dir=data_dir, say=options.tell)
+    answer = ss.resize_data(
+        name,
+        output,
+        short_side=short_side,
+        quality=quality,
+        decoded=decoded,
+        data_dir=data_dir,
+        say=options.tell,
+    )
     options.print_answer(answer, lambda: data_copy(answer), output=how)

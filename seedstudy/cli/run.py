@@ -167,6 +167,7 @@ def trial(
     stack: Annotated[str, typer.Option(help="Seeds of a small model side by side: a number, or auto (timed).")] = "1",
     keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep the weights of finished trials.")] = False,
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Kernels that add in a fixed order.")] = False,
+    compile: Annotated[str | None, typer.Option(help="Compile trainings: off, on, or auto (timed).")] = None,
     eval_every: Annotated[int | None, typer.Option(help="Epochs between evaluations of val.")] = None,
     command: Annotated[str | None, typer.Option("--command", help="How commands are run, by a launcher.")] = None,
     attended: Annotated[
@@ -196,6 +197,7 @@ def trial(
             {
                 "stack": stack,
                 "deterministic": deterministic,
+                "compile": compile,
                 "eval_every": eval_every,
                 "keep_weights": keep_weights or None,  # None is not given
             },

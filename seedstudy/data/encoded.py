@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import stat
 import struct
 import warnings
@@ -137,6 +138,30 @@ def decoded(content: bytes, *, as_shown: bool = False) -> tuple[Image, str]:
     except Exception as error:  # Pillow's readers raise whatever their parsing of damaged bytes runs into
         is_clear = isinstance(error, OSError) and str(error).startswith("image")
         raise ValueError(str(error) if is_clear else "not an image") from error
+
+
+_PPM = re.compile(rb"P6\n(\d{1,5}) (\d{1,5})\n255\n")
+"""The head of a PPM as Pillow and resized copies have it."""
+
+
+def ppm(pixels: NDArray[np.uint8]) -> bytes:
+    """Return an image (h, w, 3) as a PPM file: its pixels behind a line of text."""
+    height, width = pixels.shape[:2]
+    return b"P6\n%d %d\n255\n" % (width, height) + pixels.tobytes()
+
+
+def ppm_bytes(head: bytes) -> int | None:
+    """Return the size that the PPM with this beginning must have; None where it is none, or one of another kind."""
+    found = _PPM.match(head)
+    return None if found is None else found.end() + 3 * int(found[1]) * int(found[2])
+
+
+def ppm_pixels(content: bytes) -> NDArray[np.uint8] | None:
+    """Return the pixels (h, w, 3) of a complete PPM, without a copy; None for anything else."""
+    found = _PPM.match(content)
+    if found is None or len(content) != ppm_bytes(content):
+        return None
+    return np.frombuffer(content, np.uint8, offset=found.end()).reshape(int(found[2]), int(found[1]), 3)
 
 
 def _as_shown(image: Image) -> Image:

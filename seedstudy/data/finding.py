@@ -24,7 +24,7 @@ from seedstudy.data.base import Progress
 from seedstudy.data.encoded import LARGEST_IMAGE, EncodedImages
 from seedstudy.errors import DataError, first_line, printable
 
-SUFFIXES = (".jpeg", ".jpg", ".png")  # compared in lower case: ImageNet writes .JPEG
+SUFFIXES = (".jpeg", ".jpg", ".png", ".ppm")  # compared in lower case: ImageNet writes .JPEG, decoded copies are .ppm
 _THREADS = 16  # a listing waits for the disk or the network, not for the processor
 
 

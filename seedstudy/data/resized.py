@@ -1,4 +1,4 @@
-"""A smaller copy of a data set: every image resized once, so that a training decodes a fraction of the pixels.
+"""A smaller copy of a data set: every image resized once, so that a training decodes a fraction of the pixels, or none.
 
 The copy is a folder of class folders in the layout that the data set is read from: ImageNet's own, or that of images of
 one's own. `resized.json` in it says what it was made of and how, and belongs to its fingerprint: no trial on a copy
@@ -20,6 +20,7 @@ import numpy as np
 
 from seedstudy import machine
 from seedstudy.data.base import Dataset, EvalSet, Progress
+from seedstudy.data.encoded import FORMATS, ppm, ppm_bytes
 from seedstudy.document import HIDDEN
 from seedstudy.errors import DataError, StoreError, printable
 from seedstudy.files import check_folder, is_there, read_record, write_atomically, write_record
@@ -31,6 +32,7 @@ RECORD = "resized.json"
 FILTER = "bicubic"
 """Pillow's, which averages over all pixels that become one."""
 SMALLEST_SIDE = 32  # pixels
+MOST_QUALITY = 95  # of JPEG; above, files grow and pixels hardly change
 
 _V2_FOLDERS = {
     "v2": "imagenetv2-matched-frequency-format-val",
@@ -54,8 +56,8 @@ class Copy:
     short_side: int
     """Pixels; an image whose shorter side is not longer is copied byte for byte."""
     filter: str
-    quality: int
-    """Of the JPEG files, 1 to 95."""
+    quality: int | None
+    """Of the JPEG files, 1 to 95; None: the images are kept decoded, as PPM files."""
     images: int
     resized: int
     bytes_before: int
@@ -75,15 +77,18 @@ class _Image:
 
 
 def resized_copy(
-    data: Dataset, folder: Path, *, short_side: int, quality: int, progress: Progress = lambda line: None
+    data: Dataset, folder: Path, *, short_side: int, quality: int | None, progress: Progress = lambda line: None
 ) -> Copy:
     """Make a copy in a folder of its own, complete or not at all; the same call resumes after an interruption.
+
+    Without ``quality`` the images are kept decoded.
 
     DataError for images that are kept decoded (they are small), for a folder that holds something else, and where an
     image does not decode.
     """
-    if short_side < SMALLEST_SIDE or not 1 <= quality <= 95:
-        raise DataError(f"short side {short_side}, quality {quality}: at least {SMALLEST_SIDE} px, and 1 to 95")
+    if short_side < SMALLEST_SIDE or not 1 <= (quality or MOST_QUALITY) <= MOST_QUALITY:
+        at_least = f"at least {SMALLEST_SIDE} px, and 1 to {MOST_QUALITY}"
+        raise DataError(f"short side {short_side}, quality {quality}: {at_least}")
     if not data.stored:
         raise DataError(f"{data.name}: its images are small and kept decoded; there is nothing to resize")
     if data.name == "imagenet_minival":
@@ -92,7 +97,7 @@ def resized_copy(
     if is_there(folder):
         return _existing(folder, plan)
     partial = folder.with_name(f".{folder.name}.partial")
-    images = list(_layout(data))
+    images = list(_layout(data, is_decoded=quality is None))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir(exist_ok=True)
@@ -125,7 +130,8 @@ def _existing(folder: Path, plan: dict[str, Any]) -> Copy:
     copy = _read(folder, is_new=False)
     for key, value in plan.items():
         if (kept := getattr(copy, key)) != value:
-            raise DataError(f"{folder}: a copy with {key} {kept}, not {value}; choose another folder, or remove it")
+            was, now = ("none (decoded)" if each is None else each for each in (kept, value))
+            raise DataError(f"{folder}: a copy with {key} {was}, not {now}; choose another folder, or remove it")
     return copy
 
 
@@ -154,23 +160,27 @@ def in_words(folder: Path) -> str:
     if not (folder / RECORD).is_file():
         return ""
     copy = _read(folder, is_new=False)
+    stored = "decoded" if copy.quality is None else f"JPEG quality {copy.quality}"
     return printable(
-        f"a copy of {copy.data} ({copy.fingerprint}): shorter side {copy.short_side} px by {copy.filter}, JPEG quality "
-        f"{copy.quality}; trials on it do not pool with those on the original"
+        f"a copy of {copy.data} ({copy.fingerprint}): shorter side {copy.short_side} px by {copy.filter}, {stored}; "
+        "trials on it do not pool with those on the original"
     )
 
 
 # --- where each image goes ----------------------------------------------------------------------------------------
 
 
-def _layout(data: Dataset) -> Iterator[_Image]:
+def _layout(data: Dataset, *, is_decoded: bool) -> Iterator[_Image]:
     """Yield every image with its place, train first; DataError where two have the same."""
     taken = set[str]()
     for part, labels in _labels(data):
         for row, label in enumerate(labels):
             place = _place(data, part, bytes(data.stored[part].names[row]).decode(), label)
+            if is_decoded:
+                place = os.path.splitext(place)[0] + ".ppm"  # noqa: PTH122  # a million times
             if place in taken:
-                place = f"{os.path.splitext(place)[0]}_{row}.jpg"  # noqa: PTH122  # a million times
+                stem, suffix = os.path.splitext(place)  # noqa: PTH122
+                place = f"{stem}_{row}{suffix if is_decoded else '.jpg'}"
             taken.add(place)
             yield _Image(source=data.stored[part], row=row, place=place)
 
@@ -261,7 +271,7 @@ def _begin(partial: Path, plan: dict[str, Any]) -> int:
 
 
 def _make(
-    folder: Path, images: Sequence[_Image], short_side: int, quality: int, progress: Progress, *, name: str
+    folder: Path, images: Sequence[_Image], short_side: int, quality: int | None, progress: Progress, *, name: str
 ) -> tuple[int, int, int]:
     """Write every image that is not there yet; returns how many were resized, and bytes before and after."""
     for part, of_class in sorted({PurePosixPath(image.place).parts[:2] for image in images}):
@@ -296,16 +306,18 @@ def _make(
     return n_resized, n_before, n_after
 
 
-def _one(folder: Path, image: _Image, short_side: int, quality: int) -> tuple[bool, bool, int, int]:
+def _one(folder: Path, image: _Image, short_side: int, quality: int | None) -> tuple[bool, bool, int, int]:
     """Write one image; returns whether it is resized, whether it was there already, and bytes before and after."""
     from PIL import Image
 
     before = int(image.source.sizes[image.row])
     path = folder / image.place
     if (size := _finished(path)) is not None:
-        return size != before, True, before, size
+        is_resized = size != before if quality is not None else _short_side(image) > short_side
+        return is_resized, True, before, size
     pixels = image.source.open(image.row)
-    if min(pixels.size) <= short_side:
+    is_large = min(pixels.size) > short_side
+    if not is_large and quality is not None:
         content = image.source.read(image.row)
         suffix = os.path.splitext(bytes(image.source.names[image.row]).decode())[1]  # noqa: PTH122
         if suffix and suffix.lower() not in _JPEG:
@@ -313,12 +325,26 @@ def _one(folder: Path, image: _Image, short_side: int, quality: int) -> tuple[bo
         if not (path.is_file() and path.stat().st_size == len(content)):
             write_atomically(path, content, is_durable=False)
         return False, False, before, len(content)
-    scale = short_side / min(pixels.size)
-    width, height = (max(short_side, round(side * scale)) for side in pixels.size)
-    stream = io.BytesIO()
-    pixels.resize((width, height), Image.Resampling.BICUBIC).save(stream, "JPEG", quality=quality)
-    write_atomically(path, stream.getbuffer(), is_durable=False)
-    return True, False, before, stream.tell()
+    if is_large:
+        scale = short_side / min(pixels.size)
+        width, height = (max(short_side, round(side * scale)) for side in pixels.size)
+        pixels = pixels.resize((width, height), Image.Resampling.BICUBIC)
+    if quality is None:
+        content = ppm(np.asarray(pixels))
+    else:
+        stream = io.BytesIO()
+        pixels.save(stream, "JPEG", quality=quality)
+        content = stream.getvalue()
+    write_atomically(path, content, is_durable=False)
+    return is_large, False, before, len(content)
+
+
+def _short_side(image: _Image) -> int:
+    """Return the shorter side of an original in pixels, from its head alone."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(image.source.read(image.row)), formats=FORMATS) as head:
+        return min(head.size)
 
 
 def _finished(path: Path) -> int | None:
@@ -331,5 +357,7 @@ def _finished(path: Path) -> int | None:
         size = os.fstat(descriptor).st_size
         if size < 4:
             return None
+        if (whole := ppm_bytes(file.read(32))) is not None:
+            return size if size == whole else None
         file.seek(size - 2)
         return size if file.read(2) == b"\xff\xd9" else None  # the end of a JPEG

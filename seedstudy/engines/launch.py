@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seedstudy import data as datasets
+from seedstudy import machine
 from seedstudy.data.base import DataInfo, Dataset
 from seedstudy.engines import local
 from seedstudy.engines.interrupt import in_order
@@ -146,6 +147,8 @@ def resolve(study: Study, *, results: Path, data_dir: Path | None, cache_dir: Pa
         return _resolve_command(study, study.command, results=results)
     if study.placement.engine == "local" and study.placement.nodes > 1:
         raise StudyError(f"--nodes {study.placement.nodes}: this is one machine: --engine slurm or ray has several.")
+    if study.placement.compile == "on" and study.placement.engine == "local" and machine.cpp_compiler() is None:
+        raise StudyError(f"--compile on: {machine.NO_COMPILER}, or leave the option out.")
     info = datasets.info(study.data)
     given = recipes.parse_assignments(study.assignments)  # before the data, which may take minutes
     cells = list(study.cells())  # same
@@ -221,6 +224,7 @@ def _resolve_command(study: Study, command: Command, *, results: Path) -> Resolv
             )
     for option, is_given in (
         ("--deterministic", placement.deterministic),
+        ("--compile", placement.compile != "off"),
         ("--eval-every", placement.eval_every is not None),
     ):
         if is_given:

@@ -148,6 +148,7 @@ class Work:
         options = [] if self.prepared is None else ["--prepared", str(self.prepared.absolute())]
         options += ["--stack", "auto" if placement.stack is None else str(placement.stack)]
         options += ["--deterministic"] if placement.deterministic else []
+        options += ["--compile", placement.compile] if placement.compile != "off" else []
         options += ["--keep-weights"] if placement.keep_weights else []
         return options + (["--eval-every", str(placement.eval_every)] if placement.eval_every is not None else [])
 

@@ -52,11 +52,15 @@ def main(
     from stdin, one JSON object a line: ``{"check": [specs], "n_classes": n, "n_train": n, "shares": {kind: limit}}``,
     which is answered by one line on stdout, and ``{"train": [trial_ids], "prepared": path, "sizes": {kind: size},
     "n_slots": n}``. Without ``prepared``, the folder of the prepared data, a trial's data set is prepared here.
-    Of ``placement`` count the most seeds to train side by side, determinism, and how often val is evaluated.
+    Of ``placement`` count the most seeds to train side by side, determinism, compilation, and how often val is
+    evaluated.
     """
     if placement.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as cuBLAS asks for it, before CUDA starts
     require_extra("train")
+    if placement.compile != "off":  # kept for the next process; torch reads both when it is imported
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir / "compiled"))
+        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # a worker has its cores, not the machine's
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints must not get between the answers
     requests, stop = begin(is_attended=is_attended)
@@ -196,6 +200,7 @@ class _Worker(Attempts):
                 start=None if trial.start is None else self._store.start(trial.start.digest),
                 keeps_weights=bool(self._placement.keep_weights),
                 is_deterministic=self._placement.deterministic,
+                compiling=self._placement.compile,
                 eval_every=self._placement.eval_every,
             )
             data.check_unchanged()

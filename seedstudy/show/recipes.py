@@ -134,11 +134,13 @@ def data_copy(copy: Copy) -> View:
     """Return what a resized copy holds, and how it was made."""
     share = copy.bytes_after / max(copy.bytes_before, 1)
     was = "made" if copy.is_new else "there already"
+    is_decoded = copy.quality is None
+    others = "decoded as they are" if is_decoded else "copied as they are"
     rows = [
         ("folder", f"{copy.folder} ({was})"),
-        ("images", f"{copy.images:,}; {copy.resized:,} resized, the others copied as they are"),
+        ("images", f"{copy.images:,}; {copy.resized:,} resized, the others {others}"),
         ("shorter side", f"{copy.short_side} px ({copy.filter} filter)"),
-        ("JPEG quality", str(copy.quality)),
+        ("JPEG quality", "none: decoded, as PPM files" if is_decoded else str(copy.quality)),
         ("bytes", f"{copy.bytes_after:,} of {copy.bytes_before:,} ({share:.0%})"),
         ("train on it", f"-d {_as_named(copy)}"),
     ]

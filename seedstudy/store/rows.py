@@ -208,6 +208,8 @@ def pool_key(trial: Trial, provenance: Mapping[str, Any]) -> str:
         trial.data_fingerprint,
         list(trial.vary),
         *(provenance[key] for key in _POOL_KEYS),
+        # In float32 a compiled trial adds in another order; in 16 bits it also rounds at other places.
+        *(["compiled"] if provenance.get("compiled") and provenance["precision"] != "float32" else []),
         *([] if trial.start is None else [trial.start.pool]),
         *([] if trial.pseudo_labels is None else [trial.pseudo_labels]),
         # A patch release does not change numbers on purpose; a minor one may.

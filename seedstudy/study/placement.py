@@ -11,6 +11,7 @@ from seedstudy.errors import StudyError, require_extra, suggest
 from seedstudy.recipes.recipe import Recipe, typed
 
 EngineName = Literal["local", "slurm", "ray"]
+Compile = Literal["off", "auto", "on"]
 
 LOADERS = "SEEDSTUDY_LOADERS"
 """Environment variable: worker processes that decode images for one training process; 0 decodes in the process."""
@@ -37,6 +38,9 @@ class Placement:
     """Seeds of one recipe and model that a process trains side by side, at most; None: as many as a timing says pay."""
     deterministic: bool = False
     """Whether kernels must add in a fixed order, so that the same GPU gives the same bits again. CPUs do so anyway."""
+    compile: Compile = "off"
+    """Whether a training's forward and backward passes are compiled (torch.compile); ``auto``: where a timing says that
+    it pays."""
     eval_every: int | None = None
     """Epochs from one evaluation of the watched set to the next; None: as many as leave no more test than training
     images. The last epoch, which is the result, is evaluated in any case."""
@@ -83,6 +87,8 @@ def placed(placement: Placement, given: Mapping[str, object], *, where: str = ""
     changed = replace(placement, **values)
     if changed.hang_timeout is not None and not changed.hang_timeout > 0:
         raise StudyError(f"{where}hang_timeout = {changed.hang_timeout:g}: must be more than 0 minutes.")
+    if changed.compile == "on" and (changed.n_processes > 1 or changed.stack != 1):
+        raise StudyError(f"{where}compile = on: it takes a trial of one process, and one seed at a time (stack = 1).")
     if (gpus := changed.gpus) is not None:
         if not (gpus >= 0 and (gpus <= 1 or gpus.is_integer())):
             raise StudyError(f"{where}gpus = {gpus:g}: must be a whole number, or a share below 1.")

@@ -48,6 +48,8 @@ class Outcome:
     loader: Loader | None = None
     """Of images that are stored."""
     eval_every: int | None = None
+    is_compiled: bool = False
+    """Whether the training's passes are."""
     reports: list[EpochReport] = field(default_factory=list)
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     """After the latest epoch."""
@@ -90,7 +92,10 @@ class Outcome:
             train_s=train_s,
             images_per_s=images_per_s,
             n_params=sum(parameter.numel() for parameter in self.network.parameters()),
-            provenance=_provenance(self.accelerator, self.trial, self.data, n_stacked),
+            provenance={
+                **_provenance(self.accelerator, self.trial, self.data, n_stacked),
+                **({"compiled": True} if self.is_compiled else {}),
+            },
         )
         if self.reason:
             return result

@@ -26,7 +26,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from seedstudy import machine
 from seedstudy.data import videos
 from seedstudy.data.base import Dataset
-from seedstudy.data.encoded import LARGEST_AREA, EncodedImages
+from seedstudy.data.encoded import LARGEST_AREA, EncodedImages, ppm_pixels
 from seedstudy.data.pseudo import STORED
 from seedstudy.errors import DataError
 from seedstudy.recipes.recipe import Recipe
@@ -139,12 +139,14 @@ def _pixels(image: Image.Image) -> Tensor:
 
 
 def decoded(images: EncodedImages, row: int) -> Tensor:
-    """Return an image in RGB, uint8 (3, h, w): a JPEG by torchvision, whatever else there is by Pillow.
+    """Return an image in RGB, uint8 (3, h, w): a JPEG by torchvision, a decoded one as it is, all others by Pillow.
 
     Both use libjpeg-turbo and give the same pixels; torchvision does it in four fifths of the time. What it refuses,
     Pillow is asked for, whose error then names the image.
     """
     content = images.read(row)
+    if (levels := ppm_pixels(content)) is not None:
+        return torch.from_numpy(levels.copy()).permute(2, 0, 1)
     try:
         with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:  # reads the head alone
             is_turned = images.as_shown and image.getexif().get(ExifTags.Base.Orientation, 1) != 1

@@ -9,8 +9,9 @@ from contextlib import nullcontext
 import torch
 
 from seedstudy.data.base import Dataset
+from seedstudy.study.placement import Compile
 from seedstudy.study.trial import EpochReport, Trial, TrialResult
-from seedstudy.train import devices, layers, starts
+from seedstudy.train import compiled, devices, layers, starts
 from seedstudy.train.checkpoint import Checkpoints, TrainingState
 from seedstudy.train.feed import ArrayFeed, mixed, n_updates_of
 from seedstudy.train.parts import (
@@ -37,6 +38,7 @@ def train_trial(
     start: bytes | None = None,
     keeps_weights: bool = False,
     is_deterministic: bool = False,
+    compiling: Compile = "off",
     eval_every: int | None = None,
 ) -> TrialResult:
     """Train ``trial`` on ``data`` and evaluate the last epoch on every eval set.
@@ -47,7 +49,8 @@ def train_trial(
     write the state and raise Stopped. ``start`` is the content of the weights that the trial starts from;
     ``keeps_weights`` puts those that were evaluated into the result.
     ``is_deterministic`` gives identical results on the same GPU too (RuntimeError
-    where a layer has no such kernel); the watched set is evaluated every ``eval_every`` epochs.
+    where a layer has no such kernel); ``compiling`` says whether the forward and backward passes are compiled, and the
+    result whether they were; the watched set is evaluated every ``eval_every`` epochs.
     """
     recipe, streams = trial.recipe, trial.streams
     started = time.perf_counter()
@@ -72,6 +75,9 @@ def train_trial(
     statistics = RunningStatistics(model, recipe, shard)
     model, optimizer = accelerator.prepare(model, optimizer)
     network = accelerator.unwrap_model(model)  # without DistributedDataParallel around it
+    forward, is_compiled = compiled.forward_of(
+        model, trial.model, recipe, accelerator, wish=compiling, n_updates=n_updates * recipe.total_epochs
+    )
     ema = WeightAverage(network, recipe, n_updates) if recipe.ema_decay is not None else None
     evaluated = ema.module if ema is not None else network
     loader = Loader.of_trial(data, recipe, trial.augment, device) if data.stored else None
@@ -83,6 +89,7 @@ def train_trial(
         shard=shard,
         loader=loader,
         eval_every=eval_every,
+        is_compiled=is_compiled,
     )
     state = TrainingState(
         outcome=outcome,
@@ -115,7 +122,7 @@ def train_trial(
                 drop = random[stream_name("drop", shard.micro_batches[n])]
                 with statistics.micro_batch(n), nullcontext() if is_last else accelerator.no_sync(model):
                     with drop.active(), accelerator.autocast():
-                        loss = loss_of(model(images), targets) / len(shard.micro_batches)
+                        loss = loss_of(forward(images), targets) / len(shard.micro_batches)
                     accelerator.backward(loss)
                 devices.add_at(state.losses, step, loss.detach())
             if recipe.clip_grad_norm is not None:

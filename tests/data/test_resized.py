@@ -14,6 +14,8 @@ import seedstudy as ss
 from seedstudy.data import check, load, prepare, resized
 from seedstudy.data.base import Dataset
 from seedstudy.errors import DataError, SeedstudyError
+from seedstudy.files import write_record
+from seedstudy.train.streaming import decoded
 from tests.imagenet_tree import CLASSES, jpeg, make_tree, write
 
 pytestmark = pytest.mark.train
@@ -39,7 +41,7 @@ def loaded(name: str, cache: Path, data_dir: Path | None = None) -> Dataset:
     return load(prepare(name, data_dir=data_dir, cache_dir=cache))
 
 
-def copied(data: Dataset, target: Path, **options: int) -> resized.Copy:
+def copied(data: Dataset, target: Path, **options: int | None) -> resized.Copy:
     return resized.resized_copy(data, target, **{"short_side": 64, "quality": 90, **options})
 
 
@@ -62,14 +64,67 @@ def test_every_image_is_resized_by_its_shorter_side_and_labels_stay(photos: Path
     assert np.abs(np.asarray(given, dtype=float) - np.asarray(wanted, dtype=float)).mean() < 4  # JPEG at 90
 
 
+def test_a_decoded_copy_holds_the_pixels_themselves(photos: Path, tmp_path: Path) -> None:
+    """Resized once, compressed by nothing, those of small images unchanged; whoever trains on it decodes nothing."""
+    original = loaded(f"folder:{photos}", tmp_path / "cache")
+    copy = copied(original, tmp_path / "copy", quality=None, short_side=100)
+    assert (copy.images, copy.resized, copy.quality) == (18, 17, None)
+    small = loaded(f"folder:{tmp_path / 'copy'}", tmp_path / "cache")
+    assert small.classes == original.classes
+    assert small.train_labels.tolist() == original.train_labels.tolist()
+    assert small.eval_sets["real"].label_values.tolist() == original.eval_sets["real"].label_values.tolist()
+    files = sorted(path.relative_to(tmp_path / "copy") for path in (tmp_path / "copy").rglob("*.ppm"))
+    assert len(files) == 18
+    for part, images in original.stored.items():
+        for row in range(len(images)):
+            pixels = images.open(row)
+            share = min(1.0, 100 / min(pixels.size))
+            if share < 1:
+                sides = tuple(max(100, round(share * side)) for side in pixels.size)
+                pixels = pixels.resize(sides, Image.Resampling.BICUBIC)
+            wanted = np.asarray(pixels)
+            assert (np.asarray(small.stored[part].open(row)) == wanted).all()
+            assert (decoded(small.stored[part], row).permute(1, 2, 0).numpy() == wanted).all()
+    said = {part.part: part.note for part in check(f"folder:{tmp_path / 'copy'}").parts}
+    assert "shorter side 100 px by bicubic, decoded; trials" in said["copy"]
+    with pytest.raises(DataError, match=r"a copy with quality none \(decoded\), not 90; choose another folder"):
+        copied(original, tmp_path / "copy", short_side=100)
+    with pytest.raises(DataError, match="decoded images have no JPEG quality"):
+        ss.resize_data(f"folder:{photos}", tmp_path / "other", quality=90, decoded=True)
+
+
+def test_an_interrupted_decoded_copy_is_made_whole(photos: Path, tmp_path: Path) -> None:
+    original = loaded(f"folder:{photos}", tmp_path / "cache")
+    whole = copied(original, tmp_path / "whole", quality=None, short_side=50)
+    partial = tmp_path / ".copy.partial"
+    (tmp_path / "whole").rename(partial)
+    plan = {"data": original.name, "fingerprint": original.fingerprint, "short_side": 50, "quality": None}
+    (partial / resized.RECORD).unlink()
+    write_record(partial / "plan.json", plan)
+    cut, gone, *kept = sorted(partial.rglob("*.ppm"))
+    wanted = {path.relative_to(partial): path.read_bytes() for path in (cut, gone, *kept)}
+    cut.write_bytes(cut.read_bytes()[:-7])  # what a crash of the machine may leave
+    gone.unlink()
+    before = kept[0].stat().st_mtime_ns
+    again = copied(original, tmp_path / "copy", quality=None, short_side=50)
+    assert {
+        path.relative_to(tmp_path / "copy"): path.read_bytes() for path in (tmp_path / "copy").rglob("*.ppm")
+    } == wanted
+    assert (tmp_path / "copy" / kept[0].relative_to(partial)).stat().st_mtime_ns == before
+    assert again.resized == whole.resized == 17  # a small image is not smaller than 50 px
+
+
 def test_a_copy_never_has_the_fingerprint_of_its_original(photos: Path, tmp_path: Path) -> None:
     """Even where every image was small enough to stay as it is."""
     original = loaded(f"folder:{photos}", tmp_path / "cache")
     assert copied(original, tmp_path / "copy", short_side=500).resized == 0
     whole = loaded(f"folder:{tmp_path / 'copy'}", tmp_path / "cache")
     assert whole.fingerprint != original.fingerprint
-    copied(original, tmp_path / "another", short_side=400)
-    assert loaded(f"folder:{tmp_path / 'another'}", tmp_path / "cache").fingerprint != whole.fingerprint
+    fingerprints = {original.fingerprint, whole.fingerprint}
+    for name, how in (("another", {"short_side": 400}), ("decoded", {"short_side": 500, "quality": None})):
+        copied(original, tmp_path / name, **how)
+        fingerprints.add(loaded(f"folder:{tmp_path / name}", tmp_path / "cache").fingerprint)
+    assert len(fingerprints) == 4
     said = {part.part: part.note for part in check(f"folder:{tmp_path / 'copy'}").parts}
     assert said["copy"].startswith(f"a copy of folder-photos ({original.fingerprint}): shorter side 500 px by bicubic")
 
@@ -110,10 +165,11 @@ def test_what_was_interrupted_is_resumed(photos: Path, tmp_path: Path, monkeypat
     assert again.bytes_after == copied(original, tmp_path / "copy").bytes_after
 
 
-def test_a_copy_of_imagenet_is_an_imagenet(tmp_path: Path) -> None:
+@pytest.mark.parametrize("quality", [90, None])
+def test_a_copy_of_imagenet_is_an_imagenet(quality: int | None, tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "imagenet")
     original = loaded("imagenet", tmp_path / "cache", tree)
-    copy = copied(original, tmp_path / "small", short_side=32)
+    copy = copied(original, tmp_path / "small", short_side=32, quality=quality)
     assert copy.resized == copy.images == 35
     small = loaded("imagenet", tmp_path / "cache", tmp_path / "small")
     for name, eval_set in original.eval_sets.items():

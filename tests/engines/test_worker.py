@@ -157,7 +157,7 @@ def test_each_seed_of_a_stack_is_a_trial_of_its_own(place: Local, tmp_path: Path
     assert "in a stack of 3: seeds 0, 1, 2" in log(tmp_path, first)
 
 
-@pytest.mark.parametrize("given", [{}, {"deterministic": True, "eval_every": 3, "stack": "auto"}])
+@pytest.mark.parametrize("given", [{}, {"deterministic": True, "eval_every": 3, "stack": "auto"}, {"compile": "on"}])
 def test_determinism_and_the_pace_of_evaluation_reach_every_worker(
     given: dict[str, object], tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

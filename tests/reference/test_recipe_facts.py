@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import re
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -14,6 +15,7 @@ from seedstudy.read.published import gpu_hours
 from seedstudy.recipes.reader import RecipeFile, packaged_names, parse_assignments, read_recipe
 from seedstudy.recipes.recipe import KEYS, OPTIONAL
 from seedstudy.recipes.scaling import imagenet_updates
+from tests.imagenet_tree import SHARED
 from tests.recipes.changes import changes
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
@@ -107,7 +109,7 @@ TABLE_3 = table("rsb_table3.csv")
 @pytest.mark.parametrize("row", TABLE_3, ids=lambda row: row["model"])
 def test_sizes_and_gpus_of_rsb_table_3(row: dict[str, str]) -> None:
     """Batch norm sees what one GPU holds: its share of the batch of 2048."""
-    for name, suffix in (("a1", ""), ("a2", ""), ("a3", "_a3")):
+    for name, suffix in SUFFIXES.items():
         file = read_recipe(name)
         assert len(file.models) == 25
         recipe = file.for_model(row["model"])
@@ -116,22 +118,82 @@ def test_sizes_and_gpus_of_rsb_table_3(row: dict[str, str]) -> None:
         assert recipe.micro_batch * int(row[f"gpus{suffix}"]) == recipe.batch_size == 2048
 
 
+STUDY = ROOT / "studies" / "rsb_table3"
+SUFFIXES = {"a1": "", "a2": "", "a3": "_a3"}
+"""Of the columns that A1 and A2 share."""
+
+
+def study_table(name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader((STUDY / name).read_text(encoding="utf-8").splitlines()))
+
+
 def test_hours_memory_and_accuracies_of_rsb_table_3() -> None:
     """What `power --cost`, benchmarks/gpu.py and the study of the published table hold is in the table."""
     assert len(TABLE_3) == 25
-    published = (ROOT / "studies" / "rsb_table3" / "table3.csv").read_text(encoding="utf-8").splitlines()
-    top1 = {row["architecture"]: row for row in csv.DictReader(published)}
+    top1 = {row["architecture"]: row for row in study_table("table3.csv")}
+    assert list(top1) == [row["architecture"] for row in TABLE_3]
     script = ast.parse((ROOT / "benchmarks" / "gpu.py").read_text(encoding="utf-8"))
     (memory,) = (
         ast.literal_eval(node.value)
         for node in script.body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "TABLE_3_GB"
     )
-    assert memory == {row["model"]: float(row["memory"]) for row in TABLE_3}
+    assert memory == {row["model"]: (float(row["memory"]), float(row["memory_a3"])) for row in TABLE_3}
     for row in TABLE_3:
-        for name, suffix in (("a1", ""), ("a2", ""), ("a3", "_a3")):
+        assert top1[row["architecture"]]["top1_original"] == row["original"]
+        assert bool(row["original"]) == bool(row["original_by"])
+        for name, suffix in SUFFIXES.items():
             assert gpu_hours(row["model"], name) == float(row[f"hours_{name}"]) * int(row[f"gpus{suffix}"])
             assert top1[row["architecture"]][f"top1_{name}"] == row[f"top1_{name}"]
+
+
+def test_published_weights_have_the_accuracies_of_rsb_table_3() -> None:
+    """Timm's weights of the same trainings: the table's last digit is rounded, here and there cut off."""
+    cells = [(row[f"weights_{name}"], row[f"top1_{name}"]) for row in TABLE_3 for name in SUFFIXES]
+    gaps = [abs(float(weights) - float(printed)) for weights, printed in cells if weights]
+    assert len(gaps) == 27
+    assert max(gaps) < 0.07
+    (resnet50,) = (row for row in TABLE_3 if row["model"] == "resnet50")
+    of_study = {row["weights"]: row["val"] for row in study_table("resnet50_weights.csv")}
+    assert {name: of_study[name] for name in SUFFIXES} == {name: resnet50[f"weights_{name}"] for name in SUFFIXES}
+
+
+@pytest.mark.parametrize("name", SUFFIXES)
+def test_what_the_head_of_a_recipe_says_is_in_the_table(name: str) -> None:
+    text = (resources.files("seedstudy") / "recipes" / "packaged" / f"{name}.toml").read_text(encoding="utf-8")
+    (row,) = (row for row in TABLE_3 if row["model"] == "resnet50")
+    gpus = row[f"gpus{SUFFIXES[name]}"]
+    assert f"RSB Table 3: ResNet-50 {row[f'hours_{name}']} h on {gpus} V100 GPUs." in text
+    said = re.search(r"Top-1 on ImageNet-val: ([\d.]+) ", text)
+    assert said is not None
+    assert abs(float(said[1]) - float(row[f"top1_{name}"])) < 0.1  # of A2 the mean of 100 seeds is said
+    assert name == "a2" or said[1] == row[f"top1_{name}"]
+
+
+REFERENCE = SHARED / "reference" / "rsb_table3.csv"
+SOURCE_COLUMNS = {
+    "architecture": "architecture",
+    "timm_name": "model",
+    **{"train_res_a1a2": "train", "test_res_a1a2": "test", "train_res_a3": "train_a3", "test_res_a3": "test_a3"},
+    **{"n_gpu_a1a2": "gpus", "n_gpu_a3": "gpus_a3", "peak_mem_gb_a1a2": "memory", "peak_mem_gb_a3": "memory_a3"},
+    **{f"time_h_{name}": f"hours_{name}" for name in SUFFIXES},
+    **{f"top1_{name}": f"top1_{name}" for name in SUFFIXES},
+    **{f"timm_seed0_top1_{name}": f"weights_{name}" for name in SUFFIXES},
+    **{"top1_org": "original", "top1_org_source": "original_by"},
+}
+
+
+@pytest.mark.skipif(not REFERENCE.is_file(), reason="the reference table is not here")
+def test_every_cell_of_rsb_table_3_is_that_of_an_independent_copy() -> None:
+    """Of each of the 25 rows: names, sizes, GPUs, hours, memory, and every top-1."""
+    with REFERENCE.open(encoding="utf-8", newline="") as file:
+        source = list(csv.DictReader(file))
+    assert set(source[0]) - set(SOURCE_COLUMNS) == {"timm_name_kind"}
+    assert set(TABLE_3[0]) == set(SOURCE_COLUMNS.values())
+    for theirs, ours in zip(source, TABLE_3, strict=True):
+        cells = {ours_name: theirs[their_name] for their_name, ours_name in SOURCE_COLUMNS.items()}
+        assert {**cells, "original_by": cells["original_by"].replace("none", "")} == ours
+        assert (theirs["timm_name_kind"] == "deit_def") == ours["model"].startswith("deit_")
 
 
 @pytest.mark.parametrize(("model", "gpus"), [("tiny", 4), ("small", 4), ("base", 16)])

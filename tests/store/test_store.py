@@ -17,6 +17,7 @@ from seedstudy.data.base import Dataset
 from seedstudy.errors import StoreError
 from seedstudy.files import read_record, write_record
 from seedstudy.store import upkeep
+from seedstudy.store.rows import pool_key
 from seedstudy.store.schema import CURVES, PREDICTIONS, TRIALS, validate
 from seedstudy.store.store import Store, open_study
 from seedstudy.study.study import Study
@@ -230,6 +231,16 @@ def test_trials_pool_only_where_provenance_agrees(make_store: MakeStore, make_tr
     publish(store, patched, data, torch="2.15.1")
     keys = {row["seed"]: row["pool_key"] for row in store.scan().trials.iter_rows(named=True)}
     assert keys[0] == keys[1] == keys[6] != keys[5]
+
+
+def test_a_compiled_trial_is_another_only_where_it_rounds_to_16_bits(make_trial: MakeTrial, data: Dataset) -> None:
+    trial, provenance = make_trial(0), drawn_result(data, 0.8, np.random.default_rng(0)).provenance
+
+    def key(precision: str, **changes: bool) -> str:
+        return pool_key(trial, {**provenance, "precision": precision, **changes})
+
+    assert key("float32", compiled=True) == key("float32") == pool_key(trial, provenance)
+    assert key("bfloat16", compiled=True) != key("bfloat16")
 
 
 def test_a_full_disk_leaves_nothing_half_written(

@@ -24,7 +24,7 @@ def run(tmp_path: Path, *options: str) -> tuple[int, dict[str, dict[str, object]
     command = [sys.executable, "-c", WITHOUT, str(SCRIPT), "--device", "cpu", "--tiny", "-o", str(report), *options]
     # Nothing is compiled: that takes minutes on a CPU.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCHDYNAMO_DISABLE": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=3600)
     return done.returncode, json.loads(report.read_text()), done.stdout + done.stderr
 
 
@@ -33,12 +33,12 @@ pytestmark = pytest.mark.train
 
 @pytest.mark.slow
 def test_every_step_runs_and_nothing_is_wrong(tmp_path: Path) -> None:
-    code, report, output = run(tmp_path)
+    code, report, output = run(tmp_path, "--minutes", "60")  # a busy machine skips nothing
     assert code == 0, output
     assert [name for name, found in report.items() if "error" in found or "skipped" in found] == []
     assert "error" not in json.dumps(report)
     assert "left_out" not in json.dumps(report)
-    assert len(report) == 12
+    assert len(report) == 13
     assert "nothing is wrong" in output
 
 
