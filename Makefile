@@ -86,7 +86,7 @@ docs: .venv-docs/.installed
 	$(UV) pip install --quiet --python .venv-docs --group docs --editable .
 	@touch $@
 
-# About four hours on two cores; resumable. CIFAR10 is the folder of the data set.
+# About 18 hours of one process on a busy machine; resumable. CIFAR10 is the folder of the data set.
 studies: install
 	$(BIN)/seedstudy run studies/a2_100_seeds/study.toml
 	$(BIN)/seedstudy run studies/a2_against_a3/study.toml
@@ -109,6 +109,9 @@ studies: install
 	$(BIN)/python -m studies.frames results/rsb_recipes
 	$(BIN)/python -m studies.frames results/video results/video_one_frame
 	$(BIN)/python -m studies.frames $(foreach epochs,1 3 10 30,results/short_and_long_$(epochs))
+	$(BIN)/python -m studies.short_and_long.reading $(foreach epochs,1 3 10 30,results/short_and_long_$(epochs))
+	$(BIN)/python -m studies.resnet_rs_scaling.small $(foreach epochs,3 10 30,$(foreach size,16 24 32, \
+		results/resnet_rs_scaling_$(size)_$(epochs)))
 	$(BIN)/python -m studies.findings
 
 coverage: install

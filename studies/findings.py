@@ -16,6 +16,7 @@ import polars as pl
 
 import seedstudy as ss
 from seedstudy.stats.result import format_p
+from studies.resnet_rs_scaling import small, speed
 from studies.rsb_recipes import reading as rsb_recipes
 from studies.short_and_long import reading as short_and_long
 
@@ -534,20 +535,79 @@ def scaling() -> Iterator[Finding]:
         )
     ranks = _latency_ranks()
     yield Finding(RS, "FLOPs do not predict latency across families", ranks[0], ranks[1], folder)
-    for claim, needs in (
-        ("Depth scales better than width in long training, width in short training", "the declared 80 cells"),
-        ("Resolution should grow slowly", "the declared 80 cells"),
-        ("Strategies found in small regimes (10 epochs) do not extrapolate to 350", "the declared 80 cells"),
+    yield from measured_here()
+    yield from small_networks()
+    yield Finding(
+        RS,
+        "EfficientNet-RS: slower resolution scaling speeds EfficientNet up",
+        "not yet run",
+        f"{UNDECIDED}: needs weights or trainings of EfficientNet-RS",
+    )
+
+
+def measured_here() -> Iterator[Finding]:
+    """Yield what times and memory on one CPU say of ResNet-RS and EfficientNet."""
+    folder = "resnet_rs_scaling"
+    found = speed.read(HERE / folder)
+    times, memory = ("not yet run", "not yet run") if found is None else speed.sentences(found)
+    needs = f"{UNDECIDED}: needs times of both families"
+    for claim, verdict in (
+        ("ResNet-RS is faster than EfficientNet at the same accuracy, measured here", found and found.faster),
+        ("It is 1.7 to 2.7 times as fast (TPU)", found and found.as_published),
+    ):
+        yield Finding(RS, claim, times, _word(verdict) if verdict else needs, folder)
+    yield Finding(
+        RS,
+        "2.3x less memory than EfficientNet-B6 with 3.8x the parameters (TPU)",
+        memory,
+        (SUPPORTED if found.memory_ratio > 1 else NOT) if found else needs,
+        folder,
+    )
+
+
+def small_networks() -> Iterator[Finding]:
+    """Yield what small networks say about scaling, with seeds."""
+    folder = "resnet_rs_scaling"
+    found = small.read(HERE / folder / "cells.csv")
+    said = {} if found is None else small.sentences(found)
+    where = f"CIFAR-10, 1,000 images, n = {small.N_SEEDS} a cell"
+    needs = f"{UNDECIDED}: needs the declared cells"
+    lengths = {} if found is None else found.lengths
+    for epochs in lengths:
+        claim = next(each for each in found.scaling.claims if each.claim.endswith(f"({epochs} epochs)"))  # type: ignore[union-attr]
+        yield Finding(
+            RS,
+            f"The error follows one power law of FLOPs, whatever is scaled (here: {epochs} epochs)",
+            f"{where}, {lengths[epochs].n_cells} cells: {claim.reason}",
+            _word(claim.verdict),
+            folder,
+        )
+    for claim, epochs in (
+        ("Where training is long, depth is scaled better than width", small.LONG),
+        ("Where training is short, width is scaled better than depth", small.SHORT),
+    ):
+        text = f"{where}: {said[f'slopes {epochs}']}" if epochs in lengths else "not yet run"
+        verdict = _word(found.widths_and_depths[epochs]) if found and epochs in lengths else needs
+        yield Finding(RS, claim, text, verdict, folder)
+    resolution, agreement = (found.resolution, found.agreement) if found else (None, None)
+    for claim, key, verdict in (
         (
-            "2.3x less memory than EfficientNet-B6 with 3.8x the parameters",
-            "training memory of both on one accelerator",
+            "Resolution should grow slowly: larger images bring less and less",
+            "resolution",
+            small.diminishes(resolution) if resolution else None,
         ),
         (
-            "EfficientNet-RS: slower resolution scaling speeds EfficientNet up",
-            "weights or trainings of EfficientNet-RS",
+            "What is best in short training (10 epochs) is not what is best in long training (350)",
+            "ranks",
+            small.agrees(agreement) if agreement else None,
         ),
     ):
-        yield Finding(RS, claim, "not yet run", f"{UNDECIDED}: needs {needs}", folder if "cells" in needs else "")
+        text = f"{where}: {said[key]}" if key in said else "not yet run"
+        yield Finding(RS, claim, text, _word(verdict) if verdict else needs, folder)
+    for what, (verdict, text) in small.cost_sentences(HERE / folder).items():
+        unit = "latency" if what == "FLOPs" else "training memory"
+        claim = f"{what[0].upper()}{what[1:]} do not predict {unit} (here: small networks, one CPU thread)"
+        yield Finding(RS, claim, text, _word(verdict), folder)
 
 
 def _latency_ranks() -> tuple[str, str]:
@@ -663,6 +723,17 @@ def page() -> str:
         parts.append(f"## {title}\n\n" + "\n".join(lines) + "\n")
     parts.append(f"{count} statements.\n")
     return "\n".join(parts)
+
+
+TRAINED = ("a2_100_seeds", "rsb_seeds", "resnet_rs_ladder", "rsb_recipes", "video", "short_and_long")
+"""Folders that `make studies` trains, beside two with frames of their own (cells.csv)."""
+
+
+def hours_of_training() -> float:
+    """Return the hours of one process that the trainings of `make studies` took, as their frames say."""
+    seconds = sum(_frame(folder).filter(pl.col("eval_set") == "val")["train_s"].sum() for folder in TRAINED)
+    cells = (HERE / folder / "cells.csv" for folder in ("variance_sources", "resnet_rs_scaling"))
+    return float(seconds + sum(pl.read_csv(path)["train_s"].sum() for path in cells)) / 3600
 
 
 def seed_table(folder: str) -> list[str]:

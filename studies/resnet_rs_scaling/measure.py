@@ -43,7 +43,7 @@ def main(which: str, what: str, rounds: int) -> None:
     torch.set_num_threads(1)
     networks = SMALL if which == "small" else families()
     if what == "memory" and which == "families":
-        jobs = [(model, size, batch) for model, size in AT_TWO_BATCHES for batch in (2, 6)]
+        jobs = [(model, size, batch) for model, size in AT_TWO_BATCHES for batch in (2, 4)]
         jobs += [(model, size, 2) for model, size in networks]
     elif what == "memory":
         jobs = [(model, size, 128) for model, size in networks]

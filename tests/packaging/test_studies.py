@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 import seedstudy as ss
 from studies import findings
+from studies.resnet_rs_scaling import small, speed
 from studies.rsb_recipes import reading as rsb_recipes
 from studies.short_and_long import reading as short_and_long
 
@@ -30,8 +32,10 @@ def test_a_folder_has_a_question_a_page_and_a_study_that_loads(folder: Path) -> 
 
 def _lengths(frame: Path) -> str | None:
     """Return the column that tells trainings of one recipe apart, where there are several."""
-    has_lengths = pl.read_csv(frame).group_by("recipe").agg(pl.col("epochs").n_unique())["epochs"].max() != 1
-    return "epochs" if has_lengths else None
+    table = pl.read_csv(frame)
+    if "epochs" not in table.columns:
+        return None
+    return "epochs" if table.group_by("recipe").agg(pl.col("epochs").n_unique())["epochs"].max() != 1 else None
 
 
 @pytest.mark.parametrize("frame", FRAMES, ids=lambda path: path.parent.name)
@@ -132,7 +136,7 @@ def test_the_page_of_short_and_long_trainings_has_the_numbers_of_its_frames() ->
     assert f"{found.lengths[0].values.size * len(found.lengths)} trials" in page
 
 
-@pytest.mark.parametrize(("factor", "word"), [(0.3, "supported"), (3.0, "not supported")])
+@pytest.mark.parametrize(("factor", "word"), [(0.3, "supported"), (10.0, "not supported")])
 def test_a_spread_that_changes_with_the_length_is_seen(tmp_path: Path, factor: float, word: str) -> None:
     folder = tmp_path / "short_and_long"
     shutil.copytree(ROOT / "studies" / "short_and_long", folder)
@@ -147,6 +151,79 @@ def test_a_spread_that_changes_with_the_length_is_seen(tmp_path: Path, factor: f
     found = short_and_long.read(folder)
     assert found is not None
     assert (found.falls, found.falls_beyond) == (word, word)
+
+
+def test_the_page_of_scaling_has_the_numbers_of_its_frames() -> None:
+    found, times = small.read(), speed.read()
+    assert found is not None
+    assert times is not None
+    page = _in_one_line(ROOT / "studies" / "resnet_rs_scaling" / "README.md")
+    assert all(sentence in page for sentence in small.sentences(found).values())
+    assert all(f"{verdict} ({text})" in page for verdict, text in small.cost_sentences().values())
+    assert all(sentence in page for sentence in speed.sentences(times))
+    assert all(row in page for row in speed.table(times))
+    assert f"*Faster at equal accuracy:* {times.faster} (" in page
+    assert f"width better: {found.widths_and_depths[small.SHORT]} (" in page
+    assert f"depth better: {found.widths_and_depths[small.LONG]} (" in page
+
+
+def invented_cells(folder: Path, *, depth: float, width: float, size: float) -> Path:
+    """Write cells whose error falls by so many points per doubling of the cost."""
+    table = pl.read_csv(ROOT / "studies" / "resnet_rs_scaling" / "cells.csv")
+    at = {"depth": pl.col("depth").cast(pl.Float64) - 2, "width": pl.col("width") ** 2, "size": pl.col("size") ** 2}
+    doublings = {name: (value / value.min()).log(2) for name, value in at.items()}
+    fall = depth * doublings["depth"] + width * doublings["width"] + size * doublings["size"]
+    noise = pl.Series(np.random.default_rng(1).normal(0.0, 0.2, len(table)))
+    macs = (2e5 * 2 ** (doublings["depth"] + doublings["width"] + doublings["size"])).round()
+    table.with_columns(top1=(20 + fall + noise).round(2), macs=macs).write_csv(folder / "cells.csv")
+    return folder / "cells.csv"
+
+
+def test_slopes_that_are_known_are_found(tmp_path: Path) -> None:
+    found = small.read(invented_cells(tmp_path, depth=2.0, width=1.0, size=0.5))
+    assert found is not None
+    assert set(found.lengths) == {3, 10, 30}
+    for length in found.lengths.values():
+        slopes = {name: -slope.value for name, slope in length.slopes.items()}
+        assert slopes == pytest.approx({"depth": 2.0, "width": 1.0, "size": 0.5}, abs=0.2)
+        assert length.depth_minus_width.low < -1.0 < length.depth_minus_width.high
+    assert found.widths_and_depths == {small.SHORT: "not supported", small.LONG: "supported"}
+    assert found.resolution is not None
+    assert small.diminishes(found.resolution) == "undecided"  # it brings the same at every size
+    assert found.agreement is not None
+    assert small.agrees(found.agreement) == "not supported"  # the order is the same after 3 and after 30 epochs
+
+
+def test_a_length_without_its_cells_does_not_count(tmp_path: Path) -> None:
+    table = pl.read_csv(ROOT / "studies" / "resnet_rs_scaling" / "cells.csv")
+    is_left = (pl.col("epochs") == small.LONG) & (pl.col("size") == 32)
+    table.filter(~is_left).write_csv(tmp_path / "cells.csv")
+    found = small.read(tmp_path / "cells.csv")
+    assert found is not None
+    assert set(found.lengths) == {3, 10}
+    assert found.resolution is None
+    assert found.agreement is None
+
+
+def test_networks_that_are_twice_as_fast_are_found_twice_as_fast(tmp_path: Path) -> None:
+    folder = ROOT / "studies" / "resnet_rs_scaling"
+    for name in ("families.csv", "memory.csv"):
+        shutil.copy(folder / name, tmp_path)
+    families = pl.read_csv(folder / "families.csv")
+    speed_up = pl.when(pl.col("family") == "resnet_rs").then(0.5).otherwise(1.0)
+    seconds = families.select("model", "size", cpu_s=speed_up * 0.01 * 2 ** (pl.col("top1") - 75))  # one law for both
+    rounds = [seconds.with_columns(round=pl.lit(number)) for number in (0, 1)]
+    pl.concat(rounds).write_csv(tmp_path / "cpu.csv")
+    found = speed.read(tmp_path)
+    assert found is not None
+    assert found.ratios == pytest.approx(2.0)
+    assert (found.faster, found.as_published) == ("supported", "supported")
+
+
+def test_the_time_of_make_studies_is_the_sum_of_the_trials() -> None:
+    said = f"bout {round(findings.hours_of_training())} hours of one process"
+    assert said in _in_one_line(ROOT / "Makefile")
+    assert said in _in_one_line(ROOT / "studies" / "README.md")
 
 
 def test_the_first_picture_has_the_numbers_of_mlperf() -> None:
