@@ -45,7 +45,7 @@ def compare(
         bool, typer.Option("--across-data", help="B against A on every data set both have.", rich_help_panel=RULE)
     ] = False,
     paired: Annotated[
-        bool, typer.Option("--paired", help="Equal seeds share streams, split or fold.", rich_help_panel=RULE)
+        bool, typer.Option("--paired", help="Pair runs that used the same seed.", rich_help_panel=RULE)
     ] = False,
     primary: Annotated[
         str | None, typer.Option("--primary", help="Eval set that decides (default: val).", rich_help_panel=RULE)

@@ -48,7 +48,7 @@ def images(
     *,
     output: options.Output,
 ) -> None:
-    """Show which images seeds disagree about, and which differ between recipes.
+    """Show which images the seeds disagree about.
 
     Of one recipe: the images that some seeds have right and others not. Of several: also those that a recipe has right
     more or less often than A, beyond what chance over seeds explains.

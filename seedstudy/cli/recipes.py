@@ -154,7 +154,9 @@ def data_check(
     *,
     output: options.Output,
 ) -> None:
-    """Say which parts of a data set are on disk, what is missing and how to get it.
+    """Say which parts of a data set are on disk.
+
+    Also what is missing, and how to get it.
 
     For example:
     seedstudy data check imagenet --data-dir ~/imagenet

@@ -41,9 +41,9 @@ _FILES = {
     "v6_labels": "cifar10.1_v6_labels.npy",
 }
 _HOW = {
-    "real": f"real needs {_FILES['counts']} (CIFAR-10H: jcpeterson/cifar-10h on GitHub, folder data) in the --data-dir "
+    "real": f"needs {_FILES['counts']} (CIFAR-10H: jcpeterson/cifar-10h on GitHub, folder data) in the --data-dir "
     "folder.",
-    "v2": f"v2 needs {_FILES['v6_images']} and {_FILES['v6_labels']} (CIFAR-10.1: modestyachts/CIFAR-10.1 on GitHub, "
+    "v2": f"needs {_FILES['v6_images']} and {_FILES['v6_labels']} (CIFAR-10.1: modestyachts/CIFAR-10.1 on GitHub, "
     "folder datasets) in the --data-dir folder.",
 }
 _HOW_PARQUET = (

@@ -66,7 +66,7 @@ _HOW = (
 _HOW_PART = {
     "train": f"train has no images: {_HOW}",
     "val": f"val has no images: {_HOW}",
-    "real": "real needs val's file names (ILSVRC2012_val_XXXXXXXX.JPEG), by which its labels are looked up.",
+    "real": "needs val's file names (ILSVRC2012_val_XXXXXXXX.JPEG), by which its labels are looked up.",
     **{
         name: f"{name} needs {file} (huggingface.co/datasets/vaishaal/ImageNetV2), as it is or unpacked, in --data-dir."
         for name, (_, file) in V2.items()

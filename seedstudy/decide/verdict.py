@@ -153,8 +153,12 @@ def overall(primary: str, deciding: Verdict, others: Mapping[str, Verdict]) -> O
     reasons = [f"{primary} decides"]
     if same:
         reasons.append(f"{' and '.join(same)} {'says' if len(same) == 1 else 'say'} the same")
-    reasons += [f"{name} says the opposite ({others[name].word}): tell both" for name in opposite]
-    reasons += [f"{name} alone would be {others[name].word}" for name in others if name not in (*same, *opposite)]
+    reasons += [f"{name} says the opposite ({others[name].word}): report both" for name in opposite]
+    alone: dict[Word, list[str]] = {}
+    for name, verdict in others.items():
+        if name not in (*same, *opposite):
+            alone.setdefault(verdict.word, []).append(name)
+    reasons += [f"{' and '.join(names)} alone would be {word}" for word, names in alone.items()]
     return Overall(word=deciding.word, primary=primary, reasons=tuple(reasons))
 
 
@@ -288,7 +292,7 @@ class _Case:
                 Caution(
                     f"relabelling {_counts(self.c)} seeds gives {floor}: that test, which assumes no shape, cannot "
                     "confirm the difference",
-                    short=f"relabelling {_counts(self.c)} seeds gives {floor}",
+                    short=f"no permutation p below {self.c.permutation_floor:.2g}",
                     topic="few-seeds",
                 )
             )
@@ -315,7 +319,7 @@ class _Case:
         return Caution(
             BORDERLINE + f"{_counts(c)} seeds cannot show whether {shapes}; {holds}, and here {p_equals(p)}: "
             "train more seeds before relying on it",
-            short=f"{BORDERLINE}{p_equals(p)}; for skewed seeds {f'only p < {safe:.2g}' if safe else 'no p'} would do",
+            short=f"skewed seeds need p < {safe:.2g}" if safe else "with skewed seeds no p would be small enough",
             topic="borderline",
         )
 

@@ -176,8 +176,11 @@ def resolve(study: Study, *, results: Path, data_dir: Path | None, cache_dir: Pa
         _check_kind(scaled, data)
         check_layout(scaled, study.placement.n_processes)
         networks.append((model, scaled))
-    for line in dict.fromkeys(_in_words(recipe, facts) for _, recipe in networks):
-        say(line)
+    named: dict[str, dict[str, None]] = {}
+    for _, recipe in networks:
+        named.setdefault(_in_words(recipe, facts), {})[recipe.name] = None
+    for words, names in named.items():
+        say(f"{', '.join(names)} {words}")
     if design := in_words(study.design, study.levels, study.vary, study.replicates):
         say(f"{design}; {len(cells) * len(networks):,} trials")
     trials = [
@@ -305,7 +308,7 @@ def _in_words(recipe: Recipe, data: DataInfo) -> str:
     epochs = "1 epoch" if recipe.total_epochs == 1 else f"{recipe.total_epochs} epochs"
     clips = "" if recipe.clip_frames is None else f", clips of {recipe.clip_frames} frames"
     return (
-        f"{recipe.name} {how} {data.name}: {epochs}, batch {recipe.batch_size}, "
+        f"{how} {data.name}: {epochs}, batch {recipe.batch_size}, "
         f"learning rate {recipe.lr:.3g}, train/test {recipe.train_size}/{recipe.test_size} px{clips}"
     )
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from seedstudy.decide.more_seeds import FEWEST
 from seedstudy.decide.select import moments_of
 from seedstudy.decide.verdict import BORDERLINE
 from seedstudy.show.format import UNKNOWN, cases, ends, mean_and_std, percent
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     from seedstudy.study.group import Group
 
 MARKS: Mapping[Word, str] = {"better": "+", "worse": "-", "equivalent": "=", "inconclusive": "?"}
+_CORRECTIONS = {"bonferroni": "Bonferroni", "holm": "Holm", "max-t": "max-T"}
 _MOST_HEADLINES = 4
 """So many pairs have a sentence of their own; of more, one sentence counts."""
-_MOST_READINGS = 6
-"""So many differences have their interval for the other images in the sentence; more have it in the details."""
+_MOST_NAMED = 6
+"""So many recipes, all compared with one, are listed by verdict; of more, one sentence counts."""
+_MOST_STEPS = 2
+"""So many numbers of missing seeds are listed one by one; of more, the least and the largest."""
 _LONGEST_HEAD = 14
 """Characters of a recipe's name as the heading of a column; longer ones are named in the caption."""
 
@@ -80,6 +84,9 @@ class _Shown:
 
     def headlines(self) -> Iterator[Headline]:
         """Yield one sentence for each pair on the eval set that decides, or one that counts many pairs."""
+        if 2 < len(self.decisive) <= _MOST_NAMED and len({(x.a.label, x.a.data) for x in self.decisive}) == 1:
+            yield from self._against_one()
+            return
         if len(self.decisive) <= _MOST_HEADLINES:
             for answer in self.decisive:
                 yield Headline(text=self._verdict(answer), word=answer.verdict.word)
@@ -87,6 +94,25 @@ class _Shown:
         words = [answer.verdict.word for answer in self.decisive]
         counts = ", ".join(f"{words.count(word)} {word}" for word in MARKS if word in words)
         yield Headline(text=f"{len(words)} comparisons on {self.decisive[0].a.eval_set}: {counts}.")
+
+    def _against_one(self) -> Iterator[Headline]:
+        """Yield one sentence per verdict, where several are compared with the same A: the table has the numbers."""
+        of_word: dict[Word, list[str]] = {}
+        for answer in self.decisive:
+            of_word.setdefault(answer.verdict.word, []).append(self.names[answer.b.label])
+        a, place = self.names[self.decisive[0].a.label], self.place(self.decisive[0])
+        for word in (word for word in MARKS if word in of_word):
+            *before, last = of_word[word]
+            names = f"{', '.join(before)} and {last}" if before else last
+            verb = "are" if before else "is"
+            match word:
+                case "inconclusive":
+                    text = f"INCONCLUSIVE on {place} against {a}: {names}."
+                case "equivalent":
+                    text = f"{names} {verb} EQUIVALENT to {a} on {place}."
+                case _:
+                    text = f"{names} {verb} {word.upper()} than {a} on {place}."
+            yield Headline(text=text, word=word)
 
     def _verdict(self, answer: Answer) -> str:
         a, b, place = self.names[answer.a.label], self.names[answer.b.label], self.place(answer)
@@ -99,8 +125,8 @@ class _Shown:
                 return f"{b} is {word.upper()} than {a} on {place}: {size}, {p}."
             case "equivalent":
                 p = p_equals(math.nan if answer.equivalence_p_adjusted is None else answer.equivalence_p_adjusted)
-                margin = f"{answer.rule.margin:g}{self.unit}"
-                return f"{b} is EQUIVALENT to {a} on {place}: within {margin}, {p}; {size}."
+                value = f"{difference.value:+.{decimals}f}{self.unit}"
+                return f"{b} is EQUIVALENT to {a} on {place}: {value}, within ±{answer.rule.margin:g}, {p}."
             case _:
                 if answer.comparison.method == "permutation":
                     return f"INCONCLUSIVE on {place}: {'. '.join(answer.verdict.reasons)}."
@@ -108,10 +134,9 @@ class _Shown:
 
     def sentences(self) -> Iterator[str]:
         """Yield what the other eval sets say, what one seed of each would show, and what earlier looks do."""
-        overall = self.comparisons.overall()
-        if overall and len(self.decisive) == 1:
-            yield f"{'; '.join(next(iter(overall.values())).reasons)}."
         if len(self.decisive) == 1:
+            yield from self._opposite(self.decisive[0])
+        if len(self.decisive) == 1 and self.decisive[0].verdict.word != "inconclusive":
             yield from _one_seed_of_each(self.decisive[0], self.names)
         yield from self._on_images()
         for answer in self.answers:
@@ -120,29 +145,26 @@ class _Shown:
                 error = f"so many looks at p < {answer.rule.alpha:g} err in {100 * answer.looks.error:.2g} of 100 cases"
                 yield f"{again}; {error} (--details has an interval that allows for it)."
 
+    def _opposite(self, deciding: Answer) -> Iterator[str]:
+        """Name the eval sets that say the opposite: the verdict column shows it, and that must not be overlooked."""
+        against = {"better": "worse", "worse": "better"}.get(deciding.verdict.word)
+        if names := [answer.a.eval_set for answer in self.answers if answer.verdict.word == against]:
+            yield f"{' and '.join(names)} {'says' if len(names) == 1 else 'say'} the opposite: report both."
+
     def _on_images(self) -> Iterator[str]:
         """Say what the verdicts are about, and the interval of the other reading; nothing without predictions."""
-        known = [(x, x.reading) for x in self.answers if x.reading is not None and x.comparison.networks is None]
+        known = [x for x in self.answers if x.reading is not None and x.comparison.networks is None]
         if not known:
             return
-        is_new = any(answer.verdict_on == "new images" for answer, _ in known)
+        is_new = any(answer.verdict_on == "new images" for answer in known)
         about = f"About new seeds on {'new images like these' if is_new else 'these images'}"
-        if len(known) > _MOST_READINGS:
-            yield f"{about}; the other reading: --details."
+        reading = self.decisive[0].reading
+        other = None if reading is None else reading.on_these_images if is_new else reading.on_new_images
+        if len(self.decisive) > 1 or other is None:
+            yield f"{about}; on {'these' if is_new else 'new ones'}: --details."
             return
-        shown, changes = [], []
-        for answer, reading in known:
-            other = reading.on_these_images if is_new else reading.on_new_images
-            interval = UNKNOWN if other is None else ends(other.low, other.high, decimals_of(other))
-            shown.append(f"{self.about(answer)} {interval}")
-            if (change := reading.change) is not None:
-                decimals = decimals_of(change)
-                size = f"{change.value:+.{decimals}f} {ends(change.low, change.high, decimals)}"
-                changes.append(f"{reading.eval_set} - {reading.beside} {size}")
-        level = percent(known[0][0].comparison.level)
-        other_images = "these" if is_new else "new ones"
-        readings = "; ".join([", ".join(shown), *changes])
-        yield f"{about}. On {other_images}, each at {level}: {readings}."
+        interval = f"{self.place(self.decisive[0])} {ends(other.low, other.high, decimals_of(other))}"
+        yield f"{about}; on {'these' if is_new else 'new ones'} {interval} (all: --details)."
 
     def method(self) -> str:
         """Return the test, the rule, and for how many comparisons p and intervals allow."""
@@ -151,45 +173,53 @@ class _Shown:
         level = (
             "" if math.isclose(rule.level, 1.0 - rule.alpha) else f"; intervals at {percent(rule.level)} decide nothing"
         )
-        margin = "no margin" if rule.margin is None else f"margin ±{rule.margin:g}{self.unit}"
+        margin = "no --margin" if rule.margin is None else f"margin ±{rule.margin:g}{self.unit}"
         c = first.comparison
         test = f"{'Paired' if c.paired else 'Welch'} t" + ("" if c.image_error is None else " over seeds and images")
         test = test if c.networks is None else "McNemar's mid-p, interval by Tango"
-        parts = [f"{test}, alpha {rule.alpha:.2g}, {margin}{level}"]
+        families: dict[str, list[str]] = {}
         for is_primary in (True, False):
             family = [answer for answer in self.answers if answer.is_primary == is_primary]
             if family and family[0].n_family > 1:
                 sets = " and ".join(dict.fromkeys(answer.a.eval_set for answer in family))
-                parts.append(f"p on {sets} allow for {family[0].n_family} comparisons ({family[0].correction})")
-        return "; ".join(parts) + "."
+                families.setdefault(_CORRECTIONS[family[0].correction], []).append(f"{sets}: {family[0].n_family}")
+        adjusted = ", ".join(f"{correction} ({', '.join(of_sets)})" for correction, of_sets in families.items())
+        adjusted = f"; p adj. by {adjusted}" if adjusted else ""
+        return f"{test}, alpha {rule.alpha:.2g}, {margin}{level}{adjusted}."
 
     def next_steps(self) -> Iterator[str]:
-        """Yield what to do where nothing is settled."""
+        """Yield what to do where nothing is settled, and what the command below is for."""
+        steps = list(self._what_is_missing())
+        if self.comparisons.race is not None:
+            steps[-1:] = [" ".join([*steps[-1:], "This command allows for every look:"])]
+        yield from steps
+
+    def _what_is_missing(self) -> Iterator[str]:
         unsettled = [answer for answer in self.decisive if answer.verdict.word == "inconclusive"]
         steps: dict[str, list[Answer]] = {}
         for answer in unsettled:
             missing = answer.verdict.missing
             if answer.rounding is not None and answer.rounding.decides and len(answer.verdict.reasons) > 1:
                 steps.setdefault(_lower(answer.verdict.reasons[1]), []).append(answer)
+            elif max(answer.comparison.n_a, answer.comparison.n_b) < FEWEST and answer.comparison.networks is None:
+                steps.setdefault(f"at least {FEWEST} seeds per arm", []).append(answer)
             elif answer.comparison.method == "permutation" or (missing.number is None and missing.between is None):
                 steps.setdefault(_lower(answer.verdict.reasons[-1]), []).append(answer)
             elif missing.number is not None:
-                settle = f"{_more(missing.number)} per arm should settle it ({answer.rule.power:.0%} power)"
+                settle = f"{_more(missing.number)} per arm ({answer.rule.power:.0%} power)"
                 steps.setdefault(settle + self._hours(answer, missing.number), []).append(answer)
             elif missing.between is not None:
                 few, many = missing.between
                 span = _more(few) if few == many else f"{few} to {_more(many)}" if many else f"{_more(few)} or many"
-                power = (
-                    f"{answer.rule.power:.0%} power for a difference of {missing.largest:.2g}{self.unit} or half of it"
-                )
-                steps.setdefault(f"{span} per arm: {power}{self._hours(answer, few)}", []).append(answer)
+                power = f"{answer.rule.power:.0%} power for {missing.largest:.2g}{self.unit} or half of it"
+                steps.setdefault(f"{span} per arm ({power}){self._hours(answer, few)}", []).append(answer)
         known = {answer.verdict.missing.number: answer for answer in unsettled}
-        if len(steps) > _MOST_HEADLINES and None not in known:
+        if len(steps) > _MOST_STEPS and None not in known:
             least, most = known[min(known, key=_number)], known[max(known, key=_number)]
             power = f"{least.rule.power:.0%} power"
             yield (
                 f"Next: {_more(_number(least.verdict.missing.number))} per arm ({self.about_decisive(least)}) to "
-                f"{_number(most.verdict.missing.number)} ({self.about_decisive(most)}) should settle them ({power})."
+                f"{_number(most.verdict.missing.number)} ({self.about_decisive(most)}), for {power}."
             )
             steps = {}
         for text, answers in steps.items():
@@ -197,10 +227,6 @@ class _Shown:
                 continue  # the headline says it
             about = f" ({', '.join(map(self.about_decisive, answers))})" if len(self.decisive) > 1 else ""
             yield f"Next{about}: {text}."
-        if unsettled and unsettled[0].rule.margin is None and unsettled[0].comparison.method != "permutation":
-            yield "Without a margin nothing is called equivalent: --margin (seedstudy explain margin)."
-        if self.comparisons.race is not None:
-            yield "Looking again spends alpha; this command allows for every look, now and later:"
 
     @staticmethod
     def _hours(answer: Answer, n: int) -> str:
@@ -234,8 +260,11 @@ class _Shown:
             yield self._several(self._arm_names, with_means=True)
 
     def _caption(self, *more: str) -> str:
-        unit = "in points, " if self.unit else ""
-        return " · ".join([*more, *self.common, f"{unit}± std over seeds"])
+        unit = "points, " if self.unit else ""
+        # Where the others agree, no sentence says which of them decides.
+        decides = [f"{each.primary} decides" for each in self.comparisons.overall().values()]
+        decides = decides if len(self.comparisons.pairs) == 1 else []
+        return " · ".join([*more, *self.common, f"{unit}± std over seeds", *decides])
 
     def _difference_columns(self) -> list[Column]:
         is_family = any(answer.n_family > 1 for answer in self.answers)
@@ -245,7 +274,7 @@ class _Shown:
             Column(name=f"{level} interval"),
             Column(name="p adj." if is_family else "p"),
             # Of one row the headline has it, too.
-            Column(name="verdict", kind="verdict", drop=9 if len(self.answers) == 1 else 0),
+            Column(name="verdict", kind="verdict", drop=9 if len(self.answers) == 1 else 0, is_repeated=True),
         ]
 
     def _differences(self, answers: Sequence[Answer]) -> list[list[str]]:
@@ -270,12 +299,12 @@ class _Shown:
         a, b = (self.names[label] for label in self.comparisons.pairs[0])
         is_long = max(len(a), len(b)) > _LONGEST_HEAD
         heads, more = (("A", "B"), (f"A: {a} · B: {b}",)) if is_long else ((a, b), ())
-        decimals = _decimals(self.answers)
+        of_means = _decimals_of_means(self.answers)
         has_n = not _seeds_in_common(self.answers)
         rows = []
         for answer, difference in zip(self.answers, self._differences(self.answers), strict=True):
             c = answer.comparison
-            means = mean_and_std(c.mean_a, c.sd_a, decimals), mean_and_std(c.mean_b, c.sd_b, decimals)
+            means = mean_and_std(c.mean_a, c.sd_a, of_means), mean_and_std(c.mean_b, c.sd_b, of_means)
             counts = [str(c.n_a), str(c.n_b)] if has_n else []
             cells = [counts[0], means[0], counts[1], means[1]] if has_n else [*means]
             rows.append((self.place(answer), *cells, *difference))
@@ -294,7 +323,7 @@ class _Shown:
             (answer.a.label, answer.b.label, answer.a.data, answer.a.eval_set): MARKS[answer.verdict.word]
             for answer in self.answers
         }
-        decimals = _decimals(answers)
+        decimals = _decimals_of_means(answers)
         has_n = with_means and not _seeds_in_common(answers)
         rows = []
         for answer, difference in zip(answers, self._differences(answers), strict=True):
@@ -317,9 +346,9 @@ class _Shown:
             *([Column(name="n")] if has_n else []),
             *([Column(name="mean ± std", drop=3 + len(others))] if with_means else []),
             *self._difference_columns(),
-            *(Column(name=name, kind="text", drop=3 + i) for i, name in enumerate(others)),
+            *(Column(name=name, kind="verdict", drop=3 + i) for i, name in enumerate(others)),
         )
-        key = ("other sets: + better, - worse, = equivalent, ? inconclusive",) if others else ()
+        key = ("Other sets: + better, - worse, = equivalent, ? inconclusive",) if others else ()
         return Sheet(
             caption=self._caption(*baseline, answers[0].a.eval_set), columns=columns, rows=tuple(rows), notes=key
         )
@@ -335,7 +364,7 @@ class _Shown:
         eval_set = self.decisive[0].a.eval_set
         letters = self.comparisons.letters.get(eval_set, {})
         groups: dict[str, Group] = {g.label: g for answer in self.decisive for g in (answer.a, answer.b)}
-        decimals = _decimals(self.decisive)
+        decimals = _decimals_of_means(self.decisive)
         rows = []
         for label, letter in letters.items():
             mean, std, n = moments_of(groups[label])
@@ -352,6 +381,12 @@ def _decimals(answers: Sequence[Answer]) -> int:
     """Return the decimals of a column: what its most precise number supports, and at most one more than its least."""
     each = [decimals_of(answer.comparison.difference) for answer in answers]
     return min(max(each), min(each) + 1)
+
+
+def _decimals_of_means(answers: Sequence[Answer]) -> int:
+    """Return the decimals of means and stds: one less than of differences where that leaves two, so that all fits."""
+    decimals = _decimals(answers)
+    return decimals - 1 if decimals > 2 else decimals
 
 
 def _seeds_in_common(answers: Sequence[Answer]) -> list[str]:

@@ -24,7 +24,7 @@ def look_lines(race: Race) -> Iterator[str]:
             continue
         decimals = _decimals(look)
         p = "" if math.isnan(look.p_needed) else f"{p_equals(look.p_value)} (needs {_needed(look.p_needed)}), "
-        state = pair.verdict if pair.verdict != "inconclusive" else "go on" if race.needs else "undecided"
+        state = pair.verdict if pair.verdict != "inconclusive" else "continue" if race.needs else "undecided"
         yield (
             f"look at {look.round} seeds: {_about(pair, names)} = {look.difference:+.{decimals}f} "
             f"{ends(look.low, look.high, decimals)}, {p}{state}"
@@ -131,8 +131,8 @@ def _looks(race: Race, names: Mapping[str, str]) -> Iterator[Sheet]:
         Column(name="interval now"),
         Column(name="p"),
         *([] if is_open_ended else [Column(name="stop if p <")]),
-        *([Column(name="p equal", drop=3), Column(name="stop if <", drop=3)] if has_margin else []),
-        Column(name="chance", drop=4),
+        *([Column(name="p equiv.", drop=3), Column(name="equiv. if <", drop=3)] if has_margin else []),
+        Column(name="chance of a decision", drop=4),
         Column(name="state", kind="verdict"),
     )
     unit = "in points, " if race.rule.unit == "pp" else ""
@@ -150,14 +150,14 @@ def _cells(look: Look, shown: str, decimals: int, *, is_open_ended: bool, has_ma
 
 
 def _state(look: Look, pair: Pair, race: Race) -> str:
-    """Return what a look led to: the verdict, or whether the comparison went on."""
+    """Return what a look led to: the verdict, or what happened next."""
     if look is not pair.last:
-        return "go on"
+        return "continue"
     if pair.verdict != "inconclusive":
         return pair.verdict
     if race.needs:
-        return "open"
-    return "out of seeds" if look.round == race.rule.plan.most else "stopped"
+        return "needs more seeds"
+    return "no seeds left" if look.round == race.rule.plan.most else "stopped"
 
 
 def _needed(level: float | None) -> str:
@@ -218,4 +218,4 @@ def _rule(race: Race) -> str:
         f"about new seeds {_images(race)}",
         f"looks from {plan.first} seeds each{every}, at most {plan.most}",
     )
-    return f"Declared: {', '.join(how)}. Chance: predicted, of a decision by the last look."
+    return f"Declared: {', '.join(how)}."

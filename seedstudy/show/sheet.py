@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from rich.cells import cell_len
@@ -34,6 +35,8 @@ class Column:
     with characters, for a terminal alone."""
     drop: int = 0
     """Where a terminal is too narrow, all columns with the highest number are left out first; 0 always stays."""
+    is_repeated: bool = False
+    """Whether what it holds is said outside the table, too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,14 +57,18 @@ class Sheet:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the whole table in the width there is: no digit and no word of it is cut."""
-        from seedstudy.show.format import COLOURS, small_print
+        from seedstudy.show.format import COLOURS
 
-        if self.caption:
-            yield small_print(self.caption)
+        width = _ENDLESS if self.is_wide else options.max_width
+        layout = _layout(self, width)
+        if layout.sheet.caption:
+            yield paragraph(layout.sheet.caption, width, style="dim")
         styles: Mapping[str, str] = {str(word): colour for word, colour in COLOURS.items()}
-        yield from _lines(self, _ENDLESS if self.is_wide else options.max_width, styles)
+        yield from _lines(layout, width, styles)
+        if layout.left_out:
+            yield paragraph(f"Not shown at {width} columns: {', '.join(layout.left_out)}.", width, style="dim")
         for note in self.notes:
-            yield small_print(note)
+            yield paragraph(note, width, style="dim")
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> object:
         """Take the whole width."""
@@ -97,43 +104,166 @@ def aligned_intervals(intervals: Sequence[tuple[float, float] | None], decimals:
 
 # --- in a terminal --------------------------------------------------------------------------------------
 
+_SHORT = 24
+"""Characters to which a text of several words is folded before a column is left out."""
+_BREAKS = (r"(?<=\s)", r"(?<=[\s\-/_,=])")
+"""Where a line may end: at blanks, and in what is longer than a line also behind signs that join words."""
 
-def _lines(sheet: Sheet, width: int, styles: Mapping[str, str]) -> Iterator[Text]:
-    cells = [[printable(cell) for cell in row] for row in sheet.rows]
-    names = [printable(column.name) for column in sheet.columns]
-    widths = [max(map(cell_len, column)) for column in zip(names, *cells, strict=True)]
-    shown = _that_fit(sheet.columns, widths, width)
-    folded = [i for i in shown if sheet.columns[i].kind in ("name", "text")]
-    room = width - _GAP * (len(shown) - 1) - sum(widths[i] for i in shown if i not in folded)
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Layout:
+    """What of a table is shown in a terminal, and how wide."""
+
+    sheet: Sheet
+    """Its texts are printable; what is equal in all rows may have gone into its caption."""
+    shown: tuple[int, ...]
+    """Columns, in their order."""
+    widths: tuple[int, ...]
+    is_tight: bool
+    """Whether one blank parts columns of which one is text."""
+    left_out: tuple[str, ...]
+
+
+def _layout(sheet: Sheet, width: int) -> _Layout:
+    """Fit a table into a terminal: no letter of a name and no digit is cut.
+
+    Where it is too wide: what is equal in all rows goes into the caption; names lose what all of them share; gaps
+    become narrower; then columns are left out, the most dispensable first.
+    """
+    sheet = replace(
+        sheet,
+        columns=tuple(replace(column, name=printable(column.name)) for column in sheet.columns),
+        rows=tuple(tuple(map(printable, row)) for row in sheet.rows),
+    )
+    for change in (with_common_facts, _with_short_names):
+        if not _fits(sheet, range(len(sheet.columns)), width):
+            sheet = change(sheet)
+    columns, shown, left_out = sheet.columns, list(range(len(sheet.columns))), []
+    while not any(_fits(sheet, shown, width, is_tight=is_tight) for is_tight in (False, True)):
+        most = max(columns[i].drop for i in shown)
+        if most == 0:
+            break
+        left_out += [columns[i].name for i in shown if columns[i].drop == most and not columns[i].is_repeated]
+        shown = [i for i in shown if columns[i].drop < most]
+    return _Layout(
+        sheet=sheet,
+        shown=tuple(shown),
+        widths=_widths(sheet),
+        is_tight=not _fits(sheet, shown, width),
+        left_out=tuple(left_out),
+    )
+
+
+def _widths(sheet: Sheet) -> tuple[int, ...]:
+    return tuple(
+        max(map(cell_len, (column.name, *(row[i] for row in sheet.rows)))) for i, column in enumerate(sheet.columns)
+    )
+
+
+def _fits(sheet: Sheet, shown: Sequence[int], width: int, *, is_tight: bool = False) -> bool:
+    """Return whether these columns fit beside one another; a text of several words may be folded."""
+    widths = _widths(sheet)
+    least = [
+        max(min(widths[i], _SHORT), _longest(sheet.columns[i].name, *(row[i] for row in sheet.rows)))
+        if sheet.columns[i].kind in ("name", "text")
+        else widths[i]
+        for i in shown
+    ]
+    return sum(least) + _blanks(sheet.columns, shown, is_tight) <= width
+
+
+def with_common_facts(sheet: Sheet) -> Sheet:
+    """Return the table with words that are equal in all of several rows in its caption; something names every row."""
+    if len(sheet.rows) < 2:
+        return sheet
+    words = [i for i, column in enumerate(sheet.columns) if column.kind in ("name", "text")]
+    equal = [i for i in words if sheet.rows[0][i] and len({row[i] for row in sheet.rows}) == 1]
+    equal = equal if set(words) - set(equal) else equal[1:]
+    facts = [
+        f"{sheet.columns[i].name}: {sheet.rows[0][i]}" if sheet.columns[i].name else sheet.rows[0][i] for i in equal
+    ]
+    kept = [i for i in range(len(sheet.columns)) if i not in equal]
+    columns = [sheet.columns[i] for i in kept]
+    return replace(
+        sheet,
+        caption=" · ".join(filter(None, (sheet.caption, *facts))),
+        columns=(replace(columns[0], kind="name") if columns[0].kind == "text" else columns[0], *columns[1:]),
+        rows=tuple(tuple(row[i] for i in kept) for row in sheet.rows),
+    )
+
+
+def _with_short_names(sheet: Sheet) -> Sheet:
+    """Return the table with names shortened to what tells them apart; the caption has what they share."""
+    facts, columns = [], list(zip(*sheet.rows, strict=True))
+    for i, column in enumerate(sheet.columns):
+        if column.kind == "name" and (shared := _shared_ends(columns[i])):
+            head, tail = shared
+            facts.append(f"{column.name}: {head}*{tail}")
+            columns[i] = tuple(name[len(head) : len(name) - len(tail)] for name in columns[i])
+    caption = " · ".join(filter(None, (sheet.caption, *facts)))
+    return replace(sheet, caption=caption, rows=tuple(zip(*columns, strict=True)))
+
+
+def _shared_ends(names: Sequence[str]) -> tuple[str, str] | None:
+    """Return what all names begin and end with, in whole words; None where they share neither."""
+    distinct = list(dict.fromkeys(names))
+    if len(distinct) < 2:
+        return None
+    words = [re.split(r"(?<=[\s\-/_,=@.:])", name) for name in distinct]
+    most = min(map(len, words)) - 1
+    n_head = next((k for k in range(most) if len({each[k] for each in words}) > 1), most)
+    head = "".join(words[0][:n_head])
+    tails = [re.split(r"(?=[\s\-/_,=@.:])", name[len(head) :]) for name in distinct]
+    most = min(map(len, tails)) - 1
+    n_tail = next((k for k in range(most) if len({each[-1 - k] for each in tails}) > 1), most)
+    tail = "".join(tails[0][len(tails[0]) - n_tail :])
+    return (head, tail) if head or tail else None
+
+
+def _blanks(columns: Sequence[Column], shown: Sequence[int], is_tight: bool) -> int:
+    return sum(_gap(columns[i], columns[j], is_tight) for i, j in pairwise(shown))
+
+
+def _gap(left: Column, right: Column, is_tight: bool) -> int:
+    """Return the blanks between two columns: two numbers are never less than two apart."""
+    return 1 if is_tight and not left.kind == right.kind == "number" else _GAP
+
+
+def _lines(layout: _Layout, width: int, styles: Mapping[str, str]) -> Iterator[Text]:
+    columns, shown, widths = layout.sheet.columns, layout.shown, list(layout.widths)
+    folded = [i for i in shown if columns[i].kind in ("name", "text")]
+    others = [i for i in shown if i not in folded]
+    room = width - _blanks(columns, shown, layout.is_tight) - sum(widths[i] for i in others)
     if sum(widths[i] for i in folded) > room:
-        for at in _BREAKS:
-            floors = {i: max(_longest(text, at) for text in (names[i], *(row[i] for row in cells))) for i in folded}
-            if sum(floors.values()) <= room:
-                break
-        else:
-            yield from _as_records(sheet, cells, shown, styles, width)
+        floors = {i: _longest(columns[i].name, *(row[i] for row in layout.sheet.rows)) for i in folded}
+        if sum(floors.values()) > room:
+            below = [i for i in shown if i not in folded] or list(shown[1:])
+            if sum(widths[i] for i in below) + _blanks(columns, below, False) + _GAP <= width:
+                yield from _below_their_names(layout, below, styles, width)
+            else:
+                yield from _as_records(layout, styles, width)
             return
         room -= sum(floors.values())
         for left, i in enumerate(sorted(folded, key=lambda i: widths[i] - floors[i]), start=-len(folded)):
             more = min(widths[i] - floors[i], room // -left)  # the shortest columns keep their width
             widths[i], room = floors[i] + more, room - more
-    yield _row(sheet.columns, names, widths, shown, {}, head=True)
-    before: list[str] | None = None
-    for row in cells:
+    yield _row(columns, [c.name for c in columns], widths, shown, {}, is_tight=layout.is_tight, head=True)
+    before: tuple[str, ...] | None = None
+    for row in layout.sheet.rows:
         once = [
             "" if before is not None and column.kind == "name" and before[: i + 1] == row[: i + 1] else cell
-            for i, (column, cell) in enumerate(zip(sheet.columns, row, strict=True))
+            for i, (column, cell) in enumerate(zip(columns, row, strict=True))
         ]
-        yield from _folded(sheet.columns, once, widths, shown, styles)
+        parts = {i: _wrapped(once[i], widths[i]) if i in folded else [once[i]] for i in shown}
+        for k in range(max(1, *map(len, parts.values()))):
+            line = [parts[i][k] if i in parts and k < len(parts[i]) else "" for i in range(len(row))]
+            yield _row(columns, line, widths, shown, styles, is_tight=layout.is_tight)
         before = row
 
 
-_BREAKS = (r"(?<=\s)", r"(?<=[\s\-/_,=])")
-"""Where a line may end: at blanks, and where that is not enough also behind signs that join words."""
-
-
-def _longest(text: str, at: str) -> int:
-    return max((cell_len(piece.rstrip()) for piece in re.split(at, text)), default=0)
+def _longest(*texts: str) -> int:
+    """Return the length of the longest word."""
+    return max((cell_len(word) for text in texts for word in text.split()), default=0)
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -152,39 +282,18 @@ def _wrapped(text: str, width: int) -> list[str]:
     return [*lines, line.rstrip()]
 
 
-_SHORT = 24
-"""Characters to which a name or text is folded before a column is left out."""
+_TOGETHER = re.compile(r"\S*\[[^\[\]\n]{1,40}\]\S*|\bp (?:=|<|up to) \S+|\S+")
+"""What stays on one line: an interval, a p-value, a word."""
 
 
-def _that_fit(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
-    """Return the columns that are shown: all, or without those that may be left out, the most dispensable first."""
-    shown = list(range(len(columns)))
-    least = [
-        min(each, _SHORT) if column.kind in ("name", "text") else each
-        for column, each in zip(columns, widths, strict=True)
-    ]
-    while sum(least[i] for i in shown) + _GAP * (len(shown) - 1) > width:
-        most = max(columns[i].drop for i in shown)
-        if most == 0:
-            break
-        shown = [i for i in shown if columns[i].drop < most]
-    return shown
-
-
-def _folded(
-    columns: Sequence[Column],
-    row: Sequence[str],
-    widths: Sequence[int],
-    shown: Sequence[int],
-    styles: Mapping[str, str],
-) -> Iterator[Text]:
-    """Yield a row, on as many lines as its longest name needs."""
-    parts: dict[int, list[str]] = {
-        i: _wrapped(row[i], widths[i]) if columns[i].kind in ("name", "text") else [row[i]] for i in shown
-    }
-    for k in range(max(1, *map(len, parts.values()))):
-        line = [parts[i][k] if i in parts and k < len(parts[i]) else "" for i in range(len(row))]
-        yield _row(columns, line, widths, shown, styles)
+def paragraph(text: str, width: int, *, style: str = "") -> Text:
+    """Return a text of several lines, broken at blanks that are not inside an interval or a p-value."""
+    lines = [""]
+    for piece in _TOGETHER.findall(printable(text)):
+        if lines[-1] and cell_len(f"{lines[-1]} {piece}") > width:
+            lines.append("")
+        lines[-1] += f" {piece}" if lines[-1] else piece
+    return Text("\n".join(part for line in lines for part in _wrapped(line, width)), style=style)
 
 
 def _row(
@@ -194,30 +303,55 @@ def _row(
     shown: Sequence[int],
     styles: Mapping[str, str],
     *,
+    is_tight: bool = False,
     head: bool = False,
 ) -> Text:
     line = Text(no_wrap=True, overflow="ignore", style="bold" if head else "")
     for place, i in enumerate(shown):
         cell, blanks = cells[i], " " * max(0, widths[i] - cell_len(cells[i]))
         if place:
-            line.append(" " * _GAP)
+            line.append(" " * _gap(columns[shown[place - 1]], columns[i], is_tight))
         text = Text(cell, style=styles.get(cell, "") if columns[i].kind == "verdict" else "")
         line.append_text(Text(blanks) + text if columns[i].kind == "number" else text + Text(blanks))
     line.rstrip()
     return line
 
 
-def _as_records(
-    sheet: Sheet, cells: Sequence[Sequence[str]], shown: Sequence[int], styles: Mapping[str, str], width: int
-) -> Iterator[Text]:
+def _below_their_names(layout: _Layout, below: Sequence[int], styles: Mapping[str, str], width: int) -> Iterator[Text]:
+    """Yield the names of a row on a line of their own, and its other cells below: side by side they do not fit."""
+    columns, indent = layout.sheet.columns, Text(" " * _GAP)
+    above = [i for i in layout.shown if i not in below]
+
+    def names(cells: Sequence[str], style: str) -> Iterator[Text]:
+        for line in _wrapped((" " * _GAP).join(filter(None, (cells[i] for i in above))), width):
+            yield Text(line, style=style, no_wrap=True, overflow="ignore")
+
+    heads = [column.name for column in columns]
+    yield from names(heads, "bold")
+    yield indent + _row(columns, heads, layout.widths, below, {}, head=True)
+    before: tuple[str, ...] | None = None
+    for row in layout.sheet.rows:
+        if before is None or any(row[i] != before[i] for i in above):
+            yield from names(row, "")
+        yield indent + _row(columns, row, layout.widths, below, styles)
+        before = row
+
+
+def _as_records(layout: _Layout, styles: Mapping[str, str], width: int) -> Iterator[Text]:
     """Yield every row as lines of its own, where its cells do not fit beside one another. No word is broken."""
-    heads = max(cell_len(sheet.columns[i].name) for i in shown) + _GAP
-    for place, row in enumerate(cells):
+    columns = layout.sheet.columns
+    heads = max(cell_len(columns[i].name) for i in layout.shown) + _GAP
+    for place, row in enumerate(layout.sheet.rows):
         if place:
             yield Text()
-        for i in shown:
-            column = sheet.columns[i]
+        for i in layout.shown:
+            column = columns[i]
             style = styles.get(row[i], "") if column.kind == "verdict" else "bold" if column.kind == "name" else ""
+            if _longest(row[i]) > width - heads:  # below its heading it need not be broken, or less often
+                yield Text(column.name)
+                for line in _wrapped(row[i], width - _GAP):
+                    yield Text.assemble(" " * _GAP, (line, style), no_wrap=True, overflow="ignore")
+                continue
             for k, line in enumerate(_wrapped(row[i], width - heads)):
                 head = f"{'' if k else column.name:<{heads}}"
                 yield Text.assemble(head if line else head.rstrip(), (line, style), no_wrap=True, overflow="ignore")
@@ -245,10 +379,16 @@ def to_markdown(sheet: Sheet) -> str:
     return "\n\n".join([*filter(None, [cell(sheet.caption)]), table, *map(cell, sheet.notes)]) + "\n"
 
 
+def _caption(sheet: Sheet) -> str:
+    """Return the caption and the notes of a table as sentences."""
+    return " ".join(f"{text.rstrip('.')}." for text in (sheet.caption, *sheet.notes) if text)
+
+
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "·": r"$\cdot$",
-    "<": r"$<$", ">": r"$>$", "≥": r"$\geq$", "≤": r"$\leq$", "−": r"$-$",
+    "<": r"$<$", ">": r"$>$", "≥": r"$\geq$", "≤": r"$\leq$", "−": r"$-$", "→": r"$\to$", "×": r"$\times$",
+    "|": r"\textbar{}", "…": r"\ldots{}", "∞": r"$\infty$",
 }  # fmt: skip
 
 
@@ -258,14 +398,17 @@ def to_latex(sheet: Sheet) -> str:
 
     def cell(text: str) -> str:
         escaped = "".join(_TEX.get(c, c) for c in " ".join(printable(text).split()))
-        return re.sub(r"(?<![\w.\-])-(?=\d)", "$-$", escaped)
+        escaped = re.sub(r"(?<![\w.\-])-(?=\d)", "$-$", escaped)
+        return (
+            f"{{{escaped[0]}}}{escaped[1:]}" if escaped[:1] in ("[", "*") else escaped
+        )  # no argument of the \\ before
 
     kinds = "".join("r" if column.kind == "number" else "l" for column in sheet.columns)
     rows = [" & ".join(map(cell, row)) + r" \\" for row in sheet.rows]
     lines = [
         r"% needs \usepackage{booktabs}",
         r"\begin{table}",
-        *([rf"\caption{{{' '.join(map(cell, filter(None, (sheet.caption, *sheet.notes))))}}}"]),
+        *([rf"\caption{{{cell(_caption(sheet))}}}"]),
         r"\centering",
         rf"\begin{{tabular}}{{{kinds}}}",
         r"\toprule",
@@ -288,16 +431,19 @@ def to_typst(sheet: Sheet) -> str:
 
     aligned = ", ".join("right" if column.kind == "number" else "left" for column in sheet.columns)
     rows = ["    " + ", ".join(map(cell, row)) + "," for row in sheet.rows]
-    caption = " ".join(filter(None, (sheet.caption, *sheet.notes)))
     lines = [
         "#figure(",
         "  table(",
         f"    columns: {len(sheet.columns)},",
         f"    align: ({aligned},),",
+        "    stroke: none,",
+        "    table.hline(),",
         f"    table.header({', '.join(cell(column.name) for column in sheet.columns)}),",
+        "    table.hline(stroke: 0.5pt),",
         *rows,
+        "    table.hline(),",
         "  ),",
-        f"  caption: {cell(caption)},",
+        f"  caption: {cell(_caption(sheet))},",
         ")",
     ]
     return "\n".join(lines) + "\n"

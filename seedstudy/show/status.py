@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from seedstudy.show.format import UNKNOWN, duration
-from seedstudy.show.sheet import Sheet, sheet
+from seedstudy.show.sheet import Sheet, sheet, with_common_facts
 from seedstudy.show.view import Headline, View
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ def forecast_view(forecast: Forecast, command: str) -> View:
     elif forecast.seconds is not None:
         words = f"{_trials(missing)} to train{at_a_time}: about {duration(forecast.seconds)}."
     else:
-        words = f"{_trials(missing)} to train{at_a_time}; how long is not known: none of this kind was timed here."
-        steps = ("One seed shows it, and counts:",)
+        words = f"{_trials(missing)} to train{at_a_time}. How long they take is not known: none has run here yet."
+        steps = ("To find out, train one seed first (its result counts):",)
     heads = ["trials", "done", "to train", "epochs", "time each"]
     caption = f"study {forecast.study} · {forecast.folder}"
     return View(
         headlines=(Headline(text=words),),
-        sheets=(sheet(("recipe", "model", "data"), heads, rows, caption=caption),),
+        sheets=(with_common_facts(sheet(("recipe", "model", "data"), heads, rows, caption=caption)),),
         next_steps=steps,
         command=command if steps else None,
         method="Nothing was trained or written.",
@@ -77,7 +77,7 @@ def _counts(groups: tuple[GroupStatus, ...]) -> Sheet:
         (group.recipe, group.model, group.data, *(str(group.counts[state] or "·") for state in states))
         for group in groups
     ]
-    return sheet(("recipe", "model", "data"), states, rows)
+    return with_common_facts(sheet(("recipe", "model", "data"), states, rows))
 
 
 def _line(trial: TrialStatus) -> str:

@@ -64,7 +64,7 @@ def _columns(level: str, *, has_n: bool) -> tuple[Column, ...]:
         Column(name="mean"),
         Column(name=f"{level} interval"),
         Column(name="std"),
-        Column(name=f"{level} of std", drop=8),
+        Column(name=f"{level} of std", drop=8, is_repeated=True),
         Column(name="min", drop=5),
         Column(name="spread", kind="picture", drop=7),
         Column(name="max", drop=5),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.console import Group as Parts
 from rich.text import Text
@@ -13,8 +15,8 @@ from rich.text import Text
 from seedstudy.cautions import Caution
 from seedstudy.decide.verdict import Word
 from seedstudy.errors import printable
-from seedstudy.show.format import COLOURS, small_print
-from seedstudy.show.sheet import FORMATS, Sheet, to_html
+from seedstudy.show.format import COLOURS, WIDTH
+from seedstudy.show.sheet import FORMATS, Sheet, paragraph, to_html
 from seedstudy.study.group import Group
 
 
@@ -37,7 +39,7 @@ class View:
     next_steps: tuple[str, ...] = ()
     """What to do where nothing is settled."""
     command: str | None = None
-    """To be copied after the next steps: never wrapped. Both come before the tables."""
+    """To be copied after the next steps: a long one continues behind a backslash. Both come before the tables."""
     lines: tuple[str, ...] = ()
     """One fact each, with a path or a command to copy: never wrapped."""
     method: str = ""
@@ -47,12 +49,13 @@ class View:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw it in a terminal."""
+        width = options.max_width
         for headline in self.headlines:
-            yield _coloured(headline)
+            yield _coloured(headline, width)
         for step in self.next_steps:
-            yield Text(step)
+            yield paragraph(step, width)
         if self.command:
-            yield Text(f"  {self.command}", no_wrap=True, overflow="ignore")
+            yield Text(_continued(self.command, width), no_wrap=True, overflow="ignore")
         for i, sheet in enumerate(self.sheets):
             if i or self.headlines:
                 yield Text()
@@ -60,11 +63,9 @@ class View:
         for line in self.lines:
             yield Text(line, no_wrap=True, overflow="ignore")
         for sentence in self.sentences:
-            yield Text(sentence)
-        if self.method:
-            yield small_print(self.method)
-        for line in self.caution_lines():
-            yield small_print(line)
+            yield paragraph(sentence, width)
+        for line in filter(None, (self.method, *self.caution_lines())):
+            yield paragraph(line, width, style="dim")
 
     def caution_lines(self) -> list[str]:
         """Return one line for the cautions of each topic, and one for each other caution."""
@@ -74,14 +75,15 @@ class View:
             by_topic.setdefault(topic, []).append(caution.short if isinstance(caution, Caution) else caution)
         lines = []
         for topic, texts in by_topic.items():
-            left = len(texts) - _MOST_OF_A_TOPIC
-            shown = "; ".join([*texts[:_MOST_OF_A_TOPIC], *([f"{left} more like it: --details"] if left > 0 else [])])
-            lines.append(f"Caution: {shown}" + ("" if [topic] == texts else f" (seedstudy explain {topic})"))
+            pointer = "" if [topic] == texts else f" (seedstudy explain {topic})"
+            candidates = []
+            for shown in range(len(texts), 0, -1):
+                left = len(texts) - shown
+                more = [f"{left} more"] if left else []
+                candidates.append(f"Caution: {'; '.join([*texts[:shown], *more])}{pointer}")
+            # As many as one line holds; the topic and --details have all of them.
+            lines.append(next((line for line in candidates if cell_len(line) <= WIDTH), candidates[-1]))
         return lines
-
-
-_MOST_OF_A_TOPIC = 3
-"""So many cautions of one topic are shown; the others are of the same kind."""
 
 
 def headline_html(headline: Headline) -> str:
@@ -149,11 +151,24 @@ def exported(drawn: RenderableType, form: str) -> str:
     return "\n".join(map(FORMATS[form], sheets_of(drawn)))
 
 
-def _coloured(headline: Headline) -> Text:
-    if headline.word is None:
-        return Text(headline.text)
-    before, word, after = headline.text.partition(headline.word.upper())
-    return Text(before).append(word, style=f"bold {COLOURS[headline.word]}").append(after)
+def _coloured(headline: Headline, width: int) -> Text:
+    text = paragraph(headline.text, width)
+    if headline.word is not None:
+        at = text.plain.find(headline.word.upper())
+        text.stylize(f"bold {COLOURS[headline.word]}", at, at + len(headline.word))
+    return text
+
+
+def _continued(command: str, width: int) -> str:
+    """Return an indented command; where it is too long it continues in further lines, so that no word is cut."""
+    words = re.findall(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+", command)
+    lines = ["  " + words[0]]
+    for word in words[1:]:
+        if cell_len(f"{lines[-1]} {word} \\") > width:
+            lines[-1] += " \\"
+            lines.append("     ")
+        lines[-1] += f" {word}"
+    return "\n".join(lines)
 
 
 def short_cautions(warnings: Iterable[tuple[str, Iterable[str]]]) -> tuple[str, ...]:
@@ -172,8 +187,12 @@ def short_cautions(warnings: Iterable[tuple[str, Iterable[str]]]) -> tuple[str, 
             if isinstance(text, Caution):
                 topics[short] = text.topic
     found = []
-    for short, labels in labels_of.items():
-        line = short if len(labels) == len(everything) else f"{', '.join(labels)}: {short}"
+    # What applies to everything comes first: not all cautions of one topic may fit into its line.
+    order = sorted(labels_of, key=lambda short: len(labels_of[short]) < len(everything))
+    for short in order:
+        labels = labels_of[short]
+        joint = "; " if any(", " in label for label in labels) else ", "
+        line = short if len(labels) == len(everything) else f"{joint.join(labels)}: {short}"
         found.append(Caution(line, short=line, topic=topics[short]) if short in topics else line)
     return tuple(found)
 

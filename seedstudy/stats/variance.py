@@ -34,7 +34,11 @@ def unsure_spread(n: int, level: float) -> str:
     """Return the warning that few seeds hardly show their standard deviation."""
     low, high = sd_factors(n - 1, level)
     times = f"the true std may be {low:.2g} to {high:.2g} times the printed one"
-    return Caution(f"n = {n} seeds hardly show the spread: {times}", short=f"n = {n}: {times}", topic="few-seeds")
+    return Caution(
+        f"n = {n} seeds hardly show the spread: {times}",
+        short=f"true std {low:.2g} to {high:.2g} times this",
+        topic="few-seeds",
+    )
 
 
 def chi2_quantile(p: float, df: float) -> float:

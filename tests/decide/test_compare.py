@@ -334,7 +334,7 @@ def test_overall_never_overrules_the_primary() -> None:
     assert found.word == "better"
     assert found.reasons[1:] == (
         "real says the same",
-        "v2 says the opposite (worse): tell both",
+        "v2 says the opposite (worse): report both",
         "x alone would be inconclusive",
     )
 

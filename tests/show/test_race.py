@@ -21,7 +21,7 @@ def test_a_look_says_what_it_showed_what_it_needs_and_what_follows() -> None:
     (line,) = look_lines(ended(3))
     assert line.startswith("look at 3 seeds: a2 - a3 = +0.95 [-9.97, 11.88], p = 0.0034")
     assert " (needs " in line
-    assert line.endswith(", go on")
+    assert line.endswith(", continue")
     (line,) = look_lines(ended())
     assert line.endswith(", better")
     (line,) = look_lines(ended(method="anytime"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 
 import pytest
@@ -45,14 +46,51 @@ def test_no_word_is_cut_at_any_width(columns: int, rendered: Callable[..., str])
         assert words in joined
 
 
-def test_a_name_is_folded_before_a_column_is_left_out(rendered: Callable[..., str]) -> None:
+def test_gaps_shrink_before_a_column_is_left_out_and_no_name_is_broken(rendered: Callable[..., str]) -> None:
     table = Sheet(
         columns=(Column(name="B", kind="name"), Column(name="p"), Column(name="v2", kind="text", drop=3)),
         rows=((NAME, "0.0044", "+"),),
     )
-    lines = [line.split() for line in rendered(table, 36).splitlines()]
-    assert lines == [["B", "p", "v2"], ["exponential-moving-", "0.0044", "+"], ["average"]]
-    assert "v2" not in rendered(table, 30)
+    lines = {width: [line.split() for line in rendered(table, width).splitlines()] for width in (40, 36, 34, 30)}
+    assert lines[40] == lines[36] == [["B", "p", "v2"], [NAME, "0.0044", "+"]]
+    assert lines[34] == [["B", "p"], [NAME, "0.0044"], ["Not", "shown", "at", "34", "columns:", "v2."]]
+    assert lines[30] == [["B"], ["p"], [NAME], ["0.0044"], ["Not", "shown", "at", "30", "columns:", "v2."]]
+
+
+LONG = tuple(
+    f"resnet{depth}-with_a_stem/of=three_layers.and-{kind}_shortcuts_x0{depth}"
+    for depth, kind in ((18, "plain"), (50, "wide"))
+)
+"""Names of about 60 letters, as of models, files and studies."""
+
+
+@pytest.mark.parametrize("columns", [70, 80, 100])
+@pytest.mark.parametrize("n_names", [1, 2, 3])
+@pytest.mark.parametrize("n_numbers", [1, 4, 8])
+def test_a_long_name_is_whole_or_short_but_never_broken(
+    columns: int, n_names: int, n_numbers: int, rendered: Callable[..., str]
+) -> None:
+    rows = [[*([name] * n_names), *(f"{depth}.{i}25" for i in range(n_numbers))] for depth, name in enumerate(LONG)]
+    table = sheet([f"name{i}" for i in range(n_names)], [f"number {i}" for i in range(n_numbers)], rows)
+    text = rendered(table, columns)
+    assert max(map(len, text.splitlines())) <= columns
+    words = text.split()
+    shortened = re.findall(r"name0: (\S*)\*(\S*)", text)
+    for head, tail in shortened:
+        words += [head + word + tail for word in words]
+    assert set(LONG) <= set(words)
+    assert {f"{depth}.{i}25" for depth in (0, 1) for i in range(n_numbers)} <= set(words)
+
+
+def test_facts_of_every_row_go_into_the_title(rendered: Callable[..., str]) -> None:
+    rows = [("a3", f"resnet_d{depth}_w050_s2", "my-data-set", "1,000", "–") for depth in (8, 14, 20)]
+    table = sheet(("recipe", "model", "data"), ("images", "time"), rows, caption="study x")
+    lines = rendered(table, 46).splitlines()
+    assert [line.split() for line in lines] == [
+        ["study", "x", "·", "recipe:", "a3", "·", "data:", "my-data-set"],
+        ["model", "images", "time"],
+        *([f"resnet_d{depth}_w050_s2", "1,000", "–"] for depth in (8, 14, 20)),
+    ]
 
 
 def test_a_wide_table_has_every_column_in_a_narrow_terminal(rendered: Callable[..., str]) -> None:

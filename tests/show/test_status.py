@@ -69,7 +69,7 @@ def test_a_dry_run_says_how_long_where_that_was_measured(rendered: Callable[...,
     assert text.startswith("4 trials to train, 2 at a time: about 0:02:00.")
     assert "seedstudy run" not in text
     text = rendered(forecast_view(forecast(group(seconds=None), seconds=None), "seedstudy run -r a2 --seeds 1"))
-    assert "how long is not known" in text
+    assert "How long they take is not known" in text
     assert "  seedstudy run -r a2 --seeds 1\n" in text
     text = rendered(forecast_view(forecast(group(missing=0, done=5), seconds=0.0), ""))
     assert text.startswith("Nothing to train: every trial of study main has ended.")

@@ -61,6 +61,8 @@ def plot_curves(report: Report, *, width: Width = "page", ax: Axes | None = None
             axes.set_xlabel("epoch")
             axes.set_ylabel(name)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+            if len(epochs := {int(epoch) for band in bands for epoch in band.epochs}) == 1:
+                axes.set_xticks([*epochs])  # around one value the locator chooses fractions
         counts = {band.label: band.n_seeds for band in loss}
         return canvas.finish(
             title=f"Learning curves{': ' if common else ''}{', '.join(common)}",

@@ -20,6 +20,7 @@ from seedstudy.show.plots.canvas import (
     axis_label,
     chunks,
     eval_sets_of,
+    fitted,
     identity,
     limits_of,
     looks_of,
@@ -172,7 +173,7 @@ def _draw_block(
         }
         if shown:
             _seeds(seeds[column], shown, block.n_rows + 1, looks, inches)
-            _differences(differences[column], shown, block.n_rows)
+            _differences(differences[column], shown, block.n_rows, inches)
     baseline = row_label(names[block.answers[0].a.label], width)
     by_row = {
         row: row_label(names[answer.b.label], width) for row, answer in zip(block.rows, block.answers, strict=True)
@@ -211,7 +212,7 @@ def _seeds(axes: Axes, answers: dict[int, Answer], n_rows: int, looks: Mapping[s
     axes.set_xlabel(axis_label(arms[0]))
 
 
-def _differences(axes: Axes, answers: dict[int, Answer], n_rows: int) -> None:
+def _differences(axes: Axes, answers: dict[int, Answer], n_rows: int, inches: float) -> None:
     """Draw each difference with its interval over the declared margin, with the verdict in words."""
     some = next(iter(answers.values()))
     margin = some.rule.margin
@@ -232,7 +233,8 @@ def _differences(axes: Axes, answers: dict[int, Answer], n_rows: int) -> None:
         _row_text(axes, row, _difference_words(answer))
         _row_text(axes, row, answer.verdict.word, x=1, ha="right", weight="bold")
     better = "← better" if some.rule.lower_is_better else "better →"
-    axes.set_xlabel(f"difference{' (percentage points)' if some.a.unit == 'pp' else ''}, {better}")
+    label = f"difference{' (percentage points)' if some.a.unit == 'pp' else ''}, {better}"
+    axes.set_xlabel(fitted(label, inches, 7.5))  # beside another panel's it must not run into that
 
 
 def _deciding(answer: Answer) -> Estimate | None:
