@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from seedstudy.data.base import Dataset, EvalSet
 from seedstudy.recipes.reader import load_recipe
@@ -23,6 +24,10 @@ from seedstudy.study.study import Study
 from seedstudy.study.trial import EpochReport, Evaluation, Trial, TrialResult
 
 N_CLASSES = 4
+
+# How fast examples are drawn says how busy the machine is, nothing about the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # --- tests that need an extra -----------------------------------------------------------------------------------
 

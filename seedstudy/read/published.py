@@ -51,13 +51,10 @@ def group_of_mean_and_std(selector: str, request: Request) -> Group | None:
     scale = 100.0 if request.unit == "fraction" else 1.0
     if sd == 0.0:
         raise StudyError(f'"{selector}": a std of {match["sd"]} was rounded away; give more digits.')
-    moments = Moments(
-        mean=float(group.values[0]),
-        sd=sd * scale,
-        n=n,
-        mean_step=_step(match["mean"]) * scale,
-        sd_step=_step(match["sd"]) * scale,
-    )
+    mean_step, sd_step = (_step(match[name]) * scale for name in ("mean", "sd"))
+    if not all(map(math.isfinite, (sd * scale, mean_step, sd_step))):
+        raise StudyError(f'"{selector}": beyond every number that a computer holds; write it like "79.5±0.1 n=5".')
+    moments = Moments(mean=float(group.values[0]), sd=sd * scale, n=n, mean_step=mean_step, sd_step=sd_step)
     return replace(group, values=np.empty(0), moments=moments)
 
 
@@ -160,7 +157,7 @@ def _step(text: str) -> float:
     _, _, decimals = mantissa.partition(".")
     if not mantissa.lstrip("+-").replace(".", "", 1).isdigit():
         return 0.0
-    return 10.0 ** (int(exponent or 0) - len(decimals))
+    return float(f"1e{int(exponent or 0) - len(decimals)}")  # infinite where 10.0 ** x would raise
 
 
 # --- RSB: the spread over 100 seeds, and the cost of one ----------------------------------------------

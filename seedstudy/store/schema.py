@@ -131,6 +131,8 @@ def completed(frame: pl.DataFrame) -> pl.DataFrame:
         "metric": pl.lit(TOP1),
         "value": pl.lit(None, dtype=pl.Float64()),
     }
+    if "status" in known and (frame["status"] == "ok").all():
+        added["reason"] = pl.lit("")  # no trial of these failed
     return frame.with_columns(**{name: value for name, value in added.items() if name not in known})
 
 

@@ -239,7 +239,10 @@ class Soak:
         running = [folder for folder in begun if not (folder / "trial.json").exists()]
         if not running:
             return False
-        shutil.rmtree(self.rng.choice(running), ignore_errors=True)
+        folder = self.rng.choice(running)
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists() and not (folder / "spec.json").exists():  # its worker wrote meanwhile, so it is half removed
+            self.damaged.setdefault(folder.name, set()).add("spec.json")
         return True
 
     def _has_begun(self, launcher: subprocess.Popen[bytes]) -> bool:

@@ -56,6 +56,13 @@ def test_a_published_mean_and_std() -> None:
         group_of_mean_and_std("79.5.1±0.1 n=5", Request())
 
 
+@pytest.mark.parametrize("text", ["79.5±1e4001 n=5", "0e400±0.1 n=5", "0.795±9e306 n=5"])
+def test_numbers_beyond_every_number_are_refused(text: str) -> None:
+    """Found by fuzzing: what such a number is rounded to is beyond every number too."""
+    with pytest.raises(SeedstudyError, match=r"beyond every number|finite"):
+        group_of_mean_and_std(text, Request(unit="fraction" if "306" in text else "percent"))
+
+
 @pytest.mark.parametrize(
     ("text", "unit", "message"),
     [

@@ -32,6 +32,13 @@ def test_a_saved_frame_is_the_study(kind: str, trials: pl.DataFrame, tmp_path: P
     assert saved.to_frame().equals(ss.compare(trials, "a3", "a2").to_frame())
 
 
+def test_where_no_trial_failed_no_reason_is_needed(trials: pl.DataFrame, tmp_path: Path) -> None:
+    trials.drop("reason").write_csv(tmp_path / "trials.csv")
+    saved = ss.summary(f"{tmp_path}/trials.csv").to_frame()
+    trials.write_csv(tmp_path / "trials.csv")
+    assert saved.equals(ss.summary(f"{tmp_path}/trials.csv").to_frame())
+
+
 @pytest.mark.train
 @pytest.mark.parametrize("kind", WRITERS)
 def test_parts_of_a_frame_by_a_pattern(kind: str, trials: pl.DataFrame, tmp_path: Path) -> None:
