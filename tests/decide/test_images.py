@@ -103,9 +103,10 @@ def test_declared_for_new_images_the_verdict_is_about_them(study: Store, cli: Cl
     code, out, err = cli("compare", "a3", "a2", "--images", "new", "--eval", "val,v2")
     assert code == 0, err
     text = " ".join(out.split())
-    assert "About new seeds on new images like these. On these, each at 95%: val [" in text
+    assert "About new seeds on new images like these; on these val [" in text
     assert "Welch t over seeds and images" in text
-    assert "v2 - val" in text
+    text = " ".join(cli("compare", "a3", "a2", "--images", "new", "--eval", "val,v2", "--details")[1].split())
+    assert "v2 beside val: " in text
 
 
 def test_more_seeds_do_not_reduce_what_images_leave_open(study: Store) -> None:
