@@ -441,7 +441,7 @@ def _not_recognised(words: str, source: Source) -> StudyError:
             f"{source.results} either; `seedstudy run` makes one, --results names another."
         )
     studies = [path.name for path in source.results.iterdir() if (path / "trials").is_dir()]
-    hint = suggest(prefix or source.study, studies) if studies else " It holds no study yet."
+    hint = suggest(prefix or source.study, studies) if studies else " Name a file, or train first (seedstudy run)."
     return StudyError(
         f'"{words}" is neither a file that can be read nor a recipe: {source.results} holds no study '
         f'"{prefix or source.study}".{hint}'

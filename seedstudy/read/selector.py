@@ -90,7 +90,9 @@ def picked(frame: pl.DataFrame, pick: str, columns: Columns, where: str) -> Pick
                 return Pick(rows=rows, label=recipe, columns=(of_recipe[0], of_model[0]))
     if word in columns and columns[word].role not in (Role.SEED, Role.CLOCK, Role.STATUS):
         return Pick(rows=frame, label=word, measure=word)
-    of_arms = names_of(columns, Role.RECIPE)
+    of_arms = names_of(columns, Role.RECIPE) or [
+        name for name in names_of(columns, Role.MODEL) if frame[name].drop_nulls().n_unique() > 1
+    ]
     if of_arms:
         known = set(frame[of_arms[0]].cast(pl.String).drop_nulls())
         raise StudyError(f'{where}: holds no "{pick}".{suggest(pick, known)}')

@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from seedstudy.errors import StudyError, first_line, require_extra
+from seedstudy.errors import StudyError, first_line, require_extra, suggest
 from seedstudy.read.table import VALUE, Role, Table
 from seedstudy.read.texts import table_meant
 from seedstudy.store.schema import read_parquet
@@ -64,11 +64,20 @@ def _as_written(cell: Any) -> str:
     return "" if text.lower() in _MISSING else text
 
 
+def _like(path: Path) -> str:
+    """Return a question with the names in the same folder that a misspelt one may mean; nothing where none is close."""
+    try:
+        hint = suggest(path.name, (each.name for each in path.parent.iterdir()))
+    except OSError:
+        return ""
+    return hint if "Did you mean" in hint else ""
+
+
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Raise StudyError where a file, or a folder of one format, cannot be read."""
     if not path.exists():
-        raise StudyError(f"{path}: cannot be read (No such file or directory).")
+        raise StudyError(f"{path}: cannot be read (No such file or directory).{_like(path)}")
     if not path.is_file() and not path.is_dir():  # a pipe or a device would never end
         raise StudyError(f"{path}: cannot be read (not a file).")
     try:

@@ -143,3 +143,16 @@ def test_an_unknown_study_or_recipe_is_named_with_what_is_there(make_store: Make
         assert (code, out) == (2, ""), nothing
         assert f'"{nothing}"' in err
     assert "cannot be read (File name too long)" in cli("summary", "a" * 5000)[2]
+
+
+def test_misspelt_names_of_files_and_arms_are_guessed_aloud(cli: Cli) -> None:
+    Path("runs.csv").write_text("model,seed,val_top1\nours,0,79.3\nours,1,79.5\nbase,0,79.1\nbase,1,79.2\n")
+    for arguments, message in (
+        (["summary", "run.csv"], 'run.csv: cannot be read (No such file or directory). Did you mean "runs.csv"?'),
+        (["compare", "runs.csv:base", "runs.csv:our"], 'runs.csv: holds no "our". Did you mean "ours"?'),
+        (["compare", "base", "ours"], 'holds no study "main". Name a file, or train first (seedstudy run).'),
+    ):
+        Path("results").mkdir(exist_ok=True)
+        code, _, err = cli(*arguments)
+        assert code == 2
+        assert message in err
