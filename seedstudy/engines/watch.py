@@ -15,7 +15,7 @@ from rich.text import Text
 
 from seedstudy import terminal
 from seedstudy.engines.attempts import MAX_ATTEMPTS
-from seedstudy.errors import SeedstudyError, StoreError
+from seedstudy.errors import SeedstudyError, StoreError, printable
 from seedstudy.store.lease import Holder
 from seedstudy.store.store import Store
 from seedstudy.study.group import label_of
@@ -162,7 +162,13 @@ class _Watched:
         except SeedstudyError as error:
             self._progress.note(str(error))
             state, rows = "damaged", []
-        self._progress.ended(trial_id, state, rows)
+        self._progress.ended(trial_id, state, rows, why=self._reason(trial_id) if state == "failed" else "")
+
+    def _reason(self, trial_id: str) -> str:
+        try:
+            return str(self._store.failure(trial_id).get("reason", ""))
+        except SeedstudyError:  # another launcher trains it again at this moment
+            return ""
 
 
 class _Quiet:
@@ -270,8 +276,8 @@ class StudyProgress:
             self._running[trial_id] = (epoch, images_per_s)
             self._refresh()
 
-    def ended(self, trial_id: str, state: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Count a trial as ended, with its TRIALS rows."""
+    def ended(self, trial_id: str, state: str, rows: Iterable[Mapping[str, Any]], *, why: str = "") -> None:
+        """Count a trial as ended, with its TRIALS rows, and why it failed."""
         reached, _ = self._running.pop(trial_id, (0, 0.0))
         self._epochs_done += self._epochs[trial_id] - reached
         self._n_ended += 1
@@ -282,9 +288,10 @@ class StudyProgress:
         if self._log is not None and rows:
             self._log(trial_id, rows, self.note)
         if not self._console.is_terminal or state != "ok":
+            because = f" ({printable(why)})" if why else ""
             # The recipe's own means: those of all recipes, at every trial, would bury it.
             means = "; ".join(self._means({label_of(row["recipe"], row["model"]) for row in rows}))
-            line = f"[{self._n_ended}/{len(self._epochs)}] {trial_id}: {state}, {self._time_left()}"
+            line = f"[{self._n_ended}/{len(self._epochs)}] {trial_id}: {state}{because}, {self._time_left()}"
             self.note(f"{line} | {means}" if means else line)
 
     def note(self, text: str) -> None:

@@ -205,19 +205,32 @@ def _with_short_names(sheet: Sheet) -> Sheet:
 
 
 def _shared_ends(names: Sequence[str]) -> tuple[str, str] | None:
-    """Return what all names begin and end with, in whole words; None where they share neither."""
+    """Return what all names begin and end with, in whole words and numbers; None where they share neither."""
     distinct = list(dict.fromkeys(names))
     if len(distinct) < 2:
         return None
     words = [re.split(r"(?<=[\s\-/_,=@.:])", name) for name in distinct]
     most = min(map(len, words)) - 1
     n_head = next((k for k in range(most) if len({each[k] for each in words}) > 1), most)
+    while n_head and any(_is_in_number(name, len("".join(words[0][:n_head]))) for name in distinct):
+        n_head -= 1
     head = "".join(words[0][:n_head])
     tails = [re.split(r"(?=[\s\-/_,=@.:])", name[len(head) :]) for name in distinct]
     most = min(map(len, tails)) - 1
     n_tail = next((k for k in range(most) if len({each[-1 - k] for each in tails}) > 1), most)
+    while n_tail and any(_is_in_number(name, -len("".join(tails[0][-n_tail:]))) for name in distinct):
+        n_tail -= 1
     tail = "".join(tails[0][len(tails[0]) - n_tail :])
     return (head, tail) if head or tail else None
+
+
+_NUMBER = re.compile(r"\d[\d.,]*(?:e[+-]?\d+)?", re.IGNORECASE)
+
+
+def _is_in_number(name: str, place: int) -> bool:
+    """Say whether a cut at a place, from the end if negative, would part a number such as 0.05 or 1e-3."""
+    place %= len(name) + 1 if place >= 0 else len(name)
+    return any(found.start() < place < found.end() for found in _NUMBER.finditer(name))
 
 
 def _blanks(columns: Sequence[Column], shown: Sequence[int], is_tight: bool) -> int:

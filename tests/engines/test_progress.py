@@ -61,3 +61,10 @@ def test_a_time_left_is_shown_once_it_means_something(monkeypatch: pytest.Monkey
     now += 4.0
     shown.epoch("a2-resnet8-shapes-s0-0123456789", 6, 100.0)
     assert shown._time_left() == "time left 0:03:14", "194 epochs of a second: start-up does not count"
+
+
+def test_a_failed_trial_says_why() -> None:
+    shown = progress(2)
+    shown.ended("a2-resnet8-shapes-s0-0123456789", "failed", [], why="exit status 2: no \x1b[31m file")
+    assert shown.lines[-1].startswith("[1/2] a2-resnet8-shapes-s0-0123456789: failed (exit status 2: no ")
+    assert "\x1b" not in shown.lines[-1]

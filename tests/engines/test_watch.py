@@ -30,7 +30,7 @@ class Progress(StudyProgress):
         self.ends: list[tuple[str, str]] = []
         self.notes: list[str] = []
 
-    def ended(self, trial_id: str, state: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    def ended(self, trial_id: str, state: str, rows: Iterable[Mapping[str, Any]], *, why: str = "") -> None:
         self.ends.append((trial_id, state))
 
     def note(self, text: str) -> None:

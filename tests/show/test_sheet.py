@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from seedstudy.show.sheet import Column, Sheet, sheet, to_csv
+from seedstudy.show.sheet import Column, Sheet, _shared_ends, sheet, to_csv
 from seedstudy.show.view import View, widened
 
 NAME = "exponential-moving-average"
@@ -125,3 +125,18 @@ def test_csv_has_every_number_in_a_cell_of_its_own() -> None:
 def test_csv_cells(cell: str, cells: dict[str, str]) -> None:
     (row,) = csv.DictReader(io.StringIO(to_csv(sheet(["of"], ["x"], [("a", cell)]))))
     assert {name: text for name, text in row.items() if name != "of"} == cells
+
+
+@pytest.mark.parametrize(
+    ("names", "shared"),
+    [
+        (("0.1", "0.5"), None),
+        (("lr=0.1", "lr=0.5"), ("lr=", "")),
+        (("lr=1e-3", "lr=1e-4"), ("lr=", "")),
+        (("a 0.15", "b 2.15"), None),
+        (("v1.2-small", "v1.3-small"), ("", "-small")),
+        (("run-10", "run-12"), ("run-", "")),
+    ],
+)
+def test_names_lose_no_digit_of_a_number(names: tuple[str, ...], shared: tuple[str, str] | None) -> None:
+    assert _shared_ends(names) == shared
