@@ -22,6 +22,12 @@ DECLARED: Mapping[str, pl.DataType] = {
 """Columns of a TRIALS frame in memory: what its study declared as the smallest difference of interest, as what a
 verdict is about (these images or new ones), and of its command's metric."""
 
+_DESCRIBING = (
+    *("n_correct_top5", "loss", "best_epoch", "best_n_correct", "epochs", "images_per_s", "n_params"),
+    *("peak_mem_bytes", "versions", "started_at"),
+)
+"""Columns by which nothing is judged: whoever keeps a frame in git may leave them out."""
+
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -65,7 +71,9 @@ def _trials_of(path: Path) -> pl.DataFrame | None:
         return None
     # A frame that `load_trials` returned has more columns: what its study declared.
     schema = {**TRIALS, **{name: kind for name, kind in DECLARED.items() if name in frame.columns}}
-    return validate(completed(frame), schema, where=str(path))
+    unknown = [name for name in _DESCRIBING if name not in frame.columns]
+    frame = completed(frame).with_columns(pl.lit(None, dtype=TRIALS[name]).alias(name) for name in unknown)
+    return validate(frame, schema, where=str(path))
 
 
 def _typed(text: str, separator: str, path: Path) -> pl.DataFrame:

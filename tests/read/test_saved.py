@@ -10,6 +10,7 @@ import pytest
 
 import seedstudy as ss
 from seedstudy.errors import SeedstudyError, StudyError
+from seedstudy.read.saved import _DESCRIBING
 from seedstudy.store.store import Store
 
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
@@ -32,8 +33,8 @@ def test_a_saved_frame_is_the_study(kind: str, trials: pl.DataFrame, tmp_path: P
     assert saved.to_frame().equals(ss.compare(trials, "a3", "a2").to_frame())
 
 
-def test_where_no_trial_failed_no_reason_is_needed(trials: pl.DataFrame, tmp_path: Path) -> None:
-    trials.drop("reason").write_csv(tmp_path / "trials.csv")
+def test_columns_that_describe_may_be_missing(trials: pl.DataFrame, tmp_path: Path) -> None:
+    trials.drop("reason", *_DESCRIBING).write_csv(tmp_path / "trials.csv")
     saved = ss.summary(f"{tmp_path}/trials.csv").to_frame()
     trials.write_csv(tmp_path / "trials.csv")
     assert saved.equals(ss.summary(f"{tmp_path}/trials.csv").to_frame())
