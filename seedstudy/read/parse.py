@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from seedstudy.errors import StudyError
 from seedstudy.read.formats import format_of
 from seedstudy.read.table import Table
 from seedstudy.read.tables import plain_frame, plain_table, readable
+
+LONGEST_NAME = 1000
+"""Letters of a column's name; what it means is asked of each group of its words, so that longer ones take minutes."""
 
 
 def read_table(path: Path) -> Table:
@@ -18,4 +22,9 @@ def read_table(path: Path) -> Table:
     with readable(path):
         own = format_of(path)
         table = plain_table(path) if own is None else own.read(path)
+    longest = max(table.frame.columns, key=len, default="")
+    if len(longest) > LONGEST_NAME:
+        raise StudyError(
+            f'{path}: column "{longest[:40]}…" has a name of {len(longest):,} letters: give it a shorter one.'
+        )
     return replace(table, frame=plain_frame(table.frame, str(path)))

@@ -39,6 +39,11 @@ def curve(clock: str, points: Sequence[float], *, last: float = 80.0, more: str 
 FRACTION = {"unit": "fraction"}
 
 KINDS: dict[str, list[Case]] = {
+    "names of columns that no person wrote": [
+        Case(text=table("seed,val_acc" + '{"a":' * 600, "0,79.1", "1,79.3"), expected="has a name of 3,007 letters"),
+        Case(text=table("seed,acc," + "x_" * 501, "0,79.1,1", "1,79.3,2"), expected="give it a shorter one"),
+        Case(text=table("seed,acc," + "x_" * 400, "0,79.1,1", "1,79.3,1"), expected=[79.1, 79.3]),
+    ],
     "runs of several versions of the code": [
         Case(
             text="commit,acc\nabc1234,76.1\ndef5678,76.2\n0123abc,75.9\n",
