@@ -229,8 +229,8 @@ _NUMBER = re.compile(r"\d[\d.,]*(?:e[+-]?\d+)?", re.IGNORECASE)
 
 def _is_in_number(name: str, place: int) -> bool:
     """Say whether a cut at a place, from the end if negative, would part a number such as 0.05 or 1e-3."""
-    place %= len(name) + 1 if place >= 0 else len(name)
-    return any(found.start() < place < found.end() for found in _NUMBER.finditer(name))
+    cut = place if place >= 0 else len(name) + place
+    return any(found.start() < cut < found.end() for found in _NUMBER.finditer(name))
 
 
 def _blanks(columns: Sequence[Column], shown: Sequence[int], is_tight: bool) -> int:

@@ -89,7 +89,7 @@ def _pays(network: nn.Module, model: str, recipe: Recipe, accelerator: Accelerat
             next(compiled), next(compiled)
             # Alternating, and the shortest of each: other load on the machine then affects both alike.
             pairs = [(next(plain), next(compiled)) for _ in range(5)]
-    except Exception as error:  # whatever a compiler throws: the training goes on without it
+    except Exception as error:  # compilers raise errors of every kind; the network is then trained uncompiled
         _say(f"{model}: not compiled: {type(error).__name__}: {first_line(error)}")
         return False
     finally:

@@ -79,7 +79,7 @@ class Local:
         return [sys.executable, "-m", "seedstudy", *more]
 
     def break_trainings(self, how: str | None) -> None:
-        """Let every training, wherever it runs, do ``how`` when it opens its first checkpoint; None mends it."""
+        """Let every training, wherever it runs, do ``how`` whenever it opens a checkpoint; None ends that."""
         code = (
             "import os, sys\n"
             "def hook(event, arguments):\n"
