@@ -78,12 +78,12 @@ class Local:
     def command(self, *more: str) -> list[str]:
         return [sys.executable, "-m", "seedstudy", *more]
 
-    def break_trainings(self, how: str | None) -> None:
-        """Let every training, wherever it runs, do ``how`` whenever it opens a checkpoint; None ends that."""
+    def break_trainings(self, how: str | None, *, at: str = ".checkpoint.pt.") -> None:
+        """Let every training, wherever it runs, do ``how`` whenever it writes a file named ``at``; None ends that."""
         code = (
             "import os, sys\n"
             "def hook(event, arguments):\n"
-            "    if event == 'open' and '.checkpoint.pt.' in str(arguments[0]):\n"
+            f"    if event == 'open' and {at!r} in str(arguments[0]) and arguments[2] & (os.O_WRONLY | os.O_RDWR):\n"
             f"        {how}\n"
             "sys.addaudithook(hook)\n"
         )

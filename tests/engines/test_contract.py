@@ -199,7 +199,8 @@ def test_done_again_it_is_done_once(place: Local, tmp_path: Path, undisturbed: R
 
 
 def test_cancelled_it_stops_in_order_and_goes_on_later(place: Local, tmp_path: Path, undisturbed: Results) -> None:
-    place.break_trainings("__import__('time').sleep(5)")  # a busy machine starts `cancel` before the last epoch too
+    # Each epoch takes seconds, so that `cancel` comes before the last one on a busy machine too.
+    place.break_trainings("__import__('time').sleep(3)", at="progress.json")
     launcher = place.start(tmp_path)
     wait_for(lambda: in_flight(tmp_path), "a trial in flight")
     done = place.call(tmp_path, "cancel")
