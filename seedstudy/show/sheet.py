@@ -196,7 +196,7 @@ def _with_short_names(sheet: Sheet) -> Sheet:
     """Return the table with names shortened to what tells them apart; the caption has what they share."""
     facts, columns = [], list(zip(*sheet.rows, strict=True))
     for i, column in enumerate(sheet.columns):
-        if column.kind == "name" and (shared := _shared_ends(columns[i])):
+        if column.kind == "name" and (shared := shared_ends(columns[i])):
             head, tail = shared
             facts.append(f"{column.name}: {head}*{tail}")
             columns[i] = tuple(name[len(head) : len(name) - len(tail)] for name in columns[i])
@@ -204,7 +204,7 @@ def _with_short_names(sheet: Sheet) -> Sheet:
     return replace(sheet, caption=caption, rows=tuple(zip(*columns, strict=True)))
 
 
-def _shared_ends(names: Sequence[str]) -> tuple[str, str] | None:
+def shared_ends(names: Sequence[str]) -> tuple[str, str] | None:
     """Return what all names begin and end with, in whole words and numbers; None where they share neither."""
     distinct = list(dict.fromkeys(names))
     if len(distinct) < 2:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from seedstudy.show.sheet import Column, Sheet, _shared_ends, sheet, to_csv
+from seedstudy.show.sheet import Column, Sheet, shared_ends, sheet, to_csv
 from seedstudy.show.view import View, widened
 
 NAME = "exponential-moving-average"
@@ -139,4 +139,4 @@ def test_csv_cells(cell: str, cells: dict[str, str]) -> None:
     ],
 )
 def test_names_lose_no_digit_of_a_number(names: tuple[str, ...], shared: tuple[str, str] | None) -> None:
-    assert _shared_ends(names) == shared
+    assert shared_ends(names) == shared
