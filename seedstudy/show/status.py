@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ def status_tables(status: StudyStatus) -> View:
     """Return how many trials are in each state, and a line on each that runs or ended without a result."""
     lines = [(trial.trial_id, _line(trial)) for trial in status.trials]
     return View(
+        headlines=tuple(Headline(text=text) for text in _in_words(status)),
         sheets=(_counts(status.groups),) if status.groups else (),
         lines=(*_imported(status.n_imported), *(f"{trial_id}: {line}" for trial_id, line in lines if line)),
         sentences=() if status.time_left_s is None else (f"time left: about {duration(status.time_left_s)}",),
@@ -68,6 +70,17 @@ def _imported(n: int) -> Iterator[str]:
     if n:
         trials = "1 imported trial" if n == 1 else f"{n} imported trials"
         yield f"{trials}, trained elsewhere: `seedstudy summary` shows them."
+
+
+def _in_words(status: StudyStatus) -> Iterator[str]:
+    """Say how many trials have a result, and how many are in each other state."""
+    counts = sum((Counter(group.counts) for group in status.groups), Counter[str]())
+    n, done = counts.total(), counts.pop("ok", 0)
+    if not n:
+        return
+    others = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    of_all = f"{_trials(n)}, all done" if done == n else f"{done} of {_trials(n)} done; {others}"
+    yield f"Study {status.study}: {of_all}."
 
 
 def _counts(groups: tuple[GroupStatus, ...]) -> Sheet:
