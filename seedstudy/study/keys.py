@@ -49,7 +49,7 @@ def _key(meaning: str, schema: Schema, example: str) -> Key:
 
 HEAD: Mapping[str, Key] = {
     "format": _key("Format of this file.", {"const": FORMAT}, str(FORMAT)),
-    "name": _key("Name of the study and of its folder in results/ (default: this file's folder).", _TEXT, '"main"'),
+    "name": _key("Name of the study and of its folder in results/ (default: the folder in this file's path, or main).", _TEXT, '"main"'),
     "question": _key("What the study is to answer, in a sentence.", _TEXT, '"Is A2 better than A3?"'),
 }
 TABLES: Mapping[str, Mapping[str, Key]] = {
