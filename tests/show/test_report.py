@@ -105,7 +105,7 @@ def test_the_trial_table_has_the_columns_that_trials_have(study: Path) -> None:
     assert "minutes" in names
     assert "reason" not in names, "nothing failed"
     bare = trial_sheet(ss.report({"a": [78.0, 78.1], "b": [79.0, 79.1]}))
-    assert [column.name for column in bare.columns] == ["recipe", "seed", "status", "val"]
+    assert [column.name for column in bare.columns] == ["recipe", "status", "val"]
 
 
 def test_a_page_that_is_mailed_speaks_of_no_option(study: Path) -> None:

@@ -221,7 +221,7 @@ def trial_sheet(report: Report) -> Sheet:
         )
         for line in report.trials
     ]
-    kept = [i for i in range(len(columns)) if any(row[i] for row in rows) or i < 3]
+    kept = [i for i in range(len(columns)) if any(row[i] for row in rows) or columns[i].name in ("recipe", "status")]
     failed = sum(line.status != "ok" for line in report.trials)
     ended = f"{failed} without a result, which no number includes" if failed else "all with a result"
     return Sheet(
