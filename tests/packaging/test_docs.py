@@ -308,7 +308,8 @@ def test_study_files_of_the_pages_load(text: str, tmp_path: Path) -> None:
 
 def test_extras_that_the_pages_name_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    named = {name for page in PAGES for name in re.findall(r"seedstudy\[([\w,]+)\]", page.read_text())}
+    named = {name for page in PAGES for name in re.findall(r"[\"' ](?:seedstudy|\.)\[([\w,]+)\][\"']", page.read_text())}
+    assert named
     assert {extra for names in named for extra in names.split(",")} <= set(extras)
 
 
