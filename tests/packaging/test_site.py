@@ -22,7 +22,9 @@ def test_every_page_is_in_the_menu() -> None:
     listed = re.findall(r"^ +- .*: ([\w/]+\.md)$", SETTINGS[SETTINGS.index("\nnav:") :], re.MULTILINE)
     assert len(listed) == len(set(listed))
     assert set(listed) == {path.name for path in DOCS.glob("*.md")} | hooks.generated().keys()
-    assert {path.parent.name for path in ROOT.glob("studies/*/README.md")} <= {Path(page).parent.name for page in listed}
+    assert {path.parent.name for path in ROOT.glob("studies/*/README.md")} <= {
+        Path(page).parent.name for page in listed
+    }
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
@@ -74,9 +76,9 @@ def test_studies_are_pages_with_their_pictures() -> None:
         f"[a](studies/rsb_seeds/index.md) [b]({source}/studies/rsb_seeds/trials.csv)"
     )
     page = "studies/resnet_rs_ladder/index.md"
-    text = "[a](../../docs/findings.md) [b](../rsb_seeds/README.md) ![c](sizes.png) [d](study.toml)"
+    text = "[a](../../docs/findings.md) [b](../rsb_seeds/README.md) ![c](sizes.png) [d](../rsb_seeds/study.toml)"
     assert hooks.links_on_site(text, page) == (
-        f"[a](../../findings.md) [b](../rsb_seeds/index.md) ![c](sizes.png) [d]({source}/studies/resnet_rs_ladder/study.toml)"
+        f"[a](../../findings.md) [b](../rsb_seeds/index.md) ![c](sizes.png) [d]({source}/studies/rsb_seeds/study.toml)"
     )
     assert "studies/resnet_rs_ladder/sizes.png" in hooks.studies()
 

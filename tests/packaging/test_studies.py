@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -264,9 +265,14 @@ def test_a_changed_frame_changes_what_is_said(tmp_path: Path, monkeypatch: pytes
 
 def _reading_commands() -> list[str]:
     """Return the commands of the studies' pages that read what is kept in `studies/` and train nothing."""
-    lines = [line for page in sorted((ROOT / "studies").glob("**/README.md")) for line in page.read_text().splitlines()]
+    pages = [re.sub(r"\\\n +", "", page.read_text()) for page in sorted((ROOT / "studies").glob("**/README.md"))]
+    lines = [line for page in pages for line in page.splitlines()]
     commands = [line.strip() for line in lines if line.startswith("    seedstudy ")]
-    return [each for each in commands if "studies/" in each and not each.startswith(("seedstudy run ", "seedstudy pseudolabel "))]
+    return [
+        each
+        for each in commands
+        if "studies/" in each and not each.startswith(("seedstudy run ", "seedstudy pseudolabel "))
+    ]
 
 
 @pytest.mark.parametrize("command", _reading_commands())
