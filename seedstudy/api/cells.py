@@ -12,6 +12,8 @@ from seedstudy.errors import SeedstudyError, StudyError, require_extra
 from seedstudy.study.group import Group, Readings
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from seedstudy.decide.given import Arm
     from seedstudy.decide.select import Source
     from seedstudy.engines.watch import Say
@@ -40,18 +42,32 @@ def cells_of(
     """
     from seedstudy.read.tables import SUFFIXES
 
-    files = [Path(arm.words) for arm in arms if Path(arm.words).suffix.lower() in SUFFIXES]
-    if not files:
-        if cost is not None or by is not None:
+    has_columns = cost is not None or by is not None
+    tables = [
+        arm
+        for arm in arms
+        if (Path(arm.words).suffix.lower() in SUFFIXES if arm.frame is None else has_columns or _holds_cells(arm.frame))
+    ]
+    if not tables:
+        if has_columns:
             raise StudyError("scaling: --cost and --by name columns of a table; trials of a study have counted costs.")
         return _of_trials(arms, source)
-    if len(files) < len(arms):
+    if len(tables) < len(arms):
         raise StudyError("scaling: tables and trials do not mix: export the trials with `seedstudy summary --json`.")
-    return _of_files(files, cost=cost, by=by, metric=metric, unit=unit, say=say)
+    picked = next((arm for arm in tables if arm.frame is not None and arm.words), None)
+    if picked is not None:
+        raise StudyError(f'scaling: "{picked.words}": all rows of a frame are read; give the rows that you mean.')
+    files = [Path(arm.words) if arm.frame is None else arm.frame for arm in tables]
+    return _of_tables(files, cost=cost, by=by, metric=metric, unit=unit, say=say)
 
 
-def _of_files(
-    files: Sequence[Path], *, cost: str | None, by: str | None, metric: str, unit: str | None, say: Say
+def _holds_cells(frame: pl.DataFrame) -> bool:
+    """Return whether a frame is a table with costs or networks; the trials of a study are not."""
+    return not {"study", "recipe_id", "eval_set"} <= set(frame.columns)
+
+
+def _of_tables(
+    files: Sequence[Path | pl.DataFrame], *, cost: str | None, by: str | None, metric: str, unit: str | None, say: Say
 ) -> Costed:
     from seedstudy.read.cells import read_cells
 

@@ -415,6 +415,23 @@ def scaling(
     return replace(answer, left_out=source.left_out, read=found.read or what_was_read(()))
 
 
+def _refuse_arms_of_a_command(arms: Sequence[str], results: Path, study: str) -> None:
+    """Say how arms that are no recipes are raced, where the study has trained them by a command."""
+    from seedstudy.recipes.reader import packaged_names
+    from seedstudy.store.store import Store
+    from seedstudy.study.command import CommandTrial
+
+    unknown = {arm for arm in arms if not arm.endswith(".toml")} - set(packaged_names())
+    store = Store(results, study)
+    if unknown and any(
+        isinstance(spec, CommandTrial) and spec.arm in unknown for spec in map(store.read_spec, store.trial_ids())
+    ):
+        raise StudyError(
+            f"race: study {study} trains {' and '.join(arms)} by a command. On the results that are there: add "
+            "--replay. To train: give its file with --study-file, and a new name with --study."
+        )
+
+
 @public
 def race(
     *what: Given,
@@ -536,6 +553,7 @@ def race(
         words = {"run": command} if isinstance(command, str) else (command or {})
         shared |= {"command": {**number, **words}, "arms": recipes or None}
     else:
+        _refuse_arms_of_a_command(recipes, Path(results), study)
         shared["recipes"] = recipes
     check(adjusted, (), shared, name="race: training")
     plan_of_all = adjusted(start, name=study, **shared)

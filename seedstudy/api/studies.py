@@ -11,7 +11,7 @@ from seedstudy import machine, terminal
 from seedstudy.api.shared import is_given, path_of, source_of, store_of, summaries_of
 from seedstudy.arguments import check, public
 from seedstudy.errors import StudyError
-from seedstudy.study.study import Study, adjusted, load_study
+from seedstudy.study.study import Study, adjusted, is_name, load_study
 
 if TYPE_CHECKING:
     import polars as pl
@@ -154,6 +154,8 @@ def init(
 ) -> Path:
     """Write a study file with a comment on every key, and return its path; values as in :func:`run`.
 
+    The study has the file's name, or its folder's where the file is ``study.toml``.
+
     StudyError for a value that is wrong, and where the file exists: it is left alone.
     """
     import json
@@ -167,6 +169,8 @@ def init(
     number = int(seeds) if isinstance(seeds, str) and seeds.isdecimal() else seeds
     words: dict[str, Any] = {"data": data, "seeds": number, "margin": margin}
     words |= {"models": None if models is None else _words(models)}
+    name = path.stem if path.stem != "study" else path.resolve().parent.name
+    words |= {"name": name if is_name(name) else None}
     if recipes is not None:
         names = _words(recipes)
         question = f"How does {names[0]} spread?" if len(names) == 1 else f"Is {names[-1]} better than {names[0]}?"

@@ -49,7 +49,7 @@ def audit(
     ] = None,
     lower_is_better: options.LowerIsBetter = None,
     save: options.Save = None,
-    output: options.Output,
+    output: options.Cited,
 ) -> None:
     """Say which published differences exceed seed noise.
 

@@ -54,6 +54,14 @@ def _panel(parameter: Any) -> str:
 class Command(TyperCommand):
     """A command whose options are shown in panels, with examples below."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take `--study NAME` also where the study is an argument: other commands have the option."""
+        names = {parameter.name: parameter.param_type_name for parameter in self.params}
+        if names.get("study") == "argument":
+            args = [word.removeprefix("--study=") for word in args]
+            args = [word for i, word in enumerate(args) if word != "--study" or i + 1 == len(args)]
+        return super().parse_args(ctx, args)
+
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Write what the command does, without its examples."""
         text, self.help = self.help, (self.help or "").partition(EXAMPLES)[0]

@@ -46,7 +46,7 @@ def images(
     ] = 24,
     data_dir: options.DataDir = None,
     *,
-    output: options.Output,
+    output: options.Cited,
 ) -> None:
     """Show which images the seeds disagree about.
 

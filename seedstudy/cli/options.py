@@ -236,7 +236,7 @@ class Output:
 
     wide: Annotated[
         bool,
-        typer.Option("--wide", help="Every column, however narrow the terminal.", rich_help_panel=OUTPUT),
+        typer.Option("--wide", help="Every column and row, however narrow the terminal.", rich_help_panel=OUTPUT),
     ] = False
 
     @property

@@ -39,7 +39,7 @@ def scaling(
     rng_seed: options.RngSeed = 0,
     save: options.Save = None,
     *,
-    output: options.Output,
+    output: options.Cited,
 ) -> None:
     """Show how the error falls with cost.
 

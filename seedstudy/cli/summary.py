@@ -50,7 +50,7 @@ def fit(
     ] = None,
     rng_seed: options.RngSeed = 0,
     save: options.Save = None,
-    output: options.Output,
+    output: options.Cited,
 ) -> None:
     """Describe the distribution over seeds.
 

@@ -31,7 +31,7 @@ def variance(
     ] = 0,
     rng_seed: options.RngSeed = 0,
     *,
-    output: options.Output,
+    output: options.Cited,
 ) -> None:
     """Show where the spread over seeds comes from.
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from seedstudy.data import arrays
 from seedstudy.data.base import Content, DataInfo, EvalSet, Finding, Progress, numbered
 from seedstudy.data.encoded import decoded
+from seedstudy.data.hub import quiet_tries
 from seedstudy.errors import DataError, first_line
 from seedstudy.files import sha256
 from seedstudy.machine import cores
@@ -192,7 +193,8 @@ def _download() -> tuple[dict[str, Any], dict[str, str]]:
     import datasets
 
     try:
-        hub = datasets.load_dataset(HUB_ID)
+        with quiet_tries():
+            hub = datasets.load_dataset(HUB_ID)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise DataError(f"cifar10: cannot download {HUB_ID} ({first_line(error)}); {_HOW_PARQUET}") from error
     tables, where = {}, {}

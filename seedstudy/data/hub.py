@@ -32,7 +32,8 @@ def _loading(what: str, remedy: str) -> Iterator[None]:
     import datasets
 
     try:
-        yield
+        with quiet_tries():
+            yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise DataError(f"{what} cannot be loaded ({first_line(error)}); {remedy}") from error
 
@@ -118,7 +119,7 @@ class HubReader:
             "accepted and `hf auth login` done; a configuration is chosen with ,config=NAME"
         )
         self._name = name
-        with _loading(f"hub:{name}", how), _quiet():
+        with _loading(f"hub:{name}", how), _without_bars():
             self._tables = datasets.load_dataset(name, config)
         if not self._tables:
             raise DataError(f"hub:{name}: it has no splits; name another data set")
@@ -188,12 +189,22 @@ class HubReader:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep bars of progress, and warnings of every try to reach the hub, off the terminal: one line of ours says it."""
+def _without_bars() -> Iterator[None]:
+    """Keep bars of progress off the terminal: one line of ours says it."""
     import datasets
 
     was_on = datasets.utils.logging.is_progress_bar_enabled()
     datasets.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_on:
+            datasets.utils.logging.enable_progress_bar()
+
+
+@contextmanager
+def quiet_tries() -> Iterator[None]:
+    """Keep the warnings of every try to reach the hub off the terminal: the error says what they say."""
     loggers = [logging.getLogger(name) for name in ("huggingface_hub", "datasets")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -203,8 +214,6 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-        if was_on:
-            datasets.utils.logging.enable_progress_bar()
 
 
 def _column(

@@ -269,27 +269,24 @@ def _about_rounding(
     noise: Noise,
     alpha: float,
 ) -> Iterator[str]:
-    """Yield for each family what the printed digits leave open, where that is not little."""
-    for column in columns:
-        step = _step_of(table, column.column)
-        yield from _left_open(column.column, column.pairs, step, noise.sd[column.column], alpha)
+    """Yield what the printed digits leave open, where that is not little; families of equal noise are one sentence."""
+    families = [
+        (column.column, column.pairs, _step_of(table, column.column), noise.sd[column.column]) for column in columns
+    ]
     if across:
         step, name = max(zip(table.steps, table.columns, strict=True))
-        yield from _left_open("columns within rows", [pair for _, pair in across], step, noise.sd[name], alpha)
-
-
-def _left_open(what: str, pairs: Sequence[CellPair], step: float, sd: float, alpha: float) -> Iterator[str]:
-    decided = sum(pair.p_adjusted < alpha for pair in pairs)
-    at_worst = sum(pair.p_adjusted_at_worst < alpha for pair in pairs)
-    if decided == at_worst and step < sd / 2:
-        return
-    kept = "all" if at_worst == decided else str(at_worst)
-    exceed = (
-        f"{kept} of the {decided} pairs that exceed seed noise do so all the same"
-        if decided
-        else "no pair exceeds seed noise"
-    )
-    yield f"{what}: rounded to {step:g}, which alone may change a difference by so much ({step / sd:.2g} std): {exceed}"
+        families.append(("columns within rows", tuple(pair for _, pair in across), step, noise.sd[name]))
+    open_ones: dict[str, list[str]] = {}
+    for what, pairs, step, sd in families:
+        decided = sum(pair.p_adjusted < alpha for pair in pairs)
+        at_worst = sum(pair.p_adjusted_at_worst < alpha for pair in pairs)
+        if decided == at_worst and step < sd / 2:
+            continue
+        rounded = f"rounded to {step:g}, which alone may change a difference by so much ({step / sd:.2g} std)"
+        kept = f"{'all' if at_worst == decided else at_worst} of {decided}" if decided else "none"
+        open_ones.setdefault(rounded, []).append(f"{what} {kept}")
+    for rounded, kept_ones in open_ones.items():
+        yield f"{rounded}. Pairs that exceed seed noise whatever was rounded: {', '.join(kept_ones)}"
 
 
 _Rows = tuple[tuple[str, ...], Floats, tuple[CellPair, ...]]

@@ -325,10 +325,10 @@ def _cells(rows: Sequence[Row], noise: Noise, alpha: float) -> list[Cell]:
 
 
 def _claim_of_law(found: LawOf, margin: float | None, alpha: float, unit: str | None) -> Claim:
-    law, points = found.law, _unit(unit)
+    law = found.law
     claim = "error follows one power law of cost" + (f" ({found.of})" if found.of else "")
-    beyond = f"cells deviate from it by {law.misfit:.2g}{points} beyond seed noise"
-    most = f"at most {law.misfit_high:.2g}{points} with {100 * (1 - alpha):g}% confidence"
+    beyond = f"cells deviate from it by {_size(law.misfit, unit)} beyond seed noise"
+    most = f"at most {_size(law.misfit_high, unit)} with {100 * (1 - alpha):g}% confidence"
     if margin is not None and law.misfit_high < margin:
         return Claim(claim=claim, verdict="supported", reason=f"{beyond}, {most}: inside the margin of {margin:g}")
     if law.misfit_p < alpha:
@@ -336,8 +336,8 @@ def _claim_of_law(found: LawOf, margin: float | None, alpha: float, unit: str | 
         if found.breaks_at is not None and found.gap_above is not None:
             side = "above" if found.gap_above > 0 else "below"
             reason += (
-                f"; it breaks near {found.breaks_at:.3g}: costlier cells lie {abs(found.gap_above):.2g}{points} {side} "
-                "the law of the cheaper ones"
+                f"; it breaks near {found.breaks_at:.3g}: costlier cells lie {_size(abs(found.gap_above), unit)} "
+                f"{side} the law of the cheaper ones"
             )
         return Claim(claim=claim, verdict="not supported", reason=reason)
     rest = "a margin would be needed to support it" if margin is None else f"not inside the margin of {margin:g}"
@@ -357,6 +357,12 @@ def _claim_of_pair(pair: StrategyPair, margin: float | None, alpha: float, unit:
         word: Word = "supported" if d.value < 0 else "not supported"
         return Claim(claim=claim, verdict=word, reason=numbers)
     return Claim(claim=claim, verdict="undecided", reason=numbers)
+
+
+def _size(value: float, unit: str | None) -> str:
+    """Return a size in words: "0.26 points", "1 point"."""
+    text = f"{value:.2g}"
+    return f"{text}{' point' if unit == 'pp' and text == '1' else _unit(unit)}"
 
 
 def _unit(unit: str | None) -> str:

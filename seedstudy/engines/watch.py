@@ -227,6 +227,11 @@ def mean_and_std(values: Sequence[float]) -> str:
     return f"{statistics.fmean(values):.2f}{spread}"
 
 
+def _name_of(eval_set: str, metric: str) -> str:
+    """Return what a command's number is: its metric, after the eval set where the name does not say it."""
+    return metric if metric.startswith(f"{eval_set}_") else " ".join(filter(None, (eval_set, metric)))
+
+
 class StudyProgress:
     """Progress on stderr: a live table on a terminal, one line per finished trial everywhere else.
 
@@ -248,6 +253,8 @@ class StudyProgress:
         self._epochs = dict(epochs)
         self._running: dict[str, tuple[int, float]] = {}
         self._n_ended, self._epochs_done = 0, 0
+        self._reasons: set[str] = set()
+        """Why trials failed; each is said once."""
         self._first: tuple[float, int] | None = None
         """When the first epoch was done, and how many were then: what came before is start-up."""
         self._values: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -288,7 +295,8 @@ class StudyProgress:
         if self._log is not None and rows:
             self._log(trial_id, rows, self.note)
         if not self._console.is_terminal or state != "ok":
-            because = f" ({printable(why)})" if why else ""
+            because = f" ({printable(why) if why not in self._reasons else 'the same reason'})" if why else ""
+            self._reasons.add(why)
             # The recipe's own means: those of all recipes, at every trial, would bury it.
             means = "; ".join(self._means({label_of(row["recipe"], row["model"]) for row in rows}))
             line = f"[{self._n_ended}/{len(self._epochs)}] {trial_id}: {state}{because}, {self._time_left()}"
@@ -302,7 +310,7 @@ class StudyProgress:
         if row["status"] == "ok":
             counted = row["n_correct"] is not None
             value = 100 * row["n_correct"] / row["n_examples"] if counted else row["value"]
-            name = row["eval_set"] if counted else " ".join(filter(None, (row["eval_set"], row["metric"])))
+            name = row["eval_set"] if counted else _name_of(row["eval_set"], row["metric"])
             self._values[label_of(row["recipe"], row["model"]), name].append(value)
 
     def _means(self, of: Collection[str] | None = None) -> list[str]:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seedstudy.errors import StudyError, suggest
 from seedstudy.read.metrics import direction_of, is_accuracy, is_default, plain, to_points
 from seedstudy.read.names import is_seed_name, words_of
-from seedstudy.read.tables import cells_as_written
+from seedstudy.read.tables import cells_as_written, texts_of
 from seedstudy.study.group import Reading, Values
 from seedstudy.study.network import shape_of
+
+if TYPE_CHECKING:
+    import polars as pl
 
 COSTS = ("flops", "gflops", "macs", "gmacs", "n_macs", "cost")
 """Names of a column that holds the cost, in lower case."""
@@ -25,6 +30,8 @@ COORDINATES = {
     "epochs": ("epochs", "n_epochs"),
 }
 """What networks are scaled by, and the columns that hold it."""
+NETWORKS = ("model", "network", "architecture", "arch", "name")
+"""Names of a column that says what a row's network is called."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +64,7 @@ class Cells:
 
 
 def read_cells(
-    path: Path,
+    source: Path | pl.DataFrame,
     *,
     metric: str,
     unit: str | None = None,
@@ -65,7 +72,7 @@ def read_cells(
     by: str | None = None,
     is_model: Callable[[str], bool] | None = None,
 ) -> Cells:
-    """Read a table with one row per network, size and seed.
+    """Read a table, or a frame, with one row per network, size and seed.
 
     Rows that agree in network, coordinates, cost and strategy are seeds of one cell.
 
@@ -79,7 +86,8 @@ def read_cells(
         Says whether a text names a network that can be counted; needed where no column holds a cost.
 
     """
-    texts, written_unit = cells_as_written(path)
+    path: Path | str = source if isinstance(source, Path) else "the frame"
+    texts, written_unit = cells_as_written(source) if isinstance(source, Path) else (texts_of(source), None)
     value = _value_column(texts, metric, path)
     for name in (cost, by):
         if name is not None and name not in texts:
@@ -97,6 +105,8 @@ def read_cells(
     numbers = [_number(text) for text in texts[value]]
     errors = _as_errors([math.nan if n is None else n for n in numbers], value, unit or written_unit, path)
     seeds = next((name for name in texts if is_seed_name(words_of(name))), None)
+    names = next((cells for name, cells in texts.items() if plain(name) in NETWORKS), None)
+    called: dict[Any, set[str]] = defaultdict(set)
     found: dict[tuple[str | None, tuple[tuple[str, float], ...], float | None, str | None], list[float]] = {}
     for row, error in enumerate(errors):
         if math.isnan(error):
@@ -107,10 +117,12 @@ def read_cells(
             at = coordinates_of_name(named) | at
         spent = None if cost is None else _required(texts[cost][row], cost, path)
         strategy = None if by is None else texts[by][row]
-        found.setdefault((named, tuple(at.items()), spent, strategy), []).append(error)
+        cell = named, tuple(at.items()), spent, strategy
+        found.setdefault(cell, []).append(error)
+        called[cell].add("" if names is None else names[row])
     rows = tuple(
         Row(
-            label=label_of(named, dict(at), spent),
+            label=label_of(named or _only(called[named, at, spent, strategy]), dict(at), spent),
             model=named,
             coordinates=dict(at),
             cost=spent,
@@ -130,13 +142,18 @@ def read_cells(
     return Cells(rows=rows, cost=cost or "", metric=value, unit="pp" if accuracy else None, reading=reading)
 
 
+def _only(names: set[str]) -> str | None:
+    """Return the one name of a cell; None where its rows have several, or none."""
+    return next(iter(names)) or None if len(names) == 1 else None
+
+
 def coordinates_of_name(model: str) -> dict[str, float]:
     """Return depth and width as a network's name says them; nothing where it does not."""
     shape = shape_of(model)
     return {} if shape is None else {"depth": float(shape.depth), "width": shape.width_percent / 100}
 
 
-def _value_column(texts: Mapping[str, Sequence[str]], metric: str, path: Path) -> str:
+def _value_column(texts: Mapping[str, Sequence[str]], metric: str, path: Path | str) -> str:
     if metric in texts:
         return metric
     known = [name for name in texts if is_default(name)] or [name for name in texts if plain(name).startswith("top1")]
@@ -149,7 +166,7 @@ def _value_column(texts: Mapping[str, Sequence[str]], metric: str, path: Path) -
     return known[0]
 
 
-def _as_errors(values: Sequence[float], name: str, unit: str | None, path: Path) -> Values:
+def _as_errors(values: Sequence[float], name: str, unit: str | None, path: Path | str) -> Values:
     if is_accuracy(name):
         return 100.0 - to_points(values, unit, where=f"{path}, {name}")
     if direction_of(name) == "lower":
@@ -164,7 +181,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _required(text: str, column: str, path: Path) -> float:
+def _required(text: str, column: str, path: Path | str) -> float:
     number = _number(text)
     if number is None or not math.isfinite(number):
         raise StudyError(f'{path}: {column} = "{text}" in a row with a result is not a number.')

@@ -55,8 +55,12 @@ def cells_as_written(path: Path) -> tuple[dict[str, list[str]], str | None]:
     """
     with readable(path):
         table = plain_table(path)
-    columns = {column.name: [_as_written(cell) for cell in column.to_list()] for column in table.frame}
-    return columns, table.unit
+    return texts_of(table.frame), table.unit
+
+
+def texts_of(frame: pl.DataFrame) -> dict[str, list[str]]:
+    """Return the columns of a frame with every cell as text; a cell without a value is ""."""
+    return {column.name: [_as_written(cell) for cell in column.to_list()] for column in frame}
 
 
 def _as_written(cell: Any) -> str:

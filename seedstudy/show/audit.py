@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seedstudy.show.format import percent
@@ -17,12 +18,17 @@ _MOST_PAIRS = 10
 """So many pairs are named; those that are closest to seed noise, because larger differences exceed it too."""
 
 
+def _at_first(audit: Audit, most: int) -> int:
+    """Return how many rows of each column a terminal shows: fewer where there are several columns."""
+    return most if len(audit.columns) == 1 else most // 2
+
+
 def audit_tables(audit: Audit) -> View:
     """Return how many differences exceed seed noise, each column's rows, which pairs, and how it depends on the std."""
     return View(
         headlines=tuple(Headline(text=how_many(column, audit)) for column in audit.columns),
         sheets=tuple(_sheets(audit)),
-        sentences=(*_disagreements(audit), *(_claims(column, audit) for column in audit.columns)),
+        sentences=tuple(_disagreements(audit)),
         method=_method(audit),
         cautions=audit.warnings,
     )
@@ -33,14 +39,14 @@ def how_many(column: ColumnAudit, audit: Audit) -> str:
     n_pairs, decided, alone, _ = audit.counts(column.pairs).values()
     what = "steps" if column.is_ladder else "pairs of rows"
     exceed = "exceeds" if decided == n_pairs == 1 else "exceed"
-    one_by_one = "" if alone == decided else f" ({alone} if each were the only one)"
+    one_by_one = "" if alone == decided else f" ({alone} unadjusted)"
     return f"{column.column}: {decided} of {n_pairs} {what} {exceed} seed noise{one_by_one}."
 
 
 def _disagreements(audit: Audit) -> Iterator[str]:
     for a, b, n, decided in audit.disagreements:
         pairs = "1 pair" if n == 1 else f"{n} pairs"
-        yield f"{a} and {b} order {pairs} of rows differently, of which {decided} exceed seed noise on both."
+        yield f"{a} and {b} order {pairs} of rows differently; on both, {decided} of them exceed seed noise."
 
 
 def _sheets(audit: Audit) -> Iterator[Sheet]:
@@ -52,6 +58,7 @@ def _sheets(audit: Audit) -> Iterator[Sheet]:
     if audit.across:
         yield from _across(audit)
     yield _sensitivity(audit)
+    yield _claims(audit)
 
 
 def _columns(audit: Audit, *more: Column) -> tuple[Column, ...]:
@@ -92,6 +99,8 @@ def _ranks(audit: Audit) -> Sheet:
         columns=columns,
         rows=tuple(rows),
         notes=("P(best): chance of the highest mean. Shrunken: the number without its expected luck.",),
+        n_at_first=_at_first(audit, 10),
+        is_each_at_first=len(audit.columns) > 1,
     )
 
 
@@ -115,12 +124,15 @@ def _pairs(audit: Audit) -> Iterator[Sheet]:
             Column(name="p adj."),
         )
         counts = [audit.counts(column.pairs)["n_decided"] for column in audit.columns]
-        yield Sheet(columns=columns, rows=tuple(rows), notes=tuple(_left_out(max(counts), sum(counts))))
+        notes = tuple(_left_out(max(counts), sum(counts)))
+        is_each = len(audit.columns) > 1
+        n_at_first = _at_first(audit, 6)
+        yield Sheet(columns=columns, rows=tuple(rows), notes=notes, n_at_first=n_at_first, is_each_at_first=is_each)
 
 
 def _left_out(most: int, n: int) -> Iterator[str]:
     if most > _MOST_PAIRS:
-        yield f"The {_MOST_PAIRS} closest to seed noise of each column, of {n}; --json has all."
+        yield f"Closest to seed noise first: {_MOST_PAIRS} of each column, of {n} in all; --json has all."
 
 
 def _ladder(audit: Audit) -> Sheet:
@@ -144,10 +156,25 @@ def _ladder(audit: Audit) -> Sheet:
     )
 
 
-def _claims(column: ColumnAudit, audit: Audit) -> str:
-    claims = "; ".join(f"as {w.cells} {w.mean:.2f} [{w.low:.2f}, {w.high:.2f}]" for w in column.claims)
-    best = f"{column.column}: {column.rows[column.best]}'s {column.values[column.best]:.2f}"
-    return f"{best} puts its mean ({percent(1 - audit.alpha)} interval) at: {claims}."
+def _claims(audit: Audit) -> Sheet:
+    """Return where each column's best number puts its mean over seeds, by what that number may be."""
+    rows = [
+        (
+            *_about(column, audit),
+            column.rows[column.best],
+            f"{column.values[column.best]:.2f}",
+            *(f"[{worth.low:.2f}, {worth.high:.2f}]" for worth in column.claims),
+        )
+        for column in audit.columns
+    ]
+    columns = _columns(
+        audit,
+        Column(name="best", kind="name"),
+        Column(name="number", drop=1, is_repeated=True),
+        *(Column(name=f"if {worth.cells}") for worth in audit.columns[0].claims),
+    )
+    caption = f"Where the best number puts its mean over seeds ({percent(1 - audit.alpha)} intervals)"
+    return Sheet(columns=columns, rows=tuple(rows), caption=caption)
 
 
 def _across(audit: Audit) -> Iterator[Sheet]:
@@ -166,7 +193,8 @@ def _across(audit: Audit) -> Iterator[Sheet]:
     if rows:
         n = audit.counts(pairs)["n_decided"]
         notes = tuple(_left_out(n, n))
-        yield sheet(["exceeds seed noise", "columns"], ["difference", "p adj."], rows, notes=notes)
+        found = sheet(["exceeds seed noise", "columns"], ["difference", "p adj."], rows, notes=notes)
+        yield replace(found, n_at_first=5)
 
 
 def _sensitivity(audit: Audit) -> Sheet:
@@ -183,7 +211,8 @@ def _sensitivity(audit: Audit) -> Sheet:
 
 
 def _method(audit: Audit) -> str:
-    sds = ", ".join(f"{c.column} {c.sd:.3g}" for c in audit.columns)
+    has_one_std = len({c.sd for c in audit.columns}) == 1
+    sds = f"{audit.columns[0].sd:.3g}" if has_one_std else ", ".join(f"{c.column} {c.sd:.3g}" for c in audit.columns)
     return (
         f"Each number: {audit.cells}. Std over seeds of a single run: {sds} ({audit.noise.source}). Alpha "
         f"{audit.alpha:g} per family, adjusted by Holm. Seed noise only: the test set adds doubt about new images."

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seedstudy.errors import StudyError
 from seedstudy.machine import version
-from seedstudy.show.format import ends, percent
+from seedstudy.show.format import COLOURS, ends, percent, with_interval
 from seedstudy.show.view import short_labels, short_names
 from seedstudy.stats.result import decimals_for, decimals_of, p_equals
 
 if TYPE_CHECKING:
-    from seedstudy.decide.compare import Comparisons
+    from seedstudy.decide.audit import Audit
+    from seedstudy.decide.compare import Answer, Comparisons
     from seedstudy.decide.plan import PowerPlan
     from seedstudy.decide.race import Race
-    from seedstudy.decide.summary import Summaries
+    from seedstudy.decide.scaling import Scaling
+    from seedstudy.decide.summary import Fits, Summaries
+    from seedstudy.decide.variance import Variances
+    from seedstudy.decide.which_images import WhichImages
+    from seedstudy.stats.result import Estimate
+
+_MOST_SENTENCES = 2
+"""So many comparisons have a sentence each; more share one, with what they have in common once."""
+_MOST_NAMED = 20
+"""Differences of one verdict that are named."""
 
 
 def cite(answer: Any) -> str:
@@ -25,20 +35,26 @@ def cite(answer: Any) -> str:
         "Summaries": _summaries,
         "Race": _race,
         "PowerPlan": _plan,
+        "Audit": _audit,
+        "Scaling": _scaling,
+        "Fits": _fits,
+        "Variances": _variances,
+        "WhichImages": _images,
     }
     name = type(answer).__name__
     if name not in ways:
-        raise StudyError(f"--cite: {name} has no sentence for a paper; compare, summary, race and power have.")
+        raise StudyError(f"--cite: {name} has no sentence for a paper.")
     return f"{ways[name](answer)} Computed with seedstudy {version()}."
 
 
 def _comparisons(comparisons: Comparisons) -> str:
     groups = [group for answer in comparisons.answers for group in (answer.a, answer.b)]
     names, common = short_names(groups)
+    deciding = [answer for answer in comparisons.answers if answer.is_primary]
+    if len(deciding) > _MOST_SENTENCES:
+        return _many_comparisons(deciding, names, common)
     sentences = []
-    for answer in comparisons.answers:
-        if not answer.is_primary:
-            continue
+    for answer in deciding:
         c, difference = answer.comparison, answer.interval_adjusted
         decimals = decimals_of(difference)
         seeds = f"{c.n_a} seeds each" if c.n_a == c.n_b else f"{c.n_a} and {c.n_b} seeds"
@@ -53,6 +69,42 @@ def _comparisons(comparisons: Comparisons) -> str:
             f"on {answer.a.eval_set} ({interval}; {seeds}; {test}, {p}{adjusted}{margin}): {answer.verdict.word}"
         )
     return f"{'. '.join(sentences)}{_place(common)}."
+
+
+def _many_comparisons(answers: Sequence[Answer], names: Mapping[str, str], common: Sequence[str]) -> str:
+    """Return one sentence: what all comparisons share once, then each difference by its verdict."""
+    some, level = answers[0], answers[0].comparison.level
+    counts = sorted({n for answer in answers for n in (answer.comparison.n_a, answer.comparison.n_b)})
+    seeds = f"{counts[0]} seeds each" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds each"
+    unit = " in percentage points" if some.a.unit == "pp" else ""
+    baselines = {answer.a.label for answer in answers}
+    against = f"against {names[some.a.label]}, " if len(baselines) == 1 else ""
+    facts = [
+        seeds,
+        "paired t tests" if some.comparison.paired else "Welch's t tests",
+        f"verdicts and {percent(level)} CI adjusted for {max(answer.n_family for answer in answers)} comparisons",
+        *([f"margin {some.rule.margin:g} declared"] if some.rule.margin is not None else []),
+    ]
+    by_word: dict[str, list[Answer]] = {word: [] for word in COLOURS}
+    for answer in answers:
+        by_word[answer.verdict.word].append(answer)
+    parts = []
+    for word, members in by_word.items():
+        shown = [_difference(answer, names, has_baseline=len(baselines) > 1) for answer in members[:_MOST_NAMED]]
+        more = [f"{len(members) - len(shown)} more"] if len(members) > len(shown) else []
+        if shown:
+            parts.append(f"{word}: {', '.join((*shown, *more))}")
+    sets = " and ".join(dict.fromkeys(answer.a.eval_set for answer in answers))
+    head = f"Differences on {sets}{unit}{_place(common)}, {against}{', '.join(facts)}"
+    return f"{head}: {'; '.join(parts)}."
+
+
+def _difference(answer: Answer, names: Mapping[str, str], *, has_baseline: bool) -> str:
+    difference = answer.interval_adjusted
+    decimals = decimals_of(difference)
+    name = names[answer.b.label] + (f" - {names[answer.a.label]}" if has_baseline else "")
+    interval = f" {ends(difference.low, difference.high, decimals)}" if difference.has_interval else ""
+    return f"{name} {difference.value:+.{decimals}f}{interval}"
 
 
 def _place(common: Sequence[str]) -> str:
@@ -98,6 +150,85 @@ def _plan(plan: PowerPlan) -> str:
     sds = " and ".join(dict.fromkeys(f"{sd:.3g}" for sd in (plan.spread.sd_a, plan.spread.sd_b)))
     words = answer_in_words(plan).removesuffix(".")
     return f"{words} (std over seeds {sds}: {plan.spread.source}; alpha {plan.alpha:g}; {plan.method})."
+
+
+def _audit(audit: Audit) -> str:
+    parts = []
+    for column in audit.columns:
+        n_pairs, decided, *_ = audit.counts(column.pairs).values()
+        what = "steps" if column.is_ladder else "pairs of rows"
+        parts.append(f"{column.column} {decided} of {n_pairs} {what} (std {column.sd:.3g})")
+    source = "" if audit.noise.source == "given" else f" Std over seeds: {audit.noise.source}."
+    return (
+        f"Differences in {audit.table.name} that exceed seed noise (each number: {audit.cells}; alpha "
+        f"{audit.alpha:g}, adjusted by Holm): {'; '.join(parts)}.{source}"
+    )
+
+
+def _scaling(answer: Scaling) -> str:
+    claims = "; ".join(f"{each.claim}: {each.verdict} ({each.reason})" for each in answer.claims)
+    unit = " percentage points" if answer.unit == "pp" else ""
+    counts = sorted({cell.n for cell in answer.cells})
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    noun = "seed" if counts[-1] == 1 else "seeds"
+    return (
+        f"Error against {answer.cost} of {len(answer.cells)} networks with {seeds} {noun} each, std over seeds "
+        f"{answer.noise.sd:.3g}{unit}: {claims}."
+    )
+
+
+def _fits(fits: Fits) -> str:
+    names, common = short_names([each.group for each in fits])
+    parts = []
+    for each in fits:
+        mean, std, group = each.summary.description.mean, each.summary.description.std, each.group
+        decimals, unit = decimals_of(mean), " %" if group.unit == "pp" else ""
+        tests = ", ".join(f"{test.test} {p_equals(test.p_value)}" for test in each.fit.normality)
+        parts.append(
+            f"{names[group.label]} on {group.eval_set} {mean.value:.{decimals}f} ± {std.value:.{decimals}f}{unit}, "
+            f"n = {group.n}, normality {each.normality}{f' ({tests})' if tests else ''}"
+        )
+    return f"Mean ± std over seeds{_place(common)}: {'; '.join(parts)}."
+
+
+def _variances(answer: Variances) -> str:
+    parts = []
+    for design in answer.designs:
+        of = f"{design.group.label} on {design.group.eval_set}, {design.n_trials} trainings"
+        sources = ", ".join(f"{' x '.join(part.sources) or 'repetitions'} {_std(part.std)}" for part in design.parts)
+        parts.append(f"{of}: {sources}")
+    for subset in answer.subsets:
+        group = subset.group
+        parts.append(f"{group.label} on {group.eval_set}, n = {group.n}: {'+'.join(subset.vary)} {_std(subset.std)}")
+    parts += [
+        f"{each.group.label} on {each.group.eval_set}, n = {each.group.n}: {_std(each.std)} on these "
+        f"{each.n_images:,} images, {_std(each.std_on_endless_images)} on endless images"
+        for each in answer
+    ]
+    return f"Std over seeds{' in percentage points' if _is_in_points(answer) else ''}: {'; '.join(parts)}."
+
+
+def _is_in_points(answer: Variances) -> bool:
+    return all(each.group.unit == "pp" for each in (*answer.designs, *answer.subsets, *answer))
+
+
+def _std(std: Estimate) -> str:
+    return with_interval(std, decimals_of(std) if std.has_interval else 2)
+
+
+def _images(answer: WhichImages) -> str:
+    names, common = short_names(answer.groups)
+    parts = [
+        f"{names[arm.arm]} has {100 * arm.always / answer.n_images:.1f}% of them right in all {arm.n_seeds} seeds and "
+        f"{100 * arm.never / answer.n_images:.1f}% in none"
+        for arm in answer.arms
+    ]
+    parts += [
+        f"{names[pair.b]} is right more often than {names[pair.a]} on {pair.more} images and less often on {pair.less} "
+        f"(false discovery rate {answer.fdr:g})"
+        for pair in answer.pairs
+    ]
+    return f"Of {answer.n_images:,} images of {answer.eval_set}{_place(common)}: {'; '.join(parts)}."
 
 
 def checklist(summaries: Summaries, comparisons: Comparisons | None) -> str:

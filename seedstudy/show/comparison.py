@@ -164,6 +164,10 @@ class _Shown:
             yield f"{about}; on {'these' if is_new else 'new ones'}: --details."
             return
         interval = f"{self.place(self.decisive[0])} {ends(other.low, other.high, decimals_of(other))}"
+        shown, decimals = self.decisive[0].interval_adjusted, decimals_of(other)
+        if interval.endswith(ends(shown.low, shown.high, decimals)):
+            yield f"{about}; on {'these' if is_new else 'new ones'} the same to {decimals} decimals."
+            return
         yield f"{about}; on {'these' if is_new else 'new ones'} {interval} (all: --details)."
 
     def method(self) -> str:

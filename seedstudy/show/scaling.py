@@ -62,15 +62,19 @@ def _laws(answer: Scaling) -> Sheet:
         (each.of or "all", str(each.n_cells), *cells, format_p(each.law.misfit_p))
         for each, cells in zip(answer.laws, parts, strict=True)
     ]
-    level = percent(answer.laws[0].law.floor.level)
-    at = ", ".join(sorted({f"{_of(each)}{each.law.reference:.3g}" for each in answer.laws}))
+    parts_of_laws = [each for law in laws for each in (law.floor, law.scale, law.exponent)]
+    by_bootstrap = ""
+    if any(each.has_interval for each in parts_of_laws):
+        by_bootstrap = f"[{percent(laws[0].floor.level)} intervals] by a bootstrap over seeds; "
+    references = dict.fromkeys(f"{law.reference:.3g}" for law in laws)
+    at = ", ".join(references if len(references) == 1 else (f"{_of(x)}{x.law.reference:.3g}" for x in answer.laws))
     return sheet(
         ["law"],
         ["cells", "a", "b", "c", "p"],
         rows,
         notes=(
-            f"error = a + b (cost / reference)^c, reference {at} {answer.cost}; [{level} intervals] by a bootstrap "
-            "over seeds; p: of a misfit at least as large, if the law holds.",
+            f"error = a + b (cost / reference)^c, reference {at} {answer.cost}; {by_bootstrap}"
+            "p: of a misfit at least as large, if the law holds.",
         ),
     )
 

@@ -48,8 +48,12 @@ class Sheet:
     caption: str = ""
     notes: tuple[str, ...] = ()
     """How to read the table, one sentence each."""
+    n_at_first: int = 0
+    """So many rows are enough for a terminal that was not asked for all; 0: all. Files and pages have every row."""
+    is_each_at_first: bool = False
+    """Whether `n_at_first` counts the rows of each name in the first column, not those of the table."""
     is_wide: bool = False
-    """Whether a terminal shows every column on one line, however wide it is."""
+    """Whether a terminal shows every row, and every column on one line, however wide it is."""
 
     def __post_init__(self) -> None:
         """Check that every row has a cell for every column."""
@@ -60,13 +64,20 @@ class Sheet:
         from seedstudy.show.format import COLOURS
 
         width = _ENDLESS if self.is_wide else options.max_width
-        layout = _layout(self, width)
+        short = self if self.is_wide else _with_first_rows(self)
+        layout = _layout(short, width)
         if layout.sheet.caption:
             yield paragraph(layout.sheet.caption, width, style="dim")
         styles: Mapping[str, str] = {str(word): colour for word, colour in COLOURS.items()}
-        yield from _lines(layout, width, styles)
+        usual, long = _without_long_rows(layout, width)
+        yield from _lines(usual, width, styles)
+        if long is not None:
+            yield Text()
+            yield from _as_records(long, styles, width)
         if layout.left_out:
             yield paragraph(f"Not shown at {width} columns: {', '.join(layout.left_out)}.", width, style="dim")
+        if len(short.rows) < len(self.rows):
+            yield paragraph(f"{len(self.rows) - len(short.rows)} more rows: --wide.", width, style="dim")
         for note in self.notes:
             yield paragraph(note, width, style="dim")
 
@@ -93,6 +104,16 @@ def sheet(
         caption=caption,
         notes=tuple(notes),
     )
+
+
+def _with_first_rows(sheet: Sheet) -> Sheet:
+    """Return a table without the rows that a terminal need not show; a few more than enough are not worth hiding."""
+    keys = [row[0] if sheet.is_each_at_first else "" for row in sheet.rows]
+    if not sheet.n_at_first or max(map(keys.count, keys), default=0) < 2 * sheet.n_at_first:
+        return sheet
+    n_before = [keys[:i].count(key) for i, key in enumerate(keys)]
+    rows = tuple(row for row, n in zip(sheet.rows, n_before, strict=True) if n < sheet.n_at_first)
+    return replace(sheet, rows=rows)
 
 
 def aligned_intervals(intervals: Sequence[tuple[float, float] | None], decimals: int, *, unknown: str) -> list[str]:
@@ -154,6 +175,25 @@ def _layout(sheet: Sheet, width: int) -> _Layout:
     )
 
 
+def _without_long_rows(layout: _Layout, width: int) -> tuple[_Layout, _Layout | None]:
+    """Return the rows that fit beside one another, and the few, if any, whose long words would prevent it."""
+    rows, shown = layout.sheet.rows, layout.shown
+    if _fits(layout.sheet, shown, width, is_tight=True) or len({row[0] for row in rows}) < len(rows):
+        return layout, None
+
+    def of(kept: Sequence[int]) -> _Layout:
+        part = replace(layout.sheet, rows=tuple(rows[i] for i in sorted(kept)))
+        is_tight = not _fits(part, shown, width)
+        return replace(layout, sheet=part, widths=_widths(part), is_tight=is_tight)
+
+    by_length = sorted(range(len(rows)), key=lambda i: sum(_longest(rows[i][k]) for k in shown))
+    for n_long in range(1, len(rows) // 4 + 1):
+        usual = of(by_length[:-n_long])
+        if _fits(usual.sheet, shown, width, is_tight=True):
+            return usual, of(by_length[-n_long:])
+    return layout, None
+
+
 def _widths(sheet: Sheet) -> tuple[int, ...]:
     return tuple(
         max(map(cell_len, (column.name, *(row[i] for row in sheet.rows)))) for i, column in enumerate(sheet.columns)
@@ -196,7 +236,7 @@ def _with_short_names(sheet: Sheet) -> Sheet:
     """Return the table with names shortened to what tells them apart; the caption has what they share."""
     facts, columns = [], list(zip(*sheet.rows, strict=True))
     for i, column in enumerate(sheet.columns):
-        if column.kind == "name" and (shared := _shared_ends(columns[i])):
+        if column.kind == "name" and (shared := shared_ends(columns[i])):
             head, tail = shared
             facts.append(f"{column.name}: {head}*{tail}")
             columns[i] = tuple(name[len(head) : len(name) - len(tail)] for name in columns[i])
@@ -204,7 +244,7 @@ def _with_short_names(sheet: Sheet) -> Sheet:
     return replace(sheet, caption=caption, rows=tuple(zip(*columns, strict=True)))
 
 
-def _shared_ends(names: Sequence[str]) -> tuple[str, str] | None:
+def shared_ends(names: Sequence[str]) -> tuple[str, str] | None:
     """Return what all names begin and end with, in whole words and numbers; None where they share neither."""
     distinct = list(dict.fromkeys(names))
     if len(distinct) < 2:

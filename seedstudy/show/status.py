@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from seedstudy.show.format import UNKNOWN, duration
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
 def status_tables(status: StudyStatus) -> View:
     """Return how many trials are in each state, and a line on each that runs or ended without a result."""
-    lines = [(trial.trial_id, _line(trial)) for trial in status.trials]
     return View(
+        headlines=tuple(Headline(text=text) for text in _in_words(status)),
         sheets=(_counts(status.groups),) if status.groups else (),
-        lines=(*_imported(status.n_imported), *(f"{trial_id}: {line}" for trial_id, line in lines if line)),
+        lines=(*_imported(status.n_imported), *_lines(status.trials)),
         sentences=() if status.time_left_s is None else (f"time left: about {duration(status.time_left_s)}",),
     )
 
@@ -70,6 +71,17 @@ def _imported(n: int) -> Iterator[str]:
         yield f"{trials}, trained elsewhere: `seedstudy summary` shows them."
 
 
+def _in_words(status: StudyStatus) -> Iterator[str]:
+    """Say how many trials have a result, and how many are in each other state."""
+    counts = sum((Counter(group.counts) for group in status.groups), Counter[str]())
+    n, done = counts.total(), counts.pop("ok", 0)
+    if not n:
+        return
+    others = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    of_all = f"{_trials(n)}, all done" if done == n else f"{done} of {_trials(n)} done; {others}"
+    yield f"Study {status.study}: {of_all}."
+
+
 def _counts(groups: tuple[GroupStatus, ...]) -> Sheet:
     # Ten columns do not fit beside names: those without a trial are left out.
     states = [state for state in groups[0].counts if any(group.counts[state] for group in groups)]
@@ -78,6 +90,18 @@ def _counts(groups: tuple[GroupStatus, ...]) -> Sheet:
         for group in groups
     ]
     return with_common_facts(sheet(("recipe", "model", "data"), states, rows))
+
+
+def _lines(trials: Sequence[TrialStatus]) -> Iterator[str]:
+    """Yield a line on each trial that the table does not describe; trials that failed for one reason share it."""
+    alike: dict[tuple[str, str], list[TrialStatus]] = {}
+    for trial in trials:
+        is_failed = trial.state in ("failed", "diverged") and trial.reason
+        alike.setdefault((trial.state, trial.reason or "") if is_failed else (trial.trial_id, ""), []).append(trial)
+    for same in alike.values():
+        if line := _line(same[0]):
+            more = "" if len(same) == 1 else f" and {len(same) - 1} more"
+            yield f"{same[0].trial_id}{more}: {line}"
 
 
 def _line(trial: TrialStatus) -> str:

@@ -116,12 +116,14 @@ def spread(values: Values) -> str:
 
 
 def _spread_in_words(summaries: Sequence[Summary]) -> Iterator[str]:
-    """Say once per number of seeds how far a std is known, where no caution does."""
+    """Say how far the std of the fewest seeds is known, where no caution does."""
     shown = {s.description.n: s.description.std for s in summaries if s.description.std.has_interval}
-    for n, std in sorted(shown.items()):
-        if n >= FEWEST_TO_JUDGE:
-            times = f"{std.low / std.value:.2g} to {std.high / std.value:.2g} times the one shown"
-            yield f"With {n} seeds the true std may be {times} ({percent(std.level)})."
+    known = [(n, std) for n, std in sorted(shown.items()) if n >= FEWEST_TO_JUDGE]
+    if known:
+        n, std = known[0]
+        times = f"{std.low / std.value:.2g} to {std.high / std.value:.2g} times the one shown"
+        fewest = "" if len(known) == 1 else ", the fewest here,"
+        yield f"With {n} seeds{fewest} the true std may be {times} ({percent(std.level)})."
 
 
 def _about_images(summaries: Sequence[Summary]) -> Iterator[str]:

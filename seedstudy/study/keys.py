@@ -49,7 +49,9 @@ def _key(meaning: str, schema: Schema, example: str) -> Key:
 
 HEAD: Mapping[str, Key] = {
     "format": _key("Format of this file.", {"const": FORMAT}, str(FORMAT)),
-    "name": _key("Name of the study and of its folder in results/ (default: this file's folder).", _TEXT, '"main"'),
+    "name": _key(
+        "Name of the study and of its folder in results/ (default: the folder in its path, or main).", _TEXT, '"main"'
+    ),
     "question": _key("What the study is to answer, in a sentence.", _TEXT, '"Is A2 better than A3?"'),
 }
 TABLES: Mapping[str, Mapping[str, Key]] = {
@@ -160,13 +162,15 @@ def study_template(given: Mapping[str, str]) -> str:
     lines = [
         "# A study: what is trained, and the rule that decides, declared before the numbers.",
         "# Train it, or what is missing of it: seedstudy run THIS_FILE",
-        "# Lines with a # in front are not in force: they show what else there is.",
+        "# Lines that begin with # have no effect: they show what else you can set.",
         "",
         *(_line(name, key, given) for name, key in HEAD.items()),
     ]
+    in_tables = {key: value for key, value in given.items() if key not in HEAD}  # an engine has a name, too
     for table, keys in TABLES.items():
-        is_used = any(_is_set(name, given) for name in keys)
-        lines += ["", f"{'' if is_used else '# '}[{table}]", *(_line(name, key, given) for name, key in keys.items())]
+        is_used = any(_is_set(name, in_tables) for name in keys)
+        lines += ["", f"{'' if is_used else '# '}[{table}]"]
+        lines += [_line(name, key, in_tables) for name, key in keys.items()]
     return "\n".join(lines) + "\n"
 
 

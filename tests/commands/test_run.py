@@ -315,6 +315,9 @@ def test_a_race_is_resumed_and_decided(tmp_path: Path, cli: Cli) -> None:
     code, _, err = cli(*line[:4], command.replace("--seed", "--epochs 3 --seed"), *line[5:])
     assert code == 2
     assert "its race was declared with" in err
+    code, _, err = cli("race", "78", "80")
+    assert code == 2
+    assert "study main trains 78 and 80 by a command. On the results that are there: add --replay." in err
 
 
 def test_other_code_is_not_pooled(tmp_path: Path, cli: Cli, script: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -318,16 +319,20 @@ def test_hf_datasets_reads_the_same_pixels(folder: Path, tmp_path: Path, monkeyp
     assert set(downloaded.missing) == {"real", "v2"}
 
 
-def test_no_network_says_how_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_says_how_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     import datasets as hf
 
     def offline(*args: object, **options: object) -> None:
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s [Retry 1/5].")
         raise ConnectionError("Couldn't reach the hub\nwith details")
 
     monkeypatch.setattr(hf, "load_dataset", offline)
     with pytest.raises(DataError, match=r"cannot download .*Couldn't reach the hub\); give --data-dir") as caught:
         prepared(None, tmp_path / "cache")
     assert "\n" not in str(caught.value)
+    assert caplog.text == ""  # one line, not one for every try
     assert list((tmp_path / "cache").iterdir()) == []
 
 

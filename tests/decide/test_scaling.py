@@ -130,3 +130,39 @@ def test_the_command_prints_verdicts_first_and_a_document(cli: Cli) -> None:
     assert found == json.loads(json.dumps(document(ss.scaling("law.csv", margin=0.5))))
     assert found["laws"][0]["exponent_ci"][0] < found["laws"][0]["exponent"] < found["laws"][0]["exponent_ci"][1]
     assert found["read"]["file"] == "law.csv"
+
+
+def test_a_frame_is_read_as_a_file_is() -> None:
+    frame = ss.example("families")
+    frame.write_csv("families.csv")
+    of_file, of_frame = (document(ss.scaling(x, cost="gmacs", by="family", sd=0.1)) for x in ("families.csv", frame))
+    assert of_frame.pop("read") | {"file": "families.csv"} == of_file.pop("read")
+    assert of_frame == of_file
+    assert document(ss.scaling(frame.to_dicts(), cost="gmacs", sd=0.1))["cost"] == "gmacs"
+    for wrong, words in (
+        (frame.drop("gmacs", "model"), "the frame: no column holds the cost"),
+        (frame.drop("top1"), 'the frame: no column "top1"'),
+    ):
+        with pytest.raises(StudyError, match=words):
+            ss.scaling(wrong, sd=0.1)
+    with pytest.raises(StudyError, match='"resnet_rs": all rows of a frame are read'):
+        ss.scaling(frame, "resnet_rs", cost="gmacs", sd=0.1)
+
+
+def test_a_cell_is_named_by_its_network() -> None:
+    frame = ss.example("families")
+    labels = [cell.label for cell in ss.scaling(frame, cost="gmacs", by="family", sd=0.1).cells]
+    assert "resnetrs152, size 256" in labels
+    assert "resnetrs200, size 256" in labels
+    write("two.csv", [f"{m},{c},7{c}.1" for c in range(1, 7) for m in ("a", "b")], "model,flops,top1")
+    assert {cell.label for cell in ss.scaling("two.csv", sd=0.1).cells} == {f"cost {c}" for c in range(1, 7)}
+
+
+def test_sizes_are_in_english_and_intervals_are_named_where_there_are_any(cli: Cli) -> None:
+    write("law.csv", [f"{c:g},0,{law(c) + (c > 8):.3f}" for c in 2.0 ** np.arange(9)], "flops,seed,top1")
+    code, out, _ = cli("scaling", "law.csv", "--sd", "0.2")
+    assert code == 0
+    assert " 1 points" not in out
+    table = out[out.index("\nlaw") :]
+    head = table[: table.index("error = ")]
+    assert ("intervals]" in table[: table.index("\ncell")]) == ("[" in head)

@@ -48,6 +48,24 @@ def test_every_recipe_and_eval_set_has_its_own_number_of_seeds() -> None:
     ]
 
 
+def test_a_reason_that_all_share_is_said_once() -> None:
+    shown = progress(3)
+    for i, why in enumerate(("no file", "no file", "killed")):
+        shown.ended(f"a2-resnet8-shapes-s{i}-0123456789", "failed", [], why=why)
+    assert [line.split("failed ")[1].split(",")[0] for line in shown.lines] == [
+        "(no file)",
+        "(the same reason)",
+        "(killed)",
+    ]
+
+
+def test_a_metric_is_named_without_an_eval_set_that_it_names() -> None:
+    for metric, name in (("val_acc", "val_acc"), ("loss", "val loss")):
+        shown = progress(1)
+        line = ended(shown, 0, {**row("val", 0), "n_correct": None, "metric": metric, "value": 0.5})
+        assert line.endswith(f"| a2@resnet8 (n = 1): {name} 0.50")
+
+
 def test_a_time_left_is_shown_once_it_means_something(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)

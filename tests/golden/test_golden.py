@@ -161,6 +161,10 @@ def outputs() -> Iterator[tuple[str, list[str]]]:
     yield "compare-cite", ["compare", "a3", "a2", "--study", "n5", "--cite"]
     yield "summary-cite", ["summary", "a2", "--study", "n5", "--cite"]
     yield "race-cite", ["race", "--replay", "a3", "a2", "--study", "n10", "--cite"]
+    yield "audit-cite", ["audit", "table.csv", "--sd", "0.1", "--cite"]
+    yield "scaling-cite", ["scaling", "curve.csv", "--cost", "flops", "--by", "family", "--cite"]
+    yield "fit-cite", ["fit", "sweep.txt", "--cite"]
+    yield "compare-several-cite", ["compare", "five.csv", "--by", "recipe", "--cite"]
     yield "power-cite", ["power", "--n", "5", "--sd", "rsb-val", "--cite"]
 
 

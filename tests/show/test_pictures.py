@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -30,15 +30,32 @@ FAMILIES = STUDIES / "resnet_rs_scaling" / "families.csv"
 Cli = Callable[..., tuple[int, str, str]]
 
 
-def drawn_trials(n_recipes: int, n_models: int = 1, n_seeds: int = 6, eval_sets: tuple[str, ...] = ("val",)) -> Any:
+LONG = (
+    "resnet50-with-stochastic-depth-and-label-smoothing-0.1-cosine",
+    "resnet50-without-stochastic-depth-but-label-smoothing-0.1-cos",
+    "$x_1$ & <b>",
+    "torchvision",
+)
+"""Names of 60 letters, of signs that mean something elsewhere, and of one word."""
+MODELS = ("resnet_d8_w050_s2", "resnet_d8_w050_s2_se", "resnet_d8_w1_s2", "tv_resnet50", "$a_b$")
+
+
+def drawn_trials(
+    n_recipes: int,
+    n_models: int = 1,
+    n_seeds: int = 6,
+    eval_sets: tuple[str, ...] = ("val",),
+    names: Sequence[str] = (),
+    models: Sequence[str] = (),
+) -> Any:
     """Return a TRIALS frame of drawn results."""
     rng = np.random.default_rng(0)
     rows = [
         {
             "study": "main",
-            "recipe": f"recipe{i}",
+            "recipe": names[i] if names else f"recipe{i}",
             "recipe_id": f"recipe{i}",
-            "model": f"resnet{18 + j}d",
+            "model": models[j] if models else f"resnet{18 + j}d",
             "data": "imagenet",
             "seed": seed,
             "status": "ok",
@@ -123,6 +140,74 @@ def test_flips_are_counted_by_image(write_study: Callable[..., Store], tmp_path:
         always = 100 * arm.always / answer.n_images
         assert dict(zip(line.get_xdata(), line.get_ydata(), strict=True)).get(100.0, 0.0) == pytest.approx(always)
     assert sum(bar.get_height() for bar in difference.patches) == answer.n_images
+
+
+AWKWARD: dict[str, Callable[..., Any]] = {
+    "grid of long names": lambda **how: ss.plot("grid", drawn_trials(4, 5, 3, ("val", "v2"), LONG, MODELS), **how),
+    "grid of many recipes": lambda **how: ss.plot("grid", drawn_trials(15, 4, 3), **how),
+    "estimation": lambda **how: ss.plot("estimation", drawn_trials(4, 1, 5, ("val", "v2"), LONG), by="recipe", **how),
+    "forest": lambda **how: ss.plot("forest", drawn_trials(4, 1, 5, ("val", "v2"), LONG), by="recipe", **how),
+    "distribution": lambda **how: ss.plot("distribution", drawn_trials(4, 1, 30, ("val", "v2", "real"), LONG), **how),
+    "means": lambda **how: ss.plot("means", drawn_trials(4, 1, 5, ("val", "v2"), LONG), **how),
+    "sets": lambda **how: ss.plot("sets", drawn_trials(4, 1, 20, ("val", "v2"), LONG), **how),
+    "race": lambda **how: ss.plot("race", drawn_trials(2, 1, 8, names=LONG), *LONG[:2], plan={"most": 8}, **how),
+    "fit": lambda **how: ss.plot("fit", SEEDS, **how),
+}
+"""Names and numbers of recipes that leave little room."""
+
+
+@pytest.mark.parametrize("width", ["column", pytest.param("page", marks=WIDE)])
+@pytest.mark.parametrize("case", AWKWARD)
+def test_long_names_and_many_recipes_are_readable(case: str, width: str) -> None:
+    assert_is_a_picture(AWKWARD[case](width=width), width)
+
+
+@pytest.mark.parametrize("width", ["column", "page"])
+def test_a_heat_map_breaks_no_word(width: str) -> None:
+    frame = drawn_trials(5, 3, 3, names=[*LONG[2:], "torchvision2", "a1", "a2"], models=MODELS[:3])
+    (page,) = (picture := ss.plot("grid", frame, width=width)).all_pages()
+    page.draw_without_rendering()
+    columns = [label.get_text() for axes in panels(page) for label in axes.get_xticklabels()]
+    assert {"torchvision", "torchvision2"} <= set(columns)
+    for axes in panels(page):
+        rows = [label.get_text() for label in axes.get_yticklabels()]
+        head = "" if MODELS[1] in rows else "resnet_d8_"
+        assert [f"{head}{row}" for row in rows] == list(MODELS[:3])
+        assert not head or "Whole names: resnet_d8_*" in picture.caption
+
+
+def test_eval_sets_come_in_one_order_in_every_picture() -> None:
+    frame = drawn_trials(2, 2, 4, ("v2", "real", "val"))
+    picture = ss.plot("grid", frame)
+    assert [axes.get_title(loc="left") for axes in panels(picture)] == ["val", "real", "v2"]
+    fits = ss.plot("quantiles", drawn_trials(1, 1, 5, ("v2", "val")))
+    assert [axes.get_title(loc="left").split(",")[0] for axes in panels(fits)] == ["val", "v2"]
+
+
+def test_a_seed_far_out_does_not_put_all_others_into_one_bar() -> None:
+    values = [*(79.7 + 0.1 * np.random.default_rng(0).standard_normal(40)), 70.0]
+    (axes,) = panels(ss.plot("distribution", values))
+    heights = [bar.get_height() for bar in axes.patches]
+    assert sum(heights) == 41
+    assert sum(height > 0 for height in heights) >= 4
+    assert max(heights) < 30
+
+
+def test_each_length_of_training_has_a_front_of_its_own() -> None:
+    rows = [
+        {"model": f"net{cost}", "epochs": epochs, "flops": 1e6 * 4**cost, "seed": seed, "top1": 40 + epochs + 5 * cost}
+        for cost in range(6)
+        for epochs in (10, 30)
+        for seed in range(2)
+    ]
+    frame = pl.DataFrame(rows).with_columns(pl.col("top1") + pl.col("seed") / 10)
+    picture = ss.plot("pareto", frame, cost="flops", width="column")
+    assert_is_a_picture(picture, "column")
+    (axes,) = panels(picture)
+    fronts = [line for line in axes.lines if line.get_drawstyle() == "steps-post"]
+    assert sorted(sorted(line.get_ydata())[0] for line in fronts) == [50.05, 70.05]
+    assert {f"net{cost}" for cost in range(6)} >= {text.get_text() for text in axes.texts}
+    assert [label.get_text() for label in axes.get_xticklabels()][1:3] == ["1M", "10M"]
 
 
 def test_every_kind_is_tested() -> None:

@@ -6,10 +6,11 @@ import csv
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from seedstudy.show.sheet import Column, Sheet, _shared_ends, sheet, to_csv
+from seedstudy.show.sheet import Column, Sheet, shared_ends, sheet, to_csv
 from seedstudy.show.view import View, widened
 
 NAME = "exponential-moving-average"
@@ -139,4 +140,30 @@ def test_csv_cells(cell: str, cells: dict[str, str]) -> None:
     ],
 )
 def test_names_lose_no_digit_of_a_number(names: tuple[str, ...], shared: tuple[str, str] | None) -> None:
-    assert _shared_ends(names) == shared
+    assert shared_ends(names) == shared
+
+
+def test_a_terminal_shows_the_first_rows_and_a_file_has_all(rendered: Callable[..., str]) -> None:
+    rows = [(column, f"row{i}", f"{i}") for column in ("a", "b") for i in range(10)]
+    long = Sheet(
+        columns=(Column(name="column", kind="name"), Column(name="row", kind="text"), Column(name="number")),
+        rows=tuple(rows),
+        n_at_first=2,
+        is_each_at_first=True,
+    )
+    assert [line.split()[-1] for line in rendered(long, 80).splitlines()[1:]] == ["0", "1", "0", "1", "--wide."]
+    assert "16 more rows: --wide." in rendered(long, 80)
+    assert rendered(replace(long, is_wide=True), 80).count("row") == 21
+    assert to_csv(long).count("row") == 21
+    # A few more than enough are not worth hiding.
+    assert rendered(replace(long, n_at_first=6), 80).count("row") == 21
+
+
+def test_one_long_row_does_not_put_every_value_below_its_name(rendered: Callable[..., str]) -> None:
+    rows = [(f"key{i}", "1", "2") for i in range(8)]
+    long = "rand-m7-mstd0.5-inc1-with-more"
+    lines = rendered(
+        sheet(("key", "a", "b"), (), [*rows[:4], ("augmentation", long, long), *rows[4:]]), 60
+    ).splitlines()
+    assert [line.split() for line in lines[:9]] == [["key", "a", "b"], *map(list, rows)]
+    assert [line.split() for line in lines[9:]] == [[], ["key", "augmentation"], ["a", long], ["b", long]]

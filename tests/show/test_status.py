@@ -49,6 +49,17 @@ def test_each_trial_has_a_line_that_says_what_the_table_cannot(rendered: Callabl
     assert lines[4] == "time left: about 1:01:01"
 
 
+def test_the_first_line_says_how_many_are_done_and_one_reason_of_many_trials_is_one_line(
+    rendered: Callable[..., str],
+) -> None:
+    failed = [TrialStatus(trial_id=f"t{i}", state="failed", reason="no such file", log=Path("a.log")) for i in range(9)]
+    lines = rendered(status_tables(study(*failed, TrialStatus(trial_id="t9", state="ok")))).splitlines()
+    assert lines[0] == "Study main: 1 of 10 trials done; 9 failed."
+    assert lines[-1] == "t0 and 8 more: no such file (a.log)"
+    lines = rendered(status_tables(study(TrialStatus(trial_id="t9", state="ok")))).splitlines()
+    assert lines[0] == "Study main: 1 trial, all done."
+
+
 def test_a_study_without_trials_of_its_own_has_no_table(rendered: Callable[..., str]) -> None:
     assert rendered(status_tables(study(groups=(), n_imported=3))).splitlines() == [
         "3 imported trials, trained elsewhere: `seedstudy summary` shows them."

@@ -83,6 +83,11 @@ def test_a_new_study_file_is_read_and_valid(tmp_path: Path, checks: dict[str, An
     study = load_study(path)
     assert (study.recipes, study.models, study.data, study.margin) == (("a3", "a2"), ("resnet20",), "cifar10", 0.5)
     assert (study.seeds, study.baseline) == (tuple(range(10)), "a3")
+    assert study.name == "own"
+    folder = tmp_path / "ladder"
+    folder.mkdir()
+    assert load_study(ss.init(folder / "study.toml")).name == "ladder"
+    assert load_study(ss.init(folder / "two words.toml")).name == "ladder", "no name of a study: the folder's"
     for each in (plain, path):
         checks["study"].validate(tomllib.loads(each.read_text(encoding="utf-8")))
 

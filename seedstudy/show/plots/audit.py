@@ -52,7 +52,7 @@ def plot_audit(audit: Audit, *, width: Width = "page", ax: Axes | None = None) -
             canvas = Canvas(width, [height] * n_rows, n_columns, ax=ax)
             for axes, column in zip(canvas.panels, columns, strict=False):
                 draw = _steps_panel if column.is_ladder else _ranks_panel
-                draw(axes, column, audit, room)
+                draw(axes, column, audit, room, WIDTHS[width] / n_columns - room - 0.3)
             pages.append(
                 canvas.finish(
                     title=f"{audit.table.name}: "
@@ -71,11 +71,11 @@ def _row_name(column: ColumnAudit, i: int) -> str:
 
 def _caption(audit: Audit) -> str:
     of = "" if audit.noise.source == "given" else f" ({audit.noise.source})"
-    cells, noise = f"Each number: {audit.cells}", f"std over seeds as named{of}"
+    cells, noise = f"Each number: {audit.cells}", f"std over seeds as given at each panel{of}"
     if audit.columns[0].is_ladder:
         return (
-            f"{cells}; {noise}. Steps: change from the row before, in the table's unit; Holm over all steps, "
-            f"alpha = {audit.alpha:g}."
+            f"{cells}; {noise}. Bar: change from the row before; blue where it exceeds seed noise (Holm over all "
+            f"steps, alpha = {audit.alpha:g}: one of many steps must leave the band clearly)."
         )
     level = percent(1 - audit.alpha)
     return f"{cells}; {noise}. Dot: rank in the table; bar: ranks that hold for all rows together at {level}."
@@ -92,11 +92,11 @@ def _handles(audit: Audit) -> list[Artist]:
     return [
         Patch(color=BARS, label="exceeds seed noise"),
         Patch(color="0.55", label="within seed noise"),
-        Patch(color="0.9", label="95% of differences between equal recipes"),
+        Patch(color="0.9", label="95% of steps between equal recipes"),
     ]
 
 
-def _ranks_panel(axes: Axes, column: ColumnAudit, audit: Audit, room: float) -> None:
+def _ranks_panel(axes: Axes, column: ColumnAudit, audit: Audit, room: float, inches: float) -> None:
     order = audit.best_first(column)
     for place, i in enumerate(order, start=1):
         low, high = column.ranks[i]
@@ -107,10 +107,10 @@ def _ranks_panel(axes: Axes, column: ColumnAudit, audit: Audit, room: float) -> 
     axes.set_xlim(0.5, len(order) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.set_xlabel("rank (1 = best)")
-    axes.set_title(f"{column.column}, std {column.sd:.3g}")
+    axes.set_title(fitted(f"{column.column}, std {column.sd:.3g}", inches, 7.5))
 
 
-def _steps_panel(axes: Axes, column: ColumnAudit, audit: Audit, room: float) -> None:
+def _steps_panel(axes: Axes, column: ColumnAudit, audit: Audit, room: float, inches: float) -> None:
     noise = audit.noise_between_equals(column)
     axes.axvspan(-noise, noise, color="0.9", zorder=0, linewidth=0)
     for place, pair in enumerate(column.pairs):
@@ -119,5 +119,5 @@ def _steps_panel(axes: Axes, column: ColumnAudit, audit: Audit, room: float) -> 
     axes.axvline(0.0, color="0.4", linewidth=0.8)
     axes.set_yticks(range(len(column.pairs)), [fitted(column.rows[pair.b], room) for pair in column.pairs], size=SMALL)
     axes.invert_yaxis()
-    axes.set_xlabel("change by the step")
-    axes.set_title(f"{column.column}, std {column.sd:.3g}")
+    axes.set_xlabel(fitted("change by the step (in the table's unit)", inches, 7.5))
+    axes.set_title(fitted(f"{column.column}, std {column.sd:.3g}", inches, 7.5))

@@ -30,6 +30,7 @@ from seedstudy.data.base import EVAL_SET_ORDER
 from seedstudy.errors import StudyError
 from seedstudy.files import write_atomically
 from seedstudy.show.plots import check_picture
+from seedstudy.show.sheet import shared_ends
 from seedstudy.study.group import NOTHING_READ, Readings
 
 if TYPE_CHECKING:
@@ -53,8 +54,13 @@ _COLOURS = [_PALETTE[i] for i in (0, 1, 2, 4, 5, 9, 7)]
 """Seven that colour-blind readers can distinguish on white paper; the rest of the palette is too pale."""
 _MARKERS = ("o", "s", "D", "^", "v", "P")
 _LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)))
+LABEL: Mapping[Width, float] = {"column": 0.95, "page": 1.35}
+"""Inches for the name of a row."""
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 SMALL, TITLE = 7.0, 8.5
 """Points: words inside panels and captions, and the title of a picture."""
+_HANDLE = (1.8 + 0.8 + 1.2) * SMALL / 72
+"""Inches of a legend's handle, gap and column spacing, as the style has them."""
 FEWEST_FOR_BARS = 20
 """Below this many seeds every seed is a dot: a histogram of few shows bins, not seeds."""
 
@@ -91,10 +97,15 @@ def width_of(text: str, size: float = SMALL, *, is_bold: bool = False) -> float:
     return float(width) / 72
 
 
+_TOGETHER = re.compile(r"(?:\bn|\balpha|\br|\bp|±|\?) (?:[=<] )?(?=[\d:])|(?<=\d) (?=[%?])|(?<=\w) (?=→)|(?<=←) ")
+"""Blanks at which no line ends: "n = 5", "± 0.3", "80 %"."""
+
+
 def fitted(text: str, inches: float, size: float = SMALL, *, is_bold: bool = False) -> str:
     """Break a text into lines that fit: at blanks, inside a long name after one of "@ _ - . , /", or anywhere."""
     lines = []
-    for paragraph in text.split("\n"):
+    together = _TOGETHER.sub(lambda found: found.group().replace(" ", _NO_BREAK), text)
+    for paragraph in together.split("\n"):
         line = ""
         for word in paragraph.split(" "):
             joined = f"{line} {word}" if line else word
@@ -104,12 +115,12 @@ def fitted(text: str, inches: float, size: float = SMALL, *, is_bold: bool = Fal
             *whole, line = [*([line] if line else []), *_pieces(word, inches, size, is_bold=is_bold)]
             lines += whole
         lines.append(line)
-    return "\n".join(lines)
+    return "\n".join(lines).replace(_NO_BREAK, " ")
 
 
 def _pieces(word: str, inches: float, size: float, *, is_bold: bool) -> list[str]:
     pieces = [""]
-    for part in re.findall(r"[^@_\-.,/]*[@_\-.,/]|[^@_\-.,/]+", word):
+    for part in re.split(r"(?<=[@_\-/])|(?<=[.,])(?!\d)", word):  # not inside "0.1"
         for atom in [part] if width_of(part, size, is_bold=is_bold) <= inches else part:
             if pieces[-1] and width_of(pieces[-1] + atom, size, is_bold=is_bold) > inches:
                 pieces.append("")
@@ -118,7 +129,20 @@ def _pieces(word: str, inches: float, size: float, *, is_bold: bool) -> list[str
 
 
 def row_label(label: str, width: Width = "page") -> str:
-    return fitted(label, 1.35 if width == "page" else 0.95)
+    return fitted(label, LABEL[width])
+
+
+def names_that_fit(names: Mapping[str, str], inches: float) -> tuple[dict[str, str], str]:
+    """Return names without the words that all begin and end with, where one is longer than a line of `inches`.
+
+    The second is a sentence for the caption that gives the whole names; empty where they are whole.
+    """
+    shared = shared_ends(list(names.values())) if max(map(width_of, names.values())) > inches else None
+    if shared is None:
+        return dict(names), ""
+    head, tail = shared
+    short = {key: name[len(head) : len(name) - len(tail)] for key, name in names.items()}
+    return short, f" Whole names: {head}*{tail}."
 
 
 def height_of(text: str, size: float = SMALL) -> float:
@@ -209,7 +233,6 @@ class Canvas:
 
         Unused panels are hidden.
         """
-        caption = re.sub(r"\bn = (\d)", "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}\\1", caption)
         if self._ax is not None:
             return self._finish_axes(title, caption, handles)
         for axes in self.panels:
@@ -219,10 +242,12 @@ class Canvas:
             title = f"{title} (page {page[0]} of {page[1]})"
         figure, room = self.figure, self.inches - 0.1
         heading, below = fitted(title, room, TITLE, is_bold=True), fitted(caption, room)
-        columns, rows = self._legend_shape(handles)
+        for each in handles:
+            each.set_label(fitted(str(each.get_label()), room - _HANDLE))
+        columns, lines = self._legend_shape(handles)
         gap = 0.07
         heads = height_of(heading, TITLE) + gap
-        keys = rows * SMALL * 1.45 / 72 + (gap if rows else 0.0)
+        keys = lines * SMALL * 1.45 / 72 + (gap if lines else 0.0)
         feet = height_of(below) + (gap if below else 0.0)
         total = heads + self._heights + keys + feet
         figure.set_size_inches(self.inches, total)
@@ -248,21 +273,22 @@ class Canvas:
         return figure
 
     def _legend_shape(self, handles: Sequence[Artist]) -> tuple[int, int]:
-        """Return columns and rows of the legend below the panels."""
+        """Return the columns of the legend below the panels, and its lines."""
         if not handles:
             return 0, 0
-        # Handle, gap and column spacing of the style, in inches.
         room = self.inches - 0.15
-        widths = [width_of(str(each.get_label())) + (1.8 + 0.8 + 1.2) * SMALL / 72 for each in handles]
+        labels = [str(each.get_label()) for each in handles]
+        widths = [max(map(width_of, label.split("\n"))) + _HANDLE for label in labels]
+        lines = [label.count("\n") + 1 for label in labels]
         n = len(handles)
-        for columns in range(n, 1, -1):
+        for columns in range(n, 0, -1):
             rows = math.ceil(n / columns)
             # Matplotlib fills column by column; the first ones are longer where the last row is not full.
             sizes = [rows if i < (n % columns or columns) else rows - 1 for i in range(columns)]
-            starts = np.cumsum([0, *sizes])
-            if sum(max(widths[a:b], default=0.0) for a, b in pairwise(starts)) <= room:
-                return columns, rows
-        return 1, n
+            parts = [slice(a, b) for a, b in pairwise(np.cumsum([0, *sizes]))]
+            if columns == 1 or sum(max(widths[part], default=0.0) for part in parts) <= room:
+                break
+        return columns, max(sum(lines[part]) for part in parts)
 
     def _finish_axes(self, title: str, caption: str, handles: Sequence[Artist]) -> Axes:
         axes = self._ax
@@ -438,6 +464,15 @@ def plain_ticks(axes: Axes, axis: Literal["x", "y"] = "x", *, nbins: int = 4) ->
     of = axes.xaxis if axis == "x" else axes.yaxis
     of.set_major_locator(MaxNLocator(nbins=nbins, min_n_ticks=3, steps=[1, 2, 2.5, 5, 10]))
     of.set_major_formatter(ScalarFormatter(useOffset=False))
+
+
+def in_short(value: float) -> str:
+    """Return a large number with k, M, G or T: "20M", never "2e+07"."""
+    for size, sign in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            unit = 1e3 if sign == "k" else size
+            return f"{value / unit:g}{sign}"
+    return f"{value:g}"
 
 
 def counts_in_words(counts: Iterable[int]) -> str:

@@ -46,6 +46,7 @@ def plot_curves(report: Report, *, width: Width = "page", ax: Axes | None = None
     looks = looks_of(band.label for band in loss)
     drawn = [(accuracy, "top-1 on val (%)"), (loss, "training loss")][: 2 if ax is None else 1]
     n_columns = min(len(drawn), 1 if width == "column" else 2)
+    epochs = {int(epoch) for bands, _ in drawn for band in bands for epoch in band.epochs}
     with styled():
         canvas = Canvas(width, [1.9] * (len(drawn) // n_columns), n_columns, ax=ax)
         for axes, (bands, name) in zip(canvas.panels, drawn, strict=True):
@@ -61,8 +62,10 @@ def plot_curves(report: Report, *, width: Width = "page", ax: Axes | None = None
             axes.set_xlabel("epoch")
             axes.set_ylabel(name)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-            if len(epochs := {int(epoch) for band in bands for epoch in band.epochs}) == 1:
+            if len(epochs) == 1:
                 axes.set_xticks([*epochs])  # around one value the locator chooses fractions
+            else:  # accuracy may be measured less often than the loss
+                axes.set_xlim(min(epochs) - 0.02 * max(epochs), 1.02 * max(epochs))
         counts = {band.label: band.n_seeds for band in loss}
         return canvas.finish(
             title=f"Learning curves{': ' if common else ''}{', '.join(common)}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from seedstudy.show.plots.canvas import (
     chunks,
     eval_sets_of,
     fitted,
+    height_of,
     limits_of,
     looks_of,
     paged,
@@ -52,6 +53,7 @@ _FAR_APART = 4
 _BARS_HEIGHT, _DOTS_HEIGHT = 1.65, 1.05
 """Inches of a panel, its title and axis included."""
 _BEST = "0.35"
+_MOST_BINS = 60
 
 
 def plot_distributions(summaries: Sequence[Summary], *, width: Width = "page", ax: Axes | None = None) -> Any:
@@ -72,7 +74,8 @@ def plot_distributions(summaries: Sequence[Summary], *, width: Width = "page", a
         rows[eval_sets.index(summary.group.eval_set) // n_columns, row].append(summary)
     lines = [rows[key] for key in sorted(rows)]
     limits, note = _limits(summaries)
-    heights = [_height(line) for line in lines]
+    inches = WIDTHS[width] / n_columns
+    heights = [_height(line, names, inches) for line in lines]
     parts = chunks(heights)
     if ax is None and len(lines) == 1 and len(lines[0]) == 1:
         heights = [heights[0] * 1.25]
@@ -85,7 +88,6 @@ def plot_distributions(summaries: Sequence[Summary], *, width: Width = "page", a
                 for summary in lines[i]:
                     group = summary.group
                     axes = panels[eval_sets.index(group.eval_set) % n_columns]
-                    inches = WIDTHS[width] / n_columns
                     _draw(axes, summary, limits[id(summary)], looks[group.label], inches, names[group.label])
                     if lowest[group.eval_set] == i:
                         axes.set_xlabel(axis_label(group, group.eval_set) + note)
@@ -106,8 +108,11 @@ def _has_bars(summary: Summary) -> bool:
     return summary.group.n >= FEWEST_FOR_BARS
 
 
-def _height(line: Sequence[Summary]) -> float:
-    return _BARS_HEIGHT if any(map(_has_bars, line)) else _DOTS_HEIGHT
+def _height(line: Sequence[Summary], names: Mapping[str, str], inches: float) -> float:
+    """Return the inches of a row of panels; titles of more than two lines make it higher."""
+    titles = [_panel_title(summary, names[summary.group.label], inches) for summary in line]
+    more = max(map(height_of, titles)) - height_of("a\nb")
+    return (_BARS_HEIGHT if any(map(_has_bars, line)) else _DOTS_HEIGHT) + max(0.0, more)
 
 
 def _caption(summaries: Sequence[Summary]) -> str:
@@ -115,9 +120,14 @@ def _caption(summaries: Sequence[Summary]) -> str:
     sentences = []
     if any(map(_has_bars, summaries)):
         sentences.append("Bars: seeds in a bin; short line: one seed; curve: Gaussian with this mean and std.")
-    if not all(map(_has_bars, summaries)):
-        sentences.append(f"Dot: one seed; diamond and bar: mean with its {level} interval (Student t).")
-    return " ".join((*sentences, "± is the std over seeds."))
+    few = [summary for summary in summaries if not _has_bars(summary)]
+    if few:
+        has_interval = any(summary.description.mean.has_interval for summary in few)
+        mean = f"diamond and bar: mean with its {level} interval (Student t)" if has_interval else "diamond: mean"
+        sentences.append(f"Dot: one seed; {mean}.")
+    if any(summary.group.n > 1 for summary in summaries):
+        sentences.append("± is the std over seeds.")
+    return " ".join(sentences)
 
 
 def _limits(summaries: Sequence[Summary]) -> tuple[dict[int, tuple[float, float]], str]:
@@ -152,6 +162,19 @@ def limits_of_seeds(summary: Summary) -> tuple[float, float]:
 
 
 def _draw(axes: Axes, summary: Summary, limits: tuple[float, float], look: Look, inches: float, name: str) -> None:
+    group = summary.group
+    axes.set_title(_panel_title(summary, name, inches))
+    if _has_bars(summary):
+        draw_histogram(axes, summary, limits, look)
+    else:
+        _draw_dots(axes, summary, limits, look, inches)
+    plain_ticks(axes)
+    if group.seed0 is not None:
+        decimals = decimals_of(summary.description.mean)
+        _mark_seed0(axes, group.seed0, f"seed 0: {group.seed0:.{decimals}f}")
+
+
+def _panel_title(summary: Summary, name: str, inches: float) -> str:
     group, mean, std = summary.group, summary.description.mean, summary.description.std.value
     decimals = decimals_of(mean)
     value = f"value {mean.value:.{decimals}f}"
@@ -160,14 +183,7 @@ def _draw(axes: Axes, summary: Summary, limits: tuple[float, float], look: Look,
     unit = " %" if group.unit == "pp" else ""
     noun = "seed" if group.n == 1 else "seeds"
     title = fitted(f"{name}, {group.eval_set}", inches - 0.6, 7.5)
-    axes.set_title(f"{title}\n{fitted(f'{value}{unit}, n = {group.n} {noun}', inches - 0.5, 7.5)}")
-    if _has_bars(summary):
-        draw_histogram(axes, summary, limits, look)
-    else:
-        _draw_dots(axes, summary, limits, look, inches)
-    plain_ticks(axes)
-    if group.seed0 is not None:
-        _mark_seed0(axes, group.seed0, f"seed 0: {group.seed0:.{decimals}f}")
+    return f"{title}\n{fitted(f'{value}{unit}, n = {group.n} {noun}', inches - 0.5, 7.5)}"
 
 
 def draw_histogram(axes: Axes, summary: Summary, limits: tuple[float, float], look: Look) -> None:
@@ -231,6 +247,11 @@ def edges_of(values: Values, width_of_one: float = 0.0) -> npt.NDArray[np.floati
     n = len(values)
     # Sturges' number of bins or sqrt(n), at least 3: few seeds should look like few seeds.
     width = (high - low) / (max(3, math.ceil(math.log2(n)) + 1, math.ceil(math.sqrt(n))) - 1)
+    # One seed far out must not put all others into one bin: Freedman and Diaconis's width, which it does not move.
+    low_half, high_half = np.percentile(values, (25, 75))
+    robust = 2 * float(high_half - low_half) / n ** (1 / 3)
+    if robust > 0:
+        width = min(width, max(robust, (high - low) / _MOST_BINS))
     gaps = np.diff(np.unique(np.round(values, 9)))
     step = float(gaps.min()) if gaps.size else 0.0
     room = width  # the outermost seeds are in the middle of their bins, not on an edge
@@ -264,34 +285,59 @@ def plot_quantiles(groups: Sequence[FittedGroup], *, width: Width = "page", ax: 
 
 
 def _plot_shapes(groups: Sequence[FittedGroup], parts: Sequence[str], *, width: Width, ax: Axes | None) -> Any:
-    groups = list(groups)
-    look = looks_of(fitted.group.label for fitted in groups)[groups[0].group.label]
-    names, common = short_names([fitted.group for fitted in groups])
+    order = eval_sets_of(each.group for each in groups)
+    groups = sorted(groups, key=lambda each: order.index(each.group.eval_set))
+    look = looks_of(each.group.label for each in groups)[groups[0].group.label]
+    names, common = short_names([each.group for each in groups])
     name = next(iter(names.values()))
-    panels = [(part, fitted) for fitted in groups for part in parts]
-    n_columns = 1 if width == "column" or len(panels) == 1 else 2
+    n_columns = 1 if width == "column" or len(parts) * len(groups) == 1 else 2
     inches = WIDTHS[width] / n_columns
-    n_rows = math.ceil(len(panels) / n_columns)
+    panels = [(part, each) for each in groups for part in parts]
+    lines = [panels[i : i + n_columns] for i in range(0, len(panels), n_columns)]
+    heights = [max(2.1 if part == "quantiles" or _has_bars(of.summary) else 1.3 for part, of in line) for line in lines]
+    pages = chunks(heights)
     with styled():
-        canvas = Canvas(width, [2.1] * n_rows, n_columns, ax=ax)
-        for axes, (part, of) in zip(canvas.panels, panels, strict=False):
-            if part == "seeds":
-                _draw_fitted(axes, of, look, inches, name)
-            else:
-                _draw_quantiles(axes, of, look, inches)
-        level = percent(groups[0].summary.level)
-        handles = legend_handles([of.summary for of in groups]) if "seeds" in parts else []
-        if "seeds" in parts and any(map(_has_better_family, groups)):
-            handles.append(Line2D([], [], color=_BEST, linestyle=DASHES, linewidth=1.4, label="best family by AICc"))
+        drawn = []
+        for number, page in enumerate(pages, start=1):
+            canvas = Canvas(width, [heights[i] for i in page], n_columns, ax=ax)
+            shown = [panel for i in page for panel in lines[i]]
+            for axes, (part, of) in zip(canvas.panels, shown, strict=False):
+                if part == "seeds":
+                    _draw_fitted(axes, of, look, inches, name)
+                else:
+                    _draw_quantiles(axes, of, look, inches)
+            histograms = [of for part, of in shown if part == "seeds"]
+            sentences = [_caption([of.summary for of in histograms])] if histograms else []
+            if any(part == "quantiles" for part, _ in shown):
+                dot = "" if histograms and not all(_has_bars(of.summary) for of in histograms) else "Dot: one seed. "
+                sentences.append(f"{dot}p: test of normal seeds, small where they are not.")
+            drawn.append(
+                canvas.finish(
+                    title=": ".join(("Distribution over seeds", ", ".join((name, *common)))),
+                    caption=" ".join(sentences),
+                    handles=_shape_handles(shown, histograms, look),
+                    page=(number, len(pages)),
+                )
+            )
+        return paged(drawn)
+
+
+def _shape_handles(
+    shown: Sequence[tuple[str, FittedGroup]], histograms: Sequence[FittedGroup], look: Look
+) -> list[Artist]:
+    handles = legend_handles([of.summary for of in histograms])
+    if any(_has_better_family(of) and _has_bars(of.summary) for of in histograms):
+        handles.append(Line2D([], [], color=_BEST, linestyle=DASHES, linewidth=1.4, label="best family by AICc"))
+    if any(part == "quantiles" for part, _ in shown):
+        level = percent(shown[0][1].summary.level)
         handles.append(Line2D([], [], color="0.45", linewidth=1, label="where normal seeds would lie"))
         handles.append(Patch(color=look.color, alpha=0.18, linewidth=0, label=f"pointwise {level} band"))
-        each = ", ".join(f"{of.group.eval_set}: n = {of.group.n} seeds" for of in groups)
-        sentence = f" {_caption([of.summary for of in groups])}" if "seeds" in parts else " Dot: one seed."
-        return canvas.finish(
-            title=f"How the seeds of {' on '.join((name, *common))} are distributed",
-            caption=f"{each}.{sentence}",
-            handles=handles,
-        )
+    return handles
+
+
+def _written(test: str) -> str:
+    """Return the name of a test as it is written: after the people who found it."""
+    return "-".join(part.capitalize() for part in test.split("-"))
 
 
 def _has_better_family(fitted: FittedGroup) -> bool:
@@ -333,7 +379,7 @@ def _draw_quantiles(axes: Axes, of: FittedGroup, look: Look, inches: float) -> N
     axes.plot(
         x, qq.observed, color=look.color, marker="o", markersize=3, mew=0, linestyle="none", alpha=BARS_ALPHA + 0.3
     )
-    p_values = ", ".join(f"{test.test} {p_equals(test.p_value)}" for test in of.fit.normality[:2])
+    p_values = ", ".join(f"{_written(test.test)} {p_equals(test.p_value)}" for test in of.fit.normality[:2])
     axes.set_title(fitted(f"{group.eval_set}, n = {group.n} seeds\n{p_values}", inches - 0.6, 7.5))
     axes.set_xlabel("normal quantile (std from the mean)")
     axes.set_ylabel(axis_label(group, group.eval_set))

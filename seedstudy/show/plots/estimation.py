@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from seedstudy.show.format import percent, with_interval
 from seedstudy.show.plots.canvas import (
+    LABEL,
     SMALL,
     TALLEST,
     WIDTHS,
@@ -21,9 +22,11 @@ from seedstudy.show.plots.canvas import (
     chunks,
     eval_sets_of,
     fitted,
+    height_of,
     identity,
     limits_of,
     looks_of,
+    names_that_fit,
     paged,
     plain_ticks,
     row_label,
@@ -57,6 +60,24 @@ class _Block:
     rows: tuple[int, ...]
     """The row of each answer's recipe, from 0."""
     eval_sets: tuple[str, ...]
+    labels: Mapping[str, str]
+    """Label -> the name of its row, in lines."""
+
+    @property
+    def baseline(self) -> str:
+        return self.labels[self.answers[0].a.label]
+
+    def difference(self, answer: Answer) -> str:
+        """Return the name of a row of differences; a baseline of several lines is on top by its name."""
+        baseline = "baseline" if "\n" in self.baseline else self.baseline
+        return f"{self.labels[answer.b.label]}\n− {baseline}"
+
+    @property
+    def row_heights(self) -> tuple[float, float]:
+        """Inches of a row of seeds, and of one of differences."""
+        seeds = [f"{self.baseline}\n(baseline)", *(self.labels[answer.b.label] for answer in self.answers)]
+        differences = map(self.difference, self.answers)
+        return _row_height(seeds), _row_height(differences)
 
     @property
     def n_rows(self) -> int:
@@ -65,8 +86,12 @@ class _Block:
     @property
     def heights(self) -> tuple[float, float]:
         """Inches of the panels of seeds, and of those of differences."""
-        n = self.n_rows
-        return (n + 1) * _ROW_HEIGHT + _PANEL_OVERHEAD, n * _ROW_HEIGHT + _PANEL_OVERHEAD
+        n, (of_seeds, of_differences) = self.n_rows, self.row_heights
+        return (n + 1) * of_seeds + _PANEL_OVERHEAD, n * of_differences + _PANEL_OVERHEAD
+
+
+def _row_height(names: Iterable[str], least: float = _ROW_HEIGHT) -> float:
+    return max(least, max(map(height_of, names)) + 0.1)
 
 
 def plot_estimation(answers: Sequence[Answer], *, width: Width = "page", ax: Axes | None = None) -> Any:
@@ -76,34 +101,39 @@ def plot_estimation(answers: Sequence[Answer], *, width: Width = "page", ax: Axe
     with several baselines are drawn one block below the other.
     """
     answers = list(answers)
-    names, common, looks = _names_and_looks(answers)
+    names, common, looks, note = _names_and_looks(answers, width)
+    labels = {label: row_label(name, width) for label, name in names.items()}
     eval_sets = eval_sets_of(answer.a for answer in answers)
-    n_columns = _n_columns(answers, len(eval_sets), [row_label(name, width) for name in names.values()], width)
-    blocks = _blocks(answers, eval_sets, n_columns)
+    n_columns = _n_columns(answers, len(eval_sets), list(labels.values()), width)
+    blocks = _blocks(answers, eval_sets, n_columns, labels)
     parts = chunks([sum(block.heights) for block in blocks])
     with styled():
         pages = []
         for number, part in enumerate(parts, start=1):
             canvas = Canvas(width, [height for i in part for height in blocks[i].heights], n_columns, ax=ax)
-            inches = _panel_inches(names.values(), width, n_columns)
+            inches = _panel_inches(labels.values(), width, n_columns)
             for place, i in enumerate(part):
                 seeds, differences = canvas.grid[2 * place : 2 * place + 2]
-                _draw_block(blocks[i], seeds, differences, names, looks, width, inches)
+                _draw_block(blocks[i], seeds, differences, looks, inches)
             shown = [answer for i in part for answer in blocks[i].answers]
             title = f"Every seed, the means and their differences{': ' if common else ''}{', '.join(common)}"
-            pages.append(canvas.finish(title=title, caption=_caption(shown), page=(number, len(parts))))
+            pages.append(canvas.finish(title=title, caption=_caption(shown) + note, page=(number, len(parts))))
         return paged(pages)
 
 
-def _names_and_looks(answers: Sequence[Answer]) -> tuple[Mapping[str, str], tuple[str, ...], Mapping[str, Look]]:
+def _names_and_looks(
+    answers: Sequence[Answer], width: Width
+) -> tuple[Mapping[str, str], tuple[str, ...], Mapping[str, Look], str]:
+    """Return names, what is common to all, looks, and what the caption says of the names."""
     groups = [group for answer in answers for group in (answer.a, answer.b)]
     names, common = short_names(groups)
-    return names, common, looks_of(group.label for group in groups)
+    names, note = names_that_fit(names, 2 * LABEL[width])
+    return names, common, looks_of(group.label for group in groups), note
 
 
-def _panel_inches(names: Any, width: Width, n_columns: int) -> float:
+def _panel_inches(labels: Iterable[str], width: Width, n_columns: int) -> float:
     """Return the width of one panel without the rows' names."""
-    lines = [line for name in names for line in row_label(name, width).split("\n")]
+    lines = [line for label in labels for line in label.split("\n")]
     left = max(width_of(f"− {line}") for line in (*lines, "(baseline)")) + 0.15
     return (WIDTHS[width] - left) / n_columns - 0.15
 
@@ -117,7 +147,7 @@ def _mean_words(mean: Estimate, n: int) -> str:
     return f"{with_interval(mean, decimals_of(mean))}, n = {n}"
 
 
-def _n_columns(answers: Sequence[Answer], n_sets: int, names: Sequence[str], width: Width) -> int:
+def _n_columns(answers: Sequence[Answer], n_sets: int, labels: Sequence[str], width: Width) -> int:
     """Return how many eval sets fit beside each other: the words of every row must fit into its panel."""
     longest = max(
         max(
@@ -130,18 +160,22 @@ def _n_columns(answers: Sequence[Answer], n_sets: int, names: Sequence[str], wid
         for answer in answers
     )
     for n in range(min(n_sets, 3), 1, -1):
-        if _panel_inches(names, width, n) >= longest:
+        if _panel_inches(labels, width, n) >= longest:
             return n
     return 1
 
 
-def _blocks(answers: Sequence[Answer], eval_sets: Sequence[str], n_columns: int) -> list[_Block]:
+def _blocks(
+    answers: Sequence[Answer], eval_sets: Sequence[str], n_columns: int, labels: Mapping[str, str]
+) -> list[_Block]:
     by_baseline: dict[tuple[str, ...], list[Answer]] = defaultdict(list)
     for answer in answers:
         by_baseline[identity(answer.a)].append(answer)
     blocks = []
     n_rows_of_sets = -(-len(eval_sets) // n_columns)
-    most = min(_MOST_ROWS, max(1, int((TALLEST / n_rows_of_sets / _ROW_HEIGHT - 3) / 2)) if n_rows_of_sets < 3 else 6)
+    row = _row_height(f"{label}\n(baseline)" for label in labels.values())
+    rows_of_page = TALLEST / (n_rows_of_sets if n_rows_of_sets < 3 else 1) / row
+    most = max(1, min(_MOST_ROWS, int((rows_of_page - 3) / 2)))
     for of_baseline in by_baseline.values():
         rows = rows_of([answer.b for answer in of_baseline])
         for start in range(0, max(rows) + 1, most):
@@ -154,45 +188,41 @@ def _blocks(answers: Sequence[Answer], eval_sets: Sequence[str], n_columns: int)
                 ]
                 if chosen:
                     some, places = zip(*chosen, strict=True)
-                    blocks.append(_Block(some, places, sets))
+                    blocks.append(_Block(some, places, sets, labels))
     return blocks
 
 
 def _draw_block(
-    block: _Block,
-    seeds: Sequence[Axes],
-    differences: Sequence[Axes],
-    names: Mapping[str, str],
-    looks: Mapping[str, Look],
-    width: Width,
-    inches: float,
+    block: _Block, seeds: Sequence[Axes], differences: Sequence[Axes], looks: Mapping[str, Look], inches: float
 ) -> None:
     for column, eval_set in enumerate(block.eval_sets):
         shown = {
             row: answer for row, answer in zip(block.rows, block.answers, strict=True) if answer.a.eval_set == eval_set
         }
         if shown:
-            _seeds(seeds[column], shown, block.n_rows + 1, looks, inches)
+            _seeds(seeds[column], shown, block, looks, inches)
             _differences(differences[column], shown, block.n_rows, inches)
-    baseline = row_label(names[block.answers[0].a.label], width)
-    by_row = {
-        row: row_label(names[answer.b.label], width) for row, answer in zip(block.rows, block.answers, strict=True)
-    }
+    by_row = dict(zip(block.rows, block.answers, strict=True))
     for panels, labels in (
-        (seeds, {0: f"{baseline}\n(baseline)"} | {row + 1: name for row, name in by_row.items()}),
-        (differences, {row: f"{name}\n− {baseline}" for row, name in by_row.items()}),
+        (
+            seeds,
+            {0: f"{block.baseline}\n(baseline)"}
+            | {row + 1: block.labels[answer.b.label] for row, answer in by_row.items()},
+        ),
+        (differences, {row: block.difference(answer) for row, answer in by_row.items()}),
     ):
         axes = next(axes for axes in panels if axes.has_data())
         axes.set_yticks(sorted(labels), [labels[row] for row in sorted(labels)])
         axes.tick_params(axis="y", length=0)
 
 
-def _seeds(axes: Axes, answers: dict[int, Answer], n_rows: int, looks: Mapping[str, Look], inches: float) -> None:
+def _seeds(axes: Axes, answers: dict[int, Answer], block: _Block, looks: Mapping[str, Look], inches: float) -> None:
     """Draw every seed as a dot, and below the dots the mean with its interval."""
     first = next(iter(answers.values()))
     arms = {0: first.a} | {row + 1: answer.b for row, answer in answers.items()}
     means = {0: first.means[0]} | {row + 1: answer.means[1] for row, answer in answers.items()}
-    _open_rows(axes, n_rows)
+    row_height, _ = block.row_heights
+    _open_rows(axes, block.n_rows + 1)
     limits = limits_of(
         [np.array([mean.value]) if not arms[row].values.size else arms[row].values for row, mean in means.items()],
         [(end, 0.0) for mean in means.values() for end in (mean.low, mean.high)],
@@ -202,9 +232,9 @@ def _seeds(axes: Axes, answers: dict[int, Answer], n_rows: int, looks: Mapping[s
     for row, arm in arms.items():
         size = 4.0 if arm.n <= 30 else 2.6
         if arm.values.size:  # of a published mean no seed is known
-            offsets = swarm(arm.values, limits, size, inches, _DOTS_HALF_HEIGHT * _ROW_HEIGHT)
+            offsets = swarm(arm.values, limits, size, inches, _DOTS_HALF_HEIGHT * row_height)
             look = looks[arm.label]
-            y = row + _DOTS_Y + offsets / _ROW_HEIGHT
+            y = row + _DOTS_Y + offsets / row_height
             axes.scatter(arm.values, y, s=size**2, color=look.color, marker=look.marker, alpha=0.75, linewidth=0)
         _interval(axes, means[row], row + _BAR_Y)
         _row_text(axes, row, _mean_words(means[row], arm.n))
@@ -275,12 +305,13 @@ def plot_forest(answers: Sequence[Answer], *, width: Width = "page", ax: Axes | 
     A filled diamond is on the eval set that decides.
     """
     answers = list(answers)
-    names, common, looks = _names_and_looks(answers)
+    names, common, looks, note = _names_and_looks(answers, width)
     n_baselines = len({answer.a.label for answer in answers})
     order = {pair: i for i, pair in enumerate(dict.fromkeys((x.a.label, x.b.label) for x in answers))}
     place = {name: i for i, name in enumerate(eval_sets_of(answer.a for answer in answers))}
     answers.sort(key=lambda x: (order[x.a.label, x.b.label], place[x.a.eval_set]))
-    row_height = 0.42
+    labels = [_forest_label(answer, names, n_baselines > 1, width) for answer in answers]
+    row_height = _row_height(labels, 0.42)
     parts = chunks([row_height] * len(answers), TALLEST - _PANEL_OVERHEAD)
     margin, some = answers[0].rule.margin, answers[0]
     ends = [getattr(x.interval_adjusted, end) for x in answers for end in ("value", "low", "high")]
@@ -293,7 +324,6 @@ def plot_forest(answers: Sequence[Answer], *, width: Width = "page", ax: Axes | 
             (axes,) = canvas.panels
             _open_rows(axes, len(part))
             axes.set_xlim(limits)
-            labels = []
             for row, answer in enumerate(answers[i] for i in part):
                 reach = [row - 0.12, row + 0.5]
                 if margin is not None:
@@ -304,10 +334,7 @@ def plot_forest(answers: Sequence[Answer], *, width: Width = "page", ax: Axes | 
                 _interval(axes, answer.interval_adjusted, row + 0.2, color=color, face=face)
                 _row_text(axes, row, _difference_words(answer))
                 _row_text(axes, row, answer.verdict.word, x=1, ha="right", weight="bold")
-                pair = names[answer.b.label] + (f" − {names[answer.a.label]}" if n_baselines > 1 else "")
-                n = f"n = {answer.comparison.n_a} + {answer.comparison.n_b}"
-                labels.append(f"{row_label(f'{pair}, {answer.a.eval_set}', width)}\n{n}")
-            axes.set_yticks(range(len(part)), labels)
+            axes.set_yticks(range(len(part)), [labels[i] for i in part])
             axes.tick_params(axis="y", length=0)
             better = "← better" if some.rule.lower_is_better else "better →"
             axes.set_xlabel(f"difference{' (percentage points)' if some.a.unit == 'pp' else ''}, {better}")
@@ -316,10 +343,16 @@ def plot_forest(answers: Sequence[Answer], *, width: Width = "page", ax: Axes | 
             several = any(not answer.is_primary for answer in answers)
             caption = (
                 f"Diamond and bar: difference of means{_interval_words(answers)}; n: seeds of each recipe; "
-                f"{'filled: the eval set that decides; ' if several else ''}{_margin_words(some)}"
+                f"{'filled: the eval set that decides; ' if several else ''}{_margin_words(some)}{note}"
             )
             pages.append(canvas.finish(title=title, caption=caption, page=(number, len(parts))))
         return paged(pages)
+
+
+def _forest_label(answer: Answer, names: Mapping[str, str], has_baselines: bool, width: Width) -> str:
+    pair = names[answer.b.label] + (f" − {names[answer.a.label]}" if has_baselines else "")
+    n = f"n = {answer.comparison.n_a} + {answer.comparison.n_b}"
+    return f"{row_label(f'{pair}, {answer.a.eval_set}', width)}\n{n}"
 
 
 def _margin_words(some: Answer) -> str:

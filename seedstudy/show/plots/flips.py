@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from seedstudy.show.plots.canvas import BARS, Canvas, Width, looks_of, styled
+from seedstudy.show.plots.canvas import BARS, WIDTHS, Canvas, Width, fitted, looks_of, styled
 from seedstudy.show.view import short_names
 
 if TYPE_CHECKING:
@@ -44,19 +44,18 @@ def plot_flips(answer: WhichImages, *, width: Width = "page", ax: Axes | None = 
                 linewidth=0.8,
                 linestyle=look.line,
             )
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.yaxis.set_minor_formatter(lambda value, _: "")
+        _log_axis(axes)
         axes.set_xlabel("seeds that have the image right (%)")
         axes.set_ylabel("images (%)")
+        axes.set_title("All images")
         for panel, pair in zip(others, pairs, strict=False):
-            _pair_panel(panel, answer, pair, names)
+            _pair_panel(panel, answer, pair, names, WIDTHS[width] / n_columns)
         each = "; ".join(
-            f"{names[arm.arm]}: always right {_share(arm.always, answer)}, never {_share(arm.never, answer)}, flipping "
+            f"{names[arm.arm]}: always right {_share(arm.always, answer)}, never {_share(arm.never, answer)}, else "
             f"{_share(arm.sometimes, answer)}"
             for arm in answer.arms
         )
-        fdr = f" Dark: said to differ, at most {100 * answer.fdr:g}% of them by chance." if pairs else ""
+        fdr = f" Blue: images on which recipes differ, at most {100 * answer.fdr:g}% false alarms." if pairs else ""
         handles: list[Any] = [
             Line2D(
                 [],
@@ -70,7 +69,7 @@ def plot_flips(answer: WhichImages, *, width: Width = "page", ax: Axes | None = 
             for arm in answer.arms
         ]
         if pairs:
-            handles += [Patch(color=BARS, label="differ"), Patch(color="0.75", label="not shown to differ")]
+            handles += [Patch(color=BARS, label="recipes differ"), Patch(color="0.75", label="no difference shown")]
         return canvas.finish(
             title=": ".join((f"Flips on {answer.n_images:,} images of {answer.eval_set}", *common)),
             caption=f"Share of images by how many of the n seeds have them right. {each}.{fdr}",
@@ -82,7 +81,13 @@ def _share(count: int, answer: WhichImages) -> str:
     return f"{100 * count / answer.n_images:.1f}%"
 
 
-def _pair_panel(axes: Axes, answer: WhichImages, pair: PairOnEachImage, names: Any) -> None:
+def _log_axis(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(lambda value, _: "")
+
+
+def _pair_panel(axes: Axes, answer: WhichImages, pair: PairOnEachImage, names: Any, inches: float) -> None:
     rows = answer.frame.filter(arm=pair.b)
     difference = 100 * rows["difference"].to_numpy()
     differs = rows["differs"].to_numpy().astype(bool)
@@ -92,9 +97,9 @@ def _pair_panel(axes: Axes, answer: WhichImages, pair: PairOnEachImage, names: A
     reach = int(np.ceil(100 / step))
     edges = [step * (k - 0.5) for k in range(-reach, reach + 2)]
     axes.hist([difference[differs], difference[~differs]], bins=edges, stacked=True, color=[BARS, "0.75"])
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_minor_formatter(lambda value, _: "")
+    _log_axis(axes)
+    axes.set_ylim(bottom=0.7)
     axes.set_xlabel("difference of the shares of seeds (points)")
     axes.set_ylabel("images")
-    axes.set_title(f"{names[pair.b]} − {names[pair.a]}: {pair.more} more often right, {pair.less} less")
+    words = f"{names[pair.b]} − {names[pair.a]}: {pair.more} images more often right, {pair.less} less"
+    axes.set_title(fitted(words, inches - 0.6, 7.5))

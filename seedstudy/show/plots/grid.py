@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +19,10 @@ from seedstudy.show.plots.canvas import (
     Canvas,
     Width,
     counts_in_words,
+    eval_sets_of,
     fitted,
+    height_of,
+    names_that_fit,
     paged,
     styled,
     width_of,
@@ -29,38 +34,101 @@ if TYPE_CHECKING:
 
     from seedstudy.decide.grid import GridAnswer
 
-_OVERHEAD = 0.62
+_HEADING, _ROW, _GAP, _PAD = 0.42, 0.3, 0.09, 0.12
+"""Inches: title of a panel and air, a row of cells, beside the words of a cell, beside the names of the rows."""
+_MOST_LEFT, _LONGEST_BELOW = 0.42, 1.3
+"""Of the picture's width for the names of rows at most; inches for upright names of columns at most."""
 _UNDECIDED = "?"
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where words go; sizes in inches."""
+
+    rows: Mapping[str, str]
+    """Architecture -> its name, in lines."""
+    columns: Mapping[str, str]
+    blocks: tuple[tuple[str, ...], ...]
+    """The recipes of each panel: those that fit beside each other."""
+    cell: float
+    is_upright: bool
+    """Whether the names of recipes are turned: they are wider than a cell."""
+    row: float
+    """Height of a row."""
+    note: str
+    """What was left out of names."""
+
+    @property
+    def overhead(self) -> float:
+        """Height of a panel beside its rows."""
+        names = self.columns.values()
+        lengths = (max(map(width_of, name.split("\n"))) for name in names)
+        return _HEADING + (max(lengths) if self.is_upright else max(map(height_of, names)))
 
 
 def plot_grid(answers: Sequence[GridAnswer], *, width: Width = "page", ax: Axes | None = None) -> Any:
     """Draw one heat map per eval set: mean ± std over seeds; "?" where a cell is not shown to be below the best.
 
-    Many architectures go to further pages.
+    Recipes that do not fit beside each other go to a further panel, many architectures to further pages.
     """
-    answers = list(answers)
-    inches = WIDTHS[width]
-    recipes, architectures = answers[0].grid.recipes, answers[0].grid.architectures
-    left = min(max(map(width_of, architectures)), 0.3 * inches) + 0.2
-    n_columns = 1
-    cell = (inches - left - 0.15) / len(recipes)
-    if width == "page" and len(answers) > 1 and (inches / 2 - left - 0.15) / len(recipes) > 0.72:
-        n_columns, cell = 2, (inches / 2 - left - 0.15) / len(recipes)
-    rows = max(1, int((TALLEST - _OVERHEAD) / 0.3))
-    parts = [architectures[i : i + rows] for i in range(0, len(architectures), rows)]
-    panels = [(answer, part) for part in parts for answer in answers]
-    per_page = n_columns * max(1, int(TALLEST / (0.3 * min(rows, len(architectures)) + _OVERHEAD)))
+    order = eval_sets_of(group for answer in answers for group in answer.cells.values())
+    answers = sorted(answers, key=lambda answer: order.index(answer.eval_set))
+    n_columns = 2 if width == "page" and len(answers) > 1 else 1
+    layout = _layout(answers, WIDTHS[width] / n_columns)
+    if n_columns == 2 and (len(layout.blocks) > 1 or layout.is_upright or layout.cell < _one_line(answers)):
+        n_columns, layout = 1, _layout(answers, WIDTHS[width])
+    most = max(1, int((TALLEST - layout.overhead) / layout.row))
+    architectures = list(layout.rows)
+    parts = [architectures[i : i + most] for i in range(0, len(architectures), most)]
+    panels = [(answer, part, block) for part in parts for block in layout.blocks for answer in answers]
+    per_page = n_columns * max(1, int(TALLEST / (layout.row * min(most, len(architectures)) + layout.overhead)))
     pages = [panels[i : i + per_page] for i in range(0, len(panels), per_page)]
     with styled():
         drawn = []
         for number, of_page in enumerate(pages, start=1):
             lines = [of_page[i : i + n_columns] for i in range(0, len(of_page), n_columns)]
-            heights = [0.3 * max(len(part) for _, part in line) + _OVERHEAD for line in lines]
+            heights = [layout.row * max(len(part) for _, part, _ in line) + layout.overhead for line in lines]
             canvas = Canvas(width, heights, n_columns, ax=ax)
-            for axes, (answer, part) in zip(canvas.panels, of_page, strict=False):
-                _heat(axes, answer, part, cell, left)
-            drawn.append(canvas.finish(title=_title(answers[0]), caption=_caption(answers), page=(number, len(pages))))
+            for axes, (answer, part, block) in zip(canvas.panels, of_page, strict=False):
+                _heat(axes, answer, part, block, layout)
+            caption = _caption(answers) + layout.note
+            drawn.append(canvas.finish(title=_title(answers[0]), caption=caption, page=(number, len(pages))))
         return paged(drawn)
+
+
+def _layout(answers: Sequence[GridAnswer], inches: float) -> _Layout:
+    """Choose names and columns for a panel so wide: whole names, else what tells them apart, else several panels."""
+    grid = answers[0].grid
+    least = _two_lines(answers) + _GAP
+    rows = {name: name for name in grid.architectures}
+    note = ""
+    if inches - _left(rows) < least * len(grid.recipes):  # a row of all recipes is worth shorter names
+        rows, note = names_that_fit(rows, 0.0)
+    if _left(rows) > _MOST_LEFT * inches:
+        rows = {key: fitted(name, _MOST_LEFT * inches - _PAD) for key, name in rows.items()}
+    room = inches - _left(rows) - 0.1
+    n_blocks = -(-len(grid.recipes) // max(1, int(room / least)))
+    size = -(-len(grid.recipes) // n_blocks)
+    blocks = tuple(grid.recipes[i : i + size] for i in range(0, len(grid.recipes), size))
+    cell = room / size
+    columns = {name: fitted(name, cell - 0.05) for name in grid.recipes}
+    is_upright = any(_is_broken(name, lines) for name, lines in columns.items())
+    row = max(_ROW, *(height_of(name) + 0.06 for name in rows.values()))
+    if is_upright:
+        columns = {name: fitted(name, _LONGEST_BELOW) for name in grid.recipes}
+        too_wide = max(map(height_of, columns.values())) > cell
+        columns = {name: fitted(name, 2 * _LONGEST_BELOW) for name in grid.recipes} if too_wide else columns
+    return _Layout(rows=rows, columns=columns, blocks=blocks, cell=cell, is_upright=is_upright, row=row, note=note)
+
+
+def _left(names: Mapping[str, str]) -> float:
+    return max(width_of(line) for name in names.values() for line in name.split("\n")) + _PAD
+
+
+def _is_broken(name: str, lines: str) -> bool:
+    """Return whether a name is broken inside a word, or into more than three lines."""
+    parts = lines.split("\n")
+    return len(parts) > 3 or any(not part.endswith(tuple("@_-.,/")) and f"{part} " not in name for part in parts[:-1])
 
 
 def _title(answer: GridAnswer) -> str:
@@ -73,30 +141,29 @@ def _caption(answers: Sequence[GridAnswer]) -> str:
     n = counts_in_words(group.n for answer in answers for group in answer.cells.values())
     unit = ", in %" if answers[0].unit == "pp" else ""
     level = answers[0].grid.level
+    noise = "; ".join(
+        f"{f'{answer.eval_set} ' if len(answers) > 1 else ''}{answer.grid.seed_noise.value:.2g} "
+        f"[{answer.grid.seed_noise.low:.2g}, {answer.grid.seed_noise.high:.2g}]"
+        for answer in answers
+    )
     return (
-        f"Each cell: mean ± std over seeds{unit}, {n} seeds. Bold: best of its row. ? : undecided, its difference from "
-        f"the best of its row is not shown (Welch t, Holm over the pairs of each architecture, alpha = "
-        f"{1 - level:.2g}). Seed noise: {answers[0].grid.seed_noise.value:.2g} [{answers[0].grid.seed_noise.low:.2g}, "
-        f"{answers[0].grid.seed_noise.high:.2g}] at {percent(level)}."
+        f"Each cell: mean ± std over seeds{unit}, {n} seeds; darker is better. Bold: best of its row. "
+        f"{_UNDECIDED}: not shown to differ from the best of its row (Welch t, Holm over the pairs of a row, alpha = "
+        f"{1 - level:.2g}). Std over seeds, pooled over cells, with {percent(level)} interval: {noise}."
     )
 
 
-def _heat(axes: Axes, answer: GridAnswer, architectures: Sequence[str], cell: float, left: float) -> None:
-    recipes = answer.grid.recipes
-    found = {key: answer.mean_std_n(*key) for key in answer.cells}
-    values = np.array([[found[architecture, recipe][0] for recipe in recipes] for architecture in architectures])
-    decimals = decimals_for(answer.grid.seed_noise.value)
-    every = [mean for mean, _, _ in found.values()]
+def _heat(
+    axes: Axes, answer: GridAnswer, architectures: Sequence[str], recipes: Sequence[str], layout: _Layout
+) -> None:
+    every = [answer.mean_std_n(*key)[0] for key in answer.cells]
+    values = np.array([[answer.mean_std_n(a, r)[0] for r in recipes] for a in architectures])
     low, high = min(every), max(every)
-    undecided, best = answer.undecided, answer.best
-    words = np.array(
-        [[_words(*found[a, r][:2], (a, r) in undecided, decimals, cell) for r in recipes] for a in architectures],
-        dtype=object,
-    )
+    words, best = _words(answer, layout.cell), answer.best
     sns.heatmap(
         values,
         ax=axes,
-        annot=words,
+        annot=np.array([[words[a, r] for r in recipes] for a in architectures], dtype=object),
         fmt="",
         annot_kws={"size": SMALL, "linespacing": 1.0, "color": "0.1"},
         cmap=sns.light_palette(BARS, as_cmap=True, reverse=answer.lower_is_better),
@@ -106,21 +173,43 @@ def _heat(axes: Axes, answer: GridAnswer, architectures: Sequence[str], cell: fl
         cbar=False,
         linewidths=1,
         linecolor="white",
-        xticklabels=[fitted(recipe, cell - 0.05) for recipe in recipes],
-        yticklabels=[fitted(architecture, left - 0.15) for architecture in architectures],
+        xticklabels=[layout.columns[recipe] for recipe in recipes],
+        yticklabels=[layout.rows[architecture] for architecture in architectures],
     )
-    keys = [(a, r) for a in architectures for r in recipes]
-    for text, key in zip(axes.texts, keys, strict=True):
-        text.set_fontweight("bold" if best[key[0]] == key[1] else "normal")
+    for text, (architecture, recipe) in zip(axes.texts, product(architectures, recipes), strict=True):
+        text.set_fontweight("bold" if best[architecture] == recipe else "normal")
     axes.tick_params(axis="both", length=0)
     axes.tick_params(axis="y", rotation=0)
-    axes.tick_params(axis="x", rotation=0)
+    axes.tick_params(axis="x", rotation=90 if layout.is_upright else 0)
     axes.set_title(answer.eval_set, weight="bold")
 
 
-def _words(mean: float, std: float, is_undecided: bool, decimals: int, cell: float) -> str:
-    mark = f" {_UNDECIDED}" if is_undecided else ""
-    line = f"{mean:.{decimals}f} ± {std:.{decimals}f}{mark}"
-    if width_of(line, is_bold=True) < cell - 0.06:
-        return line
-    return f"{mean:.{decimals}f}{mark}\n± {std:.{decimals}f}"
+def _words(answer: GridAnswer, cell: float) -> dict[tuple[str, str], str]:
+    """Return what each cell says: in one line where that fits into all of them."""
+    decimals, undecided = decimals_for(answer.grid.seed_noise.value), answer.undecided
+    parts = {}
+    for key in answer.cells:
+        mean, std, _ = answer.mean_std_n(*key)
+        mark = f" {_UNDECIDED}" if key in undecided else ""
+        parts[key] = f"{mean:.{decimals}f}", f"± {std:.{decimals}f}", mark
+    lines = {key: f"{mean} {std}{mark}" for key, (mean, std, mark) in parts.items()}
+    if max(width_of(line, is_bold=True) for line in lines.values()) < cell - 0.06:
+        return lines
+    return {key: f"{mean}{mark}\n{std}" for key, (mean, std, mark) in parts.items()}
+
+
+def _two_lines(answers: Sequence[GridAnswer]) -> float:
+    """Return the inches that a cell needs where its words are in two lines."""
+    return max(
+        width_of(line, is_bold=answer.best[key[0]] == key[1])
+        for answer in answers
+        for key, text in _words(answer, 0.0).items()
+        for line in text.split("\n")
+    )
+
+
+def _one_line(answers: Sequence[GridAnswer]) -> float:
+    """Return the inches of a cell whose words are in one line."""
+    return max(
+        width_of(text, is_bold=True) + 0.07 for answer in answers for text in _words(answer, float("inf")).values()
+    )

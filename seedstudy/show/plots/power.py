@@ -21,7 +21,7 @@ def plot_power(plan: PowerPlan, *, width: Width = "page", ax: Axes | None = None
     """Draw power against seeds per arm; the band comes from the limits of the pilot's std."""
     power = curve(plan)
     unit = " points" if plan.unit == "pp" else ""
-    claim = f"a difference of {plan.difference:.3g}{unit}"
+    claim = f"a difference of {plan.difference:.2g}{unit}"
     if plan.margin is not None:
         claim = f"equivalence within ±{plan.margin:g}{unit}"
     with styled():
@@ -49,8 +49,15 @@ def plot_power(plan: PowerPlan, *, width: Width = "page", ax: Axes | None = None
             stds += f" and {plan.spread.sd_b:.3g}"
         source = "" if plan.spread.source == "given" else f" ({plan.spread.source})"
         return canvas.finish(
-            title=f"Seeds needed to show {claim}",
-            caption=f"Power: how often so many seeds show it if it is true. Std over seeds {stds}{unit}{source}{n}; "
-            f"{plan.method.replace('welch', 'Welch t')} at alpha = {plan.alpha:g}.",
+            title=_title(plan, claim),
+            caption=f"Power: the chance that n seeds per recipe show it if it is true. Std over seeds "
+            f"{stds}{unit}{source}{n}; {plan.method.replace('welch', 'Welch t')} at alpha = {plan.alpha:g}.",
             handles=handles,
         )
+
+
+def _title(plan: PowerPlan, claim: str) -> str:
+    if plan.question == "seeds":
+        return f"Seeds needed to show {claim}"
+    seeds = f"{plan.n_per_arm} seeds per recipe"
+    return f"What {seeds} can show: {claim}" if plan.question == "difference" else f"Power of {seeds} for {claim}"

@@ -19,6 +19,7 @@ from seedstudy.show.plots.canvas import (
     Width,
     chunks,
     fitted,
+    height_of,
     paged,
     plain_ticks,
     styled,
@@ -38,8 +39,10 @@ def plot_race(race: Race, *, width: Width = "page", ax: Axes | None = None) -> A
     pairs = [pair for pair in race.pairs if pair.looks] or list(race.pairs)
     n_columns = 2 if width == "page" and len(pairs) > 1 else 1
     rows = [pairs[i : i + n_columns] for i in range(0, len(pairs), n_columns)]
-    parts = chunks([_HEIGHT] * len(rows))
     plan, short = race.rule.plan, _shortened(race.rule.arms)
+    titles = {pair: _panel_title(pair, plan.most, short, WIDTHS[width] / n_columns) for pair in pairs}
+    heights = [_HEIGHT + max(height_of(titles[pair]) for pair in row) - height_of("a") for row in rows]
+    parts = chunks(heights)
     handles: list[Artist] = [
         Line2D([], [], color=BARS, marker="o", markersize=3, label="difference at each look"),
         Line2D([], [], color=MARK, linewidth=1.1, drawstyle="steps-mid", label="boundary of a decision"),
@@ -49,18 +52,17 @@ def plot_race(race: Race, *, width: Width = "page", ax: Axes | None = None) -> A
     with styled():
         pages = []
         for number, part in enumerate(parts, start=1):
-            canvas = Canvas(width, [_HEIGHT] * len(part), n_columns, ax=ax)
+            canvas = Canvas(width, [heights[i] for i in part], n_columns, ax=ax)
             for panels, i in zip(canvas.grid, part, strict=True):
                 for axes, pair in zip(panels, rows[i], strict=False):
-                    _race_panel(axes, pair, race, WIDTHS[width] / n_columns, short)
+                    _race_panel(axes, pair, race, titles[pair])
             level = percent(pairs[0].confidence)
             unit = " Differences in percentage points." if race.rule.unit == "pp" else ""
-            title = f"Race on {race.rule.eval_set}: " + (
-                f"{short(pairs[0].b)} − {short(pairs[0].a)}" if len(pairs) == 1 else f"{len(race.rule.arms)} recipes"
-            )
+            title = f"Race on {race.rule.eval_set}" + (f": {len(race.rule.arms)} recipes" if len(pairs) > 1 else "")
             caption = (
-                f"Outside the boundaries (alpha = {plan.alpha:g} over all looks) the difference is shown. Bar: its "
-                f"{level} interval, right at all looks together. n: seeds per recipe, at most {plan.most}.{unit}"
+                f"Dot: difference of means after n seeds per recipe, at most {plan.most}; bar: its {level} interval, "
+                "valid at all looks together. Beyond a boundary one recipe is better (alpha = "
+                f"{plan.alpha:g} over all looks).{unit}"
             )
             pages.append(canvas.finish(title=title, caption=caption, handles=handles, page=(number, len(parts))))
         return paged(pages)
@@ -72,11 +74,18 @@ def _shortened(labels: Sequence[str]) -> Callable[[str], str]:
     return (lambda label: label.partition("@")[0] or label) if len(ends) == 1 else (lambda label: label)
 
 
-def _race_panel(axes: Axes, pair: Pair, race: Race, inches: float, short: Callable[[str], str]) -> None:
+def _panel_title(pair: Pair, most: int, short: Callable[[str], str], inches: float) -> str:
+    words = f"{short(pair.b)} − {short(pair.a)}"
+    if pair.looks:
+        words += f": {pair.verdict} at n = {pair.looks[-1].round} of {most}"
+    return fitted(words, inches - 0.6, 7.5)
+
+
+def _race_panel(axes: Axes, pair: Pair, race: Race, title: str) -> None:
     plan = race.rule.plan
+    axes.set_title(title)
     if not pair.looks:
         axes.text(0.5, 0.5, pair.reason, transform=axes.transAxes, ha="center")
-        axes.set_title(fitted(f"{short(pair.b)} − {short(pair.a)}", inches - 0.6, 7.5))
         return
     x = [look.round for look in pair.looks]
     axes.axhline(0.0, color="0.5", linewidth=0.8)
@@ -100,7 +109,5 @@ def _race_panel(axes: Axes, pair: Pair, race: Race, inches: float, short: Callab
     axes.set_xlim(min(x) - 0.6, plan.most + 0.6)
     axes.set_xlabel("seeds per recipe (n)")
     axes.set_ylabel("difference (points)" if race.rule.unit == "pp" else "difference")
-    words = f"{short(pair.b)} − {short(pair.a)}: {pair.verdict} at n = {pair.looks[-1].round} of {plan.most}"
-    axes.set_title(fitted(words, inches - 0.6, 7.5))
     plain_ticks(axes, "y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))

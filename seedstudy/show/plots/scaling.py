@@ -8,9 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
+from seedstudy.decide.scaling import REGIME
 from seedstudy.show.format import percent
-from seedstudy.show.plots.canvas import SMALL, Canvas, Look, Width, counts_in_words, looks_of, plain_ticks, styled
+from seedstudy.show.plots.canvas import (
+    SMALL,
+    Canvas,
+    Look,
+    Width,
+    counts_in_words,
+    in_short,
+    looks_of,
+    plain_ticks,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -65,24 +77,43 @@ def plot_pareto(answers: Sequence[Scaling], *, width: Width = "page", ax: Axes |
                         if name == group and cell.front == front
                     ]
                     _cells(axes, answer, members, look, [_height(answer, cell) for cell in members], face=face)
-            best = sorted((cell.cost, _height(answer, cell)) for cell in answer.cells if cell.front == "on")
-            if best:
-                axes.step(*zip(*best, strict=True), where="post", color="0.5", linewidth=0.8, zorder=0)
+            for regime in {_regime(cell) for cell in answer.cells}:
+                best = [cell for cell in answer.cells if cell.front == "on" and _regime(cell) == regime]
+                points = sorted((cell.cost, _height(answer, cell)) for cell in best)
+                if points:
+                    axes.step(*zip(*points, strict=True), where="post", color="0.5", linewidth=0.8, zorder=0)
             _cost_axis(axes, answer.cost)
             axes.set_ylabel("top-1 accuracy (%)" if answer.unit == "pp" else answer.metric)
             plain_ticks(axes, "y", nbins=5)
-            _name_cells(axes, answer)
+            axes.margins(0.12)
         front_line = Line2D([], [], color="0.5", linewidth=0.8, label="Pareto front")
         shades = [
             Line2D([], [], color="0.2", marker="o", linestyle="none", markersize=4, mfc=face, label=words)
-            for face, words in (("0.2", "on the front"), ("0.75", "undecided"), ("white", "off it"))
+            for face, words in (("0.2", "on the front"), ("0.75", "undecided"), ("white", "not on it"))
         ]
         name = "Accuracy" if some.unit == "pp" else some.metric
-        return canvas.finish(
+        drawn = canvas.finish(
             title=f"{name} against {', '.join(answer.cost for answer in answers)}",
-            caption=f"{_caption(some)} On the front: no cheaper one is shown to be as good.",
+            caption=f"{_caption(some)} {_FRONT}",
             handles=[*_handles(looks), front_line, *shades],
         )
+        figure = canvas.panels[0].get_figure(root=True)
+        assert figure is not None
+        figure.draw_without_rendering()  # from here on every panel has its place
+        for axes, answer in zip(canvas.panels, answers, strict=False):
+            _name_cells(axes, answer)
+        return drawn
+
+
+_FRONT = (
+    "On the front: everything that costs no more is worse; not on it: something that costs no more is better; "
+    "undecided: seeds leave it open."
+)
+
+
+def _regime(cell: Cell) -> float | None:
+    """Return the length of training, within which cells are compared."""
+    return cell.coordinates.get(REGIME)
 
 
 def _height(answer: Scaling, cell: Cell) -> float:
@@ -91,12 +122,12 @@ def _height(answer: Scaling, cell: Cell) -> float:
 
 def _groups(answer: Scaling) -> tuple[list[str], dict[str, Look]]:
     """Return what colours each cell: its strategy, else a length of training where there are several; and the looks."""
-    lengths = {each.coordinates.get("epochs") for each in answer.cells}
+    lengths = {_regime(each) for each in answer.cells}
     groups = [
         cell.strategy
         if cell.strategy is not None
-        else f"{cell.coordinates['epochs']:g} epochs"
-        if len(lengths) > 1 and "epochs" in cell.coordinates
+        else f"{_regime(cell):g} epochs"
+        if len(lengths) > 1 and _regime(cell) is not None
         else ""
         for cell in answer.cells
     ]
@@ -115,7 +146,7 @@ def _caption(answer: Scaling) -> str:
     n = counts_in_words(cell.n for cell in answer.cells)
     unit = " points" if answer.unit == "pp" else ""
     return (
-        f"Mark: mean of its seeds ({n} each); bar: {percent(answer.level)} interval of the mean from the std over "
+        f"Mark: mean over seeds ({n} each); bar: {percent(answer.level)} interval of the mean from the std over "
         f"seeds, {answer.noise.sd:.2g}{unit}."
     )
 
@@ -141,32 +172,38 @@ def _cost_axis(axes: Axes, cost: str) -> None:
     low, high = axes.get_xlim()
     few = (1.0, 2.0, 5.0) if high / low < 100 else (1.0,)
     axes.xaxis.set_major_locator(LogLocator(subs=few))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: in_short(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(f"cost: {cost}")
 
 
 def _name_cells(axes: Axes, answer: Scaling) -> None:
-    """Name the cells on the front, as far as there is room."""
-    axes.margins(0.12)
-    taken: list[Any] = []
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    figure.draw_without_rendering()
-    points = [axes.transData.transform((cell.cost, _height(answer, cell))) for cell in answer.cells]
+    """Name the cells on the front, as far as there is room: over no mark, bar, line or other name."""
+    groups, _ = _groups(answer)
     box = axes.get_window_extent()
-    for cell in answer.cells:
+    taken = [
+        Bbox(axes.transData.transform([(cell.cost, y - half), (cell.cost, y + half)])).padded(3)
+        for cell in answer.cells
+        for y, half in [(_height(answer, cell), answer.half_width(cell))]
+    ]
+    lines = [line.get_path().transformed(line.get_transform()) for line in axes.lines if np.size(line.get_xdata()) > 1]
+    for cell, group in zip(answer.cells, groups, strict=True):
         if cell.front != "on":
             continue
-        for dx, dy, ha in ((4, -7, "left"), (-4, 3, "right"), (4, 3, "left"), (-4, -8, "right")):
+        parts = cell.label.split(", ")
+        if sum(each.label.split(", ")[0] == parts[0] for each in answer.cells) == 1:
+            parts = parts[:1]
+        known = f"{REGIME} {group.removesuffix(f' {REGIME}')}"  # the legend has it
+        words = ", ".join(part for part in parts if part != known) or cell.label
+        for dx, dy, ha in ((4, -9, "left"), (-4, 3, "right"), (4, 3, "left"), (-4, -9, "right")):
             at = (cell.cost, _height(answer, cell))
             how: dict[str, Any] = {"textcoords": "offset points", "ha": ha, "size": SMALL - 1}
-            text = axes.annotate(cell.label, at, (dx, dy), **how)
-            own = text.get_window_extent().padded(1)
+            text = axes.annotate(words, at, (dx, dy), **how)
+            own = text.get_window_extent()
             is_free = not any(own.overlaps(other) for other in taken) and not any(
-                own.contains(*other) for other in points
+                line.intersects_bbox(own, filled=False) for line in lines
             )
             if is_free and box.x0 <= own.x0 and own.x1 <= box.x1 and box.y0 <= own.y0 and own.y1 <= box.y1:
-                taken.append(own)
+                taken.append(own.padded(1))
                 break
             text.remove()

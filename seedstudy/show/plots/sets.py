@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.lines import Line2D
@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from seedstudy.decide.summary import pairs_of_sets
 from seedstudy.errors import StudyError
 from seedstudy.show.format import percent
-from seedstudy.show.plots.canvas import Canvas, Width, axis_label, looks_of, plain_ticks, styled
+from seedstudy.show.plots.canvas import WIDTHS, Canvas, Width, axis_label, fitted, looks_of, plain_ticks, styled
 from seedstudy.show.view import short_names
 
 if TYPE_CHECKING:
@@ -43,15 +43,16 @@ def plot_sets(summaries: Sequence[Summary], *, width: Width = "page", ax: Axes |
             first = members[0]
             axes.set_xlabel(axis_label(first.x.group, first.x.group.eval_set))
             axes.set_ylabel(axis_label(first.y.group, other))
-            axes.set_title(_correlations(members, names))
+            axes.set_title(_correlations(members, names, WIDTHS[width] / n_columns - 0.6))
             plain_ticks(axes)
             plain_ticks(axes, "y")
         level = percent(pairs[0].x.level)
+        has_r = any(axes.get_title(loc="left") for axes in canvas.panels)
         return canvas.finish(
             title=f"Seeds on {pairs[0].x.group.eval_set} against {' and '.join(others)}"
             f"{': ' if common else ''}{', '.join(common)}",
-            caption=f"Mark: one seed; cross: means with their {level} intervals (Student t). r: correlation over the "
-            "seeds of one recipe.",
+            caption=f"Mark: one seed; cross: means with their {level} intervals (Student t)."
+            + (" r: correlation over the seeds of a recipe." if has_r else ""),
             handles=[
                 Line2D(
                     [],
@@ -67,6 +68,11 @@ def plot_sets(summaries: Sequence[Summary], *, width: Width = "page", ax: Axes |
         )
 
 
-def _correlations(pairs: Sequence[Any], names: Any) -> str:
-    words = [f"{names[pair.x.group.label]} {pair.correlation:.2f}" for pair in pairs if pair.correlation is not None]
-    return "" if not words or len(words) > 4 else f"r: {', '.join(words)}"
+def _correlations(pairs: Sequence[Any], names: Mapping[str, str], inches: float) -> str:
+    """Return the correlation of each recipe; nothing where that takes more than two lines."""
+    known = [pair for pair in pairs if pair.correlation is not None]
+    if len(pairs) == 1:
+        return "".join(f"r = {pair.correlation:.2f}" for pair in known)
+    words = [f"{names[pair.x.group.label]} {pair.correlation:.2f}" for pair in known]
+    text = fitted(f"r: {', '.join(words)}", inches, 7.5) if words else ""
+    return text if text.count("\n") < 2 else ""
