@@ -25,16 +25,20 @@ PAGE = HERE.parent / "docs" / "findings.md"
 SUPPORTED, NOT, UNDECIDED = "supported here", "**not supported here**", "undecided here"
 RSB, RS, OTHER = "RSB", "ResNet-RS", "other"
 
-HEAD = """# What the two papers say, with seeds
+HEAD = """# What two papers say, with seeds
 
-Each row is a statement of "ResNet strikes back" (RSB; Wightman, Touvron, Jégou 2021) or "Revisiting ResNets" (ResNet-
-RS; Bello et al. 2021), or of other work on seed noise, and what the studies of this repository say of it. Verdicts
-follow the rule of each folder's README: of trainings it was written before their numbers, of published tables it
-could not be. Small trainings show whether an effect is general enough to appear there; they cannot refute a result on
-ImageNet. Published tables are single runs: read with the std over seeds that RSB reports (0.10 points on val), their
-differences are or are not more than another seed would have given. "Undecided here" says what it would need.
+Two papers shaped how ResNets are trained: "ResNet strikes back" (RSB; Wightman, Touvron, Jégou 2021) and
+"Revisiting ResNets" (ResNet-RS; Bello et al. 2021). Most of their numbers come from one training each. This page
+takes their statements, and some of other work on seed noise, one by one, and says what the
+[studies](../studies/README.md) of this repository found with seeds.
 
-`python -m studies.findings` writes this page from the frames in `studies/`.
+How to read a verdict:
+
+- **Trained here.** Small trainings show whether an effect is general enough to appear there. They cannot refute a
+  result on ImageNet. The rule for each verdict was written before the numbers, in the README of the study.
+- **Published numbers.** Published tables are single runs. A difference counts if it is larger than what another
+  seed would have given, with the std over seeds that RSB reports (0.10 points on val).
+- "Undecided here" comes with what it would take to decide.
 """
 
 
@@ -712,17 +716,30 @@ SECTIONS = {
 def page() -> str:
     """Return the whole page."""
     clear()
-    parts, count = [HEAD], 0
-    for title, findings in SECTIONS.items():
-        rows = list(findings())
-        count += len(rows)
+    sections = {title: list(findings()) for title, findings in SECTIONS.items()}
+    words = ("supported here", "in part", "not supported here", "undecided here", "no verdict")
+    overview = [f"| | statements | {' | '.join(words)} |", "|---|---|---|---|---|---|---|"]
+    for title, rows in sections.items():
+        found = [_kind(row.verdict) for row in rows]
+        counts = " | ".join(str(found.count(word)) for word in words)
+        overview.append(f"| [{title}](#{title.lower().replace(' ', '-')}) | {len(rows)} | {counts} |")
+    parts = [HEAD, "\n".join(overview) + "\n"]
+    for title, rows in sections.items():
         lines = ["| paper | statement | our result | verdict | study |", "|---|---|---|---|---|"]
         for row in rows:
             link = f"[{row.folder}](../studies/{row.folder}/README.md)" if row.folder else ""
             lines.append(f"| {row.paper} | {row.claim} | {row.result} | {row.verdict} | {link} |")
         parts.append(f"## {title}\n\n" + "\n".join(lines) + "\n")
-    parts.append(f"{count} statements.\n")
+    parts.append("`python -m studies.findings` writes this page from the tables in `studies/`.\n")
     return "\n".join(parts)
+
+
+def _kind(verdict: str) -> str:
+    """Return the word of the overview for a verdict, which may say more."""
+    if ", not for" in verdict:
+        return "in part"
+    words = ("not supported here", "supported here", "undecided here")
+    return next((word for word in words if verdict.strip("*").startswith(word)), "no verdict")
 
 
 TRAINED = ("a2_100_seeds", "rsb_seeds", "resnet_rs_ladder", "rsb_recipes", "video", "short_and_long")

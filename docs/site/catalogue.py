@@ -13,11 +13,11 @@ from seedstudy.recipes.recipe import Value, format_value
 
 PAGE = Path(__file__).parents[1] / "catalogue.md"
 PACKAGED = Path(seedstudy.recipes.__file__).with_name("packaged")
-HEAD = """# All values and sources
+HEAD = """# All recipes, with sources
 
-This page lists every value of every packaged recipe, with its source. It is made from the recipe files by
-`python -m docs.site.catalogue`; a test checks that it is current. The keys are explained in
-[recipes.md](recipes.md#all-keys).
+Every value of every packaged recipe, with the paper or script that it comes from. [Recipes](recipes.md#all-keys)
+explains the keys. The page is made from the recipe files by `python -m docs.site.catalogue`; a test checks that it is
+current.
 
 A recipe with a base lists only what differs from the base. "missing" means that no source gives the value: training
 stops until you set it.

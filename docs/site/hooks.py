@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +15,52 @@ from docs.site import commands
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "https://github.com/seedstudy/seedstudy/blob/main"
-ELSEWHERE = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "README.md": "index.md"}
-"""File of the repository -> its page on the site."""
+FROM_ROOT = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+"""File of the repository's root -> its page on the site."""
 
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?(?=\))")
 
 
+@cache
+def studies() -> list[str]:
+    """Return what the site shows of `studies/`: the pages and the pictures, by their path in the repository."""
+    kinds = ("README.md", "*/README.md", "*/*.svg", "*/*.png")
+    return sorted(path.relative_to(ROOT).as_posix() for kind in kinds for path in ROOT.glob(f"studies/{kind}"))
+
+
+def place(path: str) -> str | None:
+    """Return where a file of the repository is on the site; None where it is not."""
+    if path.startswith("docs/"):
+        return path.removeprefix("docs/")
+    if path == "README.md":
+        return "index.md"
+    if path in studies():
+        return path.replace("README.md", "index.md")
+    return FROM_ROOT.get(path)
+
+
 def generated() -> dict[str, str]:
     """Return the pages that no file of `docs/` holds: name -> Markdown."""
-    return {
-        "cli.md": commands.reference(),
-        "contributing.md": _from_root("CONTRIBUTING.md"),
-        "changelog.md": _from_root("CHANGELOG.md"),
-    }
+    files = [*FROM_ROOT, *(path for path in studies() if path.endswith(".md"))]
+    pages = {str(place(path)): (ROOT / path).read_text(encoding="utf-8") for path in files}
+    return {"cli.md": commands.reference(), **pages}
 
 
-def _from_root(name: str) -> str:
-    """Return a file of the repository's root as a page of `docs/`: its links start there."""
-
-    def moved(found: re.Match[str]) -> str:
-        return posixpath.relpath(found[1], "docs") + (found[2] or "")
-
-    return _LINK.sub(moved, (ROOT / name).read_text(encoding="utf-8"))
+def _origin(page: str) -> str:
+    """Return the file of the repository that a page is made from: its links start there."""
+    copied = {place(path): path for path in (*FROM_ROOT, *studies())}
+    return copied.get(page, f"docs/{page}")
 
 
 def links_on_site(markdown: str, page: str) -> str:
-    """Return a page with its links to files outside `docs/` led to their page, or to the repository."""
+    """Return a page with its links to other files of the repository led to their page, or to the repository."""
+    origin = _origin(page)
 
     def led(found: re.Match[str]) -> str:
-        path = posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), found[1]))
-        if path.startswith("docs/"):
-            return found[0]
-        target = ELSEWHERE.get(path)
-        return (target or f"{SOURCE}/{path}") + (found[2] or "")
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), found[1]))
+        target = place(path)
+        link = f"{SOURCE}/{path}" if target is None else posixpath.relpath(target, posixpath.dirname(page) or ".")
+        return link + (found[2] or "")
 
     return _LINK.sub(led, markdown)
 
@@ -66,11 +80,14 @@ def readable(html: str) -> str:
 
 
 def on_files(files: Any, *, config: Any) -> Any:
-    """Add the generated pages."""
+    """Add the generated pages, and the pictures of the studies."""
     from mkdocs.structure.files import File
 
     for name, content in generated().items():
         files.append(File.generated(config, name, content=content))
+    for path in studies():
+        if not path.endswith(".md"):
+            files.append(File.generated(config, path, abs_src_path=str(ROOT / path)))
     return files
 
 

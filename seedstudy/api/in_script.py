@@ -243,7 +243,7 @@ def _predictions(given: Any, trial_id: str, eval_sets: tuple[str, ...]) -> pl.Da
         raise StudyError(f"predictions: no column {', '.join(lacking)}; a row per image needs it.")
     if "eval_set" not in frame.columns:
         if len(eval_sets) > 1:
-            raise StudyError("predictions: of which eval set is each row? Add a column eval_set.")
+            raise StudyError("predictions: which eval set is each row from? Add a column eval_set.")
         frame = frame.with_columns(pl.lit(eval_sets[0]).alias("eval_set"))
     labels = pl.concat_list(pl.col("label").cast(pl.Int32)).alias("labels")
     frame = frame.with_columns(pl.lit(trial_id).alias("trial_id"), labels)

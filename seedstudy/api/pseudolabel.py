@@ -251,7 +251,7 @@ def _teachers(words: str, model: str | None, results: str | Path, study: str) ->
 
     words, _, seed = words.partition("#")
     if seed and not seed.isdecimal():
-        raise StudyError(f'teacher "{words}#{seed}": behind # stands a seed, for example main:a2#0.')
+        raise StudyError(f'teacher "{words}#{seed}": a seed follows #, for example main:a2#0.')
     source = source_of({"results": results, "study": study, "model": model})
     groups = flat(select(arms_of_call((words,), {}, pseudolabel, source), source))
     folder = source.studies.get(groups[0].origin)

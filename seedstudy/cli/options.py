@@ -96,7 +96,7 @@ EvalSet = Annotated[
 Metric = Annotated[str, typer.Option("--metric", help="Metric, or column of a file.", rich_help_panel=READ)]
 Unit = Annotated[
     str | None,
-    typer.Option("--unit", help="percent or fraction, where plain accuracies leave it open.", rich_help_panel=RARE),
+    typer.Option("--unit", help="percent or fraction: needed where no number exceeds 1.", rich_help_panel=READ),
 ]
 LowerIsBetter = Annotated[
     bool | None,

@@ -22,7 +22,7 @@ def power(
         list[str] | None, typer.Option("--pilot", help="RECIPE, STUDY:RECIPE or a file: std from there (up to twice).")
     ] = None,
     from_one: Annotated[
-        str | None, typer.Option("--from-one", help="RECIPE of which one training is all there is: limits of the std.")
+        str | None, typer.Option("--from-one", help="RECIPE with a single training: limits of the std.")
     ] = None,
     power: Annotated[
         float, typer.Option("--power", help="Probability with which the question is to be settled.")

@@ -11,7 +11,7 @@ import typer
 
 import seedstudy as ss
 from seedstudy.cli import options
-from seedstudy.cli.help import OUTPUT, RARE, WHAT, WHERE
+from seedstudy.cli.help import OUTPUT, RARE, READ, WHAT, WHERE
 from seedstudy.errors import StudyError
 
 
@@ -51,7 +51,7 @@ def run(
         str | None, typer.Option("--arms", help="Names that {arm} stands for, e.g. a2,a3.", rich_help_panel=WHAT)
     ] = None,
     metric: Annotated[
-        str | None, typer.Option("--metric", help="Column or key of a command's result.", rich_help_panel=RARE)
+        str | None, typer.Option("--metric", help="Column or key of a command's result.", rich_help_panel=READ)
     ] = None,
     unit: options.Unit = None,
     lower_is_better: options.LowerIsBetter = None,

@@ -56,7 +56,7 @@ def read_table(path: Path) -> Table:
     width = len(rows[0])
     odd = next((number for number, row in enumerate(rows, start=1) if len(row) != width), None)
     if odd is not None:
-        raise DataError(f"{path}: row {odd} has {len(rows[odd - 1])} cells, and the first has {width}; mend the row")
+        raise DataError(f"{path}: row {odd} has {len(rows[odd - 1])} cells, and the first has {width}; fix the row")
     has_header = separator is not None and not any(_place(path, cell) for cell in rows[0])
     return Table(path=path, header=rows[0] if has_header else (), rows=tuple(rows[1 if has_header else 0 :]))
 

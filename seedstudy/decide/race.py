@@ -70,7 +70,7 @@ class RaceRule:
     def __post_init__(self) -> None:
         """Refuse a race without an opponent."""
         if len(set(self.arms)) < len(self.arms):
-            raise StudyError(f"race: {', '.join(self.arms)}: an arm stands twice; every arm races once.")
+            raise StudyError(f"race: {', '.join(self.arms)}: an arm is given twice; give each arm once.")
         if self.target is not None and len(self.arms) != 1:
             raise StudyError(f"race: a target is raced by one recipe, not by {len(self.arms)}: {', '.join(self.arms)}.")
         if self.target is None and len(self.arms) < 2:

@@ -265,7 +265,7 @@ class _Case:
         most, power = f"{MOST_SEEDS:,} seeds per arm", f"at least {rule.power:.0%} power"
         if rule.margin is not None:
             if missing.number is None:
-                return [f"Beside this spread the {self.margin} is too small for {most} to settle it{self._of_images}"]
+                return [f"At this spread the {self.margin} is too small for {most} to settle it{self._of_images}"]
             return [
                 f"About {_seeds(missing.number)} per arm would show a difference as large as the margin, or "
                 f"equivalence if there is none, with {power}"

@@ -376,7 +376,7 @@ def train(
         what = "cancelled" if isinstance(error, Cancelled) else "interrupted"
         rest = "the same command resumes"
         if engine.outlives_launcher and what == "interrupted":
-            rest = "its jobs go on: `seedstudy status` shows them, `seedstudy cancel` ends them"
+            rest = "its jobs keep running: `seedstudy status` shows them, `seedstudy cancel` ends them"
         say(f"{what}: {n_done} of {len(by_id)} trials are finished and safe; {rest}.")
         raise (error if isinstance(error, KeyboardInterrupt) else KeyboardInterrupt()) from None
     finally:

@@ -46,7 +46,7 @@ def how_many(column: ColumnAudit, audit: Audit) -> str:
 def _disagreements(audit: Audit) -> Iterator[str]:
     for a, b, n, decided in audit.disagreements:
         pairs = "1 pair" if n == 1 else f"{n} pairs"
-        yield f"{a} and {b} order {pairs} of rows differently, of which {decided} exceed seed noise on both."
+        yield f"{a} and {b} order {pairs} of rows differently; on both, {decided} of them exceed seed noise."
 
 
 def _sheets(audit: Audit) -> Iterator[Sheet]:

@@ -95,7 +95,7 @@ def _next_steps(race: Race) -> Iterator[str]:
             yield f"Next: the same race with a larger budget: --max-seeds {2 * plan.most}."
         else:
             yield (
-                "Next: this budget is spent and the rule cannot be stretched afterwards. Start a race of its own "
+                "Next: this budget is spent, and the rule does not allow more. Start a new race "
                 f"(--study NAME) with --max-seeds {2 * plan.most}, or with --spending anytime, which may be extended."
             )
 

@@ -50,7 +50,7 @@ def recipe_table(recipe: RecipeFile, *, with_sources: bool) -> View:
         headlines=(Headline(text=head),),
         sheets=(sheet(["key", "value", *(["source"] if with_sources else [])], (), rows),),
         sentences=(
-            *(["", "Trained here otherwise than by its source:"] if differences else []),
+            *(["", "How training here differs from the source:"] if differences else []),
             *(f"- {sentence}" for sentence in differences),
         ),
     )

@@ -162,7 +162,7 @@ def study_template(given: Mapping[str, str]) -> str:
     lines = [
         "# A study: what is trained, and the rule that decides, declared before the numbers.",
         "# Train it, or what is missing of it: seedstudy run THIS_FILE",
-        "# Lines with a # in front are not in force: they show what else there is.",
+        "# Lines that begin with # have no effect: they show what else you can set.",
         "",
         *(_line(name, key, given) for name, key in HEAD.items()),
     ]

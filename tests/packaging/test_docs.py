@@ -43,7 +43,7 @@ NOT_RUN = {
     r"seedstudy variance a3 --study cross$": "the study of the line before; tests/decide/test_components.py",
     r"seedstudy images a3 a2 -o": "needs the images themselves; tests/decide/test_which_images.py",
     r"seedstudy trial results/main TRIAL_ID": "TRIAL_ID is a placeholder; tests/engines",
-    r"seedstudy race a3 a2 .*--max-seeds": "trains until it is decided; tests/test_racing.py",
+    r"seedstudy race a3 a2 .*--max-seeds": "trains until it is decided; tests/engines/test_race.py",
     r"seedstudy (run|compare|data check) .*(rsv0|folder:(clips|frames|k400))": "tests/train/test_videos.py",
     r"--study (pre|tuned|few)\b|\b(pre|few):a3|clean pre|teacher\.safetensors": "the page on fine-tuning, in order",
 }
@@ -110,7 +110,7 @@ def _blocks(text: str) -> Iterator[tuple[str, list[str]]]:
 def _commands() -> Iterator[Command]:
     for page in PAGES:
         name = page.relative_to(ROOT).as_posix()
-        for language, lines in _blocks(page.read_text()):
+        for language, lines in _blocks(re.sub(r"\\\n +", "", page.read_text())):  # commands that go over several lines
             if language in ("", "sh", "bash"):
                 for line in lines:
                     without_comment = re.split(r"\s+#|(?<=\S)\s{2,}", line)[0].removeprefix("$ ")
@@ -218,7 +218,8 @@ def test_commands_run(command: Command, cli: Cli, prepared: Path) -> None:
     is_refused = command.output[:1] and command.output[0].startswith("seedstudy: ")
     assert code == (2 if is_refused else 0), err
     shown = [" ".join(line.split()) for line in (err if is_refused else out).splitlines()]
-    for line in command.output:
+    lines = [" ".join(command.output)] if is_refused else command.output  # one line, which the page breaks
+    for line in lines:
         assert " ".join(line.split()) in shown, f"{command} no longer prints: {line}"
     if "--save" in command.arguments:
         assert (prepared / command.arguments[command.arguments.index("--save") + 1]).stat().st_size > 10_000
@@ -308,7 +309,10 @@ def test_study_files_of_the_pages_load(text: str, tmp_path: Path) -> None:
 
 def test_extras_that_the_pages_name_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    named = {name for page in PAGES for name in re.findall(r"seedstudy\[([\w,]+)\]", page.read_text())}
+    named = {
+        name for page in PAGES for name in re.findall(r"[\"' ](?:seedstudy|\.)\[([\w,]+)\][\"']", page.read_text())
+    }
+    assert named
     assert {extra for names in named for extra in names.split(",")} <= set(extras)
 
 
@@ -322,7 +326,8 @@ def test_benchmarks_know_their_options(command: Command) -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for page in [*PAGES, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]:
+    studies = sorted((ROOT / "studies").glob("**/README.md"))
+    for page in [*PAGES, *studies, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
             assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
 

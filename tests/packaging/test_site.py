@@ -19,9 +19,12 @@ SETTINGS = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 
 
 def test_every_page_is_in_the_menu() -> None:
-    listed = re.findall(r"^ +- .*: (\w+\.md)$", SETTINGS[SETTINGS.index("\nnav:") :], re.MULTILINE)
+    listed = re.findall(r"^ +- .*: ([\w/]+\.md)$", SETTINGS[SETTINGS.index("\nnav:") :], re.MULTILINE)
     assert len(listed) == len(set(listed))
     assert set(listed) == {path.name for path in DOCS.glob("*.md")} | hooks.generated().keys()
+    assert {path.parent.name for path in ROOT.glob("studies/*/README.md")} <= {
+        Path(page).parent.name for page in listed
+    }
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
@@ -64,6 +67,20 @@ def test_links_of_the_pages_from_the_root_stay_inside() -> None:
     page = hooks.links_on_site(hooks.generated()["contributing.md"], "contributing.md")
     assert "](architecture.md)" in page
     assert "](../" not in page
+
+
+def test_studies_are_pages_with_their_pictures() -> None:
+    text = "[a](../studies/rsb_seeds/README.md) [b](../studies/rsb_seeds/trials.csv)"
+    source = hooks.SOURCE
+    assert hooks.links_on_site(text, "why.md") == (
+        f"[a](studies/rsb_seeds/index.md) [b]({source}/studies/rsb_seeds/trials.csv)"
+    )
+    page = "studies/resnet_rs_ladder/index.md"
+    text = "[a](../../docs/findings.md) [b](../rsb_seeds/README.md) ![c](sizes.png) [d](../rsb_seeds/study.toml)"
+    assert hooks.links_on_site(text, page) == (
+        f"[a](../../findings.md) [b](../rsb_seeds/index.md) ![c](sizes.png) [d]({source}/studies/rsb_seeds/study.toml)"
+    )
+    assert "studies/resnet_rs_ladder/sizes.png" in hooks.studies()
 
 
 def test_the_numbers_beside_the_picture_are_those_of_the_study() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -258,3 +261,33 @@ def test_a_changed_frame_changes_what_is_said(tmp_path: Path, monkeypatch: pytes
     assert before[0][:4] != after[0][:4]
     assert before[1][0] != after[1][0]
     assert before[1][1:] == after[1][1:]
+
+
+def _reading_commands() -> list[str]:
+    """Return the commands of the studies' pages that read what is kept in `studies/` and train nothing."""
+    pages = [re.sub(r"\\\n +", "", page.read_text()) for page in sorted((ROOT / "studies").glob("**/README.md"))]
+    lines = [line for page in pages for line in page.splitlines()]
+    commands = [line.strip() for line in lines if line.startswith("    seedstudy ")]
+    return [
+        each
+        for each in commands
+        if "studies/" in each and not each.startswith(("seedstudy run ", "seedstudy pseudolabel "))
+    ]
+
+
+@pytest.mark.parametrize("command", _reading_commands())
+def test_the_commands_that_show_the_numbers_run(
+    command: str, cli: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "studies").symlink_to(ROOT / "studies")
+    code, out, err = cli(*shlex.split(command)[1:])
+    assert code == 0, err
+    assert out
+
+
+def test_every_study_is_listed_with_its_answer() -> None:
+    index = (ROOT / "studies" / "README.md").read_text(encoding="utf-8")
+    for folder in FOLDERS:
+        assert f"[{folder.name}]({folder.name}/README.md)" in index
+        page = (folder / "README.md").read_text(encoding="utf-8")
+        assert page.index("**Answer.**") < page.index("**Question") < page.index("Rule")
