@@ -24,9 +24,9 @@ def reference() -> str:
         [
             "# Commands",
             "",
-            "All commands with all options, in the order of `seedstudy --help`. In the terminal, `--help` shows the usual",
-            "options of a command and `--help-all` all of them. Most commands take `--json` and print the same facts for",
-            "machines. [Files and formats](files.md#exit-codes) lists the exit codes.",
+            "All commands with all options, in the order of `seedstudy --help`. In the terminal, `--help` shows the",
+            "usual options of a command and `--help-all` all of them. Most commands take `--json` and print the same",
+            "facts for machines. [Files and formats](files.md#exit-codes) lists the exit codes.",
             "",
             *sections,
         ]
