@@ -12,6 +12,7 @@ from seedstudy.arguments import public
 from seedstudy.errors import StudyError
 
 if TYPE_CHECKING:
+    from seedstudy.decide.compare import Comparisons
     from seedstudy.decide.given import Given
     from seedstudy.decide.report import Report
     from seedstudy.study.group import Group
@@ -72,7 +73,23 @@ def report(
     # Numbers in memory have no words on a command line.
     command = shlex.join(["seedstudy", "report", *words, *options, "-o", "report.html"]) if all(words) else ""
     name = title or " against ".join(reversed([str(arm) for arm in asked])) or f"Study {study}"
+    if title is None and len(asked) == 1 and comparisons is not None:
+        name = f"{_in_words(comparisons)}: {name}"
     return report_of(summaries, comparisons, source, title=name, command=command)
+
+
+def _in_words(comparisons: Comparisons) -> str:
+    """Return "a2 against a3", or how many recipes are compared with it."""
+    from seedstudy.show.view import short_labels
+
+    pairs = comparisons.pairs
+    names, _ = short_labels([label for pair in pairs for label in pair])
+    baselines = {a for a, _ in pairs}
+    if len(baselines) > 1:
+        return f"{len(pairs)} comparisons"
+    (baseline,) = baselines
+    others = names[pairs[0][1]] if len(pairs) == 1 else f"{len(pairs)} recipes"
+    return f"{others} against {names[baseline]}"
 
 
 def _recipes_of_each_data_set(groups: Sequence[Group], baseline: str | None) -> list[list[list[Group]]]:

@@ -31,9 +31,9 @@ _LONGEST_HEAD = 14
 """Characters of a recipe's name as the heading of a column; longer ones are named in the caption."""
 
 
-def comparison_view(comparisons: Comparisons) -> View:
-    """Return the verdict, the table and what to do next."""
-    shown = _Shown(comparisons)
+def comparison_view(comparisons: Comparisons, *, more: str = "--details") -> View:
+    """Return the verdict, the table and what to do next. `more`: where a reader finds the rest."""
+    shown = _Shown(comparisons, more)
     return View(
         headlines=tuple(shown.headlines()),
         sheets=tuple(shown.sheets()),
@@ -48,8 +48,9 @@ def comparison_view(comparisons: Comparisons) -> View:
 class _Shown:
     """A family of comparisons with the names and decimals in which it is shown."""
 
-    def __init__(self, comparisons: Comparisons) -> None:
-        self.comparisons = comparisons
+    def __init__(self, comparisons: Comparisons, more: str) -> None:
+        self.comparisons, self.more = comparisons, more
+        self.is_terminal = more.startswith("--")
         self.answers = comparisons.answers
         groups = [group for answer in self.answers for group in (answer.a, answer.b)]
         self.names, common = short_names(groups)
@@ -139,11 +140,12 @@ class _Shown:
         if len(self.decisive) == 1 and self.decisive[0].verdict.word != "inconclusive":
             yield from _one_seed_of_each(self.decisive[0], self.names)
         yield from self._on_images()
+        has = "has" if self.is_terminal else "have"
         for answer in self.answers:
             if answer.looks is not None:
                 again = f"{self.about(answer)}: look {len(answer.looks.n) + 1} at this question"
                 error = f"so many looks at p < {answer.rule.alpha:g} err in {100 * answer.looks.error:.2g} of 100 cases"
-                yield f"{again}; {error} (--details has an interval that allows for it)."
+                yield f"{again}; {error} ({self.more} {has} an interval that allows for it)."
 
     def _opposite(self, deciding: Answer) -> Iterator[str]:
         """Name the eval sets that say the opposite: the verdict column shows it, and that must not be overlooked."""
@@ -161,14 +163,14 @@ class _Shown:
         reading = self.decisive[0].reading
         other = None if reading is None else reading.on_these_images if is_new else reading.on_new_images
         if len(self.decisive) > 1 or other is None:
-            yield f"{about}; on {'these' if is_new else 'new ones'}: --details."
+            yield f"{about}; on {'these' if is_new else 'new ones'}: {self.more}."
             return
         interval = f"{self.place(self.decisive[0])} {ends(other.low, other.high, decimals_of(other))}"
         shown, decimals = self.decisive[0].interval_adjusted, decimals_of(other)
         if interval.endswith(ends(shown.low, shown.high, decimals)):
             yield f"{about}; on {'these' if is_new else 'new ones'} the same to {decimals} decimals."
             return
-        yield f"{about}; on {'these' if is_new else 'new ones'} {interval} (all: --details)."
+        yield f"{about}; on {'these' if is_new else 'new ones'} {interval} (all: {self.more})."
 
     def method(self) -> str:
         """Return the test, the rule, and for how many comparisons p and intervals allow."""
@@ -177,7 +179,8 @@ class _Shown:
         level = (
             "" if math.isclose(rule.level, 1.0 - rule.alpha) else f"; intervals at {percent(rule.level)} decide nothing"
         )
-        margin = "no --margin" if rule.margin is None else f"margin ±{rule.margin:g}{self.unit}"
+        margin = "no --margin" if self.is_terminal else "no margin declared"
+        margin = margin if rule.margin is None else f"margin ±{rule.margin:g}{self.unit}"
         c = first.comparison
         test = f"{'Paired' if c.paired else 'Welch'} t" + ("" if c.image_error is None else " over seeds and images")
         test = test if c.networks is None else "McNemar's mid-p, interval by Tango"

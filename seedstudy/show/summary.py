@@ -36,8 +36,8 @@ def summary_tables(summaries: Sequence[Summary], *, with_details: bool = False) 
     )
 
 
-def summary_view(summaries: Sequence[Summary]) -> View:
-    """Return the RSB table, and how far its stds are known."""
+def summary_view(summaries: Sequence[Summary], *, more: str = "--details") -> View:
+    """Return the RSB table, and how far its stds are known. `more`: where a reader finds the rest."""
     names, common = short_names([summary.group for summary in summaries])
     counts = {summary.description.n for summary in summaries}
     n = [f"{max(counts)} seed{'' if counts == {1} else 's'} each"] if len(counts) == 1 else []
@@ -51,7 +51,7 @@ def summary_view(summaries: Sequence[Summary]) -> View:
                 rows=tuple(_rows(summaries, names, has_n=not n)),
             ),
         ),
-        sentences=(*_spread_in_words(summaries), *_about_images(summaries)),
+        sentences=(*_spread_in_words(summaries), *_about_images(summaries, more)),
         cautions=short_cautions((names[summary.group.label], summary.warnings) for summary in summaries),
     )
 
@@ -126,9 +126,9 @@ def _spread_in_words(summaries: Sequence[Summary]) -> Iterator[str]:
         yield f"With {n} seeds{fewest} the true std may be {times} ({percent(std.level)})."
 
 
-def _about_images(summaries: Sequence[Summary]) -> Iterator[str]:
+def _about_images(summaries: Sequence[Summary], more: str) -> Iterator[str]:
     if any(summary.on_new_images is not None for summary in summaries):
-        yield "Means are about new seeds on these images; for new images too: --details."
+        yield f"Means are about new seeds on these images; for new images too: {more}."
 
 
 def _on_images(summaries: Sequence[Summary], names: Mapping[str, str]) -> Iterator[RenderableType]:

@@ -7,10 +7,14 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import seedstudy as ss
 from seedstudy.errors import StudyError
+from seedstudy.show.format import with_interval
+from seedstudy.show.report.page import cautions_of, trial_sheet
+from seedstudy.stats.result import decimals_of
 from seedstudy.store.store import Store
 
 VOID = {"meta", "link", "br", "path", "use", "rect", "circle", "stop"}
@@ -67,6 +71,55 @@ def test_the_page_has_the_verdict_first_and_loads_nothing(study: Path) -> None:
     assert body[: body.index("</table>")].count("<tr>") == 1 + 12
 
 
+def test_pictures_of_the_page_keep_every_digit_and_fit_a_phone_too(study: Path) -> None:
+    near = [79.6912, 79.7004, 79.7096, 79.7021, 79.6987]
+    answer = ss.report({"a": near, "b": [value + 0.0123 for value in near]})
+    ss.save_report(answer, study / "r.html")
+    text = (study / "r.html").read_text(encoding="utf-8")
+    for width in ("page", "column"):
+        svgs = "".join(re.findall(rf'<figure class="{width}">(.*?)</figure>', text, flags=re.DOTALL))
+        shown = " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", svgs))
+        assert answer.comparisons is not None
+        for each in answer.comparisons:
+            difference = each.interval_adjusted
+            decimals = decimals_of(difference)
+            assert decimals > 2
+            words = with_interval(difference, decimals, sign="+", interval_sign="+").replace("-", "−")
+            assert words in shown
+        assert not re.search(r'\s(?:d|x|y|transform)="[^"]*\.\d{3}', svgs), "hundredths of a point are enough"
+
+
+def test_cautions_name_what_they_are_about() -> None:
+    rng = np.random.default_rng(0)
+    arms = {name: list(78 + i + rng.normal(0, 0.1, 12)) for i, name in enumerate("abc")}
+    arms["b"][3] -= 5
+    cautions = cautions_of(ss.report(arms))
+    assert ("", next(text for label, text in cautions if not label)) in cautions
+    of_outlier = [label for label, text in cautions if "skewed or have outliers" in text]
+    assert of_outlier == ["b, val"]
+
+
+def test_the_trial_table_has_the_columns_that_trials_have(study: Path) -> None:
+    names = [column.name for column in trial_sheet(ss.report("a3", "a2", eval_sets="val")).columns]
+    assert names[:4] == ["recipe", "seed", "status", "val"]
+    assert "minutes" in names
+    assert "reason" not in names, "nothing failed"
+    bare = trial_sheet(ss.report({"a": [78.0, 78.1], "b": [79.0, 79.1]}))
+    assert [column.name for column in bare.columns] == ["recipe", "status", "val"]
+
+
+def test_a_page_that_is_mailed_speaks_of_no_option(study: Path) -> None:
+    ss.save_report(ss.report("a3", "a2"), study / "r.html")
+    text = (study / "r.html").read_text(encoding="utf-8")
+    visible = re.sub(r"<details>.*?</details>|<pre.*?</pre>|<svg.*?</svg>", "", text, flags=re.DOTALL)
+    assert "--details" not in visible
+    assert "no --margin" not in visible
+    assert "no margin declared" in visible
+    assert "Details: every verdict in words" in text
+    assert "Hodges-Lehmann" in text
+    assert re.search(r"Written on \d{4}-\d\d-\d\d by seedstudy", visible)
+
+
 def test_names_and_reasons_stay_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     name = "<script>alert(1)</script>"
@@ -108,6 +161,28 @@ def test_failures_are_listed_with_their_reason(study: Path) -> None:
     assert failed.reason == "the loss is <nan>"
     ss.save_report(answer, "r.html")
     assert "the loss is &lt;nan&gt;" in Path("r.html").read_text(encoding="utf-8")
+
+
+def test_text_reports_name_their_parts_and_latex_has_no_table_of_many_pages(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    answer = ss.report({name: list(78 + i + rng.normal(0, 0.1, 30)) for i, name in enumerate("abcde")})
+    texts = {}
+    for suffix in (".md", ".tex", ".typ"):
+        ss.save_report(answer, tmp_path / f"r{suffix}")
+        texts[suffix] = (tmp_path / f"r{suffix}").read_text(encoding="utf-8")
+        assert len(re.findall(r"To cite: Differences on val .* adjusted for 4 comparisons", texts[suffix])) == 1
+        assert "For a conference checklist: Error bars" in texts[suffix]
+        assert "150 trials, all with a result." in texts[suffix]
+    assert len(texts[".md"]) > 2 * len(texts[".tex"])
+    (sentence,) = re.findall(r"^To cite: .*$", texts[".md"], flags=re.MULTILINE)
+    assert len(sentence) < 420
+
+
+def test_a_report_on_one_file_says_what_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ss.example("a2_a3").write_csv("runs.csv")
+    assert ss.report("runs.csv", by="recipe").title == "a3 against a2: runs.csv"
+    assert ss.report("runs.csv", by="recipe", title="Mine").title == "Mine"
 
 
 @pytest.mark.parametrize(("name", "words"), [("r.doc", "ends in .html, .md"), ("no/such/r.html", "no such folder")])

@@ -67,6 +67,10 @@ class _Block:
     def baseline(self) -> str:
         return self.labels[self.answers[0].a.label]
 
+    @property
+    def marked_baseline(self) -> str:
+        return self.baseline if self.baseline.lower() == "baseline" else f"{self.baseline}\n(baseline)"
+
     def difference(self, answer: Answer) -> str:
         """Return the name of a row of differences; a baseline of several lines is on top by its name."""
         baseline = "baseline" if "\n" in self.baseline else self.baseline
@@ -75,7 +79,7 @@ class _Block:
     @property
     def row_heights(self) -> tuple[float, float]:
         """Inches of a row of seeds, and of one of differences."""
-        seeds = [f"{self.baseline}\n(baseline)", *(self.labels[answer.b.label] for answer in self.answers)]
+        seeds = [self.marked_baseline, *(self.labels[answer.b.label] for answer in self.answers)]
         differences = map(self.difference, self.answers)
         return _row_height(seeds), _row_height(differences)
 
@@ -206,8 +210,7 @@ def _draw_block(
     for panels, labels in (
         (
             seeds,
-            {0: f"{block.baseline}\n(baseline)"}
-            | {row + 1: block.labels[answer.b.label] for row, answer in by_row.items()},
+            {0: block.marked_baseline} | {row + 1: block.labels[answer.b.label] for row, answer in by_row.items()},
         ),
         (differences, {row: block.difference(answer) for row, answer in by_row.items()}),
     ):

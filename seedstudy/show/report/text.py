@@ -14,26 +14,33 @@ from seedstudy.show.summary import summary_view
 if TYPE_CHECKING:
     from seedstudy.decide.report import Report
 
+_MOST_ROWS = 40
 _KINDS = {".md": "md", ".tex": "tex", ".typ": "typst"}
 
 
 def report_text(report: Report, suffix: str) -> str:
     """Return the report's verdicts, tables and notes in the language of a suffix (.md, .tex or .typ)."""
     draw = FORMATS[_KINDS[suffix]]
-    summary = summary_view(report.summaries.answers)
-    sheets = [*summary.sheets, *recipe_sheets(report), trial_sheet(report)]
+    summary = summary_view(report.summaries.answers, more="the HTML report")
+    trials = trial_sheet(report)
+    sheets = [*summary.sheets, *recipe_sheets(report)]
+    # A table of LaTeX or Typst is one page at most.
+    is_too_long = suffix != ".md" and len(trials.rows) > _MOST_ROWS
+    sheets += [] if is_too_long else [trials]
     lines = [f"# {report.title}"]
     if report.comparisons is not None:
-        view = comparison_view(report.comparisons)
+        view = comparison_view(report.comparisons, more="the HTML report")
         lines += [headline.text for headline in view.headlines]
         lines += [*view.next_steps, *([f"`{view.command}`"] if view.command else []), *view.sentences, view.method]
         lines += view.caution_lines()
-        lines.append(cite(report.comparisons))
+        lines.append(f"To cite: {cite(report.comparisons)}")
         sheets = [*view.sheets, *sheets]
     lines += [
-        checklist(report.summaries, report.comparisons),
-        f"`{report.command}`" if report.command else "Made in Python from numbers in memory.",
+        f"For a conference checklist: {checklist(report.summaries, report.comparisons)}",
+        f"To repeat this: `{report.command}`" if report.command else "Made in Python from numbers in memory.",
     ]
+    if is_too_long:
+        lines.append(f"{trials.caption} The reports as .html and .md list them.")
     if suffix == ".md":
         card = f"For a model card:\n\n```yaml\n{model_index(report.summaries)}```\n"
         return "\n\n".join([*lines, *map(draw, sheets), card])
