@@ -50,7 +50,9 @@ def prose(text: str) -> str:
     return re.sub(r"`[^`\n]*`|(?<!\*)\*[^*\n]+\*(?!\*)", "", text)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "catalogue.md"], ids=lambda page: f"{page.parent.name}/{page.name}")
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name != "catalogue.md"], ids=lambda page: f"{page.parent.name}/{page.name}"
+)
 def test_plain_words(page: Path) -> None:
     """The catalogue is made from the recipes' own words."""
     found = [
