@@ -35,7 +35,7 @@ takes their statements, and some of other work on seed noise, one by one, and sa
 How to read a verdict:
 
 - **Trained here.** Small trainings show whether an effect is general enough to appear there. They cannot refute a
-  result on ImageNet. The rule for each verdict was written before the numbers, in the README of the study.
+  result on ImageNet. Unless a study says otherwise, its rule was written before the numbers, in its README.
 - **Published numbers.** Published tables are single runs. A difference counts if it is larger than what another
   seed would have given, with the std over seeds that RSB reports (0.10 points on val).
 - "Undecided here" comes with what it would take to decide.

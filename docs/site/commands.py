@@ -24,8 +24,9 @@ def reference() -> str:
         [
             "# Commands",
             "",
-            "Every command answers `--help`; most of them take `--json` and print the same facts for machines.",
-            "Exit codes: 0 done; 1 a trial or the data failed; 2 wrong input; 3 `compare --fail-on`; 130 interrupted.",
+            "All commands with all options, in the order of `seedstudy --help`. In the terminal, `--help` shows the",
+            "usual options of a command and `--help-all` all of them. Most commands take `--json` and print the same",
+            "facts for machines. [Files and formats](files.md#exit-codes) lists the exit codes.",
             "",
             *sections,
         ]
@@ -56,10 +57,16 @@ def _section(name: str, command: Any) -> Iterator[str]:
             yield f"\n`{argument.metavar or argument.name.upper()}`: {_plain(argument.help)}"
     panels = dict.fromkeys(option.rich_help_panel for option in options)
     for panel in sorted(panels, key=lambda panel: panel == RARE):
-        yield f"\n| {_plain(panel or 'option')} | meaning | default |\n|---|---|---|"
-        for option in options:
-            if option.rich_help_panel == panel:
-                yield f"| {_names(option, context)} | {_plain(option.help or '')} | {_default(option)} |"
+        rows = [
+            (_names(option, context), _plain(option.help or ""), _default(option))
+            for option in options
+            if option.rich_help_panel == panel
+        ]
+        heads = (_plain(panel or "option"), "meaning", "default")
+        n = 3 if any(default for *_, default in rows) else 2
+        yield f"\n| {' | '.join(heads[:n])} |\n{'|---' * n}|"
+        for row in rows:
+            yield f"| {' | '.join(row[:n])} |"
     yield ""
 
 

@@ -104,8 +104,8 @@ def _rest(found: Reading) -> list[str]:
         counts = ", ".join(f"{n:,}" for n in part["predicted_otherwise"])
         accuracies = ", ".join(f"{x:.2f}" for x in (100 * part["n_correct"] / part["images"]).unique())
         lines.append(
-            f"Seed 0 in every stream, {part.height} trainings {how}: {accuracies} % right; so many of "
-            f"{part['images'][0]:,} test images predicted otherwise than by the first one alone: {counts}."
+            f"Seed 0 in every stream, {part.height} trainings {how}: {accuracies} % right. Test images that each "
+            f"predicts differently from the first training alone, of {part['images'][0]:,}: {counts}."
         )
     return [line for text in lines for line in (text, "")]
 

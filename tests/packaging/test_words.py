@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "studies").glob("**/README.md")),
+]
 
 WORDS = {
     r"\bmend(s|ed|ing)?\b": "fix",
@@ -20,6 +24,11 @@ WORDS = {
     r"\bgoes on\b|\bgo on\b": "continues",
     r"\ball the same\b": "anyway",
     r"\bis told\b|\bare told\b": "is reported",
+    r"\btold apart\b|\btells? \w+ apart\b": "distinguished, distinguishes",
+    r"\bwhoever\b": "anyone who, if you",
+    r"\botherwise than\b": "differently from",
+    r"\bpassed over\b": "ignored",
+    r"\ba (seed|line|row|trial|cell|step) a (line|row|seed|cell|step)\b": "one per line",
     r"\bwhat it brings\b": "say what",
     r"\b(were|had) (it|they|the \w+|both \w+) .{0,40},": "if it were: no inverted conditionals",
     r"\bas such\b": "leave it out",
@@ -41,11 +50,13 @@ def prose(text: str) -> str:
     return re.sub(r"`[^`\n]*`|(?<!\*)\*[^*\n]+\*(?!\*)", "", text)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "catalogue.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name != "catalogue.md"], ids=lambda page: f"{page.parent.name}/{page.name}"
+)
 def test_plain_words(page: Path) -> None:
     """The catalogue is made from the recipes' own words."""
     found = [
-        f"{page.name}:{number}: {match[0]!r}: {better}"
+        f"{page.relative_to(ROOT)}:{number}: {match[0]!r}: {better}"
         for number, line in enumerate(prose(page.read_text(encoding="utf-8")).splitlines(), 1)
         for pattern, better in WORDS.items()
         for match in re.finditer(pattern, line, re.IGNORECASE)
