@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
@@ -186,7 +187,10 @@ def _name_cells(axes: Axes, answer: Scaling) -> None:
         for cell in answer.cells
         for y, half in [(_height(answer, cell), answer.half_width(cell))]
     ]
-    lines = [line.get_path().transformed(line.get_transform()) for line in axes.lines if np.size(line.get_xdata()) > 1]
+    fronts = [
+        Path(np.column_stack([np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1]])).transformed(axes.transData)
+        for x, y in (line.get_data() for line in axes.lines if line.get_drawstyle() == "steps-post")
+    ]
     for cell, group in zip(answer.cells, groups, strict=True):
         if cell.front != "on":
             continue
@@ -201,7 +205,7 @@ def _name_cells(axes: Axes, answer: Scaling) -> None:
             text = axes.annotate(words, at, (dx, dy), **how)
             own = text.get_window_extent()
             is_free = not any(own.overlaps(other) for other in taken) and not any(
-                line.intersects_bbox(own, filled=False) for line in lines
+                front.intersects_bbox(own, filled=False) for front in fronts
             )
             if is_free and box.x0 <= own.x0 and own.x1 <= box.x1 and box.y0 <= own.y0 and own.y1 <= box.y1:
                 taken.append(own.padded(1))
