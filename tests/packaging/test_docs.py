@@ -173,7 +173,6 @@ def prepared(tmp_path: Path, make_trial: Callable[..., Trial], request: pytest.F
             for folder in ("photos", "photos100") if "check" in request.node.name else ("photos",):
                 write(tmp_path / folder / name / f"{n}.jpg", jpeg(level + n, size=(160, 120)))
     (tmp_path / "runs.csv").write_text("recipe,seed,top1\na2,0,79.6\na2,1,79.7\n")
-    (tmp_path / "table.csv").write_text("model,top1\na,79.1\nb,79.9\nc,80.4\n")
     for page in PAGES:
         for language, lines in _blocks(page.read_text()):  # ```csv NAME
             if language.startswith(("csv ", "txt ")):
