@@ -106,6 +106,7 @@ def assert_is_a_picture(picture: Any, width: str) -> None:
             r"%|points|std|rank|x", " ".join(axes.get_xlabel() + axes.get_ylabel() for axes in panels(page)) + shown
         )
         assert re.sub(r"\s", "", page.caption) in re.sub(r"\s", "", shown)
+        assert page.description.isprintable(), "a terminal shows it as it is"
         root = ElementTree.fromstring(picture_bytes(page, ".svg"))
         space = {"s": "http://www.w3.org/2000/svg"}
         title, description = (root.find(f"s:{tag}", space) for tag in ("title", "desc"))
@@ -142,6 +143,24 @@ def test_flips_are_counted_by_image(write_study: Callable[..., Store], tmp_path:
     assert sum(bar.get_height() for bar in difference.patches) == answer.n_images
 
 
+def drawn_cells() -> pl.DataFrame:
+    """Return a table of two families with long names, and of networks with long names."""
+    rng = np.random.default_rng(5)
+    rows = [
+        {
+            "family": LONG[i],
+            "model": f"very_long_name_of_an_architecture_with_$_and_<tags>_{i}{j}",
+            "flops": 2.0**j,
+            "seed": seed,
+            "top1": 50 + 3 * j + i + rng.normal() / 10,
+        }
+        for i in range(2)
+        for j in range(7)
+        for seed in range(2)
+    ]
+    return pl.DataFrame(rows)
+
+
 AWKWARD: dict[str, Callable[..., Any]] = {
     "grid of long names": lambda **how: ss.plot("grid", drawn_trials(4, 5, 3, ("val", "v2"), LONG, MODELS), **how),
     "grid of many recipes": lambda **how: ss.plot("grid", drawn_trials(15, 4, 3), **how),
@@ -152,6 +171,8 @@ AWKWARD: dict[str, Callable[..., Any]] = {
     "sets": lambda **how: ss.plot("sets", drawn_trials(4, 1, 20, ("val", "v2"), LONG), **how),
     "race": lambda **how: ss.plot("race", drawn_trials(2, 1, 8, names=LONG), *LONG[:2], plan={"most": 8}, **how),
     "fit": lambda **how: ss.plot("fit", SEEDS, **how),
+    "pareto": lambda **how: ss.plot("pareto", drawn_cells(), cost="flops", by="family", **how),
+    "scaling": lambda **how: ss.plot("scaling", drawn_cells(), cost="flops", by="family", **how),
 }
 """Names and numbers of recipes that leave little room."""
 

@@ -97,7 +97,10 @@ def width_of(text: str, size: float = SMALL, *, is_bold: bool = False) -> float:
     return float(width) / 72
 
 
-_TOGETHER = re.compile(r"(?:\bn|\balpha|\br|\bp|±|\?) (?:[=<] )?(?=[\d:])|(?<=\d) (?=[%?])|(?<=\w) (?=→)|(?<=←) ")
+_TOGETHER = re.compile(
+    r"(?:\bn|\balpha|\br|\bp|±|\?) (?:[=<] )?(?=[\d:])|(?<=\d) (?=[%?])|(?<=\w) (?=→)|(?<=←) "
+    r"|(?<=elch) (?=t\b)|(?<=aired) (?=t\b)"
+)
 """Blanks at which no line ends: "n = 5", "± 0.3", "80 %"."""
 
 

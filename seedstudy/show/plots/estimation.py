@@ -367,8 +367,8 @@ def _margin_words(some: Answer) -> str:
 def _interval_words(answers: Sequence[Answer]) -> str:
     """Return " with 95% confidence interval (Welch t, simultaneous within each family)", as far as there are any."""
     names = {
-        "welch": "Welch\N{NO-BREAK SPACE}t",
-        "paired-t": "paired\N{NO-BREAK SPACE}t",
+        "welch": "Welch t",
+        "paired-t": "paired t",
         "single-run": "t, spread of one arm",
     }
     methods = [
@@ -390,7 +390,7 @@ def _caption(answers: Sequence[Answer]) -> str:
             + "; equivalent where "
             + ("adjusted tests say so." if is_family else f"the thick part ({inner} interval) lies inside it.")
         )
-    alpha = f"alpha = {rule.alpha:.2g}".replace(" ", "\N{NO-BREAK SPACE}")
+    alpha = f"alpha = {rule.alpha:.2g}"
     has_all = all(x.comparison.difference.has_interval for x in answers)
     is_complete = min(min(x.a.n, x.b.n) for x in answers) > 1 and has_all
     missing = "" if is_complete else " No bar: no interval can be given."

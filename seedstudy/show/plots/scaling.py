@@ -23,6 +23,7 @@ from seedstudy.show.plots.canvas import (
     looks_of,
     plain_ticks,
     styled,
+    width_of,
 )
 
 if TYPE_CHECKING:
@@ -90,7 +91,12 @@ def plot_pareto(answers: Sequence[Scaling], *, width: Width = "page", ax: Axes |
         front_line = Line2D([], [], color="0.5", linewidth=0.8, label="Pareto front")
         shades = [
             Line2D([], [], color="0.2", marker="o", linestyle="none", markersize=4, mfc=face, label=words)
-            for face, words in (("0.2", "on the front"), ("0.75", "undecided"), ("white", "not on it"))
+            for front, face, words in (
+                ("on", "0.2", "on the front"),
+                ("?", "0.75", "undecided"),
+                ("off", "white", "not on it"),
+            )
+            if any(cell.front == front for answer in answers for cell in answer.cells)
         ]
         name = "Accuracy" if some.unit == "pp" else some.metric
         drawn = canvas.finish(
@@ -181,6 +187,8 @@ def _cost_axis(axes: Axes, cost: str) -> None:
 def _name_cells(axes: Axes, answer: Scaling) -> None:
     """Name the cells on the front, as far as there is room: over no mark, bar, line or other name."""
     groups, _ = _groups(answer)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
     box = axes.get_window_extent()
     taken = [
         Bbox(axes.transData.transform([(cell.cost, y - half), (cell.cost, y + half)])).padded(3)
@@ -201,13 +209,16 @@ def _name_cells(axes: Axes, answer: Scaling) -> None:
         words = ", ".join(part for part in parts if part != known) or cell.label
         for dx, dy, ha in ((4, -9, "left"), (-4, 3, "right"), (4, 3, "left"), (-4, -9, "right")):
             at = (cell.cost, _height(answer, cell))
-            how: dict[str, Any] = {"textcoords": "offset points", "ha": ha, "size": SMALL - 1}
-            text = axes.annotate(words, at, (dx, dy), **how)
-            own = text.get_window_extent()
+            left, bottom = axes.transData.transform(at) + np.array([dx, dy - 1]) * figure.dpi / 72
+            # From the font itself: at few dots an inch letters are drawn narrower than on paper.
+            inches = width_of(words, SMALL - 1)
+            left -= inches * figure.dpi if ha == "right" else 0.0
+            own = Bbox.from_bounds(left, bottom, inches * figure.dpi, SMALL * figure.dpi / 72)
             is_free = not any(own.overlaps(other) for other in taken) and not any(
                 front.intersects_bbox(own, filled=False) for front in fronts
             )
             if is_free and box.x0 <= own.x0 and own.x1 <= box.x1 and box.y0 <= own.y0 and own.y1 <= box.y1:
+                how: dict[str, Any] = {"textcoords": "offset points", "ha": ha, "size": SMALL - 1}
+                axes.annotate(words, at, (dx, dy), **how)
                 taken.append(own.padded(1))
                 break
-            text.remove()
