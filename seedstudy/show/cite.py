@@ -71,7 +71,8 @@ def _comparisons(comparisons: Comparisons) -> str:
         adjusted = f" adjusted for {answer.n_family} comparisons" if answer.n_family > 1 else ""
         sentences.append(
             f"{names[answer.b.label]} differs from {names[answer.a.label]} by {difference.value:+.{decimals}f}{unit} "
-            f"on {answer.a.eval_set}{of_data} ({interval}; {seeds}; {test}, {p}{adjusted}{margin}): {answer.verdict.word}"
+            f"on {answer.a.eval_set}{of_data} ({interval}; {seeds}; {test}, {p}{adjusted}{margin}): "
+            f"{answer.verdict.word}"
         )
     return f"{'. '.join(sentences)}{_place(common)}."
 
