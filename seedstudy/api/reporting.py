@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ def report(
     :func:`save_report` writes it. StudyError where nothing has a result.
     """
     from seedstudy.decide.compare import judge, rule_for
+    from seedstudy.decide.images import OnImages
+    from seedstudy.decide.looks import race_command, with_looks
     from seedstudy.decide.report import report_of
     from seedstudy.decide.select import select, select_by_data, with_distinct_labels
 
@@ -61,8 +64,11 @@ def report(
         by_data = _recipes_of_each_data_set(flat(found), source.declared_baseline)
     if by_data and len(by_data[0]) > 1:
         groups = flat(flat(by_data))
-        rule = rule_for(groups, margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better)
-        comparisons = with_sources(judge(by_data, rule), source, groups, margin=margin)
+        rule = rule_for(groups, margin=margin, alpha=alpha, level=level, lower_is_better=lower_is_better, images=None)
+        judged = judge(by_data, rule, images=OnImages(source, is_needed=rule.images == "new"))
+        judged = with_looks(judged, source.studies)
+        judged = replace(judged, race=race_command(judged, [arm.words for arm in asked], source))
+        comparisons = with_sources(judged, source, groups, margin=margin)
     words = [arm.words for arm in asked]
     options = [*source.options(), *(["--pool"] if pool else [])]
     options += ["--eval", ",".join(source.eval_sets)] if source.eval_sets else []

@@ -117,6 +117,7 @@ def test_a_page_that_is_mailed_speaks_of_no_option(study: Path) -> None:
     assert "no margin declared" in visible
     assert "Details: every verdict in words" in text
     assert "Hodges-Lehmann" in text
+    assert "se images" in text, "what new images would add, too"
     assert re.search(r"Written on \d{4}-\d\d-\d\d by seedstudy", visible)
 
 
@@ -149,6 +150,20 @@ def test_a_study_alone_takes_its_declared_baseline(study: Path) -> None:
     assert answer.comparisons.pairs[0][0].startswith("a3")
     ss.save_report(answer, "r.md")
     assert Path("r.md").read_text(encoding="utf-8").startswith("# Study main\n")
+
+
+def test_a_report_says_what_compare_says(study: Path) -> None:
+    from seedstudy.study.study import Study
+
+    Store(study / "results", "main").plan(Study(recipes=("a2", "a3"), images="new", margin=0.5), [])
+    compared, reported = ss.compare("a3", "a2"), ss.report("a3", "a2").comparisons
+    assert reported is not None
+    assert [answer.verdict_on for answer in reported] == ["new images"] * len(compared)
+    assert reported.to_dict() == compared.to_dict()
+    ss.save_report(ss.report("a3", "a2"), study / "r.html")
+    text = (study / "r.html").read_text(encoding="utf-8")
+    assert "About new seeds on new images like these" in text
+    assert "unadjusted 95% intervals" in text, "the other reading is in the details"
 
 
 def test_failures_are_listed_with_their_reason(study: Path) -> None:

@@ -110,14 +110,15 @@ def _details(report: Report) -> Iterator[tuple[str, Markup]]:
 
 def _fragment(drawn: RenderableType) -> Markup:
     """Return what a terminal would show, without the view that comes first: the page has it."""
-    parts = drawn.renderables if isinstance(drawn, Parts) else [drawn]
-    made = []
-    for part in parts:
-        if isinstance(part, Sheet):
-            made.append(f'<div class="wide">{to_html(part)}</div>')
-        elif isinstance(part, Text) and part.plain.strip():
-            made.append(f'<p class="small">{escape(printable(part.plain))}</p>')
-    return Markup("".join(made))  # escaped part by part
+    match drawn:
+        case Parts():
+            return Markup("").join(map(_fragment, drawn.renderables))
+        case Sheet():
+            return Markup(f'<div class="wide">{to_html(drawn)}</div>')  # escaped by `to_html`
+        case Text() if drawn.plain.strip():
+            return Markup('<p class="small">{}</p>').format(printable(drawn.plain))
+        case _:
+            return Markup("")
 
 
 # --- pictures -------------------------------------------------------------------------------------------
