@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from seedstudy.errors import StudyError
@@ -12,8 +12,10 @@ from seedstudy.show.view import short_labels, short_names
 from seedstudy.stats.result import decimals_for, decimals_of, p_equals
 
 if TYPE_CHECKING:
+    from seedstudy.decide.across import AcrossData
     from seedstudy.decide.audit import Audit
     from seedstudy.decide.compare import Answer, Comparisons
+    from seedstudy.decide.grid import Grids
     from seedstudy.decide.plan import PowerPlan
     from seedstudy.decide.race import Race
     from seedstudy.decide.scaling import Scaling
@@ -32,6 +34,8 @@ def cite(answer: Any) -> str:
     """Return what a paper may say of an answer, with numbers of seeds, intervals, test and version."""
     ways: dict[str, Callable[[Any], str]] = {
         "Comparisons": _comparisons,
+        "AcrossData": _across_data,
+        "Grids": _grids,
         "Summaries": _summaries,
         "Race": _race,
         "PowerPlan": _plan,
@@ -62,11 +66,13 @@ def _comparisons(comparisons: Comparisons) -> str:
         test = "paired t test" if c.paired else "Welch's t test"
         margin = "" if answer.rule.margin is None else f", margin {answer.rule.margin:g}{unit} declared"
         interval = f"{percent(difference.level)} CI {ends(difference.low, difference.high, decimals)}"
+        of_data = f" of {answer.a.data}" if len({each.a.data for each in deciding}) > 1 else ""
         p = p_equals(answer.p_adjusted)
         adjusted = f" adjusted for {answer.n_family} comparisons" if answer.n_family > 1 else ""
         sentences.append(
             f"{names[answer.b.label]} differs from {names[answer.a.label]} by {difference.value:+.{decimals}f}{unit} "
-            f"on {answer.a.eval_set} ({interval}; {seeds}; {test}, {p}{adjusted}{margin}): {answer.verdict.word}"
+            f"on {answer.a.eval_set}{of_data} ({interval}; {seeds}; {test}, {p}{adjusted}{margin}): "
+            f"{answer.verdict.word}"
         )
     return f"{'. '.join(sentences)}{_place(common)}."
 
@@ -77,7 +83,7 @@ def _many_comparisons(answers: Sequence[Answer], names: Mapping[str, str], commo
     counts = sorted({n for answer in answers for n in (answer.comparison.n_a, answer.comparison.n_b)})
     seeds = f"{counts[0]} seeds each" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds each"
     unit = " in percentage points" if some.a.unit == "pp" else ""
-    baselines = {answer.a.label for answer in answers}
+    baselines, data = {answer.a.label for answer in answers}, {answer.a.data for answer in answers}
     against = f"against {names[some.a.label]}, " if len(baselines) == 1 else ""
     facts = [
         seeds,
@@ -90,7 +96,7 @@ def _many_comparisons(answers: Sequence[Answer], names: Mapping[str, str], commo
         by_word[answer.verdict.word].append(answer)
     parts = []
     for word, members in by_word.items():
-        shown = [_difference(answer, names, has_baseline=len(baselines) > 1) for answer in members[:_MOST_NAMED]]
+        shown = [_difference(answer, names, baselines, data) for answer in members[:_MOST_NAMED]]
         more = [f"{len(members) - len(shown)} more"] if len(members) > len(shown) else []
         if shown:
             parts.append(f"{word}: {', '.join((*shown, *more))}")
@@ -99,10 +105,12 @@ def _many_comparisons(answers: Sequence[Answer], names: Mapping[str, str], commo
     return f"{head}: {'; '.join(parts)}."
 
 
-def _difference(answer: Answer, names: Mapping[str, str], *, has_baseline: bool) -> str:
+def _difference(answer: Answer, names: Mapping[str, str], baselines: Set[str], data: Set[str | None]) -> str:
+    """Return "B +0.31 [0.13, 0.49]"; with the baseline and the data set where comparisons differ in them."""
     difference = answer.interval_adjusted
     decimals = decimals_of(difference)
-    name = names[answer.b.label] + (f" - {names[answer.a.label]}" if has_baseline else "")
+    name = names[answer.b.label] + (f" - {names[answer.a.label]}" if len(baselines) > 1 else "")
+    name += f" on {answer.a.data}" if len(data) > 1 else ""
     interval = f" {ends(difference.low, difference.high, decimals)}" if difference.has_interval else ""
     return f"{name} {difference.value:+.{decimals}f}{interval}"
 
@@ -150,6 +158,33 @@ def _plan(plan: PowerPlan) -> str:
     sds = " and ".join(dict.fromkeys(f"{sd:.3g}" for sd in (plan.spread.sd_a, plan.spread.sd_b)))
     words = answer_in_words(plan).removesuffix(".")
     return f"{words} (std over seeds {sds}: {plan.spread.source}; alpha {plan.alpha:g}; {plan.method})."
+
+
+def _across_data(answer: AcrossData) -> str:
+    parts = [_comparisons(answer.comparisons)]
+    for each in answer.pooled:
+        if each.pooled is None:
+            continue
+        difference, unit = each.pooled.difference, " percentage points" if each.unit == "pp" else ""
+        decimals = decimals_of(difference)
+        parts.append(
+            f"Over {len(each.data_sets)} data sets {each.b} differs from {each.a} by {difference.value:+.{decimals}f}"
+            f"{unit} on {each.eval_set} ({percent(difference.level)} CI "
+            f"{ends(difference.low, difference.high, decimals)}, {p_equals(each.pooled.p_value)})."
+        )
+    return " ".join(parts)
+
+
+def _grids(grids: Grids) -> str:
+    grid, unit = grids[0].grid, " in percentage points" if grids[0].unit == "pp" else ""
+    parts = []
+    for answer in grids:
+        sizes = [f"{name} {_std(size)}" + ("" if p is None else f" ({p_equals(p)})") for name, size, p in answer.rows()]
+        parts.append(f"on {answer.eval_set} {', '.join(sizes)}")
+    return (
+        f"Typical size (root mean square, {percent(grid.level)} CI{unit}) over {len(grid.architectures)} architectures "
+        f"and {len(grid.recipes)} recipes, {grid.n_seeds} trainings: {'; '.join(parts)}."
+    )
 
 
 def _audit(audit: Audit) -> str:

@@ -164,6 +164,8 @@ def outputs() -> Iterator[tuple[str, list[str]]]:
     yield "audit-cite", ["audit", "table.csv", "--sd", "0.1", "--cite"]
     yield "scaling-cite", ["scaling", "curve.csv", "--cost", "flops", "--by", "family", "--cite"]
     yield "fit-cite", ["fit", "sweep.txt", "--cite"]
+    yield "compare-grid-cite", ["compare", "grid.csv", "--grid", "--cite"]
+    yield "compare-across-data-cite", ["compare", "wide_a.csv", "wide_b.csv", "--across-data", "--cite"]
     yield "compare-several-cite", ["compare", "five.csv", "--by", "recipe", "--cite"]
     yield "power-cite", ["power", "--n", "5", "--sd", "rsb-val", "--cite"]
 
