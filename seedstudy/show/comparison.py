@@ -140,12 +140,13 @@ class _Shown:
         if len(self.decisive) == 1 and self.decisive[0].verdict.word != "inconclusive":
             yield from _one_seed_of_each(self.decisive[0], self.names)
         yield from self._on_images()
-        has = "has" if self.is_terminal else "have"
+        allows = "an interval that allows for it"
+        where = f"{self.more} has {allows}" if self.is_terminal else f"{allows}: {self.more}"
         for answer in self.answers:
             if answer.looks is not None:
                 again = f"{self.about(answer)}: look {len(answer.looks.n) + 1} at this question"
                 error = f"so many looks at p < {answer.rule.alpha:g} err in {100 * answer.looks.error:.2g} of 100 cases"
-                yield f"{again}; {error} ({self.more} {has} an interval that allows for it)."
+                yield f"{again}; {error} ({where})."
 
     def _opposite(self, deciding: Answer) -> Iterator[str]:
         """Name the eval sets that say the opposite: the verdict column shows it, and that must not be overlooked."""

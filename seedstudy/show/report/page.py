@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from seedstudy.decide.compare import Answer
     from seedstudy.decide.report import Report
 
-DETAILS = "Details below"
+DETAILS = "see Details below"
 _MOST_LABELS = 4
 """What a caution applies to, by name."""
 _EXPORTS = {"md": "Markdown", "tex": "LaTeX", "typst": "Typst", "csv": "CSV"}

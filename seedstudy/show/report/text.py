@@ -21,7 +21,7 @@ _KINDS = {".md": "md", ".tex": "tex", ".typ": "typst"}
 def report_text(report: Report, suffix: str) -> str:
     """Return the report's verdicts, tables and notes in the language of a suffix (.md, .tex or .typ)."""
     draw = FORMATS[_KINDS[suffix]]
-    summary = summary_view(report.summaries.answers, more="the HTML report")
+    summary = summary_view(report.summaries.answers, more="see the HTML report")
     trials = trial_sheet(report)
     sheets = [*summary.sheets, *recipe_sheets(report)]
     # A table of LaTeX or Typst is one page at most.
@@ -29,7 +29,7 @@ def report_text(report: Report, suffix: str) -> str:
     sheets += [] if is_too_long else [trials]
     lines = [f"# {report.title}"]
     if report.comparisons is not None:
-        view = comparison_view(report.comparisons, more="the HTML report")
+        view = comparison_view(report.comparisons, more="see the HTML report")
         lines += [headline.text for headline in view.headlines]
         lines += [*view.next_steps, *([f"`{view.command}`"] if view.command else []), *view.sentences, view.method]
         lines += view.caution_lines()
