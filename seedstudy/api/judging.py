@@ -237,7 +237,7 @@ def compare(
     from seedstudy.decide.select import may_be_several, select_by_data
 
     if correction not in CORRECTIONS:
-        raise StudyError(f'--correction "{correction}" is no correction.{suggest(correction, CORRECTIONS)}')
+        raise StudyError(f'--correction "{correction}" is not a correction.{suggest(correction, CORRECTIONS)}')
     source = source_of(locals())
     asked = arms_of_call(what, arms, compare, source)
     by_data = select_by_data(asked, source) if may_be_several(asked) else [[]]

@@ -53,7 +53,7 @@ def plot(
     ask = _questions()[question]
     for name in options:
         if name not in options_of(ask) and any(name in options_of(other) for other in _questions().values()):
-            raise StudyError(f"plot {kind}: `{name}` is no option of the question behind it, `{question}`.")
+            raise StudyError(f"plot {kind}: `{name}` is not an option of the question behind it, `{question}`.")
     if question == "scaling":
         return _of_costs(kind, what, options, width=width, ax=ax)
     if question == "race":

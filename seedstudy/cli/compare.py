@@ -88,7 +88,7 @@ def compare(
     gates = options.words(fail_on or "")
     for gate in gates:
         if gate not in VERDICTS:
-            raise StudyError(f'--fail-on "{gate}" is no verdict.{suggest(gate, VERDICTS)}')
+            raise StudyError(f'--fail-on "{gate}" is not a verdict.{suggest(gate, VERDICTS)}')
     from seedstudy.show.compare import across_data_tables, comparison_tables, grid_tables
 
     asked: dict[str, Any] = {**options.values(where), "eval_sets": options.eval_names(eval_sets), "level": level}

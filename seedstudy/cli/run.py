@@ -48,7 +48,8 @@ def run(
     training: options.Training,
     command: options.Commands,
     arms: Annotated[
-        str | None, typer.Option("--arms", help="Names that {arm} stands for, e.g. a2,a3.", rich_help_panel=WHAT)
+        str | None,
+        typer.Option("--arms", help="Names of the arms, put in place of {arm}, e.g. a2,a3.", rich_help_panel=WHAT),
     ] = None,
     metric: Annotated[
         str | None, typer.Option("--metric", help="Column or key of a command's result.", rich_help_panel=READ)

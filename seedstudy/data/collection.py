@@ -360,7 +360,7 @@ def _with_label_sets(
     sets: list[list[int]] = [[] for _ in rows]
     for name, wanted in label_sets.items():
         if name not in rows:
-            raise DataError(f'{where}: real.csv names "{name}", which is no image of val.{suggest(name, rows)}')
+            raise DataError(f'{where}: real.csv names "{name}", which is not an image of val.{suggest(name, rows)}')
         for each in wanted:
             if each not in label_of:
                 raise DataError(f'{where}: real.csv has the class "{each}", which train has not.')

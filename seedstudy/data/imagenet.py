@@ -152,7 +152,7 @@ def _label(part: str, where: Path | str, entry: Entry, val_classes: Mapping[str,
         return int(folder)
     if part in V2:
         raise DataError(
-            f'{where}: folder "{folder}" is no class number; ImageNet-V2\'s folders are named 0 to 999: '
+            f'{where}: folder "{folder}" is not a class number; ImageNet-V2\'s folders are named 0 to 999: '
             "unpack the original tar, or leave it packed"
         )
     if part == "val" and folder not in _labels():

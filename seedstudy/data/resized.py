@@ -126,7 +126,7 @@ def resized_copy(
 def _existing(folder: Path, plan: dict[str, Any]) -> Copy:
     """Return a copy that is there already; DataError where the folder is anything else."""
     if not is_there(folder / RECORD):
-        raise DataError(f"{folder}: it exists and is no resized copy; choose another folder with -o")
+        raise DataError(f"{folder}: it exists and is not a resized copy; choose another folder with -o")
     copy = _read(folder, is_new=False)
     for key, value in plan.items():
         if (kept := getattr(copy, key)) != value:

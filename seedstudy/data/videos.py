@@ -131,7 +131,7 @@ def size_and_time(files: Sequence[Path]) -> tuple[int, int]:
     states = [file.stat() for file in files]
     odd = next((file for file, state in zip(files, states, strict=True) if not stat.S_ISREG(state.st_mode)), None)
     if odd is not None:
-        raise ValueError(f"{odd.name} is no regular file")
+        raise ValueError(f"{odd.name} is not a regular file")
     return sum(state.st_size for state in states), max((state.st_mtime_ns for state in states), default=0)
 
 

@@ -282,7 +282,7 @@ def _about_rounding(
         at_worst = sum(pair.p_adjusted_at_worst < alpha for pair in pairs)
         if decided == at_worst and step < sd / 2:
             continue
-        rounded = f"rounded to {step:g}, which alone may change a difference by so much ({step / sd:.2g} std)"
+        rounded = f"rounded to {step:g}: rounding alone may change a difference by this much ({step / sd:.2g} std)"
         kept = f"{'all' if at_worst == decided else at_worst} of {decided}" if decided else "none"
         open_ones.setdefault(rounded, []).append(f"{what} {kept}")
     for rounded, kept_ones in open_ones.items():

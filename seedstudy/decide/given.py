@@ -88,7 +88,7 @@ def _unknown(of: str, options: Sequence[str], name: str, named: Mapping[str, Giv
     shown = f"{named[name]!r}"[:40]
     hint = suggest(name, options)
     return UsageError(
-        f"{of}: {name}={shown} is no option.{hint if 'mean' in hint else ''} As an arm it needs one number "
+        f"{of}: {name}={shown} is not an option.{hint if 'mean' in hint else ''} As an arm it needs one number "
         f"per seed or a selector, and every arm a name: {example}."
     )
 

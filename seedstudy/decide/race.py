@@ -505,9 +505,9 @@ def _doubts(rule: RaceRule, last: Look | None, outcome: int) -> tuple[str, ...]:
     if last is None or outcome not in (GREATER, SMALLER, EQUIVALENT) or last.round > FEW:
         return ()
     error, careful = skewed_error(rule.plan)
-    shape = "were they skewed" if rule.target is not None else "were the arms skewed against each other"
+    shape = "if they are skewed" if rule.target is not None else "if the arms are skewed in opposite directions"
     caveat = (
-        f"{last.round} seeds cannot show a skew: {shape}, such races would make a false claim in up to "
+        f"{last.round} seeds cannot show a skew: {shape}, such races make a false claim in up to "
         f"{100 * error:.2g} of 100 cases, not {100 * rule.plan.alpha:.2g}"
     )
     if rule.plan.alpha > CAREFUL:

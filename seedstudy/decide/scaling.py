@@ -350,7 +350,7 @@ def _claim_of_pair(pair: StrategyPair, margin: float | None, alpha: float, unit:
     found, points = pair.comparison, _unit(unit)
     d = found.difference
     claim = f"at equal cost, {pair.b} has a smaller error than {pair.a}"
-    numbers = f"{d.value:+.2f}{points} [{d.low:.2f}, {d.high:.2f}], {p_equals(pair.p_adjusted)}"
+    numbers = f"{d.value:+z.2f}{points} [{d.low:.2f}, {d.high:.2f}], {p_equals(pair.p_adjusted)}"
     if margin is not None and found.equivalence_p is not None and found.equivalence_p < alpha:
         return Claim(claim=claim, verdict="not supported", reason=f"equal within the margin of {margin:g}: {numbers}")
     if pair.p_adjusted < alpha:

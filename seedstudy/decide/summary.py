@@ -195,7 +195,7 @@ def fit_group(
     summary = summarise(group, level=level)
     is_share = group.unit == "pp"
     if n_examples is not None and not is_share:
-        raise StudyError(f'{group.label}: "{group.metric}" is no accuracy: it has no steps of one image.')
+        raise StudyError(f'{group.label}: "{group.metric}" is not an accuracy: it has no steps of one image.')
     whole = 100.0 if is_share and group.values.min() > 0.0 and group.values.max() < 100.0 else None
     step = group.step if n_examples is None else 100.0 / n_examples
     rng = np.random.default_rng(rng_seed)

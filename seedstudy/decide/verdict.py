@@ -344,7 +344,7 @@ class _Case:
             said = f"one run of {one} shows no spread, and that of {other} was assumed"
             if is_claim:
                 return Caution(
-                    BORDERLINE + f"{said}; were it three times as large, {p_if(3.0)}: train 2 more seeds of it first",
+                    BORDERLINE + f"{said}; if it is three times as large, {p_if(3.0)}: train 2 more seeds of it first",
                     short=f"{BORDERLINE}one run of {one} has no spread; if three times the other's, {p_if(3.0)}",
                     topic="one-run",
                 )

@@ -50,7 +50,7 @@ def saved_trials(files: str) -> pl.DataFrame | None:
         return None
     if len(found) < len(frames):
         other = next(path for path, frame in frames.items() if frame is None)
-        raise StudyError(f"{files}: {other} is no table of trials, other files of the pattern are: name one kind.")
+        raise StudyError(f"{files}: {other} is not a table of trials, other files of the pattern are: name one kind.")
     return pl.concat(found, how="diagonal").unique(maintain_order=True)
 
 

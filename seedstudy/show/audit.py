@@ -114,7 +114,7 @@ def _pairs(audit: Audit) -> Iterator[Sheet]:
             better, worse = (pair.b, pair.a) if is_b else (pair.a, pair.b)
             difference = pair.difference if is_b else -pair.difference
             names = column.rows[better], column.rows[worse]
-            rows.append((*_about(column, audit), *names, f"{difference:+.2f}", format_p(pair.p_adjusted)))
+            rows.append((*_about(column, audit), *names, f"{difference:+z.2f}", format_p(pair.p_adjusted)))
     if rows:
         columns = _columns(
             audit,
@@ -141,7 +141,7 @@ def _ladder(audit: Audit) -> Sheet:
             *_about(column, audit),
             column.rows[pair.b],
             f"{column.values[pair.b]:.2f}",
-            f"{pair.difference:+.2f}",
+            f"{pair.difference:+z.2f}",
             format_p(pair.p_value),
             format_p(pair.p_adjusted),
             f"{'exceeds' if audit.is_decided(pair) else 'within'} seed noise",
@@ -187,7 +187,7 @@ def _across(audit: Audit) -> Iterator[Sheet]:
     yield sheet(["columns"], ["rows", "exceed seed noise", "one by one"], counts)
     row_of = {id(pair): row for row, pair in audit.across}
     rows = [
-        (row_of[id(pair)], by_columns[id(pair)], f"{pair.difference:+.2f}", format_p(pair.p_adjusted))
+        (row_of[id(pair)], by_columns[id(pair)], f"{pair.difference:+z.2f}", format_p(pair.p_adjusted))
         for pair in audit.closest(pairs, _MOST_PAIRS)
     ]
     if rows:

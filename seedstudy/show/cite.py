@@ -70,7 +70,7 @@ def _comparisons(comparisons: Comparisons) -> str:
         p = p_equals(answer.p_adjusted)
         adjusted = f" adjusted for {answer.n_family} comparisons" if answer.n_family > 1 else ""
         sentences.append(
-            f"{names[answer.b.label]} differs from {names[answer.a.label]} by {difference.value:+.{decimals}f}{unit} "
+            f"{names[answer.b.label]} differs from {names[answer.a.label]} by {difference.value:+z.{decimals}f}{unit} "
             f"on {answer.a.eval_set}{of_data} ({interval}; {seeds}; {test}, {p}{adjusted}{margin}): "
             f"{answer.verdict.word}"
         )
@@ -112,7 +112,7 @@ def _difference(answer: Answer, names: Mapping[str, str], baselines: Set[str], d
     name = names[answer.b.label] + (f" - {names[answer.a.label]}" if len(baselines) > 1 else "")
     name += f" on {answer.a.data}" if len(data) > 1 else ""
     interval = f" {ends(difference.low, difference.high, decimals)}" if difference.has_interval else ""
-    return f"{name} {difference.value:+.{decimals}f}{interval}"
+    return f"{name} {difference.value:+z.{decimals}f}{interval}"
 
 
 def _place(common: Sequence[str]) -> str:
@@ -142,7 +142,7 @@ def _race(race: Race) -> str:
             parts.append(f"{about}: no look yet")
             continue
         decimals = decimals_for((look.high - look.low) / 2)
-        shown = f"{look.difference:+.{decimals}f}{unit}, {percent(pair.confidence)} repeated CI"
+        shown = f"{look.difference:+z.{decimals}f}{unit}, {percent(pair.confidence)} repeated CI"
         seeds = f"{look.round} seeds each"
         parts.append(f"{about}: {pair.verdict} ({shown} {ends(look.low, look.high, decimals)}; {seeds})")
     how = "a confidence sequence" if plan.method == "anytime" else f"{plan.method} alpha spending"
@@ -168,7 +168,7 @@ def _across_data(answer: AcrossData) -> str:
         difference, unit = each.pooled.difference, " percentage points" if each.unit == "pp" else ""
         decimals = decimals_of(difference)
         parts.append(
-            f"Over {len(each.data_sets)} data sets {each.b} differs from {each.a} by {difference.value:+.{decimals}f}"
+            f"Over {len(each.data_sets)} data sets {each.b} differs from {each.a} by {difference.value:+z.{decimals}f}"
             f"{unit} on {each.eval_set} ({percent(difference.level)} CI "
             f"{ends(difference.low, difference.high, decimals)}, {p_equals(each.pooled.p_value)})."
         )

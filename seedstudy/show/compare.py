@@ -333,7 +333,7 @@ def _grid(answer: GridAnswer) -> Iterator[Sheet]:
     rows = []
     for d in grid.differences:
         others = "recipes" if d.factor == "architecture" else "architectures"
-        numbers = f"{d.difference.value:+.{decimals}f}", interval(d.difference, decimals), format_p(d.p_adjusted)
+        numbers = f"{d.difference.value:+z.{decimals}f}", interval(d.difference, decimals), format_p(d.p_adjusted)
         rows.append((f"{d.b} against {d.a}, over all {others}", *numbers))
     yield sheet(["difference"], ["B - A", f"{level}, together", "p adj."], rows)
 
@@ -367,13 +367,13 @@ def _pooled(answer: CombinedAnswer) -> str:
         f"{line}the true difference varies between data sets with a std of {with_interval(p.tau, decimals)} "
         f"({p_equals(p.heterogeneity_p)} for none); on one more such data set it lies in "
         f"{interval(p.new_data_set, decimals)} (prediction, {ci}). Mean over these data sets "
-        f"{p.difference.value:+.{decimals}f} {interval(p.difference, decimals)} ({ci}), {p_equals(p.p_value)}"
+        f"{p.difference.value:+z.{decimals}f} {interval(p.difference, decimals)} ({ci}), {p_equals(p.p_value)}"
     )
     if answer.leave_one_out:
         (lowest, low), *_, (highest, high) = sorted(answer.leave_one_out.items(), key=lambda x: x[1].value)
         text += (
-            f"; without one of them between {low.value:+.{decimals}f} (without {lowest}) and "
-            f"{high.value:+.{decimals}f} (without {highest})"
+            f"; without one of them between {low.value:+z.{decimals}f} (without {lowest}) and "
+            f"{high.value:+z.{decimals}f} (without {highest})"
         )
         is_shown = _excludes_zero(p.difference)
         turned = [name for name, left in answer.leave_one_out.items() if _excludes_zero(left) != is_shown]
@@ -395,7 +395,7 @@ def _ranks_in_words(answer: RankedAnswer) -> str:
 def _ranked(answer: RankedAnswer) -> Sheet:
     """Return each pair's signed-rank test over data sets."""
     rows = [
-        (f"{x.b} against {x.a}", f"{x.median_difference:+.3g}", format_p(x.p_value), format_p(x.p_adjusted))
+        (f"{x.b} against {x.a}", f"{x.median_difference:+z.3g}", format_p(x.p_value), format_p(x.p_adjusted))
         for x in answer.ranking.pairs
     ]
     return sheet(

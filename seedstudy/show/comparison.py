@@ -118,7 +118,7 @@ class _Shown:
     def _verdict(self, answer: Answer) -> str:
         a, b, place = self.names[answer.a.label], self.names[answer.b.label], self.place(answer)
         difference, decimals = answer.interval_adjusted, decimals_of(answer.interval_adjusted)
-        size = f"{difference.value:+.{decimals}f}{self.unit} {ends(difference.low, difference.high, decimals)}"
+        size = f"{difference.value:+z.{decimals}f}{self.unit} {ends(difference.low, difference.high, decimals)}"
         is_bound = answer.rounding is not None and answer.rounding.decides
         p = p_equals(answer.p_adjusted).replace("p = ", "p up to " if is_bound else "p = ")
         match answer.verdict.word:
@@ -126,7 +126,7 @@ class _Shown:
                 return f"{b} is {word.upper()} than {a} on {place}: {size}, {p}."
             case "equivalent":
                 p = p_equals(math.nan if answer.equivalence_p_adjusted is None else answer.equivalence_p_adjusted)
-                value = f"{difference.value:+.{decimals}f}{self.unit}"
+                value = f"{difference.value:+z.{decimals}f}{self.unit}"
                 return f"{b} is EQUIVALENT to {a} on {place}: {value}, within ±{answer.rule.margin:g}, {p}."
             case _:
                 if answer.comparison.method == "permutation":
@@ -295,7 +295,7 @@ class _Shown:
         intervals = aligned_intervals(known, decimals, unknown=UNKNOWN)
         return [
             [
-                f"{answer.interval_adjusted.value:+.{decimals}f}",
+                f"{answer.interval_adjusted.value:+z.{decimals}f}",
                 interval,
                 UNKNOWN if answer.comparison.method == "permutation" else format_p(answer.p_adjusted),
                 answer.verdict.word,

@@ -54,7 +54,7 @@ def with_interval(estimate: Estimate, decimals: int, *, sign: str = "", interval
     """
     if not math.isfinite(estimate.value):
         return UNKNOWN
-    value = f"{estimate.value:{sign}.{decimals}f}"
+    value = f"{estimate.value:{sign}z.{decimals}f}"
     if not estimate.has_interval:
         return value
     return f"{value} [{estimate.low:{interval_sign}.{decimals}f}, {estimate.high:{interval_sign}.{decimals}f}]"

@@ -120,7 +120,7 @@ def _beside(readings: Sequence[ImageReading]) -> Sheet:
 
 def _evaluation_cells(each: EvaluatedSet) -> list[str]:
     published = each.published_top1
-    beside = [UNKNOWN] * 2 if published is None else [f"{published:.3f}", f"{each.top1 - published:+.3f}"]
+    beside = [UNKNOWN] * 2 if published is None else [f"{published:.3f}", f"{each.top1 - published:+z.3f}"]
     return [each.eval_set, f"{each.n_examples:,}", f"{each.top1:.3f}", f"{each.top5:.3f}", *beside]
 
 

@@ -77,7 +77,7 @@ def in_short(answer: Any) -> str:
 def _one_comparison(answer: Answer) -> str:
     c, difference = answer.comparison, answer.interval_adjusted
     decimals = decimals_of(difference)
-    size = f"{difference.value:+.{decimals}f} {ends(difference.low, difference.high, decimals)}"
+    size = f"{difference.value:+z.{decimals}f} {ends(difference.low, difference.high, decimals)}"
     where = f"{answer.b.label} - {answer.a.label} on {answer.a.eval_set}"
     return f"<{answer.verdict.word}: {where} = {size}, {p_equals(answer.p_adjusted)}, n {c.n_a}+{c.n_b}>"
 

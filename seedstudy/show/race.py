@@ -26,7 +26,7 @@ def look_lines(race: Race) -> Iterator[str]:
         p = "" if math.isnan(look.p_needed) else f"{p_equals(look.p_value)} (needs {_needed(look.p_needed)}), "
         state = pair.verdict if pair.verdict != "inconclusive" else "continue" if race.needs else "undecided"
         yield (
-            f"look at {look.round} seeds: {_about(pair, names)} = {look.difference:+.{decimals}f} "
+            f"look at {look.round} seeds: {_about(pair, names)} = {look.difference:+z.{decimals}f} "
             f"{ends(look.low, look.high, decimals)}, {p}{state}"
         )
 
@@ -72,7 +72,7 @@ def _verdict(pair: Pair, race: Race, names: Mapping[str, str]) -> Headline:
     if look is None:
         return Headline(text=f"INCONCLUSIVE on {on}: {b} - {a}: {pair.reason}.", word=pair.verdict)
     decimals = _decimals(look)
-    size = f"{look.difference:+.{decimals}f}{_unit(race)} {ends(look.low, look.high, decimals)}"
+    size = f"{look.difference:+z.{decimals}f}{_unit(race)} {ends(look.low, look.high, decimals)}"
     seeds = f"at {look.round} seeds each"
     match pair.verdict:
         case "better" | "worse" as word:
@@ -142,7 +142,7 @@ def _looks(race: Race, names: Mapping[str, str]) -> Iterator[Sheet]:
 
 
 def _cells(look: Look, shown: str, decimals: int, *, is_open_ended: bool, has_margin: bool) -> list[str]:
-    cells = [seeds_of(look.n_a, look.n_b), f"{look.difference:+.{decimals}f}", shown, format_p(look.p_value)]
+    cells = [seeds_of(look.n_a, look.n_b), f"{look.difference:+z.{decimals}f}", shown, format_p(look.p_value)]
     cells += [] if is_open_ended else [_needed(look.p_needed)]
     if has_margin:
         cells += [format_p(look.equivalence_p or math.nan), _needed(look.equivalence_p_needed)]
@@ -170,7 +170,7 @@ def _adjusted(race: Race) -> Iterator[str]:
         is_shown = pair.verdict in ("better", "worse")
         if is_shown and pair.last is not None and pair.adjusted_difference is not None:
             decimals = _decimals(pair.last)
-            yield f"Adjusted for stopping at a large difference: {pair.adjusted_difference:+.{decimals}f}{_unit(race)}."
+            yield f"Adjusted for stopping early: {pair.adjusted_difference:+z.{decimals}f}{_unit(race)}."
 
 
 def _on_images(pair: Pair, race: Race, names: Mapping[str, str]) -> Iterator[str]:

@@ -90,8 +90,8 @@ def _strategies(answer: Scaling) -> Sheet:
             f"{pair.b} - {pair.a}",
             f"{pair.comparison.low:.3g} to {pair.comparison.high:.3g}",
             size,
-            f"{pair.comparison.at_low.value:+.2f}",
-            f"{pair.comparison.at_high.value:+.2f}",
+            f"{pair.comparison.at_low.value:+z.2f}",
+            f"{pair.comparison.at_high.value:+z.2f}",
             format_p(pair.p_adjusted),
         )
         for pair, size in zip(answer.strategies, sizes, strict=True)

@@ -44,7 +44,7 @@ for several comparisons that are read together, for example the other eval
 sets.""",
     "interval": """\
 The interval holds the true difference of the means in 95 of 100 studies like
-this one (--level). It speaks of new seeds of the same recipes on the same test
+this one (--level). It is about new seeds of the same recipes on the same test
 images; see also: seedstudy explain images.
 
 Where several comparisons are read together, the intervals shown are wide
@@ -92,7 +92,7 @@ Either decide on the number of seeds first (seedstudy power), or let seedstudy
 race add seeds: it spends the 5 % over all looks. Studies remember what was
 compared when, and say so at the next look.""",
     "images": """\
-The verdict speaks of new seeds of these recipes on these test images. New
+The verdict is about new seeds of these recipes on these test images. New
 images like them are a second source of luck: on ImageNet-val (50,000 images)
 the standard error of a difference between two ResNets is about 0.14 points
 from the images alone, on V2 (10,000 images) about 0.35.

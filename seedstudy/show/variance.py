@@ -56,7 +56,7 @@ def _differences(differences: Sequence[ImageReading]) -> Iterator[Sheet]:
                 (
                     *about,
                     name or estimate.method,
-                    f"{reading.difference:+.{decimals}f}",
+                    f"{reading.difference:+z.{decimals}f}",
                     interval(estimate, decimals),
                     UNKNOWN if p is None else format_p(p),
                     *(
@@ -122,4 +122,4 @@ def _number(name: str) -> Column:
 def _agreement(answer: VarianceOf) -> list[str]:
     vote = answer.ensembles[-1]
     shares = [f"{100 * answer.agreement:.2f}%", f"{answer.calibration_error:.3f}"]
-    return [f"{answer.n_images:,}", *shares, str(vote.n_seeds), f"{vote.gain:+.2f}"]
+    return [f"{answer.n_images:,}", *shares, str(vote.n_seeds), f"{vote.gain:+z.2f}"]

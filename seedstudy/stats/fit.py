@@ -178,7 +178,7 @@ def _check_lattice(sample: Sample, step: float | None, name: str) -> None:
     off = np.abs(sample / step - np.round(sample / step))
     if off.max() > 1e-3:
         raise StatisticsError(
-            f"{name}: {sample[off.argmax()]:g} is no multiple of the step {step:g}; "
+            f"{name}: {sample[off.argmax()]:g} is not a multiple of the step {step:g}; "
             "give unrounded values, or leave the step out"
         )
 

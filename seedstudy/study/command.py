@@ -188,7 +188,7 @@ def _environment(value: object, where: str) -> dict[str, str]:
         pairs = {str(name): _text(text, f"environment.{name}", where) for name, text in value.items()}
     for name in pairs:
         if not _VARIABLE.fullmatch(name):
-            raise StudyError(f'{where}environment: "{name}" is no name of a variable; write NAME=VALUE.')
+            raise StudyError(f'{where}environment: "{name}" is not the name of a variable; write NAME=VALUE.')
     return pairs
 
 

@@ -137,10 +137,10 @@ def _declaration(entry: Mapping[str, Any]) -> Declaration:
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 10**9
         if name in ("margin", "n_results"):
             if not is_number:
-                raise ValueError(f"{name} is no number")
+                raise ValueError(f"{name} is not a number")
         elif name == "lower_is_better":
             if not isinstance(value, bool):
                 raise ValueError(f"{name} is neither true nor false")
         elif not isinstance(value, str):
-            raise ValueError(f"{name} is no text")
+            raise ValueError(f"{name} is not a text")
     return Declaration(**values)

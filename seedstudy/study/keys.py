@@ -86,7 +86,7 @@ TABLES: Mapping[str, Mapping[str, Key]] = {
             "0.5",
         ),
         "baseline": _key("The recipe that others are compared with.", _TEXT, '"a3"'),
-        "images": _key("Whether verdicts speak of these test images, or of new ones too.", _one_of(Images), '"these"'),
+        "images": _key("Whether verdicts are about these test images, or of new ones too.", _one_of(Images), '"these"'),
     },
     "command": {
         "run": _key(

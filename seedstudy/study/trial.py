@@ -65,7 +65,7 @@ class Start:
 
 def _digest(text: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise ValueError(f"{text!r} is no digest")
+        raise ValueError(f"{text!r} is not a digest")
     return text
 
 
@@ -175,7 +175,7 @@ def _stream_seeds(spec: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
 
 def _whole(number: object) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MAX_SEED:
-        raise ValueError(f"{number!r} is no seed")
+        raise ValueError(f"{number!r} is not a seed")
     return number
 
 

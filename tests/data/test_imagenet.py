@@ -364,7 +364,9 @@ def test_folder_that_is_no_synset(tree: Path, tmp_path: Path) -> None:
 def test_v2_folder_that_is_no_number(tree: Path, tmp_path: Path) -> None:
     v2 = tree / "imagenetv2-matched-frequency-format-val"
     (v2 / "217").rename(v2 / CLASSES[2])
-    fails(tree, tmp_path / "cache", r'folder "n02102040" is no class number; ImageNet-V2\'s folders are named 0 to 999')
+    fails(
+        tree, tmp_path / "cache", r'folder "n02102040" is not a class number; ImageNet-V2\'s folders are named 0 to 999'
+    )
 
 
 def test_number_beyond_the_validation_set(tree: Path, tmp_path: Path) -> None:

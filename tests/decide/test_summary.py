@@ -76,8 +76,8 @@ def test_from_python_and_the_picture(tmp_path: Path) -> None:
     ("arguments", "expected"),
     [
         (["two.txt"], "at least 3 needed"),
-        (["loss.csv", "--metric", "loss", "--n-examples", "10"], "is no accuracy"),
-        (["a.txt", "--n-examples", "7"], "is no multiple of the step"),
+        (["loss.csv", "--metric", "loss", "--n-examples", "10"], "is not an accuracy"),
+        (["a.txt", "--n-examples", "7"], "is not a multiple of the step"),
         (["79.5±0.1 n=5"], "gives mean and std already"),
         (["a.txt", "--save", "x.doc"], "name ends in .png, .pdf or .svg"),
         (["a.txt", "--save", "nowhere/x.png"], "no such folder"),

@@ -63,7 +63,7 @@ def test_a_pattern_of_parquet_files_of_others(tmp_path: Path) -> None:
 def test_trials_beside_another_table_are_refused(trials: pl.DataFrame, tmp_path: Path) -> None:
     trials.write_csv(tmp_path / "part1.csv")
     (tmp_path / "part2.csv").write_text("seed,top1\n0,79.1\n1,79.3\n")
-    with pytest.raises(StudyError, match=r"part2\.csv is no table of trials"):
+    with pytest.raises(StudyError, match=r"part2\.csv is not a table of trials"):
         ss.summary(f"{tmp_path}/part*.csv")
 
 

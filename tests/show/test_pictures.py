@@ -335,7 +335,7 @@ def test_an_unknown_kind_is_refused_with_the_list(kind: str) -> None:
 
 def test_an_option_of_another_question_is_refused() -> None:
     with pytest.raises(
-        StudyError, match=r"^plot distribution: `margin` is no option of the question behind it, `summary`"
+        StudyError, match=r"^plot distribution: `margin` is not an option of the question behind it, `summary`"
     ):
         ss.plot("distribution", A, margin=1.0)
     with pytest.raises(SeedstudyError, match="nonsense=1"):

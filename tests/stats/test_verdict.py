@@ -114,7 +114,7 @@ def test_one_run_against_a_sweep_is_always_borderline():
     for a, b, one, other in (([1.0], sweep, "A", "B"), (sweep, [1.0], "B", "A")):
         result = verdict(a, b)
         assert result.warnings[0].startswith(
-            f"borderline: one run of {one} shows no spread, and that of {other} was assumed; were it three times as "
+            f"borderline: one run of {one} shows no spread, and that of {other} was assumed; if it is three times as "
             f"large, p = {p:.2g}"
         )
     assert verdict([5.0], sweep).warnings == ("one run of A shows no spread, and that of B was assumed",)

@@ -72,5 +72,5 @@ def test_a_design_finds_the_plain_trial_of_a_seed(make_trial: Callable[..., Tria
 )  # fmt: skip
 def test_a_design_that_no_trial_has_is_refused(change: dict[str, object], make_trial: Callable[..., Trial]) -> None:
     spec = make_trial(3, vary=("init", "order")).to_dict() | change
-    with pytest.raises(ValueError, match=r"stream_seeds|is no seed"):
+    with pytest.raises(ValueError, match=r"stream_seeds|is not a seed"):
         Trial.from_dict(spec, where="x")
