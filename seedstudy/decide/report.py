@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from seedstudy.study.declaration import Declaration
 from seedstudy.study.group import Group, Values
 
 _MOST_CURVES = 300
-"""Trials whose learning curves are drawn."""
+"""Trials whose learning curves are drawn, the first seeds of every recipe."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,11 +228,15 @@ def _curves(groups: Sequence[Group], source: Source) -> pl.DataFrame:
     frames, seen = [], set[str]()
     stores = {name: open_study(folder.parent, folder.name) for name, folder in source.studies.items()}
     planned = {name: set(store.trial_ids()) for name, store in stores.items()}
+    # Equally many seeds of every recipe: a picture must not lack the last ones.
+    most = max(1, _MOST_CURVES // len({group.label for group in groups}))
+    drawn: Counter[str] = Counter()
     for group in groups:
         for i, trial_id in enumerate(group.trial_ids):
-            if trial_id in seen or trial_id not in planned.get(group.origin, ()) or len(seen) >= _MOST_CURVES:
+            if trial_id in seen or trial_id not in planned.get(group.origin, ()) or drawn[group.label] >= most:
                 continue
             seen.add(trial_id)
+            drawn[group.label] += 1
             curves = stores[group.origin].curves(trial_id)
             frames.append(
                 curves.select(

@@ -89,7 +89,7 @@ def _many_comparisons(answers: Sequence[Answer], names: Mapping[str, str], commo
         seeds,
         "paired t tests" if some.comparison.paired else "Welch's t tests",
         f"verdicts and {percent(level)} CI adjusted for {max(answer.n_family for answer in answers)} comparisons",
-        *([f"margin {some.rule.margin:g} declared"] if some.rule.margin is not None else []),
+        *([f"margin {some.rule.margin:g}"] if some.rule.margin is not None else []),
     ]
     by_word: dict[str, list[Answer]] = {word: [] for word in COLOURS}
     for answer in answers:

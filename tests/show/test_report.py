@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 import seedstudy as ss
@@ -164,6 +165,26 @@ def test_a_report_says_what_compare_says(study: Path) -> None:
     text = (study / "r.html").read_text(encoding="utf-8")
     assert "About new seeds on new images like these" in text
     assert "unadjusted 95% intervals" in text, "the other reading is in the details"
+
+
+def test_curves_show_every_recipe_where_there_are_too_many_trials(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seedstudy.decide import report as reports
+
+    monkeypatch.setattr(reports, "_MOST_CURVES", 8)  # of 12 trials
+    answer = ss.report("a3", "a2")
+    assert answer.curves.group_by("label").agg(pl.col("seed").n_unique())["seed"].to_list() == [4, 4]
+    ss.save_report(answer, study / "r.html")
+    assert "Line: mean over the first n seeds" in (study / "r.html").read_text(encoding="utf-8")
+
+
+def test_a_margin_that_the_rule_does_not_have_is_said_to_be_given(study: Path) -> None:
+    from seedstudy.study.study import Study
+
+    Store(study / "results", "main").plan(Study(recipes=("a2", "a3"), margin=0.5), [])
+    for margin, is_said in ((None, False), (0.5, False), (1.5, True)):
+        ss.save_report(ss.report("a3", "a2", margin=margin), study / "r.html")
+        text = (study / "r.html").read_text(encoding="utf-8")
+        assert ("The margin ±1.5 was given for this report" in text) is is_said
 
 
 def test_failures_are_listed_with_their_reason(study: Path) -> None:

@@ -67,9 +67,11 @@ def plot_curves(report: Report, *, width: Width = "page", ax: Axes | None = None
             else:  # accuracy may be measured less often than the loss
                 axes.set_xlim(min(epochs) - 0.02 * max(epochs), 1.02 * max(epochs))
         counts = {band.label: band.n_seeds for band in loss}
+        every = {summary.group.label: summary.group.n for summary in report.summaries}
+        is_part = any(n < every.get(label, n) for label, n in counts.items())
         return canvas.finish(
             title=f"Learning curves{': ' if common else ''}{', '.join(common)}",
-            caption="Line: mean over seeds; band: ± one std over seeds.",
+            caption=f"Line: mean over {'the first n ' if is_part else ''}seeds; band: ± one std over them.",
             handles=_lines({label: f"{names.get(label, label)}, n = {n}" for label, n in counts.items()}, looks),
         )
 

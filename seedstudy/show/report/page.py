@@ -27,7 +27,7 @@ from seedstudy.stats.result import decimals_of
 
 if TYPE_CHECKING:
     from seedstudy.decide.compare import Answer
-    from seedstudy.decide.report import Report
+    from seedstudy.decide.report import Report, StudyFacts
 
 DETAILS = "see Details below"
 _MOST_LABELS = 4
@@ -63,6 +63,7 @@ def report_page(report: Report, *, with_pictures: bool = True) -> str:
         "checklist": checklist(report.summaries, report.comparisons),
         "card": model_index(report.summaries),
         "cautions": cautions_of(report),
+        "given_margin": lambda study: given_margin(report, study),
         "details": tuple(_details(report)),
         "figures": tuple(_pictures(report)) if with_pictures else (),
         "recipe_sheets": tuple(recipe_sheets(report)),
@@ -73,6 +74,14 @@ def report_page(report: Report, *, with_pictures: bool = True) -> str:
         "headline_html": lambda headline: Markup(headline_html(headline)),  # escaped there
     }
     return environment.from_string(text).render(facts)
+
+
+def given_margin(report: Report, study: StudyFacts) -> str:
+    """Return a sentence where the verdicts use another margin than the study's rule; empty where they do not."""
+    if not study.declared or report.comparisons is None:
+        return ""
+    used, declared = report.comparisons[0].rule.margin, study.declared[-1].margin
+    return "" if used == declared else f"The margin ±{used:g} was given for this report; it is not the rule's."
 
 
 def cautions_of(report: Report) -> list[tuple[str, str]]:
