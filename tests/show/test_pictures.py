@@ -231,6 +231,16 @@ def test_each_length_of_training_has_a_front_of_its_own() -> None:
     assert [label.get_text() for label in axes.get_xticklabels()][1:3] == ["1M", "10M"]
 
 
+def test_flips_of_many_recipes_are_pages(write_study: Callable[..., Store], tmp_path: Path) -> None:
+    arms = {f"recipe_{i}": 0.5 + 0.05 * i for i in range(7)}
+    write_study(tmp_path / "results", n_seeds=3, **arms)
+    picture = ss.images(*arms, results=tmp_path / "results").plot(width="column")
+    assert_is_a_picture(picture, "column")
+    titles = [axes.get_title(loc="left") for page in picture.all_pages() for axes in panels(page)]
+    assert len(titles) == 7
+    assert titles[0] == "All images"
+
+
 def test_every_kind_is_tested() -> None:
     assert {*PICTURES, "curves", "images"} == set(KINDS)
 
