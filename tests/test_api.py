@@ -145,6 +145,10 @@ def test_trials_of_other_provenance_do_not_pool(
     store.publish(other, result, data.eval_sets, "2026-01-01T00:00:00+00:00")
     trials = ss.load_trials(store.root)
     assert sorted(row.group.n for row in ss.summary(trials) if row.group.recipe == "a2") == [1, 1, 3, 3]
+    # No name tells them apart, so they are numbered; a table has no two rows of one name.
+    of_val = {row.group.label: row.group.n for row in ss.summary(trials, "a2") if row.group.eval_set == "val"}
+    assert of_val.keys() == {"a2@resnet8_nano (1)", "a2@resnet8_nano (2)"}
+    assert sorted(of_val.values()) == [1, 3]
     with pytest.raises(StudyError, match="names trials that do not pool"):
         ss.compare(trials, "a3", "a2")
 
@@ -164,6 +168,9 @@ def test_recipes_of_one_name_and_different_values_are_told_apart(
     with pytest.raises(StudyError, match="names recipes of different values: say which of a2-"):
         ss.compare(trials, "a3", "a2")
     named = changed.recipe.recipe_id
+    labels = [row.group.label for row in ss.summary(trials) if row.group.eval_set == "val"]
+    assert f"{named}@resnet8_nano" in labels
+    assert len(set(labels)) == len(labels) == 3
     assert ss.compare(trials, "a3", named)[0].to_dict()["n_b"] == 1
 
 

@@ -59,7 +59,12 @@ def report(
     summaries = summaries_of(asked, source, level=level)
     comparisons = None
     by_data = select_by_data(asked, source) if len(asked) > 1 else []
-    if not by_data:
+    if by_data:  # results on a data set that not all arms have are no part of the answer
+        labels = {_key(group): group.label for group in flat(flat(by_data))}
+        kept = [each for each in summaries if _key(each.group) in labels]
+        named = [replace(each, group=replace(each.group, label=labels[_key(each.group)])) for each in kept]
+        summaries = replace(summaries, answers=tuple(named))
+    else:
         found = with_distinct_labels(select(asked, source))
         by_data = _recipes_of_each_data_set(flat(found), source.declared_baseline)
     if by_data and len(by_data[0]) > 1:
@@ -96,6 +101,10 @@ def _in_words(comparisons: Comparisons) -> str:
     (baseline,) = baselines
     others = names[pairs[0][1]] if len(pairs) == 1 else f"{len(pairs)} recipes"
     return f"{others} against {names[baseline]}"
+
+
+def _key(group: Group) -> tuple[object, ...]:
+    return group.origin, group.recipe, group.model, group.data, group.eval_set, group.pool_key
 
 
 def _recipes_of_each_data_set(groups: Sequence[Group], baseline: str | None) -> list[list[list[Group]]]:

@@ -279,11 +279,15 @@ def _called(label: str, groups: list[Group]) -> list[Group]:
 
 
 def with_distinct_labels(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
-    """Return the arms with longer labels where data sets, files in different folders or studies share a name."""
+    """Return the arms with longer labels where data sets, recipes of other values, files or studies share a name."""
     of_label: dict[str, set[str | None]] = defaultdict(set)
     for group in chain.from_iterable(arms):
         of_label[group.label].add(group.data)
     arms = [[replace(g, label=_on(g)) if len(of_label[g.label]) > 1 else g for g in arm] for arm in arms]
+    recipes: dict[str, set[str]] = defaultdict(set)
+    for group in chain.from_iterable(arms):
+        recipes[group.label] |= {group.recipe_id} - {""}
+    arms = [[_with_recipe_id(g) if len(recipes[g.label]) > 1 else g for g in arm] for arm in arms]
     origins: dict[str, set[str]] = defaultdict(set)
     for group in chain.from_iterable(arms):
         origins[group.label] |= {group.origin} - {""}
@@ -291,7 +295,21 @@ def with_distinct_labels(arms: Sequence[Sequence[Group]]) -> list[list[Group]]:
     for label, files in origins.items():
         if len(files) > 1:
             longer |= {(label, file): f"{place}{label}" for file, place in _folders(files).items()}
-    return [[replace(g, label=longer.get((g.label, g.origin), g.label)) for g in arm] for arm in arms]
+    arms = [[replace(g, label=longer.get((g.label, g.origin), g.label)) for g in arm] for arm in arms]
+    pools: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for group in chain.from_iterable(arms):
+        of_set = pools[group.label, group.eval_set]
+        of_set.setdefault(group.pool_key, len(of_set) + 1)
+    # What no name tells apart, such as the device, is numbered.
+    numbered = {(label, key): n for (label, _), keys in pools.items() if len(keys) > 1 for key, n in keys.items()}
+    number = {key: f"{key[0]} ({n})" for key, n in numbered.items()}
+    return [[replace(g, label=number.get((g.label, g.pool_key), g.label)) for g in arm] for arm in arms]
+
+
+def _with_recipe_id(group: Group) -> Group:
+    """Return a group whose label names the values of its recipe, as an argument may, too."""
+    rest = group.label.removeprefix(group.recipe)
+    return replace(group, label=group.recipe_id + rest) if group.recipe_id and rest != group.label else group
 
 
 def _folders(files: set[str]) -> dict[str, str]:

@@ -114,6 +114,16 @@ def test_half_a_character_in_json_is_one_line() -> None:
         check("json", content)
 
 
+@pytest.mark.parametrize("value", [[], {}, [1], {"a": 1}])
+def test_a_seed_of_any_json_is_read_or_refused(value: Any) -> None:
+    """Found by fuzzing: lm-eval's seeds are compared, and a list has no hash."""
+    document = json.loads(TARGETS["lm_eval"][1]())
+    for name in ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed"):
+        changed = copy.deepcopy(document)
+        changed["config"][name] = value
+        check("lm_eval", json.dumps(changed).encode())
+
+
 def test_a_line_of_very_many_colons_is_one_line() -> None:
     """Found by fuzzing: a call for each colon is deeper than Python goes."""
     for name in ("csv", "txt"):

@@ -14,7 +14,7 @@ import pytest
 import seedstudy as ss
 from seedstudy.errors import StudyError
 from seedstudy.show.format import with_interval
-from seedstudy.show.report.page import cautions_of, trial_sheet
+from seedstudy.show.report.page import cautions_of, report_page, trial_sheet
 from seedstudy.stats.result import decimals_of
 from seedstudy.store.store import Store
 
@@ -219,6 +219,17 @@ def test_a_report_on_one_file_says_what_is_compared(tmp_path: Path, monkeypatch:
     ss.example("a2_a3").write_csv("runs.csv")
     assert ss.report("runs.csv", by="recipe").title == "a3 against a2: runs.csv"
     assert ss.report("runs.csv", by="recipe", title="Mine").title == "Mine"
+
+
+def test_a_report_shows_what_is_compared_and_no_other_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [("a", "d1", 78), ("b", "d1", 79), ("a", "d2", 50)]
+    lines = [f"{recipe},{data},{seed},{mean + seed / 10}" for recipe, data, mean in rows for seed in range(5)]
+    Path("t.csv").write_text("\n".join(["recipe,data,seed,top1", *lines]))
+    answer = ss.report("t.csv:a", "t.csv:b")
+    assert {each.group.data for each in answer.summaries} == {"d1"}
+    assert answer.comparisons is not None
+    assert "results on d2 left out" in report_page(answer)
 
 
 @pytest.mark.parametrize(("name", "words"), [("r.doc", "ends in .html, .md"), ("no/such/r.html", "no such folder")])

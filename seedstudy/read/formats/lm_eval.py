@@ -71,7 +71,8 @@ def _model(config: dict[str, Any]) -> Any:
 def _seed(config: dict[str, Any]) -> Any:
     """Return the seed; all four in one word where they are not the defaults of which one was changed."""
     defaults = {"random_seed": 0, "numpy_seed": 1234, "torch_seed": 1234, "fewshot_seed": 1234}
-    seeds = {name: config.get(name) for name in _SEEDS if config.get(name) is not None}
+    given = {name: config.get(name) for name in _SEEDS if config.get(name) is not None}
+    seeds = {name: value if isinstance(value, int | float | str) else str(value) for name, value in given.items()}
     values = set(seeds.values())
     if len(values) <= 1:
         return next(iter(values), None)
