@@ -369,7 +369,7 @@ WRONG = {
     "epochs": (["--epochs", "3"], "--epochs means nothing to a command"),
     "data": (["-d", "digits"], "--data means nothing to a command"),
     "processes": (["--processes", "2"], "--processes means nothing to a command"),
-    "environment": (["--env", "A B=1"], "no name of a variable"),
+    "environment": (["--env", "A B=1"], "not the name of a variable"),
 }
 
 
