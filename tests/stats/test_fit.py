@@ -158,7 +158,7 @@ def test_ties_of_the_lattice_do_not_count_against_a_family():
     assert all(test.p_value > 0.05 for test in knowing.normality)
     assert any("share a value" in warning for warning in blind.warnings)
     assert not any("share a value" in warning for warning in knowing.warnings)
-    with pytest.raises(StatisticsError, match="no multiple of the step"):
+    with pytest.raises(StatisticsError, match="not a multiple of the step"):
         fit(values + 0.01, rng=rng(), step=step)
 
 
