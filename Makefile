@@ -124,7 +124,7 @@ test: install
 slow: install slow-fuzz slow-soak slow-lowest slow-tpu slow-orders slow-trackers
 	$(BIN)/pytest -m "cluster or long"
 
-# Each target ten minutes, about five hours in all.
+# Each of 53 targets ten minutes: about nine hours in all.
 slow-fuzz: install
 	FUZZ_SECONDS=600 $(BIN)/pytest -s tests/fuzz
 

@@ -59,7 +59,9 @@ class Command(TyperCommand):
         names = {parameter.name: parameter.param_type_name for parameter in self.params}
         if names.get("study") == "argument":
             args = [word.removeprefix("--study=") for word in args]
-            args = [word for i, word in enumerate(args) if word != "--study" or i + 1 == len(args)]
+            # A --study without a name stays, and is an error.
+            after = [*args[1:], "-"]
+            args = [word for word, name in zip(args, after, strict=False) if word != "--study" or name.startswith("-")]
         return super().parse_args(ctx, args)
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:

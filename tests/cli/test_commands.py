@@ -98,7 +98,8 @@ def test_status_counts_and_names_failures(cli: Cli, make_store: MakeStore, make_
     assert code == 0
     assert "RuntimeError: boom" in out
     assert cli("status", "--study", "main")[1] == cli("status", "--study=main")[1] == out
-    assert cli("status", "--study")[0] == 2
+    assert cli("status", "--study")[0] == cli("status", "--study", "--json")[0] == 2
+    assert cli("status", "main", "--study", "main")[0] == 2
     document = json.loads(cli("status", "main", "--json")[1])
     assert {key: document["groups"][0][key] for key in ("ok", "failed", "planned")} == {
         "ok": 2,
